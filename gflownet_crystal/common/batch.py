@@ -1,0 +1,64 @@
+"""Batches of tensors with named fields: the one shape in which states, specs and structures travel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Self
+
+import torch
+from torch import Tensor
+
+Rows = Tensor | slice
+
+
+@dataclass(frozen=True)
+class TensorBatch:
+    """Base of frozen dataclasses whose fields are all tensors with one leading batch dimension.
+
+    A subclass only declares its fields; indexing, concatenation and device moves come from here.
+    """
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return int(self._tensors()[0].shape[0])
+
+    def __getitem__(self, rows: Rows) -> Self:
+        """Rows selected by an index tensor, a boolean mask or a slice."""
+        return self.map(lambda tensor: tensor[rows])
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the first field; all fields share it."""
+        return self._tensors()[0].device
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same batch on ``device``."""
+        return self.map(lambda tensor: tensor.to(device))
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """A batch of the same type with ``function`` applied to each field."""
+        return type(self)(*(function(tensor) for tensor in self._tensors()))
+
+    def put(self, rows: Tensor, other: Self) -> Self:
+        """This batch with ``rows`` (indices, no repeats) replaced by the rows of ``other``, field by field."""
+        pairs = zip(self._tensors(), other._tensors(), strict=True)
+        return type(self)(*(mine.index_copy(0, rows, theirs) for mine, theirs in pairs))
+
+    @classmethod
+    def cat(cls, batches: Sequence[Self]) -> Self:
+        """The rows of ``batches`` one after the other."""
+        columns = zip(*(batch._tensors() for batch in batches), strict=True)
+        return cls(*(torch.cat(column) for column in columns))
+
+    def to_dict(self) -> dict[str, Tensor]:
+        """Fields by name, as for a safetensors file."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_dict(cls, tensors: dict[str, Tensor]) -> Self:
+        """Inverse of :meth:`to_dict`."""
+        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+    def _tensors(self) -> list[Tensor]:
+        return [getattr(self, field.name) for field in fields(self)]

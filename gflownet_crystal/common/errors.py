@@ -1,0 +1,35 @@
+"""The package's errors: every one is a ``ValueError`` whose text says what was given, what is allowed and what to do."""
+
+from __future__ import annotations
+
+
+class GFlowNetCrystalError(ValueError):
+    """Base of all errors a user can cause; scripts print it as one line and exit with status 2."""
+
+
+class ConfigError(GFlowNetCrystalError):
+    """A configuration key, name or value is unknown or out of range."""
+
+
+class DataError(GFlowNetCrystalError):
+    """A data file is missing, malformed or lacks a column."""
+
+
+class WeightsError(GFlowNetCrystalError):
+    """A weights file is missing, corrupt or does not fit the network."""
+
+
+class CheckpointError(GFlowNetCrystalError):
+    """A run folder or checkpoint is missing, corrupt or belongs to another configuration."""
+
+
+class EmptySpaceError(GFlowNetCrystalError):
+    """The constraints leave no object to sample."""
+
+
+class ActionError(GFlowNetCrystalError):
+    """An action was taken that its state does not allow."""
+
+
+class ProxyError(GFlowNetCrystalError):
+    """A proxy broke its contract: wrong shape, NaN, or input outside its range."""
