@@ -1,0 +1,237 @@
+"""The contract of an environment: stages in sequence, each a batched, stateless rule book.
+
+An object is built stage by stage. A stage owns a state (a frozen dataclass of tensors), says which actions a
+state allows in each direction, and takes and undoes steps. Nothing here knows a policy or a reward.
+
+Two kinds of action exist:
+
+* discrete: an ``int64`` index into the stage's actions; its support is a boolean mask ``(n, n_actions)``;
+* jumps in the unit box: a :class:`Jump`; its support is a :class:`JumpSupport`.
+
+Forward and backward directions of a stage have their own action space of the same kind.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.batch import Rows, TensorBatch
+from gflownet_crystal.common.errors import ActionError
+
+
+@dataclass(frozen=True)
+class DiscreteActions:
+    """An action space of ``n`` numbered actions."""
+
+    n: int
+
+
+@dataclass(frozen=True)
+class JumpActions:
+    """An action space of jumps in a unit box of so many dimensions, with one flag beside them."""
+
+    dimensions: int
+
+
+@dataclass(frozen=True)
+class Jump(TensorBatch):
+    """A move in the unit box, or the flag that stands for *stop* (forward) or *back to source* (backward).
+
+    Attributes:
+        flag: (n,) bool; where True the coordinates are ignored.
+        log_odds: (n, d) float64; ``log(r / (1 - r))`` of the fraction ``r`` in (0, 1) of the open interval that is
+            jumped. Log-odds keep draws apart that float64 would round to exactly 0 or 1.
+    """
+
+    flag: Tensor
+    log_odds: Tensor
+
+
+@dataclass(frozen=True)
+class JumpSupport(TensorBatch):
+    """What a state allows a :class:`Jump` to be.
+
+    Attributes:
+        free: (n, d) bool; dimensions that move.
+        flag_allowed: (n,) bool.
+        flag_forced: (n,) bool; the flag is the only action.
+        log_width: (n, d) float64; log of the length of the open interval that ``r`` spans, the Jacobian of
+            the move. Its entries mean nothing where a dimension is not free or the flag is forced.
+    """
+
+    free: Tensor
+    flag_allowed: Tensor
+    flag_forced: Tensor
+    log_width: Tensor
+
+
+Actions = DiscreteActions | JumpActions
+Action = Tensor | Jump
+Support = Tensor | JumpSupport
+State = TensorBatch
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the stages before the current one chose, row by row.
+
+    Attributes:
+        n: number of rows.
+        device: where the tensors are.
+        states: finished states of the earlier stages, in order.
+    """
+
+    n: int
+    device: torch.device
+    states: tuple[State, ...] = ()
+
+    def __getitem__(self, rows: Rows) -> Context:
+        """The context of some rows."""
+        if not self.states:
+            n = len(torch.empty(self.n, device="cpu")[rows]) if isinstance(rows, slice) else _selected(rows)
+            return Context(n, self.device)
+        states = tuple(state[rows] for state in self.states)
+        return Context(len(states[0]), self.device, states)
+
+    def extended(self, state: State) -> Context:
+        """The context of the next stage, after this one finished in ``state``."""
+        return Context(self.n, self.device, (*self.states, state))
+
+
+def _selected(rows: Tensor) -> int:
+    return int(rows.sum()) if rows.dtype == torch.bool else int(rows.shape[0])
+
+
+class Stage(ABC):
+    """One stage of an environment. All methods are batched and pure; ``n`` is the number of rows.
+
+    Attributes:
+        name: key of the stage in configs, checkpoints and logs.
+        forward_actions: action space of :meth:`step`.
+        backward_actions: action space of :meth:`step_back`; of the same kind.
+        max_transitions: no trajectory spends more steps in this stage.
+        n_features: columns of :meth:`features`.
+        n_summary: columns of :meth:`summary`.
+    """
+
+    name: str
+    forward_actions: Actions
+    backward_actions: Actions
+    max_transitions: int
+    n_features: int
+    n_summary: int
+
+    @abstractmethod
+    def source(self, context: Context) -> State:
+        """The state in which the stage starts, for each row of the context."""
+
+    @abstractmethod
+    def finished(self, state: State) -> Tensor:
+        """(n,) bool: the stage is over and the next one starts."""
+
+    @abstractmethod
+    def at_source(self, state: State) -> Tensor:
+        """(n,) bool: nothing is left to undo."""
+
+    @abstractmethod
+    def forward_support(self, state: State, context: Context) -> Support:
+        """Actions allowed in unfinished states. Every allowed action can be completed to a terminal state."""
+
+    @abstractmethod
+    def backward_support(self, state: State, context: Context) -> Support:
+        """Backward actions allowed in states that are not the source: those whose parent the source reaches."""
+
+    @abstractmethod
+    def step(self, state: State, action: Action, context: Context) -> State:
+        """The state after each row's action."""
+
+    @abstractmethod
+    def step_back(self, state: State, action: Action, context: Context) -> State:
+        """The parent that each row's backward action leads to."""
+
+    @abstractmethod
+    def backward_action(self, parent: State, child: State, context: Context) -> Action:
+        """The backward action that leads from ``child`` to ``parent``."""
+
+    @abstractmethod
+    def forward_action(self, parent: State, child: State, context: Context) -> Action:
+        """The forward action that leads from ``parent`` to ``child``."""
+
+    @abstractmethod
+    def features(self, state: State) -> Tensor:
+        """(n, n_features) float32 description of a state for the policy of this stage."""
+
+    @abstractmethod
+    def summary(self, state: State) -> Tensor:
+        """(n, n_summary) float32 description of a finished state for the policies of later stages."""
+
+    def random_action(self, support: Support, generator: torch.Generator) -> Action:
+        """A uniformly drawn allowed action, as the untrained sampler would take it."""
+        if isinstance(support, JumpSupport):
+            return _random_jump(support, generator)
+        if not bool(support.any(dim=1).all()):
+            raise ActionError(f"stage {self.name}: a state allows no action; its mask is wrong")
+        weights = torch.rand(support.shape, generator=generator, device=support.device)
+        return weights.masked_fill(~support, -1.0).argmax(dim=1)
+
+
+def _random_jump(support: JumpSupport, generator: torch.Generator) -> Jump:
+    uniform = torch.rand(support.log_width.shape, generator=generator, device=support.device, dtype=torch.float64)
+    coin = torch.rand(len(support), generator=generator, device=support.device) < 0.5
+    return Jump(support.flag_forced | (support.flag_allowed & coin), torch.logit(uniform, eps=1e-300))
+
+
+class Env(ABC):
+    """A space of objects and the stages that build them.
+
+    Attributes:
+        stages: in the order in which they are passed.
+        produces: the kind of object, matched with a proxy's ``eats``: ``specs``, ``grid``, ``box`` or a name of
+            the user's own.
+    """
+
+    stages: Sequence[Stage]
+    produces: str
+
+    @abstractmethod
+    def objects(self, terminal: Context) -> Any:
+        """The objects that finished states of all stages stand for, as the proxy eats them."""
+
+    @abstractmethod
+    def encode(self, objects: Any) -> tuple[Context, Tensor]:
+        """Terminal states of given objects, for backward-sampled trajectories.
+
+        Returns:
+            The terminal states of the objects that lie in the space, and an (n,) bool mask that says which do.
+        """
+
+    def log_reference(self, terminal: Context) -> Tensor:
+        """(n,) float64 log-density of the reference measure in the coordinates of the stages.
+
+        Rewards and reported densities are with respect to the reference measure; the stages' own densities are with
+        respect to counting measure and the unit box. The difference is this term; zero unless overridden.
+        """
+        return torch.zeros(terminal.n, dtype=torch.float64, device=terminal.device)
+
+    def feature_sizes(self) -> list[int]:
+        """Number of policy inputs of each stage: its own features and the summaries of the stages before."""
+        sizes, summaries = [], 0
+        for stage in self.stages:
+            sizes.append(stage.n_features + summaries)
+            summaries += stage.n_summary
+        return sizes
+
+    def features(self, index: int, state: State, context: Context) -> Tensor:
+        """(n, feature_sizes()[index]) float32 policy input of stage ``index``."""
+        earlier = [stage.summary(past) for stage, past in zip(self.stages, context.states, strict=False)]
+        return torch.cat([self.stages[index].features(state), *earlier], dim=1)
+
+    def empty_context(self, n: int, device: torch.device) -> Context:
+        """The context in which ``n`` trajectories start."""
+        return Context(n, device)
