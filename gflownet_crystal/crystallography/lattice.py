@@ -1,0 +1,140 @@
+"""Lattice parameters: their matrix and volume, when angles close a cell, and which of them a lattice system leaves free.
+
+Lengths in A, angles in degrees, both (..., 3) in the orders (a, b, c) and (alpha, beta, gamma); six parameters together
+are (a, b, c, alpha, beta, gamma). Rows of a matrix are lattice vectors. Everything is float64 and batched.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+PARAMETER_NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
+
+FREE_PARAMETERS = torch.tensor(
+    [
+        [True, True, True, True, True, True],
+        [True, True, True, False, True, False],
+        [True, True, True, False, False, False],
+        [True, False, True, False, False, False],
+        [True, False, True, False, False, False],
+        [True, False, False, False, False, False],
+    ]
+)
+"""(6, 6) bool: free parameters (columns, as PARAMETER_NAMES) by lattice system (rows, as LATTICE_SYSTEMS)."""
+
+SOURCE_PARAMETER = torch.tensor(
+    [
+        [0, 1, 2, 3, 4, 5],
+        [0, 1, 2, 3, 4, 5],
+        [0, 1, 2, 3, 4, 5],
+        [0, 0, 2, 3, 4, 5],
+        [0, 0, 2, 3, 4, 5],
+        [0, 0, 0, 3, 4, 5],
+    ]
+)
+"""(6, 6) int64: the parameter that each one equals; itself unless a length must equal an earlier one."""
+
+FIXED_ANGLES = torch.tensor(
+    [
+        [math.nan, math.nan, math.nan],
+        [90.0, math.nan, 90.0],
+        [90.0, 90.0, 90.0],
+        [90.0, 90.0, 90.0],
+        [90.0, 90.0, 120.0],
+        [90.0, 90.0, 90.0],
+    ],
+    dtype=torch.float64,
+)
+"""(6, 3) float64 degrees: the value that the lattice system fixes, NaN where the angle is free."""
+
+
+def complete_parameters(lattice_system: Tensor, parameters: Tensor) -> Tensor:
+    """Set the dependent parameters from the free ones.
+
+    Args:
+        lattice_system: (n,) int64 index into LATTICE_SYSTEMS.
+        parameters: (n, 6) lengths and angles; only those free in the row's lattice system are read.
+
+    Returns:
+        (n, 6) parameters that obey the lattice system exactly.
+    """
+    device = parameters.device
+    copied = parameters.gather(1, SOURCE_PARAMETER.to(device)[lattice_system])
+    fixed = FIXED_ANGLES.to(device, parameters.dtype)[lattice_system]
+    angles = torch.where(fixed.isnan(), copied[:, 3:], fixed)
+    return torch.cat([copied[:, :3], angles], dim=1)
+
+
+def closure(angles: Tensor) -> Tensor:
+    """Squared volume of the cell with unit edges, det of its metric tensor, (..., 3) -> (...).
+
+    Positive exactly where the angles close a cell, provided that each lies in (0, 180).
+    """
+    cosines = torch.cos(torch.deg2rad(angles))
+    return 1.0 - cosines.square().sum(dim=-1) + 2.0 * cosines.prod(dim=-1)
+
+
+def is_closed(angles: Tensor) -> Tensor:
+    """Whether three angles belong to a cell with a volume, (..., 3) -> (...) bool."""
+    return ((angles > 0.0) & (angles < 180.0)).all(dim=-1) & (closure(angles) > 0.0)
+
+
+def angle_interval(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Open interval of the third angle that closes a cell with two given ones, in closed form.
+
+    Each angle is the arc between two of three directions, so they obey the triangle inequality on the sphere:
+    |first - second| < third < min(first + second, 360 - first - second).
+
+    Args:
+        first: degrees in (0, 180).
+        second: degrees in (0, 180), same shape.
+
+    Returns:
+        Lower and upper end, degrees. Never empty.
+    """
+    total = first + second
+    return (first - second).abs(), torch.minimum(total, 360.0 - total)
+
+
+def volume(lengths: Tensor, angles: Tensor) -> Tensor:
+    """Cell volume in A^3, (..., 3) and (..., 3) -> (...); NaN where the angles do not close a cell."""
+    return lengths.prod(dim=-1) * closure(angles).sqrt()
+
+
+def parameters_to_matrix(lengths: Tensor, angles: Tensor) -> Tensor:
+    """Lattice vectors as rows, with a along x and b in the xy plane.
+
+    Args:
+        lengths: (..., 3) A.
+        angles: (..., 3) degrees.
+
+    Returns:
+        (..., 3, 3) A, determinant positive; NaN where the angles do not close a cell.
+    """
+    cos_alpha, cos_beta, cos_gamma = torch.cos(torch.deg2rad(angles)).unbind(dim=-1)
+    sin_gamma = torch.sin(torch.deg2rad(angles[..., 2]))
+    zero, one = torch.zeros_like(sin_gamma), torch.ones_like(sin_gamma)
+    directions = torch.stack(
+        [
+            torch.stack([one, zero, zero], dim=-1),
+            torch.stack([cos_gamma, sin_gamma, zero], dim=-1),
+            torch.stack(
+                [cos_beta, (cos_alpha - cos_beta * cos_gamma) / sin_gamma, closure(angles).sqrt() / sin_gamma], dim=-1
+            ),
+        ],
+        dim=-2,
+    )
+    return lengths.unsqueeze(-1) * directions
+
+
+def matrix_to_parameters(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Lengths (..., 3) in A and angles (..., 3) in degrees of lattice vectors given as rows, (..., 3, 3)."""
+    lengths = matrix.norm(dim=-1)
+    following, last = matrix[..., [1, 2, 0], :], matrix[..., [2, 0, 1], :]
+    # atan2 keeps its precision where the arc cosine loses it, near 0 and 180 degrees
+    sines = torch.linalg.cross(following, last).norm(dim=-1)
+    angles = torch.rad2deg(torch.atan2(sines, (following * last).sum(dim=-1)))
+    return lengths, angles
