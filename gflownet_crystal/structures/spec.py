@@ -1,0 +1,87 @@
+"""A batch of crystal specs: space group, composition and lattice parameters, without atoms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.batch import TensorBatch
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
+from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
+
+
+@dataclass(frozen=True)
+class CrystalSpec(TensorBatch):
+    """n specs, each of the conventional cell in the ITA standard setting.
+
+    That is origin choice 2, hexagonal axes for rhombohedral groups and unique axis b for monoclinic ones.
+
+    Attributes:
+        space_group: (n,) int64, 1 to 230.
+        composition: (n, 119) int64, atoms in the conventional cell by atomic number; column 0 is zero.
+        lengths: (n, 3) float64, a, b, c in A.
+        angles: (n, 3) float64, alpha, beta, gamma in degrees.
+    """
+
+    space_group: Tensor
+    composition: Tensor
+    lengths: Tensor
+    angles: Tensor
+
+    def __post_init__(self) -> None:
+        """Check shapes and dtypes.
+
+        Raises:
+            DataError: a field has another shape or dtype than the class declares.
+        """
+        n = self.space_group.shape[0]
+        expected = {
+            "space_group": ((n,), torch.int64),
+            "composition": ((n, N_ATOMIC_NUMBERS), torch.int64),
+            "lengths": ((n, 3), torch.float64),
+            "angles": ((n, 3), torch.float64),
+        }
+        for name, (shape, dtype) in expected.items():
+            tensor = getattr(self, name)
+            if tuple(tensor.shape) != shape or tensor.dtype != dtype:
+                raise DataError(
+                    f"spec field {name} is {tuple(tensor.shape)} {tensor.dtype}: it has to be {shape} {dtype}"
+                )
+
+    @property
+    def n_atoms(self) -> Tensor:
+        """Atoms in the conventional cell, (n,) int64."""
+        return self.composition.sum(1)
+
+    @property
+    def volume(self) -> Tensor:
+        """Volume of the conventional cell in A^3, (n,) float64; NaN where the angles close no cell."""
+        cosines = torch.cos(torch.deg2rad(self.angles))
+        squared = 1 - (cosines**2).sum(1) + 2 * cosines.prod(1)
+        return self.lengths.prod(1) * torch.sqrt(squared)
+
+    @property
+    def volume_per_atom(self) -> Tensor:
+        """Volume an atom in A^3, (n,) float64."""
+        return self.volume / self.n_atoms
+
+    @property
+    def fractions(self) -> Tensor:
+        """Share of each element by atomic number, (n, 119) float64, rows summing to one."""
+        return self.composition / self.n_atoms[:, None].to(self.lengths.dtype)
+
+    @property
+    def reduced_composition(self) -> Tensor:
+        """Counts divided by their greatest common divisor, (n, 119) int64."""
+        return reduce_composition(self.composition)
+
+    def formulas(self) -> list[str]:
+        """Counts of the conventional cell in order of electronegativity, such as ``"Na4 Cl4"``."""
+        return composition_to_text(self.composition)
+
+    def reduced_formulas(self) -> list[str]:
+        """Smallest whole-number formulas in order of electronegativity, such as ``"NaCl"``."""
+        return composition_to_text(self.reduced_composition, separator="", write_one=False)

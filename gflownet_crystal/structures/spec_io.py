@@ -1,0 +1,170 @@
+"""Spec files: one row a spec, Parquet or CSV, exact in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.files import atomic_path
+from gflownet_crystal.structures.formulas import text_to_composition
+from gflownet_crystal.structures.spec import CrystalSpec
+
+LENGTH_COLUMNS = ("a", "b", "c")
+ANGLE_COLUMNS = ("alpha", "beta", "gamma")
+REQUIRED_COLUMNS = ("space_group", "formula", *LENGTH_COLUMNS, *ANGLE_COLUMNS)
+RESULT_COLUMNS = ("energy", "energy_std", "log_reward")
+SPEC_COLUMNS = (*REQUIRED_COLUMNS, "volume_per_atom", *RESULT_COLUMNS)
+"""All columns of a spec file in order: A, degrees, A^3; energy in the unit of the run's proxy."""
+
+
+def specs_to_frame(specs: CrystalSpec, **columns: ArrayLike | Tensor) -> pd.DataFrame:
+    """One row a spec.
+
+    Args:
+        specs: n specs.
+        columns: n values each, such as ``energy``; those of :data:`RESULT_COLUMNS` not given are NaN.
+
+    Returns:
+        A frame of :data:`SPEC_COLUMNS`, then the other given columns.
+
+    Raises:
+        DataError: a column does not have n values.
+    """
+    data: dict[str, Any] = {"space_group": specs.space_group.cpu().numpy(), "formula": specs.formulas()}
+    data |= zip(LENGTH_COLUMNS, specs.lengths.cpu().numpy().T, strict=True)
+    data |= zip(ANGLE_COLUMNS, specs.angles.cpu().numpy().T, strict=True)
+    data["volume_per_atom"] = specs.volume_per_atom.cpu().numpy()
+    for name in (*RESULT_COLUMNS, *columns):
+        values = columns.get(name, np.full(len(specs), np.nan))
+        array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        if array.shape != (len(specs),):
+            raise DataError(
+                f"column {name} has shape {array.shape}: needs one value for each of {len(specs)} specs"
+            )
+        data[name] = array
+    return pd.DataFrame(data)
+
+
+def frame_to_specs(frame: pd.DataFrame, device: torch.device | str = "cpu") -> CrystalSpec:
+    """The specs of a frame; ``volume_per_atom`` and result columns are not needed and not read.
+
+    Args:
+        frame: a frame with :data:`REQUIRED_COLUMNS`.
+        device: device of the tensors.
+
+    Returns:
+        One spec a row, in order.
+
+    Raises:
+        DataError: a column is missing, or a row has a value that no crystal has, with its name and row.
+    """
+    check_columns(frame)
+    space_group = _numbers(
+        frame, "space_group", lambda x: (x >= 1) & (x <= 230) & (x == np.round(x)), "1 to 230"
+    )
+    lengths = [_numbers(frame, name, lambda x: x > 0, "a length above 0 A") for name in LENGTH_COLUMNS]
+    angles = [
+        _numbers(frame, name, lambda x: (x > 0) & (x < 180), "an angle between 0 and 180 degrees")
+        for name in ANGLE_COLUMNS
+    ]
+    specs = CrystalSpec(
+        torch.from_numpy(space_group.astype(np.int64)),
+        text_to_composition(frame["formula"].tolist()),
+        torch.from_numpy(np.stack(lengths, axis=1)),
+        torch.from_numpy(np.stack(angles, axis=1)),
+    )
+    is_open = ~(specs.volume > 0)
+    if is_open.any():
+        row = int(is_open.nonzero()[0])
+        raise DataError(
+            f"columns alpha, beta, gamma, row {row}: {specs.angles[row].tolist()} degrees close no cell"
+        )
+    return specs.to(device)
+
+
+def check_columns(frame: pd.DataFrame) -> None:
+    """Check that a frame has all columns of a spec.
+
+    Raises:
+        DataError: naming the columns that are missing.
+    """
+    missing = [name for name in REQUIRED_COLUMNS if name not in frame.columns]
+    if missing:
+        raise DataError(
+            f"no column {', '.join(missing)}: specs need the columns {', '.join(REQUIRED_COLUMNS)}"
+        )
+
+
+def write_specs(path: Path | str, frame: pd.DataFrame) -> None:
+    """Write a frame of specs, atomically; every float64 is read back to the bit.
+
+    Args:
+        path: a file ending in ``.parquet`` or ``.csv``.
+        frame: as from :func:`specs_to_frame`.
+
+    Raises:
+        DataError: another suffix, a missing column, or a folder that cannot be written.
+    """
+    suffix = _suffix(path)
+    check_columns(frame)
+    with atomic_path(path) as temporary:
+        if suffix == ".parquet":
+            frame.to_parquet(temporary, index=False)
+        else:
+            frame.to_csv(temporary, index=False)
+
+
+def read_specs(path: Path | str) -> pd.DataFrame:
+    """Read a spec file; :func:`frame_to_specs` turns the frame into tensors.
+
+    Args:
+        path: a file ending in ``.parquet`` or ``.csv``.
+
+    Raises:
+        DataError: the file is missing, unreadable or lacks a column.
+    """
+    suffix = _suffix(path)
+    try:
+        if suffix == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
+            # the pyarrow engine reads floats to the last bit in every pandas
+            frame = pd.read_csv(path, engine="pyarrow")
+    except FileNotFoundError as error:
+        raise DataError(f"there is no spec file {path}") from error
+    except (OSError, ValueError) as error:  # parser and Arrow errors are ValueErrors
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"cannot read specs from {path}: {reason}") from error
+    try:
+        check_columns(frame)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    return frame
+
+
+def _numbers(
+    frame: pd.DataFrame, name: str, allowed: Callable[[NDArray[np.float64]], NDArray[np.bool_]], needs: str
+) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = pd.to_numeric(frame[name], errors="coerce").to_numpy(
+        dtype=np.float64, na_value=np.nan
+    )
+    wrong = ~(np.isfinite(values) & allowed(values))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(f"column {name}, row {row}: {frame[name].iloc[row]} is not {needs}")
+    return values
+
+
+def _suffix(path: Path | str) -> str:
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".parquet", ".csv"):
+        raise DataError(f"spec file {path} ends in {suffix or 'nothing'}: use .parquet or .csv")
+    return suffix
