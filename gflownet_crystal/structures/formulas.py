@@ -58,7 +58,7 @@ def text_to_composition(formulas: Sequence[object]) -> Tensor:
     """Counts of each formula.
 
     Args:
-        formulas: n texts such as ``"Na4 Cl4"`` or ``"NaCl"``; a missing count is one, repeated elements add up.
+        formulas: n texts such as ``"Na4 Cl4"`` or ``"NaCl"``; a missing count is one, repeats add up.
 
     Returns:
         (n, 119) int64 counts by atomic number.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.crystallography import lattice
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
 
@@ -59,9 +60,7 @@ class CrystalSpec(TensorBatch):
     @property
     def volume(self) -> Tensor:
         """Volume of the conventional cell in A^3, (n,) float64; NaN where the angles close no cell."""
-        cosines = torch.cos(torch.deg2rad(self.angles))
-        squared = 1 - (cosines**2).sum(1) + 2 * cosines.prod(1)
-        return self.lengths.prod(1) * torch.sqrt(squared)
+        return lattice.volume(self.lengths, self.angles)
 
     @property
     def volume_per_atom(self) -> Tensor:
