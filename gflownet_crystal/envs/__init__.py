@@ -1,0 +1,7 @@
+"""Environments: the spaces that are sampled, built step by step."""
+
+from __future__ import annotations
+
+from gflownet_crystal.envs.base import Env, Stage
+
+__all__ = ["Env", "Stage"]

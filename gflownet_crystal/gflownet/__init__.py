@@ -1,0 +1,3 @@
+"""GFlowNets: rollouts, objectives, replay and training. Knows environments, policies and proxies; nothing of crystals."""
+
+from __future__ import annotations

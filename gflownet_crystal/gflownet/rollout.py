@@ -1,0 +1,216 @@
+"""Trajectories: sampled forward from the source, sampled backward from objects, and evaluated under both policies.
+
+A rollout is stage-synchronous: all rows pass stage after stage, and within a stage only rows that are not finished are
+computed. What it records is independent of how actions were drawn; :func:`evaluate` gives the policies' own
+log-probabilities, with gradients, in one batched call a stage and direction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ActionError
+from gflownet_crystal.envs.base import Action, Context, Jump, JumpSupport, Stage, State, Support
+from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.policies.distributions import ON_POLICY, Behaviour
+
+
+@dataclass(frozen=True)
+class StageTransitions:
+    """All transitions of all rows in one stage, t of them.
+
+    Attributes:
+        row: (t,) int64; the trajectory a transition belongs to.
+        parent: states before.
+        child: states after.
+        forward: actions from parent to child.
+        backward: actions from child to parent.
+        forward_support: of the parents.
+        backward_support: of the children.
+    """
+
+    row: Tensor
+    parent: State
+    child: State
+    forward: Action
+    backward: Action
+    forward_support: Support
+    backward_support: Support
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """n complete trajectories.
+
+    Attributes:
+        terminal: finished states of all stages.
+        stages: transitions, a record for each stage.
+    """
+
+    terminal: Context
+    stages: tuple[StageTransitions, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of trajectories."""
+        return self.terminal.n
+
+    @property
+    def n_transitions(self) -> int:
+        """Number of transitions of all trajectories together."""
+        return sum(len(stage.row) for stage in self.stages)
+
+
+@torch.no_grad()
+def sample_forward(
+    model: GFlowNet, n: int, generator: torch.Generator, behaviour: Behaviour = ON_POLICY
+) -> Trajectories:
+    """Sample ``n`` trajectories from the source with the forward policy.
+
+    Args:
+        model: environment and policies.
+        n: number of trajectories.
+        generator: source of randomness, on the model's device.
+        behaviour: how actions are drawn.
+    """
+    context = model.env.empty_context(n, model.device)
+    records = []
+    for index, stage in enumerate(model.env.stages):
+        transitions, terminal = _forward_stage(model, index, stage, context, generator, behaviour)
+        records.append(transitions)
+        context = context.extended(terminal)
+    return Trajectories(context, tuple(records))
+
+
+def _forward_stage(
+    model: GFlowNet,
+    index: int,
+    stage: Stage,
+    context: Context,
+    generator: torch.Generator,
+    behaviour: Behaviour,
+) -> tuple[StageTransitions, State]:
+    state = terminal = stage.source(context)
+    row = torch.arange(context.n, device=context.device)
+    here = context
+    steps: list[_Step] = []
+    for _ in range(stage.max_transitions):
+        support = stage.forward_support(state, here)
+        parameters = model.forward_parameters(index, state, here)
+        action = model.forward_heads[index].sample(parameters, support, generator, behaviour)
+        child = stage.step(state, action, here)
+        steps.append(_Step(row, state, child, action, support))
+        done = stage.finished(child)
+        terminal = terminal.put(row[done], child[done])
+        row, state, here = row[~done], child[~done], here[~done]
+        if not len(row):
+            return _joined(stage, context, steps, backward=False), terminal
+    raise ActionError(f"stage {stage.name} did not finish in {stage.max_transitions} steps; its bound is wrong")
+
+
+@torch.no_grad()
+def sample_backward(
+    model: GFlowNet, terminal: Context, generator: torch.Generator, behaviour: Behaviour = ON_POLICY
+) -> Trajectories:
+    """Sample one trajectory to each given object, with the backward policy.
+
+    Args:
+        model: environment and policies.
+        terminal: finished states of all stages, as :meth:`Env.encode` gives.
+        generator: source of randomness, on the model's device.
+        behaviour: how actions are drawn.
+    """
+    records = []
+    for index, stage in enumerate(model.env.stages):
+        context = Context(terminal.n, terminal.device, terminal.states[:index])
+        records.append(_backward_stage(model, index, stage, context, terminal.states[index], generator, behaviour))
+    return Trajectories(terminal, tuple(records))
+
+
+def _backward_stage(
+    model: GFlowNet,
+    index: int,
+    stage: Stage,
+    context: Context,
+    state: State,
+    generator: torch.Generator,
+    behaviour: Behaviour,
+) -> StageTransitions:
+    row = torch.arange(context.n, device=context.device)
+    here = context
+    steps: list[_Step] = []
+    for _ in range(stage.max_transitions):
+        support = stage.backward_support(state, here)
+        parameters = model.backward_parameters(index, state, here)
+        action = model.backward_heads[index].sample(parameters, support, generator, behaviour)
+        parent = stage.step_back(state, action, here)
+        steps.append(_Step(row, parent, state, action, support))
+        alive = ~stage.at_source(parent)
+        row, state, here = row[alive], parent[alive], here[alive]
+        if not len(row):
+            return _joined(stage, context, steps, backward=True)
+    raise ActionError(f"stage {stage.name} was not undone in {stage.max_transitions} steps; its bound is wrong")
+
+
+@dataclass(frozen=True)
+class _Step:
+    row: Tensor
+    parent: State
+    child: State
+    action: Action
+    support: Support
+
+
+def _joined(stage: Stage, context: Context, steps: list[_Step], backward: bool) -> StageTransitions:
+    """The steps of a stage as one record, with the actions and supports of the other direction."""
+    row = torch.cat([step.row for step in steps])
+    parent = type(steps[0].parent).cat([step.parent for step in steps])
+    child = type(steps[0].child).cat([step.child for step in steps])
+    action, support = _cat_actions([s.action for s in steps]), _cat_supports([s.support for s in steps])
+    here = context[row]
+    if backward:
+        forward, forward_support = stage.forward_action(parent, child, here), stage.forward_support(parent, here)
+        return StageTransitions(row, parent, child, forward, action, forward_support, support)
+    undone, backward_support = stage.backward_action(parent, child, here), stage.backward_support(child, here)
+    return StageTransitions(row, parent, child, action, undone, support, backward_support)
+
+
+def _cat_actions(actions: list[Action]) -> Action:
+    jumps = [action for action in actions if isinstance(action, Jump)]
+    return Jump.cat(jumps) if jumps else torch.cat([action for action in actions if isinstance(action, Tensor)])
+
+
+def _cat_supports(supports: list[Support]) -> Support:
+    jumps = [support for support in supports if isinstance(support, JumpSupport)]
+    return JumpSupport.cat(jumps) if jumps else torch.cat([mask for mask in supports if isinstance(mask, Tensor)])
+
+
+def evaluate(model: GFlowNet, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of trajectories under the policies, with gradients.
+
+    Returns:
+        ``log_pf`` and ``log_pb``, (n,) float64: sums over the transitions of ``log P_F(child | parent)`` and
+        ``log P_B(parent | child)``.
+    """
+    zeros = torch.zeros(trajectories.n, dtype=torch.float64, device=trajectories.terminal.device)
+    log_pf, log_pb = zeros, zeros
+    for index, part in enumerate(trajectories.stages):
+        context = Context(trajectories.n, zeros.device, trajectories.terminal.states[:index])
+        log_pf = log_pf + _log_prob(model, index, part, context, backward=False)
+        log_pb = log_pb + _log_prob(model, index, part, context, backward=True)
+    return log_pf, log_pb
+
+
+def _log_prob(model: GFlowNet, index: int, part: StageTransitions, context: Context, backward: bool) -> Tensor:
+    """(n,) sum of one stage's log-probabilities; forced actions have probability 1 and cost no network call."""
+    head = (model.backward_heads if backward else model.forward_heads)[index]
+    support = part.backward_support if backward else part.forward_support
+    chosen = (~head.forced(support)).nonzero().squeeze(1)
+    row, state = part.row[chosen], (part.child if backward else part.parent)[chosen]
+    parameters = (model.backward_parameters if backward else model.forward_parameters)(index, state, context[row])
+    action = (part.backward if backward else part.forward)[chosen]
+    log_prob = head.log_prob(parameters, support[chosen], action)
+    return torch.zeros(context.n, dtype=torch.float64, device=row.device).index_add(0, row, log_prob)

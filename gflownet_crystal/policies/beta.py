@@ -1,0 +1,50 @@
+"""The Beta distribution in log-odds, exact from concentrations of 0.1 to 1e4.
+
+A Beta(0.1, 0.1) draw lies within 1e-16 of 0 or 1 several times in a hundred; stored as a float it would pile up at the
+ends. Its log-odds ``log(r / (1 - r))`` do not.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def sample_beta_log_odds(alpha: Tensor, beta: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw ``r ~ Beta(alpha, beta)`` as log-odds.
+
+    Args:
+        alpha, beta: positive concentrations of equal shape, float64.
+        generator: source of randomness, on the same device.
+
+    Returns:
+        ``log(r / (1 - r))``, float64, of that shape; no gradient.
+    """
+    with torch.no_grad():
+        return _log_gamma_draw(alpha, generator) - _log_gamma_draw(beta, generator)
+
+
+def _log_gamma_draw(concentration: Tensor, generator: torch.Generator) -> Tensor:
+    # G(a) = G(a + 1) U^(1/a): in logarithms this keeps draws that would underflow for small a
+    boosted = torch._standard_gamma(concentration + 1.0, generator=generator)
+    uniform = torch.rand(
+        concentration.shape, generator=generator, device=concentration.device, dtype=concentration.dtype
+    )
+    return boosted.log() + torch.log1p(-uniform) / concentration
+
+
+def beta_log_prob(log_odds: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    """Log-density of ``r`` (with respect to ``dr``) under Beta(alpha, beta), given the log-odds of ``r``.
+
+    Args:
+        log_odds: ``log(r / (1 - r))``, float64, broadcastable with the concentrations.
+        alpha, beta: positive concentrations, float64.
+
+    Returns:
+        float64 log-density of the broadcast shape.
+    """
+    normaliser = torch.lgamma(alpha) + torch.lgamma(beta) - torch.lgamma(alpha + beta)
+    left = (alpha - 1.0) * functional.logsigmoid(log_odds)
+    right = (beta - 1.0) * functional.logsigmoid(-log_odds)
+    return left + right - normaliser

@@ -1,0 +1,193 @@
+"""Distributions over actions: masked categorical, and mixtures of Betas with a flag. Sums in float64.
+
+A head turns a row of unconstrained network outputs into a distribution over exactly the allowed actions. ``log_prob`` is
+always the head's own normalised log-probability; a :class:`Behaviour` changes only how ``sample`` draws.
+A row of zeros is the uniform policy: equal probabilities, fair flags, and Betas with both concentrations 1.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gflownet_crystal.common.errors import ActionError, ConfigError
+from gflownet_crystal.envs.base import Action, Jump, JumpSupport, Support
+from gflownet_crystal.policies.beta import beta_log_prob, sample_beta_log_odds
+
+# keeps u * total strictly below total in float64, so a draw never lands on a masked action
+_BELOW_ONE = 1.0 - 1e-12
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How actions are drawn when it is not simply the policy's own way.
+
+    Attributes:
+        exploration: probability of a uniformly drawn allowed action at each step, in [0, 1].
+        temperature: logits are divided by it when drawing; 1 leaves them. Affects categorical choices and flags.
+    """
+
+    exploration: float = 0.0
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.exploration <= 1.0:
+            raise ConfigError(f"exploration is a probability in [0, 1], not {self.exploration}")
+        if not self.temperature > 0.0:
+            raise ConfigError(f"temperature must be positive, not {self.temperature}")
+
+
+ON_POLICY = Behaviour()
+
+
+class Head(ABC):
+    """Reads ``n_parameters`` network outputs a row as a distribution over the allowed actions."""
+
+    n_parameters: int
+
+    @abstractmethod
+    def sample(self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour) -> Action:
+        """One allowed action a row."""
+
+    @abstractmethod
+    def log_prob(self, parameters: Tensor, support: Support, action: Action) -> Tensor:
+        """(n,) float64 log-probability (density, for jumps) of each row's action."""
+
+    @abstractmethod
+    def forced(self, support: Support) -> Tensor:
+        """(n,) bool: one action only, so its probability is 1 whatever the parameters."""
+
+    @abstractmethod
+    def initial_bias(self) -> Tensor:
+        """(n_parameters,) float32 bias of an untrained network's last layer."""
+
+
+class CategoricalHead(Head):
+    """A categorical distribution over the unmasked of ``n`` actions."""
+
+    def __init__(self, n: int) -> None:
+        self.n_parameters = n
+
+    def sample(self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour) -> Tensor:
+        mask = cast(Tensor, support)
+        logits = _masked(parameters / behaviour.temperature, mask)
+        weights = torch.softmax(logits, dim=1)
+        if behaviour.exploration > 0.0:
+            uniform = mask / mask.sum(dim=1, keepdim=True)
+            weights = torch.lerp(weights, uniform.to(weights.dtype), behaviour.exploration)
+        cumulative = weights.double().cumsum(dim=1)
+        draw = torch.rand(len(mask), 1, generator=generator, device=mask.device, dtype=torch.float64)
+        return torch.searchsorted(cumulative, draw * _BELOW_ONE * cumulative[:, -1:], right=True).squeeze(1)
+
+    def log_prob(self, parameters: Tensor, support: Support, action: Action) -> Tensor:
+        logits = _masked(parameters, cast(Tensor, support))
+        chosen = logits.gather(1, cast(Tensor, action)[:, None]).squeeze(1)
+        return chosen.double() - torch.logsumexp(logits, dim=1).double()
+
+    def forced(self, support: Support) -> Tensor:
+        return cast(Tensor, support).sum(dim=1) == 1
+
+    def initial_bias(self) -> Tensor:
+        return torch.zeros(self.n_parameters)
+
+
+def _masked(logits: Tensor, mask: Tensor) -> Tensor:
+    return logits.masked_fill(~mask, float("-inf"))
+
+
+class JumpHead(Head):
+    """A Bernoulli flag and, where it is not raised, a mixture of Betas over the fraction jumped in each dimension.
+
+    Parameters of a row: the flag's logit; the mixture logits; and for each component and dimension the log-odds of
+    the mean and the log of half the concentration ``alpha + beta``.
+
+    Args:
+        dimensions: d of the box.
+        n_components: of the mixture.
+        concentration_range: smallest and largest Beta parameter.
+        joint: one mixture weight a component, shared by all dimensions (dimensions correlate through the
+            components); else each dimension has its own weights, as in Crystal-GFN.
+        initial_flag: probability of the flag before training.
+    """
+
+    def __init__(
+        self,
+        dimensions: int,
+        n_components: int = 5,
+        concentration_range: tuple[float, float] = (0.1, 1e4),
+        joint: bool = True,
+        initial_flag: float = 0.5,
+    ) -> None:
+        low, high = concentration_range
+        if n_components < 1 or not 0.0 < low <= 1.0 <= high:
+            raise ConfigError(
+                f"a Beta mixture needs components >= 1 and 0 < low <= 1 <= high; got {n_components} and {low}, {high}"
+            )
+        self.dimensions, self.n_components, self.joint = dimensions, n_components, joint
+        self.low, self.high, self.initial_flag = low, high, initial_flag
+        self.n_weights = n_components if joint else n_components * dimensions
+        self.n_parameters = 1 + self.n_weights + 2 * n_components * dimensions
+
+    def sample(self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour) -> Jump:
+        allowed = cast(JumpSupport, support)
+        flag_logit, log_weights, alpha, beta = self._split(parameters)
+        rows = len(allowed)
+
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(*shape, generator=generator, device=parameters.device, dtype=torch.float64)
+
+        explores = uniform(rows) < behaviour.exploration
+        flag_probability = torch.sigmoid(flag_logit / behaviour.temperature).masked_fill(explores, 0.5)
+        flag = allowed.flag_forced | (allowed.flag_allowed & (uniform(rows) < flag_probability))
+        gumbel = -torch.log(-torch.log(uniform(*log_weights.shape).clamp(1e-300, 1 - 1e-16)))
+        component = (log_weights + gumbel).argmax(dim=2, keepdim=True).expand(-1, self.dimensions, -1)
+        chosen = (part.gather(2, component).squeeze(2) for part in (alpha, beta))
+        log_odds = sample_beta_log_odds(*chosen, generator)
+        spread = torch.logit(uniform(rows, self.dimensions), eps=1e-300)
+        return Jump(flag, torch.where(explores[:, None], spread, log_odds))
+
+    def log_prob(self, parameters: Tensor, support: Support, action: Action) -> Tensor:
+        allowed, jump = cast(JumpSupport, support), cast(Jump, action)
+        if bool((jump.flag & ~(allowed.flag_allowed | allowed.flag_forced)).any()):
+            raise ActionError("a jump raises a flag that its state does not allow")
+        flag_logit, log_weights, alpha, beta = self._split(parameters)
+        density = beta_log_prob(jump.log_odds[:, :, None], alpha, beta) - allowed.log_width[:, :, None]
+        density = density.masked_fill(~allowed.free[:, :, None], 0.0)
+        if self.joint:
+            moved = torch.logsumexp(log_weights[:, 0] + density.sum(dim=1), dim=1)
+        else:
+            moved = torch.logsumexp(log_weights + density, dim=2).masked_fill(~allowed.free, 0.0).sum(dim=1)
+        undecided = allowed.flag_allowed & ~allowed.flag_forced
+        log_flag = functional.logsigmoid(torch.where(jump.flag, flag_logit, -flag_logit)).masked_fill(~undecided, 0.0)
+        return log_flag + moved.masked_fill(jump.flag, 0.0)
+
+    def forced(self, support: Support) -> Tensor:
+        return cast(JumpSupport, support).flag_forced
+
+    def initial_bias(self) -> Tensor:
+        bias = torch.zeros(self.n_parameters)
+        bias[0] = torch.logit(torch.tensor(self.initial_flag))
+        means = (torch.arange(self.n_components) + 0.5) / self.n_components
+        log_odds = torch.logit(means)[None, :].expand(self.dimensions, -1).reshape(-1)
+        if self.n_components > 1:
+            start = 1 + self.n_weights
+            bias[start : start + len(log_odds)] = log_odds
+        return bias
+
+    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Flag logit (n,), log mixture weights (n, 1 or d, k), alpha and beta (n, d, k), all float64."""
+        sizes = [1, self.n_weights, self.n_components * self.dimensions, self.n_components * self.dimensions]
+        flag, weights, mean, scale = parameters.double().split(sizes, dim=1)
+        shape = (-1, self.dimensions, self.n_components)
+        log_weights = torch.log_softmax(weights.reshape(len(parameters), -1, self.n_components), dim=2)
+        # beyond these limits every concentration is at the end of its range; exp must not overflow
+        log_scale = scale.reshape(shape).clamp(-12.0, 12.0)
+        mean_logit = mean.reshape(shape)
+        alpha = (2.0 * torch.exp(log_scale + functional.logsigmoid(mean_logit))).clamp(self.low, self.high)
+        beta = (2.0 * torch.exp(log_scale + functional.logsigmoid(-mean_logit))).clamp(self.low, self.high)
+        return flag.squeeze(1), log_weights, alpha, beta

@@ -1,0 +1,69 @@
+"""Multilayer perceptrons, one a stage (Crystal-GFN, appendix C: 3 layers of 256 units)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.policies.base import Policy, StageShape
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"leaky_relu": nn.LeakyReLU, "relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
+
+
+class MLPPolicy(Policy):
+    """A perceptron of ``n_layers`` hidden layers for each stage.
+
+    Args:
+        shapes: sizes of the stages.
+        n_layers: hidden layers.
+        n_hidden: units of each.
+        activation: one of ``ACTIVATIONS``.
+        seed: of the initial weights.
+
+    Raises:
+        ConfigError: unknown activation, or sizes below 1.
+    """
+
+    def __init__(
+        self,
+        shapes: Sequence[StageShape],
+        n_layers: int = 3,
+        n_hidden: int = 256,
+        activation: str = "leaky_relu",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(shapes)
+        if activation not in ACTIVATIONS:
+            raise ConfigError(f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}")
+        if n_layers < 1 or n_hidden < 1:
+            raise ConfigError(f"n_layers and n_hidden must be at least 1, not {n_layers} and {n_hidden}")
+        self.networks = nn.ModuleList(_perceptron(shape, n_layers, n_hidden, ACTIVATIONS[activation]) for shape in shapes)
+        self._initialise(torch.Generator().manual_seed(seed))
+
+    def forward(self, stage: int, features: Tensor) -> Tensor:
+        output: Tensor = self.networks[stage](features)
+        return output
+
+    @torch.no_grad()
+    def _initialise(self, generator: torch.Generator) -> None:
+        """Scaled normal weights from an explicit generator; the last layer starts near the initial bias."""
+        for network, shape in zip(self.networks, self.shapes, strict=True):
+            layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
+            for layer in layers:
+                gain = 0.01 if layer is layers[-1] else 2.0**0.5
+                scale = gain / layer.in_features**0.5
+                layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * scale)
+                layer.bias.zero_()
+            layers[-1].bias.copy_(shape.initial_bias)
+
+
+def _perceptron(shape: StageShape, n_layers: int, n_hidden: int, activation: type[nn.Module]) -> nn.Sequential:
+    sizes = [shape.n_features] + [n_hidden] * n_layers
+    hidden: list[nn.Module] = []
+    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        # skip_init leaves the global random state alone
+        hidden += [nn.utils.skip_init(nn.Linear, n_in, n_out), activation()]
+    return nn.Sequential(*hidden, nn.utils.skip_init(nn.Linear, n_hidden, shape.n_parameters))

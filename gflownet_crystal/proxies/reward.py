@@ -1,0 +1,128 @@
+"""From a proxy's value to the log-reward, in one place."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ConfigError, ProxyError
+from gflownet_crystal.proxies.base import Prediction, Proxy
+
+INVALID_CHOICES = ("raise", "penalise")
+
+
+class RewardFunction(ABC):
+    """A map from a prediction to a log-reward; dimensionless."""
+
+    @abstractmethod
+    def __call__(self, value: Tensor, std: Tensor) -> Tensor:
+        """(n,) float64 values and standard deviations, in the proxy's unit, to (n,) float64 log-rewards."""
+
+
+class Boltzmann(RewardFunction):
+    """``log R = -beta (value + caution * std)``: low values are good (Crystal-GFN, section 3.4).
+
+    Args:
+        beta: inverse temperature, per unit of the value. Negative to seek high values.
+        caution: how many standard deviations are added against the sampler.
+        floor: values below it count as it, or None; closes holes of a proxy that has a known lowest value.
+    """
+
+    def __init__(self, beta: float, caution: float = 0.0, floor: float | None = None) -> None:
+        self.beta, self.caution, self.floor = beta, caution, floor
+
+    def __call__(self, value: Tensor, std: Tensor) -> Tensor:
+        pessimistic = value + self.caution * std if self.beta > 0 else value - self.caution * std
+        if self.floor is not None:
+            pessimistic = pessimistic.clamp(min=self.floor)
+        return -self.beta * pessimistic
+
+
+class Target(RewardFunction):
+    """``log R = -((value - target) / width)^2 / 2``: values near a target are good.
+
+    Args:
+        target: in the unit of the value.
+        width: in the unit of the value, positive; the value's own std is added in quadrature ``caution`` times.
+        caution: weight of the std.
+    """
+
+    def __init__(self, target: float, width: float, caution: float = 0.0) -> None:
+        if not width > 0.0:
+            raise ConfigError(f"reward width must be positive, not {width}")
+        self.target, self.width, self.caution = target, width, caution
+
+    def __call__(self, value: Tensor, std: Tensor) -> Tensor:
+        distance = (value - self.target).square() + (self.caution * std).square()
+        return -0.5 * distance / self.width**2
+
+
+class LogValue(RewardFunction):
+    """``log R = log value``: the value is the reward itself, positive."""
+
+    def __call__(self, value: Tensor, std: Tensor) -> Tensor:
+        return value.log()
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Predictions and log-rewards of n objects.
+
+    Attributes:
+        prediction: of the proxy.
+        log_reward: (n,) float64, finite.
+        n_invalid: objects that took the penalty.
+    """
+
+    prediction: Prediction
+    log_reward: Tensor
+    n_invalid: int
+
+
+class Reward:
+    """A proxy and a reward function: the one way to a log-reward.
+
+    Args:
+        proxy: says the value.
+        function: turns it into a log-reward.
+        invalid: ``raise`` on a value that is not finite, or ``penalise`` it with ``penalty``.
+        penalty: log-reward of an invalid object.
+
+    Raises:
+        ConfigError: unknown ``invalid``.
+    """
+
+    def __init__(
+        self, proxy: Proxy, function: RewardFunction, invalid: str = "raise", penalty: float = -100.0
+    ) -> None:
+        if invalid not in INVALID_CHOICES:
+            raise ConfigError(f"reward.invalid is one of {', '.join(INVALID_CHOICES)}, not {invalid!r}")
+        self.proxy, self.function, self.invalid, self.penalty = proxy, function, invalid, penalty
+
+    def __call__(self, objects: Any) -> Scored:
+        """Score n objects of the kind the proxy eats.
+
+        Raises:
+            ProxyError: a value or log-reward is not finite and ``invalid`` is ``raise``; names the first such object.
+        """
+        prediction = self.proxy(objects)
+        log_reward = self.function(prediction.value, prediction.std)
+        bad = ~(prediction.valid & torch.isfinite(log_reward))
+        n_invalid = int(bad.sum())
+        if n_invalid and self.invalid == "raise":
+            raise ProxyError(self._complaint(prediction, bad, objects))
+        return Scored(prediction, log_reward.masked_fill(bad, self.penalty), n_invalid)
+
+    def _complaint(self, prediction: Prediction, bad: Tensor, objects: Any) -> str:
+        first = int(bad.nonzero()[0])
+        what = objects[first : first + 1]
+        name = what.formulas()[0] if hasattr(what, "formulas") else what
+        value, std = float(prediction.value[first]), float(prediction.std[first])
+        return (
+            f"proxy {type(self.proxy).__name__} gave {value} (std {std}) for {int(bad.sum())} of {len(bad)} objects, "
+            f"first at row {first}: {name}; mend the proxy or set reward.invalid=penalise"
+        )
