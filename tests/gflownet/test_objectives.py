@@ -1,0 +1,46 @@
+"""Objectives: zero exactly at balance, and with the gradient that the papers state."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.gflownet.objectives import LogVariance, TrajectoryBalance
+
+F64 = torch.float64
+LOG_PF = torch.tensor([-3.0, -1.0, -2.5], dtype=F64)
+LOG_PB = torch.tensor([-0.5, -1.5, 0.0], dtype=F64)
+LOG_REWARD = torch.tensor([1.0, 2.0, -1.0], dtype=F64)
+
+
+def test_both_vanish_at_balance() -> None:
+    log_z = torch.tensor(1.7, dtype=F64)
+    balanced = LOG_PF + log_z - LOG_PB
+    for objective in (TrajectoryBalance(), TrajectoryBalance(huber=0.5), LogVariance()):
+        assert float(objective(log_z, LOG_PF, LOG_PB, balanced)) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_trajectory_balance_is_the_mean_square_residual() -> None:
+    loss = TrajectoryBalance()(torch.tensor(0.0, dtype=F64), LOG_PF, LOG_PB, LOG_REWARD)
+    assert float(loss) == pytest.approx((3.5**2 + 1.5**2 + 1.5**2) / 3)
+
+
+def test_huber_is_linear_and_continuous_beyond_its_limit() -> None:
+    zero = torch.zeros(1, dtype=F64)
+    at = [float(TrajectoryBalance(huber=2.0)(zero[0], torch.tensor([x], dtype=F64), zero, zero)) for x in (2.0, 3.0, 5.0)]
+    assert at[0] == 4.0
+    assert at[2] - at[1] == pytest.approx(2 * 2.0 * 2.0)
+
+
+def test_log_variance_has_the_policy_gradient_of_trajectory_balance_at_the_batch_log_z() -> None:
+    log_pf = LOG_PF.clone().requires_grad_()
+    centre = (LOG_REWARD + LOG_PB - LOG_PF).mean()
+    ours = torch.autograd.grad(LogVariance()(centre, log_pf, LOG_PB, LOG_REWARD), log_pf)[0]
+    theirs = torch.autograd.grad(TrajectoryBalance()(centre, log_pf, LOG_PB, LOG_REWARD), log_pf)[0]
+    assert torch.allclose(ours, theirs)
+
+
+def test_huber_must_be_positive() -> None:
+    with pytest.raises(ConfigError):
+        TrajectoryBalance(huber=0.0)
