@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from gflownet_crystal.common.imports import refuse_bare_import
 from gflownet_crystal.envs.base import Env, Stage
 
 __all__ = ["Env", "Stage"]
+
+refuse_bare_import(__name__)
