@@ -1,8 +1,8 @@
 """CIF texts of structures in the ITA setting of their group.
 
-All atoms of the conventional cell are written, so the only operation a reader may apply is the identity: one
-that applied the group's operations to them would find every site occupied several times. The group is named by its
-number, and its operations in this setting follow under private names, which readers skip.
+All atoms of the conventional cell are written, so the only operation a reader may apply is the identity: the group's
+operations would put every site there several times over. The group is named by its number, and its operations in this
+setting follow under private names, which readers skip.
 """
 
 from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Generators put atoms into specs."""
+
+from __future__ import annotations
