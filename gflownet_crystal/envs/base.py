@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.batch import Rows, TensorBatch
+from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.common.errors import ActionError
 
 
@@ -91,21 +91,14 @@ class Context:
     device: torch.device
     states: tuple[State, ...] = ()
 
-    def __getitem__(self, rows: Rows) -> Context:
-        """The context of some rows."""
-        if not self.states:
-            n = len(torch.empty(self.n, device="cpu")[rows]) if isinstance(rows, slice) else _selected(rows)
-            return Context(n, self.device)
-        states = tuple(state[rows] for state in self.states)
-        return Context(len(states[0]), self.device, states)
+    def __getitem__(self, rows: Tensor) -> Context:
+        """The context of some rows, given by an index tensor or a boolean mask."""
+        n = int(rows.sum()) if rows.dtype == torch.bool else len(rows)
+        return Context(n, self.device, tuple(state[rows] for state in self.states))
 
     def extended(self, state: State) -> Context:
         """The context of the next stage, after this one finished in ``state``."""
         return Context(self.n, self.device, (*self.states, state))
-
-
-def _selected(rows: Tensor) -> int:
-    return int(rows.sum()) if rows.dtype == torch.bool else int(rows.shape[0])
 
 
 class Stage(ABC):
