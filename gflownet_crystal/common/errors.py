@@ -1,6 +1,8 @@
-"""The package's errors: every one is a ``ValueError`` whose text says what was given, what is allowed and what to do."""
+"""The package's errors: each is a ``ValueError`` that says what was given, what is allowed and what to do."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class GFlowNetCrystalError(ValueError):
@@ -33,3 +35,16 @@ class ActionError(GFlowNetCrystalError):
 
 class ProxyError(GFlowNetCrystalError):
     """A proxy broke its contract: wrong shape, NaN, or input outside its range."""
+
+
+class ContractError(GFlowNetCrystalError):
+    """A class does not do what the contract it implements says.
+
+    Args:
+        subject: the class or object.
+        faults: what it gets wrong, one text each.
+    """
+
+    def __init__(self, subject: str, faults: Sequence[str]) -> None:
+        self.faults = list(faults)
+        super().__init__(f"{subject} has {len(self.faults)} fault(s): " + "; ".join(self.faults))

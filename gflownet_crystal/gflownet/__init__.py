@@ -1,3 +1,3 @@
-"""GFlowNets: rollouts, objectives, replay and training. Knows environments, policies and proxies; nothing of crystals."""
+"""GFlowNets: rollouts, objectives, replay and training over any environment; nothing here knows a crystal."""
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.envs.base import Env, State, Context
+from gflownet_crystal.envs.base import Context, Env, State
 from gflownet_crystal.policies.base import MixtureSettings, Policy, StageShape, build_heads, stage_shapes
 
 PolicyFactory = Callable[[Sequence[StageShape]], Policy]

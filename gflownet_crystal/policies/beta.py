@@ -15,7 +15,8 @@ def sample_beta_log_odds(alpha: Tensor, beta: Tensor, generator: torch.Generator
     """Draw ``r ~ Beta(alpha, beta)`` as log-odds.
 
     Args:
-        alpha, beta: positive concentrations of equal shape, float64.
+        alpha: positive concentrations, float64.
+        beta: positive concentrations of the same shape, float64.
         generator: source of randomness, on the same device.
 
     Returns:
@@ -39,7 +40,8 @@ def beta_log_prob(log_odds: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
 
     Args:
         log_odds: ``log(r / (1 - r))``, float64, broadcastable with the concentrations.
-        alpha, beta: positive concentrations, float64.
+        alpha: positive concentrations, float64.
+        beta: positive concentrations, float64.
 
     Returns:
         float64 log-density of the broadcast shape.

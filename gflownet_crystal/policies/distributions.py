@@ -146,8 +146,8 @@ class JumpHead(Head):
         flag = allowed.flag_forced | (allowed.flag_allowed & (uniform(rows) < flag_probability))
         gumbel = -torch.log(-torch.log(uniform(*log_weights.shape).clamp(1e-300, 1 - 1e-16)))
         component = (log_weights + gumbel).argmax(dim=2, keepdim=True).expand(-1, self.dimensions, -1)
-        chosen = (part.gather(2, component).squeeze(2) for part in (alpha, beta))
-        log_odds = sample_beta_log_odds(*chosen, generator)
+        chosen_alpha, chosen_beta = (part.gather(2, component).squeeze(2) for part in (alpha, beta))
+        log_odds = sample_beta_log_odds(chosen_alpha, chosen_beta, generator)
         spread = torch.logit(uniform(rows, self.dimensions), eps=1e-300)
         return Jump(flag, torch.where(explores[:, None], spread, log_odds))
 

@@ -1,0 +1,145 @@
+"""Trajectories per second: training and sampling, beside the bare networks at equal shapes.
+
+    OMP_NUM_THREADS=1 python benchmarks/trajectories.py [batch=1024] [iterations=10] [device=cpu] [env=crystal_paper]
+
+The proxy is trivial (volume per atom), the networks are the paper's 3 x 256. "bare" runs the same networks, forward
+and backward pass and Adam, on random input of the recorded numbers of transitions: the ceiling that the networks set.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from gflownet_crystal.cli.compose import compose_config
+from gflownet_crystal.gflownet.build import build_env
+from torch import Tensor
+
+from gflownet_crystal.envs.base import Env
+from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.gflownet.objectives import TrajectoryBalance
+from gflownet_crystal.gflownet.rollout import Trajectories, evaluate, sample_forward
+from gflownet_crystal.policies import MixtureSettings, MLPPolicy, UniformPolicy
+from gflownet_crystal.policies.distributions import ON_POLICY
+from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
+from gflownet_crystal.structures.spec import CrystalSpec
+
+
+class VolumePerAtom(Proxy):
+    """The trivial proxy: costs nothing beside the sampler."""
+
+    property_name = "volume_per_atom"
+    unit = "A^3/atom"
+
+    def predict(self, batch: CrystalSpec) -> Tensor:
+        return batch.volume_per_atom
+
+
+def synchronised_seconds(device: torch.device) -> float:
+    """Wall clock after all queued work of the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def rate(work: Callable[[], None], items: int, iterations: int, device: torch.device) -> float:
+    """Items per second of ``iterations`` calls, after two calls of warm-up."""
+    for _ in range(2):
+        work()
+    start = synchronised_seconds(device)
+    for _ in range(iterations):
+        work()
+    return items * iterations / (synchronised_seconds(device) - start)
+
+
+def make_model(env: Env, backward: type, device: torch.device) -> tuple[GFlowNet, torch.optim.Optimizer]:
+    """The paper's policies and Adam."""
+    mixture = MixtureSettings(n_components=5, concentration_high=100.0, joint=False)
+    model = GFlowNet(env, MLPPolicy, backward, mixture).to(device)
+    return model, torch.optim.Adam(model.parameters(), lr=1e-4)
+
+
+def bare_step(model: GFlowNet, optimizer: torch.optim.Optimizer, trajectories: Trajectories) -> Callable[[], None]:
+    """One training step of the networks alone, on random input of the shapes the trajectories needed."""
+    inputs = []
+    for index, part in enumerate(trajectories.stages):
+        size = model.env.feature_sizes()[index]
+        directions = (model.forward_policy, model.forward_heads, part.forward_support), (
+            model.backward_policy,
+            model.backward_heads,
+            part.backward_support,
+        )
+        for policy, heads, support in directions:
+            rows = int((~heads[index].forced(support)).sum())
+            inputs.append((policy, index, torch.randn(rows, size, device=model.device)))
+
+    def step() -> None:
+        with torch.no_grad():
+            for policy, index, features in inputs[::2]:
+                policy(index, features)
+        total = torch.stack([policy(index, features).sum() for policy, index, features in inputs]).sum()
+        optimizer.zero_grad()
+        if total.requires_grad:
+            total.backward()
+        optimizer.step()
+
+    return step
+
+
+def measure(env: Env, backward: type, batch: int, iterations: int, device: torch.device) -> dict[str, float]:
+    """Rates with one kind of backward policy."""
+    model, optimizer = make_model(env, backward, device)
+    reward = Reward(VolumePerAtom(), Boltzmann(beta=0.01))
+    generator = torch.Generator(device).manual_seed(0)
+    objective = TrajectoryBalance()
+
+    def train() -> None:
+        trajectories = sample_forward(model, batch, generator)
+        scored = reward(env.objects(trajectories.terminal))
+        log_reward = scored.log_reward + env.log_reference(trajectories.terminal)
+        loss = objective(model.log_z, *evaluate(model, trajectories), log_reward)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    trajectories = sample_forward(model, batch, generator, ON_POLICY)
+    training = rate(train, batch, iterations, device)
+    bare = rate(bare_step(model, optimizer, trajectories), batch, iterations, device)
+    return {
+        "transitions_per_trajectory": trajectories.n_transitions / batch,
+        "training_per_s": training,
+        "bare_networks_per_s": bare,
+        "share_of_bare": training / bare,
+        "sampling_per_s": rate(lambda: _sample(model, batch, generator), batch, iterations, device),
+    }
+
+
+def _sample(model: GFlowNet, batch: int, generator: torch.Generator) -> None:
+    model.env.objects(sample_forward(model, batch, generator).terminal)
+
+
+def main() -> None:
+    """Parse ``key=value``, measure both backward policies and print one JSON object."""
+    given = dict(argument.split("=", 1) for argument in sys.argv[1:])
+    batch, iterations = int(given.get("batch", 1024)), int(given.get("iterations", 10))
+    device = torch.device(given.get("device", "cpu"))
+    config = compose_config("train_gfn", [f"env={given.get('env', 'crystal_paper')}"])
+    start = time.perf_counter()
+    env = build_env(config.env, device)
+    result = {
+        "batch": batch,
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "set_up_s": time.perf_counter() - start,
+        "learned_backward": measure(env, MLPPolicy, batch, iterations, device),
+        "uniform_backward": measure(env, UniformPolicy, batch, iterations, device),
+    }
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
