@@ -1,0 +1,1 @@
+"""Measures of samplers and of what they sample: exact answers, independent estimates, distances between them."""
