@@ -63,15 +63,20 @@ def make_model(env: Env, backward: type, device: torch.device) -> tuple[GFlowNet
     return model, torch.optim.Adam(model.parameters(), lr=1e-4)
 
 
-def bare_step(model: GFlowNet, optimizer: torch.optim.Optimizer, trajectories: Trajectories) -> Callable[[], None]:
+def bare_step(
+    model: GFlowNet, optimizer: torch.optim.Optimizer, trajectories: Trajectories
+) -> Callable[[], None]:
     """One training step of the networks alone, on random input of the shapes the trajectories needed."""
     inputs = []
     for index, part in enumerate(trajectories.stages):
         size = model.env.feature_sizes()[index]
-        directions = (model.forward_policy, model.forward_heads, part.forward_support), (
-            model.backward_policy,
-            model.backward_heads,
-            part.backward_support,
+        directions = (
+            (model.forward_policy, model.forward_heads, part.forward_support),
+            (
+                model.backward_policy,
+                model.backward_heads,
+                part.backward_support,
+            ),
         )
         for policy, heads, support in directions:
             rows = int((~heads[index].forced(support)).sum())
@@ -132,7 +137,9 @@ def main() -> None:
     env = build_env(config.env, device)
     result = {
         "batch": batch,
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
+        "device": torch.cuda.get_device_name()
+        if device.type == "cuda"
+        else platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "set_up_s": time.perf_counter() - start,
         "learned_backward": measure(env, MLPPolicy, batch, iterations, device),

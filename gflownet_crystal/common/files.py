@@ -88,7 +88,9 @@ def read_json(path: Path | str) -> Any:
         raise DataError(f"cannot read {path} as JSON: {error}") from error
 
 
-def save_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+def save_tensors(
+    path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write named tensors (and text metadata) as one safetensors file, atomically."""
     contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
@@ -109,4 +111,6 @@ def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
             metadata = dict(file.metadata() or {})
         return load_file(path), metadata
     except (OSError, safetensors.SafetensorError) as error:
-        raise WeightsError(f"cannot read tensors from {path}: {error}; restore or retrain the file") from error
+        raise WeightsError(
+            f"cannot read tensors from {path}: {error}; restore or retrain the file"
+        ) from error

@@ -13,4 +13,6 @@ def refuse_bare_import(name: str) -> None:
         ImportError: the name is not inside ``gflownet_crystal``.
     """
     if not name.startswith("gflownet_crystal."):
-        raise ImportError(f"import gflownet_crystal.{name}, not {name}: the folder {name}/ is a link into the package")
+        raise ImportError(
+            f"import gflownet_crystal.{name}, not {name}: the folder {name}/ is a link into the package"
+        )

@@ -175,7 +175,9 @@ class Stage(ABC):
 
 
 def _random_jump(support: JumpSupport, generator: torch.Generator) -> Jump:
-    uniform = torch.rand(support.log_width.shape, generator=generator, device=support.device, dtype=torch.float64)
+    uniform = torch.rand(
+        support.log_width.shape, generator=generator, device=support.device, dtype=torch.float64
+    )
     coin = torch.rand(len(support), generator=generator, device=support.device) < 0.5
     return Jump(support.flag_forced | (support.flag_allowed & coin), torch.logit(uniform, eps=1e-300))
 

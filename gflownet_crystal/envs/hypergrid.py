@@ -105,7 +105,9 @@ class Hypergrid(Env):
 
     def __init__(self, n_dimensions: int = 2, length: int = 8) -> None:
         if n_dimensions < 1 or length < 2:
-            raise ConfigError(f"a hypergrid needs n_dimensions >= 1 and length >= 2, not {n_dimensions}, {length}")
+            raise ConfigError(
+                f"a hypergrid needs n_dimensions >= 1 and length >= 2, not {n_dimensions}, {length}"
+            )
         self.grid = GridStage(n_dimensions, length)
         self.stages = (self.grid,)
 

@@ -73,5 +73,7 @@ class GFlowNet(nn.Module):
             for mine, theirs in zip(self.env.stages, env.stages, strict=True)
         ]
         if self.env.feature_sizes() != env.feature_sizes() or not all(same_actions):
-            raise ConfigError("the environment has other features or actions than the one the policies were made for")
+            raise ConfigError(
+                "the environment has other features or actions than the one the policies were made for"
+            )
         self.env = env

@@ -46,8 +46,8 @@ class TrajectoryBalance(Objective):
 class LogVariance(Objective):
     """Variance of ``log R + log P_B - log P_F``: trajectory balance with the batch's own ``log Z``.
 
-    (Zhang et al. 2023, "Robust scheduling with GFlowNets", equation 6; also called VarGrad.) The learned ``log Z`` still
-    follows the batch mean, so that it is an estimate of the partition function.
+    (Zhang et al. 2023, "Robust scheduling with GFlowNets", equation 6; also called VarGrad.) The learned ``log Z``
+    still follows the batch mean, so that it is an estimate of the partition function.
     """
 
     def __init__(self, huber: float | None = None) -> None:

@@ -108,7 +108,9 @@ def _forward_stage(
         row, state, here = row[~done], child[~done], here[~done]
         if not len(row):
             return _joined(stage, context, steps, backward=False), terminal
-    raise ActionError(f"stage {stage.name} did not finish in {stage.max_transitions} steps; its bound is wrong")
+    raise ActionError(
+        f"stage {stage.name} did not finish in {stage.max_transitions} steps; its bound is wrong"
+    )
 
 
 @torch.no_grad()
@@ -126,7 +128,9 @@ def sample_backward(
     records = []
     for index, stage in enumerate(model.env.stages):
         context = Context(terminal.n, terminal.device, terminal.states[:index])
-        records.append(_backward_stage(model, index, stage, context, terminal.states[index], generator, behaviour))
+        records.append(
+            _backward_stage(model, index, stage, context, terminal.states[index], generator, behaviour)
+        )
     return Trajectories(terminal, tuple(records))
 
 
@@ -152,7 +156,9 @@ def _backward_stage(
         row, state, here = row[alive], parent[alive], here[alive]
         if not len(row):
             return _joined(stage, context, steps, backward=True)
-    raise ActionError(f"stage {stage.name} was not undone in {stage.max_transitions} steps; its bound is wrong")
+    raise ActionError(
+        f"stage {stage.name} was not undone in {stage.max_transitions} steps; its bound is wrong"
+    )
 
 
 @dataclass(frozen=True)
@@ -172,7 +178,10 @@ def _joined(stage: Stage, context: Context, steps: list[_Step], backward: bool) 
     action, support = _cat_actions([s.action for s in steps]), _cat_supports([s.support for s in steps])
     here = context[row]
     if backward:
-        forward, forward_support = stage.forward_action(parent, child, here), stage.forward_support(parent, here)
+        forward, forward_support = (
+            stage.forward_action(parent, child, here),
+            stage.forward_support(parent, here),
+        )
         return StageTransitions(row, parent, child, forward, action, forward_support, support)
     undone, backward_support = stage.backward_action(parent, child, here), stage.backward_support(child, here)
     return StageTransitions(row, parent, child, action, undone, support, backward_support)
@@ -180,12 +189,18 @@ def _joined(stage: Stage, context: Context, steps: list[_Step], backward: bool) 
 
 def _cat_actions(actions: list[Action]) -> Action:
     jumps = [action for action in actions if isinstance(action, Jump)]
-    return Jump.cat(jumps) if jumps else torch.cat([action for action in actions if isinstance(action, Tensor)])
+    return (
+        Jump.cat(jumps) if jumps else torch.cat([action for action in actions if isinstance(action, Tensor)])
+    )
 
 
 def _cat_supports(supports: list[Support]) -> Support:
     jumps = [support for support in supports if isinstance(support, JumpSupport)]
-    return JumpSupport.cat(jumps) if jumps else torch.cat([mask for mask in supports if isinstance(mask, Tensor)])
+    return (
+        JumpSupport.cat(jumps)
+        if jumps
+        else torch.cat([mask for mask in supports if isinstance(mask, Tensor)])
+    )
 
 
 def evaluate(model: GFlowNet, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
@@ -204,13 +219,17 @@ def evaluate(model: GFlowNet, trajectories: Trajectories) -> tuple[Tensor, Tenso
     return log_pf, log_pb
 
 
-def _log_prob(model: GFlowNet, index: int, part: StageTransitions, context: Context, backward: bool) -> Tensor:
+def _log_prob(
+    model: GFlowNet, index: int, part: StageTransitions, context: Context, backward: bool
+) -> Tensor:
     """(n,) sum of one stage's log-probabilities; forced actions have probability 1 and cost no network call."""
     head = (model.backward_heads if backward else model.forward_heads)[index]
     support = part.backward_support if backward else part.forward_support
     chosen = (~head.forced(support)).nonzero().squeeze(1)
     row, state = part.row[chosen], (part.child if backward else part.parent)[chosen]
-    parameters = (model.backward_parameters if backward else model.forward_parameters)(index, state, context[row])
+    parameters = (model.backward_parameters if backward else model.forward_parameters)(
+        index, state, context[row]
+    )
     action = (part.backward if backward else part.forward)[chosen]
     log_prob = head.log_prob(parameters, support[chosen], action)
     return torch.zeros(context.n, dtype=torch.float64, device=row.device).index_add(0, row, log_prob)

@@ -1,7 +1,7 @@
 """Distributions over actions: masked categorical, and mixtures of Betas with a flag. Sums in float64.
 
-A head turns a row of unconstrained network outputs into a distribution over exactly the allowed actions. ``log_prob`` is
-always the head's own normalised log-probability; a :class:`Behaviour` changes only how ``sample`` draws.
+A head turns a row of unconstrained network outputs into a distribution over exactly the allowed actions.
+``log_prob`` is always the head's own normalised log-probability; a :class:`Behaviour` changes only how ``sample`` draws.
 A row of zeros is the uniform policy: equal probabilities, fair flags, and Betas with both concentrations 1.
 """
 
@@ -51,7 +51,9 @@ class Head(ABC):
     n_parameters: int
 
     @abstractmethod
-    def sample(self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour) -> Action:
+    def sample(
+        self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour
+    ) -> Action:
         """One allowed action a row."""
 
     @abstractmethod
@@ -73,7 +75,9 @@ class CategoricalHead(Head):
     def __init__(self, n: int) -> None:
         self.n_parameters = n
 
-    def sample(self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour) -> Tensor:
+    def sample(
+        self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour
+    ) -> Tensor:
         mask = cast(Tensor, support)
         logits = _masked(parameters / behaviour.temperature, mask)
         weights = torch.softmax(logits, dim=1)
@@ -133,7 +137,9 @@ class JumpHead(Head):
         self.n_weights = n_components if joint else n_components * dimensions
         self.n_parameters = 1 + self.n_weights + 2 * n_components * dimensions
 
-    def sample(self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour) -> Jump:
+    def sample(
+        self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour
+    ) -> Jump:
         allowed = cast(JumpSupport, support)
         flag_logit, log_weights, alpha, beta = self._split(parameters)
         rows = len(allowed)
@@ -163,7 +169,9 @@ class JumpHead(Head):
         else:
             moved = torch.logsumexp(log_weights + density, dim=2).masked_fill(~allowed.free, 0.0).sum(dim=1)
         undecided = allowed.flag_allowed & ~allowed.flag_forced
-        log_flag = functional.logsigmoid(torch.where(jump.flag, flag_logit, -flag_logit)).masked_fill(~undecided, 0.0)
+        log_flag = functional.logsigmoid(torch.where(jump.flag, flag_logit, -flag_logit)).masked_fill(
+            ~undecided, 0.0
+        )
         return log_flag + moved.masked_fill(jump.flag, 0.0)
 
     def forced(self, support: Support) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -10,7 +11,12 @@ from torch import Tensor, nn
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.policies.base import Policy, StageShape
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"leaky_relu": nn.LeakyReLU, "relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "leaky_relu": nn.LeakyReLU,
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+}
 
 
 class MLPPolicy(Policy):
@@ -40,7 +46,8 @@ class MLPPolicy(Policy):
             raise ConfigError(f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}")
         if n_layers < 1 or n_hidden < 1:
             raise ConfigError(f"n_layers and n_hidden must be at least 1, not {n_layers} and {n_hidden}")
-        self.networks = nn.ModuleList(_perceptron(shape, n_layers, n_hidden, ACTIVATIONS[activation]) for shape in shapes)
+        made = [_perceptron(shape, n_layers, n_hidden, ACTIVATIONS[activation]) for shape in shapes]
+        self.networks = nn.ModuleList(made)
         self._initialise(torch.Generator().manual_seed(seed))
 
     def forward(self, stage: int, features: Tensor) -> Tensor:
@@ -60,10 +67,12 @@ class MLPPolicy(Policy):
             layers[-1].bias.copy_(shape.initial_bias)
 
 
-def _perceptron(shape: StageShape, n_layers: int, n_hidden: int, activation: type[nn.Module]) -> nn.Sequential:
+def _perceptron(
+    shape: StageShape, n_layers: int, n_hidden: int, activation: type[nn.Module]
+) -> nn.Sequential:
     sizes = [shape.n_features] + [n_hidden] * n_layers
     hidden: list[nn.Module] = []
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in itertools.pairwise(sizes):
         # skip_init leaves the global random state alone
         hidden += [nn.utils.skip_init(nn.Linear, n_in, n_out), activation()]
     return nn.Sequential(*hidden, nn.utils.skip_init(nn.Linear, n_hidden, shape.n_parameters))

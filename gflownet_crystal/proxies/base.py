@@ -72,7 +72,9 @@ class Proxy(ABC):
         """
         with torch.no_grad():
             result = self.predict(batch)
-        value, std = result if isinstance(result, tuple) else (result, torch.zeros_like(torch.as_tensor(result)))
+        value, std = (
+            result if isinstance(result, tuple) else (result, torch.zeros_like(torch.as_tensor(result)))
+        )
         value, std = self._checked(value, len(batch)), self._checked(std, len(batch))
         return Prediction(value, std, torch.isfinite(value) & torch.isfinite(std))
 
@@ -81,5 +83,7 @@ class Proxy(ABC):
         if not isinstance(column, Tensor):
             raise ProxyError(f"proxy {name} must return torch tensors, not {type(column).__name__}")
         if tuple(column.shape) != (n,):
-            raise ProxyError(f"proxy {name} returned shape {tuple(column.shape)} for {n} objects; it must be ({n},)")
+            raise ProxyError(
+                f"proxy {name} returned shape {tuple(column.shape)} for {n} objects; it must be ({n},)"
+            )
         return column.detach().double()

@@ -51,10 +51,17 @@ class BoxCorners(Proxy):
     unit = "1"
 
     def __init__(
-        self, n_dimensions: int, offset: float = 0.25, width: float = 0.08, height: float = 1.0, floor: float = 0.01
+        self,
+        n_dimensions: int,
+        offset: float = 0.25,
+        width: float = 0.08,
+        height: float = 1.0,
+        floor: float = 0.01,
     ) -> None:
         if not (0.0 < offset < 0.5 and width > 0.0 and floor > 0.0):
-            raise ConfigError(f"need 0 < offset < 0.5, width > 0 and floor > 0; got {offset}, {width}, {floor}")
+            raise ConfigError(
+                f"need 0 < offset < 0.5, width > 0 and floor > 0; got {offset}, {width}, {floor}"
+            )
         self.n_dimensions, self.offset, self.width = n_dimensions, offset, width
         self.height, self.floor = height, floor
 

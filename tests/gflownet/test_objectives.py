@@ -28,7 +28,10 @@ def test_trajectory_balance_is_the_mean_square_residual() -> None:
 
 def test_huber_is_linear_and_continuous_beyond_its_limit() -> None:
     zero = torch.zeros(1, dtype=F64)
-    at = [float(TrajectoryBalance(huber=2.0)(zero[0], torch.tensor([x], dtype=F64), zero, zero)) for x in (2.0, 3.0, 5.0)]
+    at = [
+        float(TrajectoryBalance(huber=2.0)(zero[0], torch.tensor([x], dtype=F64), zero, zero))
+        for x in (2.0, 3.0, 5.0)
+    ]
     assert at[0] == 4.0
     assert at[2] - at[1] == pytest.approx(2 * 2.0 * 2.0)
 

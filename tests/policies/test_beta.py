@@ -18,7 +18,10 @@ CONCENTRATIONS = (0.1, 10.0, 1e4)
 @pytest.mark.parametrize("beta", CONCENTRATIONS)
 def test_draws_fit_the_distribution(alpha: float, beta: float) -> None:
     generator = torch.Generator().manual_seed(7)
-    shape = torch.full((50_000,), alpha, dtype=torch.float64), torch.full((50_000,), beta, dtype=torch.float64)
+    shape = (
+        torch.full((50_000,), alpha, dtype=torch.float64),
+        torch.full((50_000,), beta, dtype=torch.float64),
+    )
     log_odds = sample_beta_log_odds(*shape, generator).numpy()
     # half of the line from r, the other half from 1 - r: neither is rounded to its end
     low = stats.beta(alpha, beta).cdf(1.0 / (1.0 + np.exp(-np.clip(log_odds, -700, 0))))

@@ -19,7 +19,9 @@ from gflownet_crystal.policies.distributions import ON_POLICY, Behaviour, Catego
 F64 = torch.float64
 
 
-def support(free: list[bool], log_width: float, allowed: bool = True, forced: bool = False, n: int = 1) -> JumpSupport:
+def support(
+    free: list[bool], log_width: float, allowed: bool = True, forced: bool = False, n: int = 1
+) -> JumpSupport:
     columns = torch.tensor(free).repeat(n, 1)
     flags = torch.full((n,), allowed), torch.full((n,), forced)
     return JumpSupport(columns, *flags, torch.full(columns.shape, log_width, dtype=F64))
@@ -37,7 +39,10 @@ def test_categorical_is_normalised_over_the_mask(n: int, seed: int) -> None:
     log_prob = torch.stack([head.log_prob(logits, mask, every[:, i]) for i in range(n)], dim=1)
     assert torch.equal(torch.isfinite(log_prob), mask)
     assert torch.allclose(log_prob.exp().sum(dim=1), torch.ones(5, dtype=F64), atol=1e-6)
-    slow = [[float(row[i] - row[m].double().logsumexp(0)) for i in range(n)] for row, m in zip(logits, mask, strict=True)]
+    slow = [
+        [float(row[i] - row[m].double().logsumexp(0)) for i in range(n)]
+        for row, m in zip(logits, mask, strict=True)
+    ]
     assert np.allclose(log_prob[mask], torch.tensor(slow)[mask], atol=1e-4)
 
 
@@ -76,7 +81,9 @@ def test_jump_density_integrates_to_one(joint: bool, free: list[bool]) -> None:
         return float(head.log_prob(parameters, allowed, jump).exp()) * width
 
     moved = integrate.quad(density, 0.0, 1.0, limit=400, epsabs=1e-8)[0]
-    flagged = float(head.log_prob(parameters, allowed, Jump(torch.tensor([True]), torch.zeros(1, 2, dtype=F64))).exp())
+    flagged = float(
+        head.log_prob(parameters, allowed, Jump(torch.tensor([True]), torch.zeros(1, 2, dtype=F64))).exp()
+    )
     assert moved + flagged == pytest.approx(1.0, abs=1e-6)
 
 
@@ -105,7 +112,10 @@ def _slow_jump_log_prob(head: JumpHead, parameters: np.ndarray, jump: Jump) -> f
     fraction = 1 / (1 + np.exp(-jump.log_odds[0].numpy()))
 
     def pdf(i: int, j: int) -> float:
-        alpha, beta = (np.clip(x, head.low, head.high) for x in (mean[i, j] * total[i, j], (1 - mean[i, j]) * total[i, j]))
+        alpha, beta = (
+            np.clip(x, head.low, head.high)
+            for x in (mean[i, j] * total[i, j], (1 - mean[i, j]) * total[i, j])
+        )
         return float(stats.beta(alpha, beta).pdf(fraction[i]) / math.exp(-0.7))
 
     if head.joint:
