@@ -1,0 +1,170 @@
+"""What a composition may be: elements, ranges, required elements and chemistry, checked when written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
+
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class CompositionRules:
+    """Constraints on the composition of the conventional cell.
+
+    Attributes:
+        elements: symbols of the vocabulary; the order is that of the actions.
+        max_count: largest number of atoms of one element that an action can add, K.
+        count_ranges: least and most atoms of an element, where it is present and the range is not 1 to K.
+        n_elements: least and most different elements.
+        n_atoms: least and most atoms in the cell.
+        required_elements: every composition holds them.
+        excluded_elements: no composition holds them, although the vocabulary does.
+        oxidation_table: a name known to ``crystallography.charge``, or oxidation states by symbol.
+        mixed_valence: atoms of an element may differ in their state.
+        metallic: metals, alloys and single elements pass without an ionic solution.
+
+    Raises:
+        ConfigError: a symbol, a range or a combination that makes no sense.
+    """
+
+    elements: tuple[str, ...]
+    max_count: int = 16
+    count_ranges: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    n_elements: Range = (1, 5)
+    n_atoms: Range = (1, 50)
+    required_elements: tuple[str, ...] = ()
+    excluded_elements: tuple[str, ...] = ()
+    oxidation_table: str | Mapping[str, Sequence[int]] = "default"
+    mixed_valence: bool = True
+    metallic: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("elements", "required_elements", "excluded_elements"):
+            object.__setattr__(self, name, _symbols(name, getattr(self, name)))
+        if not self.elements:
+            raise ConfigError("elements is empty; name at least one, as [Na, Cl]")
+        if self.max_count < 1:
+            raise ConfigError(f"max_count is {self.max_count}; the largest count of an element must be at least 1")
+        object.__setattr__(self, "n_atoms", _range("n_atoms", self.n_atoms))
+        least, most = _range("n_elements", self.n_elements)
+        object.__setattr__(self, "n_elements", (least, most))
+        for name in ("required_elements", "excluded_elements", "count_ranges"):
+            foreign = [symbol for symbol in getattr(self, name) if symbol not in self.elements]
+            if foreign:
+                raise ConfigError(f"{name} names {', '.join(foreign)}, not among elements {', '.join(self.elements)}")
+        ranges = {symbol: _range(f"count_ranges.{symbol}", pair) for symbol, pair in self.count_ranges.items()}
+        object.__setattr__(self, "count_ranges", ranges)
+        if both := set(self.required_elements) & set(self.excluded_elements):
+            raise ConfigError(f"{', '.join(sorted(both))} is both required and excluded; drop it from one list")
+        if len(self.required_elements) > most:
+            raise ConfigError(f"{len(self.required_elements)} required elements, but n_elements allows at most {most}")
+
+    @property
+    def n_vocabulary(self) -> int:
+        """E, the number of elements in the vocabulary."""
+        return len(self.elements)
+
+    @property
+    def atomic_numbers(self) -> Tensor:
+        """(E,) int64."""
+        return torch.tensor([ATOMIC_NUMBERS[symbol] for symbol in self.elements])
+
+    @property
+    def most_elements(self) -> int:
+        """Most different elements that the vocabulary and the atoms leave room for."""
+        return min(self.n_elements[1], self.n_vocabulary - len(self.excluded_elements), self.n_atoms[1])
+
+    def allowed_counts(self) -> Tensor:
+        """(E, K + 1) bool: counts that each element may have where it is present; never 0."""
+        count = torch.arange(self.max_count + 1)
+        rows = []
+        for symbol in self.elements:
+            least, most = self.count_ranges.get(symbol, (1, self.max_count))
+            usable = symbol not in self.excluded_elements
+            rows.append((count >= max(least, 1)) & (count <= min(most, self.n_atoms[1])) & usable)
+        return torch.stack(rows)
+
+    def is_required(self) -> Tensor:
+        """(E,) bool."""
+        return torch.tensor([symbol in self.required_elements for symbol in self.elements])
+
+    def restricted(
+        self,
+        elements: Sequence[str] | None = None,
+        excluded_elements: Sequence[str] = (),
+        required_elements: Sequence[str] = (),
+        n_elements: Sequence[int] | None = None,
+        n_atoms: Sequence[int] | None = None,
+        count_ranges: Mapping[str, Sequence[int]] | None = None,
+    ) -> Self:
+        """Tighter rules over the same vocabulary, so that a trained policy still fits.
+
+        Args:
+            elements: the only elements to use; all if None.
+            excluded_elements: left out in addition to those already excluded.
+            required_elements: required in addition.
+            n_elements, n_atoms, count_ranges: ranges to intersect with the present ones.
+
+        Raises:
+            ConfigError: an element outside the vocabulary, or ranges that do not overlap.
+        """
+        only = self.elements if elements is None else _symbols("elements", elements)
+        foreign = [symbol for symbol in only if symbol not in self.elements]
+        if foreign:
+            raise ConfigError(f"{', '.join(foreign)} not in the vocabulary {', '.join(self.elements)}")
+        dropped = [symbol for symbol in self.elements if symbol not in only]
+        changes: dict[str, Any] = {
+            "excluded_elements": _merged(self.excluded_elements, dropped, excluded_elements),
+            "required_elements": _merged(self.required_elements, required_elements),
+            "n_elements": _overlap("n_elements", self.n_elements, n_elements),
+            "n_atoms": _overlap("n_atoms", self.n_atoms, n_atoms),
+        }
+        ranges = dict(self.count_ranges)
+        for symbol, pair in (count_ranges or {}).items():
+            ranges[symbol] = _overlap(f"count_ranges.{symbol}", ranges.get(symbol, (1, self.max_count)), pair)
+        return replace(self, count_ranges=ranges, **changes)
+
+
+def _merged(*lists: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(symbol for symbols in lists for symbol in symbols))
+
+
+def _symbols(name: str, symbols: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(symbols, str):
+        raise ConfigError(f"{name} is {symbols!r}; give a list of symbols, as [Na, Cl]")
+    # YAML 1.1 reads a bare NO, No, Y or N as a truth value
+    found = tuple(symbols)
+    unknown = [str(symbol) for symbol in found if symbol not in ATOMIC_NUMBERS]
+    if unknown:
+        raise ConfigError(f"{name}: no element {', '.join(unknown)}; give symbols such as Na (quoted where YAML needs it)")
+    if len(set(found)) < len(found):
+        raise ConfigError(f"{name} names an element twice: {', '.join(found)}")
+    return found
+
+
+def _range(name: str, pair: Sequence[int]) -> Range:
+    try:
+        least, most = (int(value) for value in pair)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name} is {pair!r}; give the least and the most, as [1, 5]") from error
+    if not 1 <= least <= most:
+        raise ConfigError(f"{name} is [{least}, {most}]; the least must be at least 1 and not above the most")
+    return least, most
+
+
+def _overlap(name: str, present: Sequence[int], asked: Sequence[int] | None) -> Range:
+    least, most = present
+    if asked is None:
+        return least, most
+    low, high = _range(name, asked)
+    if max(low, least) > min(high, most):
+        raise ConfigError(f"{name} [{low}, {high}] does not overlap with [{least}, {most}] of the space")
+    return max(low, least), min(high, most)

@@ -1,0 +1,158 @@
+"""The space-group stage: crystal-lattice system, point symmetry and group, in any order that ends with the group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from gflownet_crystal.common.batch import TensorBatch
+from gflownet_crystal.common.errors import EmptySpaceError
+from gflownet_crystal.crystallography.space_groups import (
+    CRYSTAL_LATTICE_SYSTEMS,
+    N_SPACE_GROUPS,
+    POINT_SYMMETRIES,
+    check_space_group,
+    crystal_lattice_system_of_group,
+    point_symmetry_of_group,
+)
+from gflownet_crystal.envs.base import Action, Context, DiscreteActions, Stage, State
+
+_N_SYSTEMS = len(CRYSTAL_LATTICE_SYSTEMS)
+_N_SYMMETRIES = len(POINT_SYMMETRIES)
+_FIRST_GROUP = _N_SYSTEMS + _N_SYMMETRIES
+
+
+@dataclass(frozen=True)
+class SpaceGroupState(TensorBatch):
+    """What is known of each row's space group; 0 is "not chosen".
+
+    Attributes:
+        system: (n,) int64, 1..8 into CRYSTAL_LATTICE_SYSTEMS.
+        symmetry: (n,) int64, 1..5 into POINT_SYMMETRIES.
+        group: (n,) int64, 1..230.
+    """
+
+    system: Tensor
+    symmetry: Tensor
+    group: Tensor
+
+
+class SpaceGroupStage(Stage):
+    """Chooses the two properties and the group (Crystal-GFN, section 3.1); a property narrows what may follow.
+
+    Forward actions: 0..7 set the system, 8..12 the point symmetry, 13.. the group, which sets both properties and ends
+    the stage. Backward actions say what remains: ``keep_system + 2 * keep_symmetry``.
+
+    Args:
+        groups: allowed ITA numbers.
+
+    Raises:
+        EmptySpaceError: no group is allowed.
+    """
+
+    name = "space_group"
+
+    def __init__(self, groups: Iterable[int]) -> None:
+        self.allowed = torch.zeros(N_SPACE_GROUPS + 1, dtype=torch.bool)
+        self.allowed[[check_space_group(group) for group in groups]] = True
+        if not bool(self.allowed.any()):
+            raise EmptySpaceError("no space group is allowed; give at least one ITA number from 1 to 230")
+        self.system_of = torch.from_numpy(crystal_lattice_system_of_group)
+        self.symmetry_of = torch.from_numpy(point_symmetry_of_group)
+        self._mask = self._forward_masks()
+        self.forward_actions = DiscreteActions(_FIRST_GROUP + N_SPACE_GROUPS)
+        self.backward_actions = DiscreteActions(4)
+        self.max_transitions = 3
+        self.n_features = _N_SYSTEMS + _N_SYMMETRIES + N_SPACE_GROUPS + 3
+        self.n_summary = self.n_features - 3
+
+    def to(self, device: torch.device | str) -> SpaceGroupStage:
+        """Move the tables to ``device`` and return self."""
+        self.allowed, self._mask = self.allowed.to(device), self._mask.to(device)
+        self.system_of, self.symmetry_of = self.system_of.to(device), self.symmetry_of.to(device)
+        return self
+
+    def _forward_masks(self) -> Tensor:
+        """(9, 6, 243) bool masks by system and symmetry chosen."""
+        systems, symmetries = torch.arange(_N_SYSTEMS + 1), torch.arange(_N_SYMMETRIES + 1)
+        fits_system = (systems[:, None] == 0) | (systems[:, None] == self.system_of)
+        fits_symmetry = (symmetries[:, None] == 0) | (symmetries[:, None] == self.symmetry_of)
+        groups = fits_system[:, None] & fits_symmetry & self.allowed
+        has_system = groups.float() @ one_hot(self.system_of, _N_SYSTEMS + 1).float()[:, 1:] > 0
+        has_symmetry = groups.float() @ one_hot(self.symmetry_of, _N_SYMMETRIES + 1).float()[:, 1:] > 0
+        has_system[1:] = False
+        has_symmetry[:, 1:] = False
+        return torch.cat([has_system, has_symmetry, groups[..., 1:]], dim=-1)
+
+    def source(self, context: Context) -> SpaceGroupState:
+        zero = torch.zeros(context.n, dtype=torch.int64, device=context.device)
+        return SpaceGroupState(zero, zero, zero)
+
+    def terminal(self, group: Tensor) -> SpaceGroupState:
+        """The finished state of each group (n,)."""
+        return SpaceGroupState(self.system_of[group], self.symmetry_of[group], group)
+
+    def finished(self, state: State) -> Tensor:
+        return cast(SpaceGroupState, state).group > 0
+
+    def at_source(self, state: State) -> Tensor:
+        at = cast(SpaceGroupState, state)
+        return (at.system == 0) & (at.symmetry == 0)
+
+    def forward_support(self, state: State, context: Context) -> Tensor:
+        at = cast(SpaceGroupState, state)
+        return self._mask[at.system, at.symmetry]
+
+    def backward_support(self, state: State, context: Context) -> Tensor:
+        at = cast(SpaceGroupState, state)
+        complete = at.group > 0
+        # from a group, any set of the properties may have come first; else only the last property goes
+        both = complete | ((at.system > 0) & (at.symmetry > 0))
+        single = ~complete & ~both
+        return torch.stack([complete | single, both, both, complete], dim=1)
+
+    def step(self, state: State, action: Action, context: Context) -> SpaceGroupState:
+        at, chosen = cast(SpaceGroupState, state), cast(Tensor, action)
+        group = (chosen - _FIRST_GROUP + 1).clamp(min=0)
+        system = torch.where(chosen < _N_SYSTEMS, chosen + 1, at.system)
+        sets_symmetry = (chosen >= _N_SYSTEMS) & (chosen < _FIRST_GROUP)
+        symmetry = torch.where(sets_symmetry, chosen - _N_SYSTEMS + 1, at.symmetry)
+        done = group > 0
+        return SpaceGroupState(
+            torch.where(done, self.system_of[group], system), torch.where(done, self.symmetry_of[group], symmetry), group
+        )
+
+    def step_back(self, state: State, action: Action, context: Context) -> SpaceGroupState:
+        at, remains = cast(SpaceGroupState, state), cast(Tensor, action)
+        return SpaceGroupState(at.system * (remains & 1), at.symmetry * (remains >> 1), torch.zeros_like(at.group))
+
+    def backward_action(self, parent: State, child: State, context: Context) -> Tensor:
+        before = cast(SpaceGroupState, parent)
+        return (before.system > 0).long() + 2 * (before.symmetry > 0).long()
+
+    def forward_action(self, parent: State, child: State, context: Context) -> Tensor:
+        before, after = cast(SpaceGroupState, parent), cast(SpaceGroupState, child)
+        sets_system = (after.system > 0) & (before.system == 0)
+        change = torch.where(sets_system, after.system - 1, _N_SYSTEMS + after.symmetry - 1)
+        return torch.where(after.group > 0, _FIRST_GROUP + after.group - 1, change)
+
+    def features(self, state: State) -> Tensor:
+        """One-hot system, symmetry and group, and which of the three are chosen."""
+        at = cast(SpaceGroupState, state)
+        chosen = torch.stack([at.system > 0, at.symmetry > 0, at.group > 0], dim=1)
+        return torch.cat([self.summary(state), chosen.float()], dim=1)
+
+    def summary(self, state: State) -> Tensor:
+        """One-hot system, symmetry and group."""
+        at = cast(SpaceGroupState, state)
+        sizes = (_N_SYSTEMS, _N_SYMMETRIES, N_SPACE_GROUPS)
+        parts = [
+            one_hot(value, size + 1)[:, 1:].float()
+            for value, size in zip((at.system, at.symmetry, at.group), sizes, strict=True)
+        ]
+        return torch.cat(parts, dim=1)
