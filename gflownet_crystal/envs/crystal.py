@@ -1,0 +1,193 @@
+"""The crystal environment: space group, then composition, then lattice (Crystal-GFN, 2023, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, cast
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
+from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, check_space_group
+from gflownet_crystal.envs.base import Context, Env
+from gflownet_crystal.envs.composition import CompositionStage, CompositionState
+from gflownet_crystal.envs.composition_rules import CompositionRules
+from gflownet_crystal.envs.jumps import JumpState
+from gflownet_crystal.envs.lattice import LatticeStage
+from gflownet_crystal.envs.lattice_box import LatticeBox, RawBox, ShapeBox
+from gflownet_crystal.envs.lattice_settings import standardise
+from gflownet_crystal.envs.space_group import SpaceGroupStage, SpaceGroupState
+from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
+from gflownet_crystal.structures.spec import CrystalSpec
+
+COORDINATES: dict[str, type[LatticeBox]] = {"shape": ShapeBox, "raw": RawBox}
+
+
+class Crystal(Env):
+    """Crystal specs under hard constraints of charge, Wyckoff positions and lattice system.
+
+    The reference measure is counting measure over space groups and compositions times, in each lattice system,
+    Lebesgue measure in the free ones of log(volume per atom), log(b / a), log(c / a) and the angles in radians
+    (``coordinates=shape``), or the uniform measure of the paper's box with sides of length 1 (``raw``).
+
+    Args:
+        elements: symbols of the vocabulary.
+        space_groups: allowed ITA numbers; all 230 if None. Those that no composition fits are left out.
+        max_count: largest number of atoms of one element in the conventional cell.
+        count_ranges: least and most atoms of single elements.
+        n_elements: least and most different elements.
+        n_atoms: least and most atoms in the conventional cell.
+        required_elements, excluded_elements: in every composition, and in none.
+        oxidation_table: name of a table, or oxidation states by symbol.
+        mixed_valence: whether atoms of an element may differ in their oxidation state.
+        metallic: whether metals, alloys and single elements pass without an ionic solution.
+        coordinates: ``shape`` or ``raw``.
+        lattice: settings of the coordinates, see :class:`ShapeBox` and :class:`RawBox`.
+        minimum_increment: smallest jump of the lattice stage after the first, as a fraction of the box.
+
+    Raises:
+        ConfigError: an unknown name or a range that makes no sense.
+        EmptySpaceError: no composition satisfies the constraints in any allowed group.
+    """
+
+    produces = "specs"
+
+    def __init__(
+        self,
+        elements: Sequence[str],
+        space_groups: Sequence[int] | None = None,
+        max_count: int = 16,
+        count_ranges: Mapping[str, Sequence[int]] | None = None,
+        n_elements: Sequence[int] = (1, 5),
+        n_atoms: Sequence[int] = (1, 50),
+        required_elements: Sequence[str] = (),
+        excluded_elements: Sequence[str] = (),
+        oxidation_table: str | Mapping[str, Sequence[int]] = "default",
+        mixed_valence: bool = True,
+        metallic: bool = False,
+        coordinates: str = "shape",
+        lattice: Mapping[str, Any] | None = None,
+        minimum_increment: float = 0.1,
+    ) -> None:
+        rules = CompositionRules(
+            elements=tuple(elements),
+            max_count=max_count,
+            count_ranges=dict(count_ranges or {}),
+            n_elements=cast(tuple[int, int], tuple(n_elements)),
+            n_atoms=cast(tuple[int, int], tuple(n_atoms)),
+            required_elements=tuple(required_elements),
+            excluded_elements=tuple(excluded_elements),
+            oxidation_table=oxidation_table,
+            mixed_valence=mixed_valence,
+            metallic=metallic,
+        )
+        groups = range(1, N_SPACE_GROUPS + 1) if space_groups is None else space_groups
+        self._build(rules, groups, _box(coordinates, lattice or {}), minimum_increment)
+
+    def _build(
+        self, rules: CompositionRules, groups: Sequence[int], box: LatticeBox, minimum_increment: float
+    ) -> None:
+        self.rules = rules
+        self.composition = CompositionStage(rules)
+        fillable = self.composition.fillable
+        kept = [group for group in groups if bool(fillable[check_space_group(group)])]
+        if not kept:
+            raise EmptySpaceError(_why_empty(rules, groups))
+        self.space_group = SpaceGroupStage(kept)
+        self.lattice = LatticeStage(box, rules.atomic_numbers, minimum_increment)
+        self.stages = (self.space_group, self.composition, self.lattice)
+        self.atomic_numbers = rules.atomic_numbers
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move all tables to ``device`` and return self."""
+        for stage in (self.space_group, self.composition, self.lattice):
+            stage.to(device)
+        self.atomic_numbers = self.atomic_numbers.to(device)
+        return self
+
+    def objects(self, terminal: Context) -> CrystalSpec:
+        group, counts, state = _fields(terminal)
+        composition = torch.zeros(terminal.n, N_ATOMIC_NUMBERS, dtype=torch.int64, device=terminal.device)
+        composition[:, self.atomic_numbers] = counts
+        lengths, angles = self.lattice.parameters(state, terminal)
+        return CrystalSpec(group, composition, lengths, angles)
+
+    def encode(self, objects: CrystalSpec) -> tuple[Context, Tensor]:
+        """Terminal states of specs, in the canonical one of equivalent monoclinic and orthorhombic settings.
+
+        Returns:
+            The terminal states of the specs in the space, and (n,) bool which those are: the group is allowed, the
+            composition admitted and reached by the masks, and the lattice in the box.
+        """
+        specs = objects
+        counts = specs.composition[:, self.atomic_numbers]
+        group = specs.space_group.clamp(0, N_SPACE_GROUPS)
+        known = self.space_group.allowed[group] & (counts.sum(dim=1) == specs.n_atoms)
+        rows = known.nonzero().squeeze(1)
+        rows = rows[self.composition.reached(counts[rows], group[rows])]
+        context = self._discrete(group[rows], counts[rows])
+        lengths, angles = specs.lengths[rows], specs.angles[rows]
+        if isinstance(self.lattice.box, ShapeBox) and self.lattice.box.canonical:
+            lengths, angles = standardise(group[rows], lengths, angles)
+        state, within = self.lattice.from_parameters(lengths, angles, context)
+        inside = torch.zeros_like(known).index_put((rows,), within)
+        return context.extended(state)[within.nonzero().squeeze(1)], inside
+
+    def _discrete(self, group: Tensor, counts: Tensor) -> Context:
+        stopped = torch.ones(len(group), dtype=torch.bool, device=group.device)
+        states = (self.space_group.terminal(group), CompositionState(counts, stopped))
+        return Context(len(group), group.device, states)
+
+    def log_reference(self, terminal: Context) -> Tensor:
+        """log |dx / du| of the lattice box at each terminal state: what the lattice stage adds to the measure."""
+        return self.lattice.log_jacobian(_fields(terminal)[2], terminal)
+
+    def restrict(self, space_groups: Sequence[int] | None = None, **changes: Any) -> Crystal:
+        """The same environment under tighter constraints; its actions and features keep their layout.
+
+        A policy trained in this environment samples from the restricted one as it is.
+
+        Args:
+            space_groups: the only groups to use; the present ones if None.
+            **changes: ``elements``, ``excluded_elements``, ``required_elements``, ``n_elements``, ``n_atoms`` or
+                ``count_ranges``, see :meth:`CompositionRules.restricted`.
+
+        Raises:
+            ConfigError: a key that cannot be restricted, or a constraint that does not overlap with the present one.
+            EmptySpaceError: nothing is left.
+        """
+        allowed = {"elements", "excluded_elements", "required_elements", "n_elements", "n_atoms", "count_ranges"}
+        if unknown := set(changes) - allowed:
+            raise ConfigError(
+                f"cannot restrict {', '.join(sorted(unknown))}; choose among space_groups, {', '.join(sorted(allowed))}"
+            )
+        present = self.space_group.allowed.nonzero().squeeze(1).tolist()
+        groups = present if space_groups is None else [check_space_group(group) for group in space_groups]
+        if foreign := sorted(set(groups) - set(present)):
+            raise ConfigError(f"space groups {', '.join(map(str, foreign))} are not in the space that is restricted")
+        restricted = type(self).__new__(type(self))
+        restricted._build(self.rules.restricted(**changes), groups, self.lattice.box, self.lattice.minimum_increment)
+        return restricted.to(self.atomic_numbers.device)
+
+
+def _fields(terminal: Context) -> tuple[Tensor, Tensor, JumpState]:
+    group, composition, lattice = terminal.states
+    return (
+        cast(SpaceGroupState, group).group,
+        cast(CompositionState, composition).counts,
+        cast(JumpState, lattice),
+    )
+
+
+def _box(coordinates: str, settings: Mapping[str, Any]) -> LatticeBox:
+    if coordinates not in COORDINATES:
+        raise ConfigError(f"coordinates {coordinates!r} do not exist; choose one of {', '.join(COORDINATES)}")
+    try:
+        return COORDINATES[coordinates](**settings)
+    except TypeError as error:
+        raise ConfigError(f"lattice settings of coordinates={coordinates}: {error}") from error
+
+
+def _why_empty(rules: CompositionRules, groups: Sequence[int]) -> str:
+    return f"no composition fits space groups {list(groups)} with these rules"
