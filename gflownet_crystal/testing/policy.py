@@ -117,7 +117,7 @@ def _check_restored(policy: Policy, twin: Policy, inputs: Sequence[Tensor], faul
             parameter.add_(1.0)
         twin.load_state_dict(policy.state_dict())
         for stage, features in enumerate(inputs):
-            if bool(differing_rows(policy(stage, features), twin(stage, features)).any()):
+            if bool(differing_rows(policy(stage, features.clone()), twin(stage, features.clone())).any()):
                 faults.add("state_dict does not hold all that forward uses")
 
 

@@ -1,8 +1,8 @@
 """Real crystals and their measured properties, by which a declared unit can be checked.
 
 Cells: room-temperature diffraction, conventional cell in the ITA standard setting. Formation enthalpies at 298 K:
-CODATA and NIST-JANAF tables, in kJ/mol of the formula. Densities in g/cm3, band gaps in eV, bulk moduli in GPa: handbook
-values (CRC Handbook of Chemistry and Physics; Madelung, Semiconductors: Data Handbook).
+CODATA and NIST-JANAF tables, in kJ/mol of the formula. Densities in g/cm3, band gaps in eV, bulk moduli in GPa:
+handbook values (CRC Handbook of Chemistry and Physics; Madelung, Semiconductors: Data Handbook).
 """
 
 from __future__ import annotations
