@@ -2,7 +2,8 @@
 
 Tables of positive and negative states (zero is no oxidation state here) for H to Pu:
 
-- ``common``, ``icsd``, ``all``: pymatgen's ``common_oxidation_states``, ``icsd_oxidation_states``, ``oxidation_states``.
+- ``common``, ``icsd``, ``all``: pymatgen's ``common_oxidation_states``, ``icsd_oxidation_states`` and
+  ``oxidation_states``.
 - ``default``: ours. The union of common and icsd; without the negative states of metals (``common`` has Sn -4); with
   every positive state of the d-block metals (groups 3 to 11), the lanthanides and the actinides, whose compounds have
   nearly any; and with the anions of borides, silicides, germanides, antimonides and peroxides (``ANIONS``).

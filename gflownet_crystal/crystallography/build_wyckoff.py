@@ -28,7 +28,9 @@ def build_table() -> WyckoffTable:
             operations = np.array([operation.affine_matrix[:3] for operation in position.ops]) * DENOMINATOR
             exact = np.rint(operations).astype(np.int64)
             if np.abs(operations - exact).max() > 1e-3 or len(exact) != position.multiplicity:
-                raise ValueError(f"group {group} position {position.letter}: entries are not exact 24ths of an orbit")
+                raise ValueError(
+                    f"group {group} position {position.letter}: entries are not exact 24ths of an orbit"
+                )
             exact[:, :, 3] %= DENOMINATOR
             rows.append((group, position, exact))
     positions = [position for _, position, _ in rows]
@@ -45,7 +47,8 @@ def build_table() -> WyckoffTable:
 def write_table(table: WyckoffTable, path: Path) -> None:
     """Write a table as a compressed .npz; symbols as bytes, which take a quarter of the space."""
     arrays = {
-        name: column.astype(np.bytes_) if column.dtype.kind == "U" else column for name, column in vars(table).items()
+        name: column.astype(np.bytes_) if column.dtype.kind == "U" else column
+        for name, column in vars(table).items()
     }
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, **arrays)

@@ -3,17 +3,25 @@
 Two readings of an oxidation table:
 
 - one state per element: all k atoms of an element have the same state, their totals are k times its states;
-- mixed valence: the k atoms may differ but have one sign (Fe 2+ with 3+ in Fe3O4, never S 2- with 6+), so the totals
-  are the k-fold sums of the positive states and of the negative states.
+- mixed valence: the k atoms may differ but have one sign (Fe 2+ with 3+ in Fe3O4, never S 2- with 6+), so
+  the totals are the k-fold sums of the positive states and of the negative states.
 
-The ``default`` table is meant for mixed valence; what each table admits is listed in docs/chemistry.md.
+The ``default`` table is meant for mixed valence. Shares of compositions that balance, in %: Materials Project
+compounds within 0.08 eV/atom of the hull (MP-20) with at least one of N O F P S Cl Se Br I, the same with H C As Te
+added, and random compositions of 2 to 5 elements drawn with the elements' frequencies and counts in MP-20:
+
+    table    one state per element    mixed valence
+    default              91  89  27                 96  94  30
+    common               61  58   8                 64  61  10
+    icsd                 81  78  14                 87  84  16
+    all                  92  90  49                 97  95  54
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, reduce
 from importlib.resources import files
 from typing import Any, Self
 
@@ -78,7 +86,9 @@ class ChargeModel:
         self.states: Tensor = torch.tensor([[*values, *[0] * (width - len(values))] for values in states])
         self.offset = max_count * max((abs(state) for values in states for state in values), default=0)
         self.charges: Tensor = torch.stack([self._reachable(values, mixed_valence) for values in states])
-        self.is_metal: Tensor = torch.tensor([bool(_elements()[symbol]["is_metal"]) for symbol in self.elements])
+        self.is_metal: Tensor = torch.tensor(
+            [bool(_elements()[symbol]["is_metal"]) for symbol in self.elements]
+        )
 
     def to(self, device: torch.device | str) -> Self:
         """Move the tables to ``device`` and return self."""
@@ -104,7 +114,9 @@ class ChargeModel:
             ConfigError: a count is negative or above ``max_count``.
         """
         if counts.numel() and bool(((counts < 0) | (counts > self.max_count)).any()):
-            raise ConfigError(f"counts reach from {counts.min()} to {counts.max()}; allowed are 0 to {self.max_count}")
+            raise ConfigError(
+                f"counts reach from {counts.min()} to {counts.max()}; allowed are 0 to {self.max_count}"
+            )
         present = counts > 0
         balanced = self._balanced(counts, present)
         if not self.metallic:
@@ -112,22 +124,22 @@ class ChargeModel:
         return balanced | (~present | self.is_metal).all(dim=1) | (present.sum(dim=1) == 1)
 
     def _balanced(self, counts: Tensor, present: Tensor) -> Tensor:
-        n = len(counts)
-        most = int(present.sum(dim=1).max()) if n else 0
-        # in a neutral sum neither sign exceeds what the rarer half of the elements can balance
-        half = self.offset * max(1, most // 2)
-        reachable = torch.zeros(n, 2 * half + 1, device=counts.device)
-        reachable[:, half] = 1.0
-        # each row's own elements first, so that the number of steps is the largest number of elements in a row
-        order = present.to(torch.int8).argsort(dim=1, descending=True, stable=True)
-        for element in order[:, :most].unbind(dim=1):
-            count = counts.gather(1, element.unsqueeze(1)).squeeze(1)
-            kernel = self.charges[element, count].flip(1).to(reachable.dtype)
-            summed = torch.nn.functional.conv1d(
-                reachable.unsqueeze(0), kernel.unsqueeze(1), padding=self.offset, groups=n
-            )
-            reachable = (summed.squeeze(0) > 0.5).to(reachable.dtype)
-        return reachable[:, half] > 0.5
+        most = max(2, int(present.sum(dim=1).max())) if len(counts) else 2
+        # a window for the charges of these rows, not of max_count atoms
+        largest = int((counts * self.states.abs().amax(dim=1)).max()) if self.offset and len(counts) else 0
+        window = slice(self.offset - largest, self.offset + largest + 1)
+        # each row's own elements first, the rest pads with counts of 0; two halves meet in the middle
+        elements = present.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
+        charges = [
+            self.charges[column, counts.gather(1, column.unsqueeze(1)).squeeze(1), window]
+            for column in elements.unbind(dim=1)
+        ]
+        middle = (len(charges) + 1) // 2
+        left = reduce(_sums, charges[:middle])
+        right = reduce(_sums, charges[middle:] or [torch.ones_like(present[:, :1])])
+        margin = (left.shape[1] - right.shape[1]) // 2
+        right = torch.nn.functional.pad(right, (margin, margin))
+        return (left & right.flip(1)).any(dim=1)
 
     def _reachable(self, states: Sequence[int], mixed_valence: bool) -> Tensor:
         """(K + 1, 2 * offset + 1) bool of one element."""
@@ -145,6 +157,15 @@ class ChargeModel:
                 sums = torch.stack(shifted).any(dim=0) if shifted else torch.zeros_like(sums)
                 reachable[count] |= sums
         return reachable
+
+
+def _sums(first: Tensor, second: Tensor) -> Tensor:
+    """Sums of two sets of charges, (n, 2p + 1) and (n, 2q + 1) bool centred on zero -> (n, 2(p + q) + 1)."""
+    length = first.shape[1] + second.shape[1] - 1
+    # a power of two at least as long keeps the circular convolution linear and the transform fast
+    padded = 1 << (length - 1).bit_length()
+    spectrum = torch.fft.rfft(first.double(), n=padded) * torch.fft.rfft(second.double(), n=padded)
+    return torch.fft.irfft(spectrum, n=padded)[:, :length] > 0.5
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Lattice parameters: their matrix and volume, when angles close a cell, and which of them a lattice system leaves free.
+"""Lattice parameters: matrix, volume, when angles close a cell, and which are free in a lattice system.
 
 Lengths in A, angles in degrees, both (..., 3) in the orders (a, b, c) and (alpha, beta, gamma); six parameters together
 are (a, b, c, alpha, beta, gamma). Rows of a matrix are lattice vectors. Everything is float64 and batched.
@@ -122,7 +122,12 @@ def parameters_to_matrix(lengths: Tensor, angles: Tensor) -> Tensor:
             torch.stack([one, zero, zero], dim=-1),
             torch.stack([cos_gamma, sin_gamma, zero], dim=-1),
             torch.stack(
-                [cos_beta, (cos_alpha - cos_beta * cos_gamma) / sin_gamma, closure(angles).sqrt() / sin_gamma], dim=-1
+                [
+                    cos_beta,
+                    (cos_alpha - cos_beta * cos_gamma) / sin_gamma,
+                    closure(angles).sqrt() / sin_gamma,
+                ],
+                dim=-1,
             ),
         ],
         dim=-2,

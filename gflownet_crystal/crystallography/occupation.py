@@ -81,7 +81,9 @@ class WyckoffOccupation:
             ConfigError: a count is negative or above ``max_count``.
         """
         if counts.numel() and bool(((counts < 0) | (counts > self.max_count)).any()):
-            raise ConfigError(f"counts reach from {counts.min()} to {counts.max()}; allowed are 0 to {self.max_count}")
+            raise ConfigError(
+                f"counts reach from {counts.min()} to {counts.max()}; allowed are 0 to {self.max_count}"
+            )
         state = self.initial[space_group]
         for column in counts.unbind(dim=1):
             state = self.transition[state, column]
@@ -112,6 +114,7 @@ def _explore(signature: Signature, max_count: int, first_state: int) -> list[NDA
     number_of = {1: first_state}
     states = [1]
     rows = []
+    # the list grows while it is walked: breadth first
     for state in states:
         row = np.zeros(max_count + 1, dtype=np.int64)
         row[0] = number_of[state]
@@ -127,7 +130,9 @@ def _explore(signature: Signature, max_count: int, first_state: int) -> list[NDA
     return rows
 
 
-def _usage_steps(free_counts: list[bool], fixed: tuple[tuple[int, int], ...]) -> tuple[list[list[int]], list[int]]:
+def _usage_steps(
+    free_counts: list[bool], fixed: tuple[tuple[int, int], ...]
+) -> tuple[list[list[int]], list[int]]:
     """Moves between usages of the fixed positions.
 
     Returns:

@@ -27,7 +27,13 @@ CRYSTAL_LATTICE_SYSTEMS = (
     "cubic",
 )
 
-POINT_SYMMETRIES = ("centrosymmetric", "non-centrosymmetric", "enantiomorphic", "polar", "enantiomorphic-polar")
+POINT_SYMMETRIES = (
+    "centrosymmetric",
+    "non-centrosymmetric",
+    "enantiomorphic",
+    "polar",
+    "enantiomorphic-polar",
+)
 
 LATTICE_SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "hexagonal", "cubic")
 """Shapes of the conventional cell; rhombohedral groups are described in hexagonal axes."""
@@ -119,7 +125,9 @@ def check_space_group(group: int) -> int:
         ConfigError: ``group`` is not in 1..230.
     """
     if not 1 <= group <= N_SPACE_GROUPS:
-        raise ConfigError(f"space group {group} does not exist; give an ITA number from 1 to {N_SPACE_GROUPS}")
+        raise ConfigError(
+            f"space group {group} does not exist; give an ITA number from 1 to {N_SPACE_GROUPS}"
+        )
     return int(group)
 
 
@@ -140,7 +148,9 @@ def _tabulate() -> tuple[NDArray[np.int64], ...]:
     lattice = np.full_like(crystal_lattice, -1)
     for group, (index, symbol) in enumerate(zip(class_of, _SYMBOLS, strict=True), start=1):
         crystal_class = CRYSTAL_CLASSES[index]
-        crystal_lattice[group] = 1 + CRYSTAL_LATTICE_SYSTEMS.index(_crystal_lattice_system(crystal_class, symbol))
+        crystal_lattice[group] = 1 + CRYSTAL_LATTICE_SYSTEMS.index(
+            _crystal_lattice_system(crystal_class, symbol)
+        )
         point_symmetry[group] = 1 + POINT_SYMMETRIES.index(crystal_class.point_symmetry)
         lattice[group] = LATTICE_SYSTEMS.index(_lattice_system(crystal_class))
     return crystal_lattice, point_symmetry, lattice

@@ -62,7 +62,7 @@ class WyckoffPosition:
     operations: NDArray[np.float64]
 
     def orbit(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Fractional coordinates in [0, 1) of the orbit, shape (..., m, 3), for parameters (x, y, z), shape (..., 3)."""
+        """Fractional coordinates in [0, 1) of the orbit, (..., m, 3), for parameters (x, y, z), (..., 3)."""
         rotated = np.einsum("mij,...j->...mi", self.operations[:, :, :3], parameters)
         wrapped = np.mod(rotated + self.operations[:, :, 3], 1.0)
         # np.mod of a tiny negative number rounds to 1.0
