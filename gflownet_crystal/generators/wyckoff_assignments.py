@@ -69,7 +69,9 @@ class WyckoffAssignments:
                 for later in self._share(element + 1, n_orbits - n_own, fixed):
                     yield (own, *later)
 
-    def _orbits(self, first: int, count: int, n_orbits: int, used: frozenset[int]) -> Iterator[tuple[int, ...]]:
+    def _orbits(
+        self, first: int, count: int, n_orbits: int, used: frozenset[int]
+    ) -> Iterator[tuple[int, ...]]:
         """Rising indices from ``first`` on of ``n_orbits`` orbits that hold ``count`` atoms."""
         if not self._reachable(first, count, n_orbits):
             return

@@ -15,6 +15,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 
 # in a Minkowski-reduced basis the nearest image of a wrapped difference is one of these 27
 _OFFSETS = torch.tensor(list(product((-1.0, 0.0, 1.0), repeat=3)), dtype=torch.float64)
+_SMALLEST_SQUARE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class PeriodicLattice:
             difference: (..., 3) differences of fractional coordinates.
 
         Returns:
-            (...) A; differentiable, except at zero.
+            (...) A, at least 1e-6; differentiable, with slope zero at zero.
         """
         wrapped = difference @ self.to_reduced
         wrapped = wrapped - wrapped.detach().round()
@@ -58,7 +59,8 @@ class PeriodicLattice:
         offsets = _OFFSETS.to(difference) @ self.basis
         # |v + o|^2 = |v|^2 + 2 v.o + |o|^2, one matrix product for all images
         nearest = (2 * vectors @ offsets.T + offsets.square().sum(1)).amin(-1)
-        return (vectors.square().sum(-1) + nearest).clamp(min=0).sqrt()
+        # the floor keeps the slope of the root finite where an atom meets itself
+        return (vectors.square().sum(-1) + nearest).clamp(min=_SMALLEST_SQUARE).sqrt()
 
 
 def covalent_radii(atomic_numbers: Tensor) -> Tensor:
@@ -81,7 +83,11 @@ def shortest_distance_ratio(structures: StructureBatch) -> Tensor:
     radii = covalent_radii(structures.atomic_numbers).split(sizes)
     points = structures.fractional.split(sizes)
     rows = zip(structures.cell, points, radii, strict=True)
-    return torch.stack([_ratio(cell, x, r) for cell, x, r in rows]) if sizes else structures.fractional.new_zeros(0)
+    return (
+        torch.stack([_ratio(cell, x, r) for cell, x, r in rows])
+        if sizes
+        else structures.fractional.new_zeros(0)
+    )
 
 
 def _ratio(cell: Tensor, points: Tensor, radii: Tensor) -> Tensor:

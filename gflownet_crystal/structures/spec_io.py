@@ -133,11 +133,8 @@ def read_specs(path: Path | str) -> pd.DataFrame:
     """
     suffix = _suffix(path)
     try:
-        if suffix == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            # the pyarrow engine reads floats to the last bit in every pandas
-            frame = pd.read_csv(path, engine="pyarrow")
+        # the pyarrow engine reads floats to the last bit in every pandas
+        frame = pd.read_parquet(path) if suffix == ".parquet" else pd.read_csv(path, engine="pyarrow")
     except FileNotFoundError as error:
         raise DataError(f"there is no spec file {path}") from error
     except (OSError, ValueError) as error:  # parser and Arrow errors are ValueErrors

@@ -152,7 +152,7 @@ def _dataset(
 @contextmanager
 def _quiet_moyo() -> Iterator[None]:
     # moyo warns of every cell that is not primitive, which is what conventional cells are
-    logger = logging.getLogger("moyopy")
+    logger = logging.getLogger("moyo")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
