@@ -43,6 +43,23 @@ def meets(first: Tensor, second: Tensor) -> Tensor:
     return common != 0
 
 
+def sumset(first: Tensor, second: Tensor) -> Tensor:
+    """All sums of a charge of one set and a charge of the other, clipped to the radius.
+
+    Args:
+        first, second: (..., 2 * radius + 1) bool, broadcast against each other.
+
+    Returns:
+        (..., 2 * radius + 1) bool.
+    """
+    width = first.shape[-1]
+    radius = (width - 1) // 2
+    # on a circle of at least 3 radius + 1 charges, sums that wrap around land outside the radius
+    length = 64 * (3 * radius // 64 + 1)
+    spectrum = torch.fft.rfft(first.float(), length) * torch.fft.rfft(second.float(), length)
+    return torch.fft.irfft(spectrum, length)[..., radius : radius + width] > 0.5
+
+
 class ChargeKernels:
     """A numbered collection of sets whose members can be subtracted from other sets.
 

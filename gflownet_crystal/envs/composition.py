@@ -13,7 +13,7 @@ from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.envs.base import Action, Context, DiscreteActions, Stage, State
 from gflownet_crystal.envs.composition_lookahead import LookAhead
 from gflownet_crystal.envs.composition_masks import extensions, first_elements, reached_subsets
-from gflownet_crystal.envs.composition_partial import listed_elements, partial_of
+from gflownet_crystal.envs.composition_partial import partial_of
 from gflownet_crystal.envs.composition_rules import CompositionRules
 from gflownet_crystal.envs.composition_tables import CompositionTables
 from gflownet_crystal.envs.space_group import SpaceGroupState
@@ -107,9 +107,8 @@ class CompositionStage(Stage):
 
     def _removable(self, counts: Tensor, group: Tensor, m: int) -> Tensor:
         """(n, E + 1) bool: elements whose removal leaves a reached composition; all rows have m elements."""
-        reached = reached_subsets(self.look, self.first, self.base_depth, group, counts)
+        elements, reached = reached_subsets(self.look, self.first, self.base_depth, group, counts)
         rest = 2**m - 1 - 2 ** torch.arange(m, device=counts.device)
-        elements, _ = listed_elements(counts, m)
         support = torch.zeros(len(counts), self.n_vocabulary + 1, dtype=torch.bool, device=counts.device)
         return support.scatter(1, elements, reached[:, rest])
 
@@ -123,9 +122,9 @@ class CompositionStage(Stage):
         for m in range(1, self.rules.most_elements + 1):
             rows = (in_range & (n_present == m)).nonzero().squeeze(1)
             if len(rows):
-                whole = reached_subsets(self.look, self.first, self.base_depth, group[rows], counts[rows])[:, -1]
+                _, subsets = reached_subsets(self.look, self.first, self.base_depth, group[rows], counts[rows])
                 partial = partial_of(self.look.tables, group[rows], self.base_depth, counts[rows])
-                result = result.index_put((rows,), whole & self.look.closed(partial))
+                result = result.index_put((rows,), subsets[:, -1] & self.look.closed(partial))
         return result
 
     def step(self, state: State, action: Action, context: Context) -> CompositionState:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gflownet_crystal.crystallography.occupation import IMPOSSIBLE
 from gflownet_crystal.envs.composition_lookahead import LookAhead
-from gflownet_crystal.envs.composition_partial import Partial, empty_partial, extend, listed_elements
+from gflownet_crystal.envs.composition_partial import Partial, extend, listed_elements, single
 
 _CHUNK = 200_000
 
@@ -27,57 +27,68 @@ def extensions(look: LookAhead, partial: Partial) -> Tensor:
         (n, E, K) bool; index ``count - 1``.
     """
     tables = look.tables
-    n_elements, missing = partial.n_elements, look.missing(partial.chosen)
     successor = tables.transition[partial.occupation][:, 1:]
     count = torch.arange(1, tables.n_counts + 1, device=partial.device)
-    room = (partial.n_atoms[:, None] + count <= look.most_atoms) & (n_elements < look.most_elements)[:, None]
-    pairs = ((successor != IMPOSSIBLE) & room).nonzero()
-    direct, certain, maybe = _by_class(look, partial, successor, pairs)
-
-    missing_after = missing[:, None] - (look.required & ~partial.chosen).long()
-    whole = (missing_after == 0)[..., None]
-    enough_atoms = partial.n_atoms[:, None] + count >= look.least_atoms
-    closes = (enough_atoms & (n_elements + 1 >= look.least_elements)[:, None])[:, None]
-    may_follow = ((n_elements + 2 <= look.most_elements) & (n_elements + 2 >= look.least_elements))[:, None, None]
-
-    open_to = ~partial.chosen[..., None] & look.allowed[None, :, 1:]
-    allowed = open_to & whole & ((direct & closes) | (certain & may_follow))
-    unsure = open_to & ~allowed & maybe & may_follow & (missing_after <= 1)[..., None]
-    if look.may_be_deep:
-        fits = torch.zeros_like(room).index_put(tuple(pairs.unbind(1)), torch.ones_like(room[0, 0]))
-        unsure = open_to & ~allowed & fits[:, None]
-    return _settle(look, partial, allowed, unsure)
+    room = (partial.n_atoms[:, None] + count <= look.most_atoms) & (partial.n_elements < look.most_elements)[:, None]
+    row, index = ((successor != IMPOSSIBLE) & room).nonzero().unbind(dim=1)
+    allowed, unsure = _children(look, partial[row], successor[row, index], index + 1)
+    which, element = unsure.nonzero().unbind(dim=1)
+    allowed[which, element] = _open_ended_children(look, partial, row[which], element, index[which] + 1)
+    mask = torch.zeros(len(partial), *look.allowed[:, 1:].shape, dtype=torch.bool, device=partial.device)
+    mask.transpose(1, 2)[row, index] = allowed
+    return mask
 
 
-def _by_class(look: LookAhead, partial: Partial, successor: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What each (row, count) gives for each element's class: closed at once; surely, and possibly, by one more.
+def _children(look: LookAhead, parent: Partial, occupation: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """What the tables say of the children of p parents by a given count (p,) each, element by element.
+
+    Args:
+        look: the predicate.
+        parent: p compositions.
+        occupation: (p,) automaton states after the count.
+        count: (p,) int64.
 
     Returns:
-        Three (n, E, K) bool; rows and counts not among ``pairs`` are False.
+        Two (p, E) bool: children that can be completed; children to be looked at one by one.
     """
     tables = look.tables
-    row, index = pairs.unbind(dim=1)
-    demand = partial.demand[row]
-    offer = tables.offer(successor[row, index], partial.n_atoms[row] + index + 1)
-    hits = torch.zeros(3, len(row), tables.n_classes, dtype=torch.int64, device=partial.device)
+    n_elements, n_atoms = parent.n_elements + 1, parent.n_atoms + count
+    direct, certain, maybe = _by_class(look, parent.demand, tables.offer(occupation, n_atoms), count)
+    missing = look.missing(parent.chosen)[:, None] - (look.required & ~parent.chosen).long()
+    closes = (n_atoms >= look.least_atoms) & (n_elements >= look.least_elements)
+    may_follow = (n_elements < look.most_elements) & (n_elements + 1 >= look.least_elements)
+    open_to = ~parent.chosen & tables.allowed_by_count[count]
+    allowed = open_to & (missing == 0) & ((direct & closes[:, None]) | (certain & may_follow[:, None]))
+    if look.may_be_deep:
+        return allowed, open_to & ~allowed
+    return allowed, open_to & ~allowed & maybe & may_follow[:, None] & (missing <= 1)
+
+
+def _by_class(look: LookAhead, demand: Tensor, offer: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Whether a count of each element closes a demand at once; surely, or possibly, with one more element after it.
+
+    Returns:
+        Three (p, E) bool.
+    """
+    tables = look.tables
+    direct, certain, maybe = torch.zeros(
+        3, len(demand), tables.n_classes, dtype=torch.int64, device=demand.device
+    ).unbind()
     for word in range(demand.shape[1]):
         wanted = demand[:, word, None]
-        hits[0] |= wanted & tables.charges_by_count[word, index + 1]
-        hits[1] |= wanted & tables.completing[1, word, offer, index + 1]
-        hits[2] |= wanted & tables.completing[0, word, offer, index + 1]
-    dense = torch.zeros(3, *successor.shape, tables.n_classes, dtype=torch.bool, device=partial.device)
-    dense[:, row, index] = hits != 0
-    direct, certain, maybe = dense[..., tables.class_of].transpose(2, 3)
+        direct |= wanted & tables.charges_by_count[word, count]
+        certain |= wanted & tables.completing[1, word, offer, count]
+        maybe |= wanted & tables.completing[0, word, offer, count]
+    found = torch.stack([direct, certain, maybe]) != 0
+    direct, certain, maybe = found.index_select(2, tables.class_of).unbind()
     return direct, certain, maybe
 
 
-def _settle(look: LookAhead, partial: Partial, allowed: Tensor, unsure: Tensor) -> Tensor:
-    """``allowed`` with the unsure children looked at one by one."""
-    for part in unsure.nonzero().split(_CHUNK):
-        row, element, index = part.unbind(dim=1)
-        child = extend(look.tables, partial[row], element, index + 1)
-        allowed = allowed.index_put((row, element, index), look.open_ended(child))
-    return allowed
+def _open_ended_children(look: LookAhead, partial: Partial, row: Tensor, element: Tensor, count: Tensor) -> Tensor:
+    """(q,) bool: whether the children of ``partial[row]`` can be completed, looked at one by one."""
+    parts = zip(row.split(_CHUNK), element.split(_CHUNK), count.split(_CHUNK), strict=True)
+    found = [look.open_ended(extend(look.tables, partial[rows], these, many)) for rows, these, many in parts]
+    return torch.cat(found) if found else torch.zeros_like(row, dtype=torch.bool)
 
 
 def first_elements(look: LookAhead, base_depth: Tensor) -> Tensor:
@@ -95,12 +106,16 @@ def first_elements(look: LookAhead, base_depth: Tensor) -> Tensor:
     distinct, kind = torch.unique(start, dim=0, return_inverse=True)
     example = torch.zeros(len(distinct), dtype=torch.int64, device=kind.device)
     example = example.scatter(0, kind, torch.arange(len(kind), device=kind.device))
-    partial = empty_partial(tables, example, base_depth)
-    unsure = look.allowed[:, 1:].expand(len(distinct), -1, -1)
-    return _settle(look, partial, torch.zeros_like(unsure), unsure)[kind]
+    allowed = look.allowed[:, 1:].repeat(len(distinct), 1, 1)
+    for part in allowed.nonzero().split(_CHUNK):
+        row, element, index = part.unbind(dim=1)
+        allowed[row, element, index] = look.open_ended(single(tables, example[row], base_depth, element, index + 1))
+    return allowed[kind]
 
 
-def reached_subsets(look: LookAhead, first: Tensor, base_depth: Tensor, group: Tensor, counts: Tensor) -> Tensor:
+def reached_subsets(
+    look: LookAhead, first: Tensor, base_depth: Tensor, group: Tensor, counts: Tensor
+) -> tuple[Tensor, Tensor]:
     """Which subsets of each composition's elements the source reaches.
 
     Args:
@@ -111,13 +126,13 @@ def reached_subsets(look: LookAhead, first: Tensor, base_depth: Tensor, group: T
         counts: (n, E) int64 compositions of exactly m elements, the same m in all rows.
 
     Returns:
-        (n, 2 ** m) bool; bit i of the column's number stands for the row's i-th element in vocabulary order.
+        elements: (n, m) int64; reached: (n, 2 ** m) bool, where bit i of the column's number stands for ``elements[:, i]``.
     """
     m = int((counts[0] > 0).sum())
-    elements, count = listed_elements(counts, m)
+    elements, count = listed_elements(look.tables, counts, m)
     rows = max(1, _CHUNK >> m)
     parts = zip(group.split(rows), elements.split(rows), count.split(rows), strict=True)
-    return torch.cat([_reached(look, first, base_depth, *part) for part in parts])
+    return elements, torch.cat([_reached(look, first, base_depth, *part) for part in parts])
 
 
 def _reached(
@@ -132,9 +147,9 @@ def _reached(
     reached[1 << bit] = first[group[:, None], elements, count - 1].T
     if m < 2:
         return reached.T
-    partial = _all_subsets(look, empty_partial(look.tables, group, base_depth), elements, count)
     larger = (size >= 2).nonzero().squeeze(1)
-    which = (larger[:, None] * n + torch.arange(n, device=group.device)).flatten()
+    which = ((larger[:, None] - 1) * n + torch.arange(n, device=group.device)).flatten()
+    partial = _nonempty_subsets(look, base_depth, group, elements, count)
     ended = torch.zeros_like(reached)
     ended[larger] = look.open_ended(partial[which]).view(len(larger), n)
     for number in range(2, m + 1):
@@ -145,10 +160,18 @@ def _reached(
     return reached.T
 
 
-def _all_subsets(look: LookAhead, partial: Partial, elements: Tensor, count: Tensor) -> Partial:
-    """(2 ** m * n) rows: all subsets of the first row's elements of all rows, subsets outermost."""
+def _nonempty_subsets(
+    look: LookAhead, base_depth: Tensor, group: Tensor, elements: Tensor, count: Tensor
+) -> Partial:
+    """((2 ** m - 1) * n) rows: block ``s - 1`` of n rows holds subset s of every row's elements."""
+    tables, blocks = look.tables, []
     for position in range(elements.shape[1]):
-        times = 2**position
-        element, number = elements[:, position].repeat(times), count[:, position].repeat(times)
-        partial = Partial.cat([partial, extend(look.tables, partial, element, number)])
-    return partial
+        element, number = elements[:, position], count[:, position]
+        alone = single(tables, group, base_depth, element, number)
+        before = list(blocks)
+        blocks.append(alone)
+        if before:
+            joined = Partial.cat(before)
+            times = len(joined) // len(group)
+            blocks.append(extend(tables, joined, element.repeat(times), number.repeat(times)))
+    return Partial.cat(blocks)

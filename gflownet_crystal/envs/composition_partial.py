@@ -60,26 +60,39 @@ def extend(tables: CompositionTables, partial: Partial, element: Tensor, count: 
     return Partial(demand, occupation, chosen, partial.n_atoms + count, partial.base_depth)
 
 
-def listed_elements(counts: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """The elements of each composition, in vocabulary order, and their counts.
+def single(
+    tables: CompositionTables, space_group: Tensor, base_depth: Tensor, element: Tensor, count: Tensor
+) -> Partial:
+    """Compositions of ``count`` (n,) atoms of ``element`` (n,) only."""
+    empty = empty_partial(tables, space_group, base_depth)
+    chosen = empty.chosen.scatter(1, element[:, None], torch.ones_like(empty.chosen[:, :1]))
+    demand = tables.single_demand[tables.class_of[element] * (tables.n_counts + 1) + count]
+    return Partial(demand, tables.transition[empty.occupation, count], chosen, count, empty.base_depth)
+
+
+def listed_elements(tables: CompositionTables, counts: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The elements of each composition and their counts, those with the most possible charges first.
+
+    The first element costs no arithmetic on charges, so it should be the one that would cost most.
 
     Args:
+        tables: of the space.
         counts: (n, E) int64.
         most: length m of the lists.
 
     Returns:
         elements: (n, m) int64; count: (n, m) int64, 0 past a row's last element.
     """
-    elements = (counts > 0).to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
+    size = tables.kernels.size[tables.class_of * (tables.n_counts + 1) + counts] + 1
+    elements = size.masked_fill(counts == 0, 0).argsort(dim=1, descending=True, stable=True)[:, :most]
     return elements, counts.gather(1, elements)
 
 
 def partial_of(tables: CompositionTables, space_group: Tensor, base_depth: Tensor, counts: Tensor) -> Partial:
-    """Partial compositions with given counts (n, E), at most ``tables.most_elements`` elements each."""
-    partial = empty_partial(tables, space_group, base_depth)
-    n_present = (counts > 0).sum(dim=1)
-    most = int(n_present.max()) if len(counts) else 0
-    elements, count = listed_elements(counts, most)
-    for position in range(most):
+    """Partial compositions of given counts (n, E): at least one element and at most ``tables.most_elements``."""
+    most = int((counts > 0).sum(dim=1).max())
+    elements, count = listed_elements(tables, counts, most)
+    partial = single(tables, space_group, base_depth, elements[:, 0], count[:, 0])
+    for position in range(1, most):
         partial = extend(tables, partial, elements[:, position], count[:, position])
     return partial

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from gflownet_crystal.crystallography.charge import ChargeModel
 from gflownet_crystal.crystallography.occupation import IMPOSSIBLE, WyckoffOccupation
-from gflownet_crystal.envs.charge_sets import ChargeKernels, meets, n_words, pack
+from gflownet_crystal.envs.charge_sets import ChargeKernels, meets, n_words, pack, sumset, unpack
 from gflownet_crystal.envs.composition_bounds import SupplyBounds
 from gflownet_crystal.envs.composition_rules import CompositionRules
 
-_CHUNK = 200_000
+_CHUNK = 256
 
 
 class CompositionTables:
@@ -31,6 +31,8 @@ class CompositionTables:
         start: (W',) the demand of the empty composition: charge 0, metals only.
         class_of: (E,) class of each element; class_size: (C,) usable elements in each.
         charges: (C, K + 1, W') sets of total charges; empty where the class may not have that count.
+        charges_by_count: the same, (W', K + 1, C); allowed_by_count: (K + 1, E) bool.
+        single_demand: (C * (K + 1), W') what compositions of one element demand.
         kernels: the same without metallicity, numbered ``class * (K + 1) + count``.
         metal_word: (C, W' - W) 1 for metals.
         transition, initial: the Wyckoff automaton.
@@ -94,6 +96,9 @@ class CompositionTables:
         self.charges = torch.cat([words, extra], dim=-1)
         self.charges_by_count = self.charges.permute(2, 1, 0).contiguous()
         self.kernels = ChargeKernels(self.member.flatten(0, 1))
+        words = pack(self.member.flip(-1)).flatten(0, 1)
+        self.single_demand = torch.cat([words, extra.flatten(0, 1)], dim=-1)
+        self.allowed_by_count = allowed.T.contiguous()
         zero = torch.zeros(2 * self.radius + 1, dtype=torch.bool)
         zero[self.radius] = True
         self.start = torch.cat([pack(zero), torch.ones(self.metal_word.shape[1], dtype=torch.int64)])
@@ -124,22 +129,15 @@ class CompositionTables:
     def _tabulate_completing(self) -> None:
         """Demands that a count of a class and then one of its followers meet."""
         levels = self.supply_at_least[[0, max(0, self.most_elements - 1)]]
-        adding = ChargeKernels(self.member.flatten(0, 1).flip(1))
-        n_offers, n_kernels = len(self.offers), len(adding.size)
-        kernel = torch.arange(n_kernels).repeat(n_offers)
-        offer = torch.arange(n_offers).repeat_interleave(n_kernels)
-        words = levels[..., : self.n_charge_words]
+        follower = unpack(levels[..., : self.n_charge_words], self.radius).flatten(0, 1)
         parts = []
-        for level in range(2):
-            pieces = [
-                adding.subtract(words[level][rows], some)
-                for rows, some in zip(offer.split(_CHUNK), kernel.split(_CHUNK), strict=True)
-            ]
-            parts.append(torch.cat(pieces).view(n_offers, self.n_classes, self.n_counts + 1, -1))
-        metal = levels[:, :, None, None, self.n_charge_words :] & self.charges[None, None, ..., self.n_charge_words :]
-        table = torch.cat([torch.stack(parts), metal], dim=-1)
+        for number in range(self.n_classes):
+            sums = [pack(sumset(some[:, None], self.member[number])) for some in follower.split(_CHUNK)]
+            parts.append(torch.cat(sums).unflatten(0, levels.shape[:2]))
+        words = torch.stack(parts, dim=3)
+        metal = levels[:, :, None, None, self.n_charge_words :] & self.charges.transpose(0, 1)[..., self.n_charge_words :]
         # words outermost and classes innermost, as the masks read it
-        self.completing = table.permute(0, 4, 1, 3, 2).contiguous()
+        self.completing = torch.cat([words, metal], dim=-1).permute(0, 4, 1, 2, 3).contiguous()
 
 
 def _as_bits(charges: Tensor, n_charge_words: int) -> Tensor:
