@@ -1,0 +1,41 @@
+"""Columns of the tables that this package reads and writes, and the checks that name what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from gflownet_crystal.common.errors import DataError
+
+LATTICE_COLUMNS = ("a", "b", "c", "alpha", "beta", "gamma")
+"""Conventional cell: lengths in A, angles in degrees; empty where a row has no structure."""
+
+ENERGY_COLUMN = "formation_energy_per_atom"
+"""Label of a row, eV/atom."""
+
+STRUCTURE_COLUMNS = ("material_id", "lattice", "atomic_numbers", "frac_coords")
+"""Columns that make a row a structure: ``lattice`` [a b c A, alpha beta gamma degrees], flat fractional coordinates."""
+
+STRAIN_COLUMNS = ("material_id", "strain", "lattice", "delta_energy_per_atom")
+"""Columns of a strained-energies file: the strained stored cell and its energy against the reference, eV/atom."""
+
+PREPARED_COLUMNS = ("material_id", "space_group", "formula", *LATTICE_COLUMNS, ENERGY_COLUMN, "energy_source", "strain")
+"""Columns of a prepared table; ``formula`` counts the conventional cell, ``strain`` is empty for the true cell."""
+
+PROVENANCE_COLUMNS = ("structure_source", "band_gap", "e_above_hull", "mp20_split")
+"""Carried along where the source has them."""
+
+
+def require_columns(frame: pd.DataFrame, columns: Iterable[str], origin: Path | str) -> None:
+    """Raise unless ``frame`` has all ``columns`` and at least one row.
+
+    Raises:
+        DataError: naming ``origin`` and the columns it lacks.
+    """
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise DataError(f"{origin} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
+    if frame.empty:
+        raise DataError(f"{origin} has no rows; give a file with data")

@@ -1,0 +1,37 @@
+"""Splits by reduced formula: no formula of a validation set may be trained on, whatever its space group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupShuffleSplit
+
+from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
+
+
+def reduced_formulas(table: pd.DataFrame) -> NDArray[np.str_]:
+    """Reduced formula of each row, (n,) text, from its ``formula`` column."""
+    counts = reduce_composition(text_to_composition(table["formula"].tolist()))
+    return np.array(composition_to_text(counts, separator="", write_one=False), dtype=np.str_)
+
+
+def without_formulas(table: pd.DataFrame, formulas: Iterable[str]) -> pd.DataFrame:
+    """The rows of ``table`` whose reduced formula is not in ``formulas``."""
+    banned = np.unique(np.array(list(formulas), dtype=np.str_))
+    return table[~np.isin(reduced_formulas(table), banned)].reset_index(drop=True)
+
+
+def split_by_formula(table: pd.DataFrame, share: float, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Two tables that share no reduced formula.
+
+    Args:
+        table: prepared rows.
+        share: of formulas that go to the second table, in (0, 1).
+        seed: of the draw.
+    """
+    splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
+    first, second = next(splitter.split(table, groups=reduced_formulas(table)))
+    return table.iloc[first].reset_index(drop=True), table.iloc[second].reset_index(drop=True)

@@ -1,0 +1,113 @@
+"""Formation energy of a spec by an ensemble of networks that know both equilibrium cells and what straining them costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import WeightsError
+from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.proxies.mlp_features import composition_features, shape_features
+from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.weights import load_weights
+
+KIND = "energy_ensemble"
+
+STRAIN_RANGE = (-0.9, 1.2)
+"""Log volume per atom against the predicted equilibrium that training covers; the energy only rises beyond."""
+VOLUME_SLOPE = 6.0
+SHAPE_SLOPE = 3.0
+"""eV/atom added for each unit of log volume, and of each lattice descriptor, outside the training range."""
+
+
+class MLPProxy(Proxy):
+    """Formation energy per atom, trained on Materials Project crystals and their strained cells.
+
+    The value is the ensemble's mean. The standard deviation joins the members' spread with their own error estimates,
+    scaled on validation data. The value is the same for equivalent settings of a crystal. Outside the range of cells
+    seen in training, the networks are evaluated at the edge of it and the energy rises linearly with the distance.
+
+    Args:
+        weights: name of shipped weights or path of a ``.safetensors`` file with its card beside it.
+        batch_size: specs evaluated at a time; bounds the memory, not the result.
+
+    Raises:
+        WeightsError: the weights are missing, corrupt or of another network.
+    """
+
+    eats: ClassVar[str] = "specs"
+    property_name: ClassVar[str] = "formation_energy_per_atom"
+    unit: ClassVar[str] = "eV/atom"
+
+    def __init__(self, weights: str | Path = "mlp", batch_size: int = 1024) -> None:
+        tensors, self.card = load_weights(weights, KIND)
+        self.batch_size = batch_size
+        self.network, self.shape_range, self.calibration = build(tensors, self.card)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the networks to ``device``."""
+        self.network.to(device)
+        self.shape_range, self.calibration = self.shape_range.to(device), self.calibration.to(device)
+        return self
+
+    @torch.no_grad()
+    def predict(self, batch: CrystalSpec) -> tuple[Tensor, Tensor]:
+        """Formation energies and their standard deviations.
+
+        Args:
+            batch: n specs on the proxy's device.
+
+        Returns:
+            (n,) float64 values and (n,) float64 standard deviations, eV/atom.
+
+        Raises:
+            ProxyError: a spec has no atoms, an unknown element or group, or an open cell.
+        """
+        parts = [self._predict(batch[start : start + self.batch_size]) for start in range(0, len(batch), self.batch_size)]
+        if not parts:
+            return batch.lengths.new_zeros(0), batch.lengths.new_zeros(0)
+        values, deviations = zip(*parts, strict=True)
+        return torch.cat(values), torch.cat(deviations)
+
+    def _predict(self, specs: CrystalSpec) -> tuple[Tensor, Tensor]:
+        composition = composition_features(specs.composition, specs.space_group)
+        log_volume, shape = shape_features(specs)
+        encoding = self.network.encode(composition)
+        equilibrium = encoding.log_volume.median(0).values.double()
+        inside = log_volume.clamp(equilibrium + STRAIN_RANGE[0], equilibrium + STRAIN_RANGE[1])
+        shape_inside = shape.clamp(self.shape_range[0], self.shape_range[1])
+        rise = VOLUME_SLOPE * (log_volume - inside).abs() + SHAPE_SLOPE * (shape - shape_inside).abs().sum(1)
+        cells = self.network.energy(encoding, inside.float(), shape_inside.float())
+        energy = cells.energy.double()
+        spread = energy.var(0) if len(energy) > 1 else torch.zeros_like(rise)
+        noise = (2 * torch.exp(2 * cells.log_scale.double().clamp(-6, 2))).mean(0)
+        deviation = torch.sqrt(self.calibration[0] ** 2 * spread + self.calibration[1] ** 2 * noise)
+        return energy.mean(0) + rise, deviation + 0.5 * rise
+
+    def equilibrium_volume(self, specs: CrystalSpec) -> Tensor:
+        """Volume per atom (n,) float64, A^3, that composition and group alone suggest; the lattice is not read."""
+        parts = [
+            self.network.encode(composition_features(chunk.composition, chunk.space_group)).log_volume.median(0).values
+            for chunk in (specs[start : start + self.batch_size] for start in range(0, len(specs), self.batch_size))
+        ]
+        return torch.exp(torch.cat(parts).detach().double())
+
+
+def build(tensors: dict[str, Tensor], card: dict[str, Any]) -> tuple[EnergyEnsemble, Tensor, Tensor]:
+    """Network, training range of the lattice descriptors (2, 15) and calibration (2,) from stored tensors.
+
+    Raises:
+        WeightsError: tensors are missing or of another shape.
+    """
+    try:
+        network = EnergyEnsemble(**card["network"])
+        state = {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")}
+        network.load_state_dict(state)
+        return network.eval(), tensors["shape_range"].double(), tensors["calibration"].double()
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"weights do not fit the energy ensemble: {reason}; restore or retrain them") from error

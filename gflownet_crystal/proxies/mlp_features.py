@@ -1,0 +1,132 @@
+"""What the energy networks see of a spec: elements as a ragged list, group, counts and lattice descriptors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ProxyError
+from gflownet_crystal.crystallography.space_groups import CRYSTAL_CLASSES
+from gflownet_crystal.proxies.mlp_lattice import CENTRING_OF_GROUP, LATTICE_POINTS, lattice_features
+from gflownet_crystal.structures.spec import CrystalSpec
+
+MAX_ATOMIC_NUMBER = 103
+"""Elements beyond lawrencium have no row in the property table."""
+
+N_TOKEN_FEATURES = 3
+N_SCALAR_FEATURES = 6
+
+_LAST_GROUPS = [crystal_class.last for crystal_class in CRYSTAL_CLASSES]
+CLASS_OF_GROUP = np.concatenate([[0], np.searchsorted(_LAST_GROUPS, np.arange(1, 231))])
+"""Index in CRYSTAL_CLASSES by space-group number, (231,) int64; entry 0 unused."""
+
+_CLASS_ORDERS = (
+    1, 2, 2, 2, 4, 4, 4, 8, 4, 4, 8, 8, 8, 8, 16, 3, 6, 6, 6, 12, 6, 6, 12, 12, 12, 12, 24, 12, 24, 24, 24, 48,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Ragged element lists of n compositions with groups.
+
+    Attributes:
+        fractions: (n, 119) float32.
+        row: (t,) int64, the composition each element belongs to, ascending.
+        element: (t,) int64, atomic number.
+        token: (t, 3) float32: fraction, log count in the primitive cell, log count over the point group's order.
+        scalar: (n, 6) float32: log atoms in the primitive cell, log formula units in it, number of elements, entropy
+            of the fractions, log point-group order, largest fraction.
+        space_group: (n,) int64.
+    """
+
+    fractions: Tensor
+    row: Tensor
+    element: Tensor
+    token: Tensor
+    scalar: Tensor
+    space_group: Tensor
+
+    def __len__(self) -> int:
+        """Number of compositions."""
+        return len(self.space_group)
+
+
+def composition_features(composition: Tensor, space_group: Tensor) -> Composition:
+    """Features of the composition in its conventional cell.
+
+    Args:
+        composition: (n, 119) int64 counts of the conventional cell.
+        space_group: (n,) int64.
+
+    Raises:
+        ProxyError: a row has no atoms or an element without known properties; the message names the row.
+    """
+    _check(composition, space_group)
+    device = composition.device
+    counts = composition.to(torch.float64)
+    total = counts.sum(1)
+    points = torch.tensor(LATTICE_POINTS, dtype=torch.float64, device=device)[
+        torch.as_tensor(CENTRING_OF_GROUP, device=device)[space_group]
+    ]
+    order = torch.tensor(_CLASS_ORDERS, dtype=torch.float64, device=device)[
+        torch.as_tensor(CLASS_OF_GROUP, device=device)[space_group]
+    ]
+    fractions = counts / total[:, None]
+    row, element = composition.nonzero(as_tuple=True)
+    fraction = fractions[row, element]
+    log_count = torch.log(counts[row, element] / points[row])
+    token = torch.stack([fraction, log_count, log_count - torch.log(order[row])], dim=1)
+    entropy = torch.zeros_like(total).index_add_(0, row, -fraction * torch.log(fraction))
+    units = _greatest_common_divisor(composition).to(torch.float64) / points
+    scalar = torch.stack(
+        [
+            torch.log(total / points),
+            torch.log(units),
+            (composition > 0).sum(1).to(torch.float64),
+            entropy,
+            torch.log(order),
+            fractions.max(dim=1).values,
+        ],
+        dim=1,
+    )
+    return Composition(fractions.float(), row, element, token.float(), scalar.float(), space_group)
+
+
+def shape_features(specs: CrystalSpec) -> tuple[Tensor, Tensor]:
+    """Log volume per atom (n,) float64, log A^3, and lattice descriptors (n, 15) float64.
+
+    Raises:
+        ProxyError: a cell is open or not finite; the message names the row.
+    """
+    log_volume = torch.log(specs.volume_per_atom)
+    bad = ~torch.isfinite(log_volume)
+    if bool(bad.any()):
+        row = int(bad.nonzero()[0, 0])
+        parameters = [*specs.lengths[row].tolist(), *specs.angles[row].tolist()]
+        raise ProxyError(f"spec {row}: lattice {parameters} closes no cell; give lengths > 0 A and angles that close")
+    return log_volume, lattice_features(specs)
+
+
+def _greatest_common_divisor(composition: Tensor) -> Tensor:
+    divisor = composition
+    while divisor.shape[1] > 1:
+        half = (divisor.shape[1] + 1) // 2
+        padded = torch.nn.functional.pad(divisor, (0, 2 * half - divisor.shape[1]))
+        divisor = torch.gcd(padded[:, :half], padded[:, half:])
+    return divisor[:, 0]
+
+
+def _check(composition: Tensor, space_group: Tensor) -> None:
+    empty = (composition.sum(1) <= 0) | (composition < 0).any(1)
+    unknown = (composition[:, MAX_ATOMIC_NUMBER + 1 :] != 0).any(1) | (composition[:, 0] != 0)
+    outside = (space_group < 1) | (space_group > 230)
+    for mask, text in (
+        (empty, "has no atoms or a negative count; give at least one atom"),
+        (unknown, f"has an element outside 1 to {MAX_ATOMIC_NUMBER}, which this proxy does not know; leave it out"),
+        (outside, "has a space group outside 1 to 230; give an ITA number"),
+    ):
+        if bool(mask.any()):
+            raise ProxyError(f"spec {int(mask.nonzero()[0, 0])} {text}")

@@ -1,0 +1,81 @@
+"""Trained weights that ship with the package: a safetensors file and a JSON card each, checked against each other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import WeightsError
+from gflownet_crystal.common.files import load_tensors, read_json, save_tensors, write_json
+
+FOLDER = Path(__file__).parent
+
+
+def weights_path(weights: str | Path) -> Path:
+    """The file of shipped weights by name (``"mlp"``), or of a path to a ``.safetensors`` file.
+
+    Raises:
+        WeightsError: there is no such file; the shipped names are listed.
+    """
+    path = Path(weights)
+    if path.suffix != ".safetensors":
+        path = FOLDER / f"{weights}.safetensors"
+    if not path.is_file():
+        names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.safetensors")))
+        raise WeightsError(f"no weights {str(weights)!r}; shipped are {names or 'none'}, or give a .safetensors file")
+    return path
+
+
+def save_weights(
+    path: str | Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any], half: bool = False
+) -> None:
+    """Write weights and their card (same name, ``.json``).
+
+    Args:
+        path: the ``.safetensors`` file.
+        tensors: named tensors.
+        card: what the weights are: data, command, seed, validation figures, units. The file's sha256 is added.
+        half: store floating tensors in float16.
+    """
+    path = Path(path)
+    stored = {name: tensor.half() if half and tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    save_tensors(path, stored)
+    write_json(path.with_suffix(".json"), {**card, "sha256": _digest(path)})
+
+
+def load_weights(weights: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read weights and their card.
+
+    Args:
+        weights: shipped name or path.
+        kind: what the card's ``kind`` must be.
+
+    Returns:
+        Tensors on the CPU, floating ones as float32, and the card.
+
+    Raises:
+        WeightsError: a file is missing, does not match its card's sha256, or holds another kind of network.
+    """
+    path = weights_path(weights)
+    card_path = path.with_suffix(".json")
+    if not card_path.is_file():
+        raise WeightsError(f"{path} has no card {card_path.name} beside it; restore it or retrain")
+    try:
+        card = read_json(card_path)
+    except ValueError as error:
+        raise WeightsError(f"the card {card_path} is not readable: {error}") from error
+    if not isinstance(card, dict) or card.get("sha256") != _digest(path):
+        raise WeightsError(f"{path} is corrupt: its sha256 is not the one of its card; restore both files or retrain")
+    if card.get("kind") != kind:
+        raise WeightsError(f"{path} holds weights of kind {card.get('kind')!r}, but {kind!r} is needed")
+    tensors, _ = load_tensors(path)
+    return {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}, card
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
