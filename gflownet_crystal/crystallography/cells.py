@@ -20,7 +20,7 @@ PRIMITIVE_BASES = (
         [
             [[6, 0, 0], [0, 6, 0], [0, 0, 6]],
             [[6, 0, 0], [0, 3, 3], [0, -3, 3]],
-            [[3, 3, 0], [-3, 3, 0], [0, 0, 6]],
+            [[3, -3, 0], [3, 3, 0], [0, 0, 6]],
             [[-3, 3, 3], [3, -3, 3], [3, 3, -3]],
             [[0, 3, 3], [3, 0, 3], [3, 3, 0]],
             [[4, 2, 2], [-2, 2, 2], [-2, -4, 2]],
@@ -43,7 +43,8 @@ centring_of_group = torch.tensor(
 def primitive_basis(space_group: Tensor) -> Tensor:
     """Bases B of the groups, (n,) int64 -> (n, 3, 3) float64 on the same device."""
     device = space_group.device
-    return PRIMITIVE_BASES.to(device)[centring_of_group.to(device)[space_group]]
+    bases: Tensor = PRIMITIVE_BASES.to(device)[centring_of_group.to(device)[space_group]]
+    return bases
 
 
 def lattice_points(space_group: Tensor) -> Tensor:

@@ -165,7 +165,8 @@ def _sums(first: Tensor, second: Tensor) -> Tensor:
     # a power of two at least as long keeps the circular convolution linear and the transform fast
     padded = 1 << (length - 1).bit_length()
     spectrum = torch.fft.rfft(first.double(), n=padded) * torch.fft.rfft(second.double(), n=padded)
-    return torch.fft.irfft(spectrum, n=padded)[:, :length] > 0.5
+    ways: Tensor = torch.fft.irfft(spectrum, n=padded)[:, :length]
+    return ways > 0.5
 
 
 @cache
