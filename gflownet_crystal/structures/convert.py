@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,11 +62,10 @@ def iterate_arrays(
     structures: StructureBatch,
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]]:
     """Cell (3, 3), atomic numbers (m,) and fractional coordinates (m, 3) of each structure in turn."""
-    sizes = structures.n_atoms.cpu().numpy()
-    bounds = np.cumsum(sizes)[:-1]
-    numbers = np.split(structures.atomic_numbers.cpu().numpy(), bounds)
-    fractional = np.split(structures.fractional.cpu().numpy(), bounds)
-    yield from zip(structures.cell.cpu().numpy(), numbers, fractional, strict=True)
+    ends = structures.n_atoms.cumsum(0).tolist()
+    numbers, fractional = structures.atomic_numbers.cpu().numpy(), structures.fractional.cpu().numpy()
+    for cell, (start, end) in zip(structures.cell.cpu().numpy(), pairwise([0, *ends]), strict=True):
+        yield cell, numbers[start:end], fractional[start:end]
 
 
 def to_pymatgen(structures: StructureBatch) -> list[Structure]:

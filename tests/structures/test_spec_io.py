@@ -106,7 +106,7 @@ def test_files_that_are_no_specs_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(DataError, match=r"empty\.csv"):
         read_specs(tmp_path / "empty.csv")
-    with pytest.raises(DataError, match="use .parquet or .csv"):
+    with pytest.raises(DataError, match=r"use \.parquet or \.csv"):
         write_specs(tmp_path / "specs.pickle", specs_to_frame(random_specs(1)))
 
 
