@@ -15,7 +15,8 @@ def total_variation(first: Tensor, second: Tensor) -> float:
     """Total variation distance of two distributions over the same events, in [0, 1].
 
     Args:
-        first, second: (k,) weights, not negative; each is normalised to sum 1.
+        first: (k,) weights, not negative; normalised to sum 1.
+        second: (k,) weights likewise.
 
     Raises:
         DataError: shapes differ, or weights are negative or sum to nothing.

@@ -1,0 +1,181 @@
+"""Exactness on spaces that can be enumerated: is the trained sampler's distribution R/Z, and its log Z the true one?
+
+    OMP_NUM_THREADS=1 python benchmarks/exactness.py [iterations=6000] [batch=512] [seed=0] [device=cpu]
+
+Space group x composition is enumerated by brute force, trained with the package's trainer on a synthetic reward, and the
+exact distribution of the trained policy, summed over all orders, is compared with R/Z. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, cast
+
+import torch
+from brute_force import enumerate_space
+from torch import Tensor
+
+from gflownet_crystal.common.batch import TensorBatch
+from gflownet_crystal.envs.base import Context, Env
+from gflownet_crystal.envs.composition import CompositionStage, CompositionState
+from gflownet_crystal.envs.composition_rules import CompositionRules
+from gflownet_crystal.envs.space_group import SpaceGroupStage, SpaceGroupState
+from gflownet_crystal.evaluation.agreement import total_variation
+from gflownet_crystal.evaluation.exact import row_hash, terminal_distribution
+from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.gflownet.objectives import Objective, TrajectoryBalance
+from gflownet_crystal.gflownet.settings import ScheduleSettings, TrainerSettings
+from gflownet_crystal.gflownet.trainer import Trainer
+from gflownet_crystal.policies import MLPPolicy, UniformPolicy
+from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
+
+RULES = CompositionRules(
+    elements=("Li", "Mg", "Fe", "O", "F"), max_count=8, n_elements=(2, 4), n_atoms=(2, 20)
+)
+GROUPS = (2, 14, 33, 62, 139, 148, 166, 194, 216, 221, 225)
+RATIO = 2000.0
+"""Of the largest reward to the median one."""
+
+
+@dataclass(frozen=True)
+class Pair(TensorBatch):
+    """Space group (n,) int64 and counts (n, E) int64."""
+
+    space_group: Tensor
+    counts: Tensor
+
+
+class PairSpace(Env):
+    """The discrete stages of a crystal on their own."""
+
+    produces = "pairs"
+
+    def __init__(self, rules: CompositionRules, groups: tuple[int, ...]) -> None:
+        composition = CompositionStage(rules)
+        allowed = [group for group in groups if bool(composition.fillable[group])]
+        self.stages = (SpaceGroupStage(allowed), composition)
+
+    def objects(self, terminal: Context) -> Pair:
+        group, composition = terminal.states
+        return Pair(cast(SpaceGroupState, group).group, cast(CompositionState, composition).counts)
+
+    def encode(self, objects: Pair) -> tuple[Context, Tensor]:
+        inside = torch.ones(len(objects), dtype=torch.bool, device=objects.device)
+        group = self.stages[0].terminal(objects.space_group)
+        return Context(len(inside), inside.device, (group, CompositionState(objects.counts, inside))), inside
+
+
+class RandomLandscape(Proxy):
+    """A fixed random function of group and composition: group, pair and group-element terms, and roughness in counts.
+
+    Args:
+        pairs: all objects of the space; sets the scale.
+        ratio: of the largest ``exp(-value)`` to the median one.
+        seed: of the landscape.
+    """
+
+    eats: ClassVar[str] = "pairs"
+    property_name = "synthetic"
+    unit = "1"
+
+    def __init__(self, pairs: Pair, ratio: float, seed: int = 0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        n_elements = pairs.counts.shape[1]
+        self.group = torch.randn(231, generator=generator, dtype=torch.float64)
+        self.pair = 3.0 * torch.randn(n_elements, n_elements, generator=generator, dtype=torch.float64)
+        self.mixed = 1.5 * torch.randn(231, n_elements, generator=generator, dtype=torch.float64)
+        self.rough = 0.3 * torch.randn(n_elements, 64, generator=generator, dtype=torch.float64)
+        self.scale = 1.0
+        value = self.predict(pairs)
+        self.scale = math.log(ratio) / float(value.median() - value.min())
+
+    def predict(self, batch: Pair) -> Tensor:
+        fractions = batch.counts / batch.counts.sum(dim=1, keepdim=True).double()
+        smooth = ((fractions @ self.pair) * fractions).sum(dim=1) + (
+            self.mixed[batch.space_group] * fractions
+        ).sum(1)
+        rough = self.rough.gather(1, batch.counts.T).sum(dim=0)
+        return self.scale * (smooth + self.group[batch.space_group] + rough)
+
+
+def train(env: Env, reward: Reward, objective: Objective, settings: TrainerSettings, seed: int) -> GFlowNet:
+    """A model trained by the package's trainer, with its averaged weights where it keeps them."""
+    policy = partial(MLPPolicy, n_layers=3, n_hidden=256, seed=seed)
+    model = GFlowNet(env, policy, UniformPolicy)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(model, reward, objective, settings, Path(folder), seed=seed, quiet=True)
+        trainer.train()
+        if trainer.optimizer.average is not None:
+            model.load_state_dict(trainer.optimizer.average, strict=False)
+    return model
+
+
+def discrete(iterations: int, batch: int, seed: int) -> dict[str, float]:
+    """Train on space group x composition and compare with R/Z."""
+    pairs = Pair(*enumerate_space(RULES, GROUPS))
+    env = PairSpace(RULES, GROUPS)
+    reward = Reward(RandomLandscape(pairs, RATIO), Boltzmann(1.0))
+    log_reward = reward(pairs).log_reward
+    log_z = float(torch.logsumexp(log_reward, dim=0))
+    settings = TrainerSettings(
+        iterations=iterations,
+        batch_size=batch,
+        learning_rate=2e-3,
+        learning_rate_log_z=5e-2,
+        schedule=ScheduleSettings("cosine", warm_up=50, final_factor=0.002),
+        exploration=0.2,
+        exploration_final=0.05,
+        ema=0.99,
+        checkpoint_every=iterations,
+    )
+    start = time.perf_counter()
+    model = train(env, reward, TrajectoryBalance(), settings, seed)
+    seconds = time.perf_counter() - start
+    terminal, probability = terminal_distribution(model)
+    target = dict(zip(_keys(pairs), (log_reward - log_z).exp().tolist(), strict=True))
+    made = dict(zip(_keys(env.objects(terminal)), probability.tolist(), strict=True))
+    events = sorted(target.keys() | made.keys())
+    columns = [torch.tensor([weights.get(event, 0.0) for event in events]) for weights in (made, target)]
+    return {
+        "terminals_brute_force": len(target),
+        "terminals_of_policy": len(made),
+        "terminals_in_one_only": len(target.keys() ^ made.keys()),
+        "groups": len(pairs.space_group.unique()),
+        "reward_max_over_median": float((log_reward.max() - log_reward.median()).exp()),
+        "total_variation": total_variation(*columns),
+        "total_variation_untrained": _untrained(env, target),
+        "log_z_true": log_z,
+        "log_z_error": abs(float(model.log_z.detach()) - log_z),
+        "seconds": seconds,
+    }
+
+
+def _untrained(env: Env, target: dict[int, float]) -> float:
+    terminal, probability = terminal_distribution(GFlowNet(env, UniformPolicy, UniformPolicy))
+    weights = [target[key] for key in _keys(env.objects(terminal))]
+    return total_variation(probability, torch.tensor(weights))
+
+
+def _keys(pairs: Pair) -> list[int]:
+    keys: list[int] = row_hash([pairs.space_group, pairs.counts]).tolist()
+    return keys
+
+
+def main() -> None:
+    """Parse ``key=value``, train, measure and print."""
+    given = dict(argument.split("=", 1) for argument in sys.argv[1:])
+    result = discrete(
+        int(given.get("iterations", 6000)), int(given.get("batch", 512)), int(given.get("seed", 0))
+    )
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Figures of a training: its curves, the energies it samples beside an untrained sampler's, and its elements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from gflownet_crystal.common.files import atomic_path
+
+_CURVES = (("loss", "loss"), ("log_z", "log Z"), ("mean_log_reward", "mean log R of the batch"))
+
+
+def training_curves(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Loss, log Z and mean log-reward by step.
+
+    Args:
+        metrics: records of a metrics file, at least one.
+        path: of the figure, .png.
+    """
+    steps = [record["step"] for record in metrics]
+    figure = Figure(figsize=(12, 3.5), layout="constrained")
+    for axes, (key, label) in zip(figure.subplots(1, len(_CURVES)), _CURVES, strict=True):
+        axes.plot(steps, [record[key] for record in metrics], linewidth=0.8)
+        axes.set(xlabel="iteration", ylabel=label)
+        if key == "loss":
+            axes.set_yscale("log")
+    _save(figure, path)
+
+
+def energy_distribution(
+    trained: NDArray[np.float64], untrained: NDArray[np.float64], label: str, path: Path
+) -> None:
+    """Histograms of the property before and after training, over the range that holds 98 % of both.
+
+    Args:
+        trained: (n,) values of the trained sampler's objects.
+        untrained: (m,) values of the untrained sampler's; not finite ones are left out.
+        label: name and unit of the property.
+        path: of the figure, .png.
+    """
+    untrained = untrained[np.isfinite(untrained)]
+    ends = np.quantile(np.concatenate([trained, untrained]), [0.01, 0.99])
+    low, high = ends if ends[1] > ends[0] else (ends[0] - 0.5, ends[0] + 0.5)
+    bins = np.linspace(low, high, 60)
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for values, name in ((untrained, "untrained"), (trained, "trained")):
+        # every object counts: those beyond the range are in the outermost bins
+        axes.hist(np.clip(values, low, high), bins=bins.tolist(), density=True, alpha=0.6, label=name)
+    axes.set(xlabel=label, ylabel="density")
+    axes.legend()
+    _save(figure, path)
+
+
+def element_prevalence(shares: Mapping[str, float], best: Mapping[str, float], path: Path) -> None:
+    """Share of objects that hold each element, among all samples and among the best.
+
+    Args:
+        shares: in [0, 1] by symbol.
+        best: likewise.
+        path: of the figure, .png.
+    """
+    names = sorted(shares, key=lambda name: -shares[name])
+    place = np.arange(len(names))
+    figure = Figure(figsize=(max(6.0, 0.3 * len(names)), 4), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(place - 0.2, [shares[name] for name in names], width=0.4, label="all samples")
+    axes.bar(place + 0.2, [best.get(name, 0.0) for name in names], width=0.4, label="best 100")
+    axes.set_xticks(place, names)
+    axes.set(xlabel="element", ylabel="share of objects")
+    axes.legend()
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)
