@@ -1,0 +1,180 @@
+"""Classes named in a configuration: found, checked against their contract, and only then called."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, is_dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, ListConfig
+
+from gflownet_crystal.cli.compose import TARGET
+from gflownet_crystal.common.errors import ConfigError
+
+PACKAGE = "gflownet_crystal"
+T = TypeVar("T")
+
+_SCALARS = (bool, int, float, str)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Which classes from outside this package may be imported.
+
+    Attributes:
+        everything: all of them, as for names that the user typed or said ``trust=true`` to.
+        targets: these.
+    """
+
+    everything: bool = False
+    targets: frozenset[str] = frozenset()
+
+    def allows(self, target: str) -> bool:
+        """Whether the class may be imported."""
+        return self.everything or target.startswith(f"{PACKAGE}.") or target in self.targets
+
+
+COMMAND_LINE = Trust(everything=True)
+
+
+def load_class(target: Any, contract: type[T], key: str, trust: Trust = COMMAND_LINE) -> type[T]:
+    """Import the class that a configuration names.
+
+    Args:
+        target: dotted path.
+        contract: base class it must have.
+        key: where it stands in the configuration.
+        trust: what may be imported.
+
+    Raises:
+        ConfigError: it is foreign and not trusted, does not exist, or is no subclass of ``contract``.
+    """
+    module_name, _, name = str(target).rpartition(".")
+    if not module_name:
+        raise ConfigError(f"{key}.{TARGET} must be a dotted path like my_module.MyClass, not {target!r}")
+    if not trust.allows(str(target)):
+        raise ConfigError(
+            f"the run folder names {target} at {key}, which is not a class of {PACKAGE}; "
+            "if you know where the folder comes from, add trust=true"
+        )
+    try:
+        found = getattr(importlib.import_module(module_name), name, None)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{key}.{TARGET}={target}: {error}; check the path and the folder you start from"
+        ) from error
+    if not (inspect.isclass(found) and issubclass(found, contract)):
+        what = (
+            "does not exist"
+            if found is None
+            else f"is not a subclass of {contract.__module__}.{contract.__name__}"
+        )
+        raise ConfigError(f"{key}.{TARGET}={target} {what}")
+    return found
+
+
+def factory(
+    config: DictConfig, contract: type[T], key: str, trust: Trust = COMMAND_LINE, given: Collection[str] = ()
+) -> Callable[..., T]:
+    """The class of a section with its settings filled in, ready to be called.
+
+    Args:
+        config: the section: ``_target_`` and keyword arguments.
+        contract: base class.
+        key: name of the section.
+        trust: what may be imported.
+        given: arguments the caller adds.
+
+    Raises:
+        ConfigError: see :func:`load_class`; or an argument that the class does not take, or lacks, or of a wrong type.
+    """
+    if TARGET not in config:
+        raise ConfigError(f"{key} names no class; set {key}.{TARGET}=my_module.MyClass")
+    found = load_class(config[TARGET], contract, key, trust)
+    settings = {
+        name: _plain(config[name], f"{key}.{name}", trust) for name in map(str, config) if name != TARGET
+    }
+    _check_arguments(found, settings, key, given)
+    return partial(found, **settings)
+
+
+def build(config: DictConfig, contract: type[T], key: str, trust: Trust = COMMAND_LINE) -> T:
+    """An object from a section; see :func:`factory`."""
+    return factory(config, contract, key, trust)()
+
+
+def to_settings(settings: type[T], config: DictConfig, key: str) -> T:
+    """A dataclass from a section, with unknown keys and wrong types refused.
+
+    Raises:
+        ConfigError: naming the key and what is allowed.
+    """
+    hints = typing.get_type_hints(settings)
+    values: dict[str, Any] = {}
+    for name, value in ((str(word), value) for word, value in config.items()):
+        hint, place = hints.get(name), f"{key}.{name}"
+        if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, DictConfig):
+            value = to_settings(hint, value, place)
+        values[name] = value
+    _check_arguments(settings, values, key)
+    return settings(**values)
+
+
+def _plain(value: Any, key: str, trust: Trust) -> Any:
+    """Lists and dictionaries as Python's own; sections with a class become its object."""
+    if isinstance(value, DictConfig) and TARGET in value:
+        return build(value, object, key, trust)
+    if isinstance(value, DictConfig):
+        return {name: _plain(value[name], f"{key}.{name}", trust) for name in map(str, value)}
+    if isinstance(value, ListConfig):
+        return [_plain(item, f"{key}.{index}", trust) for index, item in enumerate(value)]
+    return value
+
+
+def _check_arguments(found: type, settings: dict[str, Any], key: str, given: Collection[str] = ()) -> None:
+    parameters = list(inspect.signature(found).parameters.values())
+    free = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    accepted = [name for name in named if name not in given]
+    strange = [name for name in settings if name not in accepted]
+    if strange and not free:
+        raise ConfigError(
+            f"{key}: {found.__name__} takes no {', '.join(strange)}; it takes {', '.join(accepted) or 'nothing'}"
+        )
+    lacking = [n for n in accepted if named[n].default is inspect.Parameter.empty and n not in settings]
+    if lacking:
+        raise ConfigError(
+            f"{key}: {found.__name__} needs {', '.join(f'{key}.{name}=...' for name in lacking)}"
+        )
+    hints = _hints(found)
+    for name, value in settings.items():
+        _check_type(value, hints.get(name), f"{key}.{name}")
+
+
+def _hints(found: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(found.__init__)  # type: ignore[misc]
+    except (NameError, TypeError):
+        # a user's class may have annotations that cannot be read; it then checks its arguments itself
+        return {}
+
+
+def _check_type(value: Any, hint: Any, key: str) -> None:
+    """Refuse a value whose type a scalar annotation rules out; other annotations are left to the class."""
+    options = (
+        typing.get_args(hint)
+        if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+        else (hint,)
+    )
+    if not all(option in (*_SCALARS, type(None)) for option in options):
+        return
+    kinds = tuple(options) + ((int,) if float in options else ())
+    wrong_bool = isinstance(value, bool) and bool not in options
+    if wrong_bool or not isinstance(value, kinds):
+        names = " or ".join("null" if option is type(None) else option.__name__ for option in options)
+        raise ConfigError(f"{key} must be {names}, not {value!r}")

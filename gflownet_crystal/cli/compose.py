@@ -1,0 +1,216 @@
+"""From a command line to one configuration: Hydra's groups, with errors of one line and choices listed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from gflownet_crystal.cli.groups import PACKAGE_CONFIG, config_folders, group_choices, unknown
+from gflownet_crystal.common.errors import ConfigError
+
+TARGET = "_target_"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One ``key=value`` of a command line.
+
+    Attributes:
+        key: dotted.
+        value: as a Python value.
+        text: as given.
+        added: written ``+key=value``: the key need not exist.
+    """
+
+    key: str
+    value: Any
+    text: str
+    added: bool
+
+
+def compose_config(verb: str, arguments: Sequence[str], own: Sequence[Path] = ()) -> DictConfig:
+    """The configuration of a verb.
+
+    Args:
+        verb: name of the top config.
+        arguments: ``key=value`` texts: a choice of a group (``env=hypergrid``), a value (``env.length=6``), or a class
+            (``proxy._target_=my_module.MyProxy``), which drops the keys of the class it replaces.
+        own: folders of the user's own configs.
+
+    Returns:
+        The configuration, interpolations unresolved; ``record`` is filled in where the verb has it.
+
+    Raises:
+        ConfigError: an unknown key or choice, or a text that is not ``key=value``.
+    """
+    config, choices = compose_with_choices(verb, arguments, own)
+    if "record" in config:
+        config.record = {"command": list(arguments), "choices": choices}
+    return config
+
+
+def compose_with_choices(
+    verb: str, arguments: Sequence[str], own: Sequence[Path] = ()
+) -> tuple[DictConfig, dict[str, Any]]:
+    """The configuration, and the chosen config of each group; see :func:`compose_config`."""
+    folders = config_folders(own)
+    settings = [parse_setting(text) for text in arguments]
+    groups = verb_groups(verb)
+    chosen = [setting for setting in settings if setting.key in groups]
+    for setting in chosen:
+        _check_choice(setting, folders)
+    config, choices = _compose(verb, chosen, folders)
+    values = [setting for setting in settings if setting.key not in groups]
+    # a class goes first: it replaces its whole section, and other settings then fill the new one
+    for setting in [s for s in values if _is_target(s)]:
+        _replace_class(config, setting)
+        choices[setting.key.split(".")[0]] = str(setting.value).rpartition(".")[2]
+    replaced = {setting.key.removesuffix(f".{TARGET}") for setting in values if _is_target(setting)}
+    for setting in [s for s in values if not _is_target(s)]:
+        inside = any(setting.key.startswith(f"{section}.") for section in replaced)
+        _set(config, setting, must_exist=not (setting.added or inside))
+    return config, choices
+
+
+def parse_setting(text: str) -> Setting:
+    """Read one ``key=value``.
+
+    Raises:
+        ConfigError: it is not one.
+    """
+    try:
+        parsed: Override = OverridesParser.create().parse_override(text)
+        if parsed.is_delete() or parsed.is_sweep_override():
+            raise ConfigError(f"cannot read {text!r}: give one key=value, lists as key=[a,b]")
+        return Setting(parsed.key_or_group.replace("/", "."), parsed.value(), text, parsed.is_add())
+    except (HydraException, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"cannot read {text!r}: write key=value, lists as key=[a,b], --help lists the keys"
+        ) from error
+
+
+def verb_groups(verb: str) -> list[str]:
+    """Groups in the defaults of a verb's top config, in order.
+
+    Raises:
+        ConfigError: the verb has no config.
+    """
+    path = PACKAGE_CONFIG / f"{verb}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"the verb {verb} has no configuration {path}; the installation is incomplete")
+    defaults = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("defaults", [])
+    entries = [entry for entry in defaults if isinstance(entry, dict)]
+    return [key.removeprefix("optional ").split("@")[0] for entry in entries for key in entry]
+
+
+def require_complete(config: DictConfig) -> None:
+    """Check that every mandatory key has a value.
+
+    Raises:
+        ConfigError: naming the keys that have none.
+    """
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise ConfigError(
+            f"{', '.join(missing)} must be given: add {' '.join(f'{key}=...' for key in missing)}"
+        )
+
+
+def resolved(config: DictConfig) -> DictConfig:
+    """A copy with all references replaced by values.
+
+    Raises:
+        ConfigError: a reference leads nowhere.
+    """
+    require_complete(config)
+    copy = config.copy()
+    try:
+        OmegaConf.resolve(copy)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"configuration key {error.full_key}: {first_line(error)}") from error
+    return copy
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _check_choice(setting: Setting, folders: Sequence[Path]) -> None:
+    names = group_choices(setting.key, folders)
+    if setting.value is not None and str(setting.value) not in names:
+        raise unknown(setting.key, str(setting.value), names)
+
+
+def _compose(
+    verb: str, chosen: Sequence[Setting], folders: Sequence[Path]
+) -> tuple[DictConfig, dict[str, Any]]:
+    *own, package = folders
+    overrides = [setting.text.removeprefix("+") for setting in chosen]
+    if own:
+        overrides.append(f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in own)}]")
+    try:
+        with initialize_config_dir(config_dir=str(package), version_base=None):
+            config = compose(verb, overrides=overrides, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"cannot compose the configuration of {verb}: {' '.join(str(error).split())}"
+        ) from error
+    choices = {group: config.hydra.runtime.choices.get(group) for group in verb_groups(verb)}
+    with open_dict(config):
+        del config["hydra"]
+    return config, choices
+
+
+def _is_target(setting: Setting) -> bool:
+    return setting.key.endswith(f".{TARGET}")
+
+
+def _replace_class(config: DictConfig, setting: Setting) -> None:
+    section = setting.key.removesuffix(f".{TARGET}")
+    if not isinstance(_node(config, section, setting), DictConfig):
+        raise ConfigError(f"{section} is not a section with a class; remove {setting.text}")
+    # the keys of the old class mean nothing to the new one
+    OmegaConf.update(config, section, {TARGET: setting.value}, merge=False, force_add=True)
+
+
+def _set(config: DictConfig, setting: Setting, must_exist: bool) -> None:
+    if must_exist:
+        node = _node(config, setting.key, setting)
+        if isinstance(node, DictConfig) and not isinstance(setting.value, dict):
+            keys = ", ".join(f"{setting.key}.{key}" for key in map(str, node))
+            raise ConfigError(f"{setting.key} is a section; set one of its keys: {keys}")
+    try:
+        OmegaConf.update(config, setting.key, setting.value, merge=True, force_add=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"cannot set {setting.text}: {first_line(error)}") from error
+
+
+def _node(config: DictConfig, key: str, setting: Setting) -> Any:
+    """The raw node at a dotted key.
+
+    Raises:
+        ConfigError: there is none; the keys at the place where it was looked for are listed.
+    """
+    node: Any = config
+    above = ""
+    for part in key.split("."):
+        if not isinstance(node, DictConfig) or part not in node.keys():  # noqa: SIM118 - a mandatory key without value is not "in"
+            allowed = [f"{above}{name}" for name in map(str, node)] if isinstance(node, DictConfig) else []
+            raise unknown("key", setting.key if not above else f"{above}{part}", allowed)
+        node = node._get_node(part)
+        above += f"{part}."
+    return node if isinstance(node, DictConfig | ListConfig) else None

@@ -1,0 +1,105 @@
+"""``--help``: what a verb does, the groups with their choices, and every key with its comment and default."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from gflownet_crystal.cli.compose import TARGET, compose_with_choices, verb_groups
+from gflownet_crystal.cli.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices
+
+_KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_][\w]*):(?P<value>[^#]*)(?:#\s*(?P<comment>.*))?$")
+_WIDEST = 60
+
+
+def overview(verbs: Iterable[str]) -> str:
+    """All verbs with the first line of what they do."""
+    lines = ["gflownet-crystal VERB [key=value ...] [--config-dir DIR] [--help]", ""]
+    lines += [f"  {verb:<16}{_documentation(verb).splitlines()[0]}" for verb in verbs]
+    return "\n".join([*lines, "", "gflownet-crystal VERB --help lists the keys of a verb."])
+
+
+def verb_help(verb: str, settings: Sequence[str], own: Sequence[Path]) -> str:
+    """A verb's documentation, groups and keys, for the choices that ``settings`` make."""
+    config, choices = compose_with_choices(verb, settings, own)
+    folders = config_folders(own)
+    lines = [_documentation(verb), "", f"usage: gflownet-crystal {verb} [key=value ...] [--config-dir DIR]"]
+    groups = verb_groups(verb)
+    if groups:
+        lines += ["", "groups (group=choice):"]
+        lines += [f"  {group:<12}{', '.join(group_choices(group, folders))}" for group in groups]
+    lines += ["", "keys (key=value):"]
+    comments = _comments(verb, folders, choices)
+    lines += [
+        _line(key, value, comments.get(key, ""))
+        for key, value in _leaves(config)
+        if not key.startswith("record.")
+    ]
+    return "\n".join(lines)
+
+
+def _documentation(verb: str) -> str:
+    path = Path(__file__).with_name(f"{verb}.py")
+    if not path.is_file():
+        return "(not installed)"
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or verb
+
+
+def _line(key: str, value: str, comment: str) -> str:
+    shown = value if len(value) <= _WIDEST else f"{value[:_WIDEST]}..."
+    return f"  {key}={shown}".ljust(44) + (f"  {comment}" if comment else "")
+
+
+def _leaves(config: DictConfig, above: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted keys and their values as text, references unresolved."""
+    for name in map(str, config):
+        key = f"{above}{name}"
+        node = config._get_node(name)
+        if isinstance(node, DictConfig) and len(node):
+            yield from _leaves(node, f"{key}.")
+        elif isinstance(node, DictConfig | ListConfig):
+            yield key, str(OmegaConf.to_container(node))
+        else:
+            yield key, _text(node._value() if node is not None else None)
+
+
+def _text(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _comments(verb: str, folders: Sequence[Path], choices: Mapping[str, Any]) -> dict[str, str]:
+    """Comments by key; the chosen configs' own go before those of other choices of a group."""
+    found = _file_comments(PACKAGE_CONFIG / f"{verb}.yaml", "")
+    for group in verb_groups(verb):
+        prefix = "" if group == "experiment" else f"{group}."
+        files = [path for folder in reversed(folders) for path in sorted((folder / group).glob("*.yaml"))]
+        chosen = find_config(group, str(choices.get(group)), folders)
+        for path in [*files, *([chosen] if chosen else [])]:
+            found |= _file_comments(path, prefix)
+    return found
+
+
+def _file_comments(path: Path, prefix: str) -> dict[str, str]:
+    """Comments of a config file by key: those behind a key, or on the line above it."""
+    found: dict[str, str] = {}
+    above: list[tuple[int, str]] = []
+    pending = ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        match = _KEY.match(line)
+        if match is not None:
+            indent = len(match["indent"])
+            above = [entry for entry in above if entry[0] < indent]
+            key = prefix + ".".join([*(name for _, name in above), match["key"]])
+            above.append((indent, match["key"]))
+            comment = match["comment"] or pending
+            if comment and match["key"] != TARGET:
+                found[key] = comment.strip()
+        pending = line.strip().removeprefix("#").strip() if line.strip().startswith("#") else ""
+    return found

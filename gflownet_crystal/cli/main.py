@@ -1,0 +1,109 @@
+"""The one door: ``gflownet-crystal VERB key=value ...``, and the same for ``python scripts/VERB.py key=value ...``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from gflownet_crystal.cli.groups import unknown
+from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError
+
+VERBS = ("prepare_data", "train_proxy", "evaluate_proxy", "train_gfn", "sample", "export")
+
+FAILED, INTERRUPTED = 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb.
+
+    Args:
+        arguments: the verb and its ``key=value`` settings; those of the process if None.
+
+    Returns:
+        Exit status: 0, 2 after an error that the user can mend (one line on standard error), 130 after an interrupt.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    warnings.showwarning = _show_warning
+    try:
+        return _dispatch(words)
+    except GFlowNetCrystalError as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted: {one_line(interrupt) or 'nothing was left half-written'}", file=sys.stderr)
+        return INTERRUPTED
+
+
+def one_line(error: BaseException) -> str:
+    """An error's text without line breaks."""
+    return " ".join(str(error).split())
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("--help", "-h", "help"):
+        from gflownet_crystal.cli.help import overview
+
+        print(overview(VERBS))
+        return 0
+    verb, *rest = words
+    if verb not in VERBS:
+        raise unknown("verb", verb, VERBS)
+    settings, own, wants_help = split_options(rest)
+    _see_working_directory()
+    if wants_help:
+        from gflownet_crystal.cli.help import verb_help
+
+        print(verb_help(verb, settings, own))
+        return 0
+    from gflownet_crystal.cli.compose import compose_config
+
+    config = compose_config(verb, settings, own)
+    importlib.import_module(f"gflownet_crystal.cli.{verb}").run(config)
+    return 0
+
+
+def split_options(words: Sequence[str]) -> tuple[list[str], list[Path], bool]:
+    """Take ``--config-dir DIR`` (or ``--config-dir=DIR``) and ``--help`` out of the settings.
+
+    Raises:
+        ConfigError: another option, or one without its value.
+    """
+    settings: list[str] = []
+    own: list[Path] = []
+    wants_help = False
+    rest = iter(words)
+    for word in rest:
+        if word in ("--help", "-h"):
+            wants_help = True
+        elif word.startswith("--config-dir"):
+            name, _, folder = word.partition("=")
+            folder = folder or next(rest, "")
+            if name != "--config-dir" or not folder:
+                raise ConfigError("--config-dir needs a folder: --config-dir DIR")
+            own.append(Path(folder))
+        elif word.startswith("-"):
+            raise ConfigError(
+                f"unknown option {word}; options are --help and --config-dir DIR, all else is key=value"
+            )
+        else:
+            settings.append(word)
+    return settings, own, wants_help
+
+
+def _see_working_directory() -> None:
+    """Let classes of the user's folder be found; at the end of the path, where they can hide nothing."""
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.append(here)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,146 @@
+"""The parts of a training, made from its configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from gflownet_crystal.cli.build import COMMAND_LINE, Trust, build, factory, load_class, to_settings
+from gflownet_crystal.cli.compose import TARGET, resolved
+from gflownet_crystal.cli.groups import PACKAGE_CONFIG, group_choices
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.envs.base import Env
+from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.gflownet.objectives import Objective
+from gflownet_crystal.gflownet.settings import TrainerSettings
+from gflownet_crystal.policies.base import MixtureSettings, Policy
+from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.proxies.reward import Reward, RewardFunction
+
+_REWARD_KEYS = ("invalid", "penalty")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a configuration describes.
+
+    Attributes:
+        env: the space.
+        reward: proxy and reward function.
+        model: untrained, on ``device``.
+        objective: the loss.
+        settings: of the trainer.
+        device: where the networks are.
+    """
+
+    env: Env
+    reward: Reward
+    model: GFlowNet
+    objective: Objective
+    settings: TrainerSettings
+    device: torch.device
+
+
+def build_parts(config: DictConfig, trust: Trust = COMMAND_LINE) -> Parts:
+    """All parts of a training.
+
+    Args:
+        config: of ``train_gfn``.
+        trust: classes from outside the package that may be imported.
+
+    Raises:
+        ConfigError: parts that do not fit each other, or anything wrong with one of them.
+    """
+    check_fit(config, trust)
+    config = resolved(config)
+    set_threads(config.threads)
+    device = find_device(config.device)
+    settings = to_settings(TrainerSettings, config.trainer, "trainer")
+    objective = build(config.objective, Objective, "objective", trust)
+    env = build(config.env, Env, "env", trust)
+    if (move := getattr(env, "to", None)) is not None:
+        env = move(device)
+    reward = build_reward(config, device, trust)
+    return Parts(env, reward, build_model(config, env, device, trust), objective, settings, device)
+
+
+def check_fit(config: DictConfig, trust: Trust = COMMAND_LINE) -> None:
+    """Check that the proxy eats what the environment produces.
+
+    Raises:
+        ConfigError: it does not; the proxies that would are listed.
+    """
+    env = load_class(config.env.get(TARGET), Env, "env", trust)
+    proxy = load_class(config.proxy.get(TARGET), Proxy, "proxy", trust)
+    if proxy.eats != env.produces:
+        fitting = [name for name in group_choices("proxy", [PACKAGE_CONFIG]) if _eats(name) == env.produces]
+        raise ConfigError(
+            f"proxy {proxy.__name__} eats {proxy.eats}, but env {env.__name__} produces {env.produces}; "
+            f"give a proxy of your own or one of proxy={', '.join(fitting) or 'none'}"
+        )
+
+
+def _eats(choice: str) -> str | None:
+    text = (PACKAGE_CONFIG / "proxy" / f"{choice}.yaml").read_text(encoding="utf-8")
+    target = yaml.safe_load(text).get(TARGET)
+    return load_class(target, Proxy, f"proxy/{choice}").eats if target else None
+
+
+def build_reward(config: DictConfig, device: torch.device, trust: Trust = COMMAND_LINE) -> Reward:
+    """The proxy and the reward function; their sections must be resolved."""
+    settings = {key: value for key, value in config.reward.items() if key in _REWARD_KEYS}
+    function_config = OmegaConf.create(
+        {k: value for k, value in config.reward.items() if k not in _REWARD_KEYS}
+    )
+    function = build(function_config, RewardFunction, "reward", trust)
+    proxy = build(config.proxy, Proxy, "proxy", trust).to(device)
+    return Reward(proxy, function, **settings)
+
+
+def build_model(config: DictConfig, env: Env, device: torch.device, trust: Trust = COMMAND_LINE) -> GFlowNet:
+    """The untrained model; the section ``policy`` must be resolved."""
+    known = {"forward", "backward", "mixture", "n_log_z"}
+    if strange := set(config.policy) - known:
+        raise ConfigError(
+            f"policy has no {', '.join(sorted(map(str, strange)))}; it has {', '.join(sorted(known))}"
+        )
+    forward, backward = (
+        factory(config.policy[name], Policy, f"policy.{name}", trust, given=("shapes",))
+        for name in ("forward", "backward")
+    )
+    mixture = to_settings(MixtureSettings, config.policy.mixture, "policy.mixture")
+    return GFlowNet(env, forward, backward, mixture=mixture, n_log_z=int(config.policy.n_log_z)).to(device)
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a name; ``auto`` is a GPU if there is one.
+
+    Raises:
+        ConfigError: unknown, or not on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"device {name!r} cannot be used here ({reason}); give auto, cpu or cuda"
+        ) from error
+
+
+def set_threads(threads: Any) -> None:
+    """Limit the CPU threads of tensor operations, if a number is given.
+
+    Raises:
+        ConfigError: not a positive whole number.
+    """
+    if threads is None:
+        return
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise ConfigError(f"threads must be a whole number above 0 or null, not {threads!r}")
+    torch.set_num_threads(threads)

@@ -1,0 +1,100 @@
+"""The end of a training: samples, figures, candidates, summary.json and a page on the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from gflownet_crystal.cli.build import Trust
+from gflownet_crystal.cli.compose import compose_config
+from gflownet_crystal.cli.export import run as export_run
+from gflownet_crystal.cli.parts import Parts, build_model
+from gflownet_crystal.cli.samples import draw_samples, write_samples
+from gflownet_crystal.cli.summary import best_of, element_shares, hardware, print_summary, summarise_samples
+from gflownet_crystal.common.files import write_json
+from gflownet_crystal.evaluation.figures_training import (
+    element_prevalence,
+    energy_distribution,
+    training_curves,
+)
+from gflownet_crystal.gflownet.metrics import read_metrics
+from gflownet_crystal.gflownet.trainer import Trainer
+from gflownet_crystal.proxies.reward import Reward
+
+_N_UNTRAINED = 2000
+
+
+def write_results(folder: Path, config: DictConfig, parts: Parts, trainer: Trainer, trust: Trust) -> None:
+    """Sample from the trained model and write everything that a user looks at.
+
+    Args:
+        folder: the run folder.
+        config: resolved.
+        parts: with trained weights.
+        trainer: finished.
+        trust: classes from outside the package that may be imported.
+    """
+    chosen = config.samples
+    frame = draw_samples(parts.model, parts.reward, chosen.n, chosen.batch_size, chosen.seed)
+    files = {"samples": folder / "samples.parquet", "samples as CSV": folder / "samples.csv"}
+    for path in files.values():
+        write_samples(path, frame)
+    files["figures"] = folder / "figures"
+    _draw_figures(files["figures"], config, parts, trust, frame)
+    files["summary"] = folder / "summary.json"
+    summary = _summary(config, parts, trainer, frame)
+    # the summary is on disk before the candidates are made, so that a failure there loses nothing
+    write_json(files["summary"], summary)
+    crystals = parts.env.produces == "specs"
+    if crystals and config.export.k:
+        files["candidates"] = folder / "candidates"
+        _export(folder, files["candidates"], config)
+    print_summary(summary | {"files": files}, frame)
+    if crystals:
+        print(f"next: gflownet-crystal export run={folder} k=100 out=DIR")
+    else:
+        print(f"next: gflownet-crystal sample run={folder} n=10000 out=FILE.parquet")
+
+
+def _summary(config: DictConfig, parts: Parts, trainer: Trainer, frame: pd.DataFrame) -> dict[str, Any]:
+    proxy, settings = parts.reward.proxy, parts.settings
+    table = config.env.get("oxidation_table")
+    return {
+        "property": proxy.property_name,
+        "unit": proxy.unit,
+        "proxy": type(proxy).__name__,
+        "env": type(parts.env).__name__,
+        "oxidation_table": table if table is None or isinstance(table, str) else dict(table),
+        "iterations": trainer.iteration,
+        "trajectories": trainer.iteration * settings.batch_size,
+        "log_z": float(parts.model.log_z.detach()),
+        "training_seconds": round(trainer.seconds, 3),
+        "samples": summarise_samples(frame),
+        "hardware": hardware(parts.device),
+    }
+
+
+def _draw_figures(folder: Path, config: DictConfig, parts: Parts, trust: Trust, frame: pd.DataFrame) -> None:
+    training_curves(read_metrics(folder.parent / "metrics.jsonl"), folder / "training.png")
+    untrained = build_model(config, parts.env, parts.device, trust)
+    # an untrained sampler may meet objects that the proxy refuses; they are no reason to lose the figure
+    lenient = Reward(parts.reward.proxy, parts.reward.function, invalid="penalise")
+    before = draw_samples(
+        untrained, lenient, min(_N_UNTRAINED, len(frame)), config.samples.batch_size, config.seed
+    )
+    label = f"{parts.reward.proxy.property_name} ({parts.reward.proxy.unit})"
+    trained_energy, untrained_energy = (table["energy"].to_numpy(dtype=float) for table in (frame, before))
+    energy_distribution(trained_energy, untrained_energy, label, folder / "energies.png")
+    if "formula" in frame.columns:
+        element_prevalence(element_shares(frame), element_shares(best_of(frame)), folder / "elements.png")
+
+
+def _export(folder: Path, out: Path, config: DictConfig) -> None:
+    """Write the best candidates as ``export`` does."""
+    settings = compose_config("export", [])
+    settings.run, settings.out, settings.k = str(folder), str(out), config.export.k
+    settings.device, settings.trust, settings.quiet = config.device, config.trust, config.quiet
+    export_run(settings)

@@ -1,0 +1,199 @@
+"""Run folders: made once, found again, gone on with; and what they hold."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gflownet_crystal.cli.build import COMMAND_LINE, Trust
+from gflownet_crystal.cli.compose import TARGET, first_line, parse_setting
+from gflownet_crystal.cli.parts import Parts, build_parts
+from gflownet_crystal.common.errors import CheckpointError, ConfigError
+from gflownet_crystal.common.files import write_text
+from gflownet_crystal.gflownet.checkpoint import Checkpoint, newest_checkpoint
+from gflownet_crystal.gflownet.trainer import load_weights
+
+CONFIG = "config.yaml"
+
+FREE_ON_RESUME = (
+    "device",
+    "threads",
+    "resume",
+    "trust",
+    "quiet",
+    "run",
+    "samples",
+    "export",
+    "record",
+    "logger",
+)
+"""Sections that may change when a run goes on: they do not enter the sampled distribution's training."""
+
+_FREE_TRAINER_KEYS = ("iterations", "checkpoint_every")
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run folder, opened for sampling.
+
+    Attributes:
+        folder: its path.
+        config: stored configuration, resolved.
+        parts: environment, reward and the model with its trained weights.
+        checkpoint: whose weights they are.
+    """
+
+    folder: Path
+    config: DictConfig
+    parts: Parts
+    checkpoint: Checkpoint
+
+
+def default_folder(config: DictConfig) -> Path:
+    """``run.dir``, or ``runs/<env>_<proxy>_<seed>`` where it is null."""
+    if config.run.dir is not None:
+        return Path(config.run.dir)
+    choices = config.record.choices
+    return Path("runs") / f"{choices.get('env')}_{choices.get('proxy')}_{config.seed}"
+
+
+def open_folder(folder: Path, config: DictConfig) -> tuple[DictConfig, Trust]:
+    """The configuration to train with: the given one for a new folder, the stored one to go on.
+
+    Returns:
+        The configuration, and which foreign classes it may build.
+
+    Raises:
+        ConfigError: the folder holds something and ``resume`` is not set, or resuming with other settings.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return config, COMMAND_LINE
+    if not folder.is_dir():
+        raise ConfigError(f"run.dir={folder} is a file; give a folder")
+    if not config.resume:
+        raise ConfigError(
+            f"run folder {folder} is not empty; add resume=true to go on, or give another run.dir=..."
+        )
+    if not (folder / CONFIG).is_file():
+        raise ConfigError(f"{folder} is not a run folder (no {CONFIG}); give another run.dir=...")
+    return resumed_config(read_config(folder), config)
+
+
+def resumed_config(stored: DictConfig, config: DictConfig) -> tuple[DictConfig, Trust]:
+    """The stored configuration with what the command line may change.
+
+    Raises:
+        ConfigError: the command line contradicts the stored configuration.
+    """
+    result = stored.copy()
+    given = [parse_setting(text).key for text in config.record.command]
+    for key in given:
+        section = key.split(".")[0]
+        if section in FREE_ON_RESUME or key.removeprefix("trainer.") in _FREE_TRAINER_KEYS:
+            continue
+        _require_equal(stored, config, key)
+    for key in (
+        *(key for key in given if key in [f"trainer.{name}" for name in _FREE_TRAINER_KEYS]),
+        *FREE_ON_RESUME,
+    ):
+        if key in given or any(name.startswith(f"{key}.") for name in given):
+            OmegaConf.update(result, key, OmegaConf.select(config, key), merge=False, force_add=True)
+    named = [key for key in given if not key.startswith("experiment")]
+    targets = frozenset(_targets(config, named))
+    return result, Trust(everything=bool(config.trust), targets=targets)
+
+
+def _require_equal(stored: DictConfig, config: DictConfig, key: str) -> None:
+    if key == "experiment":
+        before, now = stored.record.choices.get(key), config.record.choices.get(key)
+    else:
+        before, now = _plain(stored, key), _plain(config, key)
+    if before != now:
+        raise ConfigError(
+            f"{key} differs from the run being resumed (it was {before}); leave it out, or train in another run.dir"
+        )
+
+
+def _plain(config: DictConfig, key: str) -> Any:
+    value = OmegaConf.select(config, key)
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def _targets(config: DictConfig, keys: list[str]) -> list[str]:
+    """Classes in the sections that the user named."""
+    found = []
+    for key in keys:
+        section = OmegaConf.select(config, key.removesuffix(f".{TARGET}"))
+        if isinstance(section, DictConfig) and TARGET in section:
+            found.append(str(section[TARGET]))
+    return found
+
+
+def write_config(folder: Path, config: DictConfig) -> None:
+    """Store the resolved configuration of a new run.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    write_text(folder / CONFIG, OmegaConf.to_yaml(config, resolve=True))
+
+
+def read_config(folder: Path) -> DictConfig:
+    """The stored configuration of a run.
+
+    Raises:
+        CheckpointError: the folder is no run folder, or its configuration is damaged.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise CheckpointError(
+            f"{folder} is not a run folder (no {CONFIG}); give the run.dir of a train_gfn run"
+        )
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise CheckpointError(f"cannot read {path}: {first_line(error)}") from error
+    sections = ("env", "proxy", "reward", "policy", "objective", "trainer", "record")
+    lacking = [name for name in sections if not isinstance(config, DictConfig) or name not in config]
+    if lacking:
+        raise CheckpointError(f"{path} is damaged: it has no {', '.join(lacking)}")
+    return config  # type: ignore[return-value]
+
+
+def open_run(
+    folder: Path, device: str = "auto", threads: int | None = None, trust: bool = False
+) -> TrainedRun:
+    """A trained run, ready to sample.
+
+    Args:
+        folder: run folder of ``train_gfn``.
+        device: where to sample.
+        threads: CPU threads, or None.
+        trust: build classes from outside this package that the folder names.
+
+    Raises:
+        CheckpointError: no run folder, no checkpoint, or one that does not fit.
+        ConfigError: a foreign class without ``trust``.
+    """
+    config = read_config(folder)
+    config.device, config.threads = device, threads
+    parts = build_parts(config, Trust(everything=trust))
+    checkpoint = latest(folder)
+    if checkpoint is None:
+        raise CheckpointError(f"{folder} has no checkpoint yet; train it with resume=true first")
+    load_weights(parts.model, checkpoint)
+    return TrainedRun(folder, config, parts, checkpoint)
+
+
+def latest(folder: Path) -> Checkpoint | None:
+    """The newest whole checkpoint, with a warning for each damaged one passed over."""
+    checkpoint, complaints = newest_checkpoint(folder)
+    for complaint in complaints:
+        warnings.warn(f"{complaint}; an older one is used", stacklevel=2)
+    return checkpoint

@@ -1,0 +1,92 @@
+"""Sample objects from a trained run and write them as a Parquet or CSV file.
+
+The sampler can be restricted to a part of its space, without training: ``restrict.elements=[Li,Fe,O]``,
+``restrict.space_groups=[225]``, ``restrict.n_atoms=[4,20]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+
+from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.run_folder import TrainedRun, open_run
+from gflownet_crystal.cli.samples import check_suffix, draw_samples, write_samples
+from gflownet_crystal.cli.values import whole_number
+from gflownet_crystal.common.errors import ConfigError
+
+
+def run(config: DictConfig) -> None:
+    """The verb ``sample``."""
+    config = resolved(config)
+    out, folder = Path(config.out), Path(config.run)
+    check_suffix(out)
+    restrict = {str(key): value for key, value in _plain(config.restrict).items() if value is not None}
+    frame = sample_run(
+        folder,
+        whole_number(config.n, "n", 1),
+        whole_number(config.seed, "seed", 0),
+        config.device,
+        batch_size=whole_number(config.batch_size, "batch_size", 1),
+        restrict=restrict,
+        threads=config.threads,
+        trust=bool(config.trust),
+    )
+    write_samples(out, frame)
+    print(f"{len(frame)} samples of {folder} in {out}; median energy {frame['energy'].median():.4g}")
+
+
+def sample_run(
+    run_dir: Path,
+    n: int,
+    seed: int = 0,
+    device: str = "auto",
+    *,
+    batch_size: int = 2048,
+    restrict: Mapping[str, Any] | None = None,
+    threads: int | None = None,
+    trust: bool = False,
+) -> pd.DataFrame:
+    """Sample from a run folder.
+
+    Args:
+        run_dir: of ``train_gfn``.
+        n: objects.
+        seed: of the sampling.
+        device: a device's name, or ``auto``.
+        batch_size: trajectories at once.
+        restrict: keyword arguments of the environment's ``restrict``; empty or None for the whole space.
+        threads: CPU threads, or None.
+        trust: build classes from outside this package that the folder names.
+
+    Returns:
+        See :func:`gflownet_crystal.cli.samples.draw_samples`.
+
+    Raises:
+        CheckpointError: no usable run folder.
+        ConfigError: a restriction that the environment does not know.
+        EmptySpaceError: nothing is left to sample.
+    """
+    trained = open_run(run_dir, device, threads, trust)
+    if restrict:
+        _restrict(trained, restrict)
+    return draw_samples(trained.parts.model, trained.parts.reward, n, batch_size, seed)
+
+
+def _restrict(trained: TrainedRun, restrict: Mapping[str, Any]) -> None:
+    env = trained.parts.env
+    restricted = getattr(env, "restrict", None)
+    if restricted is None:
+        raise ConfigError(
+            f"env {type(env).__name__} cannot be restricted; leave out restrict.{next(iter(restrict))}"
+        )
+    trained.parts.model.set_env(restricted(**restrict))
+
+
+def _plain(config: DictConfig) -> dict[Any, Any]:
+    plain: dict[Any, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
+    return plain

@@ -1,0 +1,133 @@
+"""What a table of samples amounts to: figures for summary.json and for the last page of a training."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from gflownet_crystal.crystallography.space_groups import (
+    CRYSTAL_LATTICE_SYSTEMS,
+    POINT_SYMMETRIES,
+    crystal_lattice_system_of_group,
+    point_symmetry_of_group,
+    space_group_symbol,
+)
+from gflownet_crystal.structures.elements import SYMBOLS
+from gflownet_crystal.structures.formulas import text_to_composition
+
+N_BEST = 100
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_PACKAGES = ("gflownet_crystal", "torch", "numpy", "pandas")
+
+
+def summarise_samples(frame: pd.DataFrame) -> dict[str, Any]:
+    """Counts and quantiles of a table of samples; for specs also their chemistry and symmetry."""
+    energy = frame["energy"]
+    result: dict[str, Any] = {
+        "n": len(frame),
+        "energy_quantiles": {str(level): float(energy.quantile(level)) for level in _QUANTILES},
+        "energy_minimum": float(energy.min()),
+        "mean_log_reward": float(frame["log_reward"].mean()),
+    }
+    if "space_group" in frame.columns:
+        result |= _crystals(frame)
+        result["best"] = _crystals(best_of(frame))
+    return result
+
+
+def best_of(frame: pd.DataFrame, n: int = N_BEST) -> pd.DataFrame:
+    """The ``n`` samples of highest reward, best first, without repeats."""
+    return frame.drop_duplicates().nlargest(n, "log_reward")
+
+
+def element_shares(frame: pd.DataFrame) -> dict[str, float]:
+    """Share of specs that hold each element that occurs, by symbol."""
+    shares = (text_to_composition(frame["formula"].tolist()) > 0).double().mean(dim=0).numpy()
+    return {SYMBOLS[number]: float(shares[number]) for number in shares.nonzero()[0]}
+
+
+def _crystals(frame: pd.DataFrame) -> dict[str, Any]:
+    groups = frame["space_group"].to_numpy(dtype=np.int64)
+    systems, symmetries = (
+        np.unique(crystal_lattice_system_of_group[groups]),
+        np.unique(point_symmetry_of_group[groups]),
+    )
+    return {
+        "n_space_groups": len(np.unique(groups)),
+        "crystal_lattice_systems": [CRYSTAL_LATTICE_SYSTEMS[index - 1] for index in systems],
+        "point_symmetries": [POINT_SYMMETRIES[index - 1] for index in symmetries],
+        "elements": sorted(element_shares(frame)),
+        "n_formulas": int(frame["formula"].nunique()),
+        "median_volume_per_atom": float(frame["volume_per_atom"].median()),
+    }
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """The machine a training ran on, and the versions that matter."""
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {
+        "device": str(device),
+        "gpu": gpu,
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def print_summary(summary: dict[str, Any], frame: pd.DataFrame, n_best: int = 10) -> None:
+    """The last page of a training, on standard output."""
+    console = Console(highlight=False)
+    figures, unit = summary["samples"], summary["unit"]
+    console.print(best_table(best_of(frame, n_best), f"{summary['property']} ({unit})"))
+    lines = [
+        f"log Z {summary['log_z']:.4f} after {summary['iterations']} iterations, {summary['training_seconds']:.0f} s",
+        f"{figures['n']} samples: median {summary['property']} {figures['energy_quantiles']['0.5']:.4f} {unit}, "
+        f"95 % below {figures['energy_quantiles']['0.95']:.4f}",
+    ]
+    if "elements" in figures:
+        lines += [
+            f"{figures['n_space_groups']} space groups, {figures['n_formulas']} formulas, elements: "
+            + " ".join(figures["elements"])
+        ]
+    for line in lines:
+        console.print(line, soft_wrap=True)
+    for name, path in summary["files"].items():
+        console.print(f"{name}: {path}", soft_wrap=True)
+
+
+def best_table(frame: pd.DataFrame, label: str) -> Table:
+    """The rows of ``frame`` as a table for the terminal."""
+    table = Table(title="Best samples")
+    crystals = "space_group" in frame.columns
+    objects = ["formula", "group", "a, b, c (A)", "angles (deg)"] if crystals else ["object"]
+    for column in ("rank", *objects, label, "log R"):
+        table.add_column(column)
+    places = [name for name in frame.columns if name.startswith("x")]
+    for rank, (_, row) in enumerate(frame.iterrows(), start=1):
+        cells = _crystal_cells(row) if crystals else [", ".join(f"{row[name]:.4g}" for name in places)]
+        table.add_row(str(rank), *cells, f"{row['energy']:.4f}", f"{row['log_reward']:.3f}")
+    return table
+
+
+def _crystal_cells(row: Any) -> list[str]:
+    lengths = ", ".join(f"{row[name]:.2f}" for name in ("a", "b", "c"))
+    angles = ", ".join(f"{row[name]:.1f}" for name in ("alpha", "beta", "gamma"))
+    group = int(row["space_group"])
+    return [str(row["formula"]), f"{group} {space_group_symbol(group)}", lengths, angles]

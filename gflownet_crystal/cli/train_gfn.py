@@ -1,0 +1,99 @@
+"""Train a GFlowNet against a proxy, sample from it, and write the best candidates.
+
+Everything goes to one run folder: configuration, metrics, checkpoints, samples, figures and a summary. A training that
+was stopped goes on with the same run.dir and resume=true.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from gflownet_crystal.cli.build import build
+from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.interrupt import stop_on_signal
+from gflownet_crystal.cli.parts import Parts, build_parts, check_fit
+from gflownet_crystal.cli.results import write_results
+from gflownet_crystal.cli.run_folder import default_folder, latest, open_folder, write_config
+from gflownet_crystal.cli.samples import read_objects
+from gflownet_crystal.cli.values import whole_number
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.gflownet.loggers import Logger
+from gflownet_crystal.gflownet.replay import Terminals
+from gflownet_crystal.gflownet.trainer import Trainer, TrainingInterrupted, load_weights
+
+
+def run(config: DictConfig) -> None:
+    """The verb ``train_gfn``."""
+    folder = default_folder(config)
+    config, trust = open_folder(folder, config)
+    check_fit(config, trust)
+    config = resolved(config)
+    _check_values(config)
+    parts = build_parts(config, trust)
+    logger = build(config.logger, Logger, "logger", trust)
+    dataset = _dataset(config, parts)
+    # nothing is written before everything above was found to be right
+    write_config(folder, config)
+    trainer = Trainer(
+        parts.model,
+        parts.reward,
+        parts.objective,
+        parts.settings,
+        folder,
+        config.seed,
+        dataset,
+        logger,
+        config.quiet,
+    )
+    _train(trainer, folder, config)
+    checkpoint = latest(folder)
+    if checkpoint is not None:
+        load_weights(parts.model, checkpoint)
+    write_results(folder, config, parts, trainer, trust)
+
+
+def _train(trainer: Trainer, folder: Path, config: DictConfig) -> None:
+    checkpoint = latest(folder)
+    if checkpoint is not None:
+        trainer.restore(checkpoint)
+        if not config.quiet:
+            print(f"resuming {folder} after iteration {trainer.iteration}")
+    if trainer.iteration >= trainer.settings.iterations:
+        return
+    settings: Any = OmegaConf.to_container(config)
+    trainer.logger.start(folder, settings)
+    try:
+        with stop_on_signal() as should_stop:
+            trainer.train(should_stop)
+    except TrainingInterrupted as stop:
+        raise TrainingInterrupted(
+            f"{stop}, a checkpoint is in {folder}; go on with: gflownet-crystal train_gfn run.dir={folder} resume=true"
+        ) from stop
+    finally:
+        trainer.logger.close()
+
+
+def _check_values(config: DictConfig) -> None:
+    whole_number(config.seed, "seed", 0)
+    whole_number(config.samples.n, "samples.n", 1)
+    whole_number(config.samples.batch_size, "samples.batch_size", 1)
+    whole_number(config.samples.seed, "samples.seed", 0)
+    whole_number(config.export.k, "export.k", 0)
+
+
+def _dataset(config: DictConfig, parts: Parts) -> Terminals | None:
+    """The objects of ``dataset.path`` that lie in the space, scored."""
+    if not parts.settings.n_dataset:
+        return None
+    if config.dataset.path is None:
+        raise ConfigError("trainer.dataset_fraction is above 0: give dataset.path=FILE, or set it to 0")
+    objects = read_objects(Path(config.dataset.path), parts.env.produces, parts.device)
+    terminal, _ = parts.env.encode(objects)
+    if terminal.n == 0:
+        raise ConfigError(
+            f"none of the {len(objects)} objects of {config.dataset.path} lies in the environment's space"
+        )
+    return Terminals(terminal, parts.reward(parts.env.objects(terminal)).log_reward)

@@ -1,0 +1,100 @@
+"""Training batches: trajectories of the policy, of the replay buffer and of a dataset, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.batch import TensorBatch
+from gflownet_crystal.envs.base import Context
+from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.gflownet.rollout import StageTransitions, Trajectories, sample_backward, sample_forward
+from gflownet_crystal.policies.distributions import Behaviour
+from gflownet_crystal.proxies.reward import Reward, Scored
+
+
+class Source(Protocol):
+    """Gives objects with known log-rewards; trajectories to them are sampled backward."""
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Context, Tensor]:
+        """``n`` terminal states and their (n,) float64 log-rewards."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Trajectories to learn from.
+
+    Attributes:
+        trajectories: n of them, those of the policy first.
+        log_reward: (n,) float64 of their objects.
+        new: terminal states that the policy sampled.
+        scored: their predictions and log-rewards.
+    """
+
+    trajectories: Trajectories
+    log_reward: Tensor
+    new: Context
+    scored: Scored
+
+
+def draw_batch(
+    model: GFlowNet,
+    reward: Reward,
+    n: int,
+    sources: Sequence[tuple[Source, int]],
+    behaviour: Behaviour,
+    generator: torch.Generator,
+) -> Batch:
+    """``n`` trajectories of the policy, scored, and some from each source.
+
+    Args:
+        model: environment and policies.
+        reward: scores the policy's objects; those of sources bring their log-reward.
+        n: trajectories of the policy.
+        sources: with the number of objects to draw from each.
+        behaviour: how the policy's actions are drawn; trajectories of sources follow the backward policy as it is.
+        generator: source of randomness, on the model's device.
+    """
+    sampled = sample_forward(model, n, generator, behaviour)
+    scored = reward(model.env.objects(sampled.terminal))
+    parts, log_rewards = [sampled], [scored.log_reward]
+    for source, count in sources:
+        terminal, log_reward = source.draw(count, generator)
+        parts.append(sample_backward(model, terminal, generator))
+        log_rewards.append(log_reward)
+    return Batch(cat_trajectories(parts), torch.cat(log_rewards), sampled.terminal, scored)
+
+
+def cat_trajectories(parts: Sequence[Trajectories]) -> Trajectories:
+    """The trajectories of ``parts``, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    starts, n = [], 0
+    for part in parts:
+        starts.append(n)
+        n += part.n
+    terminals = zip(*(part.terminal.states for part in parts), strict=True)
+    states = tuple(type(column[0]).cat(column) for column in terminals)
+    stages = zip(*(part.stages for part in parts), strict=True)
+    records = tuple(_cat_transitions(stage, starts) for stage in stages)
+    return Trajectories(Context(n, parts[0].terminal.device, states), records)
+
+
+def _cat_transitions(records: Sequence[StageTransitions], starts: Sequence[int]) -> StageTransitions:
+    row = torch.cat([record.row + start for record, start in zip(records, starts, strict=True)])
+    columns = {
+        field.name: _cat([getattr(record, field.name) for record in records])
+        for field in fields(StageTransitions)
+        if field.name != "row"
+    }
+    return StageTransitions(row=row, **columns)
+
+
+def _cat(parts: list[Any]) -> Any:
+    """Concatenate tensors, or batches of tensors of one type."""
+    return type(parts[0]).cat(parts) if isinstance(parts[0], TensorBatch) else torch.cat(parts)

@@ -1,0 +1,59 @@
+"""Progress of a counted loop: a bar with rate and time left on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+N_LINES = 20
+
+
+class Progress:
+    """Shows how far ``total`` steps have come.
+
+    On a terminal a bar on standard error; otherwise about twenty lines on standard output, so that a log file stays
+    short and standard error is left to errors.
+
+    Args:
+        total: steps in all.
+        done: steps already taken.
+        label: what is counted.
+        quiet: show nothing.
+    """
+
+    def __init__(self, total: int, done: int = 0, label: str = "training", quiet: bool = False) -> None:
+        self.total, self.done, self.label, self.quiet = total, done, label, quiet
+        self._start, self._first = time.perf_counter(), done
+        on_terminal = sys.stderr.isatty() and not quiet
+        self._bar = (
+            tqdm(total=total, initial=done, desc=label, unit="it", dynamic_ncols=True)
+            if on_terminal
+            else None
+        )
+        self._every = max(1, -(-total // N_LINES))
+
+    def advance(self, message: str) -> None:
+        """One step more, with a few words on where things stand."""
+        self.done += 1
+        if self._bar is not None:
+            self._bar.set_postfix_str(message, refresh=False)
+            self._bar.update()
+        elif not self.quiet and (self.done % self._every == 0 or self.done == self.total):
+            rate = (self.done - self._first) / max(1e-9, time.perf_counter() - self._start)
+            left = (self.total - self.done) / rate
+            line = f"{self.label} {self.done}/{self.total}, {rate:.2f} it/s, {left:.0f} s left, {message}\n"
+            sys.stdout.write(line)
+            sys.stdout.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,188 @@
+"""Objects kept for training: a replay buffer of sampled ones and a fixed set of given ones, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import CheckpointError, ConfigError
+from gflownet_crystal.envs.base import Context, State
+
+KEEP_CHOICES = ("best", "recent")
+DRAW_CHOICES = ("rank", "uniform")
+
+# odd 64-bit constants: the golden ratio's fraction, and the multiplier of the splitmix64 finaliser
+_STEP = -7046029254386353131
+_MIX = -4658895280553007687
+
+
+class Terminals:
+    """A fixed set of terminal states and their log-rewards, such as the objects of a dataset.
+
+    Args:
+        terminal: finished states of all stages, n rows.
+        log_reward: (n,) float64.
+
+    Raises:
+        ConfigError: there are no rows.
+    """
+
+    def __init__(self, terminal: Context, log_reward: Tensor) -> None:
+        if terminal.n == 0:
+            raise ConfigError(
+                "no object of the dataset lies in the environment's space; widen the space or change the data"
+            )
+        self.terminal, self.log_reward = terminal, log_reward
+
+    def __len__(self) -> int:
+        """Number of objects."""
+        return self.terminal.n
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Context, Tensor]:
+        """``n`` objects, uniformly with replacement, and their log-rewards."""
+        rows = torch.randint(len(self), (n,), generator=generator, device=self.log_reward.device)
+        return self.terminal[rows], self.log_reward[rows]
+
+
+class Replay:
+    """Terminal states met in training, without repeats, in arrays of fixed size.
+
+    Args:
+        template: finished states of all stages, any number of rows; gives types, shapes and device.
+        capacity: objects kept.
+        keep: what stays when the buffer is full: the ``best`` by log-reward, or the most ``recent``.
+        draw: ``uniform``, or by ``rank`` of the log-reward with weights ``1 / (0.01 n + rank)`` (Tripp et al. 2020,
+            equation 2).
+
+    Raises:
+        ConfigError: capacity below 1 or an unknown choice.
+    """
+
+    def __init__(self, template: Context, capacity: int, keep: str = "best", draw: str = "rank") -> None:
+        if capacity < 1:
+            raise ConfigError(f"replay.capacity must be at least 1, not {capacity}")
+        if keep not in KEEP_CHOICES or draw not in DRAW_CHOICES:
+            raise ConfigError(
+                f"replay.keep is one of {', '.join(KEEP_CHOICES)} and replay.draw one of {', '.join(DRAW_CHOICES)}; "
+                f"got {keep!r} and {draw!r}"
+            )
+        self.capacity, self.keep, self.draw_by = capacity, keep, draw
+        self.states = tuple(
+            state.map(lambda column: column.new_zeros((capacity, *column.shape[1:])))
+            for state in template.states
+        )
+        self.log_reward = torch.full((capacity,), float("-inf"), dtype=torch.float64, device=template.device)
+        self.fingerprint = torch.zeros(capacity, dtype=torch.int64, device=template.device)
+        self.size = self.added = 0
+
+    def __len__(self) -> int:
+        """Number of objects kept now."""
+        return self.size
+
+    def add(self, terminal: Context, log_reward: Tensor) -> None:
+        """Offer n objects; those already kept, and repeats among them, are passed over."""
+        fingerprint = fingerprints(terminal.states)
+        fresh = self._fresh(fingerprint)
+        terminal, log_reward, fingerprint = terminal[fresh], log_reward[fresh], fingerprint[fresh]
+        slots, chosen = (
+            self._slots_of_best(log_reward) if self.keep == "best" else self._slots_of_recent(len(fresh))
+        )
+        for mine, theirs in zip(self.states, terminal.states, strict=True):
+            for field in fields(mine):
+                getattr(mine, field.name).index_copy_(0, slots, getattr(theirs, field.name)[chosen])
+        self.log_reward.index_copy_(0, slots, log_reward[chosen])
+        self.fingerprint.index_copy_(0, slots, fingerprint[chosen])
+        self.added += len(fresh)
+        self.size = min(self.capacity, self.size + len(fresh))
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Context, Tensor]:
+        """``n`` kept objects with replacement, and their log-rewards.
+
+        Raises:
+            ConfigError: nothing is kept yet.
+        """
+        if not self.size:
+            raise ConfigError("the replay buffer is empty; draw from it only after something was added")
+        order = torch.sort(self.log_reward, descending=True, stable=True).indices[: self.size]
+        if self.draw_by == "uniform":
+            place = torch.randint(self.size, (n,), generator=generator, device=order.device)
+        else:
+            rank = torch.arange(1, self.size + 1, dtype=torch.float64, device=order.device)
+            cumulative = (1.0 / (0.01 * self.size + rank)).cumsum(dim=0)
+            uniform = torch.rand(n, generator=generator, dtype=torch.float64, device=order.device)
+            place = torch.searchsorted(cumulative, uniform * cumulative[-1]).clamp(max=self.size - 1)
+        rows = order[place]
+        states = tuple(state[rows] for state in self.states)
+        return Context(n, rows.device, states), self.log_reward[rows]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything kept, as named tensors."""
+        columns = {
+            f"{index}.{name}": column
+            for index, state in enumerate(self.states)
+            for name, column in state.to_dict().items()
+        }
+        counters = torch.tensor([self.size, self.added])
+        return columns | {
+            "log_reward": self.log_reward,
+            "fingerprint": self.fingerprint,
+            "counters": counters,
+        }
+
+    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
+        """Restore what :meth:`state_dict` gave.
+
+        Raises:
+            CheckpointError: the tensors are those of a buffer of another shape.
+        """
+        mine = self.state_dict()
+        if mine.keys() != tensors.keys() or any(mine[name].shape != tensors[name].shape for name in mine):
+            raise CheckpointError(
+                "the checkpoint's replay buffer has another shape; keep trainer.replay as it was"
+            )
+        for name, column in mine.items():
+            column.copy_(tensors[name])
+        self.size, self.added = (int(count) for count in tensors["counters"])
+
+    def _fresh(self, fingerprint: Tensor) -> Tensor:
+        """Rows whose fingerprint is not kept and occurs in no earlier row, ascending."""
+        kept = self.fingerprint[torch.isfinite(self.log_reward)]
+        order = torch.sort(fingerprint, stable=True)
+        first = torch.ones_like(order.values, dtype=torch.bool)
+        first[1:] = order.values[1:] != order.values[:-1]
+        new = torch.zeros_like(first).index_put((order.indices,), first)
+        return (new & ~torch.isin(fingerprint, kept)).nonzero().squeeze(1)
+
+    def _slots_of_best(self, log_reward: Tensor) -> tuple[Tensor, Tensor]:
+        """Slots to overwrite and the new rows that go there, such that the best of all stay."""
+        everything = torch.cat([self.log_reward, log_reward])
+        best = torch.sort(everything, descending=True, stable=True).indices[: self.capacity]
+        stays = torch.zeros_like(everything, dtype=torch.bool).index_fill(0, best, True)
+        return (~stays[: self.capacity]).nonzero().squeeze(1), stays[self.capacity :].nonzero().squeeze(1)
+
+    def _slots_of_recent(self, n: int) -> tuple[Tensor, Tensor]:
+        chosen = torch.arange(max(0, n - self.capacity), n, device=self.log_reward.device)
+        return (self.added + chosen) % self.capacity, chosen
+
+
+def fingerprints(states: tuple[State, ...]) -> Tensor:
+    """(n,) int64 hash of each row over all fields of all states; equal rows have equal hashes, on any device."""
+    columns = [_as_integers(column) for state in states for column in state.to_dict().values()]
+    result = torch.zeros(len(columns[0]), dtype=torch.int64, device=columns[0].device)
+    for column in columns:
+        places = torch.arange(1, column.shape[1] + 1, device=column.device) * _STEP
+        # each entry is mixed with its place before the sum, so that permuted rows differ
+        mixed = (column ^ places) * _MIX
+        mixed = (mixed ^ (mixed >> 31)) * _STEP
+        result = ((result ^ (result >> 29)) * _MIX) + mixed.sum(dim=1)
+    return result
+
+
+def _as_integers(column: Tensor) -> Tensor:
+    flat = column.reshape(len(column), -1)
+    if flat.dtype.is_floating_point:
+        # adding zero turns -0.0 into 0.0
+        return (flat.double() + 0.0).contiguous().view(torch.int64)
+    return flat.long()

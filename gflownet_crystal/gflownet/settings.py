@@ -1,0 +1,124 @@
+"""Settings of a training, checked when they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.gflownet.schedules import BehaviourSchedule, LearningRateSchedule
+
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """Settings of the replay buffer; see :class:`gflownet_crystal.gflownet.replay.Replay`."""
+
+    capacity: int = 10_000
+    keep: str = "best"
+    draw: str = "rank"
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """Settings of the learning-rate schedule; see :class:`LearningRateSchedule`."""
+
+    kind: str = "cosine"
+    warm_up: int = 0
+    final_factor: float = 0.02
+    step_every: int = 1000
+    step_factor: float = 0.5
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """Settings of the training loop.
+
+    Attributes:
+        iterations: parameter updates.
+        batch_size: trajectories an iteration.
+        replay_fraction: share of the batch that is sampled backward from the replay buffer.
+        dataset_fraction: share that is sampled backward from the dataset.
+        learning_rate: Adam's, of both policies.
+        learning_rate_log_z: Adam's, of the weights of log Z.
+        schedule: of both learning rates.
+        clip_norm: largest gradient norm of the policies, or None.
+        ema: decay of the averaged weights that are used for sampling, or None to sample with the last weights.
+        exploration, exploration_final: probability of a uniform action, at the start and end of the slope.
+        temperature, temperature_final: of the behaviour policy, at the start and end of the slope.
+        behaviour_iterations: length of that slope; None for all iterations.
+        init_log_z: start log Z at the first batch's mean of ``log R + log P_B - log P_F``.
+        checkpoint_every: iterations.
+        replay: of the replay buffer.
+    """
+
+    iterations: int = 1000
+    batch_size: int = 256
+    replay_fraction: float = 0.0
+    dataset_fraction: float = 0.0
+    learning_rate: float = 1e-3
+    learning_rate_log_z: float = 1e-1
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    clip_norm: float | None = 10.0
+    ema: float | None = None
+    exploration: float = 0.1
+    exploration_final: float = 0.0
+    temperature: float = 1.0
+    temperature_final: float = 1.0
+    behaviour_iterations: int | None = None
+    init_log_z: bool = True
+    checkpoint_every: int = 25
+    replay: ReplaySettings = field(default_factory=ReplaySettings)
+
+    def __post_init__(self) -> None:
+        self._check_counts()
+        if not (self.learning_rate > 0.0 and self.learning_rate_log_z > 0.0):
+            raise ConfigError(
+                f"learning rates must be positive, not {self.learning_rate} and {self.learning_rate_log_z}"
+            )
+        if self.clip_norm is not None and not self.clip_norm > 0.0:
+            raise ConfigError(f"trainer.clip_norm must be positive or null, not {self.clip_norm}")
+        if self.ema is not None and not 0.0 < self.ema < 1.0:
+            raise ConfigError(f"trainer.ema is a decay in (0, 1) or null, not {self.ema}")
+        if min(self.replay_fraction, self.dataset_fraction) < 0.0 or self.n_policy < 1:
+            raise ConfigError(
+                "replay_fraction and dataset_fraction are shares that leave some of the batch to the policy; got "
+                f"{self.replay_fraction} and {self.dataset_fraction}"
+            )
+
+    def _check_counts(self) -> None:
+        for name in ("iterations", "batch_size", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"trainer.{name} must be at least 1, not {getattr(self, name)}")
+
+    @property
+    def n_replay(self) -> int:
+        """Trajectories an iteration from the replay buffer."""
+        return round(self.replay_fraction * self.batch_size)
+
+    @property
+    def n_dataset(self) -> int:
+        """Trajectories an iteration from the dataset."""
+        return round(self.dataset_fraction * self.batch_size)
+
+    @property
+    def n_policy(self) -> int:
+        """Trajectories an iteration from the policy."""
+        return self.batch_size - self.n_replay - self.n_dataset
+
+    def learning_rate_schedule(self) -> LearningRateSchedule:
+        """The schedule over all iterations."""
+        chosen = self.schedule
+        return LearningRateSchedule(
+            chosen.kind,
+            self.iterations,
+            chosen.warm_up,
+            chosen.final_factor,
+            chosen.step_every,
+            chosen.step_factor,
+        )
+
+    def behaviour_schedule(self) -> BehaviourSchedule:
+        """Exploration and temperature over all iterations."""
+        iterations = self.iterations if self.behaviour_iterations is None else self.behaviour_iterations
+        return BehaviourSchedule(
+            self.exploration, self.exploration_final, self.temperature, self.temperature_final, iterations
+        )

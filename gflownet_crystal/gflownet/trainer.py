@@ -1,0 +1,227 @@
+"""The training loop: sample, score, evaluate, step; every iteration recorded, every few written to disk."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gflownet_crystal.common.errors import CheckpointError, GFlowNetCrystalError
+from gflownet_crystal.gflownet.batch import Batch, Source, draw_batch
+from gflownet_crystal.gflownet.checkpoint import Checkpoint, save_checkpoint
+from gflownet_crystal.gflownet.loggers import Logger, NoLogger
+from gflownet_crystal.gflownet.metrics import MetricsFile
+from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.gflownet.objectives import Objective
+from gflownet_crystal.gflownet.optimizer import Optimizer
+from gflownet_crystal.gflownet.progress import Progress
+from gflownet_crystal.gflownet.replay import Replay, Terminals
+from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
+from gflownet_crystal.gflownet.settings import TrainerSettings
+from gflownet_crystal.proxies.reward import Reward
+
+
+class TrainingError(GFlowNetCrystalError):
+    """The training cannot go on: the loss or its gradient is not finite."""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """The user stopped the training; its last iteration is in a checkpoint."""
+
+
+class Trainer:
+    """Trains a model in a run folder.
+
+    Args:
+        model: environment, policies and log Z, on its device.
+        reward: scores objects.
+        objective: the loss.
+        settings: of the loop.
+        run_dir: where ``metrics.jsonl`` and ``checkpoints/`` go.
+        seed: of sampling.
+        dataset: objects for backward-sampled trajectories; needed where ``dataset_fraction`` is above 0.
+        logger: receives the metrics of each step too.
+        quiet: show no progress.
+    """
+
+    def __init__(
+        self,
+        model: GFlowNet,
+        reward: Reward,
+        objective: Objective,
+        settings: TrainerSettings,
+        run_dir: Path,
+        seed: int = 0,
+        dataset: Terminals | None = None,
+        logger: Logger | None = None,
+        quiet: bool = False,
+    ) -> None:
+        self.model, self.reward, self.objective, self.settings = model, reward, objective, settings
+        self.run_dir, self.dataset, self.logger, self.quiet = run_dir, dataset, logger or NoLogger(), quiet
+        self.generator = torch.Generator(model.device).manual_seed(seed)
+        self.behaviours = settings.behaviour_schedule()
+        self.optimizer = Optimizer(model, settings)
+        self.replay = self._empty_replay() if settings.n_replay else None
+        self.iteration = 0
+        self.seconds = 0.0
+        self.metrics_offset = 0
+
+    def train(self, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Run the iterations that are left.
+
+        Args:
+            should_stop: asked after each iteration; if it says yes, a checkpoint is written and the training ends.
+
+        Raises:
+            TrainingError: the loss or its gradient is not finite; the checkpoints before it stay.
+            TrainingInterrupted: ``should_stop`` said yes.
+        """
+        metrics = MetricsFile(self.run_dir / "metrics.jsonl", self.metrics_offset)
+        try:
+            with Progress(self.settings.iterations, self.iteration, quiet=self.quiet) as progress:
+                while self.iteration < self.settings.iterations:
+                    record = self._timed_iteration()
+                    metrics.write(record)
+                    self.logger.log(self.iteration, record)
+                    progress.advance(f"loss {record['loss']:.4g}, log Z {record['log_z']:.4g}")
+                    stop = should_stop()
+                    if stop or self._checkpoint_is_due():
+                        self._save(metrics.settle())
+                    if stop:
+                        raise TrainingInterrupted(f"stopped after iteration {self.iteration}")
+        finally:
+            metrics.close()
+
+    def _timed_iteration(self) -> dict[str, float]:
+        start = time.perf_counter()
+        record = self._iterate()
+        seconds = time.perf_counter() - start
+        self.seconds += seconds
+        self.iteration += 1
+        rate = self.settings.batch_size / seconds
+        return {"step": self.iteration, **record, "trajectories_per_second": round(rate, 1)}
+
+    def _iterate(self) -> dict[str, float]:
+        """One parameter update and what is worth knowing of it."""
+        batch = self._draw()
+        log_pf, log_pb = evaluate(self.model, batch.trajectories)
+        # the reward is with respect to the reference measure, the policies' densities to the stages' coordinates
+        log_reward = batch.log_reward + self.model.env.log_reference(batch.trajectories.terminal)
+        if self.iteration == 0 and self.settings.init_log_z:
+            self._initialise_log_z((log_reward + log_pb - log_pf).detach().mean())
+        loss = self.objective(self.model.log_z, log_pf, log_pb, log_reward)
+        norm = self.optimizer.backward(loss)
+        figures = self._figures(batch, loss, norm)
+        self._require_finite(figures)
+        self.optimizer.step(self.iteration)
+        if self.replay is not None:
+            self.replay.add(batch.new, batch.scored.log_reward)
+        return figures
+
+    def _draw(self) -> Batch:
+        chosen = self.settings
+        sources: list[tuple[Source, int]] = []
+        if self.replay is not None and len(self.replay):
+            sources.append((self.replay, chosen.n_replay))
+        if self.dataset is not None and chosen.n_dataset:
+            sources.append((self.dataset, chosen.n_dataset))
+        n_policy = chosen.batch_size - sum(count for _, count in sources)
+        behaviour = self.behaviours.behaviour(self.iteration)
+        return draw_batch(self.model, self.reward, n_policy, sources, behaviour, self.generator)
+
+    @torch.no_grad()
+    def _initialise_log_z(self, estimate: Tensor) -> None:
+        self.model.log_z_weights.fill_(1.0).mul_(estimate / len(self.model.log_z_weights))
+
+    def _figures(self, batch: Batch, loss: Tensor, norm: Tensor) -> dict[str, float]:
+        scored = batch.scored
+        columns = {
+            "loss": loss,
+            "log_z": self.model.log_z,
+            "mean_log_reward": scored.log_reward.mean(),
+            "max_log_reward": scored.log_reward.max(),
+            "mean_energy": scored.prediction.value[scored.prediction.valid].mean(),
+            "gradient_norm": norm,
+        }
+        # one transfer from the device for all figures
+        values = torch.stack([column.detach().double() for column in columns.values()]).tolist()
+        return {
+            **dict(zip(columns, values, strict=True)),
+            "learning_rate": self.optimizer.learning_rate(self.iteration),
+            "n_transitions": batch.trajectories.n_transitions,
+            "n_invalid": scored.n_invalid,
+        }
+
+    def _require_finite(self, figures: dict[str, float]) -> None:
+        if not (math.isfinite(figures["loss"]) and math.isfinite(figures["gradient_norm"])):
+            raise TrainingError(
+                f"iteration {self.iteration + 1}: loss {figures['loss']}, gradient norm {figures['gradient_norm']}; "
+                "the last checkpoint is kept; lower trainer.learning_rate or set objective.huber"
+            )
+
+    def _checkpoint_is_due(self) -> bool:
+        return (
+            self.iteration % self.settings.checkpoint_every == 0 or self.iteration == self.settings.iterations
+        )
+
+    def _save(self, metrics_offset: int) -> None:
+        parts: dict[str, dict[str, Tensor]] = {
+            "model": dict(self.model.state_dict()),
+            "random": {"generator": self.generator.get_state()},
+            **self.optimizer.state(),
+        }
+        if self.replay is not None:
+            parts["replay"] = self.replay.state_dict()
+        save_checkpoint(
+            self.run_dir, self.iteration, parts, metrics_offset=metrics_offset, seconds=self.seconds
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint, to the bit.
+
+        Raises:
+            CheckpointError: it belongs to another configuration.
+        """
+        load_weights(self.model, checkpoint, averaged=False)
+        try:
+            self.optimizer.load_state(checkpoint)
+            self.generator.set_state(checkpoint.part("random")["generator"])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"checkpoint {checkpoint.path} does not fit this training: {error}"
+            ) from error
+        if self.replay is not None:
+            self.replay.load_state_dict(checkpoint.part("replay"))
+        self.iteration = checkpoint.metadata["iteration"]
+        self.seconds = checkpoint.metadata["seconds"]
+        self.metrics_offset = checkpoint.metadata["metrics_offset"]
+
+    def _empty_replay(self) -> Replay:
+        # one trajectory from a generator of its own shows what terminal states look like
+        example = sample_forward(self.model, 1, torch.Generator(self.model.device).manual_seed(0))
+        chosen = self.settings.replay
+        return Replay(example.terminal, chosen.capacity, chosen.keep, chosen.draw)
+
+
+def load_weights(model: nn.Module, checkpoint: Checkpoint, averaged: bool = True) -> None:
+    """Put a checkpoint's weights in a model.
+
+    Args:
+        model: of the checkpoint's configuration.
+        checkpoint: as loaded.
+        averaged: take the moving average where the training kept one, as sampling does.
+
+    Raises:
+        CheckpointError: names or shapes differ.
+    """
+    weights = checkpoint.part("model") | (checkpoint.part("average") if averaged else {})
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"checkpoint {checkpoint.path} belongs to another configuration: {error}"
+        ) from error
