@@ -8,7 +8,6 @@ What the space admits is asked of the environment, object by object; nothing of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
