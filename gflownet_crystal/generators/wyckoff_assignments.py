@@ -41,13 +41,14 @@ class WyckoffAssignments:
         self._free_ways = cache(self._find_free_ways)
         self._ways = cache(self._find_ways)
 
-    def __len__(self) -> int:
+    @property
+    def total(self) -> int:
         """Number of assignments, counted without listing them."""
         return self._ways(0, self._all_fixed)
 
     def __iter__(self) -> Iterator[Assignment]:
         """Every assignment once, by rising number of orbits; found one at a time."""
-        if len(self) == 0:
+        if self.total == 0:
             return
         smallest = min(self._multiplicity)
         most = sum(count // smallest for count in self._counts)
