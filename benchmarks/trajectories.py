@@ -16,13 +16,13 @@ from collections.abc import Callable
 
 import torch
 from gflownet_crystal.cli.compose import compose_config
-from gflownet_crystal.gflownet.build import build_env
+from gflownet_crystal.cli.build import build
 from torch import Tensor
 
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import TrajectoryBalance
-from gflownet_crystal.gflownet.rollout import Trajectories, evaluate, sample_forward
+from gflownet_crystal.gflownet.rollout import Trajectories, evaluate, sample_forward, sample_terminal
 from gflownet_crystal.policies import MixtureSettings, MLPPolicy, UniformPolicy
 from gflownet_crystal.policies.distributions import ON_POLICY
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
@@ -124,7 +124,7 @@ def measure(env: Env, backward: type, batch: int, iterations: int, device: torch
 
 
 def _sample(model: GFlowNet, batch: int, generator: torch.Generator) -> None:
-    model.env.objects(sample_forward(model, batch, generator).terminal)
+    model.env.objects(sample_terminal(model, batch, generator))
 
 
 def main() -> None:
@@ -134,7 +134,7 @@ def main() -> None:
     device = torch.device(given.get("device", "cpu"))
     config = compose_config("train_gfn", [f"env={given.get('env', 'crystal_paper')}"])
     start = time.perf_counter()
-    env = build_env(config.env, device)
+    env = build(config.env, Env, "env").to(device)
     result = {
         "batch": batch,
         "device": torch.cuda.get_device_name()

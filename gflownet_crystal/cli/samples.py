@@ -13,7 +13,7 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.gflownet.rollout import sample_forward
+from gflownet_crystal.gflownet.rollout import sample_terminal
 from gflownet_crystal.proxies.reward import Reward, Scored
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, specs_to_frame, write_specs
@@ -44,8 +44,7 @@ def draw_samples(model: GFlowNet, reward: Reward, n: int, batch_size: int, seed:
     generator = torch.Generator(model.device).manual_seed(seed)
     frames = []
     for start in range(0, n, batch_size):
-        sampled = sample_forward(model, min(batch_size, n - start), generator)
-        objects = model.env.objects(sampled.terminal)
+        objects = model.env.objects(sample_terminal(model, min(batch_size, n - start), generator))
         frames.append(objects_to_frame(objects, reward(objects)))
     return pd.concat(frames, ignore_index=True)
 

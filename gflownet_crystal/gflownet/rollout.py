@@ -79,10 +79,21 @@ def sample_forward(
     context = model.env.empty_context(n, model.device)
     records = []
     for index, stage in enumerate(model.env.stages):
-        transitions, terminal = _forward_stage(model, index, stage, context, generator, behaviour)
-        records.append(transitions)
+        steps, terminal = _forward_stage(model, index, stage, context, generator, behaviour)
+        records.append(_joined(stage, context, steps, backward=False))
         context = context.extended(terminal)
     return Trajectories(context, tuple(records))
+
+
+@torch.no_grad()
+def sample_terminal(
+    model: GFlowNet, n: int, generator: torch.Generator, behaviour: Behaviour = ON_POLICY
+) -> Context:
+    """Finished states of ``n`` trajectories, the same as :func:`sample_forward` gives, without its records."""
+    context = model.env.empty_context(n, model.device)
+    for index, stage in enumerate(model.env.stages):
+        context = context.extended(_forward_stage(model, index, stage, context, generator, behaviour)[1])
+    return context
 
 
 def _forward_stage(
@@ -92,7 +103,7 @@ def _forward_stage(
     context: Context,
     generator: torch.Generator,
     behaviour: Behaviour,
-) -> tuple[StageTransitions, State]:
+) -> tuple[list[_Step], State]:
     state = terminal = stage.source(context)
     row = torch.arange(context.n, device=context.device)
     here = context
@@ -107,7 +118,7 @@ def _forward_stage(
         terminal = terminal.put(row[done], child[done])
         row, state, here = row[~done], child[~done], here[~done]
         if not len(row):
-            return _joined(stage, context, steps, backward=False), terminal
+            return steps, terminal
     raise ActionError(
         f"stage {stage.name} did not finish in {stage.max_transitions} steps; its bound is wrong"
     )

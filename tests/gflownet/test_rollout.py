@@ -12,7 +12,7 @@ from gflownet_crystal.envs.base import Context, Env, Jump
 from gflownet_crystal.envs.box import Box
 from gflownet_crystal.envs.hypergrid import Hypergrid
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.gflownet.rollout import evaluate, sample_backward, sample_forward
+from gflownet_crystal.gflownet.rollout import evaluate, sample_backward, sample_forward, sample_terminal
 from gflownet_crystal.policies import Behaviour, MixtureSettings, MLPPolicy
 from gflownet_crystal.policies.base import StageShape
 
@@ -135,3 +135,11 @@ def test_finished_rows_are_not_computed() -> None:
     cells = env.objects(trajectories.terminal)
     assert torch.equal(length, cells.sum(dim=1) + 1)
     assert trajectories.n_transitions == int(length.sum())
+
+
+def test_sampling_without_records_draws_the_same_objects() -> None:
+    env = Box(2, 0.2)
+    model = model_of(env)
+    recorded = sample_forward(model, 50, torch.Generator().manual_seed(8)).terminal
+    bare = sample_terminal(model, 50, torch.Generator().manual_seed(8))
+    assert torch.equal(env.objects(recorded), env.objects(bare))
