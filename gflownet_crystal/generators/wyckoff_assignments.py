@@ -52,7 +52,7 @@ class WyckoffAssignments:
             return
         smallest = min(self._multiplicity)
         most = sum(count // smallest for count in self._counts)
-        for n_orbits in range(len(self._counts), most + 1):
+        for n_orbits in range(self._fewest_orbits(0), most + 1):
             yield from self._share(0, n_orbits, frozenset())
 
     def _share(self, element: int, n_orbits: int, used: frozenset[int]) -> Iterator[Assignment]:
@@ -63,8 +63,9 @@ class WyckoffAssignments:
             return
         if self._ways(element, self._remaining(used)) == 0:
             return
-        n_later = len(self._counts) - element - 1
-        for n_own in range(n_orbits - n_later, 0, -1) if n_later else (n_orbits,):
+        is_last = element == len(self._counts) - 1
+        most_own = n_orbits - self._fewest_orbits(element + 1)
+        for n_own in (n_orbits,) if is_last else range(most_own, 0, -1):
             for own in self._orbits(0, self._counts[element], n_own, used):
                 fixed = used.union(index for index in own if self._is_fixed[index])
                 for later in self._share(element + 1, n_orbits - n_own, fixed):
@@ -86,6 +87,11 @@ class WyckoffAssignments:
             for others in rest:
                 yield (first, *others)
         yield from self._orbits(first + 1, count, n_orbits, used)
+
+    def _fewest_orbits(self, element: int) -> int:
+        """Fewest orbits of the elements from ``element`` on, as if none of them took another's fixed positions."""
+        counts = self._counts[element:]
+        return sum(next(n for n in range(1, k + 1) if self._reachable(0, k, n)) for k in counts)
 
     def _find_reachable(self, first: int, count: int, n_orbits: int) -> bool:
         if n_orbits == 0 or count <= 0 or first == len(self._multiplicity):
