@@ -1,0 +1,200 @@
+"""The verb ``export`` end to end on run folders made by hand: files, ranks, replacements and errors of one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pymatgen.core import Composition, Structure
+
+from gflownet_crystal.cli import export
+from gflownet_crystal.cli.main import main
+from gflownet_crystal.structures.convert import from_ase, from_pymatgen
+from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.structures.symmetry import find_space_groups, symmetry_error
+
+RIGHT, HEXAGONAL = (90.0, 90.0, 90.0), (90.0, 90.0, 120.0)
+CRYSTALS = [
+    # group, formula of the conventional cell, lengths, angles
+    (225, "Na4 Cl4", (5.64, 5.64, 5.64), RIGHT),
+    (225, "Na4 Cl4", (5.66, 5.66, 5.66), RIGHT),  # a duplicate of the first
+    (225, "Na4 Cl4", (6.20, 6.20, 6.20), RIGHT),
+    (221, "Cs1 Cl1", (4.12, 4.12, 4.12), RIGHT),
+    (221, "Li1 O1 F1", (4.0, 4.0, 4.0), RIGHT),  # no Wyckoff assignment
+    (221, "Sr1 Ti1 O3", (3.9, 3.9, 3.9), RIGHT),
+    (216, "Zn4 S4", (5.41, 5.41, 5.41), RIGHT),
+    (227, "Mg8 Al16 O32", (8.08, 8.08, 8.08), RIGHT),
+    (136, "Ti2 O4", (4.594, 4.594, 2.959), RIGHT),
+    (186, "Zn2 O2", (3.25, 3.25, 5.2), HEXAGONAL),
+    (167, "Al12 O18", (4.76, 4.76, 12.99), HEXAGONAL),
+    (62, "Ca4 Ti4 O12", (5.38, 7.64, 5.44), RIGHT),
+    (14, "Zr4 O8", (5.15, 5.21, 5.31), (90.0, 99.2, 90.0)),
+    (2, "B2 P2 O8", (4.6, 5.4, 6.9), (81.0, 97.0, 103.0)),
+    (1, "Li2 N1 O2", (4.1, 4.9, 5.3), (85.0, 99.0, 107.0)),
+]
+
+
+def write_run(folder: Path, unit: str = "eV", crystals: list = CRYSTALS) -> Path:
+    folder.mkdir()
+    group, formula, lengths, angles = zip(*crystals, strict=True)
+    frame = pd.DataFrame({"space_group": group, "formula": formula})
+    frame[["a", "b", "c"]], frame[["alpha", "beta", "gamma"]] = lengths, angles
+    specs = frame_to_specs(frame)
+    frame["volume_per_atom"] = specs.volume_per_atom.numpy()
+    frame["energy"] = np.linspace(-3, -2, len(frame))
+    frame["energy_std"] = 0.1
+    frame["log_reward"] = -frame["energy"]
+    frame.to_parquet(folder / "samples.parquet")
+    (folder / "summary.json").write_text(json.dumps({"property": "formation_energy_per_atom", "unit": unit}))
+    return folder
+
+
+def command(run: Path, out: Path, *more: str) -> list[str]:
+    return [
+        "export",
+        f"run={run}",
+        f"out={out}",
+        "quiet=true",
+        "generator.tries=300",
+        "generator.keep=20",
+        *more,
+    ]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = write_run(tmp_path_factory.mktemp("run") / "run")
+    out = run.parent / "best"
+    assert main(command(run, out, "k=13")) == 0
+    return out
+
+
+def test_the_table_ranks_distinct_placeable_crystals(exported: Path) -> None:
+    table = pd.read_csv(exported / "candidates.csv")
+    assert list(table.columns) == [
+        *("rank", "space_group", "formula", "a", "b", "c", "alpha", "beta", "gamma"),
+        *("volume_per_atom", "energy", "energy_std", "log_reward", "e_above_hull", "cif"),
+    ]
+    kept = [formula for row, (_, formula, _, _) in enumerate(CRYSTALS) if row not in (1, 4)]
+    assert [Composition(formula) for formula in table["formula"]] == [
+        Composition(formula) for formula in kept
+    ]
+    assert table["rank"].tolist() == list(range(1, 14))
+    assert table["log_reward"].is_monotonic_decreasing
+    assert table["e_above_hull"].isna().all()
+    assert table["cif"].iloc[0] == "001_NaCl.cif"
+    assert sorted(path.name for path in exported.iterdir()) == sorted([*table["cif"], "candidates.csv"])
+
+
+def test_each_cif_is_its_spec_for_both_parsers_and_moyo(exported: Path) -> None:
+    table = read_specs(exported / "candidates.csv")
+    specs = frame_to_specs(table)
+    for row, name in enumerate(table["cif"]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            read = [
+                from_pymatgen([Structure.from_file(exported / name)]),
+                from_ase([ase.io.read(exported / name)]),
+            ]
+        for one in read:
+            found = one.specs()
+            assert found.composition[0].equal(specs.composition[row])
+            torch.testing.assert_close(found.lengths[0], specs.lengths[row], rtol=0, atol=1e-9)
+            torch.testing.assert_close(found.angles[0], specs.angles[row], rtol=0, atol=1e-7)
+            group = specs.space_group[row : row + 1]
+            claimed = StructureBatch(one.cell, one.atomic_numbers, one.fractional, one.structure_index, group)
+            assert symmetry_error(claimed).item() < 0.01
+            assert find_space_groups(one, symprec=0.01).equal(group)
+
+
+def test_energies_above_hull_decide_where_they_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", unit="eV/atom")
+    monkeypatch.setattr(export, "energies_above_hull", lambda frame: -frame["energy"].to_numpy() - 2)
+    assert main(command(run, tmp_path / "best", "k=3")) == 0
+    table = pd.read_csv(tmp_path / "best" / "candidates.csv")
+    assert table["formula"].tolist() == ["Li2 N1 O2", "B2 P2 O8", "Zr4 O8"]
+    assert table["e_above_hull"].is_monotonic_increasing
+    assert "within 0.1 eV/atom" in capsys.readouterr().out
+
+
+def test_the_number_left_out_and_a_shortage_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", crystals=CRYSTALS[:6])
+    assert main(command(run, tmp_path / "best", "k=10")) == 0
+    said = capsys.readouterr().out
+    assert "4 candidates" in said
+    assert "1 better-ranked" in said
+    assert "fewer than the 10 asked for" in said
+
+
+def test_a_formula_can_be_limited(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", crystals=CRYSTALS[:4])
+    assert main(command(run, tmp_path / "best", "k=3", "max_per_formula=1")) == 0
+    assert pd.read_csv(tmp_path / "best" / "candidates.csv")["formula"].tolist() == ["Na4 Cl4", "Cs1 Cl1"]
+
+
+def test_a_smaller_export_leaves_no_stale_cifs(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", crystals=CRYSTALS[:7])
+    own = tmp_path / "best" / "notes.cif"
+    own.parent.mkdir()
+    own.write_text("mine")
+    assert main(command(run, tmp_path / "best", "k=5")) == 0
+    assert main(command(run, tmp_path / "best", "k=2")) == 0
+    names = {path.name for path in own.parent.iterdir()}
+    assert names == {"candidates.csv", "notes.cif", "001_NaCl.cif", "002_NaCl.cif"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["run=nowhere"], "nowhere"),
+        (["k=0"], "k must be"),
+        (["generator=teleport"], "wyckoff"),
+        (["max_per_formula=0"], "max_per_formula"),
+        (["generator.tries=0"], "tries"),
+        (["samples=absent.csv"], "absent.csv"),
+        (["samples=absent.csv", "n=10"], "both"),
+    ],
+)
+def test_wrong_settings_give_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: list[str], told: str
+) -> None:
+    run = write_run(tmp_path / "run", crystals=CRYSTALS[:2])
+    assert main(command(run, tmp_path / "best", *settings)) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "best" / "candidates.csv").exists()
+
+
+def test_a_damaged_sample_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path / "run", crystals=CRYSTALS[:2])
+    pd.read_parquet(run / "samples.parquet").drop(columns="beta").to_parquet(run / "samples.parquet")
+    assert main(command(run, tmp_path / "best")) == 2
+    assert "beta" in capsys.readouterr().err
+
+
+def test_an_unwritable_folder_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", crystals=CRYSTALS[:2])
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file, not a folder")
+    assert main(command(run, blocked / "best")) == 2
+    assert "cannot write" in capsys.readouterr().err
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    if not os.access(closed, os.W_OK):
+        assert main(command(run, closed)) == 2
+        assert "cannot write" in capsys.readouterr().err
