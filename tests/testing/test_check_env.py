@@ -7,17 +7,28 @@ import dataclasses
 import pytest
 import torch
 
+from gflownet_crystal.cli.build import build
+from gflownet_crystal.cli.compose import compose_config
+from gflownet_crystal.cli.groups import PACKAGE_CONFIG, group_choices
 from gflownet_crystal.common.errors import ContractError
-from gflownet_crystal.envs.base import Jump
+from gflownet_crystal.envs.base import Env, Jump
 from gflownet_crystal.envs.box import Box, BoxStage
 from gflownet_crystal.envs.hypergrid import GridStage, GridState, Hypergrid
 from gflownet_crystal.testing import check_env
 
 
-@pytest.mark.parametrize("env", [Hypergrid(1, 2), Hypergrid(3, 5), Box(1), Box(4, 0.2)], ids=repr)
+@pytest.mark.parametrize(
+    ("kind", "settings"), [(Hypergrid, (1, 2)), (Hypergrid, (3, 5)), (Box, (1,)), (Box, (4, 0.2))], ids=str
+)
 @pytest.mark.parametrize("n", [1, 50])
-def test_small_environments_pass(env, n):
-    assert check_env(env, n=n, seed=3) == []
+def test_small_environments_pass(kind, settings, n):
+    assert check_env(kind(*settings), n=n, seed=3) == []
+
+
+@pytest.mark.parametrize("name", group_choices("env", [PACKAGE_CONFIG]))
+def test_shipped_environments_pass(name):
+    env = build(compose_config("train_gfn", [f"env={name}"]).env, Env, "env")
+    assert check_env(env, n=48, seed=5) == []
 
 
 class Forbidding(GridStage):
