@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,11 +12,8 @@ from torch import Tensor
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.envs.base import Action, Context, DiscreteActions, Stage, State
-from gflownet_crystal.envs.composition_lookahead import LookAhead
-from gflownet_crystal.envs.composition_masks import extensions, first_elements, reached_subsets
-from gflownet_crystal.envs.composition_partial import partial_of
+from gflownet_crystal.envs.composition_masks import composition_masks
 from gflownet_crystal.envs.composition_rules import CompositionRules
-from gflownet_crystal.envs.composition_tables import CompositionTables
 from gflownet_crystal.envs.space_group import SpaceGroupState
 
 
@@ -40,37 +38,30 @@ class CompositionStage(Stage):
 
     Args:
         rules: the constraints.
-
-    Attributes:
-        first: (231, E * K) bool, allowed first actions by space group; all False where nothing fits.
-        base_depth: (231,) int64, look-ahead by group.
+        groups: space groups that matter; all 230 if None.
     """
 
     name = "composition"
 
-    def __init__(self, rules: CompositionRules) -> None:
+    def __init__(self, rules: CompositionRules, groups: Sequence[int] | None = None) -> None:
         self.rules = rules
         self.n_vocabulary, self.n_counts = rules.n_vocabulary, rules.max_count
         self.forward_actions = DiscreteActions(self.n_vocabulary * self.n_counts + 1)
         self.backward_actions = DiscreteActions(self.n_vocabulary + 1)
-        self.max_transitions = rules.n_elements[1] + 1
+        self.max_transitions = rules.most_elements + 1
         self.n_features = 3 * self.n_vocabulary + 3
         self.n_summary = 2 * self.n_vocabulary + 2
-        self.look = LookAhead(rules, CompositionTables(rules))
-        self.base_depth = torch.ones(N_SPACE_GROUPS + 1, dtype=torch.int64)
-        self.first = first_elements(self.look, self.base_depth)
-        self._deepen()
+        self.masks = composition_masks(rules, range(1, N_SPACE_GROUPS + 1) if groups is None else groups)
 
     def to(self, device: torch.device | str) -> CompositionStage:
         """Move the tables to ``device`` and return self."""
-        self.look = self.look.to(device)
-        self.base_depth, self.first = self.base_depth.to(device), self.first.to(device)
+        self.masks = self.masks.to(device)
         return self
 
     @property
     def fillable(self) -> Tensor:
         """(231,) bool: space groups that some composition fits."""
-        return self.first.any(dim=(1, 2))
+        return self.masks.fillable
 
     def source(self, context: Context) -> CompositionState:
         counts = torch.zeros(context.n, self.n_vocabulary, dtype=torch.int64, device=context.device)
@@ -84,48 +75,25 @@ class CompositionStage(Stage):
 
     def forward_support(self, state: State, context: Context) -> Tensor:
         at, group = cast(CompositionState, state), _group(context)
-        adding = self.first[group].flatten(1)
+        adding = self.masks.first[group]
         closed = torch.zeros_like(at.stopped)
         rows = (at.counts > 0).any(dim=1).nonzero().squeeze(1)
         if len(rows):
-            partial = partial_of(self.look.tables, group[rows], self.base_depth, at.counts[rows])
-            adding = adding.index_put((rows,), extensions(self.look, partial).flatten(1))
-            closed = closed.index_put((rows,), self.look.closed(partial))
-        return torch.cat([adding, closed[:, None]], dim=1)
+            adding[rows], closed[rows] = self.masks.forward(at.counts[rows], group[rows])
+        return torch.cat([adding.flatten(1), closed[:, None]], dim=1)
 
     def backward_support(self, state: State, context: Context) -> Tensor:
         at, group = cast(CompositionState, state), _group(context)
-        present = at.counts > 0
-        support = torch.cat([present & ~at.stopped[:, None], at.stopped[:, None]], dim=1)
-        size = present.sum(dim=1).masked_fill(at.stopped, 0)
-        # the only parent of a single element is the source
-        for m in range(2, self.rules.most_elements + 1):
-            rows = (size == m).nonzero().squeeze(1)
-            if len(rows):
-                support[rows] = self._removable(at.counts[rows], group[rows], m)
+        support = torch.zeros(len(at), self.n_vocabulary + 1, dtype=torch.bool, device=group.device)
+        support[:, -1] = at.stopped
+        rows = (~at.stopped).nonzero().squeeze(1)
+        if len(rows):
+            support[rows, :-1] = self.masks.removable(at.counts[rows], group[rows])
         return support
 
-    def _removable(self, counts: Tensor, group: Tensor, m: int) -> Tensor:
-        """(n, E + 1) bool: elements whose removal leaves a reached composition; all rows have m elements."""
-        elements, reached = reached_subsets(self.look, self.first, self.base_depth, group, counts)
-        rest = 2**m - 1 - 2 ** torch.arange(m, device=counts.device)
-        support = torch.zeros(len(counts), self.n_vocabulary + 1, dtype=torch.bool, device=counts.device)
-        return support.scatter(1, elements, reached[:, rest])
-
     def reached(self, counts: Tensor, group: Tensor) -> Tensor:
-        """Whether compositions (n, E) are closed and reached from the source in their space groups, (n,) bool."""
-        n_present = (counts > 0).sum(dim=1)
-        in_range = (n_present >= 1) & (n_present <= self.rules.most_elements) & (counts <= self.n_counts).all(dim=1)
-        allowed = self.look.allowed.gather(1, counts.clamp(0, self.n_counts).T).T | (counts == 0)
-        in_range &= allowed.all(dim=1)
-        result = torch.zeros_like(in_range)
-        for m in range(1, self.rules.most_elements + 1):
-            rows = (in_range & (n_present == m)).nonzero().squeeze(1)
-            if len(rows):
-                _, subsets = reached_subsets(self.look, self.first, self.base_depth, group[rows], counts[rows])
-                partial = partial_of(self.look.tables, group[rows], self.base_depth, counts[rows])
-                result = result.index_put((rows,), subsets[:, -1] & self.look.closed(partial))
-        return result
+        """Whether compositions (n, E) are valid wholes that the source reaches in their space groups (n,), (n,) bool."""
+        return self.masks.reached(counts, group)
 
     def step(self, state: State, action: Action, context: Context) -> CompositionState:
         at, chosen = cast(CompositionState, state), cast(Tensor, action)
@@ -166,20 +134,6 @@ class CompositionStage(Stage):
         present = (counts > 0).float()
         elements = present.sum(dim=1, keepdim=True) / self.rules.n_elements[1]
         return torch.cat([counts / atoms, present, (atoms / self.rules.n_atoms[1]).log(), elements], dim=1)
-
-    def _deepen(self) -> None:
-        """Search groups that one more element never closes as deep as the number of elements allows."""
-        for depth in range(2, self.rules.most_elements):
-            empty = ~self.fillable
-            empty[0] = False
-            if not bool(empty.any()):
-                break
-            base_depth = self.base_depth.masked_fill(empty, depth)
-            deeper = first_elements(self.look, base_depth)
-            gained = empty & deeper.any(dim=(1, 2))
-            self.base_depth = self.base_depth.masked_fill(gained, depth)
-            self.first = torch.where(gained[:, None, None], deeper, self.first)
-        self.look.may_be_deep |= bool((self.base_depth > 1).any())
 
 
 def _group(context: Context) -> Tensor:

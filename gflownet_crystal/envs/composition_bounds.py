@@ -17,13 +17,15 @@ class SupplyBounds:
     Args:
         transition: (S, K + 1) int64 Wyckoff automaton.
         member: (C, K + 1, 2 * radius + 1) bool charges of each class and count.
+        allowed: (C, K + 1) bool counts that each class may have.
         n_atoms: least and most atoms of a whole.
     """
 
-    def __init__(self, transition: Tensor, member: Tensor, n_atoms: tuple[int, int]) -> None:
+    def __init__(self, transition: Tensor, member: Tensor, allowed: Tensor, n_atoms: tuple[int, int]) -> None:
         self.radius = (member.shape[-1] - 1) // 2
         charge = torch.arange(-self.radius, self.radius + 1)
-        usable = member.any(dim=0)
+        # the bounds hold 0 too, so that elements whose charges do not matter (metals among metals) have some
+        usable = member.any(dim=0) | (allowed.any(dim=0)[:, None] & (charge == 0))
         far = torch.iinfo(torch.int64).max // 4
         self.highest = torch.where(usable, charge, -far).amax(dim=-1)
         self.lowest = torch.where(usable, charge, far).amin(dim=-1)

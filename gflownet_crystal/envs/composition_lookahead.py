@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gflownet_crystal.crystallography.occupation import IMPOSSIBLE
 from gflownet_crystal.envs.charge_sets import meets
+from gflownet_crystal.envs.composition_deep import DeepTables
 from gflownet_crystal.envs.composition_partial import Partial, extend
 from gflownet_crystal.envs.composition_rules import CompositionRules
 from gflownet_crystal.envs.composition_tables import CompositionTables
@@ -30,7 +31,8 @@ class LookAhead:
     """
 
     def __init__(self, rules: CompositionRules, tables: CompositionTables) -> None:
-        self.tables = tables
+        self.rules, self.tables = rules, tables
+        self._deep_tables: DeepTables | None = None
         self.metallic = rules.metallic
         self.least_elements, self.most_elements = rules.n_elements[0], rules.most_elements
         self.least_atoms, self.most_atoms = rules.n_atoms
@@ -47,6 +49,7 @@ class LookAhead:
         self.tables = self.tables.to(device)
         self.allowed, self.required = self.allowed.to(device), self.required.to(device)
         self.usable = self.usable.to(device)
+        self._deep_tables = self._deep_tables and self._deep_tables.to(device)
         return self
 
     def closed(self, partial: Partial) -> Tensor:
@@ -109,18 +112,52 @@ class LookAhead:
         return found
 
     def _several_more(self, found: Tensor, partial: Partial, depth: Tensor) -> Tensor:
-        """``found`` or completed by two or more elements, searched element by element."""
+        """``found`` or completed by two or more elements: by tables, and where they leave it open by search."""
         deep = ~found & (depth >= 2) & (partial.n_elements + 2 <= self.most_elements)
         rows = (deep & (partial.occupation != IMPOSSIBLE)).nonzero().squeeze(1)
         if len(rows):
             rows = rows[self._conceivable(partial[rows], depth[rows])]
         if not len(rows):
             return found
+        certain, refused = self._by_deep_tables(partial[rows], depth[rows])
+        found = found.index_put((rows,), certain)
+        return self._searched(found, partial, depth, rows[~certain & ~refused])
+
+    def _by_deep_tables(self, partial: Partial, depth: Tensor) -> tuple[Tensor, Tensor]:
+        """Compositions that the deep tables complete, and those that they refuse, (n,) bool each.
+
+        To be asked only where neither none nor one more element closes the composition.
+        """
+        tables, state, atoms = self.deep_tables, partial.occupation, partial.n_atoms
+        missing, n_elements = self.missing(partial.chosen), partial.n_elements
+        two_fit = self._in_range(n_elements + 2, torch.full_like(atoms, self.most_atoms))
+        certain = two_fit & (missing == 0) & meets(tables.any_two[state, atoms], partial.demand)
+        refused = (depth == 2) & ~(two_fit & (missing <= 2) & meets(tables.some_two[state, atoms], partial.demand))
+        if len(tables.required_numbers):
+            absent = (~partial.chosen[:, tables.required_numbers]).long()
+            code = (absent << torch.arange(absent.shape[1], device=absent.device)).sum(dim=1)
+            all_fit = self._in_range(n_elements + missing, torch.full_like(atoms, self.most_atoms))
+            owed = all_fit & (missing > 0) & meets(tables.required[code, state, atoms], partial.demand)
+            certain = certain | owed
+            # every element to come is owed to a required one
+            refused = refused | ((missing >= depth) & ~owed)
+        return certain, refused
+
+    @property
+    def deep_tables(self) -> DeepTables:
+        """Made when a state first needs them."""
+        if self._deep_tables is None:
+            self._deep_tables = DeepTables(self.rules, self.tables)
+        return self._deep_tables
+
+    def _searched(self, found: Tensor, partial: Partial, depth: Tensor, rows: Tensor) -> Tensor:
+        """``found`` or completed by two or more elements, tried element by element; required ones first."""
         found = found.clone()
-        for element in range(len(self.usable)):
+        for element in self.required.long().argsort(descending=True).tolist():
             rows = rows[~found[rows]]
+            if not len(rows):
+                break
             missing = self.required & ~partial.chosen[rows]
-            # where every element to come is owed to a required one, no other helps
             useful = missing[:, element] | (missing.sum(dim=1) < depth[rows])
             some = rows[useful & ~partial.chosen[rows, element]]
             for part in some.split(max(1, _CHUNK // self.tables.n_counts)):

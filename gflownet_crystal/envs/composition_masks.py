@@ -1,177 +1,195 @@
-"""The composition's masks in both directions, from the look-ahead predicate.
-
-Forward, an action is allowed if the child can be completed. Backward, a parent is allowed if some order of its
-elements reaches it from the source through such states: decided over all subsets of the elements present.
-"""
+"""Two ways to the composition's masks: by look-ahead in any space, by a table of all compositions in small ones."""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from gflownet_crystal.crystallography.occupation import IMPOSSIBLE
+from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
+from gflownet_crystal.envs.composition_children import extensions, first_elements
 from gflownet_crystal.envs.composition_lookahead import LookAhead
-from gflownet_crystal.envs.composition_partial import Partial, extend, listed_elements, single
-
-_CHUNK = 200_000
-
-
-def extensions(look: LookAhead, partial: Partial) -> Tensor:
-    """Elements and counts that leave a composition which can be completed, by look-ahead on each child.
-
-    Args:
-        look: the predicate.
-        partial: n compositions of at least one element.
-
-    Returns:
-        (n, E, K) bool; index ``count - 1``.
-    """
-    tables = look.tables
-    successor = tables.transition[partial.occupation][:, 1:]
-    count = torch.arange(1, tables.n_counts + 1, device=partial.device)
-    room = (partial.n_atoms[:, None] + count <= look.most_atoms) & (partial.n_elements < look.most_elements)[:, None]
-    row, index = ((successor != IMPOSSIBLE) & room).nonzero().unbind(dim=1)
-    allowed, unsure = _children(look, partial[row], successor[row, index], index + 1)
-    which, element = unsure.nonzero().unbind(dim=1)
-    allowed[which, element] = _open_ended_children(look, partial, row[which], element, index[which] + 1)
-    mask = torch.zeros(len(partial), *look.allowed[:, 1:].shape, dtype=torch.bool, device=partial.device)
-    mask.transpose(1, 2)[row, index] = allowed
-    return mask
+from gflownet_crystal.envs.composition_partial import partial_of
+from gflownet_crystal.envs.composition_rules import CompositionRules
+from gflownet_crystal.envs.composition_subsets import reached_subsets
+from gflownet_crystal.envs.composition_tables import CompositionTables
 
 
-def _children(look: LookAhead, parent: Partial, occupation: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """What the tables say of the children of p parents by a given count (p,) each, element by element.
+class CompositionMasks(ABC):
+    """Answers about compositions in space groups; counts are (n, E) int64 of the vocabulary, groups (n,) int64."""
 
-    Args:
-        look: the predicate.
-        parent: p compositions.
-        occupation: (p,) automaton states after the count.
-        count: (p,) int64.
+    first: Tensor
+    """(231, E, K) bool; allowed first actions in each space group, index ``count - 1``."""
 
-    Returns:
-        Two (p, E) bool: children that can be completed; children to be looked at one by one.
-    """
-    tables = look.tables
-    n_elements, n_atoms = parent.n_elements + 1, parent.n_atoms + count
-    direct, certain, maybe = _by_class(look, parent.demand, tables.offer(occupation, n_atoms), count)
-    missing = look.missing(parent.chosen)[:, None] - (look.required & ~parent.chosen).long()
-    closes = (n_atoms >= look.least_atoms) & (n_elements >= look.least_elements)
-    may_follow = (n_elements < look.most_elements) & (n_elements + 1 >= look.least_elements)
-    open_to = ~parent.chosen & tables.allowed_by_count[count]
-    allowed = open_to & (missing == 0) & ((direct & closes[:, None]) | (certain & may_follow[:, None]))
-    if look.may_be_deep:
-        return allowed, open_to & ~allowed
-    return allowed, open_to & ~allowed & maybe & may_follow[:, None] & (missing <= 1)
+    @abstractmethod
+    def forward(self, counts: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+        """What may follow compositions of at least one element that the source reaches.
 
+        Returns:
+            (n, E, K) bool, elements and counts to add; (n,) bool, whether the composition is a valid whole.
+        """
 
-def _by_class(look: LookAhead, demand: Tensor, offer: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Whether a count of each element closes a demand at once; surely, or possibly, with one more element after it.
+    @abstractmethod
+    def removable(self, counts: Tensor, group: Tensor) -> Tensor:
+        """(n, E) bool; elements whose removal leaves the source or a composition that the source reaches."""
 
-    Returns:
-        Three (p, E) bool.
-    """
-    tables = look.tables
-    direct, certain, maybe = torch.zeros(
-        3, len(demand), tables.n_classes, dtype=torch.int64, device=demand.device
-    ).unbind()
-    for word in range(demand.shape[1]):
-        wanted = demand[:, word, None]
-        direct |= wanted & tables.charges_by_count[word, count]
-        certain |= wanted & tables.completing[1, word, offer, count]
-        maybe |= wanted & tables.completing[0, word, offer, count]
-    found = torch.stack([direct, certain, maybe]) != 0
-    direct, certain, maybe = found.index_select(2, tables.class_of).unbind()
-    return direct, certain, maybe
+    @abstractmethod
+    def reached(self, counts: Tensor, group: Tensor) -> Tensor:
+        """(n,) bool; valid wholes that the source reaches, of any counts whatever."""
+
+    @abstractmethod
+    def to(self, device: torch.device | str) -> Self:
+        """Move the tables to ``device`` and return self."""
+
+    @property
+    def fillable(self) -> Tensor:
+        """(231,) bool; space groups that some composition fits."""
+        return self.first.any(dim=(1, 2))
 
 
-def _open_ended_children(look: LookAhead, partial: Partial, row: Tensor, element: Tensor, count: Tensor) -> Tensor:
-    """(q,) bool: whether the children of ``partial[row]`` can be completed, looked at one by one."""
-    parts = zip(row.split(_CHUNK), element.split(_CHUNK), count.split(_CHUNK), strict=True)
-    found = [look.open_ended(extend(look.tables, partial[rows], these, many)) for rows, these, many in parts]
-    return torch.cat(found) if found else torch.zeros_like(row, dtype=torch.bool)
+class LookAheadMasks(CompositionMasks):
+    """Masks from the look-ahead predicate, see :mod:`composition_lookahead`.
 
-
-def first_elements(look: LookAhead, base_depth: Tensor) -> Tensor:
-    """Allowed first actions in each space group.
+    A composition is left out if every order of its elements passes a state that nothing within the look-ahead
+    closes; in spaces with many elements that is rare.
 
     Args:
-        look: the predicate.
-        base_depth: (231,) int64 look-ahead by group.
-
-    Returns:
-        (231, E, K) bool; entry 0 is False.
+        rules: the constraints.
+        groups: space groups that matter; in those that one more element never closes, the look-ahead deepens until
+            something does or the number of elements is exhausted.
     """
-    tables = look.tables
-    start = torch.stack([tables.initial, base_depth], dim=1)
-    distinct, kind = torch.unique(start, dim=0, return_inverse=True)
-    example = torch.zeros(len(distinct), dtype=torch.int64, device=kind.device)
-    example = example.scatter(0, kind, torch.arange(len(kind), device=kind.device))
-    allowed = look.allowed[:, 1:].repeat(len(distinct), 1, 1)
-    for part in allowed.nonzero().split(_CHUNK):
-        row, element, index = part.unbind(dim=1)
-        allowed[row, element, index] = look.open_ended(single(tables, example[row], base_depth, element, index + 1))
-    return allowed[kind]
+
+    def __init__(self, rules: CompositionRules, groups: Sequence[int]) -> None:
+        self.look = LookAhead(rules, CompositionTables(rules))
+        self.most_elements, self.n_counts = rules.most_elements, rules.max_count
+        self.base_depth = torch.ones(N_SPACE_GROUPS + 1, dtype=torch.int64)
+        self.first = first_elements(self.look, self.base_depth)
+        wanted = torch.zeros(N_SPACE_GROUPS + 1, dtype=torch.bool)
+        wanted[list(groups)] = True
+        for depth in range(2, rules.most_elements):
+            empty = wanted & ~self.fillable
+            if not bool(empty.any()):
+                break
+            base_depth = self.base_depth.masked_fill(empty, depth)
+            deeper = first_elements(self.look, base_depth)
+            gained = empty & deeper.any(dim=(1, 2))
+            self.base_depth = self.base_depth.masked_fill(gained, depth)
+            self.first = torch.where(gained[:, None, None], deeper, self.first)
+        self.look.may_be_deep |= bool((self.base_depth > 1).any())
+
+    def to(self, device: torch.device | str) -> Self:
+        self.look = self.look.to(device)
+        self.base_depth, self.first = self.base_depth.to(device), self.first.to(device)
+        return self
+
+    def forward(self, counts: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+        partial = partial_of(self.look.tables, group, self.base_depth, counts)
+        return extensions(self.look, partial), self.look.closed(partial)
+
+    def removable(self, counts: Tensor, group: Tensor) -> Tensor:
+        present = counts > 0
+        # the only parent of a single element is the source
+        removable, size = present.clone(), present.sum(dim=1)
+        for m in range(2, self.most_elements + 1):
+            rows = (size == m).nonzero().squeeze(1)
+            if len(rows):
+                elements, reached = self._subsets(counts[rows], group[rows])
+                rest = 2**m - 1 - 2 ** torch.arange(m, device=counts.device)
+                removable[rows] = torch.zeros_like(present[rows]).scatter(1, elements, reached[:, rest])
+        return removable
+
+    def reached(self, counts: Tensor, group: Tensor) -> Tensor:
+        size = (counts > 0).sum(dim=1)
+        allowed = self.look.allowed.gather(1, counts.clamp(0, self.n_counts).T).T & (counts <= self.n_counts)
+        sensible = (allowed | (counts == 0)).all(dim=1)
+        result = torch.zeros_like(sensible)
+        for m in range(1, self.most_elements + 1):
+            rows = (sensible & (size == m)).nonzero().squeeze(1)
+            if len(rows):
+                whole = self._subsets(counts[rows], group[rows])[1][:, -1]
+                partial = partial_of(self.look.tables, group[rows], self.base_depth, counts[rows])
+                result[rows] = whole & self.look.closed(partial)
+        return result
+
+    def _subsets(self, counts: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+        return reached_subsets(self.look, self.first, self.base_depth, group, counts)
 
 
-def reached_subsets(
-    look: LookAhead, first: Tensor, base_depth: Tensor, group: Tensor, counts: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Which subsets of each composition's elements the source reaches.
+class TableMasks(CompositionMasks):
+    """Masks from a table of every composition: exact, for spaces with few of them.
 
     Args:
-        look: the predicate.
-        first: (231, E, K) allowed first actions.
-        base_depth: (231,) look-ahead by group.
-        group: (n,) int64.
-        counts: (n, E) int64 compositions of exactly m elements, the same m in all rows.
-
-    Returns:
-        elements: (n, m) int64; reached: (n, 2 ** m) bool, where bit i of the column's number stands for ``elements[:, i]``.
+        rules: the constraints.
+        groups: space groups that matter; in others nothing is allowed.
     """
-    m = int((counts[0] > 0).sum())
-    elements, count = listed_elements(look.tables, counts, m)
-    rows = max(1, _CHUNK >> m)
-    parts = zip(group.split(rows), elements.split(rows), count.split(rows), strict=True)
-    return elements, torch.cat([_reached(look, first, base_depth, *part) for part in parts])
+
+    def __init__(self, rules: CompositionRules, groups: Sequence[int]) -> None:
+        look = LookAhead(rules, CompositionTables(rules))
+        self.base = rules.max_count + 1
+        self.place = self.base ** torch.arange(rules.n_vocabulary)
+        wanted = torch.tensor(sorted(set(groups)))
+        initial, kind = torch.unique(look.tables.initial[wanted], return_inverse=True)
+        # one row more for groups that do not matter
+        self.kind_of = torch.full((N_SPACE_GROUPS + 1,), len(initial)).index_put((wanted,), kind)
+        example = torch.zeros(len(initial), dtype=torch.int64).scatter(0, kind, wanted)
+        self.whole = torch.zeros(len(initial) + 1, self.base**rules.n_vocabulary, dtype=torch.bool)
+        index, counts = self._candidates(look, rules)
+        base_depth = torch.ones(N_SPACE_GROUPS + 1, dtype=torch.int64)
+        for row, group in enumerate(example):
+            here = partial_of(look.tables, group.expand(len(counts)), base_depth, counts)
+            self.whole[row, index] = look.closed(here)
+        self.part = self._parts_of_wholes(rules.n_vocabulary)
+        step = torch.arange(1, self.base) * self.place[:, None]
+        self.step = step
+        self.first = self.part[self.kind_of][:, step]
+
+    @staticmethod
+    def affordable(rules: CompositionRules, groups: Sequence[int]) -> bool:
+        """Whether the table is small enough to be made in about a second."""
+        return len(set(groups)) * (rules.max_count + 1) ** rules.n_vocabulary <= _LARGEST_TABLE
+
+    def _candidates(self, look: LookAhead, rules: CompositionRules) -> tuple[Tensor, Tensor]:
+        """Numbers and counts of the compositions within the ranges of counts, elements and atoms."""
+        index = torch.arange(1, self.base**rules.n_vocabulary)
+        counts = index[:, None] // self.place % self.base
+        allowed = (look.allowed.gather(1, counts.T).T | (counts == 0)).all(dim=1)
+        few = ((counts > 0).sum(dim=1) <= rules.most_elements) & (counts.sum(dim=1) <= rules.n_atoms[1])
+        return index[allowed & few], counts[allowed & few]
+
+    def _parts_of_wholes(self, n_vocabulary: int) -> Tensor:
+        """(kinds, compositions) bool; those that some further elements complete."""
+        part = self.whole.clone()
+        for element in range(n_vocabulary):
+            # views: what comes before the element's digit, the digit, what comes after
+            digits = part.view(len(part), -1, self.base, int(self.place[element]))
+            digits[:, :, 0] |= digits[:, :, 1:].any(dim=2)
+        return part
+
+    def to(self, device: torch.device | str) -> Self:
+        for name in ("place", "kind_of", "whole", "part", "step", "first"):
+            setattr(self, name, getattr(self, name).to(device))
+        return self
+
+    def forward(self, counts: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+        kind, index, absent = self.kind_of[group], counts @ self.place, (counts == 0)[..., None]
+        child = index[:, None, None] + self.step * absent
+        return self.part[kind[:, None, None], child] & absent, self.whole[kind, index]
+
+    def removable(self, counts: Tensor, group: Tensor) -> Tensor:
+        # a part of what can be completed can be completed too
+        return counts > 0
+
+    def reached(self, counts: Tensor, group: Tensor) -> Tensor:
+        within = (counts < self.base).all(dim=1)
+        return within & self.whole[self.kind_of[group], counts.clamp(max=self.base - 1) @ self.place]
 
 
-def _reached(
-    look: LookAhead, first: Tensor, base_depth: Tensor, group: Tensor, elements: Tensor, count: Tensor
-) -> Tensor:
-    n, m = elements.shape
-    subset = torch.arange(2**m, device=group.device)
-    bit = torch.arange(m, device=group.device)
-    size = (subset[:, None] >> bit & 1).sum(dim=1)
-    reached = torch.zeros(2**m, n, dtype=torch.bool, device=group.device)
-    reached[0] = True
-    reached[1 << bit] = first[group[:, None], elements, count - 1].T
-    if m < 2:
-        return reached.T
-    larger = (size >= 2).nonzero().squeeze(1)
-    which = ((larger[:, None] - 1) * n + torch.arange(n, device=group.device)).flatten()
-    partial = _nonempty_subsets(look, base_depth, group, elements, count)
-    ended = torch.zeros_like(reached)
-    ended[larger] = look.open_ended(partial[which]).view(len(larger), n)
-    for number in range(2, m + 1):
-        these = (size == number).nonzero().squeeze(1)
-        inside = (these[:, None] >> bit & 1).bool()
-        before = reached[these[:, None] ^ (1 << bit)] & inside[..., None]
-        reached[these] = ended[these] & before.any(dim=1)
-    return reached.T
+_LARGEST_TABLE = 2_000_000
 
 
-def _nonempty_subsets(
-    look: LookAhead, base_depth: Tensor, group: Tensor, elements: Tensor, count: Tensor
-) -> Partial:
-    """((2 ** m - 1) * n) rows: block ``s - 1`` of n rows holds subset s of every row's elements."""
-    tables, blocks = look.tables, []
-    for position in range(elements.shape[1]):
-        element, number = elements[:, position], count[:, position]
-        alone = single(tables, group, base_depth, element, number)
-        before = list(blocks)
-        blocks.append(alone)
-        if before:
-            joined = Partial.cat(before)
-            times = len(joined) // len(group)
-            blocks.append(extend(tables, joined, element.repeat(times), number.repeat(times)))
-    return Partial.cat(blocks)
+def composition_masks(rules: CompositionRules, groups: Sequence[int]) -> CompositionMasks:
+    """The table where it is affordable, else the look-ahead."""
+    return (TableMasks if TableMasks.affordable(rules, groups) else LookAheadMasks)(rules, groups)

@@ -56,7 +56,7 @@ class CompositionTables:
         self._classify(member, allowed, metal, rules.metallic)
         occupation = WyckoffOccupation(rules.max_count)
         self.transition, self.initial = occupation.transition, occupation.initial
-        self.bounds = SupplyBounds(self.transition, self.member, rules.n_atoms)
+        self.bounds = SupplyBounds(self.transition, self.member, self.class_allowed, rules.n_atoms)
         self._tabulate_offers(rules.n_atoms)
         self._tabulate_supply()
         self._tabulate_completing()
@@ -120,10 +120,11 @@ class CompositionTables:
         supply = torch.einsum("mk,ckq->cmq", self.offers.float(), member.float()) > 0.5
         suppliers = torch.einsum("cmq,c->mq", supply.float(), self.class_size.float())
         level = torch.arange(1, self.most_elements + 2)
-        self.supply = self._packed(supply & (self.class_size > 0)[:, None, None])
-        self.supply_at_least = self._packed(suppliers >= level[:, None, None])
+        self.supply = self.packed(supply & (self.class_size > 0)[:, None, None])
+        self.supply_at_least = self.packed(suppliers >= level[:, None, None])
 
-    def _packed(self, bits: Tensor) -> Tensor:
+    def packed(self, bits: Tensor) -> Tensor:
+        """(..., W') sets from bool membership of the 2 * radius + 1 charges and, where it exists, metallicity."""
         return torch.cat([pack(bits[..., : 2 * self.radius + 1]), bits[..., 2 * self.radius + 1 :].long()], dim=-1)
 
     def _tabulate_completing(self) -> None:

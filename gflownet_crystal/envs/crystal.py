@@ -89,9 +89,9 @@ class Crystal(Env):
         self, rules: CompositionRules, groups: Sequence[int], box: LatticeBox, minimum_increment: float
     ) -> None:
         self.rules = rules
-        self.composition = CompositionStage(rules)
-        fillable = self.composition.fillable
-        kept = [group for group in groups if bool(fillable[check_space_group(group)])]
+        groups = [check_space_group(group) for group in groups]
+        self.composition = CompositionStage(rules, groups)
+        kept = [group for group in groups if bool(self.composition.fillable[group])]
         if not kept:
             raise EmptySpaceError(_why_empty(rules, groups))
         self.space_group = SpaceGroupStage(kept)
