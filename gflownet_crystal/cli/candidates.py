@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +15,7 @@ from gflownet_crystal.common.files import atomic_path, write_text
 from gflownet_crystal.evaluation.ranking import HULL_COLUMN, Selection, distinct_rows
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.structures.cif import structures_to_cif
-from gflownet_crystal.structures.spec_io import SPEC_COLUMNS, frame_to_specs
+from gflownet_crystal.structures.spec_io import RESULT_COLUMNS, SPEC_COLUMNS, frame_to_specs
 from gflownet_crystal.structures.structure import StructureBatch
 
 TABLE = "candidates.csv"
@@ -60,11 +59,8 @@ def choose_candidates(
         quiet: show no progress.
 
     Raises:
-        DataError: the table lacks a column, or a row is not a spec.
+        DataError: a row is not a spec, or no row could be placed.
     """
-    missing = [name for name in (*SPEC_COLUMNS, HULL_COLUMN) if name not in frame.columns]
-    if missing:
-        raise DataError(f"no column {', '.join(missing)} in the samples: candidates are chosen from crystals")
     remaining = distinct_rows(frame, selection)
     placed: list[StructureBatch] = []
     rows: list[int] = []
@@ -84,6 +80,20 @@ def choose_candidates(
     return Candidates(_table(frame.iloc[rows], structures), structures, n_tried - len(rows))
 
 
+def with_results(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table of specs with its results as numbers, NaN where a value is none.
+
+    Raises:
+        DataError: a column of a spec file is missing.
+    """
+    missing = [name for name in SPEC_COLUMNS if name not in frame.columns]
+    if missing:
+        raise DataError(
+            f"the samples have no column {', '.join(missing)}: give a file that sample has written"
+        )
+    return frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce") for name in RESULT_COLUMNS})
+
+
 def write_candidates(folder: Path, candidates: Candidates) -> None:
     """Write one CIF a candidate, then the table; CIFs that an earlier table listed and this one does not are removed.
 
@@ -98,22 +108,6 @@ def write_candidates(folder: Path, candidates: Candidates) -> None:
         candidates.frame.to_csv(temporary, index=False)
     for name in earlier.difference(names):
         (folder / name).unlink(missing_ok=True)
-
-
-def check_writable(folder: Path) -> None:
-    """Make a folder and see that files can be written there, before any work is done.
-
-    Raises:
-        DataError: they cannot.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"cannot write to {folder}: {error.strerror or error}; give another folder"
-        ) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataError(f"cannot write to {folder}: permission denied; give another folder")
 
 
 def _table(frame: pd.DataFrame, structures: StructureBatch) -> pd.DataFrame:

@@ -26,16 +26,19 @@ class WyckoffPlacement(Generator):
     """Tries the Wyckoff assignments of a spec with random free parameters and keeps the roomiest with the right group.
 
     For each spec: list assignments with fewest orbits first, draw the free parameters of each, keep the candidates
-    whose shortest distance over summed covalent radii is largest, push their atoms apart, and take the first in that
-    order whose symmetry is the spec's group and not a supergroup of it.
+    whose smallest ratio of distance to contact distance is largest, push their atoms apart, and take the first in
+    that order whose symmetry is the spec's group and not a supergroup of it. Contact distances are summed covalent
+    radii, longer between anions.
 
     Attributes:
         max_assignments: assignments tried for a spec.
         tries: draws of the free parameters of all of them together; each assignment has an equal share.
         keep: draws that are kept, some of each assignment; their atoms are pushed apart and their symmetry checked.
         steps: steps of pushing atoms apart; 0 keeps the draws.
-        target_ratio: ratio of distance to summed radii at which atoms are left alone.
-        min_ratio: smallest ratio of a structure; a spec without one is not placed.
+        rate: length of a step, fractional coordinates.
+        target_ratio: ratio of distance to contact distance at which atoms are left alone.
+        anion_repulsion: by what part of the summed radii two anions are further apart than bonded atoms.
+        min_ratio: smallest ratio of distance to summed radii of a structure; a spec without one is not placed.
         require_group: leave out specs whose atoms always end in a supergroup; otherwise the roomiest is taken.
         symprec: distance tolerance of the symmetry search, A; the group has to hold at a tenth of it too.
         max_distances: pair distances held at once, which bounds the memory.
@@ -59,13 +62,12 @@ class WyckoffPlacement(Generator):
         Raises:
             ConfigError: a count is not positive, or a ratio or tolerance is out of range.
         """
-        for name in ("max_assignments", "tries", "keep", "symprec", "max_distances", "target_ratio"):
+        for name in ("max_assignments", "tries", "keep", "rate", "target_ratio", "symprec", "max_distances"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"generator.{name}={getattr(self, name)} has to be above zero")
-        if self.steps < 0 or self.min_ratio < 0:
-            raise ConfigError(
-                f"generator.steps={self.steps}, min_ratio={self.min_ratio} must not be negative"
-            )
+        for name in ("steps", "anion_repulsion", "min_ratio"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"generator.{name}={getattr(self, name)} must not be negative")
 
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
         """Place the atoms of each spec; see :class:`Generator`."""
@@ -91,10 +93,10 @@ class WyckoffPlacement(Generator):
         spacing = Spacing(orbits, PeriodicLattice.of(cell[0]), contact)
         rows, parameters = self._draw(orbits, generator)
         chunk = max(1, self.max_distances // (orbits.representative.shape[1] * orbits.orbit.shape[1]))
-        rows, parameters, ratios = self._best(spacing, rows, parameters, chunk)
+        rows, parameters = self._best(spacing, rows, parameters, chunk)
         coordinates = orbits.coordinates(rows, parameters)
         structures = _structures(cell, orbits.atomic_numbers, coordinates, group)
-        return self._first_with_group(structures, ratios)
+        return self._first_with_group(structures)
 
     def _assignments(self, group: int, counts: list[int]) -> list[Assignment]:
         positions = wyckoff_positions(group)
@@ -114,9 +116,7 @@ class WyckoffPlacement(Generator):
         parameters = torch.rand(len(rows), most, 3, generator=generator, dtype=torch.float64)
         return rows, parameters.to(rows.device)
 
-    def _best(
-        self, spacing: Spacing, rows: Tensor, parameters: Tensor, chunk: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _best(self, spacing: Spacing, rows: Tensor, parameters: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
         """The roomiest candidates with and without pushing their atoms apart, roomiest first."""
         ratios = spacing.smallest(rows, parameters, chunk)
         best = _best_of_each(rows, ratios, max(self.keep // len(spacing.orbits.n_orbits), 3))[: self.keep]
@@ -130,9 +130,9 @@ class WyckoffPlacement(Generator):
         rows, parameters = rows.repeat(2), torch.cat([moved, parameters])
         ratios = torch.cat([spacing.smallest(rows[: len(moved)], moved, chunk), ratios])
         order = ratios.argsort(descending=True, stable=True)
-        return rows[order], parameters[order], ratios[order]
+        return rows[order], parameters[order]
 
-    def _first_with_group(self, structures: StructureBatch, ratios: Tensor) -> StructureBatch | None:
+    def _first_with_group(self, structures: StructureBatch) -> StructureBatch | None:
         roomy = shortest_distance_ratio(structures) >= self.min_ratio
         structures = structures[roomy]
         for row in range(len(structures)):

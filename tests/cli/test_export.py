@@ -163,6 +163,8 @@ def test_a_smaller_export_leaves_no_stale_cifs(tmp_path: Path) -> None:
         (["generator=teleport"], "wyckoff"),
         (["max_per_formula=0"], "max_per_formula"),
         (["generator.tries=0"], "tries"),
+        (["volume_tolerance=wide"], "volume_tolerance"),
+        (["quiet=perhaps"], "quiet"),
         (["samples=absent.csv"], "absent.csv"),
         (["samples=absent.csv", "n=10"], "both"),
     ],
@@ -183,6 +185,10 @@ def test_a_damaged_sample_file_is_named(tmp_path: Path, capsys: pytest.CaptureFi
     pd.read_parquet(run / "samples.parquet").drop(columns="beta").to_parquet(run / "samples.parquet")
     assert main(command(run, tmp_path / "best")) == 2
     assert "beta" in capsys.readouterr().err
+    foreign = tmp_path / "foreign.csv"
+    pd.read_parquet(write_run(tmp_path / "other") / "samples.parquet").drop(columns="energy").to_csv(foreign)
+    assert main(command(run, tmp_path / "best", f"samples={foreign}")) == 2
+    assert "energy" in capsys.readouterr().err
 
 
 def test_an_unwritable_folder_is_refused_before_any_work(
