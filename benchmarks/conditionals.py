@@ -1,4 +1,4 @@
-"""Exact distributions over the lattices of given crystals, and an environment that chooses one and builds its lattice."""
+"""Exact distributions over the lattices of given crystals, and an environment that picks one and builds its lattice."""
 
 from __future__ import annotations
 

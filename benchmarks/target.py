@@ -1,12 +1,12 @@
 """A trained run against its target R/Z, estimated without the sampler.
 
-    OMP_NUM_THREADS=1 python benchmarks/target.py run=RUN_DIR [particles=4000] [sweeps=3] [last_sweeps=20]
+    OMP_NUM_THREADS=1 python benchmarks/target.py run=RUN_DIR [particles=2000] [sweeps=3] [last_sweeps=20]
         [samples=10000] [objects=500] [trajectories=200] [device=cpu] [seed=0]
 
 Two sequential Monte Carlo populations, from different seeds, are annealed from random trajectories to R/Z by moves on
 specs; their distance is the noise floor. Against them: energies (Wasserstein), space groups, lattice systems and
-elements (total variation) of samples of the run. Then log p(x) of fresh samples by importance sampling against log R(x).
-Prints one JSON object.
+elements (total variation) of samples of the run. Then log p(x) of fresh samples, by importance sampling, against
+log R(x). Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gflownet_crystal.proxies import Reward
 from gflownet_crystal.structures.spec import CrystalSpec
 
 DEFAULTS = {
-    "particles": 4000,
+    "particles": 2000,
     "first_sweeps": 40,
     "sweeps": 3,
     "last_sweeps": 20,

@@ -16,6 +16,8 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.lattice import FREE_PARAMETERS, closure, complete_parameters
 from gflownet_crystal.crystallography.space_groups import lattice_system_of_group
+from gflownet_crystal.envs.base import Context
+from gflownet_crystal.envs.composition import CompositionState
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.envs.lattice_box import ShapeBox
 from gflownet_crystal.envs.reference_volume import reference_volume
@@ -71,17 +73,8 @@ class CrystalMoves:
         steps: list[Move] = [self.lattice_step(size) for size in (0.3, 0.1, 0.03)]
         single, double = self.redraw_counts(1), self.redraw_counts(2)
         regroup = self.redraw_group
-        return [
-            *steps,
-            regroup,
-            single,
-            double,
-            self.exchange_element,
-            double,
-            self.exchange_counts,
-            regroup,
-            *steps,
-        ]
+        compositions = [single, double, self.exchange_element, double, self.exchange_counts]
+        return [*steps, regroup, *compositions, regroup]
 
     def lattice_step(self, size: float) -> Move:
         """A Gaussian step of log volume, log ratios (std ``size``) and angles (std ``size / 3`` radians)."""
@@ -95,7 +88,8 @@ class CrystalMoves:
             with_shape = (_uniform(stretch.shape, generator) < 0.5)[:, None] & shape.free
             coordinates = shape.coordinates + torch.where(with_shape, scale * noise, 0.0)
             moved = replace(shape, log_volume=shape.log_volume + stretch, coordinates=coordinates)
-            return self._proposal(self._spec(specs.space_group, specs.composition, moved))
+            proposed = self._spec(specs.space_group, specs.composition, moved)
+            return Proposal(proposed, inside_box(self.env, proposed), torch.zeros_like(stretch))
 
         return move
 
@@ -190,18 +184,29 @@ class CrystalMoves:
         return Proposal(specs, inside_space(self.env, specs), torch.zeros(len(specs), dtype=torch.float64))
 
 
+def inside_box(env: Crystal, specs: CrystalSpec) -> Tensor:
+    """(n,) bool: specs whose lattice is an object of the space as it stands, not only in another setting."""
+    closed = (closure(specs.angles) > 0.0) & ((specs.angles > 0.0) & (specs.angles < 180.0)).all(dim=1)
+    counts = specs.composition[:, env.atomic_numbers]
+    states = (env.space_group.terminal(specs.space_group), CompositionState(counts, closed))
+    _, inside = env.lattice.from_parameters(
+        specs.lengths, specs.angles, Context(len(specs), specs.device, states)
+    )
+    return inside & closed
+
+
 def inside_space(env: Crystal, specs: CrystalSpec) -> Tensor:
-    """(n,) bool: specs that are objects of the space as they stand, not only in another setting or rounded."""
-    possible = (specs.composition > 0).any(dim=1) & (closure(specs.angles) > 0.0)
-    possible &= ((specs.angles > 0.0) & (specs.angles < 180.0)).all(dim=1)
+    """(n,) bool: specs that are objects of the space: group, composition and lattice."""
+    counts = specs.composition[:, env.atomic_numbers]
+    possible = (
+        inside_box(env, specs)
+        & env.space_group.allowed[specs.space_group]
+        & (counts.sum(dim=1) == specs.n_atoms)
+    )
     rows = possible.nonzero().squeeze(1)
-    terminal, inside = env.encode(specs[rows])
-    rows = rows[inside]
-    given, kept = specs[rows], env.objects(terminal)
-    same = (given.space_group == kept.space_group) & (given.composition == kept.composition).all(dim=1)
-    same &= torch.isclose(given.lengths, kept.lengths, rtol=1e-6).all(dim=1)
-    same &= torch.isclose(given.angles, kept.angles, rtol=0.0, atol=1e-5).all(dim=1)
-    return torch.zeros_like(possible).index_put((rows,), same)
+    return torch.zeros_like(possible).index_put(
+        (rows,), env.composition.reached(counts[rows], specs.space_group[rows])
+    )
 
 
 def _cube(like: Tensor) -> Tensor:
