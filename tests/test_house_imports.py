@@ -59,7 +59,8 @@ def starts_with(name: str, prefixes: set[str] | tuple[str, ...]) -> bool:
 def test_imports_never_go_up_nor_sideways(path):
     parts = path.relative_to(PACKAGE).parts
     if len(parts) == 1:
-        assert imported_by(path) == []
+        # python -m gflownet_crystal opens the same door as the scripts
+        assert imported_by(path) == (["cli.main.main"] if parts == ("__main__.py",) else [])
         return
     own = parts[0]
     for name in imported_by(path):
