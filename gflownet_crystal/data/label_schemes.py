@@ -1,6 +1,6 @@
 """Two vintages of Materials Project formation energies, brought to one.
 
-MatBench, MEGNet and Roost carry the corrections of before 2020; MP-20 and later sets those of MaterialsProject2020
+MatBench, MEGNet, Roost and WBM carry the corrections of before 2020; MP-20 and later sets those of MaterialsProject2020
 (Wang et al., Sci. Rep. 11, 15496, 2021). They differ by an amount per atom of an element, by up to 0.5 eV/atom in
 bromides. The coefficients below are a least-absolute-deviations fit to 19,000 crystals of MP-20's training set and
 MPTS-52 that MatBench holds too; on MP-20 val they bring the mean difference of the labels from 44 to 10 meV/atom.
@@ -18,8 +18,11 @@ from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS, ELECTRONEGATIVITY
 from gflownet_crystal.structures.formulas import text_to_composition
 
-LEGACY_SOURCES = ("roost", "megnet", "matbench")
+LEGACY_SOURCES = ("roost", "megnet", "matbench", "wbm")
 """Beginnings of the ``energy_source`` of labels with the earlier corrections."""
+
+SCHEME_COLUMN, SCHEME = "label_scheme", "MaterialsProject2020"
+"""Column of a prepared table that marks converted labels."""
 
 ANION_SHIFT: dict[str, tuple[float, float]] = {
     "O": (0.025, 0.026),
@@ -82,10 +85,18 @@ def legacy_shift(composition: Tensor) -> Tensor:
     return shift
 
 
-def to_one_scheme(table: pd.DataFrame) -> pd.DataFrame:
-    """The prepared table with every label in the MaterialsProject2020 scheme."""
+def needs_conversion(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Rows (n,) of a prepared table whose label is still in the earlier scheme."""
     legacy = is_legacy(table["energy_source"])
+    if SCHEME_COLUMN in table.columns:
+        legacy = legacy & (table[SCHEME_COLUMN] != SCHEME).to_numpy(dtype=np.bool_)
+    return legacy
+
+
+def to_one_scheme(table: pd.DataFrame) -> pd.DataFrame:
+    """The prepared table with every label in the MaterialsProject2020 scheme; a column says so."""
+    rows = needs_conversion(table)
     energies = table[ENERGY_COLUMN].to_numpy(dtype=np.float64).copy()
-    if legacy.any():
-        energies[legacy] += legacy_shift(text_to_composition(table["formula"][legacy].tolist())).numpy()
-    return table.assign(**{ENERGY_COLUMN: energies})
+    if rows.any():
+        energies[rows] += legacy_shift(text_to_composition(table["formula"][rows].tolist())).numpy()
+    return table.assign(**{ENERGY_COLUMN: energies, SCHEME_COLUMN: SCHEME})

@@ -22,8 +22,6 @@ from gflownet_crystal.data.schema import (
 )
 from gflownet_crystal.data.standardize import SYMPREC, StandardCells, standard_cells, strained_parameters
 from gflownet_crystal.structures.formulas import composition_to_text, text_to_composition
-from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.structures.spec_io import frame_to_specs
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
 
@@ -162,9 +160,18 @@ def prepare_strained(strained: pd.DataFrame, table: pd.DataFrame, origin: Path |
     return out
 
 
-def specs_of(table: pd.DataFrame) -> CrystalSpec:
-    """The specs of a prepared table's rows, all of which must have a lattice."""
-    return frame_to_specs(table)
+def labelled_crystals(table: pd.DataFrame, origin: str) -> pd.DataFrame:
+    """The rows with a lattice and a label, strained cells left out.
+
+    Raises:
+        DataError: there are none.
+    """
+    true_cell = (table["strain"] == "").to_numpy() & table[LATTICE_COLUMNS[0]].notna().to_numpy()
+    labelled = np.isfinite(table[ENERGY_COLUMN].to_numpy(dtype=np.float64))
+    rows = table[true_cell & labelled].reset_index(drop=True)
+    if rows.empty:
+        raise DataError(f"{origin} has no crystals with {ENERGY_COLUMN}; give structures with labels")
+    return rows
 
 
 def _expand(sources: Iterable[Path | str]) -> list[Path]:

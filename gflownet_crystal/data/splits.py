@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 
 import numpy as np
@@ -35,3 +36,16 @@ def split_by_formula(table: pd.DataFrame, share: float, seed: int = 0) -> tuple[
     splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
     first, second = next(splitter.split(table, groups=reduced_formulas(table)))
     return table.iloc[first].reset_index(drop=True), table.iloc[second].reset_index(drop=True)
+
+
+def in_holdout(formulas: NDArray[np.str_], share: float, seed: int = 0) -> NDArray[np.bool_]:
+    """Whether each reduced formula belongs to a held-out share that is the same in every table.
+
+    Args:
+        formulas: (n,) reduced formulas.
+        share: of all formulas held out, in [0, 1).
+        seed: of the choice.
+    """
+    distinct, inverse = np.unique(formulas, return_inverse=True)
+    draws = np.array([zlib.crc32(f"{seed}:{formula}".encode()) / 2**32 for formula in distinct.tolist()])
+    return np.asarray((draws < share)[inverse])

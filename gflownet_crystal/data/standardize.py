@@ -63,7 +63,7 @@ def standard_cells(
     )
     bases = parameters_to_rows(lattices)
     # moyo reports every non-primitive input as a warning; conversion is what those cells are here for
-    logger = logging.getLogger("moyopy")
+    logger = logging.getLogger("moyo")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:

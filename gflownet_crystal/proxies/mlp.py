@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import WeightsError
+from gflownet_crystal.common.errors import ConfigError, WeightsError
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.mlp_features import composition_features, shape_features
 from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
@@ -44,9 +44,26 @@ class MLPProxy(Proxy):
     unit: ClassVar[str] = "eV/atom"
 
     def __init__(self, weights: str | Path = "mlp", batch_size: int = 1024) -> None:
-        tensors, self.card = load_weights(weights, KIND)
+        if batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
         self.batch_size = batch_size
-        self.network, self.shape_range, self.calibration = build(tensors, self.card)
+        self._set(*load_weights(weights, KIND))
+
+    @classmethod
+    def of(cls, tensors: dict[str, Tensor], card: dict[str, Any], batch_size: int = 1024) -> Self:
+        """A proxy from tensors in memory, such as a training just left.
+
+        Raises:
+            WeightsError: the tensors do not fit the card's network.
+        """
+        proxy = cls.__new__(cls)
+        proxy.batch_size = batch_size
+        proxy._set(tensors, card)
+        return proxy
+
+    def _set(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+        self.card = card
+        self.network, self.shape_range, self.calibration = build(tensors, card)
 
     def to(self, device: torch.device | str) -> Self:
         """Move the networks to ``device``."""
@@ -67,13 +84,22 @@ class MLPProxy(Proxy):
         Raises:
             ProxyError: a spec has no atoms, an unknown element or group, or an open cell.
         """
-        parts = [self._predict(batch[start : start + self.batch_size]) for start in range(0, len(batch), self.batch_size)]
-        if not parts:
-            return batch.lengths.new_zeros(0), batch.lengths.new_zeros(0)
-        values, deviations = zip(*parts, strict=True)
-        return torch.cat(values), torch.cat(deviations)
+        energy, spread, noise, rise = self._in_batches(batch)
+        variance = self.calibration[0] ** 2 * spread + self.calibration[1] ** 2 * noise
+        return energy + rise, torch.sqrt(variance) + 0.5 * rise
 
-    def _predict(self, specs: CrystalSpec) -> tuple[Tensor, Tensor]:
+    @torch.no_grad()
+    def components(self, specs: CrystalSpec) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean energy (n,), variance among members (n,) and mean variance that members expect (n,), uncalibrated."""
+        energy, spread, noise, rise = self._in_batches(specs)
+        return energy + rise, spread, noise
+
+    def _in_batches(self, specs: CrystalSpec) -> list[Tensor]:
+        starts = range(0, max(len(specs), 1), self.batch_size)
+        parts = [self._evaluate(specs[start : start + self.batch_size]) for start in starts]
+        return [torch.cat(column) for column in zip(*parts, strict=True)]
+
+    def _evaluate(self, specs: CrystalSpec) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         composition = composition_features(specs.composition, specs.space_group)
         log_volume, shape = shape_features(specs)
         encoding = self.network.encode(composition)
@@ -85,8 +111,7 @@ class MLPProxy(Proxy):
         energy = cells.energy.double()
         spread = energy.var(0) if len(energy) > 1 else torch.zeros_like(rise)
         noise = (2 * torch.exp(2 * cells.log_scale.double().clamp(-6, 2))).mean(0)
-        deviation = torch.sqrt(self.calibration[0] ** 2 * spread + self.calibration[1] ** 2 * noise)
-        return energy.mean(0) + rise, deviation + 0.5 * rise
+        return energy.mean(0), spread, noise, rise
 
     def equilibrium_volume(self, specs: CrystalSpec) -> Tensor:
         """Volume per atom (n,) float64, A^3, that composition and group alone suggest; the lattice is not read."""

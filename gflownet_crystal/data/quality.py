@@ -1,0 +1,46 @@
+"""Records that are no crystals: cells blown up or crushed, which would teach a network wrong volumes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+TYPICAL_VOLUME = 18.0
+"""A^3 an atom: what an element's volume is drawn to where data are few."""
+
+LOG_VOLUME_BOUNDS = (-0.6, 0.8)
+"""Accepted log of the volume over the sum of elemental volumes; 98 % of Materials Project records lie within 0.45."""
+
+
+def elemental_volumes(fractions: Tensor, volume_per_atom: Tensor, rounds: int = 20) -> NDArray[np.float64]:
+    """Volume that an atom of each element takes, by a robust linear regression in relative error.
+
+    Args:
+        fractions: (n, 119) float64.
+        volume_per_atom: (n,) float64, A^3.
+        rounds: of iterative reweighting.
+
+    Returns:
+        (119,) float64, A^3.
+    """
+    x, y = fractions.numpy(), volume_per_atom.numpy()
+    weight = np.ones(len(y))
+    volumes = np.full(x.shape[1], TYPICAL_VOLUME)
+    for _ in range(rounds):
+        scaled = x * (np.sqrt(weight) / y)[:, None]
+        prior = 3.0 / TYPICAL_VOLUME**2
+        normal = scaled.T @ scaled + prior * np.eye(x.shape[1])
+        volumes = np.linalg.solve(normal, scaled.T @ np.sqrt(weight) + prior * TYPICAL_VOLUME)
+        misfit = np.abs(np.log(np.maximum(x @ volumes, 3.0) / y))
+        weight = 1 / np.maximum(misfit, 0.02) ** 1.5
+    return volumes
+
+
+def is_plausible(fractions: Tensor, volume_per_atom: Tensor) -> NDArray[np.bool_]:
+    """Rows (n,) whose volume is within LOG_VOLUME_BOUNDS of the sum of elemental volumes."""
+    volumes = elemental_volumes(fractions, volume_per_atom)
+    expected = torch.from_numpy(np.maximum(fractions.numpy() @ volumes, 3.0))
+    log_ratio = torch.log(volume_per_atom / expected).numpy()
+    return np.asarray((log_ratio > LOG_VOLUME_BOUNDS[0]) & (log_ratio < LOG_VOLUME_BOUNDS[1]))

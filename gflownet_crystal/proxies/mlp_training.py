@@ -1,0 +1,258 @@
+"""Training of the energy ensemble: one loop over batches of crystals, each with its true cell and two strained ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.proxies.mlp_data import TrainingData, join
+from gflownet_crystal.proxies.mlp_elements import N_PROPERTIES, element_properties
+from gflownet_crystal.proxies.mlp_network import CellEnergy, Encoding, EnergyEnsemble
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Hyperparameters of the ensemble and its training.
+
+    Attributes:
+        members: networks.
+        width: of the trunks.
+        token_width: of an element's representation.
+        embedding: width of element and group embeddings.
+        steps: optimiser steps; the schedule is counted in them.
+        batch_size: crystals a step.
+        composition_batch: rows without structure a step.
+        learning_rate: peak of AdamW's.
+        weight_decay: AdamW's, on weight matrices and embeddings.
+        warmup: steps of linear rise.
+        average: decay of the exponential moving average of the weights, which is what is kept.
+        strain_weight: of the strained cells' energies against their true cell.
+        strain_scale: eV/atom; errors of strained energies count relative to this plus the energy.
+        volume_weight: of the equilibrium volumes.
+        composition_weight: of the energies from composition and group alone.
+        bfloat16: matrix products of the hidden layers in bfloat16; heads and losses stay in float32.
+        seed: of weights and batches.
+    """
+
+    members: int = 4
+    width: int = 256
+    token_width: int = 128
+    embedding: int = 64
+    steps: int = 7000
+    batch_size: int = 1024
+    composition_batch: int = 256
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.1
+    warmup: int = 100
+    average: float = 0.998
+    strain_weight: float = 2.0
+    strain_scale: float = 0.05
+    volume_weight: float = 0.5
+    composition_weight: float = 0.3
+    bfloat16: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("members", "width", "token_width", "embedding", "steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+
+class Losses(NamedTuple):
+    """Mean absolute errors of a batch: true cells (eV/atom), composition only, strained cells (relative), log volumes."""
+
+    true: Tensor
+    composition: Tensor
+    strained: Tensor
+    volume: Tensor
+    scale: Tensor
+
+
+class Batch(NamedTuple):
+    """Crystals (b,), composition rows (c,), and (3, b) cells: the true one, a random one, a measured or random one."""
+
+    crystals: Tensor
+    compositions: Tensor
+    log_volume: Tensor
+    shape: Tensor
+    energy: Tensor
+
+
+def initial_ensemble(data: TrainingData, settings: TrainingSettings) -> EnergyEnsemble:
+    """A fresh ensemble whose inputs are standardised to the data."""
+    network = EnergyEnsemble(
+        settings.members, settings.width, settings.token_width, settings.embedding, N_PROPERTIES, settings.seed
+    )
+    scalar = data.crystals.features.scalar
+    lattice = torch.cat([data.true.shape, data.true.log_volume[:, None]], dim=1)
+    network.properties.copy_(element_properties())
+    network.scalar_scale.copy_(torch.stack([scalar.mean(0), scalar.std(0)]))
+    network.lattice_scale.copy_(torch.stack([lattice.mean(0), lattice.std(0)]))
+    return network
+
+
+class Averaged:
+    """Exponential moving average of a network's weights.
+
+    Args:
+        network: whose weights are followed.
+        decay: share kept at each step, once past the first steps.
+    """
+
+    def __init__(self, network: torch.nn.Module, decay: float) -> None:
+        self.network, self.decay, self.steps = network, decay, 0
+        self.weights = [parameter.detach().clone() for parameter in network.parameters()]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Follow the network by one step."""
+        self.steps += 1
+        keep = min(self.decay, self.steps / (self.steps + 9))
+        current = [parameter.detach() for parameter in self.network.parameters()]
+        torch._foreach_lerp_(self.weights, current, 1 - keep)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange the network's weights with their average."""
+        for parameter, average in zip(self.network.parameters(), self.weights, strict=True):
+            held = parameter.detach().clone()
+            parameter.copy_(average)
+            average.copy_(held)
+
+
+class Trainer:
+    """State of a training: network, optimiser, schedule, averages and batch order.
+
+    Args:
+        data: what to train on.
+        settings: hyperparameters.
+    """
+
+    def __init__(self, data: TrainingData, settings: TrainingSettings) -> None:
+        self.data, self.settings, self.step_count = data, settings, 0
+        self.network = initial_ensemble(data, settings)
+        self.generator = torch.Generator().manual_seed(settings.seed + 1)
+        matrices = [p for name, p in self.network.named_parameters() if not name.endswith("bias")]
+        biases = [p for name, p in self.network.named_parameters() if name.endswith("bias")]
+        groups = [
+            {"params": matrices, "weight_decay": settings.weight_decay},
+            {"params": biases, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+        self.averaged = Averaged(self.network, settings.average)
+        self.order, self.position = torch.empty(0, dtype=torch.int64), 0
+
+    def _rate(self, step: int) -> float:
+        progress = min(1.0, step / self.settings.steps)
+        return min(1.0, (step + 1) / self.settings.warmup) * max(0.005, 0.5 * (1 + math.cos(math.pi * progress)))
+
+    def step(self) -> Losses:
+        """One optimiser step; the batch's losses, detached."""
+        batch = self._draw()
+        with self._precision():
+            losses = batch_losses(self.network, self.data, batch, self.settings)
+        s = self.settings
+        total = losses.true + s.composition_weight * losses.composition + s.strain_weight * losses.strained
+        total = total + s.volume_weight * losses.volume + 0.01 * losses.scale
+        self.optimizer.zero_grad()
+        # members do not interact: the sum over them gives each its own gradient
+        (total * s.members).backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), math.sqrt(s.members))
+        self.optimizer.step()
+        self.schedule.step()
+        self.averaged.update()
+        self.step_count += 1
+        return Losses(*(loss.detach() for loss in losses))
+
+    def _precision(self) -> AbstractContextManager[object]:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16)
+
+    def _draw(self) -> Batch:
+        data, size, generator = self.data, self.settings.batch_size, self.generator
+        if self.position + size > len(self.order):
+            self.order, self.position = torch.randperm(len(data.energy), generator=generator), 0
+        rows = self.order[self.position : self.position + size]
+        self.position += size
+        n_loose = len(data.composition_energy)
+        loose = torch.randint(max(n_loose, 1), (self.settings.composition_batch if n_loose else 0,), generator=generator)
+        n = len(data.energy)
+        copy = torch.randint(data.n_random, (2, len(rows)), generator=generator)
+        first, second = copy * n + rows
+        start, stop = data.measured_start[rows], data.measured_start[rows + 1]
+        pick = start + (torch.rand(len(rows), generator=generator) * (stop - start)).long()
+        pick = pick.clamp(max=max(len(data.measured) - 1, 0))
+        has = stop > start
+
+        def third(name: str) -> Tensor:
+            spare = getattr(data.random, name)[second]
+            if len(data.measured) == 0:
+                return spare
+            measured = getattr(data.measured, name)[pick]
+            return torch.where(has if measured.dim() == 1 else has[:, None], measured, spare)
+
+        def stacked(name: str) -> Tensor:
+            return torch.stack([getattr(data.true, name)[rows], getattr(data.random, name)[first], third(name)])
+
+        return Batch(rows, loose, stacked("log_volume"), stacked("shape"), stacked("energy"))
+
+
+def batch_losses(
+    network: EnergyEnsemble, data: TrainingData, batch: Batch, settings: TrainingSettings
+) -> Losses:
+    """Losses of one batch, averaged over members."""
+    n, cells = len(batch.crystals), len(batch.log_volume)
+    composition = data.crystals.take(batch.crystals)
+    if len(batch.compositions):
+        composition = join(composition, data.compositions.take(batch.compositions))
+    encoding = network.encode(composition)
+    alone = Encoding(encoding.hidden[:, :n], encoding.energy[:, :n], encoding.log_volume[:, :n])
+    repeated = Encoding(*(part.repeat(1, cells, *[1] * (part.dim() - 2)) for part in alone))
+    result = network.energy(repeated, batch.log_volume.flatten(), batch.shape.flatten(0, 1))
+    result = CellEnergy(*(part.view(network.members, cells, n) for part in result))
+    target, weight = data.energy[batch.crystals], data.weight[batch.crystals]
+    label = torch.cat([target, data.composition_energy[batch.compositions]])
+    loose_weight = torch.full((len(batch.compositions),), float(data.weight.max()))
+    error = result.energy - target - batch.energy
+    # strained cells are compared with the network's own true cell, so that its error there does not count again
+    rise = result.energy[:, 1:] - result.energy[:, :1] - batch.energy[1:]
+    relative = settings.strain_scale / (settings.strain_scale + batch.energy[1:].abs())
+    log_scale = result.log_scale.clamp(-6, 2)
+    true_volume = data.true.log_volume[batch.crystals]
+    volume = 0.6 * (alone.log_volume - true_volume).abs().mean() + (result.log_volume - true_volume).abs().mean()
+    return Losses(
+        true=(error[:, 0].abs() * weight).mean(),
+        composition=((encoding.energy - label).abs() * torch.cat([weight, loose_weight])).mean(),
+        strained=(rise.abs() * relative).mean(),
+        volume=volume,
+        scale=(error.detach().abs() * torch.exp(-log_scale) + log_scale).mean(),
+    )
+
+
+def train(
+    data: TrainingData,
+    settings: TrainingSettings,
+    report: Callable[[int, Losses], None] = lambda step, losses: None,
+) -> EnergyEnsemble:
+    """Train an ensemble.
+
+    Args:
+        data: what to train on.
+        settings: hyperparameters.
+        report: called after each step with its number, from 1, and its losses.
+
+    Returns:
+        The ensemble with averaged weights, in evaluation mode.
+    """
+    trainer = Trainer(data, settings)
+    for step in range(1, settings.steps + 1):
+        report(step, trainer.step())
+    trainer.averaged.swap()
+    return trainer.network.eval()

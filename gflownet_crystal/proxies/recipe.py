@@ -1,0 +1,109 @@
+"""The contract of a trainable proxy: a prepared table in, weights and what there is to say of them out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.data.prepare import labelled_crystals
+from gflownet_crystal.data.schema import LATTICE_COLUMNS
+from gflownet_crystal.data.splits import in_holdout, reduced_formulas
+from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.proxies.mlp_validation import error_figures
+
+Report = Callable[[int, int, Mapping[str, float]], None]
+"""Called after each step with the step, the number of steps, and losses by name."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves.
+
+    Attributes:
+        tensors: named weights.
+        card: fields for the card: kind, property, unit, hyperparameters, validation figures.
+        half: whether float16 loses nothing.
+    """
+
+    tensors: dict[str, Tensor]
+    card: dict[str, Any] = field(default_factory=dict)
+    half: bool = True
+
+
+class Recipe(ABC):
+    """How a proxy's weights are made; a subclass states ``kind`` and writes ``fit``."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def fit(self, table: pd.DataFrame, report: Report) -> Trained:
+        """Train on the rows of a prepared table, keeping its validation rows apart."""
+
+    @abstractmethod
+    def proxy(self, trained: Trained) -> Proxy:
+        """The proxy that the weights make."""
+
+    def test(self, trained: Trained, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+        """Errors on tables that were not trained on, by name."""
+        proxy = self.proxy(trained)
+        return {name: error_figures(proxy, labelled_crystals(table, name)) for name, table in tables.items()}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A prepared table in three parts without a common reduced formula between training and the others.
+
+    Attributes:
+        train: rows to train on, strained cells and rows without lattice included.
+        validation: true cells of MP-20's val (or of the held-out formulas where a table has no such rows).
+        holdout: other rows of the held-out formulas, strained cells included.
+    """
+
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    holdout: pd.DataFrame
+
+
+def split_table(table: pd.DataFrame, holdout: float, seed: int = 0) -> Parts:
+    """Split by reduced formula.
+
+    Args:
+        table: prepared rows.
+        holdout: share of all formulas kept aside besides MP-20's val.
+        seed: of the choice of formulas.
+
+    Raises:
+        DataError: nothing is left to train or to validate on.
+    """
+    formulas = reduced_formulas(table)
+    has_cell = table[LATTICE_COLUMNS[0]].notna().to_numpy() & (table["strain"] == "").to_numpy()
+    held = in_holdout(formulas, holdout, seed)
+    validation = _mp20_validation(table) & has_cell
+    if not validation.any():
+        validation = held & has_cell
+    banned = np.isin(formulas, np.unique(formulas[validation]))
+    train = ~banned & ~held
+    if not (train & has_cell).any() or not validation.any():
+        raise DataError(
+            f"{int((train & has_cell).sum())} crystals to train and {int(validation.sum())} to validate on; "
+            "give more data, or rows with mp20_split val"
+        )
+    return Parts(
+        table[train].reset_index(drop=True),
+        table[validation].reset_index(drop=True),
+        table[held & ~banned].reset_index(drop=True),
+    )
+
+
+def _mp20_validation(table: pd.DataFrame) -> NDArray[np.bool_]:
+    if "mp20_split" not in table.columns:
+        return np.zeros(len(table), dtype=np.bool_)
+    return np.asarray(table["mp20_split"].to_numpy() == "val")
