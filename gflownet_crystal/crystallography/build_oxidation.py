@@ -4,9 +4,10 @@ Tables of positive and negative states (zero is no oxidation state here) for H t
 
 - ``common``, ``icsd``, ``all``: pymatgen's ``common_oxidation_states``, ``icsd_oxidation_states`` and
   ``oxidation_states``.
-- ``default``: ours. The union of common and icsd; without the negative states of metals (``common`` has Sn -4); with
-  every positive state of the d-block metals (groups 3 to 11), the lanthanides and the actinides, whose compounds have
-  nearly any; and with the anions of borides, silicides, germanides, antimonides and peroxides (``ANIONS``).
+- ``default``: ours, the union of common and icsd with three changes. Metals and boron lose their negative states
+  (borides, and Sn -4 of ``common``, belong to metallic compositions). Metals with open d or f shells gain the positive
+  states of ``all``, as their compounds have nearly any mean state; +1 only from group 9 on. Oxygen gains the -1 of
+  peroxides, which with mixed valence gives superstoichiometric oxides too.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from gflownet_crystal.crystallography.charge import TABLE_NAME
 
 LAST_ATOMIC_NUMBER = 94
 METALLOIDS_COUNTED_AS_METALS = ("Ge", "Sb")
-ANIONS = {"B": (-3, -1), "O": (-1,), "Si": (-4, -1), "Ge": (-4, -1), "Sb": (-3, -2, -1)}
-"""Added to ``default``; with mixed valence the states between the two named ones are reached too."""
+FIRST_GROUP_WITH_PLUS_ONE = 9
+GROUP_OF_CLOSED_D_SHELL = 12
 
 
 def build_tables() -> dict[str, dict[str, Any]]:
@@ -49,13 +50,14 @@ def _sorted_states(*sources: Any) -> list[int]:
 
 def _default_states(element: Any, states: dict[str, list[int]]) -> list[int]:
     chosen = _sorted_states(states["common"], states["icsd"])
-    if element.is_metal:
+    if element.is_metal or element.symbol == "B":
         chosen = [state for state in chosen if state > 0]
-    # pymatgen counts zinc, cadmium and mercury among the transition metals; their d shell is closed
-    has_open_shell = (element.is_transition_metal and element.group != 12) or element.is_lanthanoid
-    if has_open_shell or element.is_actinoid:
-        chosen = _sorted_states(chosen, (state for state in states["all"] if state > 0))
-    return _sorted_states(chosen, ANIONS.get(element.symbol, ()))
+    # pymatgen counts zinc, cadmium and mercury among the transition metals
+    has_open_d_shell = element.is_transition_metal and element.group != GROUP_OF_CLOSED_D_SHELL
+    if has_open_d_shell or element.is_lanthanoid or element.is_actinoid:
+        lowest = 1 if element.group >= FIRST_GROUP_WITH_PLUS_ONE else 2
+        chosen = _sorted_states(chosen, (state for state in states["all"] if state >= lowest))
+    return _sorted_states(chosen, (-1,) if element.symbol == "O" else ())
 
 
 def main(arguments: list[str]) -> None:

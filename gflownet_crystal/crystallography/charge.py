@@ -11,7 +11,7 @@ compounds within 0.08 eV/atom of the hull (MP-20) with at least one of N O F P S
 added, and random compositions of 2 to 5 elements drawn with the elements' frequencies and counts in MP-20:
 
     table    one state per element    mixed valence
-    default              91  89  27                 96  94  30
+    default              89  87  21                 95  93  24
     common               61  58   8                 64  61  10
     icsd                 81  78  14                 87  84  16
     all                  92  90  49                 97  95  54
