@@ -6,7 +6,7 @@ import importlib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -18,8 +18,6 @@ from gflownet_crystal.common.errors import ConfigError
 
 PACKAGE = "gflownet_crystal"
 T = TypeVar("T")
-
-_SCALARS = (bool, int, float, str)
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def factory(
     settings = {
         name: _plain(config[name], f"{key}.{name}", trust) for name in map(str, config) if name != TARGET
     }
-    _check_arguments(found, settings, key, given)
+    check_arguments(found, settings, key, given)
     return partial(found, **settings)
 
 
@@ -121,7 +119,7 @@ def to_settings(settings: type[T], config: DictConfig, key: str) -> T:
         if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, DictConfig):
             value = to_settings(hint, value, place)
         values[name] = value
-    _check_arguments(settings, values, key)
+    check_arguments(settings, values, key)
     return settings(**values)
 
 
@@ -136,7 +134,18 @@ def _plain(value: Any, key: str, trust: Trust) -> Any:
     return value
 
 
-def _check_arguments(found: type, settings: dict[str, Any], key: str, given: Collection[str] = ()) -> None:
+def check_arguments(found: type, settings: dict[str, Any], key: str, given: Collection[str] = ()) -> None:
+    """Check settings against the arguments of a class, before it is called.
+
+    Args:
+        found: the class.
+        settings: keyword arguments.
+        key: section of the configuration.
+        given: arguments that do not come from the configuration.
+
+    Raises:
+        ConfigError: an argument that the class does not take, one that is missing, or one of a wrong type.
+    """
     parameters = list(inspect.signature(found).parameters.values())
     free = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
@@ -165,16 +174,45 @@ def _hints(found: type) -> dict[str, Any]:
 
 
 def _check_type(value: Any, hint: Any, key: str) -> None:
-    """Refuse a value whose type a scalar annotation rules out; other annotations are left to the class."""
-    options = (
-        typing.get_args(hint)
-        if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-        else (hint,)
-    )
-    if not all(option in (*_SCALARS, type(None)) for option in options):
-        return
-    kinds = tuple(options) + ((int,) if float in options else ())
-    wrong_bool = isinstance(value, bool) and bool not in options
-    if wrong_bool or not isinstance(value, kinds):
-        names = " or ".join("null" if option is type(None) else option.__name__ for option in options)
-        raise ConfigError(f"{key} must be {names}, not {value!r}")
+    if not _fits(value, hint):
+        raise ConfigError(f"{key} must be {_words(hint)}, not {value!r}")
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    """The members of a union; one hint is a union of itself."""
+    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    return typing.get_args(hint) if is_union else (hint,)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether an annotation admits a value, as far as numbers, texts, lists and mappings go."""
+    options = _options(hint)
+    if len(options) > 1:
+        return any(_fits(value, option) for option in options)
+    origin = typing.get_origin(hint) or hint
+    if origin is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if origin is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if origin in (bool, str, types.NoneType):
+        return isinstance(value, origin)
+    if origin in (list, Sequence):
+        inner = typing.get_args(hint)[:1]
+        return isinstance(value, list) and all(_fits(item, kind) for kind in inner for item in value)
+    if origin in (dict, Mapping):
+        return isinstance(value, dict)
+    return True
+
+
+def _words(hint: Any) -> str:
+    """An annotation as a user would say it."""
+    options = _options(hint)
+    if len(options) > 1:
+        return " or ".join(_words(option) for option in options)
+    origin = typing.get_origin(hint) or hint
+    if origin in (list, Sequence):
+        inner = ", ".join(_words(kind) for kind in typing.get_args(hint)[:1])
+        return f"a list of {inner}" if inner else "a list"
+    if origin in (dict, Mapping):
+        return "a mapping"
+    return "null" if origin is types.NoneType else getattr(origin, "__name__", str(origin))

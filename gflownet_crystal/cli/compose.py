@@ -134,9 +134,9 @@ def resolved(config: DictConfig) -> DictConfig:
     Raises:
         ConfigError: a reference leads nowhere.
     """
-    require_complete(config)
     copy = config.copy()
     try:
+        require_complete(config)
         OmegaConf.resolve(copy)
     except OmegaConfBaseException as error:
         raise ConfigError(f"configuration key {error.full_key}: {first_line(error)}") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +26,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0, 2 after an error that the user can mend (one line on standard error), 130 after an interrupt.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    warnings.showwarning = _show_warning
     try:
         return _dispatch(words)
     except GFlowNetCrystalError as error:
@@ -99,10 +97,6 @@ def _see_working_directory() -> None:
     here = os.getcwd()
     if here not in sys.path:
         sys.path.append(here)
-
-
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,18 @@ import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.build import COMMAND_LINE, Trust, build, factory, load_class, to_settings
+from gflownet_crystal.cli.build import (
+    COMMAND_LINE,
+    Trust,
+    build,
+    check_arguments,
+    factory,
+    load_class,
+    to_settings,
+)
 from gflownet_crystal.cli.compose import TARGET, resolved
 from gflownet_crystal.cli.groups import PACKAGE_CONFIG, group_choices
+from gflownet_crystal.cli.values import whole_number
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
@@ -97,6 +106,7 @@ def build_reward(config: DictConfig, device: torch.device, trust: Trust = COMMAN
         {k: value for k, value in config.reward.items() if k not in _REWARD_KEYS}
     )
     function = build(function_config, RewardFunction, "reward", trust)
+    check_arguments(Reward, settings, "reward", given=("proxy", "function"))
     proxy = build(config.proxy, Proxy, "proxy", trust).to(device)
     return Reward(proxy, function, **settings)
 
@@ -113,7 +123,13 @@ def build_model(config: DictConfig, env: Env, device: torch.device, trust: Trust
         for name in ("forward", "backward")
     )
     mixture = to_settings(MixtureSettings, config.policy.mixture, "policy.mixture")
-    return GFlowNet(env, forward, backward, mixture=mixture, n_log_z=int(config.policy.n_log_z)).to(device)
+    return GFlowNet(
+        env,
+        forward,
+        backward,
+        mixture=mixture,
+        n_log_z=whole_number(config.policy.n_log_z, "policy.n_log_z", 1),
+    ).to(device)
 
 
 def find_device(name: str) -> torch.device:
@@ -141,6 +157,4 @@ def set_threads(threads: Any) -> None:
     """
     if threads is None:
         return
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise ConfigError(f"threads must be a whole number above 0 or null, not {threads!r}")
-    torch.set_num_threads(threads)
+    torch.set_num_threads(whole_number(threads, "threads", 1))

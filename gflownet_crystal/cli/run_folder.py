@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,10 @@ from gflownet_crystal.gflownet.trainer import load_weights
 CONFIG = "config.yaml"
 
 FREE_ON_RESUME = (
-    "device",
-    "threads",
-    "resume",
-    "trust",
-    "quiet",
-    "run",
-    "samples",
-    "export",
-    "record",
-    "logger",
-)
-"""Sections that may change when a run goes on: they do not enter the sampled distribution's training."""
-
-_FREE_TRAINER_KEYS = ("iterations", "checkpoint_every")
+    "device", "threads", "resume", "trust", "quiet", "run", "samples", "export", "logger",
+    "trainer.iterations", "trainer.checkpoint_every",
+)  # fmt: skip
+"""Keys and sections that may change when a run goes on; all others are what was trained."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +48,7 @@ class TrainedRun:
 def default_folder(config: DictConfig) -> Path:
     """``run.dir``, or ``runs/<env>_<proxy>_<seed>`` where it is null."""
     if config.run.dir is not None:
-        return Path(config.run.dir)
+        return Path(str(config.run.dir))
     choices = config.record.choices
     return Path("runs") / f"{choices.get('env')}_{choices.get('proxy')}_{config.seed}"
 
@@ -72,10 +62,13 @@ def open_folder(folder: Path, config: DictConfig) -> tuple[DictConfig, Trust]:
     Raises:
         ConfigError: the folder holds something and ``resume`` is not set, or resuming with other settings.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if not folder.exists():
         return config, COMMAND_LINE
     if not folder.is_dir():
         raise ConfigError(f"run.dir={folder} is a file; give a folder")
+    # names with a dot are the halves of files that a killed run was about to write
+    if all(path.name.startswith(".") for path in folder.iterdir()):
+        return config, COMMAND_LINE
     if not config.resume:
         raise ConfigError(
             f"run folder {folder} is not empty; add resume=true to go on, or give another run.dir=..."
@@ -94,35 +87,34 @@ def resumed_config(stored: DictConfig, config: DictConfig) -> tuple[DictConfig, 
     result = stored.copy()
     given = [parse_setting(text).key for text in config.record.command]
     for key in given:
-        section = key.split(".")[0]
-        if section in FREE_ON_RESUME or key.removeprefix("trainer.") in _FREE_TRAINER_KEYS:
-            continue
-        _require_equal(stored, config, key)
-    for key in (
-        *(key for key in given if key in [f"trainer.{name}" for name in _FREE_TRAINER_KEYS]),
-        *FREE_ON_RESUME,
-    ):
-        if key in given or any(name.startswith(f"{key}.") for name in given):
+        if any(key == free or key.startswith(f"{free}.") for free in FREE_ON_RESUME):
             OmegaConf.update(result, key, OmegaConf.select(config, key), merge=False, force_add=True)
-    named = [key for key in given if not key.startswith("experiment")]
-    targets = frozenset(_targets(config, named))
+        elif _trained(stored, key) != _trained(config, key):
+            raise ConfigError(
+                f"{key} differs from the run being resumed (it was {_trained(stored, key)}); "
+                "leave it out, or train in another run.dir"
+            )
+    targets = frozenset(_targets(config, [key for key in given if key != "experiment"]))
     return result, Trust(everything=bool(config.trust), targets=targets)
 
 
-def _require_equal(stored: DictConfig, config: DictConfig, key: str) -> None:
+def _trained(config: DictConfig, key: str) -> Any:
+    """What a configuration says of a key, without the keys that may change."""
     if key == "experiment":
-        before, now = stored.record.choices.get(key), config.record.choices.get(key)
-    else:
-        before, now = _plain(stored, key), _plain(config, key)
-    if before != now:
+        return config.record.choices.get(key)
+    try:
+        value = OmegaConf.select(config, key)
+        if not isinstance(value, DictConfig):
+            return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        return {
+            name: _trained(config, f"{key}.{name}")
+            for name in map(str, value)
+            if f"{key}.{name}" not in FREE_ON_RESUME
+        }
+    except OmegaConfBaseException as error:
         raise ConfigError(
-            f"{key} differs from the run being resumed (it was {before}); leave it out, or train in another run.dir"
-        )
-
-
-def _plain(config: DictConfig, key: str) -> Any:
-    value = OmegaConf.select(config, key)
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+            f"{key}: {first_line(error)}; give the run's env too, or leave {key} out"
+        ) from error
 
 
 def _targets(config: DictConfig, keys: list[str]) -> list[str]:
@@ -195,5 +187,5 @@ def latest(folder: Path) -> Checkpoint | None:
     """The newest whole checkpoint, with a warning for each damaged one passed over."""
     checkpoint, complaints = newest_checkpoint(folder)
     for complaint in complaints:
-        warnings.warn(f"{complaint}; an older one is used", stacklevel=2)
+        print(f"warning: {complaint}; an older one is used", file=sys.stderr)
     return checkpoint

@@ -11,30 +11,30 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig
 
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.run_folder import TrainedRun, open_run
 from gflownet_crystal.cli.samples import check_suffix, draw_samples, write_samples
-from gflownet_crystal.cli.values import whole_number
+from gflownet_crystal.cli.values import check_writable, flag, whole_number
 from gflownet_crystal.common.errors import ConfigError
 
 
 def run(config: DictConfig) -> None:
     """The verb ``sample``."""
     config = resolved(config)
-    out, folder = Path(config.out), Path(config.run)
+    out, folder = Path(str(config.out)), Path(str(config.run))
     check_suffix(out)
-    restrict = {str(key): value for key, value in _plain(config.restrict).items() if value is not None}
+    check_writable(out)
     frame = sample_run(
         folder,
         whole_number(config.n, "n", 1),
         whole_number(config.seed, "seed", 0),
         config.device,
         batch_size=whole_number(config.batch_size, "batch_size", 1),
-        restrict=restrict,
+        restrict=_restrictions(config.restrict),
         threads=config.threads,
-        trust=bool(config.trust),
+        trust=flag(config.trust, "trust"),
     )
     write_samples(out, frame)
     print(f"{len(frame)} samples of {folder} in {out}; median energy {frame['energy'].median():.4g}")
@@ -87,6 +87,17 @@ def _restrict(trained: TrainedRun, restrict: Mapping[str, Any]) -> None:
     trained.parts.model.set_env(restricted(**restrict))
 
 
-def _plain(config: DictConfig) -> dict[Any, Any]:
-    plain: dict[Any, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
-    return plain
+def _restrictions(config: DictConfig) -> dict[str, list[Any]]:
+    """The restrictions that are given.
+
+    Raises:
+        ConfigError: one of them is not a list.
+    """
+    given: dict[str, list[Any]] = {}
+    for name, value in config.items():
+        if value is None:
+            continue
+        if not isinstance(value, ListConfig):
+            raise ConfigError(f"restrict.{name!s} must be a list, as restrict.{name!s}=[...], not {value!r}")
+        given[str(name)] = list(value)
+    return given

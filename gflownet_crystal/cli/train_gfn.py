@@ -18,7 +18,7 @@ from gflownet_crystal.cli.parts import Parts, build_parts, check_fit
 from gflownet_crystal.cli.results import write_results
 from gflownet_crystal.cli.run_folder import default_folder, latest, open_folder, write_config
 from gflownet_crystal.cli.samples import read_objects
-from gflownet_crystal.cli.values import whole_number
+from gflownet_crystal.cli.values import flag, whole_number
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.gflownet.loggers import Logger
 from gflownet_crystal.gflownet.replay import Terminals
@@ -35,8 +35,6 @@ def run(config: DictConfig) -> None:
     parts = build_parts(config, trust)
     logger = build(config.logger, Logger, "logger", trust)
     dataset = _dataset(config, parts)
-    # nothing is written before everything above was found to be right
-    write_config(folder, config)
     trainer = Trainer(
         parts.model,
         parts.reward,
@@ -48,6 +46,11 @@ def run(config: DictConfig) -> None:
         logger,
         config.quiet,
     )
+    checkpoint = latest(folder)
+    if checkpoint is not None:
+        trainer.restore(checkpoint)
+    # nothing is written before everything above was found to be right
+    write_config(folder, config)
     _train(trainer, folder, config)
     checkpoint = latest(folder)
     if checkpoint is not None:
@@ -56,11 +59,8 @@ def run(config: DictConfig) -> None:
 
 
 def _train(trainer: Trainer, folder: Path, config: DictConfig) -> None:
-    checkpoint = latest(folder)
-    if checkpoint is not None:
-        trainer.restore(checkpoint)
-        if not config.quiet:
-            print(f"resuming {folder} after iteration {trainer.iteration}")
+    if trainer.iteration and not config.quiet:
+        print(f"resuming {folder} after iteration {trainer.iteration}")
     if trainer.iteration >= trainer.settings.iterations:
         return
     settings: Any = OmegaConf.to_container(config)
@@ -78,6 +78,8 @@ def _train(trainer: Trainer, folder: Path, config: DictConfig) -> None:
 
 def _check_values(config: DictConfig) -> None:
     whole_number(config.seed, "seed", 0)
+    for key in ("resume", "trust", "quiet"):
+        flag(config[key], key)
     whole_number(config.samples.n, "samples.n", 1)
     whole_number(config.samples.batch_size, "samples.batch_size", 1)
     whole_number(config.samples.seed, "samples.seed", 0)
@@ -90,7 +92,7 @@ def _dataset(config: DictConfig, parts: Parts) -> Terminals | None:
         return None
     if config.dataset.path is None:
         raise ConfigError("trainer.dataset_fraction is above 0: give dataset.path=FILE, or set it to 0")
-    objects = read_objects(Path(config.dataset.path), parts.env.produces, parts.device)
+    objects = read_objects(Path(str(config.dataset.path)), parts.env.produces, parts.device)
     terminal, _ = parts.env.encode(objects)
     if terminal.n == 0:
         raise ConfigError(

@@ -60,7 +60,8 @@ def save_checkpoint(
     path = run_dir / FOLDER / f"step_{iteration:08d}.safetensors"
     values = {"iteration": iteration, "checksum": _checksum(tensors), **metadata}
     save_tensors(path, tensors, {"training": json.dumps(values)})
-    for old in checkpoint_paths(run_dir)[:-N_KEPT]:
+    # a run that was killed while writing leaves a temporary file behind
+    for old in (*checkpoint_paths(run_dir)[:-N_KEPT], *path.parent.glob(".step_*")):
         old.unlink(missing_ok=True)
     return path
 

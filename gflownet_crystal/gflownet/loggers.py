@@ -74,5 +74,5 @@ class WandbLogger(Logger):
 
     def close(self) -> None:
         if self._run is not None:
-            self._run.finish(quiet=True)
+            self._run.finish()
             self._run = None

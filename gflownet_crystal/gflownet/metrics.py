@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,11 @@ class MetricsFile:
             raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one record."""
-        self._file.write(json.dumps(record).encode() + b"\n")
+        """Append one record; numbers that are not finite are written as null, which JSON has."""
+        finite = {
+            key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()
+        }
+        self._file.write(json.dumps(finite).encode() + b"\n")
         self._file.flush()
 
     def settle(self) -> int:

@@ -1,0 +1,72 @@
+"""Commands as a user gives them: in this process where that tells the same, else in one of their own."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gflownet_crystal.cli.main import main
+
+REPOSITORY = Path(__file__).parents[2]
+
+SMALL_GRID = (
+    "env=hypergrid",
+    "env.length=6",
+    "trainer.iterations=20",
+    "trainer.batch_size=16",
+    "trainer.checkpoint_every=5",
+    "policy.forward.n_hidden=16",
+    "policy.backward.n_hidden=16",
+    "samples.n=200",
+    "threads=1",
+)
+
+
+def command(verb: str, *settings: str) -> list[str]:
+    """The words of a command."""
+    return [sys.executable, "-m", "gflownet_crystal", verb, *settings]
+
+
+def environment() -> dict[str, str]:
+    """Environment variables under which this checkout is found."""
+    return os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished command left behind on its streams."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run_command(folder: Path, verb: str, *settings: str) -> Result:
+    """Run a verb in a folder, in this process; a traceback is a failure of the test."""
+    out, err = io.StringIO(), io.StringIO()
+    here, path, threads = os.getcwd(), list(sys.path), torch.get_num_threads()
+    os.chdir(folder)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            status = main([verb, *settings])
+    finally:
+        os.chdir(here)
+        sys.path[:] = path
+        torch.set_num_threads(threads)
+    return Result(status, out.getvalue(), err.getvalue())
+
+
+def run_words(folder: Path, words: Sequence[str]) -> Result:
+    """Run any command in a folder, in a process of its own, and wait for it."""
+    done = subprocess.run(
+        words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300, check=False
+    )
+    return Result(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,143 @@
+"""Classes from configurations: contracts, trust, and arguments checked before any call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from gflownet_crystal.cli.build import Trust, build, factory, load_class, to_settings
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.envs.base import Env
+from gflownet_crystal.envs.hypergrid import Hypergrid
+from gflownet_crystal.gflownet.settings import TrainerSettings
+from gflownet_crystal.policies.base import Policy
+from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.proxies.toy import GridCorners
+
+GRID = "gflownet_crystal.envs.hypergrid.Hypergrid"
+
+
+def test_a_section_becomes_its_object() -> None:
+    env = build(OmegaConf.create({"_target_": GRID, "n_dimensions": 3, "length": 4}), Env, "env")
+    assert isinstance(env, Hypergrid)
+    assert len(env.cells()) == 4**3
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("gflownet_crystal.proxies.toy.GridCorners", "not a subclass"),
+        ("gflownet_crystal.envs.hypergrid.Hypergird", "does not exist"),
+        ("no_such_module.Env", "no_such_module"),
+        ("Hypergrid", "dotted path"),
+        ("os.system", "not a subclass"),
+        ("gflownet_crystal.common.files.os.system", "gflownet_crystal.common.files"),
+        (None, "dotted path"),
+    ],
+)
+def test_only_subclasses_of_the_contract_are_built(target: object, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load_class(target, Env, "env")
+
+
+def test_a_foreign_module_is_not_even_imported_without_trust(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "imported"
+    (tmp_path / "foreign_module.py").write_text(f"open({str(mark)!r}, 'w').close()\nclass A: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for trust in (Trust(), Trust(targets=frozenset({"foreign_module.B"}))):
+        with pytest.raises(ConfigError, match="trust=true"):
+            load_class("foreign_module.A", object, "proxy", trust)
+    assert not mark.exists()
+    assert load_class("foreign_module.A", object, "proxy", Trust(targets=frozenset({"foreign_module.A"})))
+    assert mark.exists()
+
+
+def test_nested_sections_are_held_to_the_same_trust() -> None:
+    config = OmegaConf.create({"_target_": f"{__name__}.Nested", "inner": {"_target_": "os.path"}})
+    with pytest.raises(ConfigError, match=r"proxy\.inner"):
+        build(config, Proxy, "proxy", Trust(targets=frozenset({f"{__name__}.Nested"})))
+
+
+class Nested(GridCorners):
+    """A proxy of several kinds of argument."""
+
+    def __init__(
+        self,
+        inner: object = None,
+        counts: Sequence[int] = (),
+        names: Mapping[str, int] | None = None,
+        depth: int = 1,
+        scale: float | None = None,
+        label: str | Sequence[str] = "",
+    ) -> None:
+        super().__init__(4)
+        self.inner, self.scale = inner, scale
+
+
+def section(**settings: object) -> object:
+    return OmegaConf.create({"_target_": f"{__name__}.Nested", **settings})
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"lenght": 3}, "Nested takes no lenght; it takes inner, counts, names, depth, scale, label"),
+        ({"depth": "three"}, "proxy.depth must be int, not 'three'"),
+        ({"depth": True}, "proxy.depth must be int, not True"),
+        ({"depth": 1.5}, "proxy.depth must be int, not 1.5"),
+        ({"scale": "wide"}, "proxy.scale must be float or null"),
+        ({"counts": 3}, "proxy.counts must be a list of int, not 3"),
+        ({"counts": [1, "x"]}, "proxy.counts must be a list of int"),
+        ({"names": [1]}, "proxy.names must be a mapping or null"),
+    ],
+)
+def test_wrong_arguments_are_told_before_the_call(settings: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        build(section(**settings), Proxy, "proxy")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"depth": 2},
+        {"scale": 1},
+        {"scale": None},
+        {"counts": [1, 2]},
+        {"names": {"a": 1}},
+        {"label": "x"},
+        {"label": ["x"]},
+    ],
+)
+def test_right_arguments_pass(settings: dict[str, object]) -> None:
+    assert isinstance(build(section(**settings), Proxy, "proxy"), Nested)
+
+
+def test_sections_inside_become_objects() -> None:
+    made = build(section(inner={"_target_": GRID, "length": 3}), Proxy, "proxy")
+    assert isinstance(made, Nested) and isinstance(made.inner, Hypergrid)
+
+
+def test_missing_arguments_are_named_unless_the_caller_gives_them() -> None:
+    config = OmegaConf.create({"_target_": "gflownet_crystal.proxies.toy.GridCorners"})
+    with pytest.raises(ConfigError, match=r"needs proxy\.length="):
+        build(config, Proxy, "proxy")
+    policy = OmegaConf.create({"_target_": "gflownet_crystal.policies.MLPPolicy", "n_hidden": 4})
+    assert isinstance(factory(policy, Policy, "policy.forward", given=("shapes",))([]), Policy)
+
+
+def test_settings_are_checked_at_every_depth() -> None:
+    settings = to_settings(
+        TrainerSettings, OmegaConf.create({"iterations": 3, "replay": {"capacity": 5}}), "trainer"
+    )
+    assert (settings.iterations, settings.replay.capacity) == (3, 5)
+    for wrong, says in (
+        ({"replay": {"size": 5}}, r"trainer\.replay: .* size"),
+        ({"iterations": "x"}, r"trainer\.iterations"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            to_settings(TrainerSettings, OmegaConf.create(wrong), "trainer")

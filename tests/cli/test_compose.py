@@ -1,0 +1,128 @@
+"""Command lines to configurations: choices, values, classes, and one line for each mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from gflownet_crystal.cli.compose import compose_config, parse_setting, require_complete, resolved
+from gflownet_crystal.common.errors import ConfigError
+
+
+def test_an_environment_brings_its_proxy_reward_and_trainer() -> None:
+    config = compose_config("train_gfn", ["env=hypergrid", "env.length=5"])
+    assert config.proxy._target_.endswith("GridCorners")
+    assert config.reward._target_.endswith("LogValue")
+    assert resolved(config).proxy.length == 5
+    assert (
+        config.trainer.batch_size
+        == compose_config("train_gfn", ["env=box", "trainer=quick"]).trainer.batch_size
+    )
+    assert OmegaConf.to_container(config.record) == {
+        "command": ["env=hypergrid", "env.length=5"],
+        "choices": dict(config.record.choices),
+    }
+    assert (config.record.choices.env, config.record.choices.proxy) == ("hypergrid", "grid_corners")
+
+
+def test_the_command_line_has_the_last_word() -> None:
+    config = compose_config(
+        "train_gfn", ["experiment=hypergrid", "reward=boltzmann", "trainer=default", "seed=7"]
+    )
+    assert config.env._target_.endswith("Hypergrid")
+    assert config.reward._target_.endswith("Boltzmann")
+    assert (config.reward.beta, config.seed) == (8.0, 7)
+
+
+def test_values_keep_their_types() -> None:
+    config = compose_config(
+        "train_gfn",
+        [
+            "env=hypergrid",
+            "trainer.learning_rate=1e-3",
+            "trainer.ema=null",
+            "quiet=true",
+            "run.dir=a/b",
+            "device='7'",
+        ],
+    )
+    assert config.trainer.learning_rate == pytest.approx(1e-3) and isinstance(
+        config.trainer.learning_rate, float
+    )
+    assert config.trainer.ema is None and config.quiet is True
+    assert (config.run.dir, config.device) == ("a/b", "7")
+
+
+def test_a_class_replaces_its_whole_section() -> None:
+    given = [
+        "env=hypergrid",
+        "proxy.height=3",
+        "proxy._target_=my_module.MyProxy",
+        "policy.forward._target_=m.P",
+    ]
+    config = compose_config("train_gfn", given)
+    assert OmegaConf.to_container(config.proxy) == {"_target_": "my_module.MyProxy", "height": 3}
+    assert OmegaConf.to_container(config.policy.forward) == {"_target_": "m.P"}
+    assert config.policy.backward.n_layers == 3
+    assert config.record.choices.proxy == "MyProxy"
+
+
+def test_a_folder_of_ones_own_adds_choices(tmp_path: Path) -> None:
+    (tmp_path / "proxy").mkdir()
+    (tmp_path / "proxy" / "mine.yaml").write_text("_target_: my_module.MyProxy\nheight: 2  # m\n")
+    config = compose_config("train_gfn", ["env=hypergrid", "proxy=mine", "proxy.height=4"], [tmp_path])
+    assert OmegaConf.to_container(config.proxy) == {"_target_": "my_module.MyProxy", "height": 4}
+    with pytest.raises(ConfigError, match="mine"):
+        compose_config("train_gfn", ["proxy=yours"], [tmp_path])
+    with pytest.raises(ConfigError, match="not a folder"):
+        compose_config("train_gfn", [], [tmp_path / "none"])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("env=hypergird", r"unknown env 'hypergird' \(did you mean hypergrid\?\); choose one of box, "),
+        ("sede=3", r"unknown key 'sede' \(did you mean seed\?\); choose one of dataset, device, env"),
+        ("trainer.batchsize=3", r"did you mean trainer\.batch_size\?"),
+        ("trainer.schedule.kind.x=3", "unknown key"),
+        ("trainer.replay=3", r"trainer\.replay\.capacity"),
+        ("seed=1,2", "one key=value"),
+        ("seed", "write key=value"),
+        ("seed=[1", "write key=value"),
+        ("~proxy", "one key=value"),
+        ("generator=wyckoff", "unknown key 'generator'"),
+        ("seed._target_=a.B", "not a section"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(given: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        compose_config("train_gfn", ["env=hypergrid", given] if not given.startswith("env=") else [given])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_broken_file_of_ones_own_is_named_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "proxy").mkdir()
+    (tmp_path / "proxy" / "mine.yaml").write_text("_target_: [unclosed\n  - a: b: c\n")
+    with pytest.raises(ConfigError, match="cannot compose") as caught:
+        compose_config("train_gfn", ["env=hypergrid", "proxy=mine"], [tmp_path])
+    assert "\n" not in str(caught.value)
+
+
+def test_what_must_be_given_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"out, run must be given: add out=\.\.\. run=\.\.\."):
+        require_complete(compose_config("sample", []))
+    with pytest.raises(ConfigError, match=r"reward\.target, reward\.width"):
+        resolved(compose_config("train_gfn", ["env=hypergrid", "reward=target"]))
+
+
+def test_a_reference_to_nothing_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"proxy\.length"):
+        resolved(compose_config("train_gfn", ["env=box", "proxy=grid_corners"]))
+
+
+def test_keys_may_be_added_to_a_class_of_ones_own() -> None:
+    setting = parse_setting("+proxy.depth=3")
+    assert (setting.key, setting.value, setting.added) == ("proxy.depth", 3, True)
+    assert compose_config("train_gfn", ["env=hypergrid", "+proxy.depth=3"]).proxy.depth == 3

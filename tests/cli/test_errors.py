@@ -1,0 +1,192 @@
+"""Bad input: one clear line, exit status 2, and nothing lost or left behind."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from tests.cli.commands import SMALL_GRID, run_command
+
+CRYSTAL = (
+    "env=crystal",
+    "trainer.iterations=1",
+    "trainer.batch_size=4",
+    "samples.n=4",
+    "export.k=0",
+    "threads=1",
+)
+TINY_SPACE = ("env.space_groups=[221,225]", "env.n_elements=[2,2]", "env.n_atoms=[2,8]")
+
+
+def refused(folder: Path, verb: str, *settings: str) -> str:
+    """The one line of a refused command."""
+    before = contents(folder)
+    result = run_command(folder, verb, *settings)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert result.stderr.startswith("error: ")
+    assert contents(folder) == before
+    return result.stderr
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (["env=hypergird"], ["hypergrid", "crystal"]),
+        (["proxy=mpl"], ["mlp", "grid_corners"]),
+        (["env=hypergrid", "env.lenght=3"], ["env.length"]),
+        (["env=hypergrid", "trainer.iterations=many"], ["trainer.iterations", "int"]),
+        (["env=hypergrid", "trainer.schedule.kind=linear"], ["constant, cosine, step"]),
+        (["env=hypergrid", "policy.forward.activation=tanhh"], ["leaky_relu"]),
+        (["env=hypergrid", "env.length=one"], ["env.length", "int"]),
+        (["env=hypergrid", "env.length=1"], ["length"]),
+        (["env=hypergrid", "seed=-1"], ["seed"]),
+        (["env=hypergrid", "device=gpu"], ["device", "cpu"]),
+        (["env=hypergrid", "threads=0"], ["threads"]),
+        (["env=hypergrid", "quiet=maybe"], ["quiet", "true or false"]),
+        (["env=hypergrid", "reward.invalid=ignore"], ["raise, penalise"]),
+        (["env=hypergrid", "proxy=box_corners"], ["eats box", "produces grid", "grid_corners"]),
+        (["env=box", "proxy=grid_corners"], ["eats grid", "produces box", "box_corners"]),
+        (["env=hypergrid", "proxy._target_=nowhere.Proxy"], ["nowhere"]),
+        (["env=hypergrid", "proxy._target_=os.getcwd"], ["subclass"]),
+        (["env=hypergrid", "proxy.depth=3"], ["proxy.depth", "proxy.length"]),
+        (["env=hypergrid", "+proxy.depth=3"], ["takes no depth", "length"]),
+        (["env=hypergrid", "trainer.dataset_fraction=0.5"], ["dataset.path"]),
+        (["env=hypergrid", "trainer.dataset_fraction=0.5", "dataset.path=none.csv"], ["none.csv"]),
+        (["env=hypergrid", "run.dir=/dev/null/run"], ["/dev/null"]),
+        (["env=hypergrid", "run.dir=/proc/run"], ["/proc/run"]),
+    ],
+)
+def test_configurations_are_refused_before_anything_is_written(
+    tmp_path: Path, settings: list[str], says: list[str]
+) -> None:
+    line = refused(tmp_path, "train_gfn", *settings)
+    assert all(word in line for word in says), line
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (["env.elements=[Li,Xx]"], ["Xx"]),
+        (["env.elements=Li"], ["env.elements", "list"]),
+        (["env.elements=[Li,Mg]", "env.metallic=false"], ["no composition"]),
+        (["env.space_groups=[231]"], ["231", "230"]),
+        (["env.n_elements=3"], ["env.n_elements", "list"]),
+        (["env.coordinates=polar"], ["shape", "raw"]),
+        (["env.oxidation_table=mine"], ["mine", "icsd"]),
+        (["proxy=grid_corners"], ["eats grid", "produces specs", "mlp"]),
+        (["proxy.weights=none.safetensors"], ["none.safetensors"]),
+    ],
+)
+def test_crystal_spaces_that_make_no_sense_are_refused(
+    tmp_path: Path, settings: list[str], says: list[str]
+) -> None:
+    line = refused(tmp_path, "train_gfn", *CRYSTAL, *settings)
+    assert all(word in line for word in says), line
+
+
+BROKEN_PROXY = """
+from gflownet_crystal.proxies.base import Proxy
+
+
+class Broken(Proxy):
+    eats, property_name, unit = "grid", "nothing", "1"
+
+    def predict(self, batch):
+        return batch.double().sum(dim=1) * float("nan")
+"""
+
+
+def test_nan_from_a_proxy_names_the_object(tmp_path: Path) -> None:
+    (tmp_path / "broken_module.py").write_text(BROKEN_PROXY)
+    result = run_command(
+        tmp_path, "train_gfn", *SMALL_GRID, "proxy._target_=broken_module.Broken", "run.dir=run"
+    )
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and "Broken gave nan" in result.stderr and "row 0" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("errors")
+    assert run_command(folder, "train_gfn", *SMALL_GRID, "run.dir=run").returncode == 0
+    return folder
+
+
+@pytest.fixture
+def place(finished: Path, tmp_path: Path) -> Path:
+    shutil.copytree(finished / "run", tmp_path / "run")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ([], ["out", "run"]),
+        (["run=none", "out=s.csv"], ["none", "run folder"]),
+        (["run=run", "out=s.xlsx"], [".parquet", ".csv"]),
+        (["run=run", "out=/proc/none/s.csv"], ["/proc/none/s.csv"]),
+        (["run=run", "out=s.csv", "n=0"], ["n must be"]),
+        (["run=run", "out=s.csv", "n=ten"], ["n must be"]),
+        (["run=run", "out=s.csv", "restrict.elements=[Li]"], ["cannot be restricted"]),
+        (["run=run", "out=s.csv", "restrict.elements=Li"], ["restrict.elements", "list"]),
+        (["run=run", "out=s.csv", "restrict.element=[Li]"], ["restrict.elements"]),
+    ],
+)
+def test_sample_refuses_in_one_line(place: Path, settings: list[str], says: list[str]) -> None:
+    line = refused(place, "sample", *settings)
+    assert all(word in line for word in says), line
+
+
+@pytest.mark.parametrize("part", ["env", "proxy", "reward", "objective", "policy.forward", "logger"])
+def test_a_foreign_class_in_a_run_folder_is_not_built(place: Path, part: str) -> None:
+    (place / "evil.py").write_text("open('stolen', 'w').close()\n")
+    config = place / "run" / "config.yaml"
+    changed = OmegaConf.load(config)
+    OmegaConf.update(changed, f"{part}._target_", "evil.Thing")
+    OmegaConf.save(changed, config)
+    if part != "logger":
+        assert "trust=true" in refused(place, "sample", "run=run", "out=s.csv")
+    assert "trust=true" in refused(place, "train_gfn", "run.dir=run", "resume=true")
+    assert not (place / "stolen").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [("cut", "cannot read"), ("text", "damaged"), ("gone", "not a run folder"), ("lacks", "proxy")],
+)
+def test_a_damaged_configuration_is_named(place: Path, damage: str, says: str) -> None:
+    config = place / "run" / "config.yaml"
+    if damage == "cut":
+        config.write_text(config.read_text()[:-40] + "\n  [:")
+    elif damage == "text":
+        config.write_text("hello")
+    elif damage == "lacks":
+        config.write_text(config.read_text().replace("proxy:", "proxies:", 1))
+    else:
+        config.unlink()
+    assert says in refused(place, "sample", "run=run", "out=s.csv")
+
+
+def test_damaged_checkpoints_are_named(place: Path) -> None:
+    for path in (place / "run" / "checkpoints").iterdir():
+        path.write_bytes(b"nothing")
+    assert "no checkpoint" in refused(place, "sample", "run=run", "out=s.csv")
+    assert "no checkpoint" in refused(
+        place, "train_gfn", "run.dir=run", "resume=true", "trainer.iterations=40"
+    )
+
+
+def test_a_checkpoint_of_another_network_is_named(place: Path) -> None:
+    config = place / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("n_hidden: 16", "n_hidden: 17"))
+    assert "another configuration" in refused(place, "sample", "run=run", "out=s.csv")

@@ -1,0 +1,73 @@
+"""The one door: verbs, scripts, options, help."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from gflownet_crystal.cli.main import VERBS, main, split_options
+from gflownet_crystal.common.errors import ConfigError
+from tests.cli.commands import REPOSITORY, run_words
+
+SCRIPTS = REPOSITORY / "scripts"
+
+
+def test_verbs_scripts_configs_and_readme_are_the_same_list() -> None:
+    assert sorted(VERBS) == sorted(path.stem for path in SCRIPTS.glob("[!_]*.py"))
+    for verb in VERBS:
+        assert (REPOSITORY / "gflownet_crystal" / "cli" / f"{verb}.py").is_file()
+        assert (REPOSITORY / "gflownet_crystal" / "config" / f"{verb}.yaml").is_file()
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"gflownet-crystal (\w+)", readme)) | set(re.findall(r"scripts/(\w+)\.py", readme))
+    listed = set(re.findall(r"^\| `(\w+)", readme, flags=re.MULTILINE))
+    assert named <= {*VERBS, "VERB"}
+    assert set(VERBS) <= named | listed
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_tells_every_key_with_a_comment(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    page = capsys.readouterr().out
+    keys = re.findall(r"^  ([\w.]+)=(.*)$", page, flags=re.MULTILINE)
+    assert keys
+    uncommented = [key for key, rest in keys if "  " not in rest.strip() and not key.endswith("_target_")]
+    assert uncommented == []
+
+
+def test_help_follows_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train_gfn", "env=hypergrid", "--help"]) == 0
+    page = capsys.readouterr().out
+    assert re.search(r"^  env\.length=8 +cells in each dimension$", page, flags=re.MULTILINE)
+    assert re.search(r"^  logger +none, wandb$", page, flags=re.MULTILINE)
+
+
+def test_the_overview_lists_all_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["--help"]):
+        assert main(words) == 0
+        page = capsys.readouterr().out
+        assert all(re.search(rf"^  {verb} +\w", page, flags=re.MULTILINE) for verb in VERBS)
+
+
+def test_options_are_told_from_settings(tmp_path: Path) -> None:
+    settings, own, wants_help = split_options(["a=1", "--config-dir", "x", "b=2", "--config-dir=y", "-h"])
+    assert (settings, own, wants_help) == (["a=1", "b=2"], [Path("x"), Path("y")], True)
+    for wrong in (["--config-dir"], ["--confg", "x"], ["-v"], ["--config-dirs=x"]):
+        with pytest.raises(ConfigError):
+            split_options(wrong)
+
+
+def test_an_unknown_verb_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trian_gfn"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1 and "train_gfn" in err
+
+
+def test_a_script_runs_from_any_folder_without_installation(tmp_path: Path) -> None:
+    result = run_words(tmp_path, [sys.executable, "-E", str(SCRIPTS / "sample.py"), "--help"])
+    assert result.returncode == 0, result.stderr
+    assert "restrict.elements" in result.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,75 @@
+"""The Weights & Biases folder of an offline run, read back without the network."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.gflownet.loggers import WandbLogger
+
+wandb = pytest.importorskip("wandb")
+
+
+BLOCK, FILE_HEADER, RECORD_HEADER = 32768, 7, 7
+WHOLE, LAST = 1, 4
+
+
+def log_records(data: bytes) -> Iterator[bytes]:
+    """Records of a LevelDB log, the format of a ``.wandb`` file: blocks of 32 kB, records split across them."""
+    position, parts = FILE_HEADER, b""
+    while position + RECORD_HEADER <= len(data):
+        if BLOCK - position % BLOCK < RECORD_HEADER:
+            position += BLOCK - position % BLOCK
+            continue
+        _, size, kind = struct.unpack("<IHB", data[position : position + RECORD_HEADER])
+        parts += data[position + RECORD_HEADER : position + RECORD_HEADER + size]
+        position += RECORD_HEADER + size
+        if kind in (WHOLE, LAST):
+            yield parts
+            parts = b""
+
+
+def read_offline_run(folder: Path) -> tuple[dict[str, object], list[dict[str, object]]]:
+    """Configuration and history in the transaction log of an offline run."""
+    from wandb.proto import wandb_internal_pb2
+
+    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    config: dict[str, object] = {}
+    history: list[dict[str, object]] = []
+    for data in log_records(path.read_bytes()):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        for item in record.run.config.update:
+            config[item.key] = json.loads(item.value_json)
+        if record.WhichOneof("record_type") == "history":
+            items = record.history.item
+            history.append({(item.key or item.nested_key[0]): json.loads(item.value_json) for item in items})
+    return config, history
+
+
+def test_an_offline_run_holds_the_config_and_each_step(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logger = WandbLogger("test", "offline")
+    logger.start(tmp_path, {"seed": 3, "env": {"length": 6}})
+    for step in (1, 2, 3):
+        logger.log(step, {"step": step, "loss": 1.0 / step})
+    logger.close()
+    # the writing process has everything on disk only when it ends
+    wandb.teardown()
+    config, history = read_offline_run(tmp_path)
+    assert config["seed"] == 3
+    assert config["env"] == {"length": 6}
+    assert [(row["step"], row["loss"]) for row in history] == [(1, 1.0), (2, 0.5), (3, 1.0 / 3)]
+    output = capfd.readouterr()
+    assert output.out == output.err == ""
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(ConfigError, match="offline, online"):
+        WandbLogger(mode="sometimes")
