@@ -1,0 +1,8 @@
+"""``python -m gflownet_crystal VERB key=value ...``: the same door as ``gflownet-crystal``."""
+
+from __future__ import annotations
+
+from gflownet_crystal.cli.main import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
