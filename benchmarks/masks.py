@@ -2,11 +2,10 @@
 
     python -m benchmarks.masks env=crystal_paper n=1000000
     python -m benchmarks.masks env=crystal_89 n=1000000 pyxtal=5000
-    python -m benchmarks.masks reach=FILE.parquet
 
-The first two draw trajectories with uniformly random allowed actions and judge every distinct (group, composition) in
-plain Python (:mod:`tests.envs.slow_rules`), and some by pyxtal too; where pyxtal differs, both answers are printed and
-the Wyckoff table decides. The last one reports which known compositions the default chemistry admits and the masks reach.
+Draws trajectories with uniformly random allowed actions and judges every distinct (group, composition)
+in plain Python (:mod:`tests.envs.slow_rules`), and some by pyxtal too; where pyxtal differs, both answers are printed
+and the Wyckoff table decides.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def build(name: str) -> Crystal:
 
 
 def random_terminals(env: Crystal, n: int, generator: torch.Generator) -> tuple[Context, int]:
-    """Terminal states of ``n`` random trajectories, and the number of those that ran into a dead end and are left out."""
+    """Terminal states of ``n`` random trajectories, and how many ran into a dead end and are left out."""
     context = env.empty_context(n, torch.device("cpu"))
     stuck = torch.zeros(n, dtype=torch.bool)
     for stage in env.stages:
@@ -48,7 +47,9 @@ def random_terminals(env: Crystal, n: int, generator: torch.Generator) -> tuple[
         state = state[row]
         while len(row):
             support = stage.forward_support(state, context[row])
-            alive = support.any(dim=1) if isinstance(support, Tensor) else torch.ones_like(row, dtype=torch.bool)
+            alive = (
+                support.any(dim=1) if isinstance(support, Tensor) else torch.ones_like(row, dtype=torch.bool)
+            )
             stuck[row[~alive]] = True
             row, state, support = row[alive], state[alive], support[alive]
             state = stage.step(state, stage.random_action(support, generator), context[row])
@@ -79,7 +80,9 @@ def sample_all(env: Crystal, n: int, batch: int = 2048, seed: int = 0) -> dict[s
 def count_invalid(env: Crystal, pairs: np.ndarray) -> int:
     """Number of (group, counts) rows that the slow check refuses."""
     metals = ChargeModel(env.rules.elements, metallic=True, max_count=1)
-    names = [symbol for symbol, metal in zip(env.rules.elements, metals.is_metal.tolist(), strict=True) if metal]
+    names = [
+        symbol for symbol, metal in zip(env.rules.elements, metals.is_metal.tolist(), strict=True) if metal
+    ]
     slow = SlowRules(env.rules, names)
     allowed = set(env.space_group.allowed.nonzero().squeeze(1).tolist())
     return sum(row[0] not in allowed or not slow.valid(row[0], row[1:]) for row in map(list, pairs.tolist()))
@@ -114,21 +117,16 @@ def report_walks(name: str, n: int, n_pyxtal: int) -> None:
     print(json.dumps(summary))
 
 
-def report_reach(path: str, seed: int = 0) -> None:
-    """Which known compositions with an anion the default chemistry admits, and of those, which the masks reach."""
-    from benchmarks.reach import reach
-
-    print(json.dumps(reach(path, build("crystal_89"), seed)))
-
-
 def main(arguments: list[str]) -> None:
-    """Run what the arguments ask for."""
+    """Read the arguments and report."""
     torch.set_num_threads(1)
     options = dict(argument.split("=", 1) for argument in arguments)
     if "reach" in options:
         report_reach(options["reach"])
     else:
-        report_walks(options.get("env", "crystal_paper"), int(options.get("n", 10_000)), int(options.get("pyxtal", 0)))
+        report_walks(
+            options.get("env", "crystal_paper"), int(options.get("n", 10_000)), int(options.get("pyxtal", 0))
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Fit the elements' volumes to known crystals: ``python -m gflownet_crystal.envs.build_elemental_volumes data=FILE out=FILE``.
+"""Fit the elements' volumes to known crystals.
+
+    python -m gflownet_crystal.envs.build_elemental_volumes data=FILE.parquet out=FILE.json
 
 Nonnegative least squares of the volume per atom on atomic fractions, reweighted to relative residuals with outliers
 turned down. ``data`` is a Parquet file with ``atomic_numbers`` and ``lattice`` (a, b, c in A; angles in degrees).
@@ -26,7 +28,9 @@ _OUTLIER = 0.1
 _VOLUMES = (5.0, 80.0)
 
 
-def fit_elemental_volumes(fractions: NDArray[np.float64], volume_per_atom: NDArray[np.float64]) -> NDArray[np.float64]:
+def fit_elemental_volumes(
+    fractions: NDArray[np.float64], volume_per_atom: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Volumes v >= 0 with ``fractions @ v`` near ``volume_per_atom`` on a relative scale.
 
     Args:
@@ -48,7 +52,9 @@ def main(arguments: list[str]) -> None:
     if set(options) != {"data", "out"}:
         raise ConfigError("give data=FILE.parquet and out=FILE.json")
     frame = pd.read_parquet(options["data"], columns=["atomic_numbers", "lattice"])
-    counts = np.stack([np.bincount(numbers, minlength=N_ATOMIC_NUMBERS) for numbers in frame["atomic_numbers"]])
+    counts = np.stack(
+        [np.bincount(numbers, minlength=N_ATOMIC_NUMBERS) for numbers in frame["atomic_numbers"]]
+    )
     n_atoms = counts.sum(axis=1)
     parameters = np.stack(list(frame["lattice"]))
     cosines = np.cos(np.radians(parameters[:, 3:]))

@@ -1,11 +1,13 @@
 """Sets of total charges as bit words: the arithmetic of the composition's charge balance.
 
-A set of integers in [-radius, radius] is a row of W ``int64`` words of 63 bits; bit ``q + radius`` stands for the charge
-q. The sign bit stays clear, so that an arithmetic shift is a logical one. Charges beyond the radius are dropped: the
-radius is chosen so that nothing could balance them.
+A set of integers in [-radius, radius] is a row of W ``int64`` words of 63 bits; bit ``q + radius`` stands for the
+charge q. The sign bit stays clear, so that an arithmetic shift is a logical one. Charges beyond the radius are
+dropped: the radius is chosen so that nothing could balance them.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -97,7 +99,7 @@ class ChargeKernels:
         size, order = self.size[kernel].sort(descending=True)
         result = torch.zeros_like(words)
         kernel, words = kernel[order], words[order]
-        for start, stop in zip(_BLOCKS, _BLOCKS[1:], strict=False):
+        for start, stop in pairwise(_BLOCKS):
             if start >= self.charge.shape[1]:
                 break
             active = int((size > start).sum())

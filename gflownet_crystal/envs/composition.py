@@ -33,18 +33,25 @@ class CompositionState(TensorBatch):
 class CompositionStage(Stage):
     """Adds an element with its count at each step, then stops.
 
-    Forward action ``element * K + (count - 1)`` adds, ``E * K`` stops; backward action ``element`` removes, ``E`` undoes
-    the stop. The context's first state is the space group.
+    Forward action ``element * K + (count - 1)`` adds, ``E * K`` stops; backward action ``element`` removes, ``E``
+    undoes the stop. The context's first state is the space group.
 
     Args:
         rules: the constraints.
         groups: space groups that matter; all 230 if None.
+        scale: ranges of atoms and elements that features are relative to; the rules' own if None. Tighter rules for
+            a trained policy keep those it was trained with.
     """
 
     name = "composition"
 
-    def __init__(self, rules: CompositionRules, groups: Sequence[int] | None = None) -> None:
-        self.rules = rules
+    def __init__(
+        self,
+        rules: CompositionRules,
+        groups: Sequence[int] | None = None,
+        scale: CompositionRules | None = None,
+    ) -> None:
+        self.rules, self.scale = rules, scale or rules
         self.n_vocabulary, self.n_counts = rules.n_vocabulary, rules.max_count
         self.forward_actions = DiscreteActions(self.n_vocabulary * self.n_counts + 1)
         self.backward_actions = DiscreteActions(self.n_vocabulary + 1)
@@ -92,7 +99,7 @@ class CompositionStage(Stage):
         return support
 
     def reached(self, counts: Tensor, group: Tensor) -> Tensor:
-        """Whether compositions (n, E) are valid wholes that the source reaches in their space groups (n,), (n,) bool."""
+        """(n,) bool: compositions (n, E) that are valid wholes and reached from the source in their groups (n,)."""
         return self.masks.reached(counts, group)
 
     def step(self, state: State, action: Action, context: Context) -> CompositionState:
@@ -115,16 +122,25 @@ class CompositionStage(Stage):
     def forward_action(self, parent: State, child: State, context: Context) -> Tensor:
         before, after = cast(CompositionState, parent), cast(CompositionState, child)
         count, element = (after.counts - before.counts).max(dim=1)
-        return torch.where(after.stopped, self.n_vocabulary * self.n_counts, element * self.n_counts + count - 1)
+        return torch.where(
+            after.stopped, self.n_vocabulary * self.n_counts, element * self.n_counts + count - 1
+        )
 
     def features(self, state: State) -> Tensor:
         """Counts over K, their logarithms and presence by element; atoms, elements and whether stopped."""
         at = cast(CompositionState, state)
         counts = at.counts.float()
-        atoms = counts.sum(dim=1, keepdim=True) / self.rules.n_atoms[1]
+        atoms = counts.sum(dim=1, keepdim=True) / self.scale.n_atoms[1]
         present = (at.counts > 0).float()
-        elements = present.sum(dim=1, keepdim=True) / self.rules.n_elements[1]
-        parts = [counts / self.n_counts, torch.log1p(counts), present, atoms, elements, at.stopped[:, None].float()]
+        elements = present.sum(dim=1, keepdim=True) / self.scale.n_elements[1]
+        parts = [
+            counts / self.n_counts,
+            torch.log1p(counts),
+            present,
+            atoms,
+            elements,
+            at.stopped[:, None].float(),
+        ]
         return torch.cat(parts, dim=1)
 
     def summary(self, state: State) -> Tensor:
@@ -132,8 +148,8 @@ class CompositionStage(Stage):
         counts = cast(CompositionState, state).counts.float()
         atoms = counts.sum(dim=1, keepdim=True).clamp(min=1.0)
         present = (counts > 0).float()
-        elements = present.sum(dim=1, keepdim=True) / self.rules.n_elements[1]
-        return torch.cat([counts / atoms, present, (atoms / self.rules.n_atoms[1]).log(), elements], dim=1)
+        elements = present.sum(dim=1, keepdim=True) / self.scale.n_elements[1]
+        return torch.cat([counts / atoms, present, (atoms / self.scale.n_atoms[1]).log(), elements], dim=1)
 
 
 def _group(context: Context) -> Tensor:

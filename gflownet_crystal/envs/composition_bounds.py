@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -21,7 +23,7 @@ class SupplyBounds:
         n_atoms: least and most atoms of a whole.
     """
 
-    def __init__(self, transition: Tensor, member: Tensor, allowed: Tensor, n_atoms: tuple[int, int]) -> None:
+    def __init__(self, transition: Tensor, member: Tensor, allowed: Tensor, n_atoms: Sequence[int]) -> None:
         self.radius = (member.shape[-1] - 1) // 2
         charge = torch.arange(-self.radius, self.radius + 1)
         # the bounds hold 0 too, so that elements whose charges do not matter (metals among metals) have some
@@ -59,7 +61,9 @@ class SupplyBounds:
         """
         while len(self._tables) <= steps:
             self._tables.append(self._next(*self._tables[-1]))
-        high, negated_low = (table[occupation, n_atoms.clamp(max=self.most_atoms)] for table in self._tables[steps])
+        high, negated_low = (
+            table[occupation, n_atoms.clamp(max=self.most_atoms)] for table in self._tables[steps]
+        )
         possible = (high > -self._far // 2) & (n_atoms <= self.most_atoms)
         top = (high.clamp(-self.radius, self.radius)) + self.radius
         bottom = ((-negated_low).clamp(-self.radius, self.radius)) + self.radius

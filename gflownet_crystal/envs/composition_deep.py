@@ -4,11 +4,13 @@
 * ``some_two``: what some two further elements supply, whichever they are - a refusal where it does not help;
 * ``any_two``: what two further elements supply whatever was chosen before - a certificate where it helps.
 
-All are by Wyckoff state and atoms so far, (S, N + 1, W') sets as :class:`CompositionTables` packs them.
+They are made when first needed. All are by Wyckoff state and atoms so far, (S, N + 1, W') sets as
+:class:`CompositionTables` packs them.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import combinations
 
 import torch
@@ -34,25 +36,29 @@ class DeepTables:
 
     Attributes:
         required_numbers: (r,) int64 places of the required elements in the vocabulary, at most MOST_REQUIRED.
-        required: (2 ** r, S, N + 1, W'); bit i of the first index says that the i-th required element is missing.
-        some_two, any_two: (S, N + 1, W').
     """
 
     def __init__(self, rules: CompositionRules, tables: CompositionTables) -> None:
         self.tables = tables
         self.device = tables.start.device
         numbers = rules.is_required().nonzero().squeeze(1)
-        self.required_numbers = numbers[: len(numbers) if len(numbers) <= MOST_REQUIRED else 0].to(self.device)
-        self.required = self._required()
-        self.some_two, self.any_two = self._two_more()
+        self.required_numbers = numbers[: len(numbers) if len(numbers) <= MOST_REQUIRED else 0].to(
+            self.device
+        )
 
-    def to(self, device: torch.device | str) -> DeepTables:
-        """Move the tables to ``device`` and return self."""
-        for name in ("required_numbers", "required", "some_two", "any_two"):
-            setattr(self, name, getattr(self, name).to(device))
-        return self
+    @property
+    def some_two(self) -> Tensor:
+        """(S, N + 1, W') see the module."""
+        return self._two_more[0]
 
-    def _required(self) -> Tensor:
+    @property
+    def any_two(self) -> Tensor:
+        """(S, N + 1, W') see the module."""
+        return self._two_more[1]
+
+    @cached_property
+    def required(self) -> Tensor:
+        """(2 ** r, S, N + 1, W'); bit i of the first index says that the i-th required element is missing."""
         tables, r = self.tables, len(self.required_numbers)
         atoms = torch.arange(tables.most_atoms + 1, device=self.device)
         whole = (atoms >= tables.least_atoms).long()[None, :, None]
@@ -84,9 +90,12 @@ class DeepTables:
             supply[state, atoms] |= torch.cat([charges, metal], dim=1)
         return supply
 
+    @cached_property
     def _two_more(self) -> tuple[Tensor, Tensor]:
         """``some_two`` and ``any_two``, a few Wyckoff states at a time."""
-        parts = [self._two_from(states) for states in torch.arange(len(self.tables.transition)).split(_STATES)]
+        parts = [
+            self._two_from(states) for states in torch.arange(len(self.tables.transition)).split(_STATES)
+        ]
         some, every = zip(*parts, strict=True)
         return torch.cat(some), torch.cat(every)
 
@@ -108,7 +117,11 @@ class DeepTables:
             some |= by_class[0, ..., number]
         sets = by_class[1].movedim(0, -1)
         bits = torch.cat(
-            [unpack(sets[..., : tables.n_charge_words], tables.radius), sets[..., tables.n_charge_words :].bool()], dim=-1
+            [
+                unpack(sets[..., : tables.n_charge_words], tables.radius),
+                sets[..., tables.n_charge_words :].bool(),
+            ],
+            dim=-1,
         )
         suppliers = torch.einsum("sacq,c->saq", bits.float(), tables.class_size.float())
         return some.movedim(0, -1), tables.packed(suppliers >= tables.most_elements)

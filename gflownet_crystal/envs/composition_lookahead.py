@@ -41,7 +41,9 @@ class LookAhead:
         self.usable = self.allowed.any(dim=1)
         # whether a state other than the source may have to look further than one element
         self.may_be_deep = (
-            len(rules.required_elements) > 1 or self.least_elements > 2 or self.least_atoms > rules.max_count + 1
+            len(rules.required_elements) > 1
+            or self.least_elements > 2
+            or self.least_atoms > rules.max_count + 1
         )
 
     def to(self, device: torch.device | str) -> LookAhead:
@@ -49,7 +51,8 @@ class LookAhead:
         self.tables = self.tables.to(device)
         self.allowed, self.required = self.allowed.to(device), self.required.to(device)
         self.usable = self.usable.to(device)
-        self._deep_tables = self._deep_tables and self._deep_tables.to(device)
+        # made anew on the device when next needed
+        self._deep_tables = None
         return self
 
     def closed(self, partial: Partial) -> Tensor:
@@ -67,9 +70,20 @@ class LookAhead:
 
     def depth(self, partial: Partial) -> Tensor:
         """(n,) int64: how many more elements are looked ahead."""
-        owed_atoms = (self.least_atoms - partial.n_atoms + self.tables.n_counts - 1) // self.tables.n_counts
-        owed = torch.maximum(self.missing(partial.chosen), self.least_elements - partial.n_elements)
-        return torch.maximum(torch.maximum(owed, owed_atoms), partial.base_depth)
+        return self.depth_of(
+            self.missing(partial.chosen), partial.n_elements, partial.n_atoms, partial.base_depth
+        )
+
+    def depth_of(self, missing: Tensor, n_elements: Tensor, n_atoms: Tensor, base_depth: Tensor) -> Tensor:
+        """:meth:`depth` from what it depends on, broadcast against each other."""
+        owed_atoms = (self.least_atoms - n_atoms + self.tables.n_counts - 1) // self.tables.n_counts
+        owed = torch.maximum(missing, self.least_elements - n_elements)
+        return torch.maximum(torch.maximum(owed, owed_atoms), base_depth)
+
+    def missing_code(self, chosen: Tensor) -> Tensor:
+        """(n,) int64: which required elements are missing, as ``DeepTables.required`` numbers them."""
+        absent = (~chosen[:, self.deep_tables.required_numbers]).long()
+        return (absent << torch.arange(absent.shape[1], device=chosen.device)).sum(dim=1)
 
     def open_ended(self, partial: Partial) -> Tensor:
         """(n,) bool: closed, or closed by at most ``depth`` more elements."""
@@ -132,10 +146,11 @@ class LookAhead:
         missing, n_elements = self.missing(partial.chosen), partial.n_elements
         two_fit = self._in_range(n_elements + 2, torch.full_like(atoms, self.most_atoms))
         certain = two_fit & (missing == 0) & meets(tables.any_two[state, atoms], partial.demand)
-        refused = (depth == 2) & ~(two_fit & (missing <= 2) & meets(tables.some_two[state, atoms], partial.demand))
+        refused = (depth == 2) & ~(
+            two_fit & (missing <= 2) & meets(tables.some_two[state, atoms], partial.demand)
+        )
         if len(tables.required_numbers):
-            absent = (~partial.chosen[:, tables.required_numbers]).long()
-            code = (absent << torch.arange(absent.shape[1], device=absent.device)).sum(dim=1)
+            code = self.missing_code(partial.chosen)
             all_fit = self._in_range(n_elements + missing, torch.full_like(atoms, self.most_atoms))
             owed = all_fit & (missing > 0) & meets(tables.required[code, state, atoms], partial.demand)
             certain = certain | owed
@@ -168,8 +183,15 @@ class LookAhead:
         """(n,) bool; False where no 2 to ``depth`` elements have the atoms and the range of charges demanded."""
         steps = torch.arange(2, int(depth.max()) + 1, device=depth.device)
         n_elements = partial.n_elements[:, None] + steps
-        timely = (steps <= depth[:, None]) & (n_elements >= self.least_elements) & (n_elements <= self.most_elements)
-        in_range = [self.tables.within_bounds(partial.demand, partial.occupation, partial.n_atoms, int(s)) for s in steps]
+        timely = (
+            (steps <= depth[:, None])
+            & (n_elements >= self.least_elements)
+            & (n_elements <= self.most_elements)
+        )
+        in_range = [
+            self.tables.within_bounds(partial.demand, partial.occupation, partial.n_atoms, int(s))
+            for s in steps
+        ]
         return (timely & torch.stack(in_range, dim=1)).any(dim=1)
 
     def _through(self, found: Tensor, partial: Partial, depth: Tensor, rows: Tensor, element: int) -> Tensor:

@@ -55,7 +55,9 @@ def extend(tables: CompositionTables, partial: Partial, element: Tensor, count: 
     balanced = tables.kernels.subtract(partial.demand[:, :charge_words], kind * (tables.n_counts + 1) + count)
     metal = partial.demand[:, charge_words:] & tables.metal_word[kind]
     demand = torch.where(present[:, None], torch.cat([balanced, metal], dim=1), partial.demand)
-    chosen = partial.chosen.scatter(1, element[:, None], present[:, None] | partial.chosen.gather(1, element[:, None]))
+    chosen = partial.chosen.scatter(
+        1, element[:, None], present[:, None] | partial.chosen.gather(1, element[:, None])
+    )
     occupation = tables.transition[partial.occupation, count]
     return Partial(demand, occupation, chosen, partial.n_atoms + count, partial.base_depth)
 

@@ -35,13 +35,13 @@ class CompositionRules:
         ConfigError: a symbol, a range or a combination that makes no sense.
     """
 
-    elements: tuple[str, ...]
+    elements: Sequence[str]
     max_count: int = 16
     count_ranges: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    n_elements: Range = (1, 5)
-    n_atoms: Range = (1, 50)
-    required_elements: tuple[str, ...] = ()
-    excluded_elements: tuple[str, ...] = ()
+    n_elements: Sequence[int] = (1, 5)
+    n_atoms: Sequence[int] = (1, 50)
+    required_elements: Sequence[str] = ()
+    excluded_elements: Sequence[str] = ()
     oxidation_table: str | Mapping[str, Sequence[int]] = "default"
     mixed_valence: bool = True
     metallic: bool = False
@@ -52,20 +52,29 @@ class CompositionRules:
         if not self.elements:
             raise ConfigError("elements is empty; name at least one, as [Na, Cl]")
         if self.max_count < 1:
-            raise ConfigError(f"max_count is {self.max_count}; the largest count of an element must be at least 1")
+            raise ConfigError(
+                f"max_count is {self.max_count}; the largest count of an element must be at least 1"
+            )
         object.__setattr__(self, "n_atoms", _range("n_atoms", self.n_atoms))
-        least, most = _range("n_elements", self.n_elements)
-        object.__setattr__(self, "n_elements", (least, most))
+        object.__setattr__(self, "n_elements", _range("n_elements", self.n_elements))
         for name in ("required_elements", "excluded_elements", "count_ranges"):
             foreign = [symbol for symbol in getattr(self, name) if symbol not in self.elements]
             if foreign:
-                raise ConfigError(f"{name} names {', '.join(foreign)}, not among elements {', '.join(self.elements)}")
-        ranges = {symbol: _range(f"count_ranges.{symbol}", pair) for symbol, pair in self.count_ranges.items()}
+                raise ConfigError(
+                    f"{name} names {', '.join(foreign)}, not among elements {', '.join(self.elements)}"
+                )
+        ranges = {
+            symbol: _range(f"count_ranges.{symbol}", pair) for symbol, pair in self.count_ranges.items()
+        }
         object.__setattr__(self, "count_ranges", ranges)
         if both := set(self.required_elements) & set(self.excluded_elements):
-            raise ConfigError(f"{', '.join(sorted(both))} is both required and excluded; drop it from one list")
-        if len(self.required_elements) > most:
-            raise ConfigError(f"{len(self.required_elements)} required elements, but n_elements allows at most {most}")
+            raise ConfigError(
+                f"{', '.join(sorted(both))} is both required and excluded; drop it from one list"
+            )
+        if len(self.required_elements) > self.n_elements[1]:
+            raise ConfigError(
+                f"{len(self.required_elements)} required elements, but n_elements allows at most {self.n_elements[1]}"
+            )
 
     @property
     def n_vocabulary(self) -> int:
@@ -144,7 +153,9 @@ def _symbols(name: str, symbols: Sequence[str]) -> tuple[str, ...]:
     found = tuple(symbols)
     unknown = [str(symbol) for symbol in found if symbol not in ATOMIC_NUMBERS]
     if unknown:
-        raise ConfigError(f"{name}: no element {', '.join(unknown)}; give symbols such as Na (quoted where YAML needs it)")
+        raise ConfigError(
+            f"{name}: no element {', '.join(unknown)}; give symbols such as Na (quoted where YAML needs it)"
+        )
     if len(set(found)) < len(found):
         raise ConfigError(f"{name} names an element twice: {', '.join(found)}")
     return found

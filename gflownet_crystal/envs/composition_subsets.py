@@ -28,7 +28,8 @@ def reached_subsets(
         counts: (n, E) int64 compositions of exactly m elements, the same m in all rows.
 
     Returns:
-        elements: (n, m) int64; reached: (n, 2 ** m) bool, where bit i of the column's number stands for ``elements[:, i]``.
+        elements: (n, m) int64; reached: (n, 2 ** m) bool, where bit i of a column's number stands for
+        ``elements[:, i]``.
     """
     m = int((counts[0] > 0).sum())
     elements, count = listed_elements(look.tables, counts, m)
@@ -66,7 +67,8 @@ def _nonempty_subsets(
     look: LookAhead, base_depth: Tensor, group: Tensor, elements: Tensor, count: Tensor
 ) -> Partial:
     """((2 ** m - 1) * n) rows: block ``s - 1`` of n rows holds subset s of every row's elements."""
-    tables, blocks = look.tables, []
+    tables = look.tables
+    blocks: list[Partial] = []
     for position in range(elements.shape[1]):
         element, number = elements[:, position], count[:, position]
         alone = single(tables, group, base_depth, element, number)

@@ -7,6 +7,8 @@ are a few hundred different offers, so the charges that each class supplies from
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -46,7 +48,11 @@ class CompositionTables:
         self.n_counts = rules.max_count
         self.most_elements = rules.most_elements
         model = ChargeModel(
-            rules.elements, rules.oxidation_table, rules.mixed_valence, rules.metallic, max_count=rules.max_count
+            rules.elements,
+            rules.oxidation_table,
+            rules.mixed_valence,
+            rules.metallic,
+            max_count=rules.max_count,
         )
         allowed = rules.allowed_counts()
         self.radius = _radius(model.states[allowed.any(dim=1)], rules.n_atoms[1])
@@ -87,10 +93,14 @@ class CompositionTables:
         signature = torch.cat([member.flatten(1), allowed, metal[:, None], usable[:, None]], dim=1)
         distinct, self.class_of = torch.unique(signature, dim=0, return_inverse=True)
         self.n_classes = len(distinct)
-        self.class_size = torch.zeros(self.n_classes, dtype=torch.int64).index_add(0, self.class_of, usable.long())
+        self.class_size = torch.zeros(self.n_classes, dtype=torch.int64).index_add(
+            0, self.class_of, usable.long()
+        )
         first = torch.stack([(self.class_of == number).nonzero()[0, 0] for number in range(self.n_classes)])
         self.member, self.class_allowed = member[first], allowed[first]
-        self.metal_word = metal[first].long()[:, None] if metallic else torch.zeros(self.n_classes, 0, dtype=torch.int64)
+        self.metal_word = (
+            metal[first].long()[:, None] if metallic else torch.zeros(self.n_classes, 0, dtype=torch.int64)
+        )
         words = pack(self.member)
         extra = self.metal_word[:, None] * self.class_allowed.long()[..., None]
         self.charges = torch.cat([words, extra], dim=-1)
@@ -103,10 +113,12 @@ class CompositionTables:
         zero[self.radius] = True
         self.start = torch.cat([pack(zero), torch.ones(self.metal_word.shape[1], dtype=torch.int64)])
 
-    def _tabulate_offers(self, n_atoms: tuple[int, int]) -> None:
+    def _tabulate_offers(self, n_atoms: Sequence[int]) -> None:
         """Number the distinct sets of counts that a state, a least count and a budget leave."""
         self.least_atoms, self.most_atoms = n_atoms
-        possible, self.counts_of_state = torch.unique(self.transition[:, 1:] != IMPOSSIBLE, dim=0, return_inverse=True)
+        possible, self.counts_of_state = torch.unique(
+            self.transition[:, 1:] != IMPOSSIBLE, dim=0, return_inverse=True
+        )
         count = torch.arange(1, self.n_counts + 1)
         least = torch.arange(1, max(1, min(self.n_counts + 1, self.least_atoms - 1)) + 1)
         room = torch.arange(self.n_counts + 1)
@@ -125,7 +137,9 @@ class CompositionTables:
 
     def packed(self, bits: Tensor) -> Tensor:
         """(..., W') sets from bool membership of the 2 * radius + 1 charges and, where it exists, metallicity."""
-        return torch.cat([pack(bits[..., : 2 * self.radius + 1]), bits[..., 2 * self.radius + 1 :].long()], dim=-1)
+        return torch.cat(
+            [pack(bits[..., : 2 * self.radius + 1]), bits[..., 2 * self.radius + 1 :].long()], dim=-1
+        )
 
     def _tabulate_completing(self) -> None:
         """Demands that a count of a class and then one of its followers meet."""
@@ -136,7 +150,10 @@ class CompositionTables:
             sums = [pack(sumset(some[:, None], self.member[number])) for some in follower.split(_CHUNK)]
             parts.append(torch.cat(sums).unflatten(0, levels.shape[:2]))
         words = torch.stack(parts, dim=3)
-        metal = levels[:, :, None, None, self.n_charge_words :] & self.charges.transpose(0, 1)[..., self.n_charge_words :]
+        metal = (
+            levels[:, :, None, None, self.n_charge_words :]
+            & self.charges.transpose(0, 1)[..., self.n_charge_words :]
+        )
         # words outermost and classes innermost, as the masks read it
         self.completing = torch.cat([words, metal], dim=-1).permute(0, 4, 1, 2, 3).contiguous()
 

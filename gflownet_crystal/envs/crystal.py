@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
+from gflownet_crystal.crystallography.charge import ChargeModel
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, check_space_group
+from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.envs.base import Context, Env
 from gflownet_crystal.envs.composition import CompositionStage, CompositionState
 from gflownet_crystal.envs.composition_rules import CompositionRules
@@ -46,6 +48,9 @@ class Crystal(Env):
         lattice: settings of the coordinates, see :class:`ShapeBox` and :class:`RawBox`.
         minimum_increment: smallest jump of the lattice stage after the first, as a fraction of the box.
 
+    Attributes:
+        unfillable_groups: ITA numbers asked for that no composition fits.
+
     Raises:
         ConfigError: an unknown name or a range that makes no sense.
         EmptySpaceError: no composition satisfies the constraints in any allowed group.
@@ -71,29 +76,35 @@ class Crystal(Env):
         minimum_increment: float = 0.1,
     ) -> None:
         rules = CompositionRules(
-            elements=tuple(elements),
+            elements=elements,
             max_count=max_count,
-            count_ranges=dict(count_ranges or {}),
-            n_elements=cast(tuple[int, int], tuple(n_elements)),
-            n_atoms=cast(tuple[int, int], tuple(n_atoms)),
-            required_elements=tuple(required_elements),
-            excluded_elements=tuple(excluded_elements),
+            count_ranges=count_ranges or {},
+            n_elements=n_elements,
+            n_atoms=n_atoms,
+            required_elements=required_elements,
+            excluded_elements=excluded_elements,
             oxidation_table=oxidation_table,
             mixed_valence=mixed_valence,
             metallic=metallic,
         )
         groups = range(1, N_SPACE_GROUPS + 1) if space_groups is None else space_groups
-        self._build(rules, groups, _box(coordinates, lattice or {}), minimum_increment)
+        self._build(rules, rules, groups, _box(coordinates, lattice or {}), minimum_increment)
 
     def _build(
-        self, rules: CompositionRules, groups: Sequence[int], box: LatticeBox, minimum_increment: float
+        self,
+        rules: CompositionRules,
+        scale: CompositionRules,
+        groups: Sequence[int],
+        box: LatticeBox,
+        minimum_increment: float,
     ) -> None:
         self.rules = rules
         groups = [check_space_group(group) for group in groups]
-        self.composition = CompositionStage(rules, groups)
+        self.composition = CompositionStage(rules, groups, scale)
         kept = [group for group in groups if bool(self.composition.fillable[group])]
         if not kept:
             raise EmptySpaceError(_why_empty(rules, groups))
+        self.unfillable_groups = tuple(group for group in groups if group not in kept)
         self.space_group = SpaceGroupStage(kept)
         self.lattice = LatticeStage(box, rules.atomic_numbers, minimum_increment)
         self.stages = (self.space_group, self.composition, self.lattice)
@@ -157,7 +168,14 @@ class Crystal(Env):
             ConfigError: a key that cannot be restricted, or a constraint that does not overlap with the present one.
             EmptySpaceError: nothing is left.
         """
-        allowed = {"elements", "excluded_elements", "required_elements", "n_elements", "n_atoms", "count_ranges"}
+        allowed = {
+            "elements",
+            "excluded_elements",
+            "required_elements",
+            "n_elements",
+            "n_atoms",
+            "count_ranges",
+        }
         if unknown := set(changes) - allowed:
             raise ConfigError(
                 f"cannot restrict {', '.join(sorted(unknown))}; choose among space_groups, {', '.join(sorted(allowed))}"
@@ -165,9 +183,12 @@ class Crystal(Env):
         present = self.space_group.allowed.nonzero().squeeze(1).tolist()
         groups = present if space_groups is None else [check_space_group(group) for group in space_groups]
         if foreign := sorted(set(groups) - set(present)):
-            raise ConfigError(f"space groups {', '.join(map(str, foreign))} are not in the space that is restricted")
+            raise ConfigError(
+                f"space groups {', '.join(map(str, foreign))} are not in the space that is restricted"
+            )
         restricted = type(self).__new__(type(self))
-        restricted._build(self.rules.restricted(**changes), groups, self.lattice.box, self.lattice.minimum_increment)
+        rules, scale = self.rules.restricted(**changes), self.composition.scale
+        restricted._build(rules, scale, groups, self.lattice.box, self.lattice.minimum_increment)
         return restricted.to(self.atomic_numbers.device)
 
 
@@ -190,4 +211,30 @@ def _box(coordinates: str, settings: Mapping[str, Any]) -> LatticeBox:
 
 
 def _why_empty(rules: CompositionRules, groups: Sequence[int]) -> str:
-    return f"no composition fits space groups {list(groups)} with these rules"
+    """The most telling reason why no composition fits any of the groups."""
+    named = (
+        f"space group {groups[0]}" if len(groups) == 1 else f"any of the {len(groups)} space groups asked for"
+    )
+    usable = [symbol for symbol in rules.elements if symbol not in rules.excluded_elements]
+    if len(usable) < rules.n_elements[0]:
+        return (
+            f"n_elements asks for at least {rules.n_elements[0]} elements, but only {len(usable)} may be used"
+        )
+    model = ChargeModel(usable, rules.oxidation_table, rules.mixed_valence, rules.metallic, max_count=1)
+    if not rules.metallic and not (bool((model.states > 0).any()) and bool((model.states < 0).any())):
+        sign = "negative" if bool((model.states < 0).any()) else "positive"
+        return (
+            f"no composition of {', '.join(usable)} is neutral: the table {rules.oxidation_table!r} gives them "
+            f"{sign} oxidation states only; add elements of the other sign, or set metallic=true"
+        )
+    smallest = min(wyckoff_positions(group)[-1].multiplicity for group in groups)
+    if smallest > min(rules.max_count, rules.n_atoms[1]):
+        return (
+            f"no composition fits {named}: its smallest orbit has {smallest} atoms, but max_count is {rules.max_count} "
+            f"and n_atoms at most {rules.n_atoms[1]}; raise them or choose other groups"
+        )
+    return (
+        f"no composition fits {named}: nothing within max_count={rules.max_count}, "
+        f"n_elements={list(rules.n_elements)}, n_atoms={list(rules.n_atoms)} and required elements "
+        f"[{', '.join(rules.required_elements)}] is neutral and fills the Wyckoff positions; loosen one of them"
+    )

@@ -226,7 +226,9 @@ class RawBox(LatticeBox):
         ]
     )
 
-    def __init__(self, lengths: Sequence[float] = (0.9, 100.0), angles: Sequence[float] = (50.0, 150.0)) -> None:
+    def __init__(
+        self, lengths: Sequence[float] = (0.9, 100.0), angles: Sequence[float] = (50.0, 150.0)
+    ) -> None:
         self.lengths = _interval("lengths", lengths, 0.0, math.inf)
         low, high = _interval("angles", angles, 0.0, 180.0)
         self.angles = (math.radians(low), math.radians(high))
@@ -301,7 +303,9 @@ def _interval(name: str, ends: Sequence[float], least: float, most: float) -> tu
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name} is {ends!r}; give its two ends, the lower first") from error
     if not least < low < high < most:
-        raise ConfigError(f"{name} is [{low}, {high}]; give two ends between {least} and {most}, the lower first")
+        raise ConfigError(
+            f"{name} is [{low}, {high}]; give two ends between {least} and {most}, the lower first"
+        )
     return low, high
 
 

@@ -69,7 +69,7 @@ def shear_limits() -> tuple[Tensor, Tensor]:
 
 
 def standardise(group: Tensor, lengths: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
-    """The equivalent lattice that the bounds pick, for monoclinic and orthorhombic groups; others are returned as given.
+    """The equivalent lattice that the bounds pick in monoclinic and orthorhombic groups; others stay as given.
 
     Args:
         group: (n,) int64.
@@ -85,9 +85,13 @@ def standardise(group: Tensor, lengths: Tensor, angles: Tensor) -> tuple[Tensor,
 def _sorted_axes(group: Tensor, lengths: Tensor) -> Tensor:
     orthorhombic = (group >= 16) & (group <= 74)
     by_length = lengths.sort(dim=1).values
-    first_two = torch.cat([by_length.new_tensor([]), lengths[:, :2].sort(dim=1).values, lengths[:, 2:]], dim=1)
+    first_two = torch.cat(
+        [by_length.new_tensor([]), lengths[:, :2].sort(dim=1).values, lengths[:, 2:]], dim=1
+    )
     # a cyclic permutation that brings the shortest axis first
-    turned = lengths.gather(1, (lengths.argmin(dim=1, keepdim=True) + torch.arange(3, device=group.device)) % 3)
+    turned = lengths.gather(
+        1, (lengths.argmin(dim=1, keepdim=True) + torch.arange(3, device=group.device)) % 3
+    )
     a_b, b_c, a_c = (flags.to(group.device)[group] for flags in (ORDERED_A_B, ORDERED_B_C, ORDERED_A_C))
     chosen = torch.where(b_c[:, None], by_length, torch.where(a_c[:, None], turned, first_two))
     return torch.where((orthorhombic & a_b)[:, None], chosen, lengths)
@@ -96,7 +100,10 @@ def _sorted_axes(group: Tensor, lengths: Tensor) -> Tensor:
 def _reduced_monoclinic(group: Tensor, lengths: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
     """Shortest a and c within the bases that keep the group's setting."""
     monoclinic = (group >= 3) & (group <= 15)
-    primitive, glide = _flags(PRIMITIVE_MONOCLINIC).to(group.device)[group], _flags(GLIDE_MONOCLINIC).to(group.device)[group]
+    primitive, glide = (
+        _flags(PRIMITIVE_MONOCLINIC).to(group.device)[group],
+        _flags(GLIDE_MONOCLINIC).to(group.device)[group],
+    )
     # how many c may be added to a, and a to c, in one elementary change of basis
     step_a = torch.where(primitive | glide, 1.0, 2.0).double()
     step_c = torch.where(glide, 2.0, 1.0).double()

@@ -124,12 +124,16 @@ class SpaceGroupStage(Stage):
         symmetry = torch.where(sets_symmetry, chosen - _N_SYSTEMS + 1, at.symmetry)
         done = group > 0
         return SpaceGroupState(
-            torch.where(done, self.system_of[group], system), torch.where(done, self.symmetry_of[group], symmetry), group
+            torch.where(done, self.system_of[group], system),
+            torch.where(done, self.symmetry_of[group], symmetry),
+            group,
         )
 
     def step_back(self, state: State, action: Action, context: Context) -> SpaceGroupState:
         at, remains = cast(SpaceGroupState, state), cast(Tensor, action)
-        return SpaceGroupState(at.system * (remains & 1), at.symmetry * (remains >> 1), torch.zeros_like(at.group))
+        return SpaceGroupState(
+            at.system * (remains & 1), at.symmetry * (remains >> 1), torch.zeros_like(at.group)
+        )
 
     def backward_action(self, parent: State, child: State, context: Context) -> Tensor:
         before = cast(SpaceGroupState, parent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import product
 
 import torch
@@ -14,12 +14,14 @@ from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.envs.composition_rules import CompositionRules
 
 
-@lru_cache(maxsize=None)
+@cache
 def orbits(group: int) -> tuple[frozenset[int], tuple[int, ...]]:
     """Multiplicities of the positions that hold any number of orbits, and of those that hold one."""
     positions = wyckoff_positions(group)
     free = frozenset(position.multiplicity for position in positions if position.degrees_of_freedom)
-    fixed = sorted((position.multiplicity for position in positions if not position.degrees_of_freedom), reverse=True)
+    fixed = sorted(
+        (position.multiplicity for position in positions if not position.degrees_of_freedom), reverse=True
+    )
     return free, tuple(fixed)
 
 
@@ -45,12 +47,12 @@ def _place(free: frozenset[int], fixed: tuple[int, ...], counts: tuple[int, ...]
     return False
 
 
-@lru_cache(maxsize=None)
+@cache
 def _sum_of(parts: frozenset[int], total: int) -> bool:
     return total == 0 or any(part <= total and _sum_of(parts, total - part) for part in parts)
 
 
-@lru_cache(maxsize=None)
+@cache
 def totals(states: tuple[int, ...], count: int, mixed: bool) -> frozenset[int]:
     """Total charges of ``count`` atoms with these states."""
     if not mixed:
@@ -69,7 +71,9 @@ class SlowRules:
 
     def __init__(self, rules: CompositionRules, metals: Sequence[str] = ()) -> None:
         table = rules.oxidation_table
-        self.states = oxidation_table(table) if isinstance(table, str) else {k: tuple(v) for k, v in table.items()}
+        self.states = (
+            oxidation_table(table) if isinstance(table, str) else {k: tuple(v) for k, v in table.items()}
+        )
         self.rules, self.metals = rules, frozenset(metals)
 
     def valid(self, group: int, counts: Sequence[int]) -> bool:
@@ -90,7 +94,9 @@ class SlowRules:
         )
 
     def balanced(self, counts: Sequence[int]) -> bool:
-        present = [(symbol, count) for symbol, count in zip(self.rules.elements, counts, strict=True) if count]
+        present = [
+            (symbol, count) for symbol, count in zip(self.rules.elements, counts, strict=True) if count
+        ]
         if self.rules.metallic and (len(present) == 1 or all(symbol in self.metals for symbol, _ in present)):
             return True
         charges = {0}

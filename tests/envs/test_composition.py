@@ -22,10 +22,25 @@ SPACES: dict[str, dict[str, Any]] = {
     "ionic": {"elements": ("Na", "Mg", "O", "Cl"), "max_count": 4, "n_atoms": (1, 10), **ONE_STATE},
     "mixed valence": {"elements": ("Na", "Fe", "O", "Cl"), "max_count": 4, "n_atoms": (1, 12)},
     "metallic": {"elements": ("Na", "Cu", "O", "Al"), "max_count": 4, "n_atoms": (1, 12), "metallic": True},
-    "required": {"elements": ("Na", "Mg", "O", "Cl"), "max_count": 4, "required_elements": ("O",), **ONE_STATE},
+    "required": {
+        "elements": ("Na", "Mg", "O", "Cl"),
+        "max_count": 4,
+        "required_elements": ("O",),
+        **ONE_STATE,
+    },
     "two required": {"elements": ("Na", "Fe", "O", "S"), "max_count": 4, "required_elements": ("Fe", "O")},
-    "minimum elements": {"elements": ("Na", "Mg", "O", "Cl", "Fe"), "max_count": 2, "n_elements": (4, 5), **ONE_STATE},
-    "minimum atoms": {"elements": ("Na", "Cu", "O", "Xe"), "max_count": 3, "n_atoms": (8, 12), "metallic": True},
+    "minimum elements": {
+        "elements": ("Na", "Mg", "O", "Cl", "Fe"),
+        "max_count": 2,
+        "n_elements": (4, 5),
+        **ONE_STATE,
+    },
+    "minimum atoms": {
+        "elements": ("Na", "Cu", "O", "Xe"),
+        "max_count": 3,
+        "n_atoms": (8, 12),
+        "metallic": True,
+    },
     "tight budget": {"elements": ("Na", "Fe", "O", "S", "P"), "max_count": 4, "n_atoms": (1, 7), **ONE_STATE},
     "count ranges": {
         "elements": ("Na", "Fe", "O", "S"),
@@ -33,7 +48,12 @@ SPACES: dict[str, dict[str, Any]] = {
         "count_ranges": {"O": (2, 3), "Fe": (1, 2)},
         "excluded_elements": ("S",),
     },
-    "at most two elements": {"elements": ("Na", "Mg", "O", "Cl"), "max_count": 5, "n_elements": (1, 2), **ONE_STATE},
+    "at most two elements": {
+        "elements": ("Na", "Mg", "O", "Cl"),
+        "max_count": 5,
+        "n_elements": (1, 2),
+        **ONE_STATE,
+    },
     "only three together": {
         "elements": ("Na", "P", "S"),
         "max_count": 2,
@@ -122,7 +142,9 @@ def paper_like_stage(**changes: Any) -> CompositionStage:
         {"n_atoms": (30, 50), **ONE_STATE},
     ],
 )
-def test_random_walks_in_a_large_space_end_in_valid_compositions_and_can_be_undone(changes: dict[str, Any]) -> None:
+def test_random_walks_in_a_large_space_end_in_valid_compositions_and_can_be_undone(
+    changes: dict[str, Any],
+) -> None:
     stage = paper_like_stage(**changes)
     slow = SlowRules(stage.rules, ("Li", "Mg", "Fe"))
     generator = torch.Generator().manual_seed(0)
@@ -174,7 +196,9 @@ def test_every_backward_action_leads_to_a_state_whose_forward_mask_leads_back() 
 
 def test_one_fold_positions_of_group_221_hold_two_elements_only() -> None:
     assert not fits_positions(221, (1, 1, 1))
-    rules = CompositionRules(("Na", "Cl", "Br"), max_count=2, oxidation_table={"Na": [1], "Cl": [-1], "Br": [1]})
+    rules = CompositionRules(
+        ("Na", "Cl", "Br"), max_count=2, oxidation_table={"Na": [1], "Cl": [-1], "Br": [1]}
+    )
     stage = CompositionStage(rules, (1, 221))
     counts = torch.tensor([[1, 2, 1], [1, 1, 0]])
     groups = torch.tensor([[1, 1], [221, 221]])
@@ -186,7 +210,9 @@ def test_one_fold_positions_of_group_221_hold_two_elements_only() -> None:
 def test_magnetite_needs_mixed_valence() -> None:
     counts, group = torch.tensor([[24, 32]]), torch.tensor([227])
     for mixed, expected in ((False, False), (True, True)):
-        rules = CompositionRules(("Fe", "O"), max_count=32, n_atoms=(1, 56), oxidation_table="icsd", mixed_valence=mixed)
+        rules = CompositionRules(
+            ("Fe", "O"), max_count=32, n_atoms=(1, 56), oxidation_table="icsd", mixed_valence=mixed
+        )
         assert CompositionStage(rules, (227,)).reached(counts, group).item() is expected
 
 

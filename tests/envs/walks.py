@@ -15,7 +15,9 @@ Counts = tuple[int, ...]
 Edge = tuple[Counts, Counts]
 
 
-def stage_with(rules: CompositionRules, masks: type[CompositionMasks], groups: tuple[int, ...]) -> CompositionStage:
+def stage_with(
+    rules: CompositionRules, masks: type[CompositionMasks], groups: tuple[int, ...]
+) -> CompositionStage:
     """A composition stage with a given way to its masks."""
     stage = CompositionStage(rules, groups)
     stage.masks = masks(rules, groups)  # type: ignore[call-arg]
@@ -64,7 +66,9 @@ def walk_backward(stage: CompositionStage, group: int, terminals: set[Counts]) -
     while len(front):
         context = group_context(group, len(front))
         support = stage.backward_support(going(front), context)
-        assert support.any(dim=1).all(), f"no way back in group {group}: {front[~support.any(dim=1)].tolist()}"
+        assert support.any(dim=1).all(), (
+            f"no way back in group {group}: {front[~support.any(dim=1)].tolist()}"
+        )
         row, action = support.nonzero().unbind(dim=1)
         parent = stage.step_back(going(front[row]), action, context[row])
         edges |= set(zip(map(tuple, parent.counts.tolist()), map(tuple, front[row].tolist()), strict=True))

@@ -1,0 +1,183 @@
+"""The crystal environment as a whole: objects, encoding, restriction, measure and refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
+from gflownet_crystal.crystallography.lattice import is_closed
+from gflownet_crystal.envs.base import Context
+from gflownet_crystal.envs.crystal import Crystal
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.testing import check_env
+
+SMALL: dict[str, Any] = {"elements": ("Na", "Mg", "O", "Cl", "Fe"), "max_count": 8, "n_atoms": (1, 24)}
+PAPER = ("H", "Li", "C", "N", "O", "F", "Mg", "Si", "P", "S", "Cl", "Fe")
+
+
+def random_terminals(env: Crystal, n: int, seed: int = 0) -> Context:
+    generator = torch.Generator().manual_seed(seed)
+    context = env.empty_context(n, torch.device("cpu"))
+    for stage in env.stages:
+        state = terminal = stage.source(context)
+        row = torch.arange(n)
+        while len(row):
+            here = context[row]
+            state = stage.step(
+                state, stage.random_action(stage.forward_support(state, here), generator), here
+            )
+            done = stage.finished(state)
+            terminal = terminal.put(row[done], state[done])
+            row, state = row[~done], state[~done]
+        context = context.extended(terminal)
+    return context
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"coordinates": "raw"}, {"metallic": True, "lattice": {"canonical": False}}]
+)
+def test_the_contract_holds(changes: dict[str, Any]) -> None:
+    check_env(Crystal(**SMALL, **changes), n=128)
+
+
+def test_objects_obey_the_constraints_and_encode_to_the_same_states() -> None:
+    env = Crystal(PAPER, oxidation_table="icsd", mixed_valence=False)
+    terminal = random_terminals(env, 500)
+    specs = env.objects(terminal)
+    assert is_closed(specs.angles).all()
+    assert (specs.n_atoms <= 50).all() and (specs.composition <= 16).all()
+    again, inside = env.encode(specs)
+    assert inside.all()
+    assert torch.equal(again.states[1].counts, terminal.states[1].counts)
+    torch.testing.assert_close(again.states[2].position, terminal.states[2].position, atol=1e-6, rtol=0)
+
+
+def test_encoding_refuses_what_lies_outside() -> None:
+    env = Crystal(SMALL["elements"], space_groups=[225, 62], n_atoms=(1, 24), max_count=8)
+    rock_salt = CrystalSpec(
+        torch.tensor([225]),
+        torch.zeros(1, 119, dtype=torch.int64).index_fill(1, torch.tensor([11, 17]), 4),
+        torch.full((1, 3), 5.64, dtype=torch.float64),
+        torch.full((1, 3), 90.0, dtype=torch.float64),
+    )
+    potassium = rock_salt.composition.clone()
+    potassium[0, 11], potassium[0, 19] = 0, 4
+    charged = rock_salt.composition.clone()
+    charged[0, 17] = 8
+    others = [
+        CrystalSpec(torch.tensor([221]), rock_salt.composition, rock_salt.lengths, rock_salt.angles),
+        CrystalSpec(rock_salt.space_group, potassium, rock_salt.lengths, rock_salt.angles),
+        CrystalSpec(rock_salt.space_group, charged, rock_salt.lengths, rock_salt.angles),
+        CrystalSpec(rock_salt.space_group, rock_salt.composition, 2 * rock_salt.lengths, rock_salt.angles),
+        CrystalSpec(
+            rock_salt.space_group,
+            rock_salt.composition,
+            torch.tensor([[5.0, 6, 7]]).double(),
+            rock_salt.angles,
+        ),
+    ]
+    terminal, inside = env.encode(CrystalSpec.cat([rock_salt, *others]))
+    assert inside.tolist() == [True, False, False, False, False, False]
+    back = env.objects(terminal)
+    assert back.formulas() == ["Na4 Cl4"]
+    torch.testing.assert_close(back.lengths, rock_salt.lengths)
+
+
+def test_equivalent_settings_encode_alike() -> None:
+    env = Crystal(("Na", "Cl"), max_count=8)
+    composition = torch.zeros(2, 119, dtype=torch.int64).index_fill(1, torch.tensor([11, 17]), 4)
+    lengths = torch.tensor([[5.0, 6.0, 7.0], [7.0, 5.0, 6.0]], dtype=torch.float64)
+    specs = CrystalSpec(
+        torch.tensor([47, 47]), composition, lengths, torch.full((2, 3), 90.0, dtype=torch.float64)
+    )
+    terminal, inside = env.encode(specs)
+    assert inside.all()
+    torch.testing.assert_close(terminal.states[2].position[0], terminal.states[2].position[1])
+
+
+def test_a_restricted_environment_keeps_its_layout_and_samples_within_the_restriction() -> None:
+    env = Crystal(PAPER, oxidation_table="icsd", mixed_valence=False)
+    narrow = env.restrict(
+        space_groups=[62, 225],
+        elements=["Li", "O", "F", "Mg"],
+        required_elements=["Li"],
+        n_elements=[2, 3],
+        n_atoms=[4, 24],
+    )
+    assert narrow.feature_sizes() == env.feature_sizes()
+    for mine, theirs in zip(env.stages, narrow.stages, strict=True):
+        assert (mine.forward_actions, mine.backward_actions) == (
+            theirs.forward_actions,
+            theirs.backward_actions,
+        )
+    terminal = random_terminals(narrow, 300)
+    specs = narrow.objects(terminal)
+    present = specs.composition > 0
+    assert set(specs.space_group.tolist()) <= {62, 225}
+    assert present[:, 3].all() and set(present.nonzero()[:, 1].tolist()) <= {3, 8, 9, 12}
+    assert (present.sum(1) <= 3).all() and (specs.n_atoms <= 24).all() and (specs.n_atoms >= 4).all()
+    # the same object has the same features in both, or the trained policy would be fed something else
+    for index in range(3):
+        state, context = terminal.states[index], Context(300, terminal.device, terminal.states[:index])
+        assert torch.equal(env.features(index, state, context), narrow.features(index, state, context))
+    assert env.encode(specs)[1].all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"elements": ["Li", "Mg"]}, "no composition of Li, Mg is neutral.*positive"),
+        ({"space_groups": [230]}, "space group 230.*smallest orbit has 16"),
+        ({"n_elements": (6, 6)}, "6 elements"),
+        (
+            {"n_elements": (2, 2), "n_atoms": (2, 2), "space_groups": [14]},
+            "space group 14.*fills the Wyckoff positions",
+        ),
+    ],
+)
+def test_empty_spaces_are_refused_with_the_reason(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(EmptySpaceError, match=words):
+        Crystal(**{**SMALL, **changes})
+
+
+def test_groups_that_nothing_fits_are_left_out_and_named() -> None:
+    env = Crystal(**SMALL, space_groups=[225, 230])
+    assert env.unfillable_groups == (230,)
+    assert env.space_group.allowed.nonzero().flatten().tolist() == [225]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"coordinates": "polar"}, "polar.*shape, raw"),
+        ({"lattice": {"colour": 1}}, "colour"),
+        ({"space_groups": [0]}, "space group 0"),
+        ({"oxidation_table": "mine"}, "mine"),
+        ({"elements": "NaCl"}, "list of symbols"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Crystal(**{**SMALL, **changes})
+
+
+def test_restrictions_that_make_no_sense_are_refused() -> None:
+    env = Crystal(**SMALL)
+    for changes, words in [
+        ({"elements": ["K"]}, "K not in"),
+        ({"n_atoms": [30, 40]}, "overlap"),
+        ({"space_groups": [231]}, "231"),
+        ({"colour": 1}, "colour"),
+    ]:
+        with pytest.raises(ConfigError, match=words):
+            env.restrict(**changes)
+
+
+def test_the_log_reference_is_the_log_volume_element_of_the_lattice_coordinates() -> None:
+    env = Crystal(("Na", "Cl"), space_groups=[225], max_count=8)
+    terminal = random_terminals(env, 10)
+    # cubic: log volume per atom alone, over an interval of length 1.3
+    torch.testing.assert_close(env.log_reference(terminal), torch.full((10,), 1.3).double().log())
