@@ -28,6 +28,8 @@ from gflownet_crystal.envs.base import Context
 from gflownet_crystal.envs.crystal import Crystal
 from tests.envs.slow_rules import SlowRules, fits_positions
 
+_DEFAULTS = {"env": "crystal_paper", "n": "10000", "pyxtal": "0"}
+
 
 def build(name: str) -> Crystal:
     """The environment of a packaged config."""
@@ -121,12 +123,8 @@ def main(arguments: list[str]) -> None:
     """Read the arguments and report."""
     torch.set_num_threads(1)
     options = dict(argument.split("=", 1) for argument in arguments)
-    if "reach" in options:
-        report_reach(options["reach"])
-    else:
-        report_walks(
-            options.get("env", "crystal_paper"), int(options.get("n", 10_000)), int(options.get("pyxtal", 0))
-        )
+    name, n, n_pyxtal = (options.get(key, default) for key, default in _DEFAULTS.items())
+    report_walks(name, int(n), int(n_pyxtal))
 
 
 if __name__ == "__main__":

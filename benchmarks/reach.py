@@ -55,6 +55,7 @@ def conventional_specs(frame: pd.DataFrame) -> CrystalSpec:
 
 def is_neutral(counts: Tensor, elements: Sequence[str], **options: Any) -> Tensor:
     """(n,) bool under the package's default options, from reduced counts (n, E)."""
+    # elements without states are tolerated here, and refused one composition at a time
     model = ChargeModel(elements, max_count=int(counts.max()), metallic=True)
     model.metallic = bool(options.get("metallic", False))
     return torch.cat([model.neutral(part) for part in counts.split(_CHUNK)])
@@ -69,7 +70,7 @@ def random_compositions(n: int, n_elements: int, seed: int) -> Tensor:
 
 
 def reached_share(env: Crystal, specs: CrystalSpec) -> dict[str, float]:
-    """Of the specs that are valid wholes in the space, how many the masks reach, and of those, how many lie in the box."""
+    """Share of the specs that are valid wholes in the space that the masks reach; of those, share in the box."""
     tables = CompositionTables(env.rules)
     look = LookAhead(env.rules, tables)
     counts = specs.composition[:, env.atomic_numbers]

@@ -17,8 +17,10 @@ from gflownet_crystal.envs.composition import CompositionStage, CompositionState
 from gflownet_crystal.envs.composition_rules import CompositionRules
 from gflownet_crystal.envs.jumps import JumpState
 from gflownet_crystal.envs.lattice import LatticeStage
-from gflownet_crystal.envs.lattice_box import LatticeBox, RawBox, ShapeBox
+from gflownet_crystal.envs.lattice_box import LatticeBox
+from gflownet_crystal.envs.lattice_raw import RawBox
 from gflownet_crystal.envs.lattice_settings import standardise
+from gflownet_crystal.envs.lattice_shape import ShapeBox
 from gflownet_crystal.envs.space_group import SpaceGroupStage, SpaceGroupState
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec import CrystalSpec

@@ -18,8 +18,10 @@ from gflownet_crystal.crystallography.lattice import (
 )
 from gflownet_crystal.crystallography.space_groups import lattice_system_of_group
 from gflownet_crystal.crystallography.wyckoff import group_operations
-from gflownet_crystal.envs.lattice_box import LatticeBox, RawBox, ShapeBox
+from gflownet_crystal.envs.lattice_box import LatticeBox
+from gflownet_crystal.envs.lattice_raw import RawBox
 from gflownet_crystal.envs.lattice_settings import A_B_ALIKE, ALL_AXES_ALIKE, CYCLIC_AXES, standardise
+from gflownet_crystal.envs.lattice_shape import ShapeBox
 
 BOXES = {"shape": ShapeBox(), "shape, any setting": ShapeBox(canonical=False), "raw": RawBox()}
 
