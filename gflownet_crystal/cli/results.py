@@ -11,9 +11,10 @@ from omegaconf import DictConfig
 from gflownet_crystal.cli.build import Trust
 from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.cli.export import run as export_run
+from gflownet_crystal.cli.page import print_page
 from gflownet_crystal.cli.parts import Parts, build_model
 from gflownet_crystal.cli.samples import draw_samples, write_samples
-from gflownet_crystal.cli.summary import best_of, element_shares, hardware, print_summary, summarise_samples
+from gflownet_crystal.cli.summary import best_of, element_shares, hardware, summarise_samples
 from gflownet_crystal.common.files import write_json
 from gflownet_crystal.evaluation.figures_training import (
     element_prevalence,
@@ -23,6 +24,7 @@ from gflownet_crystal.evaluation.figures_training import (
 from gflownet_crystal.gflownet.metrics import read_metrics
 from gflownet_crystal.gflownet.trainer import Trainer
 from gflownet_crystal.proxies.reward import Reward
+from gflownet_crystal.structures.spec_io import read_specs
 
 _N_UNTRAINED = 2000
 
@@ -48,15 +50,14 @@ def write_results(folder: Path, config: DictConfig, parts: Parts, trainer: Train
     summary = _summary(config, parts, trainer, frame)
     # the summary is on disk before the candidates are made, so that a failure there loses nothing
     write_json(files["summary"], summary)
-    crystals = parts.env.produces == "specs"
-    if crystals and config.export.k:
+    best, title = best_of(frame), "Best samples by reward"
+    following = f"gflownet-crystal sample run={folder} n=10000 out=FILE.parquet"
+    if parts.env.produces == "specs" and config.export.k:
         files["candidates"] = folder / "candidates"
         _export(folder, files["candidates"], config)
-    print_summary(summary | {"files": files}, frame)
-    if crystals:
-        print(f"next: gflownet-crystal export run={folder} k=100 out=DIR")
-    else:
-        print(f"next: gflownet-crystal sample run={folder} n=10000 out=FILE.parquet")
+        best, title = read_specs(files["candidates"] / "candidates.csv"), "Best candidates"
+        following = f"gflownet-crystal export run={folder} n=100000 k=100 out=DIR"
+    print_page(summary, best, title, files, following)
 
 
 def _summary(config: DictConfig, parts: Parts, trainer: Trainer, frame: pd.DataFrame) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a table of samples amounts to: figures for summary.json and for the last page of a training."""
+"""What a table of samples amounts to: the figures of summary.json."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
     POINT_SYMMETRIES,
     crystal_lattice_system_of_group,
     point_symmetry_of_group,
-    space_group_symbol,
 )
 from gflownet_crystal.structures.elements import SYMBOLS
 from gflownet_crystal.structures.formulas import text_to_composition
@@ -89,45 +86,3 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def print_summary(summary: dict[str, Any], frame: pd.DataFrame, n_best: int = 10) -> None:
-    """The last page of a training, on standard output."""
-    console = Console(highlight=False)
-    figures, unit = summary["samples"], summary["unit"]
-    console.print(best_table(best_of(frame, n_best), f"{summary['property']} ({unit})"))
-    lines = [
-        f"log Z {summary['log_z']:.4f} after {summary['iterations']} iterations, {summary['training_seconds']:.0f} s",
-        f"{figures['n']} samples: median {summary['property']} {figures['energy_quantiles']['0.5']:.4f} {unit}, "
-        f"95 % below {figures['energy_quantiles']['0.95']:.4f}",
-    ]
-    if "elements" in figures:
-        lines += [
-            f"{figures['n_space_groups']} space groups, {figures['n_formulas']} formulas, elements: "
-            + " ".join(figures["elements"])
-        ]
-    for line in lines:
-        console.print(line, soft_wrap=True)
-    for name, path in summary["files"].items():
-        console.print(f"{name}: {path}", soft_wrap=True)
-
-
-def best_table(frame: pd.DataFrame, label: str) -> Table:
-    """The rows of ``frame`` as a table for the terminal."""
-    table = Table(title="Best samples")
-    crystals = "space_group" in frame.columns
-    objects = ["formula", "group", "a, b, c (A)", "angles (deg)"] if crystals else ["object"]
-    for column in ("rank", *objects, label, "log R"):
-        table.add_column(column)
-    places = [name for name in frame.columns if name.startswith("x")]
-    for rank, (_, row) in enumerate(frame.iterrows(), start=1):
-        cells = _crystal_cells(row) if crystals else [", ".join(f"{row[name]:.4g}" for name in places)]
-        table.add_row(str(rank), *cells, f"{row['energy']:.4f}", f"{row['log_reward']:.3f}")
-    return table
-
-
-def _crystal_cells(row: Any) -> list[str]:
-    lengths = ", ".join(f"{row[name]:.2f}" for name in ("a", "b", "c"))
-    angles = ", ".join(f"{row[name]:.1f}" for name in ("alpha", "beta", "gamma"))
-    group = int(row["space_group"])
-    return [str(row["formula"]), f"{group} {space_group_symbol(group)}", lengths, angles]

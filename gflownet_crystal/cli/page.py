@@ -1,0 +1,70 @@
+"""The last page of a training, on standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from gflownet_crystal.crystallography.space_groups import space_group_symbol
+
+N_ROWS = 10
+
+
+def print_page(
+    summary: Mapping[str, Any], best: pd.DataFrame, title: str, files: Mapping[str, Path], following: str
+) -> None:
+    """Print the best objects, what the samples amount to, and where everything is.
+
+    Args:
+        summary: of the run, as in summary.json.
+        best: objects to show, best first.
+        title: what they are.
+        files: paths by what they hold.
+        following: the command to go on with.
+    """
+    # a page that is piped to a file is as wide as its content
+    console = Console(highlight=False, width=None if Console().is_terminal else 120)
+    figures, name = summary["samples"], f"{summary['property']} ({summary['unit']})"
+    console.print(best_table(best.head(N_ROWS), title, name))
+    quantiles = figures["energy_quantiles"]
+    lines = [
+        f"{figures['n']} samples: median {name} {quantiles['0.5']:.4f}, 95 % below {quantiles['0.95']:.4f}",
+        f"log Z {summary['log_z']:.4f} after {summary['iterations']} iterations, {summary['training_seconds']:.0f} s",
+    ]
+    if "elements" in figures:
+        lines.insert(1, f"{figures['n_formulas']} formulas in {figures['n_space_groups']} space groups")
+        lines.insert(2, f"elements: {' '.join(figures['elements'])}")
+    lines += [f"{what}: {path}" for what, path in files.items()]
+    console.print("\n".join([*lines, f"next: {following}"]), soft_wrap=True)
+
+
+def best_table(frame: pd.DataFrame, title: str, label: str) -> Table:
+    """The rows of ``frame`` as a table for the terminal.
+
+    Args:
+        frame: as written by ``sample`` or ``export``.
+        title: of the table.
+        label: name and unit of the property.
+    """
+    shown = pd.DataFrame({"rank": range(1, len(frame) + 1)}, index=frame.index).astype(str)
+    if "space_group" in frame.columns:
+        groups = frame["space_group"].astype(int)
+        shown["formula"] = frame["formula"].astype(str)
+        shown["group"] = [f"{group} {space_group_symbol(group)}" for group in groups]
+        shown["A^3/atom"] = frame["volume_per_atom"].map("{:.2f}".format)
+    else:
+        places = [name for name in frame.columns if name.startswith("x")]
+        shown["object"] = [", ".join(f"{value:.4g}" for value in row) for row in frame[places].to_numpy()]
+    shown[label] = frame["energy"].map("{:.4f}".format)
+    if "e_above_hull" in frame.columns and frame["e_above_hull"].notna().any():
+        shown["above hull (eV/atom)"] = frame["e_above_hull"].map("{:.4f}".format)
+    shown["log R"] = frame["log_reward"].map("{:.3f}".format)
+    table = Table(*map(str, shown.columns), title=title)
+    for row in shown.to_numpy():
+        table.add_row(*row)
+    return table
