@@ -202,7 +202,7 @@ def _measured_cells(
     elasticity = fit_elasticity(len(specs), crystal, volume, shear, cost)
     keep = torch.from_numpy((cost > -0.3) & (cost < 4.5))
     rows = torch.tensor(crystal)[keep]
-    cells = _cells(with_parameters(specs[rows], parameters[keep.numpy()]), rows, torch.from_numpy(cost)[keep])
+    cells = _cells(with_parameters(specs[rows], parameters[keep.numpy()]), rows, torch.tensor(cost)[keep])
     return cells, elasticity
 
 

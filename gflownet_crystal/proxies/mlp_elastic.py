@@ -132,7 +132,7 @@ def _forest(features: NDArray[np.float32], target: Floats, seed: int, leaf: int)
 
 
 def random_strains(parameters: Floats, space_group: Ints, rng: np.random.Generator) -> Floats:
-    """Cells strained in volume (log ratio mostly within 0.25, at most 1.3) and, half of them, in shape.
+    """Cells strained in volume (log ratio mostly within 0.25, at most 1.3) and, most of them, in shape.
 
     Args:
         parameters: (n, 6) true cells, A and degrees.
@@ -144,8 +144,8 @@ def random_strains(parameters: Floats, space_group: Ints, rng: np.random.Generat
     """
     n = len(parameters)
     log_volume = np.where(rng.random(n) < 0.6, rng.normal(0, 0.25, n), rng.uniform(-1.0, 1.3, n))
-    wide = np.where(rng.random(n) < 0.7, rng.uniform(0, 0.3, n), rng.uniform(0, 1.0, n))
-    amplitude = np.where(rng.random(n) < 0.5, 0.0, wide)
+    wide = np.where(rng.random(n) < 0.75, rng.uniform(0.02, 0.35, n), rng.uniform(0, 1.0, n))
+    amplitude = np.where(rng.random(n) < 0.3, 0.0, wide)
     strain = rng.normal(size=(n, 3, 3))
     strain = strain + strain.transpose(0, 2, 1)
     strain -= np.eye(3) * (np.trace(strain, axis1=1, axis2=2) / 3)[:, None, None]

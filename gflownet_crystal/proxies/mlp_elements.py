@@ -43,6 +43,17 @@ def element_properties() -> Tensor:
     return torch.from_numpy(np.nan_to_num((table - np.nanmean(known, 0)) / np.nanstd(known, 0))).float()
 
 
+def periods_and_groups() -> Tensor:
+    """Period and group of each element, (2, 119) int64; 0 beyond lawrencium. The f block counts as group 3."""
+    from pymatgen.core import Element
+
+    table = torch.zeros(2, N_ATOMIC_NUMBERS, dtype=torch.int64)
+    for number in range(1, _LAST + 1):
+        element = Element(SYMBOLS[number])
+        table[0, number], table[1, number] = int(element.row), int(element.group)
+    return table
+
+
 def _properties_of(number: int) -> list[float]:
     from pymatgen.core import Element
 

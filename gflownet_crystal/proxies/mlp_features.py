@@ -102,12 +102,18 @@ def shape_features(specs: CrystalSpec) -> tuple[Tensor, Tensor]:
         ProxyError: a cell is open or not finite; the message names the row.
     """
     log_volume = torch.log(specs.volume_per_atom)
-    bad = ~torch.isfinite(log_volume)
-    if bool(bad.any()):
-        row = int(bad.nonzero()[0, 0])
-        parameters = [*specs.lengths[row].tolist(), *specs.angles[row].tolist()]
-        raise ProxyError(f"spec {row}: lattice {parameters} closes no cell; give lengths > 0 A and angles that close")
+    _check_closed(specs, log_volume)
     return log_volume, lattice_features(specs)
+
+
+def check_specs(specs: CrystalSpec) -> None:
+    """Check that every spec can be predicted.
+
+    Raises:
+        ProxyError: a spec has no atoms, an unknown element or group, or an open cell; the message names the row.
+    """
+    _check(specs.composition, specs.space_group)
+    _check_closed(specs, specs.volume_per_atom)
 
 
 def _greatest_common_divisor(composition: Tensor) -> Tensor:
@@ -130,3 +136,11 @@ def _check(composition: Tensor, space_group: Tensor) -> None:
     ):
         if bool(mask.any()):
             raise ProxyError(f"spec {int(mask.nonzero()[0, 0])} {text}")
+
+
+def _check_closed(specs: CrystalSpec, volume: Tensor) -> None:
+    bad = ~torch.isfinite(volume)
+    if bool(bad.any()):
+        row = int(bad.nonzero()[0, 0])
+        parameters = [*specs.lengths[row].tolist(), *specs.angles[row].tolist()]
+        raise ProxyError(f"spec {row}: lattice {parameters} closes no cell; give lengths > 0 A and angles that close")

@@ -31,6 +31,11 @@ _VOLUME_RANGE = (-0.8, 0.9)
 
 # medians of Morse curves fitted to chgnet energies under volume strain; the curve saturates at _WELL_TOP, eV/atom
 _LOG_DEPTH, _LOG_ALPHA, _WELL_TOP = math.log(4.0), math.log(3.5), 8.0
+_LOG_STIFFNESS = math.log(1.5)
+
+N_SHAPE, N_VONORMS = 13, 7
+"""Lattice descriptors that a strain of the shape changes, and the vonorms among them, which come first."""
+_BEND_SCALE = 5.0
 
 
 class StackedLinear(nn.Module):
@@ -58,11 +63,16 @@ class Encoding(NamedTuple):
         hidden: (members, n, width).
         energy: (members, n) formation energy from composition and group alone, eV/atom.
         log_volume: (members, n) equilibrium volume per atom, log A^3.
+        shape: (members, n, 13) equilibrium values of the lattice descriptors that depend on shape.
+        stiffness: (members, n, 3) logs of depth and exponent of the volume's well and of the shape's stiffness, against
+            typical ones.
     """
 
     hidden: Tensor
     energy: Tensor
     log_volume: Tensor
+    shape: Tensor
+    stiffness: Tensor
 
 
 class CellEnergy(NamedTuple):
@@ -138,10 +148,11 @@ class EnergyEnsemble(nn.Module):
         self.trunk_hidden = linear(width, width)
         self.trunk_out = linear(width, width)
         self.composition_head = linear(width, 2, 0.1)
+        self.equilibrium_head = linear(width, N_SHAPE, 0.1)
         self.shape_in = linear(width + n_shape - 1, token_width)
         self.shape_head = linear(token_width, 1, 0.1)
-        self.well_head = linear(width, 2, 0.1)
-        self.lattice_in = linear(n_shape + N_VOLUME_BASIS + 3, token_width)
+        self.well_head = linear(width, 3, 0.1)
+        self.lattice_in = linear(n_shape + N_VOLUME_BASIS + 3 + 2 * N_SHAPE, token_width)
         self.energy_in = linear(width + token_width, width)
         self.energy_hidden = linear(width, width)
         self.energy_out = linear(width, width)
@@ -175,7 +186,9 @@ class EnergyEnsemble(nn.Module):
         hidden = silu(self.trunk_in(torch.cat([pooled, tokens], dim=2)))
         hidden = hidden + silu(self.trunk_out(silu(self.trunk_hidden(hidden))))
         heads = _full_precision(self.composition_head, hidden)
-        return Encoding(hidden, heads[:, :, 0], heads[:, :, 1] + 3.0)
+        shape = _full_precision(self.equilibrium_head, hidden) + self.lattice_scale[0, :N_SHAPE]
+        stiffness = _full_precision(self.well_head, hidden)
+        return Encoding(hidden, heads[:, :, 0], heads[:, :, 1] + 3.0, shape, stiffness)
 
     def _group_table(self) -> Tensor:
         crystal_class, system, centring = self.group_tables
@@ -213,11 +226,13 @@ class EnergyEnsemble(nn.Module):
         bent = silu(self.shape_in(torch.cat([encoding.hidden, absolute[:, :, :-1]], dim=2)))
         equilibrium = encoding.log_volume + _full_precision(self.shape_head, bent)[:, :, 0]
         strain = log_volume - equilibrium.detach()
-        lattice = silu(self.lattice_in(torch.cat([absolute, _strain_features(strain).to(dtype)], dim=2)))
+        bend = shape[:, :N_SHAPE] - encoding.shape.detach()
+        features = torch.cat([_strain_features(strain), _BEND_SCALE * bend, (_BEND_SCALE * bend) ** 2], dim=2)
+        lattice = silu(self.lattice_in(torch.cat([absolute, features.to(dtype)], dim=2)))
         hidden = silu(self.energy_in(torch.cat([encoding.hidden, lattice.to(dtype)], dim=2)))
         hidden = hidden + silu(self.energy_out(silu(self.energy_hidden(hidden))))
         heads = _full_precision(self.energy_head, hidden)
-        well = _well(strain, _full_precision(self.well_head, encoding.hidden))
+        well = _volume_well(strain, encoding.stiffness) + _shape_well(bend, encoding.stiffness)
         return CellEnergy(encoding.energy + heads[:, :, 0] + well, heads[:, :, 1] - 3.0, equilibrium)
 
 
@@ -230,13 +245,23 @@ def _strain_features(strain: Tensor) -> Tensor:
     return torch.cat([basis, polynomial], dim=-1)
 
 
-def _well(strain: Tensor, parameters: Tensor) -> Tensor:
+def _volume_well(strain: Tensor, parameters: Tensor) -> Tensor:
     """Morse curve in the length: depth (1 - exp(-alpha (x - 1)))^2 with x = exp(strain / 3), at most 8 eV/atom."""
     depth = torch.exp(parameters[..., 0].clamp(-3, 2) + _LOG_DEPTH)
     alpha = torch.exp(parameters[..., 1].clamp(-1, 1) + _LOG_ALPHA)
     stretch = torch.exp(strain.clamp(-1.5, 3.0) / 3) - 1
     well = depth * (1 - torch.exp(-alpha * stretch)) ** 2
     return _WELL_TOP * torch.tanh(well / _WELL_TOP)
+
+
+def _shape_well(bend: Tensor, parameters: Tensor) -> Tensor:
+    """Quadratic in the descriptors' distance from their equilibrium, at most 8 eV/atom.
+
+    The axes' part is the squared volume-preserving log strain; the vonorms stand in for it where a cell has no fixed axes.
+    """
+    stiffness = torch.exp(parameters[..., 2].clamp(-3, 2) + _LOG_STIFFNESS)
+    weight = torch.cat([bend.new_full((N_VONORMS,), 0.4), bend.new_ones(N_SHAPE - N_VONORMS)])
+    return _WELL_TOP * torch.tanh(stiffness * (weight * bend**2).sum(-1) / _WELL_TOP)
 
 
 def _full_precision(layer: StackedLinear, inputs: Tensor) -> Tensor:

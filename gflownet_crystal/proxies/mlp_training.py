@@ -14,7 +14,7 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.proxies.mlp_data import TrainingData, join
 from gflownet_crystal.proxies.mlp_elements import N_PROPERTIES, element_properties
-from gflownet_crystal.proxies.mlp_network import CellEnergy, Encoding, EnergyEnsemble
+from gflownet_crystal.proxies.mlp_network import N_SHAPE, CellEnergy, Encoding, EnergyEnsemble
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TrainingSettings:
         average: decay of the exponential moving average of the weights, which is what is kept.
         strain_weight: of the strained cells' energies against their true cell.
         strain_scale: eV/atom; errors of strained energies count relative to this plus the energy.
-        volume_weight: of the equilibrium volumes.
+        volume_weight: of the equilibrium volumes and shapes.
         composition_weight: of the energies from composition and group alone.
         bfloat16: matrix products of the hidden layers in bfloat16; heads and losses stay in float32.
         seed: of weights and batches.
@@ -52,8 +52,8 @@ class TrainingSettings:
     weight_decay: float = 0.1
     warmup: int = 100
     average: float = 0.998
-    strain_weight: float = 2.0
-    strain_scale: float = 0.05
+    strain_weight: float = 3.0
+    strain_scale: float = 0.1
     volume_weight: float = 0.5
     composition_weight: float = 0.3
     bfloat16: bool = True
@@ -66,7 +66,8 @@ class TrainingSettings:
 
 
 class Losses(NamedTuple):
-    """Mean absolute errors of a batch: true cells (eV/atom), composition only, strained cells (relative), log volumes."""
+    """Mean absolute errors of a batch: true cells (eV/atom), composition only, strained cells
+    (relative), log volumes and lattice descriptors at equilibrium, and the likelihood of the errors."""
 
     true: Tensor
     composition: Tensor
@@ -213,7 +214,7 @@ def batch_losses(
     if len(batch.compositions):
         composition = join(composition, data.compositions.take(batch.compositions))
     encoding = network.encode(composition)
-    alone = Encoding(encoding.hidden[:, :n], encoding.energy[:, :n], encoding.log_volume[:, :n])
+    alone = Encoding(*(part[:, :n] for part in encoding))
     repeated = Encoding(*(part.repeat(1, cells, *[1] * (part.dim() - 2)) for part in alone))
     result = network.energy(repeated, batch.log_volume.flatten(), batch.shape.flatten(0, 1))
     result = CellEnergy(*(part.view(network.members, cells, n) for part in result))
@@ -226,7 +227,8 @@ def batch_losses(
     relative = settings.strain_scale / (settings.strain_scale + batch.energy[1:].abs())
     log_scale = result.log_scale.clamp(-6, 2)
     true_volume = data.true.log_volume[batch.crystals]
-    volume = 0.6 * (alone.log_volume - true_volume).abs().mean() + (result.log_volume - true_volume).abs().mean()
+    bend = (alone.shape - data.true.shape[batch.crystals, :N_SHAPE]).abs().mean()
+    volume = bend + 0.6 * (alone.log_volume - true_volume).abs().mean() + (result.log_volume - true_volume).abs().mean()
     return Losses(
         true=(error[:, 0].abs() * weight).mean(),
         composition=((encoding.energy - label).abs() * torch.cat([weight, loose_weight])).mean(),

@@ -1,0 +1,160 @@
+"""The proxy of Crystal-GFN (Mila AI4Science et al., 2023, appendix D and table 1): composition, group, raw lattice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from gflownet_crystal.common.errors import ConfigError, WeightsError
+from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.proxies.mlp_elements import N_PROPERTIES
+from gflownet_crystal.proxies.mlp_features import check_specs
+from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.weights import load_weights
+
+KIND = "mlp_paper"
+
+
+class PaperNetwork(nn.Module):
+    """PhAST-like element embeddings averaged over the atoms, a group embedding and an MLP on the lattice parameters.
+
+    Args:
+        properties_size: projection of the elements' properties.
+        group_size: embedding of an element's group.
+        period_size: embedding of an element's period.
+        number_size: embedding of the atomic number.
+        space_group_size: embedding of the space group.
+        lattice_channels: hidden width of the lattice MLP (one hidden layer).
+        n_layers: hidden layers of the final MLP.
+        channels: their width.
+        seed: of the initial weights.
+    """
+
+    properties: Tensor
+    lattice_scale: Tensor
+    element_tables: Tensor
+
+    def __init__(
+        self,
+        properties_size: int = 64,
+        group_size: int = 16,
+        period_size: int = 256,
+        number_size: int = 128,
+        space_group_size: int = 128,
+        lattice_channels: int = 284,
+        n_layers: int = 5,
+        channels: int = 576,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.arguments = {
+            "properties_size": properties_size, "group_size": group_size, "period_size": period_size,
+            "number_size": number_size, "space_group_size": space_group_size,
+            "lattice_channels": lattice_channels, "n_layers": n_layers, "channels": channels, "seed": seed,
+        }  # fmt: skip
+        self.register_buffer("properties", torch.zeros(N_ATOMIC_NUMBERS, N_PROPERTIES))
+        self.register_buffer("lattice_scale", torch.stack([torch.zeros(6), torch.ones(6)]))
+        self.register_buffer("element_tables", torch.zeros(2, N_ATOMIC_NUMBERS, dtype=torch.int64))
+        self.project = nn.Linear(N_PROPERTIES, properties_size)
+        self.number = nn.Embedding(N_ATOMIC_NUMBERS, number_size)
+        self.period = nn.Embedding(8, period_size)
+        self.group = nn.Embedding(19, group_size)
+        embedding = properties_size + group_size + period_size + number_size
+        self.mix = nn.Sequential(nn.Linear(embedding, embedding), nn.SiLU())
+        self.space_group = nn.Embedding(231, space_group_size)
+        self.lattice = nn.Sequential(
+            nn.Linear(6, lattice_channels), nn.SiLU(), nn.Linear(lattice_channels, lattice_channels), nn.SiLU()
+        )
+        widths = [embedding + space_group_size + lattice_channels, *[channels] * n_layers]
+        hidden = [layer for a, b in zip(widths, widths[1:], strict=False) for layer in (nn.Linear(a, b), nn.SiLU())]
+        self.hidden = nn.Sequential(*hidden)
+        self.head = nn.Linear(channels, 1)
+        self._initialise(seed)
+
+    def _initialise(self, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                if parameter.dim() == 1:
+                    parameter.zero_()
+                else:
+                    parameter.copy_(torch.randn(parameter.shape, generator=generator) / parameter.shape[1] ** 0.5)
+
+    def forward(self, fractions: Tensor, space_group: Tensor, lattice: Tensor) -> Tensor:
+        """Formation energies (n,), eV/atom.
+
+        Args:
+            fractions: (n, 119) float32 shares of the elements.
+            space_group: (n,) int64.
+            lattice: (n, 6) float32, A and degrees.
+        """
+        period, group = self.element_tables
+        parts = [self.project(self.properties), self.number.weight, self.period(period), self.group(group)]
+        composition = fractions @ self.mix(torch.cat(parts, dim=1))
+        scaled = (lattice - self.lattice_scale[0]) / self.lattice_scale[1]
+        joined = torch.cat([composition, self.space_group(space_group), self.lattice(scaled)], dim=1)
+        hidden = self.hidden(joined)
+        with torch.autocast(hidden.device.type, enabled=False):
+            # bfloat16 would round the energies
+            energy: Tensor = self.head(hidden.float())[:, 0]
+        return energy
+
+
+class PaperMLPProxy(Proxy):
+    """Formation energy per atom by the architecture of Crystal-GFN's paper, trained on true cells alone.
+
+    It knows nothing of strained cells; use it to repeat the paper's experiment.
+
+    Args:
+        weights: name of shipped weights or path of a ``.safetensors`` file with its card beside it.
+        batch_size: specs evaluated at a time.
+
+    Raises:
+        WeightsError: the weights are missing, corrupt or of another network.
+    """
+
+    eats: ClassVar[str] = "specs"
+    property_name: ClassVar[str] = "formation_energy_per_atom"
+    unit: ClassVar[str] = "eV/atom"
+
+    def __init__(self, weights: str | Path = "mlp_paper", batch_size: int = 4096) -> None:
+        if batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
+        self.batch_size = batch_size
+        self._set(*load_weights(weights, KIND))
+
+    @classmethod
+    def of(cls, tensors: dict[str, Tensor], card: dict[str, Any], batch_size: int = 4096) -> Self:
+        """A proxy from tensors in memory."""
+        proxy = cls.__new__(cls)
+        proxy.batch_size = batch_size
+        proxy._set(tensors, card)
+        return proxy
+
+    def _set(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+        self.card = card
+        try:
+            self.network = PaperNetwork(**card["network"]).eval()
+            self.network.load_state_dict(tensors)
+        except (KeyError, TypeError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise WeightsError(f"weights do not fit the paper's network: {reason}; restore or retrain them") from error
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the network to ``device``."""
+        self.network.to(device)
+        return self
+
+    @torch.no_grad()
+    def predict(self, batch: CrystalSpec) -> Tensor:
+        check_specs(batch)
+        lattice = torch.cat([batch.lengths, batch.angles], dim=1).float()
+        parts = [
+            self.network(batch.fractions[rows].float(), batch.space_group[rows], lattice[rows])
+            for rows in (slice(s, s + self.batch_size) for s in range(0, max(len(batch), 1), self.batch_size))
+        ]
+        return torch.cat(parts).double()
