@@ -91,7 +91,7 @@ class RandomLandscape(Proxy):
         self.group = torch.randn(231, generator=generator, dtype=torch.float64)
         self.pair = 3.0 * torch.randn(n_elements, n_elements, generator=generator, dtype=torch.float64)
         self.mixed = 1.5 * torch.randn(231, n_elements, generator=generator, dtype=torch.float64)
-        self.rough = 0.3 * torch.randn(n_elements, 64, generator=generator, dtype=torch.float64)
+        self.rough = 0.1 * torch.randn(n_elements, 64, generator=generator, dtype=torch.float64)
         self.scale = 1.0
         value = self.predict(pairs)
         self.scale = math.log(ratio) / float(value.median() - value.min())
@@ -130,8 +130,8 @@ def discrete(iterations: int, batch: int, seed: int) -> dict[str, float]:
         learning_rate=2e-3,
         learning_rate_log_z=5e-2,
         schedule=ScheduleSettings("cosine", warm_up=50, final_factor=0.002),
-        exploration=0.2,
-        exploration_final=0.05,
+        exploration=0.1,
+        exploration_final=0.01,
         ema=0.998,
         checkpoint_every=iterations,
     )
