@@ -156,6 +156,17 @@ class Stage(ABC):
     def forward_action(self, parent: State, child: State, context: Context) -> Action:
         """The forward action that leads from ``parent`` to ``child``."""
 
+    def undoing(self, action: Action, parent: State, child: State, context: Context) -> Action:
+        """The backward action that undoes a forward ``action`` just taken.
+
+        Stages whose states cannot tell every two actions apart at machine precision override it.
+        """
+        return self.backward_action(parent, child, context)
+
+    def redoing(self, action: Action, parent: State, child: State, context: Context) -> Action:
+        """The forward action that a backward ``action`` just taken undid."""
+        return self.forward_action(parent, child, context)
+
     @abstractmethod
     def features(self, state: State) -> Tensor:
         """(n, n_features) float32 description of a state for the policy of this stage."""

@@ -14,12 +14,14 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Action, Context, Jump, JumpActions, JumpSupport, Stage, State
 
 _TINY = 1e-300
+_RESOLUTION = 2.0**-53
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,23 @@ class JumpStage(Stage):
         rest = after.position - self.minimum_increment - before.position
         return Jump(after.stopped | ~before.started, _log_odds(before.position, rest))
 
+    def undoing(self, action: Action, parent: State, child: State, context: Context) -> Jump:
+        """As :meth:`backward_action`, from the fraction jumped: the difference of positions may round to zero."""
+        before, jump = cast(JumpState, parent), cast(Jump, action)
+        room = 1.0 - before.position - self.minimum_increment
+        log_jumped = logsigmoid(jump.log_odds) + room.clamp(min=_TINY).log()
+        undone = self.backward_action(parent, child, context)
+        return Jump(undone.flag, before.position.clamp(min=_TINY).log() - log_jumped)
+
+    def redoing(self, action: Action, parent: State, child: State, context: Context) -> Jump:
+        """As :meth:`forward_action`, from the fraction kept by the backward jump."""
+        before, after, jump = cast(JumpState, parent), cast(JumpState, child), cast(Jump, action)
+        redone = self.forward_action(parent, child, context)
+        room = after.position - self.minimum_increment
+        log_jumped = logsigmoid(-jump.log_odds) + room.clamp(min=_TINY).log()
+        log_odds = log_jumped - (1.0 - after.position).clamp(min=_RESOLUTION).log()
+        return Jump(redone.flag, torch.where(before.started[:, None], log_odds, redone.log_odds))
+
     def features(self, state: State) -> Tensor:
         at = cast(JumpState, state)
         return torch.cat([at.position, at.free, at.started[:, None]], dim=1).float()
@@ -134,4 +153,5 @@ class JumpStage(Stage):
 
 
 def _log_odds(part: Tensor, rest: Tensor) -> Tensor:
-    return part.clamp(min=_TINY).log() - rest.clamp(min=_TINY).log()
+    # near 1 a position is known to 1e-16 only: a rest of zero is one that was rounded away
+    return part.clamp(min=_TINY).log() - rest.clamp(min=_RESOLUTION).log()

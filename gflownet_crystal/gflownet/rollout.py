@@ -190,11 +190,11 @@ def _joined(stage: Stage, context: Context, steps: list[_Step], backward: bool) 
     here = context[row]
     if backward:
         forward, forward_support = (
-            stage.forward_action(parent, child, here),
+            stage.redoing(action, parent, child, here),
             stage.forward_support(parent, here),
         )
         return StageTransitions(row, parent, child, forward, action, forward_support, support)
-    undone, backward_support = stage.backward_action(parent, child, here), stage.backward_support(child, here)
+    undone, backward_support = stage.undoing(action, parent, child, here), stage.backward_support(child, here)
     return StageTransitions(row, parent, child, action, undone, support, backward_support)
 
 
