@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable
 
 import torch
-from gflownet_crystal.cli.compose import compose_config
-from gflownet_crystal.cli.build import build
 from torch import Tensor
 
+from gflownet_crystal.cli.build import build
+from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import TrajectoryBalance

@@ -1,8 +1,8 @@
 """Distributions over actions: masked categorical, and mixtures of Betas with a flag. Sums in float64.
 
 A head turns a row of unconstrained network outputs into a distribution over exactly the allowed actions.
-``log_prob`` is always the head's own normalised log-probability; a :class:`Behaviour` changes only how ``sample`` draws.
-A row of zeros is the uniform policy: equal probabilities, fair flags, and Betas with both concentrations 1.
+``log_prob`` is always the head's own normalised log-probability; a :class:`Behaviour` changes only how ``sample``
+draws. A row of zeros is the uniform policy: equal probabilities, fair flags, and Betas with both concentrations 1.
 """
 
 from __future__ import annotations
