@@ -22,6 +22,7 @@ RIGHT_ANGLE = math.pi / 2
 _TINY = 1e-12
 # how far outside its interval a given cell may lie by rounding
 _TOLERANCE = 1e-6
+_EDGE = 1e-6
 # keeps cells away from zero volume where the interval of an angle ends at one
 _MARGIN = math.radians(0.1)
 
@@ -98,7 +99,8 @@ class LatticeBox(ABC):
             within = (value >= low - _TOLERANCE) & (value <= high + _TOLERANCE)
             # a value that the lattice system fixes may carry the rounding of a file
             inside = inside & torch.where(is_free, within, (value - fixed).abs() < 1e-3)
-            relative = ((value - low) / (high - low).clamp(min=_TINY)).clamp(0.0, 1.0)
+            # a density may be infinite or zero at the very ends of its interval
+            relative = ((value - low) / (high - low).clamp(min=_TINY)).clamp(_EDGE, 1.0 - _EDGE)
             unit.append(relative.masked_fill(~is_free, 0.0))
             earlier.append(torch.where(is_free, value, fixed))
         return torch.stack(unit, dim=1), inside & natural.isfinite().all(dim=1)

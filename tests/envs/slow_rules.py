@@ -99,11 +99,13 @@ class SlowRules:
         ]
         if self.rules.metallic and (len(present) == 1 or all(symbol in self.metals for symbol, _ in present)):
             return True
+        states, mixed = self.states, self.rules.mixed_valence
+        sets = sorted((totals(tuple(states.get(symbol, ())), count, mixed) for symbol, count in present), key=len)
         charges = {0}
-        for symbol, count in present:
-            own = totals(tuple(self.states.get(symbol, ())), count, self.rules.mixed_valence)
+        for own in sets[:-1]:
             charges = {charge + other for charge in charges for other in own}
-        return 0 in charges
+        # the largest set only has to hold the opposite of a sum of the others
+        return any(-charge in sets[-1] for charge in charges)
 
     def enumerate(self, group: int) -> set[tuple[int, ...]]:
         """Every valid composition of a small space."""

@@ -106,7 +106,7 @@ def random_rules(generator: torch.Generator) -> CompositionRules:
     )
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_both_ways_to_the_masks_agree_with_the_slow_rules(seed: int) -> None:
     rules = random_rules(torch.Generator().manual_seed(seed))
     metals = ("Pb", "Y", "Be", "Co", "Na", "Mn")

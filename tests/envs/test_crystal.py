@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks import masks
 from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
 from gflownet_crystal.crystallography.lattice import is_closed
 from gflownet_crystal.envs.base import Context
@@ -53,6 +54,15 @@ def test_objects_obey_the_constraints_and_encode_to_the_same_states() -> None:
     assert inside.all()
     assert torch.equal(again.states[1].counts, terminal.states[1].counts)
     torch.testing.assert_close(again.states[2].position, terminal.states[2].position, atol=1e-6, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["crystal_paper", "crystal_89", "crystal"])
+def test_no_random_trajectory_of_a_packaged_space_ends_badly(name: str) -> None:
+    env = masks.build(name)
+    figures = masks.sample_all(env, 20_000)
+    assert (figures["dead_ends"], figures["open_cells"]) == (0, 0)
+    assert masks.count_invalid(env, figures["pairs"]) == 0
 
 
 def test_encoding_refuses_what_lies_outside() -> None:
