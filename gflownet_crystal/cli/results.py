@@ -70,7 +70,7 @@ def _summary(config: DictConfig, parts: Parts, trainer: Trainer, frame: pd.DataF
         "env": type(parts.env).__name__,
         "oxidation_table": table if table is None or isinstance(table, str) else dict(table),
         "iterations": trainer.iteration,
-        "trajectories": trainer.iteration * settings.batch_size,
+        "trajectories": trainer.iteration * settings.batch_size * trainer.world.size,
         "log_z": float(parts.model.log_z.detach()),
         "training_seconds": round(trainer.seconds, 3),
         "samples": summarise_samples(frame),

@@ -20,13 +20,20 @@ from gflownet_crystal.cli.run_folder import default_folder, latest, open_folder,
 from gflownet_crystal.cli.samples import read_objects
 from gflownet_crystal.cli.values import flag, whole_number
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.gflownet.checkpoint import newest_checkpoint
+from gflownet_crystal.gflownet.distributed import World, join_world
 from gflownet_crystal.gflownet.loggers import Logger
 from gflownet_crystal.gflownet.replay import Terminals
 from gflownet_crystal.gflownet.trainer import Trainer, TrainingInterrupted, load_weights
 
 
 def run(config: DictConfig) -> None:
-    """The verb ``train_gfn``."""
+    """The verb ``train_gfn``; under ``torchrun`` several processes train together and the first one writes."""
+    with join_world() as world:
+        _run(config, world)
+
+
+def _run(config: DictConfig, world: World) -> None:
     folder = default_folder(config)
     config, trust = open_folder(folder, config)
     check_fit(config, trust)
@@ -34,7 +41,6 @@ def run(config: DictConfig) -> None:
     _check_values(config)
     parts = build_parts(config, trust)
     logger = build(config.logger, Logger, "logger", trust)
-    dataset = _dataset(config, parts)
     trainer = Trainer(
         parts.model,
         parts.reward,
@@ -42,29 +48,34 @@ def run(config: DictConfig) -> None:
         parts.settings,
         folder,
         config.seed,
-        dataset,
-        logger,
-        config.quiet,
+        dataset=_dataset(config, parts),
+        logger=logger,
+        quiet=config.quiet,
+        world=world,
     )
     checkpoint = latest(folder)
     if checkpoint is not None:
         trainer.restore(checkpoint)
-    # nothing is written before everything above was found to be right
-    write_config(folder, config)
+    # nothing is written before everything above was found to be right, by every process
+    world.wait()
+    if world.is_main:
+        write_config(folder, config)
     _train(trainer, folder, config)
-    checkpoint = latest(folder)
-    if checkpoint is not None:
-        load_weights(parts.model, checkpoint)
-    write_results(folder, config, parts, trainer, trust)
+    if world.is_main:
+        trained, _ = newest_checkpoint(folder)
+        if trained is not None:
+            load_weights(parts.model, trained)
+        write_results(folder, config, parts, trainer, trust)
 
 
 def _train(trainer: Trainer, folder: Path, config: DictConfig) -> None:
-    if trainer.iteration and not config.quiet:
+    if trainer.iteration and not trainer.quiet:
         print(f"resuming {folder} after iteration {trainer.iteration}")
     if trainer.iteration >= trainer.settings.iterations:
         return
     settings: Any = OmegaConf.to_container(config)
-    trainer.logger.start(folder, settings)
+    if trainer.world.is_main:
+        trainer.logger.start(folder, settings)
     try:
         with stop_on_signal() as should_stop:
             trainer.train(should_stop)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.gflownet.checkpoint import Checkpoint
+from gflownet_crystal.gflownet.distributed import World
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.settings import TrainerSettings
 
@@ -16,9 +17,11 @@ class Optimizer:
     Args:
         model: to update.
         settings: learning rates, schedule, clipping and averaging.
+        world: processes whose gradients are averaged.
     """
 
-    def __init__(self, model: GFlowNet, settings: TrainerSettings) -> None:
+    def __init__(self, model: GFlowNet, settings: TrainerSettings, world: World | None = None) -> None:
+        self.world = world or World()
         self.settings = settings
         self.schedule = settings.learning_rate_schedule()
         self.named = dict(model.named_parameters())
@@ -38,6 +41,7 @@ class Optimizer:
         """Gradients of ``loss``, clipped; returns the policies' () gradient norm before clipping."""
         self.adam.zero_grad()
         loss.backward()
+        self.world.average_gradients([*self.named.values()])
         limit = self.settings.clip_norm
         return nn.utils.clip_grad_norm_(self.policies, float("inf") if limit is None else limit)
 

@@ -34,7 +34,7 @@ class TrainerSettings:
 
     Attributes:
         iterations: parameter updates.
-        batch_size: trajectories an iteration.
+        batch_size: trajectories an iteration, in each process.
         replay_fraction: share of the batch that is sampled backward from the replay buffer.
         dataset_fraction: share that is sampled backward from the dataset.
         learning_rate: Adam's, of both policies.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gflownet_crystal.common.errors import CheckpointError, GFlowNetCrystalError
 from gflownet_crystal.gflownet.batch import Batch, Source, draw_batch
 from gflownet_crystal.gflownet.checkpoint import Checkpoint, save_checkpoint
+from gflownet_crystal.gflownet.distributed import World
 from gflownet_crystal.gflownet.loggers import Logger, NoLogger
 from gflownet_crystal.gflownet.metrics import MetricsFile
 from gflownet_crystal.gflownet.model import GFlowNet
@@ -23,6 +24,9 @@ from gflownet_crystal.gflownet.replay import Replay, Terminals
 from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
 from gflownet_crystal.gflownet.settings import TrainerSettings
 from gflownet_crystal.proxies.reward import Reward
+
+# seeds of the processes lie this far apart
+_SEED_STEP = 1_000_003
 
 
 class TrainingError(GFlowNetCrystalError):
@@ -46,6 +50,7 @@ class Trainer:
         dataset: objects for backward-sampled trajectories; needed where ``dataset_fraction`` is above 0.
         logger: receives the metrics of each step too.
         quiet: show no progress.
+        world: the processes that train together; this one alone if None.
     """
 
     def __init__(
@@ -59,12 +64,15 @@ class Trainer:
         dataset: Terminals | None = None,
         logger: Logger | None = None,
         quiet: bool = False,
+        world: World | None = None,
     ) -> None:
+        self.world = world or World()
         self.model, self.reward, self.objective, self.settings = model, reward, objective, settings
-        self.run_dir, self.dataset, self.logger, self.quiet = run_dir, dataset, logger or NoLogger(), quiet
-        self.generator = torch.Generator(model.device).manual_seed(seed)
+        self.run_dir, self.dataset, self.logger = run_dir, dataset, logger or NoLogger()
+        self.quiet = quiet or not self.world.is_main
+        self.generator = torch.Generator(model.device).manual_seed(seed + _SEED_STEP * self.world.rank)
         self.behaviours = settings.behaviour_schedule()
-        self.optimizer = Optimizer(model, settings)
+        self.optimizer = Optimizer(model, settings, self.world)
         self.replay = self._empty_replay() if settings.n_replay else None
         self.iteration = 0
         self.seconds = 0.0
@@ -80,21 +88,24 @@ class Trainer:
             TrainingError: the loss or its gradient is not finite; the checkpoints before it stay.
             TrainingInterrupted: ``should_stop`` said yes.
         """
-        metrics = MetricsFile(self.run_dir / "metrics.jsonl", self.metrics_offset)
+        is_main = self.world.is_main
+        metrics = MetricsFile(self.run_dir / "metrics.jsonl", self.metrics_offset) if is_main else None
         try:
             with Progress(self.settings.iterations, self.iteration, quiet=self.quiet) as progress:
                 while self.iteration < self.settings.iterations:
                     record = self._timed_iteration()
-                    metrics.write(record)
-                    self.logger.log(self.iteration, record)
+                    if metrics is not None:
+                        metrics.write(record)
+                        self.logger.log(self.iteration, record)
                     progress.advance(f"loss {record['loss']:.4g}, log Z {record['log_z']:.4g}")
-                    stop = should_stop()
+                    stop = self.world.any(should_stop(), self.model.device)
                     if stop or self._checkpoint_is_due():
-                        self._save(metrics.settle())
+                        self._save(metrics)
                     if stop:
                         raise TrainingInterrupted(f"stopped after iteration {self.iteration}")
         finally:
-            metrics.close()
+            if metrics is not None:
+                metrics.close()
 
     def _timed_iteration(self) -> dict[str, float]:
         start = time.perf_counter()
@@ -102,7 +113,7 @@ class Trainer:
         seconds = time.perf_counter() - start
         self.seconds += seconds
         self.iteration += 1
-        rate = self.settings.batch_size / seconds
+        rate = self.world.size * self.settings.batch_size / seconds
         return {"step": self.iteration, **record, "trajectories_per_second": round(rate, 1)}
 
     def _iterate(self) -> dict[str, float]:
@@ -112,14 +123,14 @@ class Trainer:
         # the reward is with respect to the reference measure, the policies' densities to the stages' coordinates
         log_reward = batch.log_reward + self.model.env.log_reference(batch.trajectories.terminal)
         if self.iteration == 0 and self.settings.init_log_z:
-            self._initialise_log_z((log_reward + log_pb - log_pf).detach().mean())
+            self._initialise_log_z(self.world.mean((log_reward + log_pb - log_pf).detach().mean()))
         loss = self.objective(self.model.log_z, log_pf, log_pb, log_reward)
         norm = self.optimizer.backward(loss)
         figures = self._figures(batch, loss, norm)
         self._require_finite(figures)
         self.optimizer.step(self.iteration)
         if self.replay is not None:
-            self.replay.add(batch.new, batch.scored.log_reward)
+            self.replay.add(self.world.gather_context(batch.new), self.world.gather(batch.scored.log_reward))
         return figures
 
     def _draw(self) -> Batch:
@@ -143,18 +154,17 @@ class Trainer:
             "loss": loss,
             "log_z": self.model.log_z,
             "mean_log_reward": scored.log_reward.mean(),
-            "max_log_reward": scored.log_reward.max(),
+            "max_log_reward": self.world.gather(scored.log_reward).max(),
             "mean_energy": scored.prediction.value[scored.prediction.valid].mean(),
             "gradient_norm": norm,
         }
+        counts = torch.tensor([batch.trajectories.n_transitions, scored.n_invalid], device=self.model.device)
+        values = torch.stack([column.detach().double() for column in columns.values()])
+        total = self.world.gather(counts[None]).sum(dim=0).tolist()
         # one transfer from the device for all figures
-        values = torch.stack([column.detach().double() for column in columns.values()]).tolist()
-        return {
-            **dict(zip(columns, values, strict=True)),
-            "learning_rate": self.optimizer.learning_rate(self.iteration),
-            "n_transitions": batch.trajectories.n_transitions,
-            "n_invalid": scored.n_invalid,
-        }
+        figures = dict(zip(columns, self.world.mean(values).tolist(), strict=True))
+        learning_rate = self.optimizer.learning_rate(self.iteration)
+        return figures | {"learning_rate": learning_rate, "n_transitions": total[0], "n_invalid": total[1]}
 
     def _require_finite(self, figures: dict[str, float]) -> None:
         if not (math.isfinite(figures["loss"]) and math.isfinite(figures["gradient_norm"])):
@@ -168,17 +178,19 @@ class Trainer:
             self.iteration % self.settings.checkpoint_every == 0 or self.iteration == self.settings.iterations
         )
 
-    def _save(self, metrics_offset: int) -> None:
+    def _save(self, metrics: MetricsFile | None) -> None:
+        states = self.world.gather(self.generator.get_state()[None])
+        if metrics is None:
+            return
         parts: dict[str, dict[str, Tensor]] = {
             "model": dict(self.model.state_dict()),
-            "random": {"generator": self.generator.get_state()},
+            "random": {"generators": states},
             **self.optimizer.state(),
         }
         if self.replay is not None:
             parts["replay"] = self.replay.state_dict()
-        save_checkpoint(
-            self.run_dir, self.iteration, parts, metrics_offset=metrics_offset, seconds=self.seconds
-        )
+        offset = metrics.settle()
+        save_checkpoint(self.run_dir, self.iteration, parts, metrics_offset=offset, seconds=self.seconds)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint, to the bit.
@@ -189,7 +201,7 @@ class Trainer:
         load_weights(self.model, checkpoint, averaged=False)
         try:
             self.optimizer.load_state(checkpoint)
-            self.generator.set_state(checkpoint.part("random")["generator"])
+            self.generator.set_state(self._own_random_state(checkpoint.part("random")["generators"]))
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"checkpoint {checkpoint.path} does not fit this training: {error}"
@@ -199,6 +211,13 @@ class Trainer:
         self.iteration = checkpoint.metadata["iteration"]
         self.seconds = checkpoint.metadata["seconds"]
         self.metrics_offset = checkpoint.metadata["metrics_offset"]
+
+    def _own_random_state(self, states: Tensor) -> Tensor:
+        if len(states) != self.world.size:
+            raise CheckpointError(
+                f"the run was trained by {len(states)} processes and now has {self.world.size}; start as many"
+            )
+        return states[self.world.rank].clone()
 
     def _empty_replay(self) -> Replay:
         # one trajectory from a generator of its own shows what terminal states look like

@@ -35,6 +35,18 @@ def command(verb: str, *settings: str) -> list[str]:
     return [sys.executable, "-m", "gflownet_crystal", verb, *settings]
 
 
+def torchrun(n_processes: int, verb: str, *settings: str) -> list[str]:
+    """The words of a command in several processes."""
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={n_processes}",
+    ]
+    return [*launcher, "-m", "gflownet_crystal", verb, *settings]
+
+
 def environment() -> dict[str, str]:
     """Environment variables under which this checkout is found."""
     return os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
