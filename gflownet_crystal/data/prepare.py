@@ -91,7 +91,9 @@ def _lattice_array(frame: pd.DataFrame) -> NDArray[np.float64]:
     except (ValueError, TypeError) as error:
         raise DataError(f"column lattice: every row needs a b c alpha beta gamma ({error})") from error
     if lattices.ndim != 2 or lattices.shape[1] != 6:
-        raise DataError(f"column lattice: every row needs the six numbers a b c alpha beta gamma, not {lattices.shape}")
+        raise DataError(
+            f"column lattice: every row needs the six numbers a b c alpha beta gamma, not {lattices.shape}"
+        )
     return lattices
 
 
@@ -144,14 +146,20 @@ def prepare_strained(strained: pd.DataFrame, table: pd.DataFrame, origin: Path |
     """
     require_columns(strained, STRAIN_COLUMNS, origin)
     if "_linear" not in table.columns:
-        raise DataError(f"{origin} strains stored cells: give the structures themselves, not a prepared table")
+        raise DataError(
+            f"{origin} strains stored cells: give the structures themselves, not a prepared table"
+        )
     rows = pd.Series(table.index, index=table["material_id"])
     rows = rows[~rows.index.duplicated()].reindex(strained["material_id"].astype(str))
     if rows.isna().any():
-        raise DataError(f"{origin} strains crystals that no source holds, such as {rows.index[rows.isna()][0]}")
+        raise DataError(
+            f"{origin} strains crystals that no source holds, such as {rows.index[rows.isna()][0]}"
+        )
     out = table.loc[rows.to_numpy(dtype=np.int64)].reset_index(drop=True)
     linear = np.stack(list(out["_linear"])).reshape(-1, 3, 3)
-    parameters = strained_parameters(_lattice_array(strained), linear, out["space_group"].to_numpy(dtype=np.int64))
+    parameters = strained_parameters(
+        _lattice_array(strained), linear, out["space_group"].to_numpy(dtype=np.int64)
+    )
     for column, values in zip(LATTICE_COLUMNS, parameters.T, strict=True):
         out[column] = values
     out["strain"] = strained["strain"].astype(str).to_numpy()

@@ -11,7 +11,7 @@ TYPICAL_VOLUME = 18.0
 """A^3 an atom: what an element's volume is drawn to where data are few."""
 
 LOG_VOLUME_BOUNDS = (-0.7, 1.3)
-"""Accepted log of the volume over the sum of elemental volumes; molecular crystals reach 1.3, blown-up records begin at 2."""
+"""Accepted log of the volume over the sum of elemental volumes; molecular crystals reach 1.3, broken records 2."""
 
 
 def elemental_volumes(fractions: Tensor, volume_per_atom: Tensor, rounds: int = 20) -> NDArray[np.float64]:

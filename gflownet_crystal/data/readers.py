@@ -113,8 +113,8 @@ def read_matbench_json(path: Path) -> pd.DataFrame:
     from pymatgen.core import Structure
 
     try:
-        opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-        with opened as file:
+        opener = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rt", encoding="utf-8") as file:
             content = json.load(file)
         index, columns, data = content["index"], list(content["columns"]), content["data"]
         structure_column, label_column = (columns.index(name) for name in MATBENCH_COLUMNS)
@@ -178,7 +178,9 @@ def _structure_of_cif(text: Any, origin: str) -> Any:
 def _structure_frame(names: Iterable[str], structures: list[Any]) -> pd.DataFrame:
     for name, structure in zip(names, structures, strict=True):
         if not structure.is_ordered:
-            raise DataError(f"{name}: a site is shared by several elements; only ordered crystals can be used")
+            raise DataError(
+                f"{name}: a site is shared by several elements; only ordered crystals can be used"
+            )
     return pd.DataFrame(
         {
             "material_id": list(names),

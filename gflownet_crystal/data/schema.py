@@ -21,7 +21,15 @@ STRUCTURE_COLUMNS = ("material_id", "lattice", "atomic_numbers", "frac_coords")
 STRAIN_COLUMNS = ("material_id", "strain", "lattice", "delta_energy_per_atom")
 """Columns of a strained-energies file: the strained stored cell and its energy against the reference, eV/atom."""
 
-PREPARED_COLUMNS = ("material_id", "space_group", "formula", *LATTICE_COLUMNS, ENERGY_COLUMN, "energy_source", "strain")
+PREPARED_COLUMNS = (
+    "material_id",
+    "space_group",
+    "formula",
+    *LATTICE_COLUMNS,
+    ENERGY_COLUMN,
+    "energy_source",
+    "strain",
+)
 """Columns of a prepared table; ``formula`` counts the conventional cell, ``strain`` is empty for the true cell."""
 
 PROVENANCE_COLUMNS = ("structure_source", "band_gap", "e_above_hull", "mp20_split")
@@ -36,6 +44,8 @@ def require_columns(frame: pd.DataFrame, columns: Iterable[str], origin: Path | 
     """
     missing = [column for column in columns if column not in frame.columns]
     if missing:
-        raise DataError(f"{origin} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
+        raise DataError(
+            f"{origin} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}"
+        )
     if frame.empty:
         raise DataError(f"{origin} has no rows; give a file with data")

@@ -86,9 +86,13 @@ def _standardize_row(
 ) -> None:
     points = np.asarray(positions, dtype=np.float64)
     if points.size != 3 * len(numbers) or len(numbers) == 0:
-        raise DataError(f"row {row}: {len(numbers)} atoms but {points.size} coordinates; each atom needs three")
+        raise DataError(
+            f"row {row}: {len(numbers)} atoms but {points.size} coordinates; each atom needs three"
+        )
     if not np.isfinite(basis).all() or abs(np.linalg.det(basis)) < 1e-6:
-        raise DataError(f"row {row}: the lattice parameters close no cell; give lengths in A and angles in degrees")
+        raise DataError(
+            f"row {row}: the lattice parameters close no cell; give lengths in A and angles in degrees"
+        )
     cell = Cell(basis.tolist(), points.reshape(-1, 3).tolist(), [int(number) for number in numbers])
     try:
         dataset = MoyoDataset(cell, symprec=symprec)
@@ -101,7 +105,7 @@ def _standardize_row(
 
 
 def parameters_to_rows(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Lattice vectors as rows, (n, 3, 3), from (n, 6) lengths (A) and angles (degrees); a along x, b in the xy plane."""
+    """Lattice vectors as rows, (n, 3, 3), of (n, 6) lengths (A) and angles (degrees); a along x, b in the xy plane."""
     a, b, c = parameters[:, :3].T
     cosines = np.cos(np.radians(parameters[:, 3:]))
     sine_gamma = np.sin(np.radians(parameters[:, 5]))
@@ -136,13 +140,13 @@ def symmetrise_parameters(
     out = parameters.copy()
     monoclinic = (space_group >= 3) & (space_group <= 15)
     above = space_group >= 16
-    out[np.ix_(monoclinic, [3, 5])] = 90.0
-    out[np.ix_(above, [3, 4, 5])] = 90.0
+    out[np.ix_(monoclinic, np.array([3, 5]))] = 90.0
+    out[np.ix_(above, np.array([3, 4, 5]))] = 90.0
     out[(space_group >= 143) & (space_group <= 194), 5] = 120.0
     uniaxial = (space_group >= 75) & (space_group <= 194)
-    out[np.ix_(uniaxial, [0, 1])] = np.sqrt(out[uniaxial, 0] * out[uniaxial, 1])[:, None]
+    out[np.ix_(uniaxial, np.array([0, 1]))] = np.sqrt(out[uniaxial, 0] * out[uniaxial, 1])[:, None]
     cubic = space_group >= 195
-    out[np.ix_(cubic, [0, 1, 2])] = np.cbrt(out[cubic, :3].prod(axis=1))[:, None]
+    out[np.ix_(cubic, np.array([0, 1, 2]))] = np.cbrt(out[cubic, :3].prod(axis=1))[:, None]
     return out
 
 

@@ -38,7 +38,9 @@ def load_potential(name: str) -> Calculator:
     try:
         from chgnet.model.dynamics import CHGNetCalculator
     except ImportError as error:
-        raise ConfigError("strain=chgnet needs the package chgnet; install gflownet_crystal[potentials]") from error
+        raise ConfigError(
+            "strain=chgnet needs the package chgnet; install gflownet_crystal[potentials]"
+        ) from error
     calculator: Calculator = CHGNetCalculator(use_device="cpu")
     return calculator
 
@@ -80,7 +82,10 @@ def strained_energies(
         copies = [("reference", lattices[row])]
         copies += [("scale", _scaled(lattices[row], rng.uniform(*SCALE_RANGE))) for _ in range(scales)]
         if 0 < cells.space_group[row] < 195:
-            sheared = (_sheared(cells.parameters[row], cells.linear[row], cells.space_group[row], rng) for _ in range(SHEARED_COPIES))
+            sheared = (
+                _sheared(cells.parameters[row], cells.linear[row], cells.space_group[row], rng)
+                for _ in range(SHEARED_COPIES)
+            )
             copies += [("shape", lattice) for lattice in sheared]
         records += _energies_of(small.iloc[row], copies, calculator)
     return pd.DataFrame(records)
@@ -94,7 +99,9 @@ def _energies_of(
     records: list[dict[str, Any]] = []
     reference = np.nan
     for strain, lattice in copies:
-        atoms = Atoms(numbers, scaled_positions=positions, cell=parameters_to_rows(lattice[None])[0], pbc=True)
+        atoms = Atoms(
+            numbers, scaled_positions=positions, cell=parameters_to_rows(lattice[None])[0], pbc=True
+        )
         try:
             energy = float(calculator.get_potential_energy(atoms)) / len(atoms)
         except (ValueError, RuntimeError):

@@ -68,9 +68,13 @@ def fit_volume_regressor(
 def _descriptors(specs: CrystalSpec) -> NDArray[np.float32]:
     """Fractions, weighted means and spreads of radius and electronegativity, group, and atoms in the cell."""
     fractions = specs.fractions.cpu()
-    properties = torch.from_numpy(np.nan_to_num(np.stack([COVALENT_RADII, COVALENT_RADII**3, ELECTRONEGATIVITY], axis=1)))
+    properties = torch.from_numpy(
+        np.nan_to_num(np.stack([COVALENT_RADII, COVALENT_RADII**3, ELECTRONEGATIVITY], axis=1))
+    )
     mean = fractions @ properties
     spread = (fractions @ properties**2 - mean**2).clamp(min=0).sqrt()
-    counts = torch.stack([specs.space_group, specs.n_atoms, (specs.composition > 0).sum(1)], dim=1).cpu().double()
+    counts = (
+        torch.stack([specs.space_group, specs.n_atoms, (specs.composition > 0).sum(1)], dim=1).cpu().double()
+    )
     result: NDArray[np.float32] = torch.cat([fractions, mean, spread, counts], dim=1).float().numpy()
     return result

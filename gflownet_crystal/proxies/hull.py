@@ -119,12 +119,14 @@ class LearnedHull:
 
     @torch.no_grad()
     def compound_energy(self, composition: Tensor) -> Tensor:
-        """Lowest formation energy (n,) float64 of a compound of ``composition`` (n, 119), eV/atom; elements are at 0."""
+        """Lowest formation energy (n,) float64, eV/atom, of a compound of ``composition`` (n, 119); elements at 0."""
         reduced = reduce_composition(composition)
         group = torch.ones(len(reduced), dtype=torch.int64)
         parts = [
             self.network.encode(
-                composition_features(reduced[start : start + self.batch_size], group[start : start + self.batch_size])
+                composition_features(
+                    reduced[start : start + self.batch_size], group[start : start + self.batch_size]
+                )
             ).energy.mean(0)
             for start in range(0, len(reduced), self.batch_size)
         ]
@@ -142,7 +144,9 @@ class LearnedHull:
         n_elements = present.sum(1)
         if bool((n_elements > MAX_ELEMENTS).any()):
             row = int((n_elements > MAX_ELEMENTS).nonzero()[0, 0])
-            raise ProxyError(f"spec {row} has {int(n_elements[row])} elements; the hull takes at most {MAX_ELEMENTS}")
+            raise ProxyError(
+                f"spec {row} has {int(n_elements[row])} elements; the hull takes at most {MAX_ELEMENTS}"
+            )
         own = self.compound_energy(composition).clamp(max=0.0)
         result = torch.zeros_like(own)
         # one batch for each number of elements: their linear programs have the same shape

@@ -53,7 +53,11 @@ def hull_targets(table: pd.DataFrame) -> HullTargets:
     """
     labelled = table[(table["strain"] == "").to_numpy() & table[ENERGY_COLUMN].notna().to_numpy()]
     energy = labelled[ENERGY_COLUMN].to_numpy(dtype=np.float64)
-    above = labelled["e_above_hull"].to_numpy(dtype=np.float64) if "e_above_hull" in labelled else np.full(len(energy), np.nan)
+    above = (
+        labelled["e_above_hull"].to_numpy(dtype=np.float64)
+        if "e_above_hull" in labelled
+        else np.full(len(energy), np.nan)
+    )
     rows = pd.DataFrame({"formula": reduced_formulas(labelled), "lowest": energy, "hull": energy - above})
     grouped = rows.groupby("formula").min()
     exact = grouped["hull"].notna().to_numpy()
@@ -115,7 +119,9 @@ class HullRecipe(Recipe):
         parts = split_table(to_one_scheme(table), self.holdout)
         train, validation = hull_targets(parts.train), hull_targets(parts.validation)
         if not bool(train.exact.any()) or not bool(validation.exact.any()):
-            raise DataError("no e_above_hull among the rows to train or validate on; the hull cannot be learned")
+            raise DataError(
+                "no e_above_hull among the rows to train or validate on; the hull cannot be learned"
+            )
         network = self._train(train, report)
         card: dict[str, Any] = {
             "kind": KIND,
@@ -155,8 +161,12 @@ class HullRecipe(Recipe):
         network.properties.copy_(element_properties())
         network.scalar_scale.copy_(torch.stack([scalar.mean(0), scalar.std(0).clamp(min=1e-3)]))
         generator = torch.Generator().manual_seed(self.seed + 1)
-        optimizer = torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, total_steps=self.steps + 1)
+        optimizer = torch.optim.AdamW(
+            network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.learning_rate, total_steps=self.steps + 1
+        )
         averaged = Averaged(network, 0.998)
         exact_rows = data.exact.nonzero()[:, 0]
         for step in range(1, self.steps + 1):
@@ -167,7 +177,9 @@ class HullRecipe(Recipe):
             mixed = data.composition[pairs].sum(0)
             atoms = data.composition.sum(1)[pairs].float()
             bound = (data.energy[pairs] * atoms).sum(0) / atoms.sum(0)
-            features = Packed.of(reduce_composition(mixed), torch.ones(self.mixtures, dtype=torch.int64)).features
+            features = Packed.of(
+                reduce_composition(mixed), torch.ones(self.mixtures, dtype=torch.int64)
+            ).features
             with torch.autocast("cpu", torch.bfloat16):
                 energy = network.encode(join(packed.take(rows), features)).energy
             error = energy[:, : len(rows)] - data.energy[rows]

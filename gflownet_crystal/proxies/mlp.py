@@ -1,4 +1,4 @@
-"""Formation energy of a spec by an ensemble of networks that know both equilibrium cells and what straining them costs."""
+"""Formation energy of a spec by an ensemble of networks that know equilibrium cells and what straining them costs."""
 
 from __future__ import annotations
 
@@ -130,7 +130,8 @@ def build(tensors: dict[str, Tensor], card: dict[str, Any]) -> tuple[EnergyEnsem
     """
     try:
         network = EnergyEnsemble(**card["network"])
-        state = {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")}
+        prefix = "network."
+        state = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
         network.load_state_dict(state)
         return network.eval(), tensors["shape_range"].double(), tensors["calibration"].double()
     except (KeyError, TypeError, RuntimeError) as error:

@@ -140,7 +140,9 @@ def build_training_data(
     measured, elasticity = _measured_cells(table[has_cell & strained], true_rows, specs)
     elasticity = complete_elasticity(elasticity, _forest_features(specs), seed)
     order = torch.argsort(measured.crystal, stable=True)
-    measured = Cells(*(getattr(measured, name)[order] for name in ("crystal", "log_volume", "shape", "energy")))
+    measured = Cells(
+        *(getattr(measured, name)[order] for name in ("crystal", "log_volume", "shape", "energy"))
+    )
     measured = _recentred(measured, true, elasticity)
     weight = np.where(is_legacy(true_rows["energy_source"]), legacy_weight, 1.0)
     return TrainingData(
@@ -153,7 +155,8 @@ def build_training_data(
         measured=measured,
         measured_start=torch.searchsorted(measured.crystal, torch.arange(n + 1)),
         compositions=Packed.of(
-            text_to_composition(loose["formula"].tolist()), torch.from_numpy(loose["space_group"].to_numpy(dtype=np.int64).copy())
+            text_to_composition(loose["formula"].tolist()),
+            torch.from_numpy(loose["space_group"].to_numpy(dtype=np.int64).copy()),
         ),
         composition_energy=torch.from_numpy(loose[ENERGY_COLUMN].to_numpy(dtype=np.float32).copy()),
         n_random=n_random,
@@ -174,7 +177,9 @@ def parameters_of(specs: CrystalSpec) -> NDArray[np.float64]:
 def with_parameters(specs: CrystalSpec, parameters: NDArray[np.float64]) -> CrystalSpec:
     """The specs with other cells."""
     lattice = torch.from_numpy(np.ascontiguousarray(parameters))
-    return CrystalSpec(specs.space_group, specs.composition, lattice[:, :3].contiguous(), lattice[:, 3:].contiguous())
+    return CrystalSpec(
+        specs.space_group, specs.composition, lattice[:, :3].contiguous(), lattice[:, 3:].contiguous()
+    )
 
 
 def _cells(specs: CrystalSpec, crystal: Tensor, energy: Tensor) -> Cells:

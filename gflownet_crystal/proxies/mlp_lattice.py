@@ -121,7 +121,7 @@ def lattice_vonorms(basis: Tensor) -> Tensor:
         if len(active) == 0:
             break
         rows = torch.arange(len(active), device=basis.device)
-        i, j = pairs[pair].T
+        i, _ = pairs[pair].T
         k, m = others[pair].T
         # the pair (i, j) is acute: u_i -> -u_i, and u_i is added to the two others
         flipped = vectors.clone()

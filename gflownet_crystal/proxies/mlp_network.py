@@ -104,6 +104,7 @@ class EnergyEnsemble(nn.Module):
     properties: Tensor
     scalar_scale: Tensor
     lattice_scale: Tensor
+    group_tables: Tensor
 
     def __init__(
         self,
@@ -129,7 +130,8 @@ class EnergyEnsemble(nn.Module):
             return nn.Parameter(torch.randn(members, rows, embedding, generator=generator) * scale)
 
         self.register_buffer("properties", torch.zeros(119, n_properties))
-        self.register_buffer("scalar_scale", torch.stack([torch.zeros(N_SCALAR_FEATURES), torch.ones(N_SCALAR_FEATURES)]))
+        scalar_scale = torch.stack([torch.zeros(N_SCALAR_FEATURES), torch.ones(N_SCALAR_FEATURES)])
+        self.register_buffer("scalar_scale", scalar_scale)
         n_shape = N_LATTICE_FEATURES + 1
         self.register_buffer("lattice_scale", torch.stack([torch.zeros(n_shape), torch.ones(n_shape)]))
         self.element_embedding = table(119, 0.5)
@@ -191,7 +193,7 @@ class EnergyEnsemble(nn.Module):
         return Encoding(hidden, heads[:, :, 0], heads[:, :, 1] + 3.0, shape, stiffness)
 
     def _group_table(self) -> Tensor:
-        crystal_class, system, centring = self.group_tables
+        crystal_class, system, centring = self.group_tables.unbind()
         return (
             self.group_embedding
             + self.class_embedding[:, crystal_class]
@@ -257,7 +259,7 @@ def _volume_well(strain: Tensor, parameters: Tensor) -> Tensor:
 def _shape_well(bend: Tensor, parameters: Tensor) -> Tensor:
     """Quadratic in the descriptors' distance from their equilibrium, at most 8 eV/atom.
 
-    The axes' part is the squared volume-preserving log strain; the vonorms stand in for it where a cell has no fixed axes.
+    The axes' part is the squared volume-preserving log strain; the vonorms stand in where a cell has no fixed axes.
     """
     stiffness = torch.exp(parameters[..., 2].clamp(-3, 2) + _LOG_STIFFNESS)
     weight = torch.cat([bend.new_full((N_VONORMS,), 0.4), bend.new_ones(N_SHAPE - N_VONORMS)])

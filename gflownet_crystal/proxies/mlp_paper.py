@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -67,10 +68,15 @@ class PaperNetwork(nn.Module):
         self.mix = nn.Sequential(nn.Linear(embedding, embedding), nn.SiLU())
         self.space_group = nn.Embedding(231, space_group_size)
         self.lattice = nn.Sequential(
-            nn.Linear(6, lattice_channels), nn.SiLU(), nn.Linear(lattice_channels, lattice_channels), nn.SiLU()
+            nn.Linear(6, lattice_channels),
+            nn.SiLU(),
+            nn.Linear(lattice_channels, lattice_channels),
+            nn.SiLU(),
         )
         widths = [embedding + space_group_size + lattice_channels, *[channels] * n_layers]
-        hidden = [layer for a, b in zip(widths, widths[1:], strict=False) for layer in (nn.Linear(a, b), nn.SiLU())]
+        hidden = [
+            layer for a, b in itertools.pairwise(widths) for layer in (nn.Linear(a, b), nn.SiLU())
+        ]
         self.hidden = nn.Sequential(*hidden)
         self.head = nn.Linear(channels, 1)
         self._initialise(seed)
@@ -82,7 +88,9 @@ class PaperNetwork(nn.Module):
                 if parameter.dim() == 1:
                     parameter.zero_()
                 else:
-                    parameter.copy_(torch.randn(parameter.shape, generator=generator) / parameter.shape[1] ** 0.5)
+                    parameter.copy_(
+                        torch.randn(parameter.shape, generator=generator) / parameter.shape[1] ** 0.5
+                    )
 
     def forward(self, fractions: Tensor, space_group: Tensor, lattice: Tensor) -> Tensor:
         """Formation energies (n,), eV/atom.
@@ -142,7 +150,9 @@ class PaperMLPProxy(Proxy):
             self.network.load_state_dict(tensors)
         except (KeyError, TypeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
-            raise WeightsError(f"weights do not fit the paper's network: {reason}; restore or retrain them") from error
+            raise WeightsError(
+                f"weights do not fit the paper's network: {reason}; restore or retrain them"
+            ) from error
 
     def to(self, device: torch.device | str) -> Self:
         """Move the network to ``device``."""

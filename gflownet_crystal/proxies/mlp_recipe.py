@@ -88,7 +88,11 @@ class MLPRecipe(Recipe):
             "property": MLPProxy.property_name,
             "unit": MLPProxy.unit,
             "settings": asdict(settings)
-            | {"holdout": self.holdout, "legacy_weight": self.legacy_weight, "random_strains": self.random_strains},
+            | {
+                "holdout": self.holdout,
+                "legacy_weight": self.legacy_weight,
+                "random_strains": self.random_strains,
+            },
             "samples_seen": settings.steps * settings.batch_size,
             "crystals": len(data.energy),
             "strained_cells": len(data.measured),
@@ -142,7 +146,10 @@ def validation_figures(proxy: MLPProxy, parts: Parts) -> dict[str, Any]:
         "mp20_val": error_figures(proxy, parts.validation),
         "mp20_val_not_calibrated_on": error_figures(proxy, unseen),
         "mp20_val_lattice": lattice_figures(
-            proxy, frame_to_specs(parts.validation.sample(min(_LATTICE_CRYSTALS, len(parts.validation)), random_state=0))
+            proxy,
+            frame_to_specs(
+                parts.validation.sample(min(_LATTICE_CRYSTALS, len(parts.validation)), random_state=0)
+            ),
         ),
     }
     holdout = _true_cells(parts.holdout)
@@ -187,7 +194,9 @@ def _held_out_strains(table: pd.DataFrame) -> pd.DataFrame:
     reference = reference[is_plausible(specs.fractions, specs.volume_per_atom)]
     chosen = reference["material_id"].sample(min(_STRAINED_CRYSTALS, len(reference)), random_state=0)
     delta = strained["delta_energy_per_atom"]
-    return strained[strained["material_id"].isin(chosen) & (delta > -0.3) & (delta < 4.5)].reset_index(drop=True)
+    return strained[strained["material_id"].isin(chosen) & (delta > -0.3) & (delta < 4.5)].reset_index(
+        drop=True
+    )
 
 
 def _named(losses: Losses) -> dict[str, float]:

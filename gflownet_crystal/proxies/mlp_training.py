@@ -66,8 +66,11 @@ class TrainingSettings:
 
 
 class Losses(NamedTuple):
-    """Mean absolute errors of a batch: true cells (eV/atom), composition only, strained cells
-    (relative), log volumes and lattice descriptors at equilibrium, and the likelihood of the errors."""
+    """Mean absolute errors of a batch.
+
+    True cells (eV/atom), composition only, strained cells (relative), log volumes and lattice descriptors at
+    equilibrium, and the likelihood of the errors.
+    """
 
     true: Tensor
     composition: Tensor
@@ -89,7 +92,12 @@ class Batch(NamedTuple):
 def initial_ensemble(data: TrainingData, settings: TrainingSettings) -> EnergyEnsemble:
     """A fresh ensemble whose inputs are standardised to the data."""
     network = EnergyEnsemble(
-        settings.members, settings.width, settings.token_width, settings.embedding, N_PROPERTIES, settings.seed
+        settings.members,
+        settings.width,
+        settings.token_width,
+        settings.embedding,
+        N_PROPERTIES,
+        settings.seed,
     )
     scalar = data.crystals.features.scalar
     lattice = torch.cat([data.true.shape, data.true.log_volume[:, None]], dim=1)
@@ -153,7 +161,9 @@ class Trainer:
 
     def _rate(self, step: int) -> float:
         progress = min(1.0, step / self.settings.steps)
-        return min(1.0, (step + 1) / self.settings.warmup) * max(0.005, 0.5 * (1 + math.cos(math.pi * progress)))
+        return min(1.0, (step + 1) / self.settings.warmup) * max(
+            0.005, 0.5 * (1 + math.cos(math.pi * progress))
+        )
 
     def step(self) -> Losses:
         """One optimiser step; the batch's losses, detached."""
@@ -183,7 +193,9 @@ class Trainer:
         rows = self.order[self.position : self.position + size]
         self.position += size
         n_loose = len(data.composition_energy)
-        loose = torch.randint(max(n_loose, 1), (self.settings.composition_batch if n_loose else 0,), generator=generator)
+        loose = torch.randint(
+            max(n_loose, 1), (self.settings.composition_batch if n_loose else 0,), generator=generator
+        )
         n = len(data.energy)
         copy = torch.randint(data.n_random, (2, len(rows)), generator=generator)
         first, second = copy * n + rows
@@ -200,7 +212,9 @@ class Trainer:
             return torch.where(has if measured.dim() == 1 else has[:, None], measured, spare)
 
         def stacked(name: str) -> Tensor:
-            return torch.stack([getattr(data.true, name)[rows], getattr(data.random, name)[first], third(name)])
+            return torch.stack(
+                [getattr(data.true, name)[rows], getattr(data.random, name)[first], third(name)]
+            )
 
         return Batch(rows, loose, stacked("log_volume"), stacked("shape"), stacked("energy"))
 
@@ -228,7 +242,11 @@ def batch_losses(
     log_scale = result.log_scale.clamp(-6, 2)
     true_volume = data.true.log_volume[batch.crystals]
     bend = (alone.shape - data.true.shape[batch.crystals, :N_SHAPE]).abs().mean()
-    volume = bend + 0.6 * (alone.log_volume - true_volume).abs().mean() + (result.log_volume - true_volume).abs().mean()
+    volume = (
+        bend
+        + 0.6 * (alone.log_volume - true_volume).abs().mean()
+        + (result.log_volume - true_volume).abs().mean()
+    )
     return Losses(
         true=(error[:, 0].abs() * weight).mean(),
         composition=((encoding.energy - label).abs() * torch.cat([weight, loose_weight])).mean(),

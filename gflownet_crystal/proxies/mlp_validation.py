@@ -27,8 +27,8 @@ BETA_SHIFTS = (-12.0, 12.0)
 def error_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, object]:
     """n, MAE, RMSE (eV/atom), MAE by energy source, and the share of labels within two standard deviations.
 
-    Where labels carry the corrections of before 2020, ``mae_in_one_scheme`` is the MAE after bringing them to the scheme
-    of MaterialsProject2020, which this package's proxies predict.
+    Where labels carry the corrections of before 2020, ``mae_in_one_scheme`` is the MAE after bringing them to the
+    scheme of MaterialsProject2020, which this package's proxies predict.
 
     Args:
         proxy: predicts ``formation_energy_per_atom`` of specs.

@@ -27,7 +27,9 @@ def weights_path(weights: str | Path) -> Path:
         path = FOLDER / f"{weights}.safetensors"
     if not path.is_file():
         names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.safetensors")))
-        raise WeightsError(f"no weights {str(weights)!r}; shipped are {names or 'none'}, or give a .safetensors file")
+        raise WeightsError(
+            f"no weights {str(weights)!r}; shipped are {names or 'none'}, or give a .safetensors file"
+        )
     return path
 
 
@@ -43,7 +45,10 @@ def save_weights(
         half: store floating tensors in float16.
     """
     path = Path(path)
-    stored = {name: tensor.half() if half and tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    stored = {
+        name: tensor.half() if half and tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+    }
     save_tensors(path, stored)
     write_json(path.with_suffix(".json"), {**card, "sha256": _digest(path)})
 
@@ -70,11 +75,15 @@ def load_weights(weights: str | Path, kind: str) -> tuple[dict[str, Tensor], dic
     except ValueError as error:
         raise WeightsError(f"the card {card_path} is not readable: {error}") from error
     if not isinstance(card, dict) or card.get("sha256") != _digest(path):
-        raise WeightsError(f"{path} is corrupt: its sha256 is not the one of its card; restore both files or retrain")
+        raise WeightsError(
+            f"{path} is corrupt: its sha256 is not the one of its card; restore both files or retrain"
+        )
     if card.get("kind") != kind:
         raise WeightsError(f"{path} holds weights of kind {card.get('kind')!r}, but {kind!r} is needed")
     tensors, _ = load_tensors(path)
-    return {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}, card
+    return {
+        name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()
+    }, card
 
 
 def _digest(path: Path) -> str:
