@@ -23,6 +23,7 @@ SMALL_GRID = (
     "trainer.iterations=20",
     "trainer.batch_size=16",
     "trainer.checkpoint_every=5",
+    "policy=mlp",
     "policy.forward.n_hidden=16",
     "policy.backward.n_hidden=16",
     "samples.n=200",

@@ -58,6 +58,7 @@ def test_values_keep_their_types() -> None:
 def test_a_class_replaces_its_whole_section() -> None:
     given = [
         "env=hypergrid",
+        "policy=mlp",
         "proxy.height=3",
         "proxy._target_=my_module.MyProxy",
         "policy.forward._target_=m.P",
@@ -65,7 +66,7 @@ def test_a_class_replaces_its_whole_section() -> None:
     config = compose_config("train_gfn", given)
     assert OmegaConf.to_container(config.proxy) == {"_target_": "my_module.MyProxy", "height": 3}
     assert OmegaConf.to_container(config.policy.forward) == {"_target_": "m.P"}
-    assert config.policy.backward.n_layers == 3
+    assert config.policy.backward._target_.endswith("MLPPolicy")
     assert config.record.choices.proxy == "MyProxy"
 
 
