@@ -58,7 +58,7 @@ class PairSpace(Env):
     produces = "pairs"
 
     def __init__(self, rules: CompositionRules, groups: tuple[int, ...]) -> None:
-        composition = CompositionStage(rules)
+        composition = CompositionStage(rules, groups)
         allowed = [group for group in groups if bool(composition.fillable[group])]
         self.stages = (SpaceGroupStage(allowed), composition)
 

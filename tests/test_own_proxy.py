@@ -27,7 +27,6 @@ TINY = {
         "samples.n=40",
         "export.k=2",
         "policy.forward.n_hidden=8",
-        "policy.backward.n_hidden=8",
         "threads=1",
         "quiet=true",
     ],

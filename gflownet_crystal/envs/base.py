@@ -16,7 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -216,6 +216,10 @@ class Env(ABC):
         Returns:
             The terminal states of the objects that lie in the space, and an (n,) bool mask that says which do.
         """
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move tables to ``device``, in place; environments that have some override it."""
+        return self
 
     def log_reference(self, terminal: Context) -> Tensor:
         """(n,) float64 log-density of the reference measure in the coordinates of the stages.
