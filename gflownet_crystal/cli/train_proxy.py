@@ -6,6 +6,7 @@ MP-20's val and a share of all reduced formulas are kept apart; what is trained 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -63,12 +64,23 @@ def run(config: DictConfig) -> None:
     card: dict[str, Any] = {
         **trained.card,
         "data": [path.name for path in paths],
-        "command": shlex.join(["train_proxy", *map(str, config.record.command)]),
+        "command": shlex.join(
+            ["train_proxy", *(_without_folders(str(word)) for word in config.record.command)]
+        ),
     }
     if tests:
         card["test"] = recipe.test(trained, tests)
     save_weights(out, trained.tensors, card, half=trained.half)
-    print(json.dumps({"weights": str(out), "validation": card.get("validation"), "test": card.get("test")}, indent=2))
+    print(
+        json.dumps(
+            {"weights": str(out), "validation": card.get("validation"), "test": card.get("test")}, indent=2
+        )
+    )
+
+
+def _without_folders(word: str) -> str:
+    """A setting with file names for paths: a card travels, the folders of one machine do not."""
+    return re.sub(r"[^=\[,]*/", "", word)
 
 
 def _tests(value: Any) -> list[Path]:

@@ -20,7 +20,7 @@ from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_data import Packed, join
 from gflownet_crystal.proxies.mlp_elements import N_PROPERTIES, element_properties
 from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
-from gflownet_crystal.proxies.mlp_training import Averaged
+from gflownet_crystal.proxies.mlp_training import Averaged, prototype_rows
 from gflownet_crystal.proxies.recipe import Recipe, Report, Trained, split_table
 from gflownet_crystal.structures.formulas import reduce_composition, text_to_composition
 
@@ -156,7 +156,9 @@ class HullRecipe(Recipe):
 
     def _train(self, data: HullTargets, report: Report) -> EnergyEnsemble:
         packed = Packed.of(data.composition, torch.ones(len(data.energy), dtype=torch.int64))
-        network = EnergyEnsemble(**self.network, n_properties=N_PROPERTIES)
+        known = prototype_rows(packed.features.bucket)
+        network = EnergyEnsemble(**self.network, n_properties=N_PROPERTIES, n_prototypes=int(known.max()))
+        network.row_of_bucket.copy_(known)
         scalar = packed.features.scalar
         network.properties.copy_(element_properties())
         network.scalar_scale.copy_(torch.stack([scalar.mean(0), scalar.std(0).clamp(min=1e-3)]))

@@ -19,8 +19,7 @@ KIND = "energy_ensemble"
 
 STRAIN_RANGE = (-0.9, 1.2)
 """Log volume per atom against the predicted equilibrium that training covers; the energy only rises beyond."""
-VOLUME_SLOPE = 6.0
-SHAPE_SLOPE = 3.0
+COMPRESSION_SLOPE, EXPANSION_SLOPE, SHAPE_SLOPE = 6.0, 1.0, 3.0
 """eV/atom added for each unit of log volume, and of each lattice descriptor, outside the training range."""
 
 
@@ -106,7 +105,9 @@ class MLPProxy(Proxy):
         equilibrium = encoding.log_volume.median(0).values.double()
         inside = log_volume.clamp(equilibrium + STRAIN_RANGE[0], equilibrium + STRAIN_RANGE[1])
         shape_inside = shape.clamp(self.shape_range[0], self.shape_range[1])
-        rise = VOLUME_SLOPE * (log_volume - inside).abs() + SHAPE_SLOPE * (shape - shape_inside).abs().sum(1)
+        rise = COMPRESSION_SLOPE * (inside - log_volume).clamp(min=0)
+        rise = rise + EXPANSION_SLOPE * (log_volume - inside).clamp(min=0)
+        rise = rise + SHAPE_SLOPE * (shape - shape_inside).abs().sum(1)
         cells = self.network.energy(encoding, inside.float(), shape_inside.float())
         energy = cells.energy.double()
         spread = energy.var(0) if len(energy) > 1 else torch.zeros_like(rise)
@@ -116,8 +117,12 @@ class MLPProxy(Proxy):
     def equilibrium_volume(self, specs: CrystalSpec) -> Tensor:
         """Volume per atom (n,) float64, A^3, that composition and group alone suggest; the lattice is not read."""
         parts = [
-            self.network.encode(composition_features(chunk.composition, chunk.space_group)).log_volume.median(0).values
-            for chunk in (specs[start : start + self.batch_size] for start in range(0, len(specs), self.batch_size))
+            self.network.encode(composition_features(chunk.composition, chunk.space_group))
+            .log_volume.median(0)
+            .values
+            for chunk in (
+                specs[start : start + self.batch_size] for start in range(0, len(specs), self.batch_size)
+            )
         ]
         return torch.exp(torch.cat(parts).detach().double())
 
@@ -131,9 +136,13 @@ def build(tensors: dict[str, Tensor], card: dict[str, Any]) -> tuple[EnergyEnsem
     try:
         network = EnergyEnsemble(**card["network"])
         prefix = "network."
-        state = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        state = {
+            name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
+        }
         network.load_state_dict(state)
         return network.eval(), tensors["shape_range"].double(), tensors["calibration"].double()
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise WeightsError(f"weights do not fit the energy ensemble: {reason}; restore or retrain them") from error
+        raise WeightsError(
+            f"weights do not fit the energy ensemble: {reason}; restore or retrain them"
+        ) from error

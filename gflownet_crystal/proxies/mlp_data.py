@@ -57,13 +57,19 @@ class Packed:
         index = first + torch.arange(len(row))
         f = self.features
         return Composition(
-            f.fractions[rows], row, f.element[index], f.token[index], f.scalar[rows], f.space_group[rows]
+            f.fractions[rows],
+            row,
+            f.element[index],
+            f.token[index],
+            f.scalar[rows],
+            f.space_group[rows],
+            f.bucket[rows],
         )
 
 
 def join(first: Composition, second: Composition) -> Composition:
     """The rows of ``first``, then those of ``second``."""
-    names = ("fractions", "element", "token", "scalar", "space_group")
+    names = ("fractions", "element", "token", "scalar", "space_group", "bucket")
     joined = {name: torch.cat([getattr(first, name), getattr(second, name)]) for name in names}
     return Composition(row=torch.cat([first.row, second.row + len(first)]), **joined)
 
@@ -114,7 +120,7 @@ class TrainingData:
 
 
 def build_training_data(
-    table: pd.DataFrame, legacy_weight: float = 1.5, n_random: int = 4, seed: int = 0
+    table: pd.DataFrame, legacy_weight: float = 1.2, n_random: int = 4, seed: int = 0
 ) -> TrainingData:
     """Turn prepared rows, validation formulas already dropped, into training tensors.
 

@@ -95,9 +95,13 @@ def _fit_morse(n: int, rows: Ints, stretch: Floats, energy: Floats) -> tuple[Flo
     present = np.bincount(rows, minlength=n) >= 3
     for minimum in _MINIMA:
         for trial in _EXPONENTS:
-            curve = (1 - np.exp(-trial * (stretch - minimum))) ** 2 - (1 - np.exp(-trial * (1 - minimum))) ** 2
+            curve = (1 - np.exp(-trial * (stretch - minimum))) ** 2 - (
+                1 - np.exp(-trial * (1 - minimum))
+            ) ** 2
             norm = np.bincount(rows, weight * curve**2, n)
-            fitted = np.clip(np.bincount(rows, weight * curve * energy, n) / np.maximum(norm, 1e-9), 0.01, 20.0)
+            fitted = np.clip(
+                np.bincount(rows, weight * curve * energy, n) / np.maximum(norm, 1e-9), 0.01, 20.0
+            )
             misfit = np.bincount(rows, weight * (energy - fitted[rows] * curve) ** 2, n)
             misfit += 1e-3 * ((minimum - 1) / 0.02) ** 2
             better = present & (misfit < best)
@@ -126,9 +130,7 @@ def complete_elasticity(known: Elasticity, features: NDArray[np.float32], seed: 
     )
 
 
-def _forest(
-    features: NDArray[np.float32], target: Floats, seed: int, leaf: int, typical: float
-) -> Floats:
+def _forest(features: NDArray[np.float32], target: Floats, seed: int, leaf: int, typical: float) -> Floats:
     rows = np.isfinite(target)
     if rows.sum() < 2 * leaf:
         return np.full(len(target), typical)

@@ -11,13 +11,17 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ProxyError
 from gflownet_crystal.crystallography.space_groups import CRYSTAL_CLASSES
 from gflownet_crystal.proxies.mlp_lattice import CENTRING_OF_GROUP, LATTICE_POINTS, lattice_features
+from gflownet_crystal.structures.elements import FORMULA_ORDER, N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec import CrystalSpec
 
 MAX_ATOMIC_NUMBER = 103
 """Elements beyond lawrencium have no row in the property table."""
 
-N_TOKEN_FEATURES = 3
+N_RANKS = 6
+N_TOKEN_FEATURES = 3 + N_RANKS
 N_SCALAR_FEATURES = 6
+N_BUCKETS = 32768
+"""Prototypes (space group and sorted counts) are told apart by a hash of so many values."""
 
 _LAST_GROUPS = [crystal_class.last for crystal_class in CRYSTAL_CLASSES]
 CLASS_OF_GROUP = np.concatenate([[0], np.searchsorted(_LAST_GROUPS, np.arange(1, 231))])
@@ -36,10 +40,12 @@ class Composition:
         fractions: (n, 119) float32.
         row: (t,) int64, the composition each element belongs to, ascending.
         element: (t,) int64, atomic number.
-        token: (t, 3) float32: fraction, log count in the primitive cell, log count over the point group's order.
+        token: (t, 9) float32: fraction, log count in the primitive cell, log count over the point group's order, and
+            the element's rank by count (ties by electronegativity) as one of six.
         scalar: (n, 6) float32: log atoms in the primitive cell, log formula units in it, number of elements, entropy
             of the fractions, log point-group order, largest fraction.
         space_group: (n,) int64.
+        bucket: (n,) int64, hash of space group and sorted counts, whatever the elements.
     """
 
     fractions: Tensor
@@ -48,6 +54,7 @@ class Composition:
     token: Tensor
     scalar: Tensor
     space_group: Tensor
+    bucket: Tensor
 
     def __len__(self) -> int:
         """Number of compositions."""
@@ -75,10 +82,14 @@ def composition_features(composition: Tensor, space_group: Tensor) -> Compositio
         torch.as_tensor(CLASS_OF_GROUP, device=device)[space_group]
     ]
     fractions = counts / total[:, None]
-    row, element = composition.nonzero(as_tuple=True)
+    ranked, order_of_rank = _ranked(composition)
+    row, rank = (ranked > 0).nonzero(as_tuple=True)
+    element = order_of_rank[row, rank]
     fraction = fractions[row, element]
     log_count = torch.log(counts[row, element] / points[row])
+    ranks = torch.nn.functional.one_hot(rank.clamp(max=N_RANKS - 1), N_RANKS)
     token = torch.stack([fraction, log_count, log_count - torch.log(order[row])], dim=1)
+    token = torch.cat([token, ranks], dim=1)
     entropy = torch.zeros_like(total).index_add_(0, row, -fraction * torch.log(fraction))
     units = _greatest_common_divisor(composition).to(torch.float64) / points
     scalar = torch.stack(
@@ -92,7 +103,34 @@ def composition_features(composition: Tensor, space_group: Tensor) -> Compositio
         ],
         dim=1,
     )
-    return Composition(fractions.float(), row, element, token.float(), scalar.float(), space_group)
+    return Composition(
+        fractions.float(),
+        row,
+        element,
+        token.float(),
+        scalar.float(),
+        space_group,
+        _bucket(ranked, space_group),
+    )
+
+
+def _ranked(composition: Tensor) -> tuple[Tensor, Tensor]:
+    """Counts (n, k) in descending order, ties by electronegativity, and their atomic numbers (n, k)."""
+    place = torch.zeros(N_ATOMIC_NUMBERS, dtype=torch.int64)
+    place[torch.from_numpy(FORMULA_ORDER)] = torch.arange(len(FORMULA_ORDER))
+    width = max(int((composition > 0).sum(1).max()), 1) if len(composition) else 1
+    element = (composition * 128 + place.to(composition.device)).topk(width, dim=1).indices
+    return composition.gather(1, element), element
+
+
+def _bucket(ranked: Tensor, space_group: Tensor) -> Tensor:
+    """Hash (n,) of space group and sorted counts; two prototypes share one by chance only."""
+    hashed = space_group.clone()
+    for column in ranked.unbind(1):
+        # rows with fewer elements than the batch's most must not be mixed further
+        mixed = (hashed * 1_000_003 + column * 7919 + 12345) % 2_147_483_647
+        hashed = torch.where(column > 0, mixed, hashed)
+    return hashed % N_BUCKETS
 
 
 def shape_features(specs: CrystalSpec) -> tuple[Tensor, Tensor]:
@@ -131,7 +169,10 @@ def _check(composition: Tensor, space_group: Tensor) -> None:
     outside = (space_group < 1) | (space_group > 230)
     for mask, text in (
         (empty, "has no atoms or a negative count; give at least one atom"),
-        (unknown, f"has an element outside 1 to {MAX_ATOMIC_NUMBER}, which this proxy does not know; leave it out"),
+        (
+            unknown,
+            f"has an element outside 1 to {MAX_ATOMIC_NUMBER}, which this proxy does not know; leave it out",
+        ),
         (outside, "has a space group outside 1 to 230; give an ITA number"),
     ):
         if bool(mask.any()):
@@ -143,4 +184,6 @@ def _check_closed(specs: CrystalSpec, volume: Tensor) -> None:
     if bool(bad.any()):
         row = int(bad.nonzero()[0, 0])
         parameters = [*specs.lengths[row].tolist(), *specs.angles[row].tolist()]
-        raise ProxyError(f"spec {row}: lattice {parameters} closes no cell; give lengths > 0 A and angles that close")
+        raise ProxyError(
+            f"spec {row}: lattice {parameters} closes no cell; give lengths > 0 A and angles that close"
+        )

@@ -74,9 +74,7 @@ class PaperNetwork(nn.Module):
             nn.SiLU(),
         )
         widths = [embedding + space_group_size + lattice_channels, *[channels] * n_layers]
-        hidden = [
-            layer for a, b in itertools.pairwise(widths) for layer in (nn.Linear(a, b), nn.SiLU())
-        ]
+        hidden = [layer for a, b in itertools.pairwise(widths) for layer in (nn.Linear(a, b), nn.SiLU())]
         self.hidden = nn.Sequential(*hidden)
         self.head = nn.Linear(channels, 1)
         self._initialise(seed)

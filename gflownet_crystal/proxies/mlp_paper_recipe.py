@@ -79,9 +79,13 @@ class PaperRecipe(Recipe):
             "curve_still_falling": curve.index(min(curve)) == len(curve) - 1,
             "validation": {"mp20_val": error_figures(PaperMLPProxy.of(best, card), parts.validation)},
         }
-        holdout = parts.holdout[(parts.holdout["strain"] == "").to_numpy() & parts.holdout["a"].notna().to_numpy()]
+        holdout = parts.holdout[
+            (parts.holdout["strain"] == "").to_numpy() & parts.holdout["a"].notna().to_numpy()
+        ]
         if len(holdout):
-            card["validation"]["holdout"] = error_figures(PaperMLPProxy.of(best, card), holdout.reset_index(drop=True))
+            card["validation"]["holdout"] = error_figures(
+                PaperMLPProxy.of(best, card), holdout.reset_index(drop=True)
+            )
         return Trained(best, card)
 
     def proxy(self, trained: Trained) -> PaperMLPProxy:
@@ -89,10 +93,18 @@ class PaperRecipe(Recipe):
         return PaperMLPProxy.of(trained.tensors, trained.card)
 
     def _train(
-        self, network: PaperNetwork, specs: CrystalSpec, labels: Tensor, validation: pd.DataFrame, report: Report
+        self,
+        network: PaperNetwork,
+        specs: CrystalSpec,
+        labels: Tensor,
+        validation: pd.DataFrame,
+        report: Report,
     ) -> tuple[dict[str, Tensor], list[float]]:
         fractions, lattice = specs.fractions.float(), _lattice(specs)
-        held, target = frame_to_specs(validation), torch.tensor(validation[ENERGY_COLUMN].to_numpy(dtype="float64"))
+        held, target = (
+            frame_to_specs(validation),
+            torch.tensor(validation[ENERGY_COLUMN].to_numpy(dtype="float64")),
+        )
         generator = torch.Generator().manual_seed(self.seed + 1)
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=self.patience)

@@ -16,6 +16,7 @@ from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.quality import is_plausible
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
 from gflownet_crystal.data.splits import reduced_formulas
+from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.mlp import KIND, MLPProxy
 from gflownet_crystal.proxies.mlp_data import TrainingData, build_training_data
 from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
@@ -37,6 +38,7 @@ class MLPRecipe(Recipe):
         holdout: share of reduced formulas kept aside besides MP-20's val, for figures on strained cells.
         legacy_weight: weight of labels of the earlier correction scheme.
         random_strains: randomly strained copies of each crystal.
+        start: weights (name or ``.safetensors`` file) to go on from instead of fresh ones.
         settings: fields of :class:`TrainingSettings`.
 
     Raises:
@@ -46,7 +48,12 @@ class MLPRecipe(Recipe):
     kind: ClassVar[str] = KIND
 
     def __init__(
-        self, holdout: float = 0.04, legacy_weight: float = 1.5, random_strains: int = 4, **settings: Any
+        self,
+        holdout: float = 0.04,
+        legacy_weight: float = 1.2,
+        random_strains: int = 4,
+        start: str | None = None,
+        **settings: Any,
     ) -> None:
         if not 0 < holdout < 1:
             raise ConfigError(f"holdout must lie between 0 and 1, not {holdout}")
@@ -55,6 +62,7 @@ class MLPRecipe(Recipe):
         except TypeError as error:
             raise ConfigError(f"training: {error}; see TrainingSettings for the allowed keys") from error
         self.holdout, self.legacy_weight, self.random_strains = holdout, legacy_weight, random_strains
+        self.start = None if start is None else MLPProxy(start)
 
     def fit(self, table: pd.DataFrame, report: Report) -> Trained:
         """Train, calibrate, and measure.
@@ -64,7 +72,7 @@ class MLPRecipe(Recipe):
         """
         parts = split_table(to_one_scheme(table), self.holdout)
         data = build_training_data(parts.train, self.legacy_weight, self.random_strains)
-        trainer = Trainer(data, self.settings)
+        trainer = Trainer(data, self.settings, None if self.start is None else self.start.network)
         curve = []
         for step in range(1, self.settings.steps + 1):
             losses = trainer.step()
@@ -92,6 +100,7 @@ class MLPRecipe(Recipe):
                 "holdout": self.holdout,
                 "legacy_weight": self.legacy_weight,
                 "random_strains": self.random_strains,
+                "start": None if self.start is None else self.start.card["command"],
             },
             "samples_seen": settings.steps * settings.batch_size,
             "crystals": len(data.energy),
@@ -139,7 +148,7 @@ def calibrate(proxy: MLPProxy, table: pd.DataFrame) -> Tensor:
     return torch.tensor([a * factor, b * factor])
 
 
-def validation_figures(proxy: MLPProxy, parts: Parts) -> dict[str, Any]:
+def validation_figures(proxy: Proxy, parts: Parts) -> dict[str, Any]:
     """The figures of the card: errors, calibration on rows not used for it, and what is known of the lattice."""
     unseen = parts.validation.iloc[1::2].reset_index(drop=True)
     figures: dict[str, Any] = {
@@ -163,7 +172,7 @@ def validation_figures(proxy: MLPProxy, parts: Parts) -> dict[str, Any]:
     return _rounded(figures)
 
 
-def shared_formula_figures(proxy: MLPProxy, table: pd.DataFrame) -> dict[str, Any]:
+def shared_formula_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, Any]:
     """MP-20 val errors with and without the formulas that MP-20's own train holds too."""
     formulas = reduced_formulas(table)
     split = table["mp20_split"].to_numpy()

@@ -14,7 +14,9 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.proxies.mlp_data import TrainingData, join
 from gflownet_crystal.proxies.mlp_elements import N_PROPERTIES, element_properties
-from gflownet_crystal.proxies.mlp_network import N_SHAPE, CellEnergy, Encoding, EnergyEnsemble
+from gflownet_crystal.proxies.mlp_features import N_BUCKETS
+from gflownet_crystal.proxies.mlp_network import CellEnergy, Encoding, EnergyEnsemble
+from gflownet_crystal.proxies.mlp_wells import mode_distance
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,19 @@ class TrainingSettings:
         average: decay of the exponential moving average of the weights, which is what is kept.
         strain_weight: of the strained cells' energies against their true cell.
         strain_scale: eV/atom; errors of strained energies count relative to this plus the energy.
-        volume_weight: of the equilibrium volumes and shapes.
+        volume_weight: of the equilibrium volumes, and with ``mode_weight`` of the shapes.
         composition_weight: of the energies from composition and group alone.
+        mode_weight: of the likelihood of the true shapes, over ``volume_weight``.
+        prototype_dropout: share of rows whose prototype is treated as never seen.
         bfloat16: matrix products of the hidden layers in bfloat16; heads and losses stay in float32.
         seed: of weights and batches.
     """
 
-    members: int = 4
+    members: int = 3
     width: int = 256
-    token_width: int = 128
+    token_width: int = 96
     embedding: int = 64
-    steps: int = 7000
+    steps: int = 4000
     batch_size: int = 1024
     composition_batch: int = 256
     learning_rate: float = 2e-3
@@ -56,6 +60,8 @@ class TrainingSettings:
     strain_scale: float = 0.1
     volume_weight: float = 0.5
     composition_weight: float = 0.3
+    mode_weight: float = 0.5
+    prototype_dropout: float = 0.1
     bfloat16: bool = True
     seed: int = 0
 
@@ -68,14 +74,15 @@ class TrainingSettings:
 class Losses(NamedTuple):
     """Mean absolute errors of a batch.
 
-    True cells (eV/atom), composition only, strained cells (relative), log volumes and lattice descriptors at
-    equilibrium, and the likelihood of the errors.
+    True cells and composition only (eV/atom), strained cells (relative), equilibrium volumes (log); then negative
+    log-likelihoods of the true shapes and of the errors.
     """
 
     true: Tensor
     composition: Tensor
     strained: Tensor
     volume: Tensor
+    shape: Tensor
     scale: Tensor
 
 
@@ -87,24 +94,34 @@ class Batch(NamedTuple):
     log_volume: Tensor
     shape: Tensor
     energy: Tensor
+    generator: torch.Generator
 
 
 def initial_ensemble(data: TrainingData, settings: TrainingSettings) -> EnergyEnsemble:
     """A fresh ensemble whose inputs are standardised to the data."""
+    rows = prototype_rows(data.crystals.features.bucket)
     network = EnergyEnsemble(
         settings.members,
         settings.width,
         settings.token_width,
         settings.embedding,
         N_PROPERTIES,
+        int(rows.max()),
         settings.seed,
     )
+    network.row_of_bucket.copy_(rows)
     scalar = data.crystals.features.scalar
     lattice = torch.cat([data.true.shape, data.true.log_volume[:, None]], dim=1)
     network.properties.copy_(element_properties())
-    network.scalar_scale.copy_(torch.stack([scalar.mean(0), scalar.std(0)]))
-    network.lattice_scale.copy_(torch.stack([lattice.mean(0), lattice.std(0)]))
+    network.scalar_scale.copy_(torch.stack([scalar.mean(0), scalar.std(0).clamp(min=1e-3)]))
+    network.lattice_scale.copy_(torch.stack([lattice.mean(0), lattice.std(0).clamp(min=1e-3)]))
     return network
+
+
+def prototype_rows(bucket: Tensor, least: int = 2) -> Tensor:
+    """Row (N_BUCKETS,) int32 of each bucket that ``least`` crystals share, numbered from 1; 0 for the others."""
+    known = torch.bincount(bucket, minlength=N_BUCKETS) >= least
+    return torch.where(known, known.cumsum(0), 0).int()
 
 
 class Averaged:
@@ -142,11 +159,14 @@ class Trainer:
     Args:
         data: what to train on.
         settings: hyperparameters.
+        network: to go on from; a fresh one if not given.
     """
 
-    def __init__(self, data: TrainingData, settings: TrainingSettings) -> None:
+    def __init__(
+        self, data: TrainingData, settings: TrainingSettings, network: EnergyEnsemble | None = None
+    ) -> None:
         self.data, self.settings, self.step_count = data, settings, 0
-        self.network = initial_ensemble(data, settings)
+        self.network = (initial_ensemble(data, settings) if network is None else network).train()
         self.generator = torch.Generator().manual_seed(settings.seed + 1)
         matrices = [p for name, p in self.network.named_parameters() if not name.endswith("bias")]
         biases = [p for name, p in self.network.named_parameters() if name.endswith("bias")]
@@ -172,11 +192,11 @@ class Trainer:
             losses = batch_losses(self.network, self.data, batch, self.settings)
         s = self.settings
         total = losses.true + s.composition_weight * losses.composition + s.strain_weight * losses.strained
-        total = total + s.volume_weight * losses.volume + 0.01 * losses.scale
+        total = total + s.volume_weight * (losses.volume + s.mode_weight * losses.shape) + 0.01 * losses.scale
         self.optimizer.zero_grad()
         # members do not interact: the sum over them gives each its own gradient
-        (total * s.members).backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), math.sqrt(s.members))
+        (total * self.network.members).backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), math.sqrt(self.network.members))
         self.optimizer.step()
         self.schedule.step()
         self.averaged.update()
@@ -216,7 +236,7 @@ class Trainer:
                 [getattr(data.true, name)[rows], getattr(data.random, name)[first], third(name)]
             )
 
-        return Batch(rows, loose, stacked("log_volume"), stacked("shape"), stacked("energy"))
+        return Batch(rows, loose, stacked("log_volume"), stacked("shape"), stacked("energy"), generator)
 
 
 def batch_losses(
@@ -227,7 +247,8 @@ def batch_losses(
     composition = data.crystals.take(batch.crystals)
     if len(batch.compositions):
         composition = join(composition, data.compositions.take(batch.compositions))
-    encoding = network.encode(composition)
+    forget = torch.rand(len(composition), generator=batch.generator) < settings.prototype_dropout
+    encoding = network.encode(composition, forget=forget)
     alone = Encoding(*(part[:, :n] for part in encoding))
     repeated = Encoding(*(part.repeat(1, cells, *[1] * (part.dim() - 2)) for part in alone))
     result = network.energy(repeated, batch.log_volume.flatten(), batch.shape.flatten(0, 1))
@@ -241,17 +262,16 @@ def batch_losses(
     relative = settings.strain_scale / (settings.strain_scale + batch.energy[1:].abs())
     log_scale = result.log_scale.clamp(-6, 2)
     true_volume = data.true.log_volume[batch.crystals]
-    bend = (alone.shape - data.true.shape[batch.crystals, :N_SHAPE]).abs().mean()
+    surprise = mode_distance(alone.modes, data.true.shape[batch.crystals])[2]
     volume = (
-        bend
-        + 0.6 * (alone.log_volume - true_volume).abs().mean()
-        + (result.log_volume - true_volume).abs().mean()
+        0.6 * (alone.log_volume - true_volume).abs().mean() + (result.log_volume - true_volume).abs().mean()
     )
     return Losses(
         true=(error[:, 0].abs() * weight).mean(),
         composition=((encoding.energy - label).abs() * torch.cat([weight, loose_weight])).mean(),
         strained=(rise.abs() * relative).mean(),
         volume=volume,
+        shape=surprise.mean(),
         scale=(error.detach().abs() * torch.exp(-log_scale) + log_scale).mean(),
     )
 

@@ -115,7 +115,8 @@ def strain_figures(proxy: Proxy, strained: pd.DataFrame, least: int = 4) -> dict
 
     Returns:
         Mean over crystals of Spearman's rank correlation of the energies along scaling; areas under the ROC curve of
-        strained against true cells by energy above the crystal's true cell and by standard deviation.
+        strained against true cells by energy above the crystal's true cell, by standard deviation over the true
+        cell's, and by standard deviation alone.
     """
     prediction = proxy(frame_to_specs(strained))
     rows = strained.assign(predicted=prediction.value.cpu().numpy(), deviation=prediction.std.cpu().numpy())
@@ -128,11 +129,13 @@ def strain_figures(proxy: Proxy, strained: pd.DataFrame, least: int = 4) -> dict
     true_energy = reference["predicted"].reindex(rows["material_id"]).to_numpy()
     is_strained = (rows["strain"] != "reference").to_numpy()
     rise = rows["predicted"].to_numpy() - true_energy
-    ratio = rows["deviation"].to_numpy() / reference["deviation"].reindex(rows["material_id"]).to_numpy()
-    return {
+    figures = {
         "n_crystals": float(len(reference)),
         "spearman_along_scaling": float(np.mean(correlations)) if correlations else float("nan"),
         "auroc_strained_by_energy": float(roc_auc_score(is_strained, rise)),
-        "auroc_strained_by_std": float(roc_auc_score(is_strained, ratio)),
-        "auroc_strained_by_std_alone": float(roc_auc_score(is_strained, rows["deviation"])),
     }
+    if (rows["deviation"] > 0).all():
+        own = reference["deviation"].reindex(rows["material_id"]).to_numpy()
+        figures["auroc_strained_by_std_rise"] = float(roc_auc_score(is_strained, rows["deviation"] / own))
+        figures["auroc_strained_by_std"] = float(roc_auc_score(is_strained, rows["deviation"]))
+    return figures

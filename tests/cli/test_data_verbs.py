@@ -1,0 +1,126 @@
+"""The verbs on data end to end on a few crystals: prepare, train, evaluate; and their errors of one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gflownet_crystal.cli.main import main
+from gflownet_crystal.proxies.mlp import MLPProxy
+from gflownet_crystal.structures.spec_io import frame_to_specs
+from tests.data.crystals import stored_frame
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Copies of the known crystals with slightly different cells, some of them MP-20's val."""
+    frames = []
+    for copy in range(8):
+        frame = stored_frame().assign(e_above_hull=0.01 * copy)
+        frame["material_id"] = [f"{copy}-{row}" for row in range(len(frame))]
+        scale = np.array([1 + 0.003 * copy] * 3 + [1.0] * 3)
+        frame["lattice"] = [lattice * scale for lattice in frame["lattice"]]
+        frames.append(frame)
+    frame = pd.concat(frames, ignore_index=True)
+    frame.loc[frame["material_id"].str.endswith(("-1", "-4")), "mp20_split"] = "val"
+    strained = [
+        pd.DataFrame(
+            {
+                "material_id": frame["material_id"],
+                "strain": "reference" if factor == 1 else "scale",
+                "lattice": [lattice * np.array([factor] * 3 + [1.0] * 3) for lattice in frame["lattice"]],
+                "delta_energy_per_atom": 4.0 * (factor - 1) ** 2,
+            }
+        )
+        for factor in (0.9, 0.95, 1.0, 1.07, 1.15)
+    ]
+    folder = tmp_path / "data"
+    folder.mkdir()
+    frame.to_parquet(folder / "crystals.parquet")
+    pd.concat(strained, ignore_index=True).to_parquet(folder / "strained.parquet")
+    return folder
+
+
+def test_prepare_train_and_evaluate(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, weights = tmp_path / "prepared.parquet", tmp_path / "own.safetensors"
+    assert main(["prepare_data", f"source={source}", f"out={table}", "quiet=true"]) == 0
+    prepared = pd.read_parquet(table)
+    assert len(prepared) == 6 * 64 and set(prepared["strain"]) == {"", "scale", "reference"}
+    train = [
+        "train_proxy",
+        "proxy=mlp",
+        f"data={table}",
+        f"out={weights}",
+        "quiet=true",
+        f"test={source}/crystals.parquet",
+    ]
+    train += ["training.steps=3", "training.batch_size=16", "training.members=2", "training.width=16"]
+    assert main(train) == 0
+    card = json.loads(weights.with_suffix(".json").read_text())
+    assert card["samples_seen"] == 48 and card["unit"] == "eV/atom" and "crystals.parquet" in card["test"]
+    capsys.readouterr()
+    evaluate = ["evaluate_proxy", "proxy=mlp", f"proxy.weights={weights}"]
+    for data in (f"{source}/crystals.parquet", table):
+        assert main([*evaluate, f"data={data}"]) == 0
+        figures = json.loads(capsys.readouterr().out)
+        rows = prepared[prepared["strain"] == ""].reset_index(drop=True)
+        error = (
+            MLPProxy(weights)(frame_to_specs(rows)).value.numpy()
+            - rows["formation_energy_per_atom"].to_numpy()
+        )
+        assert figures["n"] == 64
+        assert figures["mae"] == pytest.approx(np.abs(error).mean(), abs=1e-6)
+        assert figures["rmse"] == pytest.approx(np.sqrt((error**2).mean()), abs=1e-6)
+        for name, group in rows.assign(error=np.abs(error)).groupby("energy_source"):
+            assert figures["mae_by_energy_source"][name] == pytest.approx(group["error"].mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "settings"), [("hull", ["training.steps=2"]), ("mlp_paper", ["training.epochs=1"])]
+)
+def test_other_proxies_train(source: Path, tmp_path: Path, proxy: str, settings: list[str]) -> None:
+    out = tmp_path / "own.safetensors"
+    assert (
+        main(["train_proxy", f"proxy={proxy}", f"data={source}", f"out={out}", "quiet=true", *settings]) == 0
+    )
+    card = json.loads(out.with_suffix(".json").read_text())
+    assert card["command"].startswith("train_proxy") and card["validation"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["prepare_data", "source=nowhere.parquet", "out=x.parquet"], "nowhere.parquet"),
+        (["prepare_data", "source=nowhere", "out=x.csv"], "must end in .parquet"),
+        (["train_proxy", "data=nowhere.parquet"], "nowhere.parquet"),
+        (["train_proxy", "data=nowhere", "out=x.pt"], "safetensors"),
+        (["evaluate_proxy", "data=nowhere.parquet"], "nowhere.parquet"),
+        (["evaluate_proxy", "data=x.parquet", "proxy.weights=none"], "no weights"),
+        (["evaluate_proxy", "data=x.parquet", "proxy=mpl"], "mlp"),
+    ],
+)
+def test_errors_are_one_line_with_status_2(
+    arguments: list[str],
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    message = capsys.readouterr().err.strip()
+    assert text in message and "\n" not in message
+
+
+def test_missing_columns_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.parquet"
+    stored_frame().drop(columns="frac_coords").to_parquet(path)
+    assert main(["evaluate_proxy", f"data={path}"]) == 2
+    assert "frac_coords" in capsys.readouterr().err
+    stored_frame().drop(columns="formation_energy_per_atom").to_parquet(path)
+    assert main(["evaluate_proxy", f"data={path}"]) == 2
+    assert "formation_energy_per_atom" in capsys.readouterr().err

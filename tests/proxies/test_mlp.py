@@ -1,0 +1,152 @@
+"""The shipped MLP proxy: its contract, its invariances, its limits and its weights' integrity."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from gflownet_crystal.common.errors import ConfigError, ProxyError, WeightsError
+from gflownet_crystal.data.prepare import prepare
+from gflownet_crystal.proxies.mlp import MLPProxy
+from gflownet_crystal.proxies.mlp_paper import PaperMLPProxy
+from gflownet_crystal.proxies.mlp_validation import (
+    minimum_along_scaling,
+    scaled,
+    with_axial_ratio,
+    with_beta_shift,
+)
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.weights import FOLDER, weights_path
+from tests.data.crystals import ENERGIES, stored_frame
+
+
+@pytest.fixture(scope="module")
+def proxy() -> MLPProxy:
+    return MLPProxy()
+
+
+@pytest.fixture(scope="module")
+def crystals() -> CrystalSpec:
+    return frame_to_specs(prepare(stored_frame()))
+
+
+def random_specs(n: int, seed: int = 0) -> CrystalSpec:
+    generator = torch.Generator().manual_seed(seed)
+    composition = torch.zeros(n, 119, dtype=torch.int64)
+    elements = torch.randint(1, 84, (n, 3), generator=generator)
+    composition.scatter_(1, elements, torch.randint(1, 9, (n, 3), generator=generator))
+    lengths = 3 + 6 * torch.rand(n, 3, generator=generator, dtype=torch.float64)
+    angles = 80 + 20 * torch.rand(n, 3, generator=generator, dtype=torch.float64)
+    return CrystalSpec(torch.randint(1, 231, (n,), generator=generator), composition, lengths, angles)
+
+
+@pytest.mark.parametrize("kind", [MLPProxy, PaperMLPProxy])
+def test_value_does_not_depend_on_batch_order_or_size(kind: type[MLPProxy] | type[PaperMLPProxy]) -> None:
+    specs, proxy = random_specs(700), kind()
+    whole = proxy(specs)
+    order = torch.randperm(700, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(proxy(specs[order]).value, whole.value[order], rtol=0, atol=1e-6)
+    single = torch.cat([proxy(specs[row : row + 1]).value for row in range(0, 700, 70)])
+    torch.testing.assert_close(single, whole.value[::70], rtol=0, atol=1e-6)
+    small = kind(batch_size=13)
+    torch.testing.assert_close(small(specs).value, whole.value, rtol=0, atol=1e-6)
+    assert whole.value.dtype == torch.float64 and bool(whole.valid.all())
+
+
+def test_energies_of_known_crystals_are_near_their_literature_values(
+    proxy: MLPProxy, crystals: CrystalSpec
+) -> None:
+    error = (proxy(crystals).value - torch.tensor(ENERGIES)).abs()
+    assert float(error.max()) < 0.35
+
+
+def test_equivalent_settings_have_one_energy(proxy: MLPProxy) -> None:
+    specs = random_specs(20)
+    group = torch.full((20,), 19)
+    specs = CrystalSpec(group, specs.composition, specs.lengths, torch.full_like(specs.angles, 90.0))
+    turned = CrystalSpec(group, specs.composition, specs.lengths[:, [2, 0, 1]], specs.angles)
+    torch.testing.assert_close(proxy(specs).value, proxy(turned).value, rtol=0, atol=1e-5)
+
+
+def test_known_crystals_are_near_their_energy_minimum(proxy: MLPProxy, crystals: CrystalSpec) -> None:
+    minimum = minimum_along_scaling(proxy, crystals)
+    assert (abs(minimum - 1) <= 0.05).mean() >= 0.75
+
+
+def test_energy_rises_far_from_any_real_cell(proxy: MLPProxy, crystals: CrystalSpec) -> None:
+    truth = proxy(crystals).value
+    previous = truth
+    for factor in (1.4, 1.8, 2.5, 4.0):
+        energy = proxy(scaled(crystals, factor)).value
+        assert bool((energy > truth + 0.3).all())
+        assert bool((energy >= previous - 0.35).all())
+        previous = energy
+    for factor in (0.72, 0.6, 0.4):
+        assert bool((proxy(scaled(crystals, factor)).value > truth + 1.0).all())
+    needle = with_axial_ratio(crystals, 30.0)
+    assert bool((proxy(needle).value > truth + 1.0).all())
+
+
+def test_strained_cells_keep_their_volume(crystals: CrystalSpec) -> None:
+    torch.testing.assert_close(with_axial_ratio(crystals, 0.8).volume, crystals.volume)
+    monoclinic = crystals[crystals.space_group == 14]
+    torch.testing.assert_close(with_beta_shift(monoclinic, 12.0).volume, monoclinic.volume)
+
+
+@pytest.mark.parametrize(
+    ("number", "count", "text"), [(11, 0, "no atoms"), (110, 2, "element"), (0, 1, "element")]
+)
+@pytest.mark.parametrize("kind", [MLPProxy, PaperMLPProxy])
+def test_specs_out_of_range_are_named(
+    kind: type[MLPProxy] | type[PaperMLPProxy], number: int, count: int, text: str
+) -> None:
+    specs = random_specs(5)
+    composition = specs.composition.clone()
+    composition[3] = 0
+    composition[3, number] = count
+    broken = CrystalSpec(specs.space_group, composition, specs.lengths, specs.angles)
+    with pytest.raises(ProxyError, match=rf"spec 3 has .*{text}"):
+        kind()(broken)
+
+
+def test_open_cells_are_named(proxy: MLPProxy) -> None:
+    specs = random_specs(5)
+    angles = specs.angles.clone()
+    angles[2] = 150.0
+    with pytest.raises(ProxyError, match=r"spec 2.*closes no cell"):
+        proxy(CrystalSpec(specs.space_group, specs.composition, specs.lengths, angles))
+
+
+def test_empty_batch_gives_no_values(proxy: MLPProxy) -> None:
+    assert len(proxy(random_specs(4)[:0]).value) == 0
+
+
+def test_corrupt_missing_and_foreign_weights_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="mlp"):
+        MLPProxy("no_such_weights")
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(weights_path("mlp").with_suffix(suffix), tmp_path / f"copy{suffix}")
+    path = tmp_path / "copy.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="sha256"):
+        MLPProxy(path)
+    with pytest.raises(WeightsError, match="needed"):
+        MLPProxy("hull")
+    with pytest.raises(ConfigError, match="batch_size"):
+        MLPProxy(batch_size=0)
+
+
+def test_every_card_states_what_its_weights_are() -> None:
+    for path in FOLDER.glob("*.safetensors"):
+        card = json.loads(path.with_suffix(".json").read_text())
+        assert {"kind", "unit", "data", "command", "validation", "sha256", "settings", "samples_seen"} <= set(
+            card
+        ), path
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.safetensors")) < 30e6
