@@ -21,6 +21,7 @@ STRAIN_RANGE = (-0.9, 1.2)
 """Log volume per atom against the predicted equilibrium that training covers; the energy only rises beyond."""
 COMPRESSION_SLOPE, EXPANSION_SLOPE, SHAPE_SLOPE = 6.0, 1.0, 3.0
 """eV/atom added for each unit of log volume, and of each lattice descriptor, outside the training range."""
+_FEWEST_ROWS = 32
 
 
 class MLPProxy(Proxy):
@@ -95,8 +96,15 @@ class MLPProxy(Proxy):
 
     def _in_batches(self, specs: CrystalSpec) -> list[Tensor]:
         starts = range(0, max(len(specs), 1), self.batch_size)
-        parts = [self._evaluate(specs[start : start + self.batch_size]) for start in starts]
+        parts = [self._padded(specs[start : start + self.batch_size]) for start in starts]
         return [torch.cat(column) for column in zip(*parts, strict=True)]
+
+    def _padded(self, specs: CrystalSpec) -> list[Tensor]:
+        """Columns of the specs; a few rows are repeated, as matrix products of other shapes round otherwise."""
+        n = len(specs)
+        if 0 < n < _FEWEST_ROWS:
+            specs = specs[torch.arange(_FEWEST_ROWS, device=specs.device) % n]
+        return [column[:n] for column in self._evaluate(specs)]
 
     def _evaluate(self, specs: CrystalSpec) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         composition = composition_features(specs.composition, specs.space_group)

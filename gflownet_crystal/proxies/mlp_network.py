@@ -213,7 +213,7 @@ class EnergyEnsemble(nn.Module):
     def _rows(self, table: Tensor, row: Tensor) -> Tensor:
         """Rows (members, n, width) of a table (members, rows, width); one look-up serves all members."""
         joined = look_up(row, table.transpose(0, 1).flatten(1))
-        return joined.view(len(row), self.members, -1).transpose(0, 1)
+        return joined.view(len(row), self.members, _PROTOTYPE_WIDTH).transpose(0, 1)
 
     def _modes(self, raw: Tensor) -> Tensor:
         offset = self.mode_offset * self.lattice_scale[1, :N_SHAPE] + self.lattice_scale[0, :N_SHAPE]
