@@ -33,7 +33,7 @@ from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective, TrajectoryBalance
 from gflownet_crystal.gflownet.settings import ScheduleSettings, TrainerSettings
 from gflownet_crystal.gflownet.trainer import Trainer
-from gflownet_crystal.policies import MLPPolicy, UniformPolicy
+from gflownet_crystal.policies import MixtureSettings, MLPPolicy, UniformPolicy
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
 
 RULES = CompositionRules(
@@ -105,10 +105,17 @@ class RandomLandscape(Proxy):
         return self.scale * (smooth + self.group[batch.space_group] + rough)
 
 
-def train(env: Env, reward: Reward, objective: Objective, settings: TrainerSettings, seed: int) -> GFlowNet:
+def train(
+    env: Env,
+    reward: Reward,
+    objective: Objective,
+    settings: TrainerSettings,
+    seed: int,
+    mixture: MixtureSettings | None = None,
+) -> GFlowNet:
     """A model trained by the package's trainer, with its averaged weights where it keeps them."""
     policy = partial(MLPPolicy, n_layers=2, n_hidden=256, seed=seed)
-    model = GFlowNet(env, policy, UniformPolicy)
+    model = GFlowNet(env, policy, UniformPolicy, mixture)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(model, reward, objective, settings, Path(folder), seed=seed, quiet=True)
         trainer.train()

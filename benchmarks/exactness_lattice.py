@@ -1,6 +1,6 @@
 """log Z with the lattice stage: the trained sampler against a sum over compositions of integrals over cells.
 
-    OMP_NUM_THREADS=1 python benchmarks/exactness_lattice.py [iterations=1000] [batch=256] [seed=0]
+    OMP_NUM_THREADS=1 python benchmarks/exactness_lattice.py [iterations=1500] [batch=256] [seed=0]
 
 A cubic, a tetragonal and an orthorhombic group with a few compositions; the reward is an anharmonic well in volume and
 shape whose depth and place depend on group and composition. The integrals are Gauss-Legendre sums in log volume and log
@@ -26,6 +26,7 @@ from gflownet_crystal.envs.reference_volume import reference_volume
 from gflownet_crystal.evaluation.quadrature import unit_box_nodes
 from gflownet_crystal.gflownet.objectives import TrajectoryBalance
 from gflownet_crystal.gflownet.settings import ScheduleSettings, TrainerSettings
+from gflownet_crystal.policies import MixtureSettings
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
 from gflownet_crystal.structures.spec import CrystalSpec
 
@@ -35,6 +36,8 @@ LOG_VOLUME, AXIAL_RATIO = (-0.5, 0.8), (0.08, 20.0)
 FREE_RATIOS = {2: (0, 1), 3: (1,), 5: ()}
 """Free ones of log(b / a), log(c / a) by lattice system: orthorhombic, tetragonal, cubic."""
 NODES = 48
+MIXTURE = MixtureSettings(concentration_low=1.0, initial_stop=0.9, initial_back_to_source=0.99)
+"""As in ``policy=uniform_backward``."""
 
 
 class SyntheticWell(Proxy):
@@ -81,7 +84,7 @@ def _log_integral(reward: Reward, group: Tensor, counts: Tensor, atomic_numbers:
 def main() -> None:
     """Parse ``key=value``, train, integrate and print."""
     given = {key: int(value) for key, value in (argument.split("=", 1) for argument in sys.argv[1:])}
-    settings = {"iterations": 1000, "batch": 256, "seed": 0} | given
+    settings = {"iterations": 1500, "batch": 256, "seed": 0} | given
     rules = CompositionRules(elements=ELEMENTS, max_count=8, n_elements=(2, 3), n_atoms=(2, 20))
     box = {"log_volume": LOG_VOLUME, "axial_ratio": AXIAL_RATIO}
     env = Crystal(ELEMENTS, GROUPS, max_count=8, n_elements=(2, 3), n_atoms=(2, 20), lattice=box)
@@ -91,15 +94,15 @@ def main() -> None:
     trainer = TrainerSettings(
         iterations=settings["iterations"],
         batch_size=settings["batch"],
-        learning_rate=1e-3,
+        learning_rate=3e-3,
         schedule=ScheduleSettings("cosine", warm_up=50, final_factor=0.005),
-        exploration=0.1,
-        exploration_final=0.01,
-        ema=0.99,
+        exploration=0.05,
+        exploration_final=0.0,
+        behaviour_iterations=settings["iterations"] // 2,
         checkpoint_every=settings["iterations"],
     )
     start = time.perf_counter()
-    model = train(env, reward, TrajectoryBalance(huber=5.0), trainer, settings["seed"])
+    model = train(env, reward, TrajectoryBalance(), trainer, settings["seed"], MIXTURE)
     log_z = float(model.log_z.detach())
     result = {
         "settings": settings,

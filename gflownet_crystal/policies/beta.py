@@ -6,6 +6,8 @@ ends. Its log-odds ``log(r / (1 - r))`` do not.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -50,3 +52,26 @@ def beta_log_prob(log_odds: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
     left = (alpha - 1.0) * functional.logsigmoid(log_odds)
     right = (beta - 1.0) * functional.logsigmoid(-log_odds)
     return left + right - normaliser
+
+
+class _Bounded(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward(value)
+        ctx.limits = low, high
+        return value.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (value,), (low, high), gradient = ctx.saved_tensors, ctx.limits, gradients[0]
+        outward = ((value <= low) & (gradient > 0.0)) | ((value >= high) & (gradient < 0.0))
+        return gradient.masked_fill(outward, 0.0), None, None
+
+
+def bounded(value: Tensor, low: float, high: float) -> Tensor:
+    """Clamp whose gradient is zero only where descent would leave the interval.
+
+    With a plain clamp, a mixture whose concentrations have all fallen to the lower limit is uniform for ever.
+    """
+    result: Tensor = _Bounded.apply(value, low, high)
+    return result

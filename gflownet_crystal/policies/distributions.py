@@ -7,6 +7,7 @@ draws. A row of zeros is the uniform policy: equal probabilities, fair flags, an
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import cast
@@ -17,7 +18,7 @@ from torch.nn import functional
 
 from gflownet_crystal.common.errors import ActionError, ConfigError
 from gflownet_crystal.envs.base import Action, Jump, JumpSupport, Support
-from gflownet_crystal.policies.beta import beta_log_prob, sample_beta_log_odds
+from gflownet_crystal.policies.beta import beta_log_prob, bounded, sample_beta_log_odds
 
 # keeps u * total strictly below total in float64, so a draw never lands on a masked action
 _BELOW_ONE = 1.0 - 1e-12
@@ -193,9 +194,8 @@ class JumpHead(Head):
         flag, weights, mean, scale = parameters.double().split(sizes, dim=1)
         shape = (-1, self.dimensions, self.n_components)
         log_weights = torch.log_softmax(weights.reshape(len(parameters), -1, self.n_components), dim=2)
-        # beyond these limits every concentration is at the end of its range; exp must not overflow
-        log_scale = scale.reshape(shape).clamp(-12.0, 12.0)
-        mean_logit = mean.reshape(shape)
-        alpha = (2.0 * torch.exp(log_scale + functional.logsigmoid(mean_logit))).clamp(self.low, self.high)
-        beta = (2.0 * torch.exp(log_scale + functional.logsigmoid(-mean_logit))).clamp(self.low, self.high)
+        log_scale, mean_logit = math.log(2.0) + scale.reshape(shape), mean.reshape(shape)
+        limits = (math.log(self.low), math.log(self.high))
+        alpha = bounded(log_scale + functional.logsigmoid(mean_logit), *limits).exp()
+        beta = bounded(log_scale + functional.logsigmoid(-mean_logit), *limits).exp()
         return flag.squeeze(1), log_weights, alpha, beta

@@ -100,7 +100,9 @@ class SlowRules:
         if self.rules.metallic and (len(present) == 1 or all(symbol in self.metals for symbol, _ in present)):
             return True
         states, mixed = self.states, self.rules.mixed_valence
-        sets = sorted((totals(tuple(states.get(symbol, ())), count, mixed) for symbol, count in present), key=len)
+        sets = sorted(
+            (totals(tuple(states.get(symbol, ())), count, mixed) for symbol, count in present), key=len
+        )
         charges = {0}
         for own in sets[:-1]:
             charges = {charge + other for charge in charges for other in own}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gflownet_crystal.policies.beta import beta_log_prob, sample_beta_log_odds
+from gflownet_crystal.policies.beta import beta_log_prob, bounded, sample_beta_log_odds
 
 CONCENTRATIONS = (0.1, 10.0, 1e4)
 
@@ -40,3 +40,19 @@ def test_log_prob_is_scipys(alpha: float, beta: float, fraction: float) -> None:
     numbers = [torch.tensor(x, dtype=torch.float64) for x in (fraction, alpha, beta)]
     ours = beta_log_prob(torch.logit(numbers[0]), numbers[1], numbers[2])
     assert float(ours) == pytest.approx(stats.beta(alpha, beta).logpdf(fraction), rel=1e-6, abs=1e-6)
+
+
+@given(st.lists(st.floats(-3.0, 3.0), min_size=1, max_size=20))
+@settings(max_examples=30, deadline=None)
+def test_bounded_is_a_clamp_that_can_be_left_inwards(values: list[float]) -> None:
+    value = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+    assert torch.equal(bounded(value, -1.0, 1.0), value.clamp(-1.0, 1.0))
+    for sign in (1.0, -1.0):
+        (gradient,) = torch.autograd.grad((sign * bounded(value, -1.0, 1.0)).sum(), value)
+        # descent moves against the gradient
+        stepped = value - 1e-3 * gradient
+        moves = (stepped - value).sign()
+        inside = value.detach().abs() < 1.0
+        outward = value.detach().sign() == -sign
+        assert torch.equal(moves != 0.0, inside | ~outward)
+        assert bool((moves[moves != 0.0] == -sign).all())

@@ -181,3 +181,21 @@ def test_gradients_stay_finite_at_extreme_parameters() -> None:
     log_prob = head.log_prob(parameters, support([True, True], 0.0), jump)
     log_prob.sum().backward()
     assert parameters.grad is not None and bool(torch.isfinite(parameters.grad).all())
+
+
+def test_a_mixture_that_fell_to_the_lower_limit_learns_again() -> None:
+    head = JumpHead(1, n_components=2, concentration_range=(1.0, 1e4))
+    parameters = torch.zeros(1, head.n_parameters)
+    # all concentrations far below the limit: the head is uniform, whatever a small step changes
+    parameters[:, -2:] = -4.0
+    parameters.requires_grad_(True)
+    fractions = torch.from_numpy(stats.beta(60.0, 20.0).ppf(np.linspace(0.01, 0.99, 64)))[:, None]
+    jump = Jump(torch.zeros(64, dtype=torch.bool), torch.logit(fractions))
+    where = support([True], 0.0, allowed=False, n=64)
+    optimizer = torch.optim.Adam([parameters], lr=0.05)
+    for _ in range(600):
+        optimizer.zero_grad()
+        loss = -head.log_prob(parameters.expand(64, -1), where, jump).mean()
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < -stats.beta(60.0, 20.0).logpdf(fractions).mean() + 0.05
