@@ -46,6 +46,13 @@ def in_holdout(formulas: NDArray[np.str_], share: float, seed: int = 0) -> NDArr
         share: of all formulas held out, in [0, 1).
         seed: of the choice.
     """
+    return np.asarray(formula_keys(formulas, seed) < share * 2.0**32)
+
+
+def formula_keys(formulas: NDArray[np.str_], seed: int = 0) -> NDArray[np.int64]:
+    """A number in [0, 2^32) of each formula, (n,), evenly spread and the same in every table."""
     distinct, inverse = np.unique(formulas, return_inverse=True)
-    draws = np.array([zlib.crc32(f"{seed}:{formula}".encode()) / 2**32 for formula in distinct.tolist()])
-    return np.asarray((draws < share)[inverse])
+    keys = np.array(
+        [zlib.crc32(f"{seed}:{formula}".encode()) for formula in distinct.tolist()], dtype=np.int64
+    )
+    return keys[inverse]

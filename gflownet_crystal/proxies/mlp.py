@@ -8,12 +8,11 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError, WeightsError
-from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.proxies.mlp_features import composition_features, shape_features
 from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
+from gflownet_crystal.proxies.stored import StoredProxy
 from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.weights import load_weights
 
 KIND = "energy_ensemble"
 
@@ -24,7 +23,7 @@ COMPRESSION_SLOPE, EXPANSION_SLOPE, SHAPE_SLOPE = 6.0, 1.0, 3.0
 _FEWEST_ROWS = 32
 
 
-class MLPProxy(Proxy):
+class MLPProxy(StoredProxy):
     """Formation energy per atom, trained on Materials Project crystals and their strained cells.
 
     The value is the ensemble's mean. The standard deviation joins the members' spread with their own error estimates,
@@ -39,30 +38,12 @@ class MLPProxy(Proxy):
         WeightsError: the weights are missing, corrupt or of another network.
     """
 
-    eats: ClassVar[str] = "specs"
-    property_name: ClassVar[str] = "formation_energy_per_atom"
-    unit: ClassVar[str] = "eV/atom"
+    kind: ClassVar[str] = KIND
 
     def __init__(self, weights: str | Path = "mlp", batch_size: int = 1024) -> None:
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
-        self.batch_size = batch_size
-        self._set(*load_weights(weights, KIND))
+        super().__init__(weights, batch_size)
 
-    @classmethod
-    def of(cls, tensors: dict[str, Tensor], card: dict[str, Any], batch_size: int = 1024) -> Self:
-        """A proxy from tensors in memory, such as a training just left.
-
-        Raises:
-            WeightsError: the tensors do not fit the card's network.
-        """
-        proxy = cls.__new__(cls)
-        proxy.batch_size = batch_size
-        proxy._set(tensors, card)
-        return proxy
-
-    def _set(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
-        self.card = card
+    def _build(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
         self.network, self.shape_range, self.calibration = build(tensors, card)
 
     def to(self, device: torch.device | str) -> Self:
@@ -95,8 +76,7 @@ class MLPProxy(Proxy):
         return energy + rise, spread, noise
 
     def _in_batches(self, specs: CrystalSpec) -> list[Tensor]:
-        starts = range(0, max(len(specs), 1), self.batch_size)
-        parts = [self._padded(specs[start : start + self.batch_size]) for start in starts]
+        parts = [self._padded(batch) for batch in self.batches(specs)]
         return [torch.cat(column) for column in zip(*parts, strict=True)]
 
     def _padded(self, specs: CrystalSpec) -> list[Tensor]:
@@ -118,20 +98,17 @@ class MLPProxy(Proxy):
         rise = rise + SHAPE_SLOPE * (shape - shape_inside).abs().sum(1)
         cells = self.network.energy(encoding, inside.float(), shape_inside.float())
         energy = cells.energy.double()
-        spread = energy.var(0) if len(energy) > 1 else torch.zeros_like(rise)
+        spread = (energy - energy.mean(0)).square().sum(0) / max(len(energy) - 1, 1)
         noise = (2 * torch.exp(2 * cells.log_scale.double().clamp(-6, 2))).mean(0)
         return energy.mean(0), spread, noise, rise
 
     def equilibrium_volume(self, specs: CrystalSpec) -> Tensor:
         """Volume per atom (n,) float64, A^3, that composition and group alone suggest; the lattice is not read."""
-        parts = [
-            self.network.encode(composition_features(chunk.composition, chunk.space_group))
-            .log_volume.median(0)
-            .values
-            for chunk in (
-                specs[start : start + self.batch_size] for start in range(0, len(specs), self.batch_size)
-            )
+        encoded = [
+            self.network.encode(composition_features(batch.composition, batch.space_group))
+            for batch in self.batches(specs)
         ]
+        parts = [encoding.log_volume.median(0).values for encoding in encoded]
         return torch.exp(torch.cat(parts).detach().double())
 
 

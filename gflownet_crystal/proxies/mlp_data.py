@@ -13,7 +13,7 @@ from torch import Tensor
 from gflownet_crystal.data.label_schemes import is_legacy, to_one_scheme
 from gflownet_crystal.data.quality import is_plausible
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
-from gflownet_crystal.data.splits import reduced_formulas
+from gflownet_crystal.data.splits import formula_keys, reduced_formulas
 from gflownet_crystal.proxies.mlp_elastic import (
     Elasticity,
     complete_elasticity,
@@ -103,6 +103,7 @@ class TrainingData:
         measured_start: (n + 1,) int64 first measured cell of each crystal.
         compositions: features of rows without structure.
         composition_energy: their labels, float32.
+        formula_key, composition_formula_key: evenly spread numbers (n,) int64 of the reduced formulas of both.
         n_random: copies in ``random``.
     """
 
@@ -116,6 +117,8 @@ class TrainingData:
     measured_start: Tensor
     compositions: Packed
     composition_energy: Tensor
+    formula_key: Tensor
+    composition_formula_key: Tensor
     n_random: int
 
 
@@ -131,6 +134,8 @@ def build_training_data(
         seed: of strains and forests.
     """
     table = to_one_scheme(table[np.isfinite(table[ENERGY_COLUMN].to_numpy(dtype=np.float64))])
+    if "delta_energy_per_atom" not in table.columns:
+        table = table.assign(delta_energy_per_atom=np.nan)
     has_cell = table[LATTICE_COLUMNS[0]].notna().to_numpy()
     strained = (table["strain"] != "").to_numpy()
     true_rows = table[has_cell & ~strained].reset_index(drop=True)
@@ -165,13 +170,15 @@ def build_training_data(
             torch.from_numpy(loose["space_group"].to_numpy(dtype=np.int64).copy()),
         ),
         composition_energy=torch.from_numpy(loose[ENERGY_COLUMN].to_numpy(dtype=np.float32).copy()),
+        formula_key=_formula_key(true_rows),
+        composition_formula_key=_formula_key(loose),
         n_random=n_random,
     )
 
 
 def geometry(specs: CrystalSpec) -> tuple[Tensor, Tensor]:
     """Log volume per atom (n,) and shape (n, 15) in float32, in chunks."""
-    parts = [shape_features(specs[start : start + _CHUNK]) for start in range(0, len(specs), _CHUNK)]
+    parts = [shape_features(specs[start : start + _CHUNK]) for start in range(0, max(len(specs), 1), _CHUNK)]
     return torch.cat([part[0] for part in parts]).float(), torch.cat([part[1] for part in parts]).float()
 
 
@@ -197,6 +204,12 @@ def _formula_and_group(table: pd.DataFrame) -> NDArray[np.str_]:
     if table.empty:
         return np.zeros(0, dtype=np.str_)
     return np.char.add(reduced_formulas(table), table["space_group"].to_numpy(dtype=np.int64).astype(np.str_))
+
+
+def _formula_key(table: pd.DataFrame) -> Tensor:
+    if table.empty:
+        return torch.zeros(0, dtype=torch.int64)
+    return torch.from_numpy(formula_keys(reduced_formulas(table), seed=1))
 
 
 def _measured_cells(

@@ -103,7 +103,7 @@ def _fit_morse(n: int, rows: Ints, stretch: Floats, energy: Floats) -> tuple[Flo
                 np.bincount(rows, weight * curve * energy, n) / np.maximum(norm, 1e-9), 0.01, 20.0
             )
             misfit = np.bincount(rows, weight * (energy - fitted[rows] * curve) ** 2, n)
-            misfit += 1e-3 * ((minimum - 1) / 0.02) ** 2
+            misfit = misfit + 1e-3 * ((minimum - 1) / 0.02) ** 2
             better = present & (misfit < best)
             best[better], depth[better], exponent[better] = misfit[better], fitted[better], trial
     return depth, exponent

@@ -193,7 +193,7 @@ class EnergyEnsemble(nn.Module):
         )
         bent = bent + silu(self.mode_hidden(bent))
         modes = self._modes(_full_precision(self.mode_head, bent).unflatten(2, (N_MODES, N_SHAPE + 2)))
-        stiffness = _full_precision(self.well_head, hidden)
+        stiffness = _full_precision(self.well_head, hidden.detach())
         return Encoding(hidden, heads[:, :, 0], heads[:, :, 1] + 3.0, modes, stiffness)
 
     def _pool(self, composition: Composition, forget: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -246,11 +246,11 @@ class EnergyEnsemble(nn.Module):
 
         Args:
             encoding: of n compositions.
-            log_volume: (n,) log of the volume per atom, A^3.
-            shape: (n, 15) lattice descriptors.
+            log_volume: (n,) or (members, n) log of the volume per atom, A^3.
+            shape: (n, 15) or (members, n, 15) lattice descriptors.
         """
         dtype = encoding.hidden.dtype
-        absolute = torch.cat([shape, log_volume[:, None]], dim=1)
+        absolute = torch.cat([shape, log_volume[..., None]], dim=-1)
         absolute = ((absolute - self.lattice_scale[0]) / self.lattice_scale[1]).expand(self.members, -1, -1)
         bent = silu(self.shape_in(torch.cat([encoding.hidden, absolute[:, :, :-1].to(dtype)], dim=2)))
         equilibrium = encoding.log_volume + _full_precision(self.shape_head, bent)[:, :, 0]

@@ -9,13 +9,12 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from gflownet_crystal.common.errors import ConfigError, WeightsError
-from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.proxies.mlp_elements import N_PROPERTIES
 from gflownet_crystal.proxies.mlp_features import check_specs
+from gflownet_crystal.proxies.stored import StoredProxy
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.weights import load_weights
 
 KIND = "mlp_paper"
 
@@ -110,7 +109,7 @@ class PaperNetwork(nn.Module):
         return energy
 
 
-class PaperMLPProxy(Proxy):
+class PaperMLPProxy(StoredProxy):
     """Formation energy per atom by the architecture of Crystal-GFN's paper, trained on true cells alone.
 
     It knows nothing of strained cells; use it to repeat the paper's experiment.
@@ -123,26 +122,12 @@ class PaperMLPProxy(Proxy):
         WeightsError: the weights are missing, corrupt or of another network.
     """
 
-    eats: ClassVar[str] = "specs"
-    property_name: ClassVar[str] = "formation_energy_per_atom"
-    unit: ClassVar[str] = "eV/atom"
+    kind: ClassVar[str] = KIND
 
     def __init__(self, weights: str | Path = "mlp_paper", batch_size: int = 4096) -> None:
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
-        self.batch_size = batch_size
-        self._set(*load_weights(weights, KIND))
+        super().__init__(weights, batch_size)
 
-    @classmethod
-    def of(cls, tensors: dict[str, Tensor], card: dict[str, Any], batch_size: int = 4096) -> Self:
-        """A proxy from tensors in memory."""
-        proxy = cls.__new__(cls)
-        proxy.batch_size = batch_size
-        proxy._set(tensors, card)
-        return proxy
-
-    def _set(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
-        self.card = card
+    def _build(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
         try:
             self.network = PaperNetwork(**card["network"]).eval()
             self.network.load_state_dict(tensors)
@@ -160,9 +145,12 @@ class PaperMLPProxy(Proxy):
     @torch.no_grad()
     def predict(self, batch: CrystalSpec) -> Tensor:
         check_specs(batch)
-        lattice = torch.cat([batch.lengths, batch.angles], dim=1).float()
         parts = [
-            self.network(batch.fractions[rows].float(), batch.space_group[rows], lattice[rows])
-            for rows in (slice(s, s + self.batch_size) for s in range(0, max(len(batch), 1), self.batch_size))
+            self.network(
+                specs.fractions.float(),
+                specs.space_group,
+                torch.cat([specs.lengths, specs.angles], dim=1).float(),
+            )
+            for specs in self.batches(batch)
         ]
         return torch.cat(parts).double()

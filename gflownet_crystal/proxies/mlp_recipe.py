@@ -19,8 +19,9 @@ from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.mlp import KIND, MLPProxy
 from gflownet_crystal.proxies.mlp_data import TrainingData, build_training_data
+from gflownet_crystal.proxies.mlp_losses import Losses
 from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
-from gflownet_crystal.proxies.mlp_training import Losses, Trainer, TrainingSettings
+from gflownet_crystal.proxies.mlp_training import Trainer, TrainingSettings
 from gflownet_crystal.proxies.mlp_validation import error_figures, lattice_figures, strain_figures
 from gflownet_crystal.proxies.recipe import Parts, Recipe, Report, Trained, split_table
 from gflownet_crystal.structures.spec_io import frame_to_specs

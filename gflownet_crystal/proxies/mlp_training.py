@@ -6,17 +6,16 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.proxies.mlp_data import TrainingData, join
+from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.proxies.mlp_data import TrainingData
 from gflownet_crystal.proxies.mlp_elements import N_PROPERTIES, element_properties
 from gflownet_crystal.proxies.mlp_features import N_BUCKETS
-from gflownet_crystal.proxies.mlp_network import CellEnergy, Encoding, EnergyEnsemble
-from gflownet_crystal.proxies.mlp_wells import mode_distance
+from gflownet_crystal.proxies.mlp_losses import Batch, Losses, batch_losses
+from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
 
 
 @dataclass(frozen=True)
@@ -66,35 +65,13 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("members", "width", "token_width", "embedding", "steps", "batch_size"):
+        if self.members < 2:
+            raise ConfigError(
+                f"members must be at least 2, not {self.members}: they learn from each other's folds"
+            )
+        for name in ("width", "token_width", "embedding", "steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
-
-
-class Losses(NamedTuple):
-    """Mean absolute errors of a batch.
-
-    True cells and composition only (eV/atom), strained cells (relative), equilibrium volumes (log); then negative
-    log-likelihoods of the true shapes and of the errors.
-    """
-
-    true: Tensor
-    composition: Tensor
-    strained: Tensor
-    volume: Tensor
-    shape: Tensor
-    scale: Tensor
-
-
-class Batch(NamedTuple):
-    """Crystals (b,), composition rows (c,), and (3, b) cells: the true one, a random one, a measured or random one."""
-
-    crystals: Tensor
-    compositions: Tensor
-    log_volume: Tensor
-    shape: Tensor
-    energy: Tensor
-    generator: torch.Generator
 
 
 def initial_ensemble(data: TrainingData, settings: TrainingSettings) -> EnergyEnsemble:
@@ -153,6 +130,33 @@ class Averaged:
             average.copy_(held)
 
 
+class Shuffled:
+    """Rows in random order, shuffled anew when they are used up.
+
+    Args:
+        rows: (n,) int64.
+
+    Raises:
+        DataError: there are none.
+    """
+
+    def __init__(self, rows: Tensor) -> None:
+        if not len(rows):
+            raise DataError(
+                "the crystals to train on have fewer different formulas than members; give more data"
+            )
+        self.rows, self.left = rows, rows[:0]
+
+    def take(self, n: int, generator: torch.Generator) -> Tensor:
+        """The next ``n`` rows."""
+        parts = [self.left]
+        while sum(map(len, parts)) < n:
+            parts.append(self.rows[torch.randperm(len(self.rows), generator=generator)])
+        joined = torch.cat(parts)
+        self.left = joined[n:]
+        return joined[:n]
+
+
 class Trainer:
     """State of a training: network, optimiser, schedule, averages and batch order.
 
@@ -177,7 +181,8 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99))
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
         self.averaged = Averaged(self.network, settings.average)
-        self.order, self.position = torch.empty(0, dtype=torch.int64), 0
+        fold = data.formula_key % settings.members
+        self.folds = [Shuffled((fold == member).nonzero().squeeze(1)) for member in range(settings.members)]
 
     def _rate(self, step: int) -> float:
         progress = min(1.0, step / self.settings.steps)
@@ -187,9 +192,11 @@ class Trainer:
 
     def step(self) -> Losses:
         """One optimiser step; the batch's losses, detached."""
-        batch = self._draw()
+        batch = self.draw()
         with self._precision():
-            losses = batch_losses(self.network, self.data, batch, self.settings)
+            losses = batch_losses(
+                self.network, self.data, batch, self.settings.strain_scale, self.settings.prototype_dropout
+            )
         s = self.settings
         total = losses.true + s.composition_weight * losses.composition + s.strain_weight * losses.strained
         total = total + s.volume_weight * (losses.volume + s.mode_weight * losses.shape) + 0.01 * losses.scale
@@ -206,12 +213,11 @@ class Trainer:
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16)
 
-    def _draw(self) -> Batch:
-        data, size, generator = self.data, self.settings.batch_size, self.generator
-        if self.position + size > len(self.order):
-            self.order, self.position = torch.randperm(len(data.energy), generator=generator), 0
-        rows = self.order[self.position : self.position + size]
-        self.position += size
+    def draw(self) -> Batch:
+        """The next batch: equally many crystals of each fold, and some rows without structure."""
+        data, generator = self.data, self.generator
+        share = max(1, self.settings.batch_size // self.settings.members)
+        rows = torch.cat([order.take(share, generator) for order in self.folds])
         n_loose = len(data.composition_energy)
         loose = torch.randint(
             max(n_loose, 1), (self.settings.composition_batch if n_loose else 0,), generator=generator
@@ -237,43 +243,6 @@ class Trainer:
             )
 
         return Batch(rows, loose, stacked("log_volume"), stacked("shape"), stacked("energy"), generator)
-
-
-def batch_losses(
-    network: EnergyEnsemble, data: TrainingData, batch: Batch, settings: TrainingSettings
-) -> Losses:
-    """Losses of one batch, averaged over members."""
-    n, cells = len(batch.crystals), len(batch.log_volume)
-    composition = data.crystals.take(batch.crystals)
-    if len(batch.compositions):
-        composition = join(composition, data.compositions.take(batch.compositions))
-    forget = torch.rand(len(composition), generator=batch.generator) < settings.prototype_dropout
-    encoding = network.encode(composition, forget=forget)
-    alone = Encoding(*(part[:, :n] for part in encoding))
-    repeated = Encoding(*(part.repeat(1, cells, *[1] * (part.dim() - 2)) for part in alone))
-    result = network.energy(repeated, batch.log_volume.flatten(), batch.shape.flatten(0, 1))
-    result = CellEnergy(*(part.view(network.members, cells, n) for part in result))
-    target, weight = data.energy[batch.crystals], data.weight[batch.crystals]
-    label = torch.cat([target, data.composition_energy[batch.compositions]])
-    loose_weight = torch.full((len(batch.compositions),), float(data.weight.max()))
-    error = result.energy - target - batch.energy
-    # strained cells are compared with the network's own true cell, so that its error there does not count again
-    rise = result.energy[:, 1:] - result.energy[:, :1] - batch.energy[1:]
-    relative = settings.strain_scale / (settings.strain_scale + batch.energy[1:].abs())
-    log_scale = result.log_scale.clamp(-6, 2)
-    true_volume = data.true.log_volume[batch.crystals]
-    surprise = mode_distance(alone.modes, data.true.shape[batch.crystals])[2]
-    volume = (
-        0.6 * (alone.log_volume - true_volume).abs().mean() + (result.log_volume - true_volume).abs().mean()
-    )
-    return Losses(
-        true=(error[:, 0].abs() * weight).mean(),
-        composition=((encoding.energy - label).abs() * torch.cat([weight, loose_weight])).mean(),
-        strained=(rise.abs() * relative).mean(),
-        volume=volume,
-        shape=surprise.mean(),
-        scale=(error.detach().abs() * torch.exp(-log_scale) + log_scale).mean(),
-    )
 
 
 def train(

@@ -28,14 +28,14 @@ def mode_distance(modes: Tensor, shape: Tensor) -> tuple[Tensor, Tensor, Tensor]
 
     Args:
         modes: (members, n, modes, 15): 13 lattice descriptors, log probability, spread.
-        shape: (n, 15) lattice descriptors.
+        shape: (n, 15) or (members, n, 15) lattice descriptors.
 
     Returns:
         Difference (members, n, 13) and distance (members, n) to the modes, weighted by their responsibility, and the
         negative log density (members, n). A distance is the norm of the volume-preserving log strain between two cells
         with the same fixed axes; vonorms stand in where a cell has none.
     """
-    difference = shape[:, None, :N_SHAPE] - modes[..., :N_SHAPE]
+    difference = shape[..., None, :N_SHAPE] - modes[..., :N_SHAPE]
     weight = torch.cat([shape.new_full((N_VONORMS,), _VONORM_WEIGHT), shape.new_ones(N_SHAPE - N_VONORMS)])
     distance = torch.sqrt((weight * difference**2).sum(-1) + 1e-6)
     spread = modes[..., -1]
