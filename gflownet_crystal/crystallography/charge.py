@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.crystallography.occupation import check_counts
 
 TABLE_NAME = "oxidation_states.json"
 TABLES = ("default", "common", "icsd", "all")
@@ -113,10 +114,7 @@ class ChargeModel:
         Raises:
             ConfigError: a count is negative or above ``max_count``.
         """
-        if counts.numel() and bool(((counts < 0) | (counts > self.max_count)).any()):
-            raise ConfigError(
-                f"counts reach from {counts.min()} to {counts.max()}; allowed are 0 to {self.max_count}"
-            )
+        check_counts(counts, self.max_count)
         present = counts > 0
         balanced = self._balanced(counts, present)
         if not self.metallic:

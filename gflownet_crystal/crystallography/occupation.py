@@ -29,6 +29,12 @@ Signature = tuple[frozenset[int], tuple[tuple[int, int], ...]]
 """What decides occupation in a group: free multiplicities, and (multiplicity, number) of the fixed positions."""
 
 
+def check_counts(counts: Tensor, max_count: int) -> None:
+    """Raise ConfigError unless all of ``counts`` lie between 0 and ``max_count``."""
+    if counts.numel() and bool(((counts < 0) | (counts > max_count)).any()):
+        raise ConfigError(f"counts reach from {counts.min()} to {counts.max()}; allowed are 0 to {max_count}")
+
+
 class WyckoffOccupation:
     """Deterministic automaton over the compositions that each space group can hold.
 
@@ -80,10 +86,7 @@ class WyckoffOccupation:
         Raises:
             ConfigError: a count is negative or above ``max_count``.
         """
-        if counts.numel() and bool(((counts < 0) | (counts > self.max_count)).any()):
-            raise ConfigError(
-                f"counts reach from {counts.min()} to {counts.max()}; allowed are 0 to {self.max_count}"
-            )
+        check_counts(counts, self.max_count)
         state = self.initial[space_group]
         for column in counts.unbind(dim=1):
             state = self.transition[state, column]

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.data.readers import read_source, read_table
 from gflownet_crystal.data.schema import (
     ENERGY_COLUMN,
@@ -20,8 +21,9 @@ from gflownet_crystal.data.schema import (
     STRAIN_COLUMNS,
     require_columns,
 )
-from gflownet_crystal.data.standardize import SYMPREC, StandardCells, standard_cells, strained_parameters
+from gflownet_crystal.data.standardize import StandardCells, standard_cells, strained_parameters
 from gflownet_crystal.structures.formulas import composition_to_text, text_to_composition
+from gflownet_crystal.structures.symmetry import SYMPREC
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
 
@@ -125,12 +127,8 @@ def _without_structure(frame: pd.DataFrame) -> pd.DataFrame:
 
 def conventional_counts(frame: pd.DataFrame) -> torch.Tensor:
     """Counts (n, 119) int64 of the conventional cell, from a primitive ``composition`` and ``space_group``."""
-    from gflownet_crystal.crystallography.space_groups import space_group_symbol
-
-    counts = text_to_composition(frame["composition"].tolist())
-    points = {"P": 1, "A": 2, "C": 2, "I": 2, "F": 4, "R": 3}
-    factors = [points[space_group_symbol(int(group))[0]] for group in frame["space_group"]]
-    return counts * torch.tensor(factors)[:, None]
+    group = torch.from_numpy(frame["space_group"].to_numpy(dtype=np.int64).copy())
+    return text_to_composition(frame["composition"].tolist()) * lattice_points(group)[:, None]
 
 
 def prepare_strained(strained: pd.DataFrame, table: pd.DataFrame, origin: Path | str) -> pd.DataFrame:

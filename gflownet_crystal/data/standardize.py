@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +10,7 @@ from moyopy import Cell, MoyoDataset
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import DataError
-
-SYMPREC = 0.05
-"""Distance tolerance of the symmetry search, A: the data's labels were found with it."""
+from gflownet_crystal.structures.symmetry import SYMPREC, quiet_moyo
 
 N_ELEMENTS = 119
 
@@ -62,15 +59,9 @@ def standard_cells(
         np.tile(np.eye(3), (n, 1, 1)),
     )
     bases = parameters_to_rows(lattices)
-    # moyo reports every non-primitive input as a warning; conversion is what those cells are here for
-    logger = logging.getLogger("moyo")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
+    with quiet_moyo():
         for row in progress(range(n)):
             _standardize_row(result, row, bases[row], atomic_numbers[row], fractional[row], symprec)
-    finally:
-        logger.setLevel(level)
     found = result.space_group > 0
     result.parameters[found] = symmetrise_parameters(result.parameters[found], result.space_group[found])
     return result

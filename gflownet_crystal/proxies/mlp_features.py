@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ProxyError
+from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.crystallography.space_groups import CRYSTAL_CLASSES
-from gflownet_crystal.proxies.mlp_lattice import CENTRING_OF_GROUP, LATTICE_POINTS, lattice_features
+from gflownet_crystal.proxies.mlp_lattice import lattice_features
 from gflownet_crystal.structures.elements import FORMULA_ORDER, N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec import CrystalSpec
 
@@ -75,9 +76,7 @@ def composition_features(composition: Tensor, space_group: Tensor) -> Compositio
     device = composition.device
     counts = composition.to(torch.float64)
     total = counts.sum(1)
-    points = torch.tensor(LATTICE_POINTS, dtype=torch.float64, device=device)[
-        torch.as_tensor(CENTRING_OF_GROUP, device=device)[space_group]
-    ]
+    points = lattice_points(space_group).to(torch.float64)
     order = torch.tensor(_CLASS_ORDERS, dtype=torch.float64, device=device)[
         torch.as_tensor(CLASS_OF_GROUP, device=device)[space_group]
     ]

@@ -8,33 +8,20 @@ the permutations of the group's affine normaliser.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from gflownet_crystal.crystallography.cells import (
+    CENTRINGS,
+    centring_of_group,
+    lattice_points,
+    to_primitive_cell,
+)
 from gflownet_crystal.crystallography.lattice import parameters_to_matrix
-from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, space_group_symbol
 from gflownet_crystal.structures.spec import CrystalSpec
 
 N_LATTICE_FEATURES = 15
 """Width of :func:`lattice_features`."""
-
-_CENTRINGS = {
-    "P": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-    "A": ((1, 0, 0), (0, 0.5, 0.5), (0, -0.5, 0.5)),
-    "C": ((0.5, 0.5, 0), (-0.5, 0.5, 0), (0, 0, 1)),
-    "I": ((-0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.5, 0.5, -0.5)),
-    "F": ((0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)),
-    "R": ((2 / 3, 1 / 3, 1 / 3), (-1 / 3, 1 / 3, 1 / 3), (-1 / 3, -2 / 3, 1 / 3)),
-}
-CENTRING_NAMES = tuple(_CENTRINGS)
-LATTICE_POINTS = (1, 2, 2, 2, 4, 3)
-"""Lattice points in the conventional cell, in the order of CENTRING_NAMES."""
-
-CENTRING_OF_GROUP = np.array(
-    [0, *(CENTRING_NAMES.index(space_group_symbol(group)[0]) for group in range(1, N_SPACE_GROUPS + 1))]
-)
-"""Index in CENTRING_NAMES by space-group number, (231,) int64; entry 0 unused."""
 
 # Orthorhombic groups that an axis permutation maps to themselves, up to a shift of origin (recomputed in a test)
 FREELY_PERMUTED = (16, 19, 22, 23, 24, 47, 48, 69, 70, 71, 73)
@@ -62,9 +49,8 @@ def lattice_features(specs: CrystalSpec) -> Tensor:
         the seven vonorm lengths' ratio; the log number of lattice points.
     """
     cell = parameters_to_matrix(specs.lengths, specs.angles)
-    centring = torch.as_tensor(CENTRING_OF_GROUP, device=specs.device)[specs.space_group]
-    primitive = torch.tensor(list(_CENTRINGS.values()), dtype=cell.dtype, device=cell.device)[centring] @ cell
-    points = torch.tensor(LATTICE_POINTS, dtype=cell.dtype, device=cell.device)[centring]
+    primitive = to_primitive_cell(cell, specs.space_group)
+    points = lattice_points(specs.space_group).to(cell.dtype)
     log_volume = torch.log(specs.volume)
     vonorms = 0.5 * torch.log(lattice_vonorms(primitive)) - ((log_volume - torch.log(points)) / 3)[:, None]
     spread = vonorms[:, -1:] - vonorms[:, :1]
@@ -138,10 +124,7 @@ def _projected_vonorms(specs: CrystalSpec) -> Tensor:
     """Sorted log vonorm lengths (n, 3) of the lattice projected along b, over the root of the projected area."""
     a, c = specs.lengths[:, 0], specs.lengths[:, 2]
     beta = torch.deg2rad(specs.angles[:, 1])
-    halved = torch.isin(
-        torch.as_tensor(CENTRING_OF_GROUP, device=specs.device)[specs.space_group],
-        torch.tensor([CENTRING_NAMES.index("C")], device=specs.device),
-    )
+    halved = centring_of_group.to(specs.device)[specs.space_group] == CENTRINGS.index("C")
     # C centring puts a lattice point over a/2
     first = torch.where(halved, a / 2, a)
     zero = torch.zeros_like(a)

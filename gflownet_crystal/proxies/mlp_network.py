@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding as look_up
 from torch.nn.functional import silu
 
+from gflownet_crystal.crystallography.cells import CENTRINGS, centring_of_group
 from gflownet_crystal.crystallography.space_groups import CRYSTAL_CLASSES, lattice_system_of_group
 from gflownet_crystal.proxies.mlp_features import (
     CLASS_OF_GROUP,
@@ -23,7 +24,7 @@ from gflownet_crystal.proxies.mlp_features import (
     N_TOKEN_FEATURES,
     Composition,
 )
-from gflownet_crystal.proxies.mlp_lattice import CENTRING_NAMES, CENTRING_OF_GROUP, N_LATTICE_FEATURES
+from gflownet_crystal.proxies.mlp_lattice import N_LATTICE_FEATURES
 from gflownet_crystal.proxies.mlp_wells import (
     N_SHAPE,
     N_SHAPE_FEATURES,
@@ -146,7 +147,7 @@ class EnergyEnsemble(nn.Module):
         self.group_embedding = table(231, 0.1)
         self.class_embedding = table(len(CRYSTAL_CLASSES), 0.3)
         self.system_embedding = table(6, 0.3)
-        self.centring_embedding = table(len(CENTRING_NAMES), 0.3)
+        self.centring_embedding = table(len(CENTRINGS), 0.3)
         self.prototype_embedding = table(1 + n_prototypes, 0.1, _PROTOTYPE_WIDTH)
         pooled = 3 * embedding + _PROTOTYPE_WIDTH + N_SCALAR_FEATURES
         self.context = linear(pooled, token_width)
@@ -172,7 +173,7 @@ class EnergyEnsemble(nn.Module):
         self.energy_out = linear(width, width)
         self.energy_head = linear(width, 2, 0.1)
         system = torch.as_tensor(lattice_system_of_group).clamp(min=0)
-        tables = torch.stack([torch.as_tensor(CLASS_OF_GROUP), system, torch.as_tensor(CENTRING_OF_GROUP)])
+        tables = torch.stack([torch.as_tensor(CLASS_OF_GROUP), system, centring_of_group.clamp(min=0)])
         self.register_buffer("group_tables", tables, persistent=False)
 
     def encode(self, composition: Composition, forget: Tensor | None = None) -> Encoding:

@@ -51,8 +51,8 @@ class MLPRecipe(Recipe):
     def __init__(
         self,
         holdout: float = 0.04,
-        legacy_weight: float = 1.2,
-        random_strains: int = 4,
+        legacy_weight: float = 1.0,
+        random_strains: int = 16,
         start: str | None = None,
         **settings: Any,
     ) -> None:

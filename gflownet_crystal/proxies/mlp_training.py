@@ -48,8 +48,8 @@ class TrainingSettings:
     width: int = 256
     token_width: int = 96
     embedding: int = 64
-    steps: int = 4000
-    batch_size: int = 1024
+    steps: int = 5500
+    batch_size: int = 1152
     composition_batch: int = 256
     learning_rate: float = 2e-3
     weight_decay: float = 0.1

@@ -33,7 +33,7 @@ def find_space_groups(structures: StructureBatch, symprec: float = SYMPREC) -> T
     Returns:
         (n,) int64 on the CPU; 0 where the search fails.
     """
-    with _quiet_moyo():
+    with quiet_moyo():
         datasets = [_dataset(*arrays, symprec) for arrays in iterate_arrays(structures)]
     return torch.tensor([0 if dataset is None else dataset.number for dataset in datasets], dtype=torch.int64)
 
@@ -51,7 +51,7 @@ def conventional_structures(structures: StructureBatch, symprec: float = SYMPREC
     Raises:
         DataError: moyo finds no symmetry in a structure, named by its row.
     """
-    with _quiet_moyo():
+    with quiet_moyo():
         datasets = [_dataset(*arrays, symprec) for arrays in iterate_arrays(structures)]
     failed = [row for row, dataset in enumerate(datasets) if dataset is None]
     if failed:
@@ -150,7 +150,8 @@ def _dataset(
 
 
 @contextmanager
-def _quiet_moyo() -> Iterator[None]:
+def quiet_moyo() -> Iterator[None]:
+    """Without moyo's warnings of cells that are not primitive."""
     # moyo warns of every cell that is not primitive, which is what conventional cells are
     logger = logging.getLogger("moyo")
     level = logger.level

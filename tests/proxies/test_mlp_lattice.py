@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters, parameters_to_matrix
 from gflownet_crystal.crystallography.wyckoff import group_operations
 from gflownet_crystal.proxies.mlp_lattice import (
-    _CENTRINGS,
     A_B_SWAPPED,
     CYCLICALLY_PERMUTED,
     FREELY_PERMUTED,
-    LATTICE_POINTS,
     lattice_features,
     lattice_vonorms,
 )
@@ -127,11 +125,6 @@ def test_equivalent_axis_orders_give_the_same_descriptors_and_others_do_not(grou
         for order in permutations(range(3))
     ]
     assert len(set(features)) == 6 // orders
-
-
-def test_centring_matrices_divide_the_volume_by_the_lattice_points() -> None:
-    volumes = [np.linalg.det(np.array(matrix)) for matrix in _CENTRINGS.values()]
-    np.testing.assert_allclose(1 / np.array(volumes), LATTICE_POINTS)
 
 
 def test_descriptors_do_not_change_with_scale() -> None:
