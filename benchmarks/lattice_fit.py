@@ -21,6 +21,7 @@ from typing import cast
 
 import torch
 from conditionals import ChosenCrystal, Conditional, Exact, LatticeOfList, discrete_states
+from exactness_lattice import MIXTURE
 from torch import Tensor
 
 from gflownet_crystal.cli.compose import compose_config
@@ -31,7 +32,7 @@ from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import TrajectoryBalance
 from gflownet_crystal.gflownet.settings import ScheduleSettings, TrainerSettings
 from gflownet_crystal.gflownet.trainer import Trainer
-from gflownet_crystal.policies import MixtureSettings, MLPPolicy
+from gflownet_crystal.policies import MLPPolicy, UniformPolicy
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
 
 CRYSTALS = (
@@ -95,17 +96,17 @@ def fit(env: LatticeOfList, reward: Reward, iterations: int, batch: int, seed: i
         batch_size=batch,
         learning_rate=2e-3,
         schedule=ScheduleSettings("cosine", warm_up=50, final_factor=0.005),
-        exploration=0.2,
-        exploration_final=0.02,
-        replay_fraction=0.0,
+        exploration=0.05,
+        exploration_final=0.0,
+        behaviour_iterations=iterations // 2,
         ema=0.99,
         checkpoint_every=iterations,
     )
-    policy = partial(MLPPolicy, n_layers=2, n_hidden=256, seed=seed)
-    model = GFlowNet(env, policy, policy, MixtureSettings(n_components=5))
+    policy = partial(MLPPolicy, n_layers=2, n_hidden=256, activation="silu", seed=seed)
+    model = GFlowNet(env, policy, UniformPolicy, MIXTURE)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            model, reward, TrajectoryBalance(huber=5.0), settings, Path(folder), seed=seed, quiet=True
+            model, reward, TrajectoryBalance(), settings, Path(folder), seed=seed, quiet=True
         )
         trainer.train()
         if trainer.optimizer.average is not None:

@@ -13,7 +13,7 @@ from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError
 
 VERBS = ("prepare_data", "train_proxy", "evaluate_proxy", "train_gfn", "sample", "export")
 
-FAILED, INTERRUPTED = 2, 130
+FAILED, INTERRUPTED, READER_GONE = 2, 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,17 +23,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the verb and its ``key=value`` settings; those of the process if None.
 
     Returns:
-        Exit status: 0, 2 after an error that the user can mend (one line on standard error), 130 after an interrupt.
+        Exit status: 0, 2 after an error that the user can mend (one line on standard error), 130 after an interrupt,
+        141 if nobody reads standard output any more.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _dispatch(words)
+        status = _dispatch(words)
+        sys.stdout.flush()
+        return status
     except GFlowNetCrystalError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt as interrupt:
         print(f"interrupted: {one_line(interrupt) or 'nothing was left half-written'}", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # the interpreter flushes once more at its end, which must not fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
 
 
 def one_line(error: BaseException) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -71,3 +73,12 @@ def test_a_script_runs_from_any_folder_without_installation(tmp_path: Path) -> N
     assert result.returncode == 0, result.stderr
     assert "restrict.elements" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, str(SCRIPTS / "sample.py"), "--help"]
+    result = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, cwd=tmp_path, check=False)
+    os.close(writing)
+    assert (result.returncode, result.stderr) == (141, b"")
