@@ -105,9 +105,7 @@ def fit(env: LatticeOfList, reward: Reward, iterations: int, batch: int, seed: i
     policy = partial(MLPPolicy, n_layers=2, n_hidden=256, activation="silu", seed=seed)
     model = GFlowNet(env, policy, UniformPolicy, MIXTURE)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            model, reward, TrajectoryBalance(), settings, Path(folder), seed=seed, quiet=True
-        )
+        trainer = Trainer(model, reward, TrajectoryBalance(), settings, Path(folder), seed=seed, quiet=True)
         trainer.train()
         if trainer.optimizer.average is not None:
             model.load_state_dict(trainer.optimizer.average, strict=False)
