@@ -29,11 +29,12 @@ def test_an_environment_brings_its_proxy_reward_and_trainer() -> None:
 
 def test_the_command_line_has_the_last_word() -> None:
     config = compose_config(
-        "train_gfn", ["experiment=hypergrid", "reward=boltzmann", "trainer=default", "seed=7"]
+        "train_gfn",
+        ["experiment=hypergrid", "reward=boltzmann", "trainer=default", "reward.beta=3.0", "seed=7"],
     )
     assert config.env._target_.endswith("Hypergrid")
     assert config.reward._target_.endswith("Boltzmann")
-    assert (config.reward.beta, config.seed) == (8.0, 7)
+    assert (config.reward.beta, config.seed) == (3.0, 7)
 
 
 def test_values_keep_their_types() -> None:
