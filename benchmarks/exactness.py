@@ -1,6 +1,6 @@
 """Exactness on spaces that can be enumerated: is the trained sampler's distribution R/Z, and its log Z the true one?
 
-    OMP_NUM_THREADS=1 python benchmarks/exactness.py [iterations=6000] [batch=256] [seed=0]
+    OMP_NUM_THREADS=1 python benchmarks/exactness.py [iterations=8000] [batch=256] [seed=0]
 
 Space group x composition is enumerated by brute force, trained with the package's trainer on a synthetic reward, and
 the exact distribution of the trained policy, summed over all orders, is compared with R/Z. Prints one JSON object.
@@ -114,7 +114,7 @@ def train(
     mixture: MixtureSettings | None = None,
 ) -> GFlowNet:
     """A model trained by the package's trainer, with its averaged weights where it keeps them."""
-    policy = partial(MLPPolicy, n_layers=2, n_hidden=256, seed=seed)
+    policy = partial(MLPPolicy, n_layers=2, n_hidden=256, activation="silu", seed=seed)
     model = GFlowNet(env, policy, UniformPolicy, mixture)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(model, reward, objective, settings, Path(folder), seed=seed, quiet=True)
@@ -179,7 +179,7 @@ def main() -> None:
     """Parse ``key=value``, train, measure and print."""
     given = dict(argument.split("=", 1) for argument in sys.argv[1:])
     result = discrete(
-        int(given.get("iterations", 6000)), int(given.get("batch", 256)), int(given.get("seed", 0))
+        int(given.get("iterations", 8000)), int(given.get("batch", 256)), int(given.get("seed", 0))
     )
     print(json.dumps(result, indent=2))
 

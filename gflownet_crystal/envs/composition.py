@@ -56,7 +56,8 @@ class CompositionStage(Stage):
         self.forward_actions = DiscreteActions(self.n_vocabulary * self.n_counts + 1)
         self.backward_actions = DiscreteActions(self.n_vocabulary + 1)
         self.max_transitions = rules.most_elements + 1
-        self.n_features = 3 * self.n_vocabulary + 3
+        self.n_digits = self.n_counts.bit_length()
+        self.n_features = (3 + self.n_digits) * self.n_vocabulary + 3
         self.n_summary = 2 * self.n_vocabulary + 2
         self.masks = composition_masks(rules, range(1, N_SPACE_GROUPS + 1) if groups is None else groups)
 
@@ -127,16 +128,22 @@ class CompositionStage(Stage):
         )
 
     def features(self, state: State) -> Tensor:
-        """Counts over K, their logarithms and presence by element; atoms, elements and whether stopped."""
+        """Counts over K, their logarithms, presence and binary digits by element; atoms, elements, whether stopped.
+
+        The digits tell neighbouring counts apart, which occupy different Wyckoff positions in many groups.
+        """
         at = cast(CompositionState, state)
         counts = at.counts.float()
         atoms = counts.sum(dim=1, keepdim=True) / self.scale.n_atoms[1]
         present = (at.counts > 0).float()
         elements = present.sum(dim=1, keepdim=True) / self.scale.n_elements[1]
+        place = torch.arange(self.n_digits, device=counts.device)
+        digits = (at.counts[:, :, None] >> place) & 1
         parts = [
             counts / self.n_counts,
             torch.log1p(counts),
             present,
+            digits.flatten(1).float(),
             atoms,
             elements,
             at.stopped[:, None].float(),
