@@ -43,18 +43,19 @@ def batch_losses(
 ) -> Losses:
     """Losses of one batch, averaged over members.
 
-    A member's composition layers learn from all formulas but its own fold, and its lattice layers from that fold
-    only. What the composition layers say of equilibrium volume and shape is then as uncertain in training as it is
-    for a new compound; otherwise the lattice layers learn to call every surprising true cell a strained one.
+    A member's composition layers learn from all formulas but its own fold. Its lattice layers learn true cells from
+    that fold only, where what the composition layers say of equilibrium volume and shape is as uncertain as it is for
+    a new compound; otherwise they learn to call every surprising true cell a strained one. What a strain costs
+    against the crystal's own true cell they learn from all folds.
 
     Args:
         network: the ensemble.
         data: what the batch was drawn from.
-        batch: crystals in blocks of equal size by fold (the formula's key modulo the number of members).
+        batch: crystals of all folds (a formula's fold is its key modulo the number of members).
         strain_scale: eV/atom; errors of strained energies count relative to this plus the energy.
         prototype_dropout: share of rows whose prototype is treated as never seen.
     """
-    members, n, cells = network.members, len(batch.crystals), len(batch.log_volume)
+    members, n = network.members, len(batch.crystals)
     composition = data.crystals.take(batch.crystals)
     key = data.formula_key[batch.crystals]
     if len(batch.compositions):
@@ -63,8 +64,7 @@ def batch_losses(
     forget = torch.rand(len(composition), generator=batch.generator) < prototype_dropout
     encoding = network.encode(composition, forget=forget)
     learns = (key[None] % members != torch.arange(members)[:, None]).float()
-    detached = Encoding(*(_own_fold(part, n).detach() for part in encoding))
-    own = detached._replace(stiffness=_own_fold(encoding.stiffness, n))
+    is_own = 1.0 - learns[:, :n]
 
     target, weight = data.energy[batch.crystals], data.weight[batch.crystals]
     label = torch.cat([target, data.composition_energy[batch.compositions]])
@@ -73,40 +73,32 @@ def batch_losses(
     surprise = mode_distance(encoding.modes[:, :n], true_shape)[2]
     volume_error = (encoding.log_volume[:, :n] - true_volume).abs()
 
-    result = _strained_energies(network, own, batch)
-    energy, volume = (part.view(members, 1, -1) for part in (target, true_volume))
-    rise_label = batch.energy.view(cells, members, -1).transpose(0, 1)
-    error = result.energy - energy - rise_label
+    result = _cell_energies(network, encoding, batch)
+    error = result.energy - target - batch.energy
     # strained cells are compared with the network's own true cell, so that its error there does not count again
-    rise = (result.energy - result.energy[:, :1] - rise_label)[:, 1:]
-    relative = strain_scale / (strain_scale + rise_label[:, 1:].abs())
+    rise = (result.energy - result.energy[:, :1] - batch.energy)[:, 1:]
+    relative = strain_scale / (strain_scale + batch.energy[1:].abs())
     log_scale = result.log_scale.clamp(-6, 2)
+    cell_volume_error = (result.log_volume - true_volume).abs().mean(1)
     return Losses(
-        true=(error[:, 0].abs() * weight.view(members, -1)).mean(),
+        true=_mean(error[:, 0].abs() * weight, is_own),
         composition=_mean((encoding.energy - label).abs() * torch.cat([weight, loose_weight]), learns),
         strained=(rise.abs() * relative).mean(),
-        volume=0.6 * _mean(volume_error, learns[:, :n]) + (result.log_volume - volume).abs().mean(),
+        volume=0.6 * _mean(volume_error, learns[:, :n]) + _mean(cell_volume_error, is_own),
         shape=_mean(surprise, learns[:, :n]),
-        scale=(error.detach().abs() * torch.exp(-log_scale) + log_scale).mean(),
+        scale=_mean((error.detach().abs() * torch.exp(-log_scale) + log_scale).mean(1), is_own),
     )
 
 
-def _own_fold(part: Tensor, n: int) -> Tensor:
-    """Of (members, >= n, ...) values for n crystals in blocks by fold, those of each member's fold."""
-    member = torch.arange(len(part))
-    return part[:, :n].unflatten(1, (len(part), -1))[member, member]
-
-
-def _strained_energies(network: EnergyEnsemble, own: Encoding, batch: Batch) -> CellEnergy:
-    """Energies (members, cells, n / members) of all cells of each member's fold."""
-    members, cells = network.members, len(batch.log_volume)
-    repeated = Encoding(*(part.repeat(1, cells, *[1] * (part.dim() - 2)) for part in own))
-
-    def by_member(values: Tensor) -> Tensor:
-        return values.unflatten(1, (members, -1)).transpose(0, 1).flatten(1, 2)
-
-    result = network.energy(repeated, by_member(batch.log_volume), by_member(batch.shape))
-    return CellEnergy(*(part.view(members, cells, -1) for part in result))
+def _cell_energies(network: EnergyEnsemble, encoding: Encoding, batch: Batch) -> CellEnergy:
+    """Energies (members, cells, n) of all cells; of the composition layers, only the wells' stiffness learns."""
+    cells, n = batch.log_volume.shape
+    fixed = Encoding(*(part[:, :n].detach() for part in encoding))._replace(
+        stiffness=encoding.stiffness[:, :n]
+    )
+    repeated = Encoding(*(part.repeat(1, cells, *[1] * (part.dim() - 2)) for part in fixed))
+    result = network.energy(repeated, batch.log_volume.flatten(), batch.shape.flatten(0, 1))
+    return CellEnergy(*(part.view(network.members, cells, n) for part in result))
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:

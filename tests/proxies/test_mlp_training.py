@@ -49,7 +49,9 @@ def gradients(data: TrainingData) -> dict[str, Tensor]:
     }
 
 
-def test_members_learn_compositions_from_other_folds_and_lattices_from_their_own(data: TrainingData) -> None:
+def test_members_learn_compositions_from_other_folds_and_true_cells_from_their_own(
+    data: TrainingData,
+) -> None:
     before = gradients(data)
     in_first = data.formula_key % 2 == 0
     assert bool(in_first.any()) and not bool(in_first.all())
