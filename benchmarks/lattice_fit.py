@@ -1,7 +1,7 @@
 """A lattice policy against the exact conditional distribution of the shipped proxy, at 20 known crystals.
 
-    OMP_NUM_THREADS=1 python benchmarks/lattice_fit.py [iterations=1500] [batch=320] [seed=0] [points=400]
-        [trajectories=64]
+    OMP_NUM_THREADS=1 python benchmarks/lattice_fit.py [iterations=6000] [batch=320] [seed=0] [points=1500]
+        [trajectories=32]
 
 One policy, conditional on space group and composition, is trained by trajectory balance with the package's trainer.
 KL(exact || policy) of each crystal takes points of the exact distribution (Gauss-Legendre in one and two dimensions,
@@ -15,6 +15,7 @@ import json
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -103,7 +104,7 @@ def fit(env: LatticeOfList, reward: Reward, iterations: int, batch: int, seed: i
         checkpoint_every=iterations,
     )
     policy = partial(MLPPolicy, n_layers=2, n_hidden=256, activation="silu", seed=seed)
-    model = GFlowNet(env, policy, UniformPolicy, MIXTURE)
+    model = GFlowNet(env, policy, UniformPolicy, replace(MIXTURE, n_components=8))
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(model, reward, TrajectoryBalance(), settings, Path(folder), seed=seed, quiet=True)
         trainer.train()
@@ -149,7 +150,7 @@ def _log_choice(model: GFlowNet) -> Tensor:
 def main() -> None:
     """Parse ``key=value``, train, measure and print."""
     given = {key: int(value) for key, value in (argument.split("=", 1) for argument in sys.argv[1:])}
-    settings = {"iterations": 1500, "batch": 320, "seed": 0, "points": 400, "trajectories": 64} | given
+    settings = {"iterations": 6000, "batch": 320, "seed": 0, "points": 1500, "trajectories": 32} | given
     elements = ",".join(dict.fromkeys(symbol for _, formula in CRYSTALS for symbol in formula))
     space = [f"env.elements=[{elements}]", "env.space_groups=null"]
     parts = build_parts(compose_config("train_gfn", ["env=crystal", "proxy=mlp", "device=cpu", *space]))

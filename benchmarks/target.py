@@ -1,12 +1,14 @@
 """A trained run against its target R/Z, estimated without the sampler.
 
     OMP_NUM_THREADS=1 python benchmarks/target.py run=RUN_DIR [particles=2000] [sweeps=3] [last_sweeps=20]
-        [samples=10000] [objects=500] [trajectories=200] [device=cpu] [seed=0]
+        [samples=10000] [objects=500] [trajectories=200] [weighted=6000] [weighted_trajectories=30]
+        [device=cpu] [seed=0]
 
 Two sequential Monte Carlo populations, from different seeds, are annealed from random trajectories to R/Z by moves on
 specs; their distance is the noise floor. Against them: energies (Wasserstein), space groups, lattice systems and
-elements (total variation) of samples of the run. Then log p(x) of fresh samples, by importance sampling, against
-log R(x). Prints one JSON object.
+elements (total variation) of samples of the run, and what the sampler's log p says of their members. Then log p(x) of
+fresh samples, by importance sampling, against log R(x), and the energies of samples against the same samples weighted
+by R / p, a second estimate of R/Z that is less noisy but sees only what the sampler reaches. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from scipy.stats import wasserstein_distance
 from torch import Tensor
 
 from gflownet_crystal.cli.run_folder import open_run
@@ -41,6 +44,8 @@ DEFAULTS = {
     "samples": 10_000,
     "objects": 500,
     "trajectories": 200,
+    "weighted": 6000,
+    "weighted_trajectories": 30,
     "seed": 0,
 }
 
@@ -117,6 +122,46 @@ def likelihood(
     }
 
 
+def weighted_samples(
+    model: GFlowNet, reward: Reward, settings: dict[str, int], generator: torch.Generator
+) -> dict[str, float]:
+    """Energies of fresh samples against the same samples weighted by R / p, and the noise of that."""
+    values, log_weights = [], []
+    for _ in range(settings["weighted"] // settings["objects"]):
+        terminal = sample_forward(model, settings["objects"], generator).terminal
+        scored = reward(model.env.objects(terminal))
+        found = log_prob(model, terminal, settings["weighted_trajectories"], generator)
+        values.append(scored.prediction.value.double())
+        log_weights.append(scored.log_reward - found.log_prob)
+    value, weight = torch.cat(values), torch.softmax(torch.cat(log_weights), dim=0)
+    half = len(value) // 2
+    halves = [
+        (part.cpu().numpy(), share.cpu().numpy())
+        for part, share in zip(value.split(half), weight.split(half), strict=True)
+    ]
+    (first, first_weight), (second, second_weight) = halves
+    energies = value.cpu().numpy()
+    return {
+        "samples": len(value),
+        "effective_share": float(1.0 / weight.square().sum() / len(value)),
+        "largest_weight": float(weight.max()),
+        "wasserstein": float(wasserstein_distance(energies, energies, None, weight.cpu().numpy())),
+        "wasserstein_of_halves": float(wasserstein_distance(first, second, first_weight, second_weight)),
+    }
+
+
+def coverage(
+    model: GFlowNet, particles: Particles, settings: dict[str, int], generator: torch.Generator
+) -> dict[str, Any]:
+    """log R(x) - log p(x) - log Z of members of the estimate: large where the sampler misses what R/Z has."""
+    rows = torch.randperm(len(particles.objects), generator=generator, device=generator.device)
+    rows = rows[: settings["objects"]]
+    terminal, inside = model.env.encode(particles.objects[rows])
+    found = log_prob(model, terminal, settings["trajectories"], generator)
+    missing = particles.log_reward[rows][inside] - found.log_prob - float(model.log_z.detach())
+    return {"outside": int((~inside).sum()), "mean": float(missing.mean()), "quantiles": quantiles(missing)}
+
+
 def main() -> None:
     """Parse ``key=value``, estimate, compare and print."""
     given = dict(argument.split("=", 1) for argument in sys.argv[1:])
@@ -127,6 +172,7 @@ def main() -> None:
     generator = torch.Generator(device).manual_seed(settings["seed"])
     result: dict[str, Any] = {"run": str(folder), "settings": settings}
     result["log_p_against_log_R"] = likelihood(model, reward, settings, generator)
+    result["weighted_samples"] = weighted_samples(model, reward, settings, generator)
     samples = score(sample(model, settings["samples"], generator), reward)
     result["sample_energy_quantiles"] = quantiles(samples.value)
     start = time.perf_counter()
@@ -138,6 +184,7 @@ def main() -> None:
         "acceptance": [round(share, 4) for share in one.acceptance],
         "log_mean_reward": [one.log_mean_reward, two.log_mean_reward],
         "target_energy_quantiles": quantiles(both.value),
+        "log_R_over_p_and_Z_of_estimate": coverage(model, both, settings, generator),
         "two_estimates": compare(one.particles, two.particles),
         "samples_against_estimate": compare(samples, both),
     }
