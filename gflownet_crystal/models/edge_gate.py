@@ -16,8 +16,8 @@ from gflownet_crystal.models.linear import Linear, product, product_dtype, weigh
 
 _SMALLEST_GATE = 1e-6
 _NORM_EPSILON = 1e-5
-# weights of blocks follow links, weight, receive, send, value, scale and shift
-_FIRST_BLOCK_INPUT = 7
+# weights of blocks follow links, keeps, weight, receive, send, value, scale and shift
+_FIRST_BLOCK_INPUT = 8
 _aten = torch.ops.aten
 
 
@@ -107,6 +107,7 @@ class EdgeGatedConvolution(nn.Module):
         weights = [block.weight for block in links.blocks]
         messages, totals, *updated = _Gate.apply(
             links,
+            torch.is_grad_enabled(),
             self.link.weight,
             receive,
             *sent.split(width, dim=1),
@@ -121,6 +122,7 @@ class EdgeGatedConvolution(nn.Module):
 class _Gate(torch.autograd.Function):
     """All that is done on links, and its gradient, block after block and with little kept in between.
 
+    ``keeps``: whether there will be a gradient; without, memory is used again while it is in the cache.
     From (F, F) weight, (nodes, F) receive, send and value, (F,) scale and shift of the norm or None, and for each
     block (R, 1) weights and (R, F) states: the sums of gated values and of gates, (nodes, F) each, and new states.
     """
@@ -129,6 +131,7 @@ class _Gate(torch.autograd.Function):
     def forward(
         ctx: Any,
         links: Links,
+        keeps: bool,
         weight: Tensor,
         receive: Tensor,
         send: Tensor,
@@ -151,11 +154,12 @@ class _Gate(torch.autograd.Function):
             totals[rows].index_add_(0, block.receiver, gate)
             gate *= value[rows].index_select(0, block.sender)
             messages[rows].index_add_(0, block.receiver, gate)
-            kept.append(sums.to(state.dtype))
+            moments: list[Tensor] = []
             if scale is not None:
                 normed, *moments = torch.native_layer_norm(sums, scale.shape, scale, shift, _NORM_EPSILON)
                 updated.append(silu(normed, inplace=True).add_(state).to(state.dtype))
-                kept += moments
+            if keeps:
+                kept += [sums.to(state.dtype), *moments]
         ctx.links, ctx.dtype = links, dtype
         ctx.save_for_backward(weight, value, scale, shift, *blocks, *kept)
         return messages, totals, *updated
@@ -172,7 +176,8 @@ class _Gate(torch.autograd.Function):
         d_weight, d_receive, d_send, d_value = (
             torch.zeros_like(x) for x in (weight, d_messages, d_messages, d_messages)
         )
-        d_norm = (None, None) if scale is None else (torch.zeros_like(scale), torch.zeros_like(shift))
+        norm = () if scale is None else (scale, shift)
+        d_norm = tuple(torch.zeros_like(x) for x in norm)
         d_weights, d_states = [], []
         n_kept = len(kept) // n_blocks
         for index, (block, rows, link_weight, state) in enumerate(_each(ctx.links, blocks)):
@@ -186,26 +191,36 @@ class _Gate(torch.autograd.Function):
             wanted = ctx.needs_input_grad[_FIRST_BLOCK_INPUT + index]
             d_weights.append((incoming * gate).sum(1, keepdim=True) if wanted else None)
             d_sums = _aten.sigmoid_backward(incoming.mul_(link_weight), gate)
-            if d_updated:
-                d_sums += _norm_backward(d_updated[index], sums, moments, (scale, shift), d_norm)
+            if norm:
+                d_sums += _norm_backward(d_updated[index], sums, moments, norm, d_norm)
             d_receive[rows].index_add_(0, block.receiver, d_sums)
             d_send[rows].index_add_(0, block.sender, d_sums)
             d_product = _by_state(d_sums, block, state).to(ctx.dtype)
             d_state = product(d_product, factor)
-            if d_updated:
+            if norm:
                 d_state += _by_state(d_updated[index], block, state)
             d_states.append(d_state.to(state.dtype))
-            if ctx.needs_input_grad[1]:
+            if ctx.needs_input_grad[2]:
                 d_weight += weight_gradient(d_product, state.to(ctx.dtype))
-        return None, d_weight, d_receive, d_send, d_value, *d_norm, *d_weights, *d_states
+        return (
+            None,
+            None,
+            d_weight,
+            d_receive,
+            d_send,
+            d_value,
+            *(d_norm or (None, None)),
+            *d_weights,
+            *d_states,
+        )
 
 
 def _norm_backward(
     gradient: Tensor,
     sums: Tensor,
     moments: Sequence[Tensor],
-    norm: tuple[Tensor, Tensor],
-    d_norm: tuple[Tensor, Tensor],
+    norm: tuple[Tensor, ...],
+    d_norm: tuple[Tensor, ...],
 ) -> Tensor:
     """Gradient of SiLU(norm(sums)) for its argument; those for scale and shift are added to ``d_norm``."""
     normed = torch.native_layer_norm(sums, norm[0].shape, *norm, _NORM_EPSILON)[0]

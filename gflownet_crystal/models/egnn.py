@@ -28,6 +28,7 @@ class EGNN(nn.Module):
         seed: of the initial weights.
     """
 
+    needs_reverse = False
     needs_triplets = True
 
     def __init__(self, settings: EGNNSettings | None = None, seed: int = 0) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.models.inputs import CrystalGraph, crystal_graph
+from gflownet_crystal.models.inputs import CrystalGraph, GraphSettings, crystal_graph
 from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.structure import StructureBatch
@@ -55,7 +56,7 @@ class EnergyModel(nn.Module):
             DataError: a structure has no such graph.
         """
         triplets = bool(getattr(self.network, "needs_triplets", True))
-        settings = self.network.settings.graph
+        settings: GraphSettings = cast(Any, self.network).settings.graph
         return crystal_graph(structures, settings, self.scale.dtype, triplets=triplets)
 
     def forward(self, graph: CrystalGraph) -> Tensor:

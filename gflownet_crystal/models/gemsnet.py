@@ -119,6 +119,8 @@ class GemsNet(nn.Module):
         if settings.lattice:
             self.circular_heads = orthogonal_weight(widths.circular, settings.n_orders, generator)
 
+    needs_reverse = True
+
     @property
     def needs_triplets(self) -> bool:
         """Whether the graph has to list its pairs of edges: only the lattice head reads them one by one."""

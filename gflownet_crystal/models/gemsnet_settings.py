@@ -99,16 +99,18 @@ class GemsNetSettings:
 
     @classmethod
     def fast(cls, **changes: Any) -> Self:
-        """Fewer neighbours, narrower edges and shorter heads, with ``changes``."""
-        widths = Widths(
-            edge=96,
-            circular=12,
-            bilinear=48,
-            after_skip=1,
-            edge_head=1,
-            lattice_head=32,
-            triplet_scale=0.12,
-            atom_scale=0.05,
-        )
+        """Fewer neighbours and shorter heads, with ``changes``."""
+        widths = Widths(circular=12, bilinear=48, after_skip=1, edge_head=1, lattice_head=32, atom_scale=0.05)
         graph = GraphSettings(cutoff=None, neighbours=12)
         return replace(cls(graph=graph, widths=widths, n_radial=64, n_orders=5, tabulated=True), **changes)
+
+    @classmethod
+    def energies(cls, **changes: Any) -> Self:
+        """The fast sizes for energies alone, which are continuous as edges fade, with ``changes``."""
+        graph = GraphSettings(cutoff=None, neighbours=12, fade=0.5)
+        return replace(cls.fast(graph=graph, displacement=False, lattice=False), **changes)
+
+    @classmethod
+    def denoising(cls, **changes: Any) -> Self:
+        """The fast sizes for crystals whose lattice is yet unknown, so given as a cube of 1 A, with ``changes``."""
+        return replace(cls.fast(cutoff=2.5, energy=False), **changes)

@@ -97,9 +97,8 @@ class CrystalGraph:
 
     def to(self, device: torch.device | str) -> Self:
         """The same graph on ``device``."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved = {name: x.to(device) if isinstance(x, Tensor) else x for name, x in values.items()}
-        return type(self)(**moved)
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return replace(self, **{name: x.to(device) for name, x in values if isinstance(x, Tensor)})
 
 
 def crystal_graph(

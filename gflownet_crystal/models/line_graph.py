@@ -14,7 +14,7 @@ from gflownet_crystal.models.inputs import CrystalGraph
 from gflownet_crystal.models.linear import PRODUCT_ROWS
 from gflownet_crystal.models.padding import padded
 
-_CACHED_NUMBERS = 1 << 18
+_CACHED_NUMBERS = 1 << 19
 
 
 def line_graph(graph: CrystalGraph, bonds: CrystalGraph, width: int) -> tuple[Links, tuple[Tensor, ...]]:

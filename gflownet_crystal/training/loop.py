@@ -170,7 +170,7 @@ class Loop:
             parameter.copy_(values[name])
 
     def _save(self, metrics: MetricsFile) -> None:
-        names = {parameter: name for name, parameter in self.named.items()}
+        names: dict[Tensor, str] = {parameter: name for name, parameter in self.named.items()}
         moments = {
             f"{key}/{names[parameter]}": value
             for parameter, state in self.optimizer.state.items()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ def test_batches_hold_every_structure_once_and_no_more_atoms_than_allowed(
     assert torch.equal(torch.cat(batches), rows)
     assert all(int(sizes[batch].sum()) <= atoms or len(batch) == 1 for batch in batches)
     # no two neighbouring batches could have been one
-    joined = [int(sizes[torch.cat(pair)].sum()) for pair in zip(batches, batches[1:], strict=False)]
+    joined = [int(sizes[torch.cat(pair)].sum()) for pair in itertools.pairwise(batches)]
     assert all(total > atoms for total in joined)
 
 
