@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import torch
@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.bases import GaussianBasis
-from gflownet_crystal.models.edge_gate import EdgeGatedConvolution, Links
+from gflownet_crystal.models.edge_gate import Block, EdgeGatedConvolution
 from gflownet_crystal.models.elements import N_ELEMENT_FEATURES, element_features
 from gflownet_crystal.models.inputs import CrystalGraph, GraphSettings
 from gflownet_crystal.models.line_graph import bonds_of, crystal_links, edge_weights_of, line_graph
@@ -125,7 +125,7 @@ class ALIGNN(nn.Module):
         for layer in self.alignn_layers:
             atoms, bonds, angles = layer(atoms, bonds, angles, crystal, line)
             # the two triplets of an angle start alike, and then each goes its way
-            line = line.with_own_states()
+            line = tuple(replace(block, state_row=None) for block in line)
         states: Sequence[Tensor] = [bonds]
         for layer in self.gcn_layers:
             atoms, states = layer(atoms, states, crystal)
@@ -152,7 +152,12 @@ class ALIGNNLayer(nn.Module):
         self.over_atoms = EdgeGatedConvolution(width, generator)
 
     def forward(
-        self, atoms: Tensor, bonds: Tensor, angles: Sequence[Tensor], crystal: Links, line: Links
+        self,
+        atoms: Tensor,
+        bonds: Tensor,
+        angles: Sequence[Tensor],
+        crystal: Sequence[Block],
+        line: Sequence[Block],
     ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
         """New states of atoms (N, width), bonds (E, width) and triplets (R, width) in each block."""
         bonds, angles = self.over_bonds(bonds, angles, line)

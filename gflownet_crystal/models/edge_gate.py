@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,18 +15,16 @@ from gflownet_crystal.models.linear import Linear, product, product_dtype, weigh
 
 _SMALLEST_GATE = 1e-6
 _NORM_EPSILON = 1e-5
-# weights of blocks follow links, keeps, weight, receive, send, value, scale and shift
-_FIRST_BLOCK_INPUT = 8
 _aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
 class Block:
-    """R links among K nodes that no other block touches.
+    """R of the links among nodes.
 
     Attributes:
-        receiver: (R,) int64, 0 to K - 1.
-        sender: (R,) int64, 0 to K - 1.
+        receiver: (R,) int64.
+        sender: (R,) int64.
         weight: (R, 1), by which a link counts; 0 for one that is there only to fill the block.
         state_row: (R,) int64, the row of each link's state where links share them; None if each has its own.
     """
@@ -36,25 +33,6 @@ class Block:
     sender: Tensor
     weight: Tensor
     state_row: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Links:
-    """The links of a graph, whose nodes stand in the order of the blocks; nodes without links may follow.
-
-    Attributes:
-        blocks: the links.
-        sizes: K of each block.
-        sender_node: (nodes,) int64, the node that sends in the place of each; None if each sends for itself.
-    """
-
-    blocks: tuple[Block, ...]
-    sizes: list[int]
-    sender_node: Tensor | None = None
-
-    def with_own_states(self) -> Self:
-        """The same where no links share a state."""
-        return replace(self, blocks=tuple(replace(block, state_row=None) for block in self.blocks))
 
 
 class EdgeGatedConvolution(nn.Module):
@@ -73,12 +51,7 @@ class EdgeGatedConvolution(nn.Module):
         updates_links: whether new states of the links are wanted.
     """
 
-    def __init__(
-        self,
-        width: int,
-        generator: torch.Generator,
-        updates_links: bool = True,
-    ) -> None:
+    def __init__(self, width: int, generator: torch.Generator, updates_links: bool = True) -> None:
         super().__init__()
         # A, B, V and U as one product
         self.node = Linear(width, 4 * width, generator)
@@ -87,36 +60,32 @@ class EdgeGatedConvolution(nn.Module):
         self.link_norm = nn.LayerNorm(width, eps=_NORM_EPSILON) if updates_links else None
 
     def forward(
-        self, nodes: Tensor, states: Sequence[Tensor], links: Links
+        self, nodes: Tensor, states: Sequence[Tensor], blocks: Sequence[Block]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """New states.
 
         Args:
             nodes: (nodes, width).
-            states: (R, width) for each block of ``links``, or as many rows as the links of the block share.
-            links: the graph.
+            states: (R, width) for each block, or as many rows as its links share.
+            blocks: the links.
 
         Returns:
             (nodes, width), and (R, width) for each block; none if the layer does not update links.
         """
-        width = nodes.shape[1]
-        receive, sent, own = self.node(nodes).split([width, 2 * width, width], dim=1)
-        if links.sender_node is not None:
-            sent = sent.index_select(0, links.sender_node)
+        receive, send, value, own = self.node(nodes).chunk(4, dim=1)
         norm = (None, None) if self.link_norm is None else (self.link_norm.weight, self.link_norm.bias)
-        weights = [block.weight for block in links.blocks]
-        messages, totals, *updated = _Gate.apply(
-            links,
+        messages, *updated = _Gate.apply(
+            blocks,
             torch.is_grad_enabled(),
             self.link.weight,
             receive,
-            *sent.split(width, dim=1),
+            send,
+            value,
             *norm,
-            *weights,
+            *(block.weight for block in blocks),
             *states,
         )
-        change = self.node_norm(own + messages / (totals + _SMALLEST_GATE))
-        return nodes + silu(change), tuple(updated)
+        return nodes + silu(self.node_norm(own + messages)), tuple(updated)
 
 
 class _Gate(torch.autograd.Function):
@@ -124,13 +93,13 @@ class _Gate(torch.autograd.Function):
 
     ``keeps``: whether there will be a gradient; without, memory is used again while it is in the cache.
     From (F, F) weight, (nodes, F) receive, send and value, (F,) scale and shift of the norm or None, and for each
-    block (R, 1) weights and (R, F) states: the sums of gated values and of gates, (nodes, F) each, and new states.
+    block (R, 1) weights and (R, F) states: the messages, (nodes, F), and new states.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
-        links: Links,
+        blocks: Sequence[Block],
         keeps: bool,
         weight: Tensor,
         receive: Tensor,
@@ -138,63 +107,63 @@ class _Gate(torch.autograd.Function):
         value: Tensor,
         scale: Tensor | None,
         shift: Tensor | None,
-        *blocks: Tensor,
+        *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
         dtype = product_dtype(weight)
         factor = weight.to(dtype)
-        messages, totals = torch.zeros_like(receive), torch.zeros_like(receive)
+        messages, totals = value.new_zeros(value.shape), value.new_full(value.shape, _SMALLEST_GATE)
         kept, updated = [], []
-        for block, rows, link_weight, state in _each(links, blocks):
-            sums = product(state.to(dtype), factor).to(receive.dtype)
+        for block, link_weight, state in _each(blocks, tensors):
+            sums = product(state.to(dtype), factor).to(value.dtype)
             if block.state_row is not None:
                 sums, state = sums.index_select(0, block.state_row), state.index_select(0, block.state_row)
-            sums += receive[rows].index_select(0, block.receiver)
-            sums += send[rows].index_select(0, block.sender)
+            sums += receive.index_select(0, block.receiver)
+            sums += send.index_select(0, block.sender)
             gate = torch.sigmoid(sums).mul_(link_weight)
-            totals[rows].index_add_(0, block.receiver, gate)
-            gate *= value[rows].index_select(0, block.sender)
-            messages[rows].index_add_(0, block.receiver, gate)
+            totals.index_add_(0, block.receiver, gate)
+            gate *= value.index_select(0, block.sender)
+            messages.index_add_(0, block.receiver, gate)
             moments: list[Tensor] = []
             if scale is not None:
                 normed, *moments = torch.native_layer_norm(sums, scale.shape, scale, shift, _NORM_EPSILON)
                 updated.append(silu(normed, inplace=True).add_(state).to(state.dtype))
             if keeps:
                 kept += [sums.to(state.dtype), *moments]
-        ctx.links, ctx.dtype = links, dtype
-        ctx.save_for_backward(weight, value, scale, shift, *blocks, *kept)
-        return messages, totals, *updated
+        messages /= totals
+        ctx.blocks, ctx.dtype = blocks, dtype
+        ctx.save_for_backward(weight, value, scale, shift, messages, totals, *tensors, *kept)
+        return messages, *updated
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: Any, d_messages: Tensor, d_totals: Tensor, *d_updated: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        weight, value, scale, shift, *rest = ctx.saved_tensors
-        n_blocks = len(ctx.links.blocks)
-        blocks, kept = rest[: 2 * n_blocks], rest[2 * n_blocks :]
+    def backward(ctx: Any, d_messages: Tensor, *d_updated: Tensor) -> tuple[Tensor | None, ...]:
+        weight, value, scale, shift, messages, totals, *rest = ctx.saved_tensors
+        n_blocks = len(ctx.blocks)
+        tensors, kept = rest[: 2 * n_blocks], rest[2 * n_blocks :]
+        n_kept = len(kept) // n_blocks
         factor = weight.T.to(ctx.dtype).contiguous()
-        d_weight, d_receive, d_send, d_value = (
-            torch.zeros_like(x) for x in (weight, d_messages, d_messages, d_messages)
-        )
         norm = () if scale is None else (scale, shift)
         d_norm = tuple(torch.zeros_like(x) for x in norm)
+        d_weight = torch.zeros_like(weight)
+        d_receive, d_send, d_value = (value.new_zeros(value.shape) for _ in range(3))
+        d_gated = d_messages / totals
+        d_totals = (d_gated * messages).neg_()
         d_weights, d_states = [], []
-        n_kept = len(kept) // n_blocks
-        for index, (block, rows, link_weight, state) in enumerate(_each(ctx.links, blocks)):
+        for index, (block, link_weight, state) in enumerate(_each(ctx.blocks, tensors)):
             sums, *moments = kept[index * n_kept : (index + 1) * n_kept]
             sums = sums.to(value.dtype)
             gate = torch.sigmoid(sums)
-            incoming = d_messages[rows].index_select(0, block.receiver)
-            d_value[rows].index_add_(0, block.sender, (incoming * gate).mul_(link_weight))
-            incoming *= value[rows].index_select(0, block.sender)
-            incoming += d_totals[rows].index_select(0, block.receiver)
-            wanted = ctx.needs_input_grad[_FIRST_BLOCK_INPUT + index]
+            incoming = d_gated.index_select(0, block.receiver)
+            d_value.index_add_(0, block.sender, (incoming * gate).mul_(link_weight))
+            incoming *= value.index_select(0, block.sender)
+            incoming += d_totals.index_select(0, block.receiver)
+            wanted = ctx.needs_input_grad[len(ctx.needs_input_grad) - 2 * n_blocks + index]
             d_weights.append((incoming * gate).sum(1, keepdim=True) if wanted else None)
             d_sums = _aten.sigmoid_backward(incoming.mul_(link_weight), gate)
             if norm:
                 d_sums += _norm_backward(d_updated[index], sums, moments, norm, d_norm)
-            d_receive[rows].index_add_(0, block.receiver, d_sums)
-            d_send[rows].index_add_(0, block.sender, d_sums)
+            d_receive.index_add_(0, block.receiver, d_sums)
+            d_send.index_add_(0, block.sender, d_sums)
             d_product = _by_state(d_sums, block, state).to(ctx.dtype)
             d_state = product(d_product, factor)
             if norm:
@@ -202,17 +171,8 @@ class _Gate(torch.autograd.Function):
             d_states.append(d_state.to(state.dtype))
             if ctx.needs_input_grad[2]:
                 d_weight += weight_gradient(d_product, state.to(ctx.dtype))
-        return (
-            None,
-            None,
-            d_weight,
-            d_receive,
-            d_send,
-            d_value,
-            *(d_norm or (None, None)),
-            *d_weights,
-            *d_states,
-        )
+        d_nodes = (d_weight, d_receive, d_send, d_value)
+        return None, None, *d_nodes, *(d_norm or (None, None)), *d_weights, *d_states
 
 
 def _norm_backward(
@@ -223,10 +183,11 @@ def _norm_backward(
     d_norm: tuple[Tensor, ...],
 ) -> Tensor:
     """Gradient of SiLU(norm(sums)) for its argument; those for scale and shift are added to ``d_norm``."""
-    normed = torch.native_layer_norm(sums, norm[0].shape, *norm, _NORM_EPSILON)[0]
+    scale, shift = norm
+    normed = torch.native_layer_norm(sums, scale.shape, scale, shift, _NORM_EPSILON)[0]
     d_normed = _aten.silu_backward(gradient.to(sums.dtype), normed)
     through, *d_affine = _aten.native_layer_norm_backward(
-        d_normed, sums, norm[0].shape, *moments, *norm, [True] * 3
+        d_normed, sums, scale.shape, *moments, scale, shift, [True] * 3
     )
     for total, part in zip(d_norm, d_affine, strict=True):
         total += part
@@ -240,8 +201,6 @@ def _by_state(gradient: Tensor, block: Block, state: Tensor) -> Tensor:
     return gradient.new_zeros(state.shape).index_add_(0, block.state_row, gradient)
 
 
-def _each(links: Links, blocks: Sequence[Tensor]) -> list[tuple[Block, slice, Tensor, Tensor]]:
-    """Each block of links with its rows among the nodes, its weights and its states."""
-    n_blocks = len(links.blocks)
-    rows = [slice(*ends) for ends in pairwise(accumulate(links.sizes, initial=0))]
-    return list(zip(links.blocks, rows, blocks[:n_blocks], blocks[n_blocks:], strict=True))
+def _each(blocks: Sequence[Block], tensors: Sequence[Tensor]) -> list[tuple[Block, Tensor, Tensor]]:
+    """Each block with its weights and its states."""
+    return list(zip(blocks, tensors[: len(blocks)], tensors[len(blocks) :], strict=True))

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.models.edge_gate import Block, Links
+from gflownet_crystal.models.edge_gate import Block
 from gflownet_crystal.models.inputs import CrystalGraph
 from gflownet_crystal.models.linear import PRODUCT_ROWS
 from gflownet_crystal.models.padding import padded
@@ -17,7 +17,9 @@ from gflownet_crystal.models.padding import padded
 _CACHED_NUMBERS = 1 << 19
 
 
-def line_graph(graph: CrystalGraph, bonds: CrystalGraph, width: int) -> tuple[Links, tuple[Tensor, ...]]:
+def line_graph(
+    graph: CrystalGraph, bonds: CrystalGraph, width: int
+) -> tuple[tuple[Block, ...], tuple[Tensor, ...]]:
     """The bonds as nodes, linked by triplets.
 
     The triplet (first, second) of edges that leave one atom makes the reverse of the second, which enters that atom,
@@ -35,32 +37,38 @@ def line_graph(graph: CrystalGraph, bonds: CrystalGraph, width: int) -> tuple[Li
     Raises:
         DataError: the graph was made without triplets or without the reverse of its edges.
     """
-    if graph.reverse is None:
+    if bonds.reverse is None:
         raise DataError(
             "the graph lacks the reverse of its edges: make it with reverse=True, from a symmetric graph"
         )
-    edges, triplets = [graph.n_edges], [len(graph.first)]
-    if graph.device.type == "cpu":
-        edges, triplets = _cut(graph, max(1, _CACHED_NUMBERS // width))
-    if sum(triplets) != len(graph.first):
+    sizes = _block_sizes(graph, max(1, _CACHED_NUMBERS // width))
+    if sum(sizes) != len(graph.first):
         raise DataError(
-            f"the graph has {len(graph.first)} of {sum(triplets)} triplets: make it with triplets=True"
+            f"the graph has {len(graph.first)} of {sum(sizes)} triplets: make it with triplets=True"
         )
     pair, pair_first, pair_second = _pairs(graph)
     directions = graph.vectors / graph.lengths[:, None]
     cosines = (directions.index_select(0, pair_first) * directions.index_select(0, pair_second)).sum(1)
     weights = edge_weights_of(bonds).index_select(0, graph.second)
-    parts = (x.split(triplets) for x in (graph.first, graph.second, weights, pair))
-    blocks, block_cosines, edge, row = [], [], 0, 0
-    for n_edges, first, second, weight, shared in zip(edges, *parts, strict=True):
-        # links that fill up a block send from its first edge to itself, with weight zero
-        missing = (0, -len(first) % PRODUCT_ROWS)
-        receiver, sender, state_row = (pad(x, missing) for x in (first - edge, second - edge, shared - row))
-        blocks.append(Block(receiver, sender, pad(weight, missing)[:, None], state_row))
-        n_pairs = len(first) // 2
-        block_cosines.append(pad(cosines[row : row + n_pairs], (0, -n_pairs % PRODUCT_ROWS)))
-        edge, row = edge + n_edges, row + n_pairs
-    return Links(tuple(blocks), edges, bonds.reverse), tuple(block_cosines)
+    senders = bonds.reverse.index_select(0, graph.second)
+    blocks, block_cosines, start = [], [], 0
+    for receiver, sender, weight, shared in zip(
+        *(x.split(sizes) for x in (graph.first, senders, weights, pair)), strict=True
+    ):
+        # links that fill up a block have weight zero
+        missing = (0, -len(receiver) % PRODUCT_ROWS)
+        n_pairs = len(receiver) // 2
+        blocks.append(
+            Block(
+                pad(receiver, missing),
+                pad(sender, missing),
+                pad(weight, missing)[:, None],
+                pad(shared - start, missing),
+            )
+        )
+        block_cosines.append(pad(cosines[start : start + n_pairs], (0, -n_pairs % PRODUCT_ROWS)))
+        start += n_pairs
+    return tuple(blocks), tuple(block_cosines)
 
 
 def bonds_of(graph: CrystalGraph) -> CrystalGraph:
@@ -68,13 +76,13 @@ def bonds_of(graph: CrystalGraph) -> CrystalGraph:
     return padded(replace(graph, first=graph.first[:0], second=graph.second[:0]))
 
 
-def crystal_links(bonds: CrystalGraph) -> Links:
+def crystal_links(bonds: CrystalGraph) -> tuple[Block, ...]:
     """The atoms as nodes, linked by edges: the target of an edge sends to its source.
 
     Args:
         bonds: as :func:`bonds_of` gives it.
     """
-    return Links((Block(bonds.source, bonds.target, edge_weights_of(bonds)[:, None]),), [bonds.n_atoms])
+    return (Block(bonds.source, bonds.target, edge_weights_of(bonds)[:, None]),)
 
 
 def edge_weights_of(graph: CrystalGraph) -> Tensor:
@@ -98,13 +106,13 @@ def _pairs(graph: CrystalGraph) -> tuple[Tensor, Tensor, Tensor]:
     return pair, *ends.scatter_(1, pair.expand(2, -1), torch.stack([first, second]).sort(dim=0).values)
 
 
-def _cut(graph: CrystalGraph, rows: int) -> tuple[list[int], list[int]]:
-    """Numbers of edges and of triplets of blocks of whole atoms with about ``rows`` triplets each."""
+def _block_sizes(graph: CrystalGraph, rows: int) -> list[int]:
+    """Numbers of triplets of blocks of whole atoms with about ``rows`` triplets each."""
+    if graph.device.type != "cpu":
+        return [len(graph.first)]
     degree = torch.bincount(graph.source, minlength=graph.n_atoms)
     triplets = degree * (degree - 1)
     block = torch.unique_consecutive((triplets.cumsum(0) - triplets) // rows, return_inverse=True)[1]
-    sizes = degree.new_zeros(int(block[-1]) + 1, 2).index_add_(
-        0, block, torch.stack([degree, triplets], dim=1)
-    )
-    edges, links = sizes.T.tolist()
-    return edges, links
+    sizes = torch.zeros_like(triplets).index_add_(0, block, triplets)
+    found: list[int] = sizes[: int(block[-1]) + 1].tolist()
+    return found

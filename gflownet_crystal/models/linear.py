@@ -77,33 +77,35 @@ class Linear(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """(M, inputs) -> (M, outputs)."""
-        if _fast(rows):
-            return _FastLinear.apply(rows, self.weight, self.bias)
         dtype = product_dtype(rows)
-        if dtype == rows.dtype:
+        if dtype == rows.dtype and not _fast(rows):
             return linear(rows, self.weight, self.bias)
-        result = linear(rows.to(dtype), self.weight.to(dtype)).to(rows.dtype)
-        return result if self.bias is None else result + self.bias
+        return _Linear.apply(rows, self.weight, self.bias, dtype)
 
 
-class _FastLinear(torch.autograd.Function):
-    """:func:`product` plus a bias."""
+class _Linear(torch.autograd.Function):
+    """:func:`product` of factors of a dtype, plus a bias in that of the rows."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(rows, weight)
-        result = product(rows, weight)
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
+        factor = rows.to(dtype)
+        ctx.save_for_backward(factor, weight)
+        result = product(factor, weight.to(dtype)).to(rows.dtype)
         return result if bias is None else result.add_(bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, weight = ctx.saved_tensors
-        wants_rows, wants_weight, wants_bias = ctx.needs_input_grad
+        wants_rows, wants_weight, wants_bias, _ = ctx.needs_input_grad
+        factor = gradient.to(rows.dtype)
+        d_rows = product(factor, weight.T.to(rows.dtype).contiguous()) if wants_rows else None
+        d_weight = weight_gradient(factor, rows) if wants_weight else None
         return (
-            product(gradient, weight.T.contiguous()) if wants_rows else None,
-            weight_gradient(gradient, rows) if wants_weight else None,
+            None if d_rows is None else d_rows.to(gradient.dtype),
+            None if d_weight is None else d_weight.to(weight.dtype),
             gradient.sum(0) if wants_bias else None,
+            None,
         )
 
 
