@@ -49,7 +49,7 @@ def run(config: DictConfig) -> None:
     network = build_network(config.model.name, _plain(config.model.settings), config.seed)
     paths = paths_of(config.data, "data")
     tests = {} if config.test is None else {path.name: path for path in paths_of(config.test, "test")}
-    splits = split_labelled(read_labelled(paths), config.holdout)
+    splits = split_labelled(read_labelled(paths), config.holdout, max_atoms=config.max_atoms)
     model = EnergyModel(network).to(device)
     task = EnergyTask(model, splits, config.legacy_weight, half=loop_settings.half)
     loop = Loop(task, loop_settings, folder, config.seed, config.quiet)
@@ -86,6 +86,8 @@ def _check_values(config: DictConfig, out: Path) -> None:
     whole_number(config.seed, "seed", 0)
     for key in ("resume", "trust", "quiet"):
         flag(config[key], key)
+    if config.max_atoms is not None:
+        whole_number(config.max_atoms, "max_atoms", 1)
     for key, limit in (("holdout", 1.0), ("legacy_weight", float("inf"))):
         value = config[key]
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < limit:
@@ -106,6 +108,7 @@ def _card(config: DictConfig, loop: Loop, splits: Splits, files: list[str]) -> d
         "network": {"name": config.model.name, "settings": _plain(config.model.settings)},
         "loop": _plain(config.loop),
         "seed": config.seed,
+        "max_atoms": config.max_atoms,
         "structures": len(splits.train),
         "samples_seen": loop.samples,
         "training_seconds": round(loop.seconds),

@@ -136,13 +136,16 @@ def structures_of_table(table: pd.DataFrame) -> StructureBatch:
     )
 
 
-def split_labelled(data: LabelledStructures, holdout: float, seed: int = 0) -> Splits:
+def split_labelled(
+    data: LabelledStructures, holdout: float, seed: int = 0, max_atoms: int | None = None
+) -> Splits:
     """Split by reduced formula, as the tables of specs are split.
 
     Args:
         data: all structures.
         holdout: share of all formulas kept aside besides MP-20's val.
         seed: of the choice of formulas.
+        max_atoms: largest cells to train on; None for all.
 
     Raises:
         DataError: nothing is left to train or to validate on.
@@ -153,6 +156,8 @@ def split_labelled(data: LabelledStructures, holdout: float, seed: int = 0) -> S
         validation = held
     banned = np.isin(data.formula, np.unique(data.formula[validation]))
     train = ~banned & ~held
+    if max_atoms is not None:
+        train &= (data.structures.n_atoms <= max_atoms).numpy()
     if not train.any() or not validation.any():
         raise DataError(
             f"{int(train.sum())} structures to train and {int(validation.sum())} to validate on; "
