@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -98,7 +98,8 @@ class CrystalGraph:
     def to(self, device: torch.device | str) -> Self:
         """The same graph on ``device``."""
         values = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return replace(self, **{name: x.to(device) for name, x in values if isinstance(x, Tensor)})
+        moved: dict[str, Any] = {name: x.to(device) for name, x in values if isinstance(x, Tensor)}
+        return replace(self, **moved)
 
 
 def crystal_graph(

@@ -18,7 +18,8 @@ from gflownet_crystal.weights import load_weights
 from tests.data.crystals import stored_frame
 
 SMALL = ("model.settings.width=16", "model.settings.embedding=8", "model.settings.alignn_layers=1",
-         "model.settings.gcn_layers=1", "loop.epochs=2", "loop.atoms=20", "holdout=0.0", "threads=1", "quiet=true")  # fmt: skip
+         "model.settings.gcn_layers=1", "loop.epochs=2", "loop.atoms=20", "holdout=0.0", "threads=1",
+         "quiet=true")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
