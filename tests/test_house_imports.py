@@ -22,7 +22,7 @@ FLOORS = (
     {"structures"},
     {"models", "data", "weights"},
     {"envs", "policies", "proxies", "generators", "config"},
-    {"gflownet", "evaluation", "testing"},
+    {"gflownet", "training", "evaluation", "testing"},
     {"cli"},
 )
 # policies read the actions of environments, which is part of the environments' contract

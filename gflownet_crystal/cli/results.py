@@ -16,12 +16,12 @@ from gflownet_crystal.cli.parts import Parts, build_model
 from gflownet_crystal.cli.samples import draw_samples, write_samples
 from gflownet_crystal.cli.summary import best_of, element_shares, hardware, summarise_samples
 from gflownet_crystal.common.files import write_json
+from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.evaluation.figures_training import (
     element_prevalence,
     energy_distribution,
     training_curves,
 )
-from gflownet_crystal.gflownet.metrics import read_metrics
 from gflownet_crystal.gflownet.trainer import Trainer
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.structures.spec_io import read_specs

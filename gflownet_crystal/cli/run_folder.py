@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,16 @@ from omegaconf.errors import OmegaConfBaseException
 from gflownet_crystal.cli.build import COMMAND_LINE, Trust
 from gflownet_crystal.cli.compose import TARGET, first_line, parse_setting
 from gflownet_crystal.cli.parts import Parts, build_parts
+from gflownet_crystal.common.checkpoint import Checkpoint, newest_checkpoint
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.common.files import write_text
-from gflownet_crystal.gflownet.checkpoint import Checkpoint, newest_checkpoint
 from gflownet_crystal.gflownet.trainer import load_weights
 
 CONFIG = "config.yaml"
 
 FREE_ON_RESUME = (
     "device", "threads", "resume", "trust", "quiet", "run", "samples", "export", "logger",
-    "trainer.iterations", "trainer.checkpoint_every",
+    "trainer.iterations", "trainer.checkpoint_every", "out", "test", "loop.checkpoint_every",
 )  # fmt: skip
 """Keys and sections that may change when a run goes on; all others are what was trained."""
 
@@ -53,8 +54,19 @@ def default_folder(config: DictConfig) -> Path:
     return Path("runs") / f"{choices.get('env')}_{choices.get('proxy')}_{config.seed}"
 
 
-def open_folder(folder: Path, config: DictConfig) -> tuple[DictConfig, Trust]:
+SECTIONS = ("env", "proxy", "reward", "policy", "objective", "trainer", "record")
+"""What the configuration of a ``train_gfn`` run has."""
+
+
+def open_folder(
+    folder: Path, config: DictConfig, sections: Sequence[str] = SECTIONS
+) -> tuple[DictConfig, Trust]:
     """The configuration to train with: the given one for a new folder, the stored one to go on.
+
+    Args:
+        folder: the run folder.
+        config: composed from the command line.
+        sections: what a stored configuration must have.
 
     Returns:
         The configuration, and which foreign classes it may build.
@@ -75,7 +87,7 @@ def open_folder(folder: Path, config: DictConfig) -> tuple[DictConfig, Trust]:
         )
     if not (folder / CONFIG).is_file():
         raise ConfigError(f"{folder} is not a run folder (no {CONFIG}); give another run.dir=...")
-    return resumed_config(read_config(folder), config)
+    return resumed_config(read_config(folder, sections), config)
 
 
 def resumed_config(stored: DictConfig, config: DictConfig) -> tuple[DictConfig, Trust]:
@@ -136,7 +148,7 @@ def write_config(folder: Path, config: DictConfig) -> None:
     write_text(folder / CONFIG, OmegaConf.to_yaml(config, resolve=True))
 
 
-def read_config(folder: Path) -> DictConfig:
+def read_config(folder: Path, sections: Sequence[str] = SECTIONS) -> DictConfig:
     """The stored configuration of a run.
 
     Raises:
@@ -144,14 +156,11 @@ def read_config(folder: Path) -> DictConfig:
     """
     path = folder / CONFIG
     if not path.is_file():
-        raise CheckpointError(
-            f"{folder} is not a run folder (no {CONFIG}); give the run.dir of a train_gfn run"
-        )
+        raise CheckpointError(f"{folder} is not a run folder (no {CONFIG}); give the run.dir of a training")
     try:
         config = OmegaConf.load(path)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise CheckpointError(f"cannot read {path}: {first_line(error)}") from error
-    sections = ("env", "proxy", "reward", "policy", "objective", "trainer", "record")
     lacking = [name for name in sections if not isinstance(config, DictConfig) or name not in config]
     if lacking:
         raise CheckpointError(f"{path} is damaged: it has no {', '.join(lacking)}")

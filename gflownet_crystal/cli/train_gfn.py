@@ -19,8 +19,8 @@ from gflownet_crystal.cli.results import write_results
 from gflownet_crystal.cli.run_folder import default_folder, latest, open_folder, write_config
 from gflownet_crystal.cli.samples import read_objects
 from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.common.checkpoint import newest_checkpoint
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.gflownet.checkpoint import newest_checkpoint
 from gflownet_crystal.gflownet.distributed import World, join_world
 from gflownet_crystal.gflownet.loggers import Logger
 from gflownet_crystal.gflownet.replay import Terminals

@@ -65,7 +65,7 @@ def run(config: DictConfig) -> None:
         **trained.card,
         "data": [path.name for path in paths],
         "command": shlex.join(
-            ["train_proxy", *(_without_folders(str(word)) for word in config.record.command)]
+            ["train_proxy", *(without_folders(str(word)) for word in config.record.command)]
         ),
     }
     if tests:
@@ -78,7 +78,7 @@ def run(config: DictConfig) -> None:
     )
 
 
-def _without_folders(word: str) -> str:
+def without_folders(word: str) -> str:
     """A setting with file names for paths: a card travels, the folders of one machine do not."""
     return re.sub(r"[^=\[,]*/", "", word)
 

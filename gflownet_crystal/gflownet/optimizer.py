@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gflownet_crystal.gflownet.checkpoint import Checkpoint
+from gflownet_crystal.common.checkpoint import Checkpoint
 from gflownet_crystal.gflownet.distributed import World
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.settings import TrainerSettings

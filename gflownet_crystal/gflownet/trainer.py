@@ -10,16 +10,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from gflownet_crystal.common.checkpoint import Checkpoint, save_checkpoint
 from gflownet_crystal.common.errors import CheckpointError, GFlowNetCrystalError
+from gflownet_crystal.common.metrics import MetricsFile
+from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.gflownet.batch import Batch, Source, draw_batch
-from gflownet_crystal.gflownet.checkpoint import Checkpoint, save_checkpoint
 from gflownet_crystal.gflownet.distributed import World
 from gflownet_crystal.gflownet.loggers import Logger, NoLogger
-from gflownet_crystal.gflownet.metrics import MetricsFile
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
 from gflownet_crystal.gflownet.optimizer import Optimizer
-from gflownet_crystal.gflownet.progress import Progress
 from gflownet_crystal.gflownet.replay import Replay, Terminals
 from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
 from gflownet_crystal.gflownet.settings import TrainerSettings

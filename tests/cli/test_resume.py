@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from gflownet_crystal.gflownet.checkpoint import checkpoint_paths, load_checkpoint
-from gflownet_crystal.gflownet.metrics import read_metrics
+from gflownet_crystal.common.checkpoint import checkpoint_paths, load_checkpoint
+from gflownet_crystal.common.metrics import read_metrics
 from tests.cli.commands import SMALL_GRID, command, environment, run_command
 
 ITERATIONS = 300

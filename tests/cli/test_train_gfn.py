@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from gflownet_crystal.gflownet.metrics import read_metrics
+from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.proxies.toy import GridCorners
 from tests.cli.commands import SMALL_GRID, run_command
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from gflownet_crystal.common.errors import CheckpointError
-from gflownet_crystal.gflownet.checkpoint import (
+from gflownet_crystal.common.checkpoint import (
     checkpoint_paths,
     load_checkpoint,
     newest_checkpoint,
     save_checkpoint,
 )
+from gflownet_crystal.common.errors import CheckpointError
 
 
 def parts(seed: int) -> dict[str, dict[str, torch.Tensor]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gflownet_crystal.gflownet.checkpoint import checkpoint_paths, load_checkpoint
+from gflownet_crystal.common.checkpoint import checkpoint_paths, load_checkpoint
+from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.gflownet.distributed import World, join_world
-from gflownet_crystal.gflownet.metrics import read_metrics
 from tests.cli.commands import SMALL_GRID, run_words, torchrun
 
 

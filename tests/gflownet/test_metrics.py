@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.gflownet.metrics import MetricsFile, read_metrics
+from gflownet_crystal.common.metrics import MetricsFile, read_metrics
 
 
 def test_what_follows_the_checkpoint_is_cut(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
+from gflownet_crystal.common.checkpoint import load_checkpoint, newest_checkpoint
 from gflownet_crystal.common.errors import ConfigError, ProxyError
+from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.envs.box import Box
 from gflownet_crystal.envs.hypergrid import Hypergrid
-from gflownet_crystal.gflownet.checkpoint import load_checkpoint, newest_checkpoint
 from gflownet_crystal.gflownet.likelihood import log_prob
-from gflownet_crystal.gflownet.metrics import read_metrics
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import LogVariance, Objective, TrajectoryBalance
 from gflownet_crystal.gflownet.replay import Terminals

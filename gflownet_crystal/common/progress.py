@@ -49,6 +49,12 @@ class Progress:
             sys.stdout.write(line)
             sys.stdout.flush()
 
+    def note(self, message: str) -> None:
+        """A line of its own, beside the bar."""
+        if not self.quiet:
+            tqdm.write(message, file=sys.stdout)
+            sys.stdout.flush()
+
     def __enter__(self) -> Self:
         return self
 

@@ -1,0 +1,157 @@
+"""Networks on atoms under changes of description of real crystals; forces against differences. Prints one JSON object.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.symmetry data=FILE.parquet [n=200] [network=alignn/fast,gemsnet/paper]
+        [precision=float64,float32] [forces=20]
+
+FILE holds crystals in the columns ``lattice``, ``atomic_numbers`` and ``frac_coords``. Each ``network`` is a name of
+``models/registry.py`` and a preset of its settings, with new weights. The n crystals are read as they are and rotated,
+reflected, moved, with their atoms permuted, in three other bases of the lattice (one of them very skewed) and as
+supercells. For energies, displacements (A) and lattice actions the largest difference is given, over the largest
+entry if that is above 1, and the change of description that it belongs to. ``forces`` compares, for that many crystals
+in float64, forces and the virial of networks with energies on graphs that fade with central differences: the largest
+difference over the largest force, and so for the virial.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.graphs import read_crystals
+from gflownet_crystal.models.inputs import crystal_graph
+from gflownet_crystal.models.registry import network_entry
+from gflownet_crystal.models.vector_fields import AtomOutput
+from gflownet_crystal.structures.structure import StructureBatch
+from tests.models.equivalents import descriptions
+
+_DEFAULTS = {
+    "data": "",
+    "n": "200",
+    "network": "alignn/paper,alignn/fast,gemsnet/paper,gemsnet/fast,gemsnet/energies,egnn/paper",
+    "precision": "float64,float32",
+    "forces": "20",
+}
+_BATCH = 8
+_STEP = 1e-5
+
+
+def build(name: str, preset: str, dtype: torch.dtype) -> nn.Module:
+    """A new network with a preset of its settings."""
+    entry = network_entry(name)
+    return entry.network(getattr(entry.settings, preset)(), 0).to(dtype).eval()
+
+
+def energy_of(said: Tensor | AtomOutput) -> Tensor | None:
+    """The energies among what a network says."""
+    return said if isinstance(said, Tensor) else said.energy
+
+
+def read(network: nn.Module, batch: StructureBatch, dtype: torch.dtype) -> AtomOutput:
+    """All that a network says of a batch."""
+    parts = []
+    for start in range(0, len(batch), _BATCH):
+        with torch.no_grad():
+            said = network(crystal_graph(batch[start : start + _BATCH], network.settings.graph, dtype))
+        parts.append(AtomOutput(said, None, None) if isinstance(said, Tensor) else said)
+    columns = zip(*parts, strict=True)
+    return AtomOutput(*(None if column[0] is None else torch.cat(column) for column in columns))
+
+
+def in_angstrom(displacement: Tensor, batch: StructureBatch) -> Tensor:
+    """Fractional displacements as Cartesian ones."""
+    return torch.einsum("ni,nij->nj", displacement, batch.cell[batch.structure_index].to(displacement.dtype))
+
+
+def differences(network: nn.Module, batch: StructureBatch, dtype: torch.dtype) -> dict[str, Any]:
+    """Largest difference of each output between descriptions of the same crystals."""
+    as_given = read(network, batch, dtype)
+    worst: dict[str, Any] = {}
+    for description, (other, expected) in descriptions(batch).items():
+        said = read(network, other, dtype)
+        for name, mine, theirs in zip(AtomOutput._fields, said, expected(as_given), strict=True):
+            if mine is None or theirs is None:
+                continue
+            if name == "displacement":
+                mine, theirs = in_angstrom(mine, other), in_angstrom(theirs, other)
+            difference = float((mine - theirs).abs().max() / theirs.abs().max().clamp(min=1.0))
+            if difference >= worst.get(name, (0.0, ""))[0]:
+                worst[name] = (difference, description)
+    return worst
+
+
+def slopes(network: nn.Module, batch: StructureBatch) -> tuple[Tensor, Tensor]:
+    """Derivatives of the summed energies by fractional coordinates, (N, 3), and by strain, (n, 3, 3)."""
+    fractional = batch.fractional.clone().requires_grad_(True)
+    strain = torch.zeros_like(batch.cell).requires_grad_(True)
+    cell = batch.cell @ (torch.eye(3, dtype=torch.float64) + strain)
+    graph = crystal_graph(batch, network.settings.graph, torch.float64, cell=cell, fractional=fractional)
+    energy = energy_of(network(graph))
+    assert energy is not None
+    by_position, by_strain = torch.autograd.grad(energy.sum(), [fractional, strain])
+    return by_position, by_strain
+
+
+def total(network: nn.Module, batch: StructureBatch) -> Tensor:
+    """Energies of a batch in float64, (n,)."""
+    with torch.no_grad():
+        energy = energy_of(network(crystal_graph(batch, network.settings.graph, torch.float64)))
+    assert energy is not None
+    return energy
+
+
+def force_errors(network: nn.Module, batch: StructureBatch) -> dict[str, float]:
+    """Forces and virials against central differences, relative to the largest of each."""
+    by_position, by_strain = slopes(network, batch)
+    first = batch.n_atoms.cumsum(0) - batch.n_atoms
+    worst = {"forces": 0.0, "virial": 0.0}
+    for axis in range(3):
+        # the first atom of each structure moves
+        step = torch.zeros_like(batch.fractional)
+        step[first, axis] = _STEP
+        ahead, behind = (replace(batch, fractional=batch.fractional + sign * step) for sign in (1, -1))
+        numeric = (total(network, ahead) - total(network, behind)) / (2 * _STEP)
+        difference = float((numeric - by_position[first, axis]).abs().max() / by_position.abs().max())
+        worst["forces"] = max(worst["forces"], difference)
+        for other in range(3):
+            strain = torch.zeros(3, 3, dtype=torch.float64)
+            strain[axis, other] = _STEP
+            ahead, behind = (replace(batch, cell=batch.cell + sign * batch.cell @ strain) for sign in (1, -1))
+            numeric = (total(network, ahead) - total(network, behind)) / (2 * _STEP)
+            difference = float((numeric - by_strain[:, axis, other]).abs().max() / by_strain.abs().max())
+            worst["virial"] = max(worst["virial"], difference)
+    return worst
+
+
+def main(arguments: list[str]) -> None:
+    """Read the arguments, compare and print."""
+    torch.set_num_threads(1)
+    options = _DEFAULTS | dict(argument.split("=", 1) for argument in arguments)
+    if not options["data"]:
+        sys.exit("give data=FILE.parquet")
+    crystals = read_crystals(options["data"], int(options["n"]))
+    report: dict[str, Any] = {"crystals": len(crystals)}
+    for network in options["network"].split(","):
+        name, preset = network.split("/")
+        found: dict[str, Any] = {
+            precision: differences(
+                build(name, preset, getattr(torch, precision)), crystals, getattr(torch, precision)
+            )
+            for precision in options["precision"].split(",")
+        }
+        exact = build(name, preset, torch.float64)
+        settings: Any = exact.settings
+        found["graph"] = str(settings.graph)
+        if settings.graph.fade > 0.0:
+            found["against_differences"] = force_errors(exact, crystals[: int(options["forces"])])
+        report[network] = found
+        print(network, json.dumps(found), file=sys.stderr, flush=True)
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

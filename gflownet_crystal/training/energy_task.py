@@ -1,0 +1,69 @@
+"""Learning formation energies per atom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gflownet_crystal.data.label_schemes import LEGACY_SOURCES
+from gflownet_crystal.models.energy import EnergyModel
+from gflownet_crystal.training.labelled import LabelledStructures, Splits
+from gflownet_crystal.training.loop import Task
+
+
+class EnergyTask(Task):
+    """Mean absolute error of energies, eV/atom.
+
+    Args:
+        model: on its device; its elements' energies and scale are set from the training set.
+        splits: to learn from and to validate on.
+        legacy_weight: weight of labels brought over from the earlier correction scheme.
+        half: bfloat16 in validation too.
+    """
+
+    def __init__(
+        self, model: EnergyModel, splits: Splits, legacy_weight: float = 1.0, half: bool = False
+    ) -> None:
+        self.model: EnergyModel = model
+        self.splits, self.half = splits, half
+        self.sizes = splits.train.structures.n_atoms
+        legacy = np.char.startswith(splits.train.source[:, None], np.array(LEGACY_SOURCES)).any(1)
+        self.weight = torch.from_numpy(np.where(legacy, legacy_weight, 1.0)).float()
+        model.fit_elements(splits.train.structures, splits.train.energy)
+        self.device = model.scale.device
+
+    def losses(self, rows: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """The weighted mean absolute error of a batch."""
+        train = self.splits.train
+        graph = self.model.graph(train.structures[rows].to(self.device))
+        target = train.energy[rows].to(self.device, torch.float32)
+        error = (self.model(graph).float() - target).abs() * self.weight[rows].to(self.device)
+        return {"mae": error.mean()}
+
+    def validate(self) -> dict[str, float]:
+        """Mean absolute and root mean square error on the validation set."""
+        figures = error_figures(self.model, self.splits.validation, self.half)
+        return {"mae": figures["mae"], "rmse": figures["rmse"]}
+
+
+def error_figures(model: EnergyModel, data: LabelledStructures, half: bool = False) -> dict[str, Any]:
+    """Errors on labelled structures, eV/atom.
+
+    Returns:
+        n, mae, rmse, and mae by source of the labels.
+    """
+    device = model.scale.device
+    predicted = model.energies(data.structures.to(device), half=half).cpu()
+    error = (predicted - data.energy).numpy()
+    by_source = {
+        str(name): float(np.abs(error[data.source == name]).mean()) for name in np.unique(data.source)
+    }
+    return {
+        "n": len(data),
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "mae_by_energy_source": by_source,
+    }

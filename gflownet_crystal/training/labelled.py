@@ -1,0 +1,172 @@
+"""Structures with formation energies, split by reduced formula."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.crystallography.lattice import parameters_to_matrix
+from gflownet_crystal.data.label_schemes import to_one_scheme
+from gflownet_crystal.data.quality import is_plausible
+from gflownet_crystal.data.readers import read_source
+from gflownet_crystal.data.schema import ENERGY_COLUMN
+from gflownet_crystal.data.splits import in_holdout
+from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
+from gflownet_crystal.structures.periodic_pairs import usable
+from gflownet_crystal.structures.structure import StructureBatch
+
+CLOSEST = 0.5
+"""A; records with atoms closer than this are no crystals."""
+
+
+@dataclass(frozen=True)
+class LabelledStructures:
+    """n structures with what is known of them.
+
+    Attributes:
+        structures: n structures, cells as their source stores them.
+        energy: (n,) float64, formation energy, eV/atom, all in the MaterialsProject2020 scheme.
+        source: (n,) text, where each label comes from.
+        formula: (n,) text, reduced formulas.
+        split: (n,) text, MP-20's split (train, val, none).
+    """
+
+    structures: StructureBatch
+    energy: Tensor
+    source: NDArray[np.str_]
+    formula: NDArray[np.str_]
+    split: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        """Number of structures."""
+        return len(self.structures)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> LabelledStructures:
+        """The structures of a mask or an index."""
+        chosen = torch.from_numpy(np.arange(len(self))[rows])
+        return LabelledStructures(
+            self.structures[chosen],
+            self.energy[chosen],
+            self.source[rows],
+            self.formula[rows],
+            self.split[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Structures in three parts; training shares no reduced formula with the others.
+
+    Attributes:
+        train: to learn from.
+        validation: MP-20's val, or the held-out formulas where there is none.
+        holdout: the other structures of held-out formulas.
+    """
+
+    train: LabelledStructures
+    validation: LabelledStructures
+    holdout: LabelledStructures
+
+
+def read_labelled(paths: Sequence[Path], one_scheme: bool = True) -> LabelledStructures:
+    """Read structures with energies; records that are no crystals are left out.
+
+    Args:
+        paths: files or folders that :func:`~gflownet_crystal.data.readers.read_source` reads.
+        one_scheme: bring labels with earlier corrections to the MaterialsProject2020 scheme.
+
+    Raises:
+        DataError: a file cannot be read, or holds no structure with an energy.
+    """
+    tables = [read_source(path) for path in paths]
+    for path, table in zip(paths, tables, strict=True):
+        missing = {"lattice", "atomic_numbers", "frac_coords", ENERGY_COLUMN} - set(table.columns)
+        if missing:
+            raise DataError(
+                f"{path} has no column {', '.join(sorted(missing))}: give structures with energies"
+            )
+    table = pd.concat(tables, ignore_index=True)
+    table = table[table[ENERGY_COLUMN].notna() & table["lattice"].notna()].reset_index(drop=True)
+    if table.empty:
+        raise DataError(f"no structure with an energy in {', '.join(map(str, paths))}")
+    structures = structures_of_table(table)
+    kept = usable(structures, CLOSEST).numpy()
+    composition = structures.composition
+    fractions = composition.double() / composition.sum(1, keepdim=True)
+    kept &= is_plausible(fractions, structures.volume / structures.n_atoms)
+    table, structures = table[kept].reset_index(drop=True), structures[torch.from_numpy(kept)]
+    composition = reduce_composition(structures.composition)
+    formula = np.array(composition_to_text(composition, separator="", write_one=False), dtype=np.str_)
+    table = table.assign(formula=formula, energy_source=_text(table, "energy_source"))
+    if one_scheme:
+        table = to_one_scheme(table)
+    energy = torch.from_numpy(table[ENERGY_COLUMN].to_numpy(dtype=np.float64).copy())
+    return LabelledStructures(
+        structures, energy, _text(table, "energy_source"), formula, _text(table, "mp20_split")
+    )
+
+
+def structures_of_table(table: pd.DataFrame) -> StructureBatch:
+    """Structures of rows in the package's schema.
+
+    Raises:
+        DataError: numbers of atoms and coordinates do not fit together.
+    """
+    sizes = np.array([len(numbers) for numbers in table["atomic_numbers"]], dtype=np.int64)
+    numbers = np.concatenate(table["atomic_numbers"].tolist()).astype(np.int64)
+    points = np.concatenate(table["frac_coords"].tolist()).astype(np.float64)
+    if points.size != 3 * numbers.size:
+        raise DataError(f"{numbers.size} atoms need {3 * numbers.size} coordinates, not {points.size}")
+    lattice = torch.from_numpy(np.stack(table["lattice"].tolist()).astype(np.float64))
+    group = table["space_group"] if "space_group" in table.columns else pd.Series(0, index=table.index)
+    return StructureBatch(
+        parameters_to_matrix(lattice[:, :3], lattice[:, 3:]),
+        torch.from_numpy(numbers),
+        torch.from_numpy(points.reshape(-1, 3)),
+        torch.repeat_interleave(torch.arange(len(sizes)), torch.from_numpy(sizes)),
+        torch.from_numpy(group.fillna(0).to_numpy(dtype=np.int64).copy()),
+    )
+
+
+def split_labelled(
+    data: LabelledStructures, holdout: float, seed: int = 0, max_atoms: int | None = None
+) -> Splits:
+    """Split by reduced formula, as the tables of specs are split.
+
+    Args:
+        data: all structures.
+        holdout: share of all formulas kept aside besides MP-20's val.
+        seed: of the choice of formulas.
+        max_atoms: largest cells to train on; None for all.
+
+    Raises:
+        DataError: nothing is left to train or to validate on.
+    """
+    held = in_holdout(data.formula, holdout, seed)
+    validation = data.split == "val"
+    if not validation.any():
+        validation = held
+    banned = np.isin(data.formula, np.unique(data.formula[validation]))
+    train = ~banned & ~held
+    if max_atoms is not None:
+        train &= (data.structures.n_atoms <= max_atoms).numpy()
+    if not train.any() or not validation.any():
+        raise DataError(
+            f"{int(train.sum())} structures to train and {int(validation.sum())} to validate on; "
+            "give more data, or rows with mp20_split val"
+        )
+    return Splits(data.take(train), data.take(validation), data.take(held & ~banned))
+
+
+def _text(table: pd.DataFrame, column: str) -> NDArray[np.str_]:
+    if column not in table.columns:
+        return np.full(len(table), "", dtype=np.str_)
+    return table[column].fillna("").astype(str).to_numpy(dtype=np.str_)

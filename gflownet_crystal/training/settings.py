@@ -1,0 +1,67 @@
+"""Settings of a training of networks on atoms, checked when they are read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gflownet_crystal.common.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Settings of the training loop.
+
+    Attributes:
+        epochs: passes over the data.
+        atoms: of a batch at most, about.
+        learning_rate: AdamW's, at its peak.
+        weight_decay: of matrices.
+        warm_up: share of the training over which the rate first rises linearly.
+        final_factor: where half a cosine takes the rate, of the peak.
+        clip_norm: largest gradient norm.
+        ema: decay of the averaged weights that are validated and written.
+        half: bfloat16 for matrix products in training.
+        compile: compile the network; pays on a GPU, after minutes of compiling.
+        checkpoint_every: steps.
+        validate_every: epochs.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    epochs: int = 20
+    atoms: int = 512
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    warm_up: float = 0.05
+    final_factor: float = 1e-3
+    clip_norm: float = 1.0
+    ema: float = 0.998
+    half: bool = True
+    compile: bool = False
+    checkpoint_every: int = 500
+    validate_every: int = 1
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        whole = {"epochs": self.epochs, "atoms": self.atoms, "checkpoint_every": self.checkpoint_every,
+                 "validate_every": self.validate_every}  # fmt: skip
+        for name, value in whole.items():
+            if value < 1:
+                raise ConfigError(f"loop.{name} must be at least 1, not {value}")
+        for name, share in {"warm_up": self.warm_up, "ema": self.ema}.items():
+            if not 0.0 <= share < 1.0:
+                raise ConfigError(f"loop.{name} must be at least 0 and below 1, not {share}")
+        if not (self.learning_rate > 0.0 and self.clip_norm > 0.0):
+            raise ConfigError(
+                f"loop.learning_rate and loop.clip_norm must be positive, not {self.learning_rate} and {self.clip_norm}"
+            )
+
+    def rate(self, progress: float) -> float:
+        """Learning rate after a share ``progress`` of the training, 0 to 1."""
+        if progress < self.warm_up:
+            return self.learning_rate * progress / self.warm_up
+        passed = (progress - self.warm_up) / (1.0 - self.warm_up)
+        cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, passed)))
+        return self.learning_rate * (self.final_factor + (1.0 - self.final_factor) * cosine)
