@@ -16,12 +16,13 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.lattice import parameters_to_matrix
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.quality import is_plausible
-from gflownet_crystal.data.readers import read_source
+from gflownet_crystal.data.readers import read_source, read_table
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.splits import in_holdout
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
 from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.training.strained import strained_copies
 
 CLOSEST = 0.5
 """A; records with atoms closer than this are no crystals."""
@@ -76,32 +77,34 @@ class Splits:
     holdout: LabelledStructures
 
 
-def read_labelled(paths: Sequence[Path], one_scheme: bool = True) -> LabelledStructures:
+def read_labelled(
+    paths: Sequence[Path], one_scheme: bool = True, strained: float = 1.0, seed: int = 0
+) -> LabelledStructures:
     """Read structures with energies; records that are no crystals are left out.
 
     Args:
-        paths: files or folders that :func:`~gflownet_crystal.data.readers.read_source` reads.
+        paths: files or folders that :func:`~gflownet_crystal.data.readers.read_source` reads, and strained-energies
+            files of the crystals in them.
         one_scheme: bring labels with earlier corrections to the MaterialsProject2020 scheme.
+        strained: strained copies taken for each crystal that has some, in the mean.
+        seed: of the choice of strained copies.
 
     Raises:
         DataError: a file cannot be read, or holds no structure with an energy.
     """
-    tables = [read_source(path) for path in paths]
-    for path, table in zip(paths, tables, strict=True):
-        missing = {"lattice", "atomic_numbers", "frac_coords", ENERGY_COLUMN} - set(table.columns)
-        if missing:
-            raise DataError(
-                f"{path} has no column {', '.join(sorted(missing))}: give structures with energies"
-            )
+    tables, strains = _read_tables(paths)
     table = pd.concat(tables, ignore_index=True)
     table = table[table[ENERGY_COLUMN].notna() & table["lattice"].notna()].reset_index(drop=True)
     if table.empty:
         raise DataError(f"no structure with an energy in {', '.join(map(str, paths))}")
     structures = structures_of_table(table)
-    kept = usable(structures, CLOSEST).numpy()
     composition = structures.composition
     fractions = composition.double() / composition.sum(1, keepdim=True)
-    kept &= is_plausible(fractions, structures.volume / structures.n_atoms)
+    table = table[is_plausible(fractions, structures.volume / structures.n_atoms)]
+    copies = [strained_copies(table, rows, strained, seed, path) for path, rows in strains.items()]
+    table = pd.concat([table, *copies], ignore_index=True)
+    structures = structures_of_table(table)
+    kept = usable(structures, CLOSEST).numpy()
     table, structures = table[kept].reset_index(drop=True), structures[torch.from_numpy(kept)]
     composition = reduce_composition(structures.composition)
     formula = np.array(composition_to_text(composition, separator="", write_one=False), dtype=np.str_)
@@ -112,6 +115,25 @@ def read_labelled(paths: Sequence[Path], one_scheme: bool = True) -> LabelledStr
     return LabelledStructures(
         structures, energy, _text(table, "energy_source"), formula, _text(table, "mp20_split")
     )
+
+
+def _read_tables(paths: Sequence[Path]) -> tuple[list[pd.DataFrame], dict[Path, pd.DataFrame]]:
+    """The tables of crystals, and those of strained cells."""
+    tables, strains = [], {}
+    for path in paths:
+        if path.suffix == ".parquet" and "delta_energy_per_atom" in (frame := read_table(path)).columns:
+            strains[path] = frame
+            continue
+        table = read_source(path)
+        missing = {"lattice", "atomic_numbers", "frac_coords", ENERGY_COLUMN} - set(table.columns)
+        if missing:
+            raise DataError(
+                f"{path} has no column {', '.join(sorted(missing))}: give structures with energies"
+            )
+        tables.append(table)
+    if not tables:
+        raise DataError("strained energies need the file of their structures as well")
+    return tables, strains
 
 
 def structures_of_table(table: pd.DataFrame) -> StructureBatch:
