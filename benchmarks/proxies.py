@@ -22,7 +22,7 @@ from gflownet_crystal.data.prepare import labelled_crystals, load_prepared
 from gflownet_crystal.data.quality import is_plausible
 from gflownet_crystal.evaluation.volume import fit_volume_regressor
 from gflownet_crystal.proxies.base import Proxy
-from gflownet_crystal.proxies.hull import LearnedHull
+from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_paper import PaperMLPProxy
 from gflownet_crystal.proxies.mlp_recipe import shared_formula_figures, validation_figures

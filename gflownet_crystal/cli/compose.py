@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ def compose_config(verb: str, arguments: Sequence[str], own: Sequence[Path] = ()
 
     Args:
         verb: name of the top config.
-        arguments: ``key=value`` texts: a choice of a group (``env=hypergrid``), a value (``env.length=6``), or a class
+        arguments: ``key=value`` texts: a choice of a group (``env=hypergrid``) or of a section that a choice fills from
+            a group (``proxy.energy=mlp``), a value (``env.length=6``), or a class
             (``proxy._target_=my_module.MyProxy``), which drops the keys of the class it replaces.
         own: folders of the user's own configs.
 
@@ -62,19 +63,21 @@ def compose_config(verb: str, arguments: Sequence[str], own: Sequence[Path] = ()
 def compose_with_choices(
     verb: str, arguments: Sequence[str], own: Sequence[Path] = ()
 ) -> tuple[DictConfig, dict[str, Any]]:
-    """The configuration, and the chosen config of each group; see :func:`compose_config`."""
+    """The configuration, and the chosen config of each group; see :func:`compose_config`.
+
+    A section within another that comes from a group has the key ``group@section``, as ``proxy@proxy.energy``.
+    """
     folders = config_folders(own)
     settings = [parse_setting(text) for text in arguments]
-    groups = verb_groups(verb)
-    chosen = [setting for setting in settings if setting.key in groups]
-    for setting in chosen:
-        _check_choice(setting, folders)
-    config, choices = _compose(verb, chosen, folders)
-    values = [setting for setting in settings if setting.key not in groups]
+    config, choices, chosen = _chosen_config(verb, settings, folders)
+    values = [setting for setting in settings if setting not in chosen]
     # a class goes first: it replaces its whole section, and other settings then fill the new one
     for setting in [s for s in values if _is_target(s)]:
         _replace_class(config, setting)
-        choices[setting.key.split(".")[0]] = str(setting.value).rpartition(".")[2]
+        section = setting.key.removesuffix(f".{TARGET}")
+        group = section_groups(choices).get(section)
+        place = section.split(".")[0] if group is None else f"{group}@{section}"
+        choices[place] = str(setting.value).rpartition(".")[2]
     replaced = {setting.key.removesuffix(f".{TARGET}") for setting in values if _is_target(setting)}
     for setting in [s for s in values if not _is_target(s)]:
         inside = any(setting.key.startswith(f"{section}.") for section in replaced)
@@ -112,7 +115,14 @@ def verb_groups(verb: str) -> list[str]:
         raise ConfigError(f"the verb {verb} has no configuration {path}; the installation is incomplete")
     defaults = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("defaults", [])
     entries = [entry for entry in defaults if isinstance(entry, dict)]
-    return [key.removeprefix("optional ").split("@")[0] for entry in entries for key in entry]
+    # those with an @ fill a section of another name, see section_groups
+    return [key.removeprefix("optional ") for entry in entries for key in entry if "@" not in key]
+
+
+def section_groups(choices: Mapping[str, Any]) -> dict[str, str]:
+    """Groups by section, of the sections within others that ``choices`` fill: ``{"proxy.energy": "proxy"}``."""
+    pairs = [key.split("@", 1) for key in choices if "@" in key]
+    return {section: group for group, section in pairs}
 
 
 def require_complete(config: DictConfig) -> None:
@@ -149,17 +159,44 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _check_choice(setting: Setting, folders: Sequence[Path]) -> None:
-    names = group_choices(setting.key, folders)
+def _chosen_config(
+    verb: str, settings: Sequence[Setting], folders: Sequence[Path]
+) -> tuple[DictConfig, dict[str, Any], list[Setting]]:
+    """The configuration that the choices among ``settings`` make, its choices, and which settings they were."""
+    groups = verb_groups(verb)
+    chosen = [setting for setting in settings if setting.key in groups]
+    for setting in chosen:
+        _check_choice(setting, setting.key, folders)
+    overrides = [setting.text.removeprefix("+") for setting in chosen]
+    config, choices = _compose(verb, overrides, folders)
+    while inner := _inner_choices(settings, chosen, section_groups(choices)):
+        # the outermost goes first: it decides which sections there are within it
+        setting = min(inner, key=lambda one: one.key.count("."))
+        group = section_groups(choices)[setting.key]
+        _check_choice(setting, group, folders)
+        chosen.append(setting)
+        overrides.append(f"{group}@{setting.key}={setting.value}")
+        config, choices = _compose(verb, overrides, folders)
+    return config, choices, chosen
+
+
+def _inner_choices(
+    settings: Sequence[Setting], chosen: Sequence[Setting], sections: Mapping[str, str]
+) -> list[Setting]:
+    return [s for s in settings if s not in chosen and s.key in sections and isinstance(s.value, str)]
+
+
+def _check_choice(setting: Setting, group: str, folders: Sequence[Path]) -> None:
+    names = group_choices(group, folders)
     if setting.value is not None and str(setting.value) not in names:
         raise unknown(setting.key, str(setting.value), names)
 
 
 def _compose(
-    verb: str, chosen: Sequence[Setting], folders: Sequence[Path]
+    verb: str, overrides: Sequence[str], folders: Sequence[Path]
 ) -> tuple[DictConfig, dict[str, Any]]:
     *own, package = folders
-    overrides = [setting.text.removeprefix("+") for setting in chosen]
+    overrides = list(overrides)
     if own:
         overrides.append(f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in own)}]")
     try:
@@ -169,7 +206,9 @@ def _compose(
         raise ConfigError(
             f"cannot compose the configuration of {verb}: {' '.join(str(error).split())}"
         ) from error
-    choices = {group: config.hydra.runtime.choices.get(group) for group in verb_groups(verb)}
+    made = config.hydra.runtime.choices
+    choices = {group: made.get(group) for group in verb_groups(verb)}
+    choices |= {key: made[key] for key in map(str, made) if "@" in key}
     with open_dict(config):
         del config["hydra"]
     return config, choices

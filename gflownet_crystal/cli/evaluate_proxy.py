@@ -16,6 +16,7 @@ from gflownet_crystal.cli.data_tables import paths_of, read_prepared
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.data.prepare import labelled_crystals
+from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.mlp_validation import error_figures
 
@@ -27,7 +28,7 @@ def run(config: DictConfig) -> None:
     set_threads(config.threads)
     device = find_device(config.device)
     proxy = build(config.proxy, Proxy, "proxy").to(device)
-    if proxy.eats != "specs" or proxy.unit != "eV/atom":
+    if (proxy.eats, proxy.property_name, proxy.unit) != ("specs", ENERGY_COLUMN, "eV/atom"):
         raise ConfigError(
             f"proxy {type(proxy).__name__} predicts {proxy.property_name} ({proxy.unit}) of {proxy.eats}; "
             "the labels are formation energies in eV/atom of specs: choose such a proxy"

@@ -1,8 +1,9 @@
 """Write the best candidates of a run as a table and one CIF each, with atoms placed on Wyckoff positions.
 
-Candidates are ranked by their estimated energy above the convex hull where the run's proxy predicts formation
-energies, else by reward. Duplicates by reduced formula, space group and volume are left out, and specs whose atoms
-cannot be placed give their rank to the next.
+Candidates are ranked by their estimated energy above the convex hull where the run's proxy predicts that or formation
+energies, else by reward; hull=FILE takes a reference hull for the learned one, or for the run's own. Duplicates by
+reduced formula, space group and volume are left out, and specs whose atoms cannot be placed give their rank to the
+next.
 """
 
 from __future__ import annotations
@@ -24,15 +25,21 @@ from gflownet_crystal.cli.candidates import (
     with_results,
     write_candidates,
 )
-from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.compose import TARGET, resolved
 from gflownet_crystal.cli.parts import find_device
+from gflownet_crystal.cli.run_folder import read_config
 from gflownet_crystal.cli.sample import sample_run
 from gflownet_crystal.cli.values import check_writable, flag, whole_number
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.evaluation.ranking import HULL_COLUMN, Selection
 from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull, load_hull
+from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
+
+_FORMATION_ENERGY = "formation_energy_per_atom", "eV/atom"
+_ABOVE_HULL = "e_above_hull", "eV/atom"
 
 
 def run(config: DictConfig) -> None:
@@ -48,35 +55,62 @@ def run(config: DictConfig) -> None:
     device = find_device(config.device)
     summary = _summary(folder)
     check_writable(out / TABLE)
+    known = summary.get("property"), summary.get("unit")
+    hull, own = _hulls(config.hull, known, folder)
     frame = with_results(_samples(config, folder, seed))
-    match summary.get("property"), summary.get("unit"):
-        case "formation_energy_per_atom", "eV/atom":
-            frame[HULL_COLUMN] = energies_above_hull(frame)
-        case "e_above_hull", "eV/atom":
-            frame[HULL_COLUMN] = frame["energy"]
-        case _:
-            frame[HULL_COLUMN] = np.nan
+    frame[HULL_COLUMN] = _above_hull(frame, known, hull, own)
     candidates = choose_candidates(frame, k, generator, selection, seed=seed, device=device, quiet=quiet)
     write_candidates(out, candidates)
     print(_report(candidates, k, out))
 
 
-def energies_above_hull(frame: pd.DataFrame) -> NDArray[np.float64]:
+def energies_above_hull(frame: pd.DataFrame, hull: Hull | None = None) -> NDArray[np.float64]:
     """Estimated energies above the convex hull.
 
     Args:
         frame: specs whose column ``energy`` is a formation energy, eV/atom.
+        hull: measured from; None for the shipped learned hull.
 
     Returns:
         (n,) eV/atom.
     """
-    from gflownet_crystal.proxies.hull import LearnedHull
-
     energy = torch.from_numpy(frame["energy"].to_numpy(dtype=np.float64).copy())
-    above: NDArray[np.float64] = (
-        LearnedHull.from_weights().e_above_hull(frame_to_specs(frame), energy).numpy()
-    )
+    above: NDArray[np.float64] = (hull or load_hull()).e_above_hull(frame_to_specs(frame), energy).numpy()
     return above
+
+
+def _hulls(path: Any, known: tuple[Any, Any], folder: Path) -> tuple[Hull | None, Hull | None]:
+    """The hull that the user names, and the run's own where energies are to be measured from the one for the other.
+
+    Raises:
+        ConfigError: the run's proxy predicts nothing that a hull is needed for, or its own hull is not known.
+    """
+    if path is None:
+        return None, None
+    if known == _FORMATION_ENERGY:
+        return load_hull(str(path)), None
+    if known != _ABOVE_HULL:
+        raise ConfigError(f"hull={path}: the run's proxy predicts {known[0]} ({known[1]}); leave hull out")
+    proxy = read_config(folder, ["proxy"]).proxy
+    if proxy.get(TARGET) != f"{EnergyAboveHull.__module__}.{EnergyAboveHull.__name__}":
+        raise ConfigError(f"hull={path}: the hull of {proxy.get(TARGET)} is not known; leave hull out")
+    return load_hull(str(path)), load_hull(proxy.hull, proxy.hull_weights)
+
+
+def _above_hull(
+    frame: pd.DataFrame, known: tuple[Any, Any], hull: Hull | None, own: Hull | None
+) -> NDArray[np.float64]:
+    """Energies above the hull (n,) eV/atom, NaN where the column ``energy`` is something else."""
+    if known == _FORMATION_ENERGY:
+        return energies_above_hull(frame, hull)
+    energy = frame["energy"].to_numpy(dtype=np.float64)
+    if known != _ABOVE_HULL:
+        return np.full_like(energy, np.nan)
+    if hull is None or own is None:
+        return energy
+    composition = frame_to_specs(frame).composition
+    shift: NDArray[np.float64] = (own.hull_energy(composition) - hull.hull_energy(composition)).numpy()
+    return energy + shift
 
 
 def _samples(config: DictConfig, folder: Path, seed: int) -> pd.DataFrame:

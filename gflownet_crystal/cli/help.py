@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gflownet_crystal.cli.compose import TARGET, compose_with_choices, verb_groups
+from gflownet_crystal.cli.compose import TARGET, compose_with_choices, section_groups, verb_groups
 from gflownet_crystal.cli.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices
 
 _KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_][\w]*):(?P<value>[^#]*)(?:#\s*(?P<comment>.*))?$")
@@ -29,10 +29,10 @@ def verb_help(verb: str, settings: Sequence[str], own: Sequence[Path]) -> str:
     config, choices = compose_with_choices(verb, settings, own)
     folders = config_folders(own)
     lines = [_documentation(verb), "", f"usage: gflownet-crystal {verb} [key=value ...] [--config-dir DIR]"]
-    groups = verb_groups(verb)
+    groups = {group: group for group in verb_groups(verb)} | section_groups(choices)
     if groups:
         lines += ["", "groups (group=choice):"]
-        lines += [f"  {group:<12}{', '.join(group_choices(group, folders))}" for group in groups]
+        lines += [f"  {key:<12} {', '.join(group_choices(group, folders))}" for key, group in groups.items()]
     lines += ["", "keys (key=value):"]
     comments = _comments(verb, folders, choices)
     lines += [
@@ -77,10 +77,12 @@ def _text(value: object) -> str:
 def _comments(verb: str, folders: Sequence[Path], choices: Mapping[str, Any]) -> dict[str, str]:
     """Comments by key; the chosen configs' own go before those of other choices of a group."""
     found = _file_comments(PACKAGE_CONFIG / f"{verb}.yaml", "")
-    for group in verb_groups(verb):
-        prefix = "" if group == "experiment" else f"{group}."
+    sections = section_groups(choices)
+    for place, group in [*((group, group) for group in verb_groups(verb)), *sections.items()]:
+        prefix = "" if group == "experiment" else f"{place}."
         files = [path for folder in reversed(folders) for path in sorted((folder / group).glob("*.yaml"))]
-        chosen = find_config(group, str(choices.get(group)), folders)
+        choice = choices[f"{group}@{place}"] if place in sections else choices.get(group)
+        chosen = find_config(group, str(choice), folders)
         for path in [*files, *([chosen] if chosen else [])]:
             found |= _file_comments(path, prefix)
     return found

@@ -1,179 +1,38 @@
-"""An estimated convex hull: formation energy of the most stable mixture of phases at a composition.
-
-A network gives the lowest formation energy that a compound of a composition can have. The hull at a composition is the
-best mixture (a small linear program) of the elements, at zero, of compounds of its elements at simple stoichiometries,
-and of the composition itself.
-"""
+"""The contract of a convex hull: formation energy of the most stable mixture of phases at a composition."""
 
 from __future__ import annotations
 
-from itertools import combinations, product
-from math import gcd
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ProxyError, WeightsError
-from gflownet_crystal.proxies.base import Proxy
-from gflownet_crystal.proxies.hull_program import lowest_mixture
-from gflownet_crystal.proxies.mlp import MLPProxy
-from gflownet_crystal.proxies.mlp_features import composition_features
-from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
+from gflownet_crystal.common.errors import ProxyError
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
-from gflownet_crystal.structures.formulas import reduce_composition
 from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.weights import load_weights
 
-KIND = "learned_hull"
-LARGEST_BINARY_COUNT = 6
-LARGEST_TERNARY_SUM = 6
 MAX_ELEMENTS = 8
-_SYSTEMS_AT_A_TIME = 256
+"""Most different elements of a composition that a hull is asked for."""
 
 
-def _stoichiometries(n_elements: int) -> Tensor:
-    """Coprime counts (m, n_elements) of the compounds that a chemical system is searched for."""
-    top = LARGEST_BINARY_COUNT if n_elements == 2 else LARGEST_TERNARY_SUM
-    rows = [
-        counts
-        for counts in product(range(1, top + 1), repeat=n_elements)
-        if gcd(*counts) == 1 and (n_elements == 2 or sum(counts) <= LARGEST_TERNARY_SUM)
-    ]
-    return torch.tensor(rows)
+class Hull(ABC):
+    """Base of hulls: elements stand at 0, so that no hull energy is above 0; computed on the CPU."""
 
-
-class SubsystemEnergies:
-    """Entry energies of chemical systems of two or three elements, computed once each.
-
-    Args:
-        hull: whose network gives the energies.
-        n_elements: 2 or 3.
-    """
-
-    def __init__(self, hull: LearnedHull, n_elements: int) -> None:
-        self.hull, self.counts = hull, _stoichiometries(n_elements)
-        self.keys = torch.zeros(0, dtype=torch.int64)
-        self.values = torch.zeros(0, len(self.counts), dtype=torch.float64)
-
-    def __call__(self, elements: Tensor) -> Tensor:
-        """Energies (n, m) eV/atom of the systems ``elements`` (n, n_elements), ascending atomic numbers."""
-        base = N_ATOMIC_NUMBERS ** torch.arange(elements.shape[1])
-        wanted = (elements * base).sum(1)
-        missing = torch.unique(wanted[~torch.isin(wanted, self.keys)])
-        if len(missing):
-            self._add(missing, (missing[:, None] // base) % N_ATOMIC_NUMBERS)
-        return self.values[torch.searchsorted(self.keys, wanted)]
-
-    def _add(self, keys: Tensor, elements: Tensor) -> None:
-        values = torch.cat([self._energies(chunk) for chunk in elements.split(_SYSTEMS_AT_A_TIME)])
-        order = torch.argsort(torch.cat([self.keys, keys]))
-        self.keys = torch.cat([self.keys, keys])[order]
-        self.values = torch.cat([self.values, values])[order]
-
-    def _energies(self, elements: Tensor) -> Tensor:
-        n, m = len(elements), len(self.counts)
-        composition = torch.zeros(n, m, N_ATOMIC_NUMBERS, dtype=torch.int64)
-        composition.scatter_(2, elements[:, None, :].expand(-1, m, -1), self.counts.expand(n, -1, -1))
-        return self.hull.compound_energy(composition.view(n * m, -1)).view(n, m)
-
-
-class LearnedHull:
-    """Hull energies from learned compound energies.
-
-    Args:
-        network: whose composition head predicts the lowest formation energy at a composition.
-        entry_shift: eV/atom added to the energies of enumerated compounds: the lowest of many predictions is too low,
-            by an amount fitted on held-out data.
-        batch_size: compositions evaluated at a time.
-    """
-
-    def __init__(self, network: EnergyEnsemble, entry_shift: float = 0.0, batch_size: int = 4096) -> None:
-        self.network, self.entry_shift, self.batch_size = network, entry_shift, batch_size
-        self.pairs, self.triples = SubsystemEnergies(self, 2), SubsystemEnergies(self, 3)
-
-    @classmethod
-    def from_weights(cls, weights: str | Path = "hull") -> Self:
-        """The shipped hull, or one from a ``.safetensors`` file with its card.
-
-        Raises:
-            WeightsError: missing, corrupt, or of another kind.
-        """
-        return cls.of(*load_weights(weights, KIND))
-
-    @classmethod
-    def of(cls, tensors: dict[str, Tensor], card: dict[str, Any]) -> Self:
-        """A hull from tensors in memory.
-
-        Raises:
-            WeightsError: the tensors do not fit the card's network.
-        """
-        try:
-            network = EnergyEnsemble(**card["network"])
-            network.load_state_dict(tensors)
-            return cls(network.eval(), float(card["entry_shift"]))
-        except (KeyError, TypeError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise WeightsError(f"weights do not fit the hull: {reason}; restore or retrain them") from error
-
-    @torch.no_grad()
-    def compound_energy(self, composition: Tensor) -> Tensor:
-        """Lowest formation energy (n,) float64, eV/atom, of a compound of ``composition`` (n, 119); elements at 0."""
-        reduced = reduce_composition(composition)
-        group = torch.ones(len(reduced), dtype=torch.int64)
-        parts = [
-            self.network.encode(
-                composition_features(
-                    reduced[start : start + self.batch_size], group[start : start + self.batch_size]
-                )
-            ).energy.mean(0)
-            for start in range(0, len(reduced), self.batch_size)
-        ]
-        energy = torch.cat(parts).double() if parts else torch.zeros(0, dtype=torch.float64)
-        return torch.where((reduced > 0).sum(1) == 1, 0.0, energy)
-
+    @abstractmethod
     def hull_energy(self, composition: Tensor) -> Tensor:
-        """Energy (n,) float64 of the hull at ``composition`` (n, 119) int64, eV/atom, at most 0.
+        """Energy of the hull.
+
+        Args:
+            composition: (n, 119) int64 counts by atomic number; multiples of a formula are alike.
+
+        Returns:
+            (n,) float64 on the CPU, eV/atom, at most 0.
 
         Raises:
             ProxyError: a composition is empty, has an unknown element or more than 8 elements.
         """
-        composition = composition.cpu()
-        present = composition > 0
-        n_elements = present.sum(1)
-        if bool((n_elements > MAX_ELEMENTS).any()):
-            row = int((n_elements > MAX_ELEMENTS).nonzero()[0, 0])
-            raise ProxyError(
-                f"spec {row} has {int(n_elements[row])} elements; the hull takes at most {MAX_ELEMENTS}"
-            )
-        own = self.compound_energy(composition).clamp(max=0.0)
-        result = torch.zeros_like(own)
-        # one batch for each number of elements: their linear programs have the same shape
-        for k in torch.unique(n_elements).tolist():
-            rows = (n_elements == k).nonzero()[:, 0]
-            elements = present[rows].nonzero()[:, 1].view(len(rows), k)
-            fractions = composition[rows].gather(1, elements).double()
-            fractions = fractions / fractions.sum(1, keepdim=True)
-            result[rows] = self._mixture(elements, fractions, own[rows])
-        return result
-
-    def _mixture(self, elements: Tensor, fractions: Tensor, own: Tensor) -> Tensor:
-        k = elements.shape[1]
-        points, energies = [], []
-        for size, table in ((2, self.pairs), (3, self.triples)):
-            for chosen in combinations(range(k), size):
-                local = torch.zeros(len(table.counts), k, dtype=torch.float64)
-                local[:, list(chosen)] = (table.counts / table.counts.sum(1, keepdim=True)).double()
-                points.append(local)
-                energies.append(table(elements[:, list(chosen)]) + self.entry_shift)
-        if not points:
-            return torch.minimum(own, torch.zeros_like(own))
-        mixture = lowest_mixture(fractions, torch.cat(points), torch.cat(energies, dim=1))
-        return torch.minimum(own, mixture)
 
     def e_above_hull(self, specs: CrystalSpec, energy: Tensor) -> Tensor:
-        """Energy above the estimated hull (n,) float64, eV/atom.
+        """Energy above the hull (n,) float64, eV/atom, on the device of ``energy``.
 
         Args:
             specs: n specs.
@@ -182,26 +41,20 @@ class LearnedHull:
         return energy.double() - self.hull_energy(specs.composition).to(energy.device)
 
 
-class EnergyAboveHull(Proxy):
-    """Energy above the estimated hull: the MLP proxy's energy minus the learned hull's.
+def checked_composition(composition: Tensor) -> Tensor:
+    """The compositions (n, 119) on the CPU.
 
-    Args:
-        weights: of the MLP proxy.
-        hull_weights: of the hull.
+    Raises:
+        ProxyError: one is empty, has an unknown element or more than 8 elements.
     """
-
-    eats: ClassVar[str] = "specs"
-    property_name: ClassVar[str] = "e_above_hull"
-    unit: ClassVar[str] = "eV/atom"
-
-    def __init__(self, weights: str = "mlp", hull_weights: str = "hull") -> None:
-        self.energy, self.hull = MLPProxy(weights), LearnedHull.from_weights(hull_weights)
-
-    def to(self, device: torch.device | str) -> Self:
-        """Move the energy networks; the hull stays on the CPU."""
-        self.energy.to(device)
-        return self
-
-    def predict(self, batch: CrystalSpec) -> tuple[Tensor, Tensor]:
-        energy, deviation = self.energy.predict(batch)
-        return self.hull.e_above_hull(batch, energy), deviation
+    composition = composition.cpu()
+    if composition.dim() != 2 or composition.shape[1] != N_ATOMIC_NUMBERS:
+        raise ProxyError(f"compositions have shape {tuple(composition.shape)}; give (n, {N_ATOMIC_NUMBERS})")
+    n_elements = (composition > 0).sum(1)
+    unknown = (composition[:, 0] != 0) | (composition < 0).any(1)
+    wrong = (n_elements < 1) | (n_elements > MAX_ELEMENTS) | unknown
+    if bool(wrong.any()):
+        row = int(wrong.nonzero()[0, 0])
+        what = "unknown or negative counts" if bool(unknown[row]) else f"{n_elements[row]} elements"
+        raise ProxyError(f"spec {row} has {what}; a hull takes 1 to {MAX_ELEMENTS} known elements")
+    return composition

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,7 +16,8 @@ from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.proxies.base import Proxy
-from gflownet_crystal.proxies.hull import KIND, EnergyAboveHull, LearnedHull
+from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
+from gflownet_crystal.proxies.learned_hull import KIND, LearnedHull
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_data import Packed, join
 from gflownet_crystal.proxies.mlp_elements import N_PROPERTIES, element_properties
@@ -138,21 +140,31 @@ class HullRecipe(Recipe):
         card["entry_shift"] = fit_entry_shift(network, validation.composition[half], validation.energy[half])
         hull = LearnedHull(network, card["entry_shift"])
         unseen = rows[1::2]
-        error = (hull.hull_energy(validation.composition[unseen]) - validation.energy[unseen]).abs()
         direct = (hull.compound_energy(validation.composition[unseen]) - validation.energy[unseen]).abs()
         card["validation"] = {
-            "n": len(unseen),
-            "mae_e_above_hull": round(float(error.mean()), 5),
-            "median_e_above_hull": round(float(error.median()), 5),
+            **hull_figures(hull, validation, unseen),
             "mae_without_mixtures": round(float(direct.mean()), 5),
         }
         return Trained(dict(network.state_dict()), card)
 
     def proxy(self, trained: Trained) -> Proxy:
         """Energy above this hull with the shipped MLP proxy."""
-        proxy = EnergyAboveHull.__new__(EnergyAboveHull)
-        proxy.energy, proxy.hull = MLPProxy(), LearnedHull.of(trained.tensors, trained.card)
-        return proxy
+        return EnergyAboveHull.of(MLPProxy(), LearnedHull.of(trained.tensors, trained.card))
+
+    def test(self, trained: Trained, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+        """Errors of the energy above hull on tables that were not trained on, by name.
+
+        Raises:
+            DataError: a table has no energy above hull.
+        """
+        hull = LearnedHull.of(trained.tensors, trained.card)
+        figures = {}
+        for name, table in tables.items():
+            targets = hull_targets(to_one_scheme(table))
+            if not bool(targets.exact.any()):
+                raise DataError(f"{name} has no e_above_hull, so that a hull cannot be tested on it")
+            figures[name] = hull_figures(hull, targets, targets.exact.nonzero()[:, 0])
+        return figures
 
     def _train(self, data: HullTargets, report: Report) -> EnergyEnsemble:
         packed = Packed.of(data.composition, torch.ones(len(data.energy), dtype=torch.int64))
@@ -198,6 +210,16 @@ class HullRecipe(Recipe):
             report(step, self.steps, {"loss": float(loss.detach())})
         averaged.swap()
         return network.eval()
+
+
+def hull_figures(hull: LearnedHull, targets: HullTargets, rows: Tensor) -> dict[str, Any]:
+    """Number of compositions and errors of the energy above hull, eV/atom, at those ``rows`` of the targets."""
+    error = (hull.hull_energy(targets.composition[rows]) - targets.energy[rows]).abs()
+    return {
+        "n": len(rows),
+        "mae_e_above_hull": round(float(error.mean()), 5),
+        "median_e_above_hull": round(float(error.median()), 5),
+    }
 
 
 def fit_entry_shift(network: EnergyEnsemble, composition: Tensor, energy: Tensor) -> float:

@@ -82,6 +82,31 @@ def test_a_folder_of_ones_own_adds_choices(tmp_path: Path) -> None:
         compose_config("train_gfn", [], [tmp_path / "none"])
 
 
+def test_a_section_within_a_choice_is_chosen_by_its_place(tmp_path: Path) -> None:
+    (tmp_path / "proxy").mkdir()
+    nested = (
+        "defaults:\n  - /proxy@inner: grid_corners\n  - _self_\n_target_: my_module.Outer\nshift: 1  # eV\n"
+    )
+    (tmp_path / "proxy" / "outer.yaml").write_text(nested)
+    given = ["env=hypergrid", "proxy=outer", "proxy.shift=2"]
+    config = compose_config("train_gfn", given, [tmp_path])
+    assert config.proxy.inner._target_.endswith("GridCorners") and config.proxy.shift == 2
+    assert config.record.choices["proxy@proxy.inner"] == "grid_corners"
+    # the order on the command line does not matter, the inner of an inner is there once the inner is chosen
+    deeper = ["proxy.inner.inner.floor=0.5", "proxy.inner.inner=box_corners", "proxy/inner=outer", *given]
+    config = compose_config("train_gfn", deeper, [tmp_path])
+    assert config.proxy.inner._target_ == "my_module.Outer"
+    assert config.proxy.inner.inner._target_.endswith("BoxCorners") and config.proxy.inner.inner.floor == 0.5
+    assert config.record.choices["proxy@proxy.inner.inner"] == "box_corners"
+    own = compose_config("train_gfn", [*given, "proxy.inner._target_=my_module.Inner"], [tmp_path])
+    assert own.proxy.inner == {"_target_": "my_module.Inner"} and own.proxy.shift == 2
+    assert (own.record.choices.proxy, own.record.choices["proxy@proxy.inner"]) == ("outer", "Inner")
+    with pytest.raises(ConfigError, match=r"unknown proxy\.inner 'outre' \(did you mean outer\?\)"):
+        compose_config("train_gfn", [*given, "proxy.inner=outre"], [tmp_path])
+    with pytest.raises(ConfigError, match="unknown key"):
+        compose_config("train_gfn", [*given, "proxy.inner.inner=outer"], [tmp_path])
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [

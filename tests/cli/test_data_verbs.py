@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 
 from gflownet_crystal.cli.main import main
+from gflownet_crystal.data.label_schemes import to_one_scheme
+from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.mlp import MLPProxy
+from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.spec_io import frame_to_specs
-from tests.data.crystals import stored_frame
+from tests.data.crystals import conventional_structures, stored_frame
 
 
 @pytest.fixture
@@ -80,7 +83,7 @@ def test_prepare_train_and_evaluate(source: Path, tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("proxy", "settings"), [("hull", ["training.steps=2"]), ("mlp_paper", ["training.epochs=1"])]
+    ("proxy", "settings"), [("e_above_hull", ["training.steps=2"]), ("mlp_paper", ["training.epochs=1"])]
 )
 def test_other_proxies_train(source: Path, tmp_path: Path, proxy: str, settings: list[str]) -> None:
     out = tmp_path / "own.safetensors"
@@ -89,6 +92,22 @@ def test_other_proxies_train(source: Path, tmp_path: Path, proxy: str, settings:
     )
     card = json.loads(out.with_suffix(".json").read_text())
     assert card["command"].startswith("train_proxy") and card["validation"]
+
+
+def test_a_trained_hull_is_tested_on_energies_above_hull(source: Path, tmp_path: Path) -> None:
+    out, crystals = tmp_path / "own.safetensors", source / "crystals.parquet"
+    train = ["train_proxy", "proxy=e_above_hull", f"data={source}", f"out={out}", "quiet=true"]
+    assert main([*train, f"test={crystals}", "training.steps=2"]) == 0
+    figures = json.loads(out.with_suffix(".json").read_text())["test"]["crystals.parquet"]
+    rows = pd.read_parquet(crystals)
+    formulas = [structure.composition.reduced_formula for structure in conventional_structures()]
+    # one hull energy a formula, the lowest: the source holds each crystal with several energies above hull
+    scheme = to_one_scheme(rows.assign(formula=formulas * 8))
+    known = (scheme["formation_energy_per_atom"] - rows["e_above_hull"]).to_numpy().reshape(8, -1).min(0)
+    hull = LearnedHull.from_weights(out).hull_energy(text_to_composition(formulas)).numpy()
+    assert figures["n"] == len(formulas)
+    # weights are written in half precision
+    assert figures["mae_e_above_hull"] == pytest.approx(np.abs(hull - known).mean(), rel=5e-3)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +120,7 @@ def test_other_proxies_train(source: Path, tmp_path: Path, proxy: str, settings:
         (["evaluate_proxy", "data=nowhere.parquet"], "nowhere.parquet"),
         (["evaluate_proxy", "data=x.parquet", "proxy.weights=none"], "no weights"),
         (["evaluate_proxy", "data=x.parquet", "proxy=mpl"], "mlp"),
+        (["evaluate_proxy", "data=x.parquet", "proxy=e_above_hull"], "labels are formation energies"),
     ],
 )
 def test_errors_are_one_line_with_status_2(

@@ -119,7 +119,7 @@ def test_energies_above_hull_decide_where_they_are_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = write_run(tmp_path / "run", unit="eV/atom")
-    monkeypatch.setattr(export, "energies_above_hull", lambda frame: -frame["energy"].to_numpy() - 2)
+    monkeypatch.setattr(export, "energies_above_hull", lambda frame, hull: -frame["energy"].to_numpy() - 2)
     assert main(command(run, tmp_path / "best", "k=3")) == 0
     table = pd.read_csv(tmp_path / "best" / "candidates.csv")
     assert table["formula"].tolist() == ["Li2 N1 O2", "B2 P2 O8", "Zr4 O8"]

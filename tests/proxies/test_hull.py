@@ -1,4 +1,4 @@
-"""The linear programs of the hull against scipy's, and the hull's own laws."""
+"""The linear programs of the hull against scipy's, and the learned hull's own laws."""
 
 from __future__ import annotations
 
@@ -10,23 +10,46 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from gflownet_crystal.common.errors import ProxyError
-from gflownet_crystal.proxies.hull import EnergyAboveHull, LearnedHull
+from gflownet_crystal.proxies import hull_program
 from gflownet_crystal.proxies.hull_program import lowest_mixture
+from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.structures.formulas import text_to_composition
-from tests.proxies.test_mlp import random_specs
 
 
-@given(st.integers(2, 5), st.integers(1, 40), st.integers(0, 10_000))
-def test_batched_simplex_finds_the_optimum_of_highs(k: int, m: int, seed: int) -> None:
+def optimum(fractions: np.ndarray, points: np.ndarray, energies: np.ndarray) -> float:
+    """The lowest mixture by HiGHS; the pure components are added at 0."""
+    phases = np.concatenate([points, np.eye(len(fractions))])
+    cost = np.concatenate([energies, np.zeros(len(fractions))])
+    return linprog(cost, A_eq=phases.T, b_eq=fractions, bounds=(0, None), method="highs").fun
+
+
+@given(st.integers(2, 5), st.integers(1, 40), st.integers(0, 10_000), st.booleans())
+def test_batched_simplex_finds_the_optimum_of_highs(k: int, m: int, seed: int, shared: bool) -> None:
     rng = np.random.default_rng(seed)
-    points, energies = rng.dirichlet(np.full(k, 0.7), m), rng.normal(-0.5, 1.0, (6, m))
-    fractions = rng.dirichlet(np.ones(k), 6)
+    points = rng.dirichlet(np.full(k, 0.7), m if shared else (6, m))
+    energies, fractions = rng.normal(-0.5, 1.0, (6, m)), rng.dirichlet(np.ones(k), 6)
     found = lowest_mixture(*(torch.from_numpy(array) for array in (fractions, points, energies)))
     for row in range(6):
-        phases = np.concatenate([points, np.eye(k)])
-        cost = np.concatenate([energies[row], np.zeros(k)])
-        best = linprog(cost, A_eq=phases.T, b_eq=fractions[row], bounds=(0, None), method="highs")
-        assert float(found[row]) == pytest.approx(best.fun, abs=1e-8)
+        best = optimum(fractions[row], points if shared else points[row], energies[row])
+        assert float(found[row]) == pytest.approx(best, abs=1e-8)
+
+
+@given(st.integers(2, 5), st.integers(0, 10_000), st.booleans())
+def test_ties_of_simple_stoichiometries_do_not_stop_the_simplex(k: int, seed: int, greedy: bool) -> None:
+    # whole energies at fractions of small counts: many mixtures are equal, and compositions lie on phases
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 3, (40, k))
+    counts[counts.sum(1) == 0] = 1
+    points = counts / counts.sum(1, keepdims=True)
+    energies = -np.rint(2 * (1 - (points**2).sum(1))) * np.ones((40, 1))
+    fractions = points[(points > 0).all(1)][:4]
+    energies = energies[: len(fractions)]
+    with pytest.MonkeyPatch.context() as patch:
+        # Bland's rule, which takes over after many exchanges, from the start
+        patch.setattr(hull_program, "_GREEDY_PIVOTS", 60 if greedy else 0)
+        found = lowest_mixture(*(torch.from_numpy(array) for array in (fractions, points, energies)))
+    expected = [optimum(x, points, e) for x, e in zip(fractions, energies, strict=True)]
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-8)
 
 
 def test_binary_hull_is_the_line_below_two_phases() -> None:
@@ -70,14 +93,16 @@ def test_hull_does_not_depend_on_multiples_order_or_batch(hull: LearnedHull) -> 
     torch.testing.assert_close(energy, twice, rtol=0, atol=1e-6)
 
 
-def test_proxy_is_energy_minus_hull() -> None:
-    proxy, specs = EnergyAboveHull(), random_specs(10)
-    difference = proxy.energy(specs).value - proxy(specs).value
-    torch.testing.assert_close(difference, proxy.hull.hull_energy(specs.composition))
-
-
-def test_too_many_elements_are_refused(hull: LearnedHull) -> None:
+def test_compositions_that_no_hull_is_made_for_are_refused(hull: LearnedHull) -> None:
     composition = torch.zeros(2, 119, dtype=torch.int64)
     composition[0, 3], composition[1, 3:13] = 1, 1
     with pytest.raises(ProxyError, match="spec 1 has 10 elements"):
         hull.hull_energy(composition)
+    composition[1] = 0
+    with pytest.raises(ProxyError, match="spec 1 has 0 elements"):
+        hull.hull_energy(composition)
+    composition[0, 0] = 1
+    with pytest.raises(ProxyError, match="spec 0 has unknown"):
+        hull.hull_energy(composition)
+    with pytest.raises(ProxyError, match="119"):
+        hull.hull_energy(composition[:, :50])

@@ -1,0 +1,82 @@
+"""Compounds and their lowest formation energies, from crystals of any source: what a convex hull is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.data.label_schemes import to_one_scheme
+from gflownet_crystal.data.readers import read_source, read_table
+from gflownet_crystal.data.schema import ENERGY_COLUMN, require_columns
+from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
+from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
+
+_STRAIN_ENERGY = "delta_energy_per_atom"
+
+
+def read_compounds(sources: Iterable[Path | str], one_scheme: bool = False) -> pd.DataFrame:
+    """The lowest formation energy of each formula in files of crystals.
+
+    Args:
+        sources: files or folders, raw (see :func:`gflownet_crystal.data.readers.read_source`) or prepared, or Parquet
+            with no more than ``formula`` and ``formation_energy_per_atom``. Strained crystals are left out.
+        one_scheme: bring labels of before 2020 to the MaterialsProject2020 scheme first.
+
+    Returns:
+        One row a reduced formula: ``formula`` and ``formation_energy_per_atom`` (eV/atom), rows without energy dropped.
+
+    Raises:
+        DataError: a source is unreadable or malformed, or none has an energy.
+    """
+    paths = [Path(source) for source in sources]
+    files = [file for path in paths for file in (sorted(path.glob("*.parquet")) or [path])]
+    tables = [table for file in files if (table := _compounds_of(file)) is not None]
+    names = ", ".join(map(str, paths))
+    if not tables:
+        raise DataError(f"{names} holds no crystals; give structures or formulas with {ENERGY_COLUMN}")
+    table = pd.concat(tables, ignore_index=True)
+    table = table[np.isfinite(table[ENERGY_COLUMN].to_numpy(dtype=np.float64))].reset_index(drop=True)
+    if table.empty:
+        raise DataError(f"{names} has no {ENERGY_COLUMN}; give crystals with labels, eV/atom")
+    return lowest_by_formula(to_one_scheme(table) if one_scheme else table)
+
+
+def lowest_by_formula(table: pd.DataFrame) -> pd.DataFrame:
+    """Reduced formulas of a table (columns ``formula``, ``formation_energy_per_atom``) with their lowest energies."""
+    formula = composition_to_text(reduce_composition(text_to_composition(table["formula"].tolist())))
+    rows = pd.DataFrame({"formula": formula, ENERGY_COLUMN: table[ENERGY_COLUMN].to_numpy(dtype=np.float64)})
+    return rows.groupby("formula", as_index=False)[ENERGY_COLUMN].min()
+
+
+def _compounds_of(path: Path) -> pd.DataFrame | None:
+    """Formulas, energies and their sources; None for a file of strain energies."""
+    frame = read_table(path) if path.suffix == ".parquet" else None
+    if frame is not None and _STRAIN_ENERGY in frame.columns and ENERGY_COLUMN not in frame.columns:
+        return None
+    if frame is None or "formula" not in frame.columns:
+        frame = read_source(path)
+        frame = frame.assign(formula=composition_to_text(_counts(frame)))
+    if frame is not None and ENERGY_COLUMN not in frame.columns:
+        frame = frame.assign(**{ENERGY_COLUMN: np.nan})
+    require_columns(frame, ("formula", ENERGY_COLUMN), path)
+    if "strain" in frame.columns:
+        frame = frame[(frame["strain"] == "").to_numpy()]
+    source = frame["energy_source"].astype(str) if "energy_source" in frame.columns else "unknown"
+    return frame[["formula", ENERGY_COLUMN]].assign(energy_source=source)
+
+
+def _counts(frame: pd.DataFrame) -> Tensor:
+    """Atoms (n, 119) by atomic number of stored cells."""
+    if "composition" in frame.columns:
+        return text_to_composition(frame["composition"].tolist())
+    numbers = [np.asarray(row, dtype=np.int64) for row in frame["atomic_numbers"]]
+    row = np.repeat(np.arange(len(numbers)), [len(one) for one in numbers])
+    counts = np.zeros((len(numbers), N_ATOMIC_NUMBERS), dtype=np.int64)
+    np.add.at(counts, (row, np.concatenate(numbers)), 1)
+    return torch.from_numpy(counts)

@@ -1,0 +1,185 @@
+"""The convex hull of known compounds: formation energy of their best mixture at any composition, looked up in batches.
+
+The compounds are sorted by chemical system (their set of elements). For a composition, the systems within its elements
+are found by binary search, one search for each subset of the elements and all compositions at once; the lowest mixture
+of their compounds and of the elements, at zero, is a linear program, solved for many compositions together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+from typing import Self
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import DataError, ProxyError
+from gflownet_crystal.common.files import atomic_path
+from gflownet_crystal.data.readers import read_table
+from gflownet_crystal.data.schema import ENERGY_COLUMN, require_columns
+from gflownet_crystal.proxies.hull import MAX_ELEMENTS, Hull, checked_composition
+from gflownet_crystal.proxies.hull_program import lowest_mixture
+from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
+from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
+
+STABLE = 1e-6
+"""eV/atom above the hull up to which a compound counts as one of its phases; hull energies are not rounded by it."""
+
+_ROWS_AT_A_TIME = 512
+_STABILITY_ROWS = 4096
+
+
+class ReferenceHull(Hull):
+    """The hull of given compounds; compounds that are not stable change nothing but the time a look-up takes.
+
+    Args:
+        composition: (m, 119) int64 counts of the compounds.
+        energy: (m,) formation energies, eV/atom. Pure elements, and compounds at 0 or above, play no part.
+
+    Raises:
+        ProxyError: an energy is not finite, or a composition is empty or has an unknown element.
+    """
+
+    def __init__(self, composition: Tensor, energy: Tensor) -> None:
+        if not bool(torch.isfinite(energy).all()):
+            row = int((~torch.isfinite(energy)).nonzero()[0, 0])
+            raise ProxyError(f"compound {row} of the hull has the energy {energy[row]}; leave it out")
+        n_elements = (composition > 0).sum(1)
+        # a compound of more elements than a composition can have is in no mixture
+        taking_part = (n_elements != 1) & (n_elements <= MAX_ELEMENTS) & (energy < 0.0)
+        composition = reduce_composition(checked_composition(composition[taking_part]))
+        order, self._keys, self._starts, self._counts = _by_system(composition)
+        self.composition, self.energy = composition[order], energy[taking_part][order].double()
+        self._fractions = self.composition / self.composition.sum(1, keepdim=True).double()
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """The hull of a Parquet file with the columns ``formula`` and ``formation_energy_per_atom`` (eV/atom).
+
+        Args:
+            path: as ``prepare_data hull=FILE`` writes it.
+
+        Raises:
+            DataError: the file is missing or not Parquet, lacks a column, or holds a malformed formula or no energy.
+        """
+        frame = read_table(Path(path))
+        require_columns(frame, ("formula", ENERGY_COLUMN), path)
+        energy = torch.tensor(pd.to_numeric(frame[ENERGY_COLUMN], errors="coerce").to_numpy(dtype="float64"))
+        try:
+            return cls(text_to_composition(frame["formula"].tolist()), energy)
+        except ProxyError as error:
+            raise DataError(f"{path} is no reference hull: {error}; make one with prepare_data") from error
+
+    def write(self, path: str | Path) -> None:
+        """Write the compounds to a Parquet file; see :meth:`read`.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        frame = pd.DataFrame(
+            {"formula": composition_to_text(self.composition), ENERGY_COLUMN: self.energy.numpy()}
+        )
+        with atomic_path(path) as temporary:
+            frame.to_parquet(temporary, index=False)
+
+    def __len__(self) -> int:
+        """Number of compounds."""
+        return len(self.energy)
+
+    def hull_energy(self, composition: Tensor) -> Tensor:
+        """Energy (n,) float64 of the hull at ``composition`` (n, 119) int64, eV/atom, at most 0, exact to 1e-9.
+
+        Raises:
+            ProxyError: a composition is empty, has an unknown element or more than 8 elements.
+        """
+        composition = checked_composition(composition)
+        present = composition > 0
+        n_elements = present.sum(1)
+        result = torch.zeros(len(composition), dtype=torch.float64)
+        # one batch for each number of elements: their linear programs have the same shape
+        for k in torch.unique(n_elements).tolist():
+            rows = (n_elements == k).nonzero()[:, 0]
+            elements = present[rows].nonzero()[:, 1].view(len(rows), k)
+            fractions = composition[rows].gather(1, elements).double()
+            result[rows] = self._lowest(elements, fractions / fractions.sum(1, keepdim=True))
+        return result
+
+    def stable(self, report: Callable[[int], object] | None = None) -> ReferenceHull:
+        """The same hull from the compounds that are on it, or at most 1e-6 eV/atom above it.
+
+        Systems of few elements come first, as only their stable compounds count in larger ones.
+
+        Args:
+            report: called with the number of compounds judged since the last call; they sum to ``len(hull)``.
+        """
+        n_elements = (self.composition > 0).sum(1)
+        stable = torch.zeros(len(self), dtype=torch.bool)
+        for k in torch.unique(n_elements).tolist():
+            candidates = n_elements == k
+            kept = stable | candidates
+            hull = ReferenceHull(self.composition[kept], self.energy[kept])
+            for rows in candidates.nonzero()[:, 0].split(_STABILITY_ROWS):
+                above = self.energy[rows] - hull.hull_energy(self.composition[rows])
+                stable[rows] = above <= STABLE
+                if report is not None:
+                    report(len(rows))
+        return ReferenceHull(self.composition[stable], self.energy[stable])
+
+    def _lowest(self, elements: Tensor, fractions: Tensor) -> Tensor:
+        """Hull energies (n,) at fractions (n, k) of ``elements`` (n, k), ascending atomic numbers."""
+        starts, counts = self._systems_within(elements)
+        n_phases = counts.sum(1)
+        result = torch.zeros(len(elements), dtype=torch.float64)
+        # rows of alike numbers of phases together, as all are padded to the largest
+        for rows in torch.argsort(n_phases).split(_ROWS_AT_A_TIME):
+            if int(n_phases[rows].max()) > 0:
+                points, energies = self._phases(elements[rows], starts[rows], counts[rows])
+                result[rows] = lowest_mixture(fractions[rows], points, energies)
+        return result
+
+    def _systems_within(self, elements: Tensor) -> tuple[Tensor, Tensor]:
+        """First compound and number of compounds, both (n, subsets), of each chemical system within ``elements``."""
+        k = elements.shape[1]
+        subsets = [list(chosen) for size in range(2, k + 1) for chosen in combinations(range(k), size)]
+        if not subsets or len(self._keys) == 0:
+            nothing = torch.zeros(len(elements), 1, dtype=torch.int64)
+            return nothing, nothing
+        wanted = torch.stack([_system_keys(elements[:, subset]) for subset in subsets], dim=1)
+        place = torch.searchsorted(self._keys, wanted).clamp(max=len(self._keys) - 1)
+        known = self._keys[place] == wanted
+        return self._starts[place], torch.where(known, self._counts[place], 0)
+
+    def _phases(self, elements: Tensor, starts: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Fractions (n, m, k) and energies (n, m) of the compounds of chemical systems, padded with an element."""
+        n, k = elements.shape
+        n_phases = counts.sum(1)
+        row = torch.repeat_interleave(torch.arange(n), n_phases)
+        slot = torch.arange(len(row)) - (n_phases.cumsum(0) - n_phases)[row]
+        counts = counts.flatten()
+        within = torch.arange(len(row)) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+        compound = torch.repeat_interleave(starts.flatten(), counts) + within
+        points = torch.zeros(n, int(n_phases.max()), k, dtype=torch.float64)
+        points[:, :, 0] = 1.0
+        energies = torch.zeros(points.shape[:2], dtype=torch.float64)
+        points[row, slot] = self._fractions[compound[:, None], elements[row]]
+        energies[row, slot] = self.energy[compound]
+        return points, energies
+
+
+def _by_system(composition: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Order (m,) of compounds by chemical system; key, first compound and number of compounds of each system (s,)."""
+    present = composition > 0
+    # ascending atomic numbers, filled up with zeros, which add nothing to a key
+    numbers = torch.where(present, torch.arange(N_ATOMIC_NUMBERS), N_ATOMIC_NUMBERS).sort(dim=1).values
+    numbers = numbers[:, :MAX_ELEMENTS]
+    keys, order = _system_keys(torch.where(numbers < N_ATOMIC_NUMBERS, numbers, 0)).sort(stable=True)
+    distinct, counts = torch.unique_consecutive(keys, return_counts=True)
+    return order, distinct, counts.cumsum(0) - counts, counts
+
+
+def _system_keys(elements: Tensor) -> Tensor:
+    """One number (n,) for each set of at most 8 elements (n, k), ascending atomic numbers: digits in base 119."""
+    return (elements * N_ATOMIC_NUMBERS ** torch.arange(elements.shape[1])).sum(1)
