@@ -35,13 +35,10 @@ def load_potential(name: str) -> Calculator:
     """
     if name != "chgnet":
         raise ConfigError(f"unknown potential {name!r}; choose chgnet")
-    try:
-        from chgnet.model.dynamics import CHGNetCalculator
-    except ImportError as error:
-        raise ConfigError(
-            "strain=chgnet needs the package chgnet; install gflownet_crystal[potentials]"
-        ) from error
-    calculator: Calculator = CHGNetCalculator(use_device="cpu")
+    # imported here, as only this needs it
+    from gflownet_crystal.models.potentials import load_energies
+
+    calculator: Calculator = load_energies(name).calculator()
     return calculator
 
 

@@ -1,0 +1,182 @@
+"""One crystal brought to rest: ASE's FIRE on atoms and cell, with its symmetry kept on request."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from ase import Atoms, units
+from ase.constraints import FixSymmetry
+from ase.filters import FrechetCellFilter
+from ase.optimize import FIRE
+from numpy.typing import NDArray
+
+from gflownet_crystal.models.potentials import CLOSEST
+from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.structures.convert import from_ase, to_ase
+from gflownet_crystal.structures.periodic_pairs import usable
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.structures.symmetry import find_space_groups
+
+Status = Literal["converged", "not_converged", "failed"]
+
+_LARGEST_STEP = 0.1
+
+
+@dataclass(frozen=True)
+class State:
+    """A crystal at one end of a relaxation.
+
+    Attributes:
+        energy: formation energy, eV/atom.
+        max_force: largest force on an atom, eV/A, symmetrised if the symmetry is kept.
+        pressure: GPa, positive if the cell wants to grow.
+        space_group: by moyo, 0 where the search fails.
+    """
+
+    energy: float
+    max_force: float
+    pressure: float
+    space_group: int
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """What became of a crystal.
+
+    Attributes:
+        status: ``converged``, ``not_converged`` after all steps, or ``failed``.
+        reason: why it failed, else empty.
+        steps: taken.
+        structure: one structure, relaxed, in the cell that was given; None if it failed.
+        before: None if it failed at once.
+        after: None if it failed.
+    """
+
+    status: Status
+    reason: str
+    steps: int
+    structure: StructureBatch | None = None
+    before: State | None = None
+    after: State | None = None
+
+
+class _RefusedError(Exception):
+    """The relaxation left the bounds, or what the model can judge."""
+
+
+def relax(structure: StructureBatch, energies: StructureEnergies, settings: RelaxationSettings) -> Relaxation:
+    """Relax one crystal; whatever goes wrong with it is a failure with a reason.
+
+    Args:
+        structure: one structure, in any cell.
+        energies: gives forces, stress and formation energies.
+        settings: of the relaxation.
+    """
+    calculator = energies.calculator()
+    optimizer: FIRE | None = None
+    before: State | None = None
+    try:
+        energy = _judged_energy(structure, energies)
+        atoms = to_ase(structure)[0]
+        atoms.calc = calculator
+        with warnings.catch_warnings():
+            # ASE warns of large steps of a cell with symmetry, which it bounds itself
+            warnings.simplefilter("ignore")
+            if settings.symmetry:
+                atoms.set_constraint(_kept_symmetry(atoms, settings.symprec))
+            before = _state(atoms, energy, structure, settings.symprec)
+            moving = FrechetCellFilter(atoms) if settings.cell else atoms
+            optimizer = FIRE(moving, logfile=None, maxstep=_LARGEST_STEP)
+            optimizer.attach(_guard(atoms, settings.max_volume_change))
+            converged = bool(optimizer.run(fmax=settings.fmax, steps=settings.steps))
+        relaxed = _back(atoms)
+        energy = _judged_energy(relaxed, energies)
+        after = _state(atoms, energy, relaxed, settings.symprec)
+    except Exception as error:  # ASE, spglib and the potentials raise all kinds of them
+        steps = 0 if optimizer is None else int(optimizer.nsteps)
+        return Relaxation("failed", _one_line(error), steps, before=before)
+    status: Status = "converged" if converged else "not_converged"
+    return Relaxation(status, "", int(optimizer.nsteps), relaxed, before, after)
+
+
+def max_strain(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
+    """Largest relative change in length of a direction between two cells (3, 3), whatever their rotation."""
+    deformation = np.linalg.solve(before, after)
+    return float(np.abs(np.linalg.svd(deformation, compute_uv=False) - 1.0).max())
+
+
+def rms_displacement(before: StructureBatch, after: StructureBatch) -> float:
+    """Root mean square displacement of atoms in A, beyond what the cell's strain and a common shift do.
+
+    Args:
+        before: one structure.
+        after: the same atoms in the same order.
+    """
+    moved = after.fractional - before.fractional
+    moved = moved - moved[0]
+    moved = moved - moved.round()
+    moved = moved - moved.mean(0)
+    return float((moved @ after.cell[0]).square().sum(1).mean().sqrt())
+
+
+def _judged_energy(structure: StructureBatch, energies: StructureEnergies) -> float:
+    """Formation energy, eV/atom.
+
+    Raises:
+        _RefusedError: the model cannot judge the structure.
+    """
+    if not bool(usable(structure, CLOSEST)[0]):
+        raise _RefusedError(f"atoms closer than {CLOSEST} A, a flat cell, or numbers that are not finite")
+    energy = float(energies.predict(structure)[0][0])
+    if not np.isfinite(energy):
+        raise _RefusedError(
+            "the model cannot judge it: an atom without neighbours, or an element it does not know"
+        )
+    return energy
+
+
+def _state(atoms: Atoms, energy: float, structure: StructureBatch, symprec: float) -> State:
+    forces = np.asarray(atoms.get_forces())
+    stress = np.asarray(atoms.get_stress())
+    if not (np.isfinite(forces).all() and np.isfinite(stress).all()):
+        raise _RefusedError("forces or stress are not finite")
+    largest = float(np.linalg.norm(forces, axis=1).max())
+    pressure = -float(stress[:3].mean()) / units.GPa
+    return State(energy, largest, pressure, int(find_space_groups(structure, symprec)[0]))
+
+
+def _kept_symmetry(atoms: Atoms, symprec: float) -> FixSymmetry:
+    try:
+        return FixSymmetry(atoms, symprec=symprec)
+    except Exception as error:  # spglib finds nothing, or ASE stumbles over what it finds
+        raise _RefusedError(f"no symmetry to keep at symprec={symprec} A; try symmetry=false") from error
+
+
+def _guard(atoms: Atoms, largest: float) -> Callable[[], None]:
+    """What stops a relaxation whose volume, or whose numbers, run away."""
+    start = atoms.get_volume()
+
+    def check() -> None:
+        change = atoms.get_volume() / start - 1.0
+        if not np.isfinite(change) or not np.isfinite(atoms.get_forces()).all():
+            raise _RefusedError("forces or cell are not finite")
+        if abs(change) > largest:
+            raise _RefusedError(f"the volume changed by {100 * change:+.0f} %: it ran away")
+
+    return check
+
+
+def _back(atoms: Atoms) -> StructureBatch:
+    plain = atoms.copy()
+    plain.set_constraint()
+    return from_ase([plain])
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, _RefusedError) else f"{type(error).__name__}: {text}"

@@ -1,0 +1,46 @@
+"""Settings of a relaxation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gflownet_crystal.common.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class RelaxationSettings:
+    """How crystals are relaxed.
+
+    Attributes:
+        cell: whether the cell moves too.
+        symmetry: whether the space group that the crystal has at the start is kept.
+        symprec: A, tolerance of the symmetry search.
+        fmax: eV/A, largest force of a relaxed crystal; of the cell, the largest virial an atom in eV as well.
+        steps: at most.
+        max_volume_change: relative; a crystal that changes by more has run away, and fails.
+    """
+
+    cell: bool = True
+    symmetry: bool = True
+    symprec: float = 0.01
+    fmax: float = 0.05
+    steps: int = 300
+    max_volume_change: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: a value is of another type or out of range.
+        """
+        for name in ("cell", "symmetry"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be true or false, not {getattr(self, name)!r}")
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 0:
+            raise ConfigError(f"steps must be a whole number of at least 0, not {self.steps!r}")
+        for name in ("symprec", "fmax", "max_volume_change"):
+            value = getattr(self, name)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not 0.0 < value < math.inf:
+                raise ConfigError(f"{name} must be a number above 0, not {value!r}")
