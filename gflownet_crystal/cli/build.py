@@ -94,8 +94,11 @@ def factory(
     if TARGET not in config:
         raise ConfigError(f"{key} names no class; set {key}.{TARGET}=my_module.MyClass")
     found = load_class(config[TARGET], contract, key, trust)
+    hints = _hints(found)
     settings = {
-        name: _plain(config[name], f"{key}.{name}", trust) for name in map(str, config) if name != TARGET
+        name: _plain(config[name], f"{key}.{name}", trust, hints.get(name))
+        for name in map(str, config)
+        if name != TARGET
     }
     check_arguments(found, settings, key, given)
     return partial(found, **settings)
@@ -123,10 +126,11 @@ def to_settings(settings: type[T], config: DictConfig, key: str) -> T:
     return settings(**values)
 
 
-def _plain(value: Any, key: str, trust: Trust) -> Any:
-    """Lists and dictionaries as Python's own; sections with a class become its object."""
+def _plain(value: Any, key: str, trust: Trust, hint: Any = None) -> Any:
+    """Lists and dictionaries as Python's own; sections with a class become its object, which has to be of the hint."""
     if isinstance(value, DictConfig) and TARGET in value:
-        return build(value, object, key, trust)
+        contract = hint if inspect.isclass(hint) and hint is not Any else object
+        return build(value, contract, key, trust)
     if isinstance(value, DictConfig):
         return {name: _plain(value[name], f"{key}.{name}", trust) for name in map(str, value)}
     if isinstance(value, ListConfig):

@@ -2,120 +2,124 @@
 
 MP-20's val and a share of all reduced formulas are kept apart; what is trained on holds none of their formulas. Metrics
 and checkpoints go to a run folder; a training that was stopped goes on with the same run.dir and resume=true.
+start=FILE begins with earlier weights; with loop.epochs=0 only their uncertainty is calibrated anew.
 """
 
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
-from gflownet_crystal.cli.build import to_settings
-from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import paths_of
-from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.parts import find_device, set_threads
-from gflownet_crystal.cli.run_folder import latest, open_folder, write_config
-from gflownet_crystal.cli.train_proxy import without_folders
-from gflownet_crystal.cli.values import check_writable, flag, whole_number
+from gflownet_crystal.cli.train_network import (
+    check_number,
+    loop_settings,
+    open_training,
+    plain,
+    still_falling,
+    train,
+    training_card,
+    validation_curve,
+)
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.models.energy import EnergyModel
-from gflownet_crystal.models.registry import build_network
+from gflownet_crystal.models.registry import build_network, network_entry, settings_from
+from gflownet_crystal.models.trained_energies import KIND, UNCERTAINTY
+from gflownet_crystal.models.uncertainty import LatentDistance
+from gflownet_crystal.training.energy_calibration import calibrate
 from gflownet_crystal.training.energy_task import EnergyTask, error_figures
 from gflownet_crystal.training.labelled import Splits, read_labelled, split_labelled
-from gflownet_crystal.training.loop import METRICS, Loop, TrainingStopped
-from gflownet_crystal.training.settings import LoopSettings
-from gflownet_crystal.weights import save_weights
-
-KIND = "structure_energy"
-_SECTIONS = ("model", "loop", "record")
+from gflownet_crystal.training.loop import Loop
+from gflownet_crystal.weights import load_weights, save_weights
 
 
 def run(config: DictConfig) -> None:
     """The verb ``train_energy``."""
-    folder = _folder(config)
-    config = resolved(open_folder(folder, config, _SECTIONS)[0])
-    out = Path(config.out or folder / "weights.safetensors")
-    _check_values(config, out)
-    loop_settings = to_settings(LoopSettings, config.loop, "loop")
+    folder, config, out = open_training(config, "energy")
+    check_number(config, "legacy_weight", float("inf"))
+    half = loop_settings(config).half
     device = find_device(config.device)
     set_threads(config.threads)
-    network = build_network(config.model.name, _plain(config.model.settings), config.seed)
+    network = build_network(config.model.name, plain(config.model.settings), config.seed)
     paths = paths_of(config.data, "data")
     tests = {} if config.test is None else {path.name: path for path in paths_of(config.test, "test")}
     splits = split_labelled(read_labelled(paths), config.holdout, max_atoms=config.max_atoms)
     model = EnergyModel(network).to(device)
-    task = EnergyTask(model, splits, config.legacy_weight, half=loop_settings.half)
-    loop = Loop(task, loop_settings, folder, config.seed, config.quiet)
-    checkpoint = latest(folder)
-    if checkpoint is not None:
-        loop.restore(checkpoint)
-    write_config(folder, config)
-    try:
-        with stop_on_signal() as should_stop:
-            loop.train(should_stop)
-    except TrainingStopped as stop:
-        raise TrainingStopped(
-            f"{stop}, a checkpoint is in {folder}; "
-            f"go on with: gflownet-crystal train_energy run.dir={folder} resume=true"
-        ) from stop
-    loop.finish()
-    card = _card(config, loop, splits, [path.name for path in paths])
+    task = EnergyTask(model, splits, config.legacy_weight, half)
+    earlier = _start(config, model)
+    loop = train(task, config, folder, "train_energy")
+    _round(model)
+    card = _card(config, loop, paths, earlier)
     card["validation"] = _validation(model, splits)
+    uncertainty, card["uncertainty"] = calibrate(model, splits, config.seed)
     if tests:
         card["test"] = {name: error_figures(model, read_labelled([path])) for name, path in tests.items()}
+    save_weights(out, _stored(model, uncertainty), card)
+    shown = {key: card.get(key) for key in ("validation", "uncertainty", "test")}
+    print(json.dumps({"weights": str(out), **shown}, indent=2))
+
+
+def _start(config: DictConfig, model: EnergyModel) -> dict[str, Any] | None:
+    """Give a model the weights of ``start``; returns their card.
+
+    Raises:
+        ConfigError: they are of another network.
+        WeightsError: they are missing, corrupt or of another kind.
+    """
+    if config.start is None:
+        return None
+    tensors, card = load_weights(str(config.start), KIND)
+    name, stored = card["network"]["name"], card["network"]["settings"]
+    kind = network_entry(name).settings
+    same = name == config.model.name
+    if not same or settings_from(kind, stored) != settings_from(kind, plain(config.model.settings)):
+        raise ConfigError(
+            f"start={config.start} holds a {name} of other settings: give model={name} and what its card says"
+        )
+    model.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(UNCERTAINTY)})
+    return card
+
+
+def _round(model: EnergyModel) -> None:
+    """Round parameters to the half precision that they are stored in, so that figures are those of the file."""
+    for parameter in model.parameters():
+        parameter.data.copy_(parameter.data.half())
+
+
+def _stored(model: EnergyModel, uncertainty: LatentDistance | None) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = dict(model.state_dict())
-    save_weights(out, tensors, card, half=True)
-    shown = {"weights": str(out), "validation": card["validation"], "test": card.get("test")}
-    print(json.dumps(shown, indent=2))
+    tensors |= {name: parameter.detach().half() for name, parameter in model.named_parameters()}
+    if uncertainty is not None:
+        tensors |= {UNCERTAINTY + name: tensor for name, tensor in uncertainty.state_dict().items()}
+    return tensors
 
 
-def _folder(config: DictConfig) -> Path:
-    if config.run.dir is not None:
-        return Path(str(config.run.dir))
-    return Path("runs") / f"energy_{config.record.choices.get('model')}_{config.seed}"
+def _card(
+    config: DictConfig, loop: Loop, paths: list[Path], earlier: dict[str, Any] | None
+) -> dict[str, Any]:
+    own = _training_card(config, loop, paths)
+    if earlier is None:
+        return own
+    if config.loop.epochs == 0:
+        return {**earlier, "calibrated_by": own["command"]}
+    shown = {key: earlier.get(key) for key in ("command", "samples_seen", "training_seconds", "sha256")}
+    return {**own, "start": shown}
 
 
-def _check_values(config: DictConfig, out: Path) -> None:
-    whole_number(config.seed, "seed", 0)
-    for key in ("resume", "trust", "quiet"):
-        flag(config[key], key)
-    if config.max_atoms is not None:
-        whole_number(config.max_atoms, "max_atoms", 1)
-    for key, limit in (("holdout", 1.0), ("legacy_weight", float("inf"))):
-        value = config[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < limit:
-            raise ConfigError(f"{key} must be a number from 0 to below {limit}, not {value!r}")
-    if out.suffix != ".safetensors":
-        raise ConfigError(f"out must end in .safetensors, not {out.name!r}")
-    check_writable(out)
-
-
-def _card(config: DictConfig, loop: Loop, splits: Splits, files: list[str]) -> dict[str, Any]:
-    records = [record for record in read_metrics(loop.run_dir / METRICS) if "validation" in record]
-    curve = [record["validation"]["mae"] for record in records]
-    words = [without_folders(str(word)) for word in config.record.command]
+def _training_card(config: DictConfig, loop: Loop, paths: list[Path]) -> dict[str, Any]:
+    curve = validation_curve(loop, "mae")
     return {
         "kind": KIND,
         "property": "formation_energy_per_atom",
         "unit": "eV/atom",
-        "network": {"name": config.model.name, "settings": _plain(config.model.settings)},
-        "loop": _plain(config.loop),
-        "seed": config.seed,
-        "max_atoms": config.max_atoms,
-        "structures": len(splits.train),
-        "samples_seen": loop.samples,
-        "training_seconds": round(loop.seconds),
+        **training_card(config, loop, "train_energy", paths),
         "validation_curve": curve,
-        "curve_still_falling": len(curve) > 1 and curve[-1] < min(curve[:-1]),
-        "data": files,
-        "command": shlex.join(["train_energy", *words]),
+        "curve_still_falling": still_falling(curve),
     }
 
 
@@ -125,8 +129,3 @@ def _validation(model: EnergyModel, splits: Splits) -> dict[str, Any]:
     if len(splits.holdout):
         figures["holdout"] = error_figures(model, splits.holdout)
     return figures
-
-
-def _plain(section: DictConfig) -> Mapping[str, Any]:
-    plain: Any = OmegaConf.to_container(section, resolve=True)
-    return plain if isinstance(plain, dict) else {}

@@ -164,6 +164,16 @@ def contact_distances(atomic_numbers: Tensor, anion_repulsion: float) -> Tensor:
         (N, N) float64, A.
     """
     radii = covalent_radii(atomic_numbers)
-    electronegativity = torch.from_numpy(ELECTRONEGATIVITY).to(radii.device)[atomic_numbers].nan_to_num(2.0)
-    anion = torch.tanh((electronegativity - electronegativity.mean()).clamp(min=0) / 0.5)
+    electronegativity = known_electronegativity(atomic_numbers)
+    anion = anion_character(electronegativity, electronegativity.mean())
     return (radii[:, None] + radii) * (1 + anion_repulsion * anion[:, None] * anion)
+
+
+def known_electronegativity(atomic_numbers: Tensor) -> Tensor:
+    """Electronegativity of elements, float64; 2.0 where none is tabulated."""
+    return torch.from_numpy(ELECTRONEGATIVITY).to(atomic_numbers.device)[atomic_numbers].nan_to_num(2.0)
+
+
+def anion_character(electronegativity: Tensor, mean: Tensor) -> Tensor:
+    """In how far an element is an anion of a compound, 0 to 1, by the mean electronegativity of its atoms."""
+    return torch.tanh((electronegativity - mean).clamp(min=0) / 0.5)

@@ -112,6 +112,10 @@ class ALIGNN(nn.Module):
 
     def forward(self, graph: CrystalGraph) -> Tensor:
         """Energies (n,), in the unit and scale of the training targets, dtype of the weights."""
+        return self.energies_and_states(graph)[0]
+
+    def energies_and_states(self, graph: CrystalGraph) -> tuple[Tensor, Tensor]:
+        """Energies (n,), and the last states of the atoms (N, width), from which they are read."""
         bonded = bonds_of(graph)
         crystal = crystal_links(bonded)
         line, cosines = line_graph(graph, bonded, self.settings.width)
@@ -134,7 +138,8 @@ class ALIGNN(nn.Module):
             energies = self.readout(atoms)
             if self.bond_readout is not None:
                 energies = energies + self.bond_readout(_mean_bond(bonded, states[0], len(atoms)))
-        return segment_mean(energies[: graph.n_atoms, 0], graph.structure_index, graph.n_structures)
+        energy = segment_mean(energies[: graph.n_atoms, 0], graph.structure_index, graph.n_structures)
+        return energy, atoms[: graph.n_atoms]
 
 
 class ALIGNNLayer(nn.Module):

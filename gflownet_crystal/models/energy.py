@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.models.inputs import CrystalGraph, GraphSettings, crystal_graph
+from gflownet_crystal.models.scatter import segment_mean
 from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.structure import StructureBatch
@@ -67,6 +68,15 @@ class EnergyModel(nn.Module):
             raise DataError(
                 f"a {type(self.network).__name__} without energies was given: switch its energy on"
             )
+        return self._with_elements(graph, correction)
+
+    def energies_and_features(self, graph: CrystalGraph) -> tuple[Tensor, Tensor]:
+        """Energies (n,), eV/atom, and means over the atoms of the states that they are read from, (n, d)."""
+        correction, states = cast(Any, self.network).energies_and_states(graph)
+        features = segment_mean(states.to(self.scale.dtype), graph.structure_index, graph.n_structures)
+        return self._with_elements(graph, correction), features
+
+    def _with_elements(self, graph: CrystalGraph, correction: Tensor) -> Tensor:
         index, n = graph.structure_index, graph.n_structures
         total = self.element_energy.new_zeros(n).index_add_(
             0, index, self.element_energy[graph.atomic_numbers]

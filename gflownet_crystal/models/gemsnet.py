@@ -136,6 +136,10 @@ class GemsNet(nn.Module):
         Raises:
             DataError: the graph has no ``reverse``, or the conditioning is not of the width that the settings name.
         """
+        return self._read(graph, conditioning)[0]
+
+    def _read(self, graph: CrystalGraph, conditioning: Tensor | None) -> tuple[AtomOutput, Tensor | None]:
+        """What is predicted, and the states of the atoms in the last energy head, (N, atom)."""
         if graph.reverse is None:
             raise DataError("GemsNet needs the reverse of each edge: build its graph with reverse=True")
         graph = padded(graph)
@@ -151,18 +155,32 @@ class GemsNet(nn.Module):
             atoms, edges = block(atoms, edges, projected, neighbourhoods, ends)
             messages.append(edges)
         radial = self.radial_heads(radial)
-        return AtomOutput(
-            self._energy(graph, messages, radial),
-            self._displacement(graph, messages, radial, directions),
-            self._lattice_action(graph, messages, radial, directions),
-        )
+        energy, states = self._energy(graph, messages, radial)
+        displacement = self._displacement(graph, messages, radial, directions)
+        action = self._lattice_action(graph, messages, radial, directions)
+        return AtomOutput(energy, displacement, action), states
 
-    def _energy(self, graph: CrystalGraph, messages: list[Tensor], radial: Tensor) -> Tensor | None:
+    def energies_and_states(self, graph: CrystalGraph) -> tuple[Tensor, Tensor]:
+        """Energies (n,), and the states of the atoms (N, atom) in the last energy head.
+
+        Raises:
+            DataError: the network has no energy heads.
+        """
+        output, states = self._read(graph, None)
+        if output.energy is None or states is None:
+            raise DataError("a GemsNet without energies was given: switch its energy on")
+        return output.energy, states
+
+    def _energy(
+        self, graph: CrystalGraph, messages: list[Tensor], radial: Tensor
+    ) -> tuple[Tensor | None, Tensor | None]:
         if not self.settings.energy:
-            return None
+            return None, None
         pairs = zip(self.energies, messages, strict=True)
-        atoms = [head(edges, radial, graph.target, graph.n_atoms) for head, edges in pairs]
-        return segment_mean(torch.stack(atoms).sum(0), graph.structure_index, graph.n_structures)
+        heard = [head(edges, radial, graph.target, graph.n_atoms) for head, edges in pairs]
+        atoms = torch.stack([energy for energy, _ in heard]).sum(0)
+        # the last head hears most
+        return segment_mean(atoms, graph.structure_index, graph.n_structures), heard[-1][1]
 
     def _displacement(
         self, graph: CrystalGraph, messages: list[Tensor], radial: Tensor, directions: Tensor

@@ -20,12 +20,12 @@ class EnergyHead(nn.Module):
         self.atom_sum = AtomSum(widths, generator)
         self.out = Dense(widths.atom, 1, generator, gain=OUTPUT_GAIN)
 
-    def forward(self, edges: Tensor, radial: Tensor, target: Tensor, n_atoms: int) -> Tensor:
-        """(E, edge), (E, radial), (E,) int64 -> (N,), in full precision also under autocast."""
-        features = self.atom_sum(edges, radial, target, n_atoms)
+    def forward(self, edges: Tensor, radial: Tensor, target: Tensor, n_atoms: int) -> tuple[Tensor, Tensor]:
+        """(E, edge), (E, radial), (E,) int64 -> energies (N,) and their source (N, atom), in full precision."""
+        features: Tensor = self.atom_sum(edges, radial, target, n_atoms)
         with torch.autocast(features.device.type, enabled=False):
             # a sum, as a product with one column would be rounded differently in batches of other sizes
-            return (features * self.out.weight).sum(1)
+            return (features * self.out.weight).sum(1), features
 
 
 class DisplacementHead(nn.Module):

@@ -30,11 +30,13 @@ class Prediction:
         value: (n,) float64, in the proxy's unit.
         std: (n,) float64, one standard deviation in the same unit; zeros if the proxy knows none.
         valid: (n,) bool; False where ``value`` or ``std`` is not finite. Such values never reach a reward unseen.
+        penalised: (n,) bool; True where ``value`` is a penalty that the proxy gives to what it cannot judge.
     """
 
     value: Tensor
     std: Tensor
     valid: Tensor
+    penalised: Tensor
 
 
 class Proxy(ABC):
@@ -72,11 +74,16 @@ class Proxy(ABC):
         """
         with torch.no_grad():
             result = self.predict(batch)
+        return self._prediction(result, len(batch))
+
+    def _prediction(self, result: Any, n: int, penalised: Tensor | None = None) -> Prediction:
+        """What :meth:`predict` returned of n objects, checked."""
         value, std = (
             result if isinstance(result, tuple) else (result, torch.zeros_like(torch.as_tensor(result)))
         )
-        value, std = self._checked(value, len(batch)), self._checked(std, len(batch))
-        return Prediction(value, std, torch.isfinite(value) & torch.isfinite(std))
+        value, std = self._checked(value, n), self._checked(std, n)
+        valid = torch.isfinite(value) & torch.isfinite(std)
+        return Prediction(value, std, valid, torch.zeros_like(valid) if penalised is None else penalised)
 
     def _checked(self, column: Tensor, n: int) -> Tensor:
         name = type(self).__name__

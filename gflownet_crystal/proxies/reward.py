@@ -75,7 +75,7 @@ class Scored:
     Attributes:
         prediction: of the proxy.
         log_reward: (n,) float64, finite.
-        n_invalid: objects that took the penalty.
+        n_invalid: objects that took a penalty, this one's or the proxy's own.
     """
 
     prediction: Prediction
@@ -112,9 +112,9 @@ class Reward:
         prediction = self.proxy(objects)
         log_reward = self.function(prediction.value, prediction.std)
         bad = ~(prediction.valid & torch.isfinite(log_reward))
-        n_invalid = int(bad.sum())
-        if n_invalid and self.invalid == "raise":
+        if self.invalid == "raise" and bool(bad.any()):
             raise ProxyError(self._complaint(prediction, bad, objects))
+        n_invalid = int((bad | prediction.penalised).sum())
         return Scored(prediction, log_reward.masked_fill(bad, self.penalty), n_invalid)
 
     def _complaint(self, prediction: Prediction, bad: Tensor, objects: Any) -> str:

@@ -13,6 +13,7 @@ from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.models.energy import EnergyModel
 from gflownet_crystal.models.registry import build_network
+from gflownet_crystal.models.trained_energies import TrainedEnergies
 from gflownet_crystal.training.labelled import read_labelled
 from gflownet_crystal.weights import load_weights
 from tests.data.crystals import stored_frame
@@ -63,6 +64,40 @@ def test_it_goes_on_where_it_stood(tmp_path: Path, data: Path) -> None:
     assert all(torch.equal(value, tensors[1][name]) for name, value in tensors[0].items())
     steps = [r["step"] for r in read_metrics(tmp_path / "cut" / "metrics.jsonl") if "mae" in r]
     assert steps == list(range(1, len(steps) + 1))
+
+
+def test_earlier_weights_are_calibrated_and_trained_on(tmp_path: Path, data: Path) -> None:
+    frame = pd.concat([pd.read_parquet(data)] * 10, ignore_index=True)
+    # formulas of their own, so that some are held out
+    numbers = frame["atomic_numbers"].map(lambda own: own + 1)
+    frame = pd.concat([frame, frame.assign(atomic_numbers=numbers, mp20_split="none")], ignore_index=True)
+    many = tmp_path / "many.parquet"
+    frame.to_parquet(many)
+    words = ["train_energy", f"data={many}", *SMALL, "holdout=0.3", "loop.epochs=1"]
+    plain = tmp_path / "plain.safetensors"
+    assert main([*words, f"run.dir={tmp_path / 'first'}", f"out={plain}", "holdout=0.0"]) == 0
+    card = read_json(plain.with_suffix(".json"))
+    assert card["uncertainty"] is None
+    out = tmp_path / "calibrated.safetensors"
+    again = [*words, f"start={plain}", f"out={out}", "loop.epochs=0", f"run.dir={tmp_path / 'second'}"]
+    assert main(again) == 0
+    calibrated, whole = read_json(out.with_suffix(".json")), TrainedEnergies(out)
+    assert calibrated["samples_seen"] == card["samples_seen"] and calibrated["command"] == card["command"]
+    assert str(tmp_path) not in str(calibrated)
+    for name, value in TrainedEnergies(plain).model.state_dict().items():
+        assert whole.model.state_dict()[name].equal(value), name
+    figures = calibrated["uncertainty"]["validation"]
+    labelled = read_labelled([many])
+    validation = labelled.take(labelled.split == "val")
+    energy, deviation = whole.predict(validation.structures)
+    within = ((energy - validation.energy).abs() <= deviation).double().mean()
+    assert float(within) == pytest.approx(figures["within_1_std"], abs=0.05)
+    tuned = tmp_path / "tuned.safetensors"
+    assert main([*words, f"start={out}", f"out={tuned}", f"run.dir={tmp_path / 'third'}"]) == 0
+    tuned_card = read_json(tuned.with_suffix(".json"))
+    assert tuned_card["start"]["samples_seen"] == card["samples_seen"] and tuned_card["samples_seen"] > 0
+    assert not TrainedEnergies(tuned).model.network.readout.weight.equal(whole.model.network.readout.weight)
+    assert main([*again, "model.settings.graph.fade=0.4", f"run.dir={tmp_path / 'fourth'}"]) == 2
 
 
 @pytest.mark.parametrize(

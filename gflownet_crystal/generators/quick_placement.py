@@ -1,0 +1,145 @@
+"""Quick placement of atoms on Wyckoff positions, for many specs at once: what proxies that see atoms score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.generators.assigned_specs import AssignedSpecs
+from gflownet_crystal.generators.base import Generation, Generator
+from gflownet_crystal.generators.orbit_spacing import OrbitPairs, Orbits
+from gflownet_crystal.generators.orbit_tables import OrbitTables, orbit_tables
+from gflownet_crystal.structures.batching import cut_by_atoms
+from gflownet_crystal.structures.distances import covalent_radii
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.structure import StructureBatch
+
+# assignments looked at for each one that is tried
+_LISTED = 4
+# ratios are compared without what rounding leaves, so that ties fall alike in every batch
+_DIGITS = 7
+
+
+@dataclass(frozen=True)
+class QuickPlacement(Generator):
+    """Draws the free parameters of the simplest Wyckoff assignments, keeps the roomiest and pushes its atoms apart.
+
+    Draws depend on group, composition and seed, not on the lattice: where that changes little, so do the atoms. The
+    structure may have a supergroup of the spec's group, too;
+    :class:`~gflownet_crystal.generators.placement.WyckoffPlacement` is slow, and thorough.
+
+    Attributes:
+        assignments: tried for a spec, those with the fewest orbits.
+        tries: draws of the free parameters of each.
+        keep: draws of a spec whose atoms are pushed apart.
+        steps: steps of pushing atoms apart; 0 keeps the draws.
+        rate: length of a step, fractional coordinates.
+        target_ratio: ratio of distance to contact distance at which atoms are left alone.
+        anion_repulsion: by what part of the summed radii two anions are further apart than bonded atoms.
+        min_ratio: smallest ratio of distance to summed radii of a structure; a spec without one is not placed.
+        atoms: of specs that are placed together, about; bounds the memory.
+    """
+
+    assignments: int = 8
+    tries: int = 8
+    keep: int = 2
+    steps: int = 20
+    rate: float = 0.01
+    target_ratio: float = 0.95
+    anion_repulsion: float = 0.6
+    min_ratio: float = 0.6
+    atoms: int = 1024
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            ConfigError: a count is not positive, or another number is negative.
+        """
+        for name in ("assignments", "tries", "keep", "rate", "target_ratio", "atoms"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"generator.{name}={getattr(self, name)} has to be above zero")
+        for name in ("steps", "anion_repulsion", "min_ratio"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"generator.{name}={getattr(self, name)} must not be negative")
+
+    @torch.no_grad()
+    def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
+        """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
+        every = torch.arange(len(specs), device=specs.device)
+        batches = cut_by_atoms(every, specs.n_atoms, self.atoms) or [every]
+        parts = [self._place(specs[rows], seed) for rows in batches]
+        return Generation(
+            StructureBatch.cat([part.structures for part in parts]),
+            torch.cat([rows[part.rows] for rows, part in zip(batches, parts, strict=True)]),
+        )
+
+    def _place(self, specs: CrystalSpec, seed: int) -> Generation:
+        tables = orbit_tables().to(specs.device)
+        assigned = AssignedSpecs.of(specs, _LISTED * self.assignments, self.assignments, seed)
+        drawn = assigned.draw(self.tries)
+        pairs = assigned.pairs(drawn, tables, self.anion_repulsion)
+        ratio = pairs.smallest(pairs.distances(drawn.parameters) / pairs.contact)
+        kept = drawn.select(_best(drawn.spec_of_candidate, ratio, self.keep))
+        spread, ratio = self._spread(assigned.pairs(kept, tables, self.anion_repulsion))
+        best = spread.select(_best(spread.spec_of_candidate, ratio, 1))
+        roomy = self._is_roomy(assigned.pairs(best, tables, self.anion_repulsion))
+        best = best.select(roomy.nonzero()[:, 0])
+        return Generation(_structures(specs, assigned.cell, best, tables), best.spec_of_candidate)
+
+    def _spread(self, pairs: OrbitPairs) -> tuple[Orbits, Tensor]:
+        """Candidates with their atoms pushed apart where that helps, and their smallest ratios.
+
+        Descends on the summed squared shortfall from the target, which is flat once that is met.
+        """
+        start = pairs.orbits.parameters
+        moved = start.clone().requires_grad_(True)
+        optimizer = torch.optim.Adam([moved], lr=self.rate)
+        for _ in range(self.steps):
+            optimizer.zero_grad()
+            with torch.enable_grad():
+                ratios = pairs.distances(moved) / pairs.contact
+                (self.target_ratio - ratios).clamp(min=0).square().sum().backward()
+            optimizer.step()
+        moved = moved.detach()
+        before, after = (pairs.smallest(pairs.distances(x) / pairs.contact) for x in (start, moved))
+        better = (after > before)[pairs.orbits.candidate, None]
+        return replace(pairs.orbits, parameters=moved.where(better, start)), after.maximum(before)
+
+    def _is_roomy(self, pairs: OrbitPairs) -> Tensor:
+        """Whether no two atoms of a candidate, images included, are too close, (C,) bool."""
+        orbits = pairs.orbits
+        between = pairs.smallest(pairs.distances(orbits.parameters) / pairs.radii)
+        images = pairs.lattices.shortest[orbits.spec] / (2.0 * covalent_radii(orbits.atomic_number))
+        return between.scatter_reduce(0, orbits.candidate, images, "amin") >= self.min_ratio
+
+
+def _best(spec: Tensor, ratio: Tensor, n: int) -> Tensor:
+    """The candidates with the ``n`` largest ratios of each spec, by rising spec, int64.
+
+    Args:
+        spec: (C,) int64, the spec of each candidate.
+        ratio: (C,) float64.
+        n: candidates of a spec.
+    """
+    falling = ratio.mul(10.0**_DIGITS).round().argsort(descending=True, stable=True)
+    by_spec = falling[spec[falling].argsort(stable=True)]
+    sizes = torch.bincount(spec)
+    place = torch.arange(len(spec), device=spec.device) - (sizes.cumsum(0) - sizes)[spec[by_spec]]
+    return by_spec[place < n]
+
+
+def _structures(specs: CrystalSpec, cell: Tensor, orbits: Orbits, tables: OrbitTables) -> StructureBatch:
+    """One structure a candidate."""
+    orbit, points = orbits.atoms(tables)
+    chosen = orbits.spec_of_candidate
+    return StructureBatch(
+        cell[chosen],
+        orbits.atomic_number[orbit],
+        points,
+        orbits.candidate[orbit],
+        specs.space_group[chosen],
+    )

@@ -1,0 +1,184 @@
+"""Energies of placed atoms: penalties given and counted, alike in any batch, primitive cells that change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from gflownet_crystal.cli.build import build
+from gflownet_crystal.cli.compose import compose_config, resolved
+from gflownet_crystal.cli.main import main
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.generators.base import Generation, Generator
+from gflownet_crystal.generators.placement import WyckoffPlacement
+from gflownet_crystal.generators.quick_placement import QuickPlacement
+from gflownet_crystal.models.energy import EnergyModel
+from gflownet_crystal.models.registry import build_network
+from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.trained_energies import KIND, TrainedEnergies
+from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.proxies.reward import Boltzmann, Reward
+from gflownet_crystal.proxies.structure_proxy import StructureProxy, TrainedStructureProxy
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.testing import check_proxy
+from gflownet_crystal.testing.references import known_properties, reference_specs
+from gflownet_crystal.weights import save_weights
+from tests.generators.test_placement import random_specs
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "alignn": {"width": 16, "embedding": 8, "alignn_layers": 1, "gcn_layers": 1},
+    "gemsnet": {"n_blocks": 1, "n_radial": 16, "lattice": False, "displacement": False,
+                "graph": {"cutoff": None, "neighbours": 12, "fade": 0.5}},
+}  # fmt: skip
+QUICK = QuickPlacement(assignments=4, tries=4, steps=6)
+
+
+class MeanNumber(StructureEnergies):
+    """A tenth of the mean atomic number, and NaN where the first atom is lithium."""
+
+    def __init__(self) -> None:
+        self.seen: list[StructureBatch] = []
+
+    def predict(self, structures: StructureBatch) -> tuple[Tensor, Tensor]:
+        self.seen.append(structures)
+        composition = structures.composition.double()
+        numbers = torch.arange(119, dtype=torch.float64)
+        energy = 0.1 * (composition @ numbers) / composition.sum(1)
+        energy = energy.masked_fill(composition[:, 3] > 0, torch.nan)
+        return energy, torch.full_like(energy, 0.25)
+
+    def calculator(self) -> Any:
+        raise NotImplementedError
+
+
+@pytest.fixture(scope="module", params=sorted(SETTINGS))
+def weights(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network whose elements' energies fit well-known crystals."""
+    specs = reference_specs()
+    measured = torch.tensor(known_properties()["formation_energy_per_atom"].values, dtype=torch.float64)
+    made = QUICK.generate(specs)
+    kept = measured[made.rows].isfinite()
+    model = EnergyModel(build_network(request.param, SETTINGS[request.param], seed=1))
+    model.fit_elements(made.structures[kept], measured[made.rows][kept])
+    model.scale.fill_(0.1)
+    path = tmp_path_factory.mktemp("weights") / f"{request.param}.safetensors"
+    card = {"kind": KIND, "network": {"name": request.param, "settings": SETTINGS[request.param]}}
+    save_weights(path, dict(model.state_dict()), card)
+    return path
+
+
+def test_the_proxy_keeps_its_contract(weights: Path) -> None:
+    proxy = TrainedStructureProxy(str(weights), QUICK)
+    assert check_proxy(proxy) == []
+    assert check_proxy(proxy, random_specs(20, seed=0)) == []
+    assert not bool(proxy(reference_specs()).penalised.any())
+
+
+def test_values_are_those_of_the_structures_of_the_builder(weights: Path) -> None:
+    specs = random_specs(25, seed=2)
+    made = QUICK.generate(specs, seed=3)
+    energy, _ = TrainedEnergies(weights).predict(made.structures)
+    for primitive in (False, True):
+        found = TrainedStructureProxy(str(weights), QUICK, seed=3, primitive=primitive)(specs)
+        torch.testing.assert_close(found.value[made.rows], energy, rtol=0, atol=1e-5)
+        assert (~found.penalised).nonzero()[:, 0].equal(made.rows)
+
+
+def test_what_cannot_be_placed_or_judged_gets_the_penalty_and_is_counted() -> None:
+    specs = random_specs(40, seed=1)
+    crowded = CrystalSpec(specs.space_group, specs.composition, specs.lengths / 4, specs.angles)[:3]
+    specs = CrystalSpec.cat([crowded, specs])
+    energies = MeanNumber()
+    proxy = StructureProxy(energies, QUICK, unusable=7.5, plausible=(-6.0, 2.5))
+    found = proxy(specs)
+    placed = torch.zeros(len(specs), dtype=torch.bool)
+    placed[QUICK.generate(specs).rows] = True
+    lithium = specs.composition[:, 3] > 0
+    wanted = 0.1 * specs.fractions @ torch.arange(119, dtype=torch.float64)
+    implausible = wanted > 2.5
+    bad = ~placed | lithium | implausible
+    assert bool(bad[:3].all()) and bool((placed & lithium).any()) and bool((placed & implausible).any())
+    assert found.penalised.equal(bad) and bool((~bad).any())
+    assert bool((found.value[bad] == 7.5).all()) and bool((found.std[bad] == 0.0).all())
+    torch.testing.assert_close(found.value[~bad], wanted[~bad])
+    assert bool((found.std[~bad] == 0.25).all()) and bool(found.valid.all())
+    scored = Reward(proxy, Boltzmann(beta=2.0))(specs)
+    assert scored.n_invalid == int(bad.sum())
+    assert bool((scored.log_reward[bad] == -15.0).all())
+    assert len(proxy(specs[:0]).value) == 0
+    assert bool(proxy(crowded).penalised.all())
+
+
+def test_of_several_draws_the_lowest_energy_counts(weights: Path) -> None:
+    specs = random_specs(25, seed=2)
+    values = [TrainedStructureProxy(str(weights), QUICK, seed=seed)(specs).value for seed in (4, 5, 6)]
+    found = TrainedStructureProxy(str(weights), QUICK, seed=4, draws=3)(specs)
+    assert found.value.equal(torch.stack(values).amin(0))
+    assert not found.value.equal(values[0])
+
+
+def test_the_model_sees_primitive_cells() -> None:
+    energies = MeanNumber()
+    specs = reference_specs()
+    StructureProxy(energies, QUICK)(specs)
+    StructureProxy(energies, QUICK, primitive=False)(specs)
+    small, large = energies.seen
+    assert int(small.n_atoms.sum()) < int(large.n_atoms.sum()) == int(specs.n_atoms.sum())
+    torch.testing.assert_close(small.volume / small.n_atoms, large.volume / large.n_atoms)
+
+
+class OwnBuilder(Generator):
+    """A builder of the user's own."""
+
+    def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
+        return QUICK.generate(specs, seed)
+
+
+def test_any_builder_comes_from_the_configuration(weights: Path) -> None:
+    def proxy_of(*words: str) -> Proxy:
+        config = resolved(compose_config("train_gfn", [*words, f"proxy.weights={weights}"]))
+        return build(config.proxy, Proxy, "proxy")
+
+    name = f"proxy={weights.stem}"
+    quick = proxy_of(name, "proxy.builder.tries=3", "proxy.unusable=4")
+    assert isinstance(quick, TrainedStructureProxy) and quick.builder == QuickPlacement(tries=3)
+    assert quick.unusable == 4
+    thorough = proxy_of(name, "proxy.builder=wyckoff")
+    assert isinstance(thorough, StructureProxy) and thorough.builder == WyckoffPlacement()
+    own = proxy_of(name, f"proxy.builder._target_={__name__}.OwnBuilder")
+    assert isinstance(own, StructureProxy) and isinstance(own.builder, OwnBuilder)
+    with pytest.raises(ConfigError, match=r"proxy\.builder.*not a subclass of .*Generator"):
+        proxy_of(name, "proxy.builder._target_=gflownet_crystal.proxies.toy.BoxCorners")
+
+
+def test_it_trains_resumes_samples_and_exports(weights: Path, tmp_path: Path) -> None:
+    words = ["train_gfn", "env=crystal", f"proxy={weights.stem}", f"proxy.weights={weights}", "samples.n=8",
+             "trainer.iterations=3", "trainer.batch_size=6", "trainer.checkpoint_every=2", "export.k=1",
+             "threads=1", "quiet=true", "proxy.builder.tries=2"]  # fmt: skip
+    run = tmp_path / "run"
+    assert main([*words, f"run.dir={run}"]) == 0
+    records = read_metrics(run / "metrics.jsonl")
+    samples = pd.read_parquet(run / "samples.parquet")
+    assert len(list((run / "candidates").glob("*.cif"))) == 1
+    max((run / "checkpoints").glob("*.safetensors")).unlink()
+    assert main(["train_gfn", f"run.dir={run}", "resume=true"]) == 0
+    again = read_metrics(run / "metrics.jsonl")
+    assert [record["loss"] for record in again] == [record["loss"] for record in records]
+    assert pd.read_parquet(run / "samples.parquet").equals(samples)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"builder": MeanNumber()}, {"energies": QUICK}, {"plausible": (1.0, 0.0)}, {"plausible": (1.0,)},
+     {"unusable": float("inf")}, {"draws": 0}, {"unusable": -7.0}],
+)  # fmt: skip
+def test_parts_of_another_kind_and_numbers_out_of_range_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        StructureProxy(**{"energies": MeanNumber(), "builder": QUICK, **options})
