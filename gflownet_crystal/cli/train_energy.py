@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import DictConfig
 from torch import Tensor
 
@@ -33,7 +34,7 @@ from gflownet_crystal.models.trained_energies import KIND, UNCERTAINTY
 from gflownet_crystal.models.uncertainty import LatentDistance
 from gflownet_crystal.training.energy_calibration import calibrate
 from gflownet_crystal.training.energy_task import EnergyTask, error_figures
-from gflownet_crystal.training.labelled import Splits, read_labelled, split_labelled
+from gflownet_crystal.training.labelled import LabelledStructures, Splits, read_labelled, split_labelled
 from gflownet_crystal.training.loop import Loop
 from gflownet_crystal.weights import load_weights, save_weights
 
@@ -41,21 +42,23 @@ from gflownet_crystal.weights import load_weights, save_weights
 def run(config: DictConfig) -> None:
     """The verb ``train_energy``."""
     folder, config, out = open_training(config, "energy")
-    check_number(config, "legacy_weight", float("inf"))
+    for key in ("legacy_weight", "strained"):
+        check_number(config, key, float("inf"))
     half = loop_settings(config).half
     device = find_device(config.device)
     set_threads(config.threads)
     network = build_network(config.model.name, plain(config.model.settings), config.seed)
     paths = paths_of(config.data, "data")
     tests = {} if config.test is None else {path.name: path for path in paths_of(config.test, "test")}
-    splits = split_labelled(read_labelled(paths), config.holdout, max_atoms=config.max_atoms)
+    data = read_labelled(paths, strained=config.strained, seed=config.seed)
+    splits = split_labelled(data, config.holdout, max_atoms=config.max_atoms)
     model = EnergyModel(network).to(device)
     task = EnergyTask(model, splits, config.legacy_weight, half)
     earlier = _start(config, model)
     loop = train(task, config, folder, "train_energy")
     _round(model)
     card = _card(config, loop, paths, earlier)
-    card["validation"] = _validation(model, splits)
+    card["validation"] = _validation(model, splits, data)
     uncertainty, card["uncertainty"] = calibrate(model, splits, config.seed)
     if tests:
         card["test"] = {name: error_figures(model, read_labelled([path])) for name, path in tests.items()}
@@ -123,9 +126,12 @@ def _training_card(config: DictConfig, loop: Loop, paths: list[Path]) -> dict[st
     }
 
 
-def _validation(model: EnergyModel, splits: Splits) -> dict[str, Any]:
-    """Errors on what was kept apart, and on validation with and without the formulas that MP-20's train shares."""
+def _validation(model: EnergyModel, splits: Splits, data: LabelledStructures) -> dict[str, Any]:
+    """Errors on what was kept apart, and on validation without the formulas that MP-20's own train shares."""
     figures = {"validation": error_figures(model, splits.validation)}
+    new = ~np.isin(splits.validation.formula, data.formula[data.split == "train"])
+    if 0 < new.sum() < len(new):
+        figures["validation_formulas_not_in_mp20_train"] = error_figures(model, splits.validation.take(new))
     if len(splits.holdout):
         figures["holdout"] = error_figures(model, splits.holdout)
     return figures
