@@ -11,7 +11,17 @@ from pathlib import Path
 from gflownet_crystal.cli.groups import unknown
 from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError
 
-VERBS = ("prepare_data", "train_proxy", "evaluate_proxy", "train_energy", "train_gfn", "sample", "export")
+VERBS = (
+    "prepare_data",
+    "train_proxy",
+    "evaluate_proxy",
+    "train_energy",
+    "train_denoiser",
+    "train_gfn",
+    "sample",
+    "export",
+    "relax",
+)
 
 FAILED, INTERRUPTED, READER_GONE = 2, 130, 141
 

@@ -112,5 +112,8 @@ class GemsNetSettings:
 
     @classmethod
     def denoising(cls, **changes: Any) -> Self:
-        """The fast sizes for crystals whose lattice is yet unknown, so given as a cube of 1 A, with ``changes``."""
-        return replace(cls.fast(cutoff=2.5, energy=False), **changes)
+        """The fast sizes for crystals whose lattice is yet unknown, so given as a cube, with ``changes``.
+
+        In a cube neighbours may be far apart; the envelope has to leave them their weight.
+        """
+        return replace(cls.fast(cutoff=12.0, energy=False), **changes)

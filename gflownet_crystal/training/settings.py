@@ -13,7 +13,7 @@ class LoopSettings:
     """Settings of the training loop.
 
     Attributes:
-        epochs: passes over the data.
+        epochs: passes over the data; none leaves the weights as they are.
         atoms: of a batch at most, about.
         learning_rate: AdamW's, at its peak.
         weight_decay: of matrices.
@@ -48,8 +48,9 @@ class LoopSettings:
         whole = {"epochs": self.epochs, "atoms": self.atoms, "checkpoint_every": self.checkpoint_every,
                  "validate_every": self.validate_every}  # fmt: skip
         for name, value in whole.items():
-            if value < 1:
-                raise ConfigError(f"loop.{name} must be at least 1, not {value}")
+            least = 0 if name == "epochs" else 1
+            if value < least:
+                raise ConfigError(f"loop.{name} must be at least {least}, not {value}")
         for name, share in {"warm_up": self.warm_up, "ema": self.ema}.items():
             if not 0.0 <= share < 1.0:
                 raise ConfigError(f"loop.{name} must be at least 0 and below 1, not {share}")

@@ -103,6 +103,6 @@ def test_rates_rise_then_fall_and_settings_are_checked() -> None:
     assert peak == 5 and max(rates) == SETTINGS.learning_rate
     assert rates[:6] == sorted(rates[:6]) and rates[5:] == sorted(rates[5:], reverse=True)
     assert rates[-1] == pytest.approx(SETTINGS.final_factor * SETTINGS.learning_rate)
-    for wrong in ({"epochs": 0}, {"ema": 1.0}, {"learning_rate": 0.0}):
+    for wrong in ({"epochs": -1}, {"ema": 1.0}, {"learning_rate": 0.0}):
         with pytest.raises(ConfigError, match=r"loop\."):
             LoopSettings(**wrong)

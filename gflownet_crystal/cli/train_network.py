@@ -1,0 +1,137 @@
+"""What the verbs that train networks on atoms share: folder, checks, training with resume, and what every card says."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from gflownet_crystal.cli.build import to_settings
+from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.interrupt import stop_on_signal
+from gflownet_crystal.cli.run_folder import latest, open_folder, write_config
+from gflownet_crystal.cli.train_proxy import without_folders
+from gflownet_crystal.cli.values import check_writable, flag, whole_number
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.training.loop import METRICS, Loop, Task, TrainingStopped
+from gflownet_crystal.training.settings import LoopSettings
+
+_SECTIONS = ("model", "loop", "record")
+
+
+def open_training(config: DictConfig, name: str) -> tuple[Path, DictConfig, Path]:
+    """The run folder, the configuration to train with, and the weights file to write, all checked.
+
+    Args:
+        config: composed from the command line.
+        name: first word of the folder's name where ``run.dir`` is null.
+
+    Raises:
+        ConfigError: a value is out of range, or the folder is another run's.
+        DataError: the weights file cannot be written.
+    """
+    # the section may be filled from a group of another name: denoiser@model
+    (choice,) = (value for key, value in config.record.choices.items() if str(key).split("@")[-1] == "model")
+    folder = Path("runs") / f"{name}_{choice}_{config.seed}"
+    if config.run.dir is not None:
+        folder = Path(str(config.run.dir))
+    config = resolved(open_folder(folder, config, _SECTIONS)[0])
+    out = Path(config.out or folder / "weights.safetensors")
+    whole_number(config.seed, "seed", 0)
+    for key in ("resume", "trust", "quiet"):
+        flag(config[key], key)
+    if config.max_atoms is not None:
+        whole_number(config.max_atoms, "max_atoms", 1)
+    check_number(config, "holdout", 1.0)
+    if out.suffix != ".safetensors":
+        raise ConfigError(f"out must end in .safetensors, not {out.name!r}")
+    check_writable(out)
+    return folder, config, out
+
+
+def check_number(config: DictConfig, key: str, limit: float) -> None:
+    """Check that a value is a number from 0 to below ``limit``.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    value = config[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < limit:
+        raise ConfigError(f"{key} must be a number from 0 to below {limit}, not {value!r}")
+
+
+def loop_settings(config: DictConfig) -> LoopSettings:
+    """The settings of the loop.
+
+    Raises:
+        ConfigError: one is out of range, or there is nothing to train and nothing to start from.
+    """
+    settings = to_settings(LoopSettings, config.loop, "loop")
+    if settings.epochs == 0 and config.get("start") is None:
+        raise ConfigError("loop.epochs must be at least 1, not 0, where no start=FILE gives weights")
+    return settings
+
+
+def train(task: Task, config: DictConfig, folder: Path, verb: str) -> Loop:
+    """Train, or go on training; the task's model then has its averaged weights.
+
+    Raises:
+        TrainingStopped: the user interrupted; the text says how to go on.
+    """
+    loop = Loop(task, loop_settings(config), folder, config.seed, config.quiet)
+    checkpoint = latest(folder)
+    if checkpoint is not None:
+        loop.restore(checkpoint)
+    write_config(folder, config)
+    try:
+        with stop_on_signal() as should_stop:
+            loop.train(should_stop)
+    except TrainingStopped as stop:
+        raise TrainingStopped(
+            f"{stop}, a checkpoint is in {folder}; "
+            f"go on with: gflownet-crystal {verb} run.dir={folder} resume=true"
+        ) from stop
+    loop.finish()
+    return loop
+
+
+def training_card(config: DictConfig, loop: Loop, verb: str, paths: Sequence[Path]) -> dict[str, Any]:
+    """What a card says of any training: network, loop, seed, data, command, and what was spent."""
+    words = [without_folders(str(word)) for word in config.record.command]
+    return {
+        "network": {"name": config.model.name, "settings": plain(config.model.settings)},
+        "parameters": sum(value.numel() for value in loop.named.values()),
+        "loop": plain(config.loop),
+        "seed": config.seed,
+        "max_atoms": config.max_atoms,
+        "structures": len(loop.task.sizes),
+        "samples_seen": loop.samples,
+        "training_seconds": round(loop.seconds),
+        "data": [path.name for path in paths],
+        "command": shlex.join([verb, *words]),
+    }
+
+
+def validation_curve(loop: Loop, *names: str) -> list[Any]:
+    """Figures of all validations of a run, in order: a number each for one name, else numbers by name."""
+    records = [
+        record["validation"] for record in read_metrics(loop.run_dir / METRICS) if "validation" in record
+    ]
+    if len(names) == 1:
+        return [record[names[0]] for record in records]
+    return [{name: record[name] for name in names if name in record} for record in records]
+
+
+def still_falling(curve: Sequence[float]) -> bool:
+    """Whether the last figure is the lowest."""
+    return len(curve) > 1 and curve[-1] < min(curve[:-1])
+
+
+def plain(section: DictConfig) -> Mapping[str, Any]:
+    """A section of a configuration as a dictionary."""
+    values: Any = OmegaConf.to_container(section, resolve=True)
+    return values if isinstance(values, dict) else {}

@@ -1,0 +1,122 @@
+"""The verb train_denoiser: weights with a card, both tasks, resume, errors in one line; presets as configs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from gflownet_crystal.cli.compose import compose_config
+from gflownet_crystal.cli.main import main
+from gflownet_crystal.cli.train_network import plain
+from gflownet_crystal.common.files import read_json
+from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.models.denoiser import Denoiser
+from gflownet_crystal.models.egnn_layers import EGNNSettings
+from gflownet_crystal.models.gemsnet_settings import GemsNetSettings
+from gflownet_crystal.models.registry import network_entry, settings_from
+from gflownet_crystal.training.denoising_task import Puzzles, reconstruction_figures
+from gflownet_crystal.training.labelled import read_labelled
+from gflownet_crystal.weights import load_weights
+from tests.data.crystals import stored_frame
+
+LOOP = ("loop.epochs=2", "loop.atoms=20", "threads=1", "quiet=true")
+GEMSNET = ("model.settings.n_blocks=1", "model.settings.n_radial=8", "model.settings.widths.circular=4",
+           "model.settings.widths.bilinear=8", *LOOP)  # fmt: skip
+EGNN = ("model=egnn", "model.settings.features=16", "model.settings.hidden=16", "model.settings.n_layers=2",
+        "model.settings.n_message_layers=1", *LOOP)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frame = pd.concat([stored_frame()] * 3, ignore_index=True)
+    frame["mp20_split"] = ["val" if row % 8 == 3 else "train" for row in range(len(frame))]
+    path = tmp_path_factory.mktemp("data") / "known.parquet"
+    frame.to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("task", "words"), [("denoise", GEMSNET), ("lattice", GEMSNET), ("denoise", EGNN), ("lattice", EGNN)]
+)
+def test_weights_and_card_say_what_was_trained(
+    tmp_path: Path, data: Path, task: str, words: tuple[str, ...]
+) -> None:
+    run = [f"run.dir={tmp_path / 'run'}", f"test={data}", f"task={task}"]
+    assert main(["train_denoiser", f"data={data}", *run, *words]) == 0
+    path = tmp_path / "run" / "weights.safetensors"
+    card = read_json(path.with_suffix(".json"))
+    assert (card["kind"], card["task"]) == ("denoiser", task)
+    assert card["samples_seen"] == 2 * card["structures"] == 2 * 21
+    assert len(card["validation_curve"]) == 2 and card["test"]["known.parquet"]["n"] == 24
+    assert card["network"]["settings"].get("displacement", True) == (
+        task == "denoise" or "model=egnn" in words
+    )
+    assert str(tmp_path) not in str(card)
+    labelled = read_labelled([data])
+    validation = labelled.take(labelled.split == "val")
+    puzzles = Puzzles.of(validation.structures, 0.05 if task == "denoise" else 0.0)
+    figures = reconstruction_figures(Denoiser.from_weights(path), puzzles)
+    assert set(figures) == {"lengths", "angles"} | (
+        {"pos", "pos_angstrom", "pos_centred"} if task == "denoise" else set()
+    )
+    for name, value in figures.items():
+        # weights are stored in half precision
+        assert value == pytest.approx(card["validation"][name], rel=2e-2, abs=1e-3)
+
+
+def test_it_goes_on_where_it_stood(tmp_path: Path, data: Path) -> None:
+    assert main(["train_denoiser", f"data={data}", f"run.dir={tmp_path / 'whole'}", *EGNN]) == 0
+    first = [
+        "train_denoiser",
+        f"data={data}",
+        f"run.dir={tmp_path / 'cut'}",
+        "loop.checkpoint_every=2",
+        *EGNN,
+    ]
+    assert main(first) == 0
+    newest = max((tmp_path / "cut" / "checkpoints").glob("*.safetensors"))
+    newest.unlink()
+    assert main([*first, "resume=true"]) == 0
+    tensors = [
+        load_weights(tmp_path / name / "weights.safetensors", "denoiser")[0] for name in ("whole", "cut")
+    ]
+    assert all(torch.equal(value, tensors[1][name]) for name, value in tensors[0].items())
+    steps = [r["step"] for r in read_metrics(tmp_path / "cut" / "metrics.jsonl") if "lattice" in r]
+    assert steps == list(range(1, len(steps) + 1))
+
+
+@pytest.mark.parametrize(
+    ("choice", "preset", "volumes"),
+    [("gemsnet", GemsNetSettings.denoising(), True), ("gemsnet_paper", GemsNetSettings.paper(energy=False), False),
+     ("egnn", EGNNSettings.fast(), True), ("egnn_paper", EGNNSettings.paper(), False)],
+)  # fmt: skip
+def test_configs_are_the_presets(choice: str, preset: object, volumes: bool) -> None:
+    config = compose_config("train_denoiser", [f"model={choice}"])
+    entry = network_entry(config.model.name)
+    assert settings_from(entry.settings, plain(config.model.settings)) == preset
+    assert config.model.volumes is volumes
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["model.settings.widht=3"], "width"),
+        (["model=alignn"], "gemsnet_paper"),
+        (["task=generate"], "denoise or lattice"),
+        (["denoising.noise=2.0"], "denoising.noise"),
+        (["denoising.validated=many"], "denoising.validated"),
+        (["model.volumes=some"], "model.volumes"),
+        (["model.settings.lattice=false"], "lattice action"),
+        (["out=weights.pt"], ".safetensors"),
+    ],
+)
+def test_errors_are_one_line(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    given = [f"data={data}", f"run.dir={tmp_path / 'run'}", *GEMSNET, *words]
+    assert main(["train_denoiser", *given]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and said in err
