@@ -46,7 +46,9 @@ def test_the_way_back_is_the_shortest_in_reduced_cells() -> None:
     for row, structure in enumerate(to_pymatgen(clean)):
         lattice = structure.lattice.get_niggli_reduced_lattice()
         atoms = clean.structure_index == row
-        pairs = zip(shown.fractional[atoms].numpy(), clean.fractional[atoms].numpy(), way[atoms], strict=True)
+        pairs = zip(
+            shown.fractional[atoms].numpy(), clean.fractional[atoms].numpy(), way[atoms].numpy(), strict=True
+        )
         for start, end, step in pairs:
             distance, image = lattice.get_distance_and_image(start, end)
             assert np.allclose(end + image - start, step, atol=1e-12)
