@@ -85,7 +85,7 @@ class ALIGNN(nn.Module):
         self.settings = settings = settings or ALIGNNSettings()
         generator = torch.Generator().manual_seed(seed)
         width, embedding = settings.width, settings.embedding
-        self.atom_embedding = AtomEmbedding(embedding, width, generator)
+        self.atom_embedding = ElementStates(embedding, width, generator)
         self.radial = _gaussians(0.0, _LONGEST, settings.radial)
         self.bond_embedding = nn.Sequential(
             _layer(settings.radial, embedding, generator), _layer(embedding, width, generator)
@@ -170,7 +170,7 @@ class ALIGNNLayer(nn.Module):
         return atoms, bonds, angles
 
 
-class AtomEmbedding(nn.Module):
+class ElementStates(nn.Module):
     """States of atoms from a learned embedding of their element and its tabulated features.
 
     Args:
