@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import types
 import typing
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, is_dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, ListConfig
 
 from gflownet_crystal.cli.compose import TARGET
+from gflownet_crystal.common.annotations import check_type
 from gflownet_crystal.common.errors import ConfigError
 
 PACKAGE = "gflownet_crystal"
@@ -166,7 +166,7 @@ def check_arguments(found: type, settings: dict[str, Any], key: str, given: Coll
         )
     hints = _hints(found)
     for name, value in settings.items():
-        _check_type(value, hints.get(name), f"{key}.{name}")
+        check_type(value, hints.get(name), f"{key}.{name}")
 
 
 def _hints(found: type) -> dict[str, Any]:
@@ -175,48 +175,3 @@ def _hints(found: type) -> dict[str, Any]:
     except (NameError, TypeError):
         # a user's class may have annotations that cannot be read; it then checks its arguments itself
         return {}
-
-
-def _check_type(value: Any, hint: Any, key: str) -> None:
-    if not _fits(value, hint):
-        raise ConfigError(f"{key} must be {_words(hint)}, not {value!r}")
-
-
-def _options(hint: Any) -> tuple[Any, ...]:
-    """The members of a union; one hint is a union of itself."""
-    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-    return typing.get_args(hint) if is_union else (hint,)
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether an annotation admits a value, as far as numbers, texts, lists and mappings go."""
-    options = _options(hint)
-    if len(options) > 1:
-        return any(_fits(value, option) for option in options)
-    origin = typing.get_origin(hint) or hint
-    if origin is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if origin is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if origin in (bool, str, types.NoneType):
-        return isinstance(value, origin)
-    if origin in (list, Sequence):
-        inner = typing.get_args(hint)[:1]
-        return isinstance(value, list) and all(_fits(item, kind) for kind in inner for item in value)
-    if origin in (dict, Mapping):
-        return isinstance(value, dict)
-    return True
-
-
-def _words(hint: Any) -> str:
-    """An annotation as a user would say it."""
-    options = _options(hint)
-    if len(options) > 1:
-        return " or ".join(_words(option) for option in options)
-    origin = typing.get_origin(hint) or hint
-    if origin in (list, Sequence):
-        inner = ", ".join(_words(kind) for kind in typing.get_args(hint)[:1])
-        return f"a list of {inner}" if inner else "a list"
-    if origin in (dict, Mapping):
-        return "a mapping"
-    return "null" if origin is types.NoneType else getattr(origin, "__name__", str(origin))

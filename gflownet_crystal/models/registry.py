@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from gflownet_crystal.common.annotations import check_type
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.alignn import ALIGNN, ALIGNNSettings
 from gflownet_crystal.models.egnn import EGNN
@@ -57,7 +58,7 @@ def settings_from(found: type, values: Mapping[str, Any], place: str = "model.se
         place: where they stand, for error messages.
 
     Raises:
-        ConfigError: an unknown field.
+        ConfigError: an unknown field, or a value of another type.
     """
     hints = typing.get_type_hints(found)
     unknown = [name for name in values if name not in hints]
@@ -68,6 +69,9 @@ def settings_from(found: type, values: Mapping[str, Any], place: str = "model.se
         for name, value in values.items()
         if is_dataclass(hints[name]) and isinstance(value, Mapping)
     }
+    for key, value in values.items():
+        if key not in nested:
+            check_type(value, hints[key], f"{place}.{key}")
     return found(**{**values, **nested})
 
 
@@ -80,7 +84,14 @@ def build_network(name: str, settings: Mapping[str, Any], seed: int = 0) -> nn.M
         seed: of the initial weights.
 
     Raises:
-        ConfigError: an unknown name or field.
+        ConfigError: an unknown name or field, or values that make no network, such as a width of 0.
     """
     entry = network_entry(name)
-    return entry.network(settings_from(entry.settings, settings), seed)
+    chosen = settings_from(entry.settings, settings)
+    try:
+        return entry.network(chosen, seed)
+    except (ArithmeticError, IndexError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"model.settings make no {name}: {reason}; are its widths and numbers positive?"
+        ) from error
