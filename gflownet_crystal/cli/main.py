@@ -20,6 +20,7 @@ VERBS = (
     "train_gfn",
     "sample",
     "export",
+    "generate",
     "relax",
 )
 

@@ -19,10 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from gflownet_crystal.cli.build import to_settings
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.interrupt import stop_on_signal
+from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
-from gflownet_crystal.cli.values import check_writable, flag, whole_number
-from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.files import read_json, write_json
+from gflownet_crystal.cli.values import flag, whole_number
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.models.structure_energies import StructureEnergies
@@ -30,8 +29,6 @@ from gflownet_crystal.relaxation.inputs import fingerprint, read_items
 from gflownet_crystal.relaxation.records import TABLE, RecordsFile, to_record, write_results
 from gflownet_crystal.relaxation.run import relax_items
 from gflownet_crystal.relaxation.settings import RelaxationSettings
-
-SETTINGS = "settings.json"
 
 
 def run(config: DictConfig) -> None:
@@ -50,7 +47,7 @@ def run(config: DictConfig) -> None:
     energies.calculator()
     loader = load if processes > 1 else lambda: energies
     chosen = {"model": config.model, "version": config.version, **asdict(settings)}
-    _open(folder, {**chosen, "structures": fingerprint(items)}, resume)
+    open_output(folder, {**chosen, "structures": fingerprint(items)}, resume)
     records = RecordsFile(folder)
     done = {record["row"] for record in records.records}
     rows = [row for row in range(len(items)) if row not in done]
@@ -95,32 +92,3 @@ def report(records: list[dict[str, Any]], folder: Path) -> str:
     if after.notna().any():
         parts.append(f"median formation energy {after.median():.4f} eV/atom")
     return "; ".join(parts)
-
-
-def _open(folder: Path, chosen: dict[str, Any], resume: bool) -> None:
-    """Make the folder, or see that it is one to go on with.
-
-    Raises:
-        ConfigError: it holds something and ``resume`` is not set, or was made with other settings.
-        DataError: it cannot be written.
-    """
-    if folder.is_file():
-        raise ConfigError(f"out={folder} is a file; give a folder")
-    holds = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    path = folder / SETTINGS
-    # names with a dot are the halves of files that a killed run was about to write
-    if all(name.startswith(".") for name in holds):
-        check_writable(path)
-        write_json(path, chosen)
-        return
-    if not resume:
-        raise ConfigError(f"out={folder} is not empty; add resume=true to go on, or give another out=...")
-    if not path.is_file():
-        raise ConfigError(f"out={folder} holds no relaxations (no {SETTINGS}); give another out=...")
-    stored = read_json(path)
-    for key, value in chosen.items():
-        if stored.get(key) != value:
-            was = "" if key == "structures" else f" (it was {stored.get(key)})"
-            raise ConfigError(
-                f"{key} differs from the run being resumed{was}; leave it as it was, or give another out=..."
-            )

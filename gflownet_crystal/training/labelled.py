@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.crystallography.lattice import parameters_to_matrix
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.quality import is_plausible
 from gflownet_crystal.data.readers import read_source, read_table
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.splits import in_holdout
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
+from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.strained import strained_copies
@@ -97,13 +97,13 @@ def read_labelled(
     table = table[table[ENERGY_COLUMN].notna() & table["lattice"].notna()].reset_index(drop=True)
     if table.empty:
         raise DataError(f"no structure with an energy in {', '.join(map(str, paths))}")
-    structures = structures_of_table(table)
+    structures = frame_to_structures(table)
     composition = structures.composition
     fractions = composition.double() / composition.sum(1, keepdim=True)
     table = table[is_plausible(fractions, structures.volume / structures.n_atoms)]
     copies = [strained_copies(table, rows, strained, seed, path) for path, rows in strains.items()]
     table = pd.concat([table, *copies], ignore_index=True)
-    structures = structures_of_table(table)
+    structures = frame_to_structures(table)
     kept = usable(structures, CLOSEST).numpy()
     table, structures = table[kept].reset_index(drop=True), structures[torch.from_numpy(kept)]
     composition = reduce_composition(structures.composition)
@@ -134,28 +134,6 @@ def _read_tables(paths: Sequence[Path]) -> tuple[list[pd.DataFrame], dict[Path, 
     if not tables:
         raise DataError("strained energies need the file of their structures as well")
     return tables, strains
-
-
-def structures_of_table(table: pd.DataFrame) -> StructureBatch:
-    """Structures of rows in the package's schema.
-
-    Raises:
-        DataError: numbers of atoms and coordinates do not fit together.
-    """
-    sizes = np.array([len(numbers) for numbers in table["atomic_numbers"]], dtype=np.int64)
-    numbers = np.concatenate(table["atomic_numbers"].tolist()).astype(np.int64)
-    points = np.concatenate(table["frac_coords"].tolist()).astype(np.float64)
-    if points.size != 3 * numbers.size:
-        raise DataError(f"{numbers.size} atoms need {3 * numbers.size} coordinates, not {points.size}")
-    lattice = torch.from_numpy(np.stack(table["lattice"].tolist()).astype(np.float64))
-    group = table["space_group"] if "space_group" in table.columns else pd.Series(0, index=table.index)
-    return StructureBatch(
-        parameters_to_matrix(lattice[:, :3], lattice[:, 3:]),
-        torch.from_numpy(numbers),
-        torch.from_numpy(points.reshape(-1, 3)),
-        torch.repeat_interleave(torch.arange(len(sizes)), torch.from_numpy(sizes)),
-        torch.from_numpy(group.fillna(0).to_numpy(dtype=np.int64).copy()),
-    )
 
 
 def split_labelled(

@@ -12,16 +12,8 @@ from pymatgen.core import Structure
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.structures.convert import to_pymatgen
-from gflownet_crystal.training.labelled import read_labelled, split_labelled, structures_of_table
+from gflownet_crystal.training.labelled import read_labelled, split_labelled
 from tests.data.crystals import ENERGIES, KNOWN, conventional_structures, stored_frame
-
-
-def test_structures_are_those_of_the_table() -> None:
-    expected = conventional_structures()
-    for mine, theirs in zip(
-        to_pymatgen(structures_of_table(stored_frame(primitive=False))), expected, strict=True
-    ):
-        assert mine.matches(theirs, ltol=1e-6, stol=1e-6, angle_tol=1e-4, scale=False)
 
 
 def test_labels_formulas_and_order_are_kept(tmp_path: Path) -> None:

@@ -1,0 +1,172 @@
+"""Put atoms into specs: structures as Parquet, extended XYZ and CIF.
+
+Specs come from a spec file, the samples of a run, or crystals whose specs are taken. Each batch of specs is kept once
+it is done; a run that was stopped goes on with the same settings and resume=true.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from gflownet_crystal.cli.build import build
+from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.generated import write_generated
+from gflownet_crystal.cli.interrupt import stop_on_signal
+from gflownet_crystal.cli.output_folder import open_output
+from gflownet_crystal.cli.parts import find_device, set_threads
+from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.files import atomic_path
+from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.data.prepare import load_prepared
+from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.models.potentials import load_energies
+from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.structures.distances import shortest_distance_ratio
+from gflownet_crystal.structures.frames import structures_to_frame
+from gflownet_crystal.structures.primitive import to_primitive
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, frame_to_specs, read_specs
+from gflownet_crystal.structures.structure import StructureBatch
+
+PARTS = "parts"
+KEEP = ("all", "best")
+
+
+def run(config: DictConfig) -> None:
+    """The verb ``generate``."""
+    config = resolved(config)
+    set_threads(config.threads)
+    device = find_device(config.device)
+    generator = build(config.generator, Generator, "generator")
+    batch_size = whole_number(config.batch_size, "batch_size", 1)
+    with_cif, quiet = flag(config.cif, "cif"), flag(config.quiet, "quiet")
+    maker = _maker(config, generator, device)
+    frame = _spec_frame(config)
+    folder = Path(str(config.out))
+    chosen = {key: config[key] for key in ("tries", "keep", "judge", "batch_size", "seed")}
+    chosen |= {"generator": OmegaConf.to_container(config.generator), "specs": _fingerprint(frame)}
+    open_output(folder, chosen, flag(config.resume, "resume"))
+    starts = range(0, len(frame), batch_size)
+    waiting = [start for start in starts if not _part(folder, start).is_file()]
+    with (
+        stop_on_signal() as should_stop,
+        Progress(len(starts), len(starts) - len(waiting), "generating", quiet) as progress,
+    ):
+        for start in waiting:
+            if should_stop():
+                raise KeyboardInterrupt("what is done is kept; go on with the same command and resume=true")
+            made = maker.make(frame.iloc[start : start + batch_size])
+            with atomic_path(_part(folder, start)) as temporary:
+                made.to_parquet(temporary, index=False)
+            progress.advance(f"{len(made)} structures of {min(batch_size, len(frame) - start)} specs")
+    parts = [pd.read_parquet(_part(folder, start)) for start in starts]
+    structures = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    print(write_generated(folder, structures, frame, with_cif))
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes the structures of specs.
+
+    Attributes:
+        generator: puts atoms into specs.
+        device: where.
+        tries: structures of each spec.
+        seed: of the first.
+        best: keep the best of the tries only.
+        judge: rates structures; None for none.
+    """
+
+    generator: Generator
+    device: torch.device
+    tries: int
+    seed: int
+    best: bool
+    judge: StructureEnergies | None
+
+    def make(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Structures of some specs as rows of the package's schema, by spec and try."""
+        specs = frame_to_specs(frame, self.device)
+        tables = [self._one_try(specs, number) for number in range(self.tries)]
+        made = pd.concat(tables, ignore_index=True)
+        rows = frame.index.to_numpy()[made["row"]]
+        made = made.assign(
+            row=rows, material_id=[f"{row}-{t}" for row, t in zip(rows, made["try"], strict=True)]
+        )
+        made = made.sort_values(["row", "try"], kind="stable", ignore_index=True)
+        if not self.best:
+            return made
+        order = made.sort_values("rating", kind="stable", na_position="last")
+        return order.drop_duplicates("row").sort_values("row", ignore_index=True)
+
+    def _one_try(self, specs: CrystalSpec, number: int) -> pd.DataFrame:
+        generation = self.generator.generate(specs, self.seed + number)
+        structures = generation.structures
+        room = shortest_distance_ratio(structures) if len(structures) else structures.cell.new_zeros(0)
+        energy = self._energies(structures)
+        return structures_to_frame(
+            structures,
+            row=generation.rows.cpu().numpy(),
+            **{"try": number},
+            distance_ratio=room.cpu().numpy(),
+            formation_energy_per_atom=energy.cpu().numpy(),
+            # the lower the better
+            rating=(-room if self.judge is None else energy).cpu().numpy(),
+        )
+
+    def _energies(self, structures: StructureBatch) -> Tensor:
+        if self.judge is None or not len(structures):
+            return structures.cell.new_full((len(structures),), torch.nan)
+        return self.judge.predict(to_primitive(structures))[0]
+
+
+def _maker(config: DictConfig, generator: Generator, device: torch.device) -> Maker:
+    if config.keep not in KEEP:
+        raise ConfigError(f"keep is one of {', '.join(KEEP)}, not {config.keep!r}")
+    judge = None if config.judge is None else load_energies(str(config.judge)).to(device)
+    tries, seed = whole_number(config.tries, "tries", 1), whole_number(config.seed, "seed", 0)
+    return Maker(generator, device, tries, seed, config.keep == "best", judge)
+
+
+def _spec_frame(config: DictConfig) -> pd.DataFrame:
+    """The specs, checked, one row each, numbered from 0.
+
+    Raises:
+        ConfigError: not exactly one of ``specs`` and ``run`` is given.
+        DataError: the file is missing or holds no specs.
+    """
+    if (config.specs is None) == (config.run is None):
+        raise ConfigError("give either specs=FILE or run=DIR")
+    path = Path(str(config.specs)) if config.run is None else Path(str(config.run)) / "samples.parquet"
+    if path.is_file() and path.suffix in (".parquet", ".csv"):
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        known = set(REQUIRED_COLUMNS) <= set(frame.columns)
+        frame = read_specs(path) if known else load_prepared([path])
+    else:
+        frame = load_prepared([path])
+    frame = frame[frame["a"].notna()].reset_index(drop=True)
+    if config.n is not None:
+        frame = frame.iloc[: whole_number(config.n, "n", 1)]
+    if frame.empty:
+        raise DataError(f"no specs in {path}; give a file with some")
+    frame_to_specs(frame)
+    return frame
+
+
+def _fingerprint(frame: pd.DataFrame) -> str:
+    """A digest that changes if a spec does."""
+    hashes = pd.util.hash_pandas_object(frame[list(REQUIRED_COLUMNS)], index=False)
+    return hashlib.sha256(np.ascontiguousarray(hashes.to_numpy()).tobytes()).hexdigest()
+
+
+def _part(folder: Path, start: int) -> Path:
+    return folder / PARTS / f"{start:08d}.parquet"

@@ -1,0 +1,47 @@
+"""Folders that a long verb fills and can go on filling: what they were made with stands in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gflownet_crystal.cli.values import check_writable
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.files import read_json, write_json
+
+SETTINGS = "settings.json"
+
+
+def open_output(folder: Path, chosen: Mapping[str, Any], resume: bool) -> None:
+    """Make the folder, or see that it is one to go on with.
+
+    Args:
+        folder: to fill.
+        chosen: what decides over the results, as JSON has it; digests of inputs included.
+        resume: whether to go on with what it holds.
+
+    Raises:
+        ConfigError: it holds something and ``resume`` is not set, or was made with other settings.
+        DataError: it cannot be written.
+    """
+    if folder.is_file():
+        raise ConfigError(f"out={folder} is a file; give a folder")
+    holds = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    path = folder / SETTINGS
+    # names with a dot are the halves of files that a killed run was about to write
+    if all(name.startswith(".") for name in holds):
+        check_writable(path)
+        write_json(path, dict(chosen))
+        return
+    if not resume:
+        raise ConfigError(f"out={folder} is not empty; add resume=true to go on, or give another out=...")
+    if not path.is_file():
+        raise ConfigError(f"out={folder} was not made by this verb (no {SETTINGS}); give another out=...")
+    stored = read_json(path)
+    for key, value in chosen.items():
+        if stored.get(key) != value:
+            was = "" if isinstance(value, str) and len(value) == 64 else f" (it was {stored.get(key)})"
+            raise ConfigError(
+                f"{key} differs from the run being resumed{was}; leave it as it was, or give another out=..."
+            )

@@ -1,0 +1,65 @@
+"""Structures as rows of a table in the package's schema, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.crystallography.lattice import matrix_to_parameters, parameters_to_matrix
+from gflownet_crystal.structures.formulas import composition_to_text
+from gflownet_crystal.structures.structure import StructureBatch
+
+
+def structures_to_frame(structures: StructureBatch, **columns: Any) -> pd.DataFrame:
+    """One row a structure.
+
+    Args:
+        structures: n structures.
+        columns: n values each, placed after the others.
+
+    Returns:
+        Columns formula (of the cell as it is), n_atoms, space_group (0 where none is claimed), lattice [a b c A, alpha
+        beta gamma degrees], atomic_numbers and frac_coords (flat), then the given ones.
+    """
+    on_cpu = structures.to("cpu")
+    ends = on_cpu.n_atoms.cumsum(0)[:-1].numpy()
+    lengths, angles = matrix_to_parameters(on_cpu.cell)
+    data = {
+        "formula": composition_to_text(on_cpu.composition),
+        "n_atoms": on_cpu.n_atoms.numpy(),
+        "space_group": on_cpu.space_group.numpy(),
+        "lattice": list(torch.cat([lengths, angles], dim=1).numpy()),
+        "atomic_numbers": np.split(on_cpu.atomic_numbers.numpy(), ends) if len(on_cpu) else [],
+        "frac_coords": np.split(on_cpu.fractional.numpy().ravel(), 3 * ends) if len(on_cpu) else [],
+    }
+    return pd.DataFrame({**data, **columns})
+
+
+def frame_to_structures(frame: pd.DataFrame) -> StructureBatch:
+    """Structures of rows in the package's schema.
+
+    Args:
+        frame: columns lattice, atomic_numbers, frac_coords, and space_group where it is known. The rotation of a cell
+            is not part of a row.
+
+    Raises:
+        DataError: numbers of atoms and coordinates do not fit together.
+    """
+    sizes = np.array([len(numbers) for numbers in frame["atomic_numbers"]], dtype=np.int64)
+    numbers = np.concatenate(frame["atomic_numbers"].tolist()).astype(np.int64)
+    points = np.concatenate(frame["frac_coords"].tolist()).astype(np.float64)
+    if points.size != 3 * numbers.size:
+        raise DataError(f"{numbers.size} atoms need {3 * numbers.size} coordinates, not {points.size}")
+    lattice = torch.from_numpy(np.stack(frame["lattice"].tolist()).astype(np.float64))
+    group = frame["space_group"] if "space_group" in frame.columns else pd.Series(0, index=frame.index)
+    return StructureBatch(
+        parameters_to_matrix(lattice[:, :3], lattice[:, 3:]),
+        torch.from_numpy(numbers),
+        torch.from_numpy(points.reshape(-1, 3)),
+        torch.repeat_interleave(torch.arange(len(sizes)), torch.from_numpy(sizes)),
+        torch.from_numpy(group.fillna(0).to_numpy(dtype=np.int64).copy()),
+    )

@@ -1,0 +1,118 @@
+"""The verb ``generate`` end to end: files, tries, resume, errors of one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pymatgen.core import Structure
+
+from gflownet_crystal.cli.main import main
+from gflownet_crystal.structures.distances import shortest_distance_ratio
+from gflownet_crystal.structures.frames import frame_to_structures
+from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.structures.symmetry import symmetry_error
+from tests.cli.test_export import CRYSTALS
+from tests.data.crystals import stored_frame
+
+UNPLACEABLE = 4
+QUICK = ("generator=quick", "generator.tries=4", "batch_size=4", "quiet=true", "threads=1")
+
+
+@pytest.fixture(scope="module")
+def specs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    group, formula, lengths, angles = zip(*CRYSTALS, strict=True)
+    frame = pd.DataFrame({"space_group": group, "formula": formula})
+    frame[["a", "b", "c"]], frame[["alpha", "beta", "gamma"]] = lengths, angles
+    path = tmp_path_factory.mktemp("specs") / "specs.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def generate(specs: Path, out: Path, *more: str) -> int:
+    return main(["generate", f"specs={specs}", f"out={out}", *QUICK, *more])
+
+
+def test_structures_are_those_of_their_specs(specs: Path, tmp_path: Path, capsys) -> None:
+    assert generate(specs, tmp_path / "out", "tries=2") == 0
+    said = capsys.readouterr().out
+    table = pd.read_parquet(tmp_path / "out" / "structures.parquet")
+    wanted = pd.read_csv(specs)
+    assert sorted(set(wanted.index) - set(table["row"])) == [UNPLACEABLE]
+    assert "1 specs could not be placed" in said
+    assert pd.read_csv(tmp_path / "out" / "unplaced.csv")["row"].tolist() == [UNPLACEABLE]
+    assert table.groupby("row")["try"].apply(list).map(lambda tries: tries == [0, 1]).all()
+    structures, asked = frame_to_structures(table), frame_to_specs(wanted.iloc[table["row"]])
+    made = structures.specs()
+    assert torch.equal(made.composition, asked.composition)
+    assert torch.equal(made.space_group, asked.space_group)
+    torch.testing.assert_close(made.lengths, asked.lengths, rtol=0, atol=1e-9)
+    torch.testing.assert_close(made.angles, asked.angles, rtol=0, atol=1e-7)
+    assert float(symmetry_error(structures).max()) < 1e-6
+    np.testing.assert_allclose(table["distance_ratio"], shortest_distance_ratio(structures).numpy())
+
+
+def test_files_say_the_same(specs: Path, tmp_path: Path) -> None:
+    assert generate(specs, tmp_path / "out", "n=3") == 0
+    table = pd.read_parquet(tmp_path / "out" / "structures.parquet")
+    frames = ase.io.read(tmp_path / "out" / "structures.extxyz", index=":")
+    for row, atoms in zip(table.itertuples(), frames, strict=True):
+        assert atoms.info["name"] == row.material_id
+        assert atoms.get_atomic_numbers().tolist() == row.atomic_numbers.tolist()
+        np.testing.assert_allclose(atoms.cell.cellpar(), row.lattice, atol=1e-5)
+        crystal = Structure.from_file(tmp_path / "out" / "cif" / f"{row.material_id}.cif")
+        assert crystal.lattice.parameters == pytest.approx(tuple(row.lattice), abs=1e-4)
+        assert len(crystal) == row.n_atoms
+
+
+def test_the_best_try_is_kept(specs: Path, tmp_path: Path) -> None:
+    assert generate(specs, tmp_path / "all", "tries=3") == 0
+    assert generate(specs, tmp_path / "best", "tries=3", "keep=best") == 0
+    every, best = (pd.read_parquet(tmp_path / name / "structures.parquet") for name in ("all", "best"))
+    roomiest = every.groupby("row")["distance_ratio"].max()
+    assert best["row"].is_unique
+    assert best.set_index("row")["distance_ratio"].to_dict() == roomiest.to_dict()
+
+
+def test_a_stopped_run_goes_on(specs: Path, tmp_path: Path, capsys) -> None:
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    assert generate(specs, whole) == 0 and generate(specs, part) == 0
+    # as if it had been killed before the second batch was done
+    (part / "parts" / "00000004.parquet").unlink()
+    (part / "structures.parquet").unlink()
+    assert generate(specs, part) == 2 and "resume=true" in capsys.readouterr().err
+    assert generate(specs, part, "resume=true", "seed=1") == 2 and "seed differs" in capsys.readouterr().err
+    assert generate(specs, part, "resume=true") == 0
+    one, other = (pd.read_parquet(folder / "structures.parquet") for folder in (whole, part))
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_specs_can_be_those_of_crystals(tmp_path: Path) -> None:
+    crystals = stored_frame()
+    crystals.to_parquet(tmp_path / "crystals.parquet")
+    assert generate(tmp_path / "crystals.parquet", tmp_path / "out") == 0
+    table = pd.read_parquet(tmp_path / "out" / "structures.parquet")
+    assert len(table) == len(crystals)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["specs=nowhere.csv"], "nowhere.csv"),
+        (["run=runs/one"], "either specs=FILE or run=DIR"),
+        (["tries=0"], "tries"),
+        (["keep=worst"], "keep is one of all, best"),
+        (["judge=oracle"], "unknown energies 'oracle'"),
+        (["generator=golem"], "golem"),
+        (["generator.tries=-1"], "tries"),
+    ],
+)
+def test_errors_are_one_line(specs: Path, tmp_path: Path, capsys, words: list[str], said: str) -> None:
+    assert generate(specs, tmp_path / "out", *words) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and said in err
+    assert not (tmp_path / "out").exists()
