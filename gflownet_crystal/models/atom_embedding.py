@@ -17,7 +17,7 @@ class AtomEmbedding(nn.Module):
 
     Args:
         width: of the features.
-        conditioning: width of a vector given with each structure, such as a time embedding; 0 for none.
+        conditioning: width of a vector given with each structure or atom, such as a time embedding; 0 for none.
         tabulated: whether to read the tabulated features of the elements.
         generator: of the initial weights.
     """
@@ -38,7 +38,7 @@ class AtomEmbedding(nn.Module):
 
         Args:
             graph: the structures.
-            conditioning: (n, conditioning); None if that width is 0.
+            conditioning: (n, conditioning) of structures or (N, conditioning) of atoms; None if that width is 0.
 
         Raises:
             DataError: the conditioning has another width or number of rows.
@@ -49,8 +49,10 @@ class AtomEmbedding(nn.Module):
         atoms = table.index_select(0, graph.atomic_numbers)
         given = (graph.n_structures, 0) if conditioning is None else tuple(conditioning.shape)
         expected = (graph.n_structures, self.width)
-        if given != expected:
+        if given not in (expected, (graph.n_atoms, self.width)):
             raise DataError(f"conditioning is {given}: this network was built for {expected}")
         if self.conditioning is None or conditioning is None:
             return atoms
-        return atoms + self.conditioning(conditioning).index_select(0, graph.structure_index)
+        more: Tensor = self.conditioning(conditioning)
+        # if there are as many structures as atoms, the two are the same
+        return atoms + (more if len(more) == len(atoms) else more.index_select(0, graph.structure_index))

@@ -131,7 +131,8 @@ class GemsNet(nn.Module):
 
         Args:
             graph: with ``reverse``, and with pairs of edges if there is a lattice head.
-            conditioning: (n, conditioning), what else is known of each structure; None if the settings name none.
+            conditioning: (n, conditioning), what else is known of each structure, or (N, conditioning), of each atom;
+                None if the settings name none.
 
         Raises:
             DataError: the graph has no ``reverse``, or the conditioning is not of the width that the settings name.
@@ -160,16 +161,31 @@ class GemsNet(nn.Module):
         action = self._lattice_action(graph, messages, radial, directions)
         return AtomOutput(energy, displacement, action), states
 
-    def energies_and_states(self, graph: CrystalGraph) -> tuple[Tensor, Tensor]:
+    def energies_and_states(
+        self, graph: CrystalGraph, conditioning: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Energies (n,), and the states of the atoms (N, atom) in the last energy head.
 
         Raises:
             DataError: the network has no energy heads.
         """
-        output, states = self._read(graph, None)
-        if output.energy is None or states is None:
+        output, states = self.outputs_and_states(graph, conditioning)
+        if output.energy is None:
             raise DataError("a GemsNet without energies was given: switch its energy on")
         return output.energy, states
+
+    def outputs_and_states(
+        self, graph: CrystalGraph, conditioning: Tensor | None = None
+    ) -> tuple[AtomOutput, Tensor]:
+        """All that is predicted, and the states of the atoms (N, atom) in the last energy head.
+
+        Raises:
+            DataError: the network has no energy heads.
+        """
+        output, states = self._read(graph, conditioning)
+        if states is None:
+            raise DataError("a GemsNet without energies was given: switch its energy on")
+        return output, states
 
     def _energy(
         self, graph: CrystalGraph, messages: list[Tensor], radial: Tensor

@@ -38,7 +38,8 @@ class Neighbourhoods(NamedTuple):
     def of(cls, source: Tensor, directions: Tensor, n_atoms: int, n_orders: int) -> Neighbourhoods:
         """From the source atoms of the edges, (E,) int64 not decreasing, and their (E, 3) unit vectors."""
         n_edges = len(source)
-        degree = torch.bincount(source, minlength=n_atoms)
+        # unlike bincount, without asking the device for the largest index
+        degree = source.new_zeros(n_atoms).index_add_(0, source, torch.ones_like(source))
         rank = torch.arange(n_edges, device=source.device) - (degree.cumsum(0) - degree)[source]
         blocks = (degree + _BLOCK - 1) // _BLOCK
         slot = (blocks.cumsum(0) - blocks)[source] * _BLOCK + rank

@@ -25,6 +25,7 @@ def segment_sum(values: Tensor, index: Tensor, n_segments: int) -> Tensor:
 
 def segment_mean(values: Tensor, index: Tensor, n_segments: int) -> Tensor:
     """Mean of the rows of each segment: as :func:`segment_sum`, over the number of its rows (at least 1)."""
-    count = torch.bincount(index, minlength=n_segments).clamp(min=1)
+    # unlike bincount, without asking the device for the largest index
+    count = index.new_zeros(n_segments).index_add_(0, index, torch.ones_like(index)).clamp(min=1)
     total = segment_sum(values, index, n_segments)
     return total / count.to(total.dtype).view(-1, *(1,) * (values.dim() - 1))

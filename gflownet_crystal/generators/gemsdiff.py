@@ -1,0 +1,192 @@
+"""Structures by GemsDiff's diffusion: in the lattice and on the Wyckoff positions of a spec, or free as in the paper.
+
+Klipfel et al., "Vector field oriented diffusion model for crystal material generation", AAAI 2024.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.generators.assigned_specs import AssignedSpecs
+from gflownet_crystal.generators.assignment_draws import draw_candidates
+from gflownet_crystal.generators.base import Generation, Generator
+from gflownet_crystal.generators.counter_noise import CounterNoise, member_keys
+from gflownet_crystal.generators.diffused_sites import diffused
+from gflownet_crystal.generators.draws import keys_of_compounds
+from gflownet_crystal.generators.orbit_tables import orbit_tables
+from gflownet_crystal.generators.quick_placement import QuickPlacement
+from gflownet_crystal.generators.ranked_assignments import RankedAssignments
+from gflownet_crystal.generators.wyckoff_sampler import closest, made
+from gflownet_crystal.models.diffusion_graph import AtomTable
+from gflownet_crystal.models.gemsdiff import GemsDiffModel
+from gflownet_crystal.models.gemsdiff_sampling import free_crystals
+from gflownet_crystal.structures.batching import cut_by_atoms
+from gflownet_crystal.structures.distances import shortest_distance_ratio
+from gflownet_crystal.structures.periodic_pairs import expand, usable
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.structure import StructureBatch
+
+# without a ranking, assignments looked at for each one that may be drawn
+_LISTED = 4
+# ratios are compared without what rounding leaves, so that ties fall alike in every batch
+_DIGITS = 4
+
+
+@dataclass
+class GemsDiff(Generator):
+    """Diffuses atoms into crystals with trained weights.
+
+    In mode ``spec`` composition, lattice and symmetry are those of the spec by construction: Wyckoff assignments are
+    drawn, and only the free parameters of their positions diffuse. Of the tries the one whose atoms have most room is
+    kept; where all are crowded, :class:`~gflownet_crystal.generators.quick_placement.QuickPlacement` is asked as well.
+
+    In mode ``paper`` the composition alone counts; lattices diffuse as well, and no space group is claimed.
+
+    Attributes:
+        weights: name of shipped weights, or path of a ``.safetensors`` file with its card beside it.
+        mode: ``spec`` or ``paper``.
+        steps: of the diffusion that are taken; None for all.
+        ranking: weights that rank assignments; None takes those with the fewest orbits.
+        assignments: of a spec that may be drawn, the best-ranked ones.
+        tries: draws of a spec, an assignment and its free parameters each.
+        min_distance: A; structures of mode ``spec`` with atoms closer than this are not given.
+        min_ratio: ratio of distance to summed covalent radii below which they are crowded.
+        atoms: of specs that are sampled together, about; bounds the memory.
+    """
+
+    weights: str = "gemsdiff"
+    mode: Literal["spec", "paper"] = "spec"
+    steps: int | None = None
+    ranking: str | None = "assignments"
+    assignments: int = 20
+    tries: int = 2
+    min_distance: float = 0.5
+    min_ratio: float = 0.4
+    atoms: int = 1024
+    _model: GemsDiffModel | None = field(default=None, init=False, repr=False)
+    _ranking: RankedAssignments | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            ConfigError: an unknown mode, or a number out of range.
+        """
+        if self.mode not in ("spec", "paper"):
+            raise ConfigError(f"unknown generator.mode {self.mode!r}: choose spec or paper")
+        for name in ("assignments", "tries", "atoms"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"generator.{name}={getattr(self, name)} has to be at least 1")
+        if self.steps is not None and self.steps < 1:
+            raise ConfigError(f"generator.steps={self.steps} has to be at least 1, or null for all")
+        for name in ("min_distance", "min_ratio"):
+            if not getattr(self, name) >= 0.0:
+                raise ConfigError(f"generator.{name}={getattr(self, name)} must not be negative")
+
+    @classmethod
+    def from_weights(cls, weights: str | Path, **options: Any) -> Self:
+        """With weights of that name or file, read at once.
+
+        Raises:
+            WeightsError: there are none, or they are of another kind.
+        """
+        return cls.of(GemsDiffModel.from_weights(weights), weights=str(weights), **options)
+
+    @classmethod
+    def of(cls, model: GemsDiffModel, **options: Any) -> Self:
+        """With a model in memory."""
+        generator = cls(**options)
+        generator._model = model.eval()
+        return generator
+
+    def model(self, device: torch.device) -> GemsDiffModel:
+        """The model on ``device``; weights are read when they are first needed."""
+        if self._model is None:
+            self._model = GemsDiffModel.from_weights(self.weights)
+        return self._model.to(device)
+
+    @torch.no_grad()
+    def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
+        """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
+        place = self._sample_free if self.mode == "paper" else self._sample_sites
+        # like sizes together: pairs of atoms are listed for the largest
+        order = specs.n_atoms.argsort(stable=True)
+        tries = self.tries if self.mode == "spec" else 1
+        batches = cut_by_atoms(order, specs.n_atoms * tries, self.atoms) or [order]
+        parts = [place(specs[rows], seed) for rows in batches]
+        rows = torch.cat([rows[part.rows] for rows, part in zip(batches, parts, strict=True)])
+        found = Generation(StructureBatch.cat([part.structures for part in parts]), rows)
+        if self.mode == "spec":
+            found = self._with_room(found, specs, seed)
+        by_row = found.rows.argsort()
+        return Generation(found.structures[by_row], found.rows[by_row])
+
+    def _sample_free(self, specs: CrystalSpec, seed: int) -> Generation:
+        model = self.model(specs.device)
+        entry, number = specs.composition.nonzero().unbind(1)
+        repeated, _ = expand(torch.zeros_like(entry), specs.composition[entry, number])
+        index, numbers = entry[repeated], number[repeated]
+        table = AtomTable.of(numbers, index, len(specs), model.settings.neighbours)
+        keys = keys_of_compounds(torch.zeros_like(specs.space_group), specs.composition, seed)
+        noise = CounterNoise(keys, member_keys(keys, index, table.sizes))
+        cell, fractional = free_crystals(model, table, noise.start(), noise, self.steps)
+        group = torch.zeros_like(specs.space_group)
+        structures = StructureBatch(cell, numbers, fractional, index, group)
+        return Generation(structures, torch.arange(len(specs), device=specs.device))
+
+    def _assign(self, specs: CrystalSpec) -> tuple[AssignedSpecs, Tensor]:
+        """The assignments of specs that may be drawn, best first, and the logarithms of their probabilities."""
+        if self.ranking is None:
+            assigned = AssignedSpecs.of(specs, _LISTED * self.assignments, self.assignments, seed=0)
+            return assigned, -2.0 * torch.log1p(assigned.place.double())
+        if self._ranking is None:
+            self._ranking = RankedAssignments.load(self.ranking)
+        ranked = self._ranking.best(specs, self.assignments)
+        return ranked.assigned, ranked.log_probability
+
+    def _sample_sites(self, specs: CrystalSpec, seed: int) -> Generation:
+        """The roomiest try of each spec that has an assignment."""
+        tables = orbit_tables().to(specs.device)
+        assigned, log_probability = self._assign(specs)
+        numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
+        drawn = draw_candidates(assigned, log_probability, numbers)
+        model = self.model(specs.device)
+        orbits = diffused(model, assigned.cell, specs.space_group, drawn, tables, self.steps)
+        if not len(orbits.candidate):
+            return Generation(made(orbits, assigned.cell, specs.space_group, tables), orbits.candidate)
+        distance, ratio = closest(orbits, tables, assigned.lattices)
+        ratio = ratio.where(distance >= self.min_distance, -1.0)
+        best = orbits.select(_roomiest(orbits.spec_of_candidate, ratio, len(specs)))
+        structures = made(best, assigned.cell, specs.space_group, tables)
+        return Generation(structures, best.spec_of_candidate)
+
+    def _with_room(self, found: Generation, specs: CrystalSpec, seed: int) -> Generation:
+        """With crowded and lacking specs placed without a model, where that goes, and less what is no crystal."""
+        crowded = torch.ones(len(specs), dtype=torch.bool, device=specs.device)
+        if len(found.rows):
+            crowded[found.rows] = shortest_distance_ratio(found.structures) < self.min_ratio
+        rows = crowded.nonzero()[:, 0]
+        if not len(rows):
+            return found
+        more = QuickPlacement(min_ratio=self.min_ratio).generate(specs[rows], seed)
+        placed = torch.zeros_like(crowded).index_fill(0, rows[more.rows], True)
+        kept = ~placed[found.rows]
+        if len(found.rows):
+            kept &= ~crowded[found.rows] | usable(found.structures, self.min_distance)
+        structures = StructureBatch.cat([found.structures[kept], more.structures])
+        return Generation(structures, torch.cat([found.rows[kept], rows[more.rows]]))
+
+
+def _roomiest(spec: Tensor, ratio: Tensor, n: int) -> Tensor:
+    """The first candidate of the largest ratio of each spec that has one, int64."""
+    rounded = ratio.mul(10.0**_DIGITS).round()
+    largest = rounded.new_full((n,), -torch.inf).scatter_reduce(0, spec, rounded, "amax")
+    places = torch.arange(len(spec), device=spec.device).where(rounded == largest[spec], len(spec))
+    first = places.new_full((n,), len(spec)).scatter_reduce(0, spec, places, "amin")
+    return first[first < len(spec)]

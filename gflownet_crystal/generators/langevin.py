@@ -1,0 +1,278 @@
+"""Annealed Langevin dynamics from specs: on the sites of Wyckoff assignments, or the paper's with adaptive cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.crystallography.site_projectors import site_flats
+from gflownet_crystal.generators.annealing import anneal_crystals, anneal_positions, has_fixed_angles
+from gflownet_crystal.generators.assigned_specs import AssignedSpecs
+from gflownet_crystal.generators.assignment_draws import draw_candidates
+from gflownet_crystal.generators.base import Generation, Generator
+from gflownet_crystal.generators.draws import joined
+from gflownet_crystal.generators.merging import merge_and_snap
+from gflownet_crystal.generators.orbit_spacing import Orbits
+from gflownet_crystal.generators.orbit_tables import OrbitTables, orbit_tables
+from gflownet_crystal.generators.quick_placement import QuickPlacement
+from gflownet_crystal.generators.ranked_assignments import RankedAssignments
+from gflownet_crystal.models.langevin import Schedule, ScoreModel, Sites
+from gflownet_crystal.structures.batching import batches_of_atoms
+from gflownet_crystal.structures.periodic_pairs import usable
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.structures.symmetry_images import group_tables
+
+_LISTED = 4
+_DIGITS = 7
+
+
+class Langevin(Generator):
+    """Spec mode: the lattice is the spec's, and the sites of a Wyckoff assignment move in what is free.
+
+    Noise and score are projected on the free directions of each site, so symmetry and composition hold at each step.
+    Of the chains of a spec the one whose atoms are the farthest apart counts. A spec none of whose chains keeps its
+    atoms apart is placed by :class:`~gflownet_crystal.generators.quick_placement.QuickPlacement`.
+
+    Args:
+        weights: a model, shipped weights by name, or a ``.safetensors`` file with its card beside it.
+        ranking: weights that rank Wyckoff assignments; None takes those with the fewest orbits.
+        assignments: of a spec that may be drawn, the best-ranked ones.
+        tries: chains of a spec, the first of the best assignment.
+        steps: at each noise level.
+        position_rate: gamma_X of the step sizes, A^2.
+        closest: least distance of two atoms of a structure, periodic images included, A.
+        anion_repulsion: by what part of the summed radii two anions are further apart, where chains are compared.
+        atoms: of specs whose chains run together, about; bounds the memory.
+
+    Raises:
+        ConfigError: a number is out of range.
+        WeightsError: the weights are missing, corrupt or of another kind.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | ScoreModel,
+        ranking: str | Path | None = "assignments",
+        assignments: int = 20,
+        tries: int = 2,
+        steps: int = 80,
+        position_rate: float = 1e-3,
+        closest: float = 0.5,
+        anion_repulsion: float = 0.6,
+        atoms: int = 1024,
+    ) -> None:
+        for name, value in {"assignments": assignments, "tries": tries, "atoms": atoms}.items():
+            if not value > 0:
+                raise ConfigError(f"generator.{name}={value} has to be above zero")
+        if not (closest >= 0 and anion_repulsion >= 0):
+            raise ConfigError("generator.closest and generator.anion_repulsion must not be negative")
+        self.schedule = Schedule(steps, position_rate)
+        self.model = weights if isinstance(weights, ScoreModel) else ScoreModel.from_weights(weights)
+        self.assignments, self.tries, self.atoms = assignments, tries, atoms
+        self.closest, self.anion_repulsion = closest, anion_repulsion
+        self.ranking = None if ranking is None else RankedAssignments.load(ranking)
+        self.fallback = QuickPlacement(min_ratio=0.0, atoms=atoms)
+
+    @torch.no_grad()
+    def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
+        """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
+        self.model = self.model.to(specs.device).eval()
+        made = _in_batches(specs, specs.n_atoms, self.atoms, lambda part: self._place(part, seed))
+        left = torch.ones(len(specs), dtype=torch.bool, device=specs.device)
+        left[made.rows] = False
+        missing = left.nonzero()[:, 0]
+        if len(missing) == 0:
+            return made
+        other = _apart(self.fallback.generate(specs[missing], seed), self.closest)
+        rows = torch.cat([made.rows, missing[other.rows]])
+        order = rows.argsort()
+        return Generation(StructureBatch.cat([made.structures, other.structures])[order], rows[order])
+
+    def _place(self, specs: CrystalSpec, seed: int) -> Generation:
+        tables = orbit_tables().to(specs.device)
+        assigned, log_probability = self._assign(specs)
+        numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
+        drawn = draw_candidates(assigned, log_probability, numbers)
+        if not len(drawn.candidate):
+            return _nothing(specs)
+        drawn = replace(drawn, parameters=self._moved(specs, assigned, drawn, tables))
+        pairs = assigned.pairs(drawn, tables, self.anion_repulsion)
+        distances = pairs.distances(drawn.parameters)
+        ratio = pairs.smallest(distances / pairs.contact)
+        # roomy chains come after all that keep their distance
+        ratio = ratio.where(pairs.smallest(distances) >= self.closest, -1.0)
+        best = drawn.select(_best(drawn.spec_of_candidate, ratio))
+        orbit, points = best.atoms(tables)
+        chosen = best.spec_of_candidate
+        structures = StructureBatch(
+            assigned.cell[chosen],
+            best.atomic_number[orbit],
+            points,
+            best.candidate[orbit],
+            specs.space_group[chosen],
+        )
+        return _apart(Generation(structures, chosen), self.closest)
+
+    def _assign(self, specs: CrystalSpec) -> tuple[AssignedSpecs, Tensor]:
+        """The assignments of specs that may be drawn, best first, and the logarithms of their probabilities."""
+        if self.ranking is None:
+            assigned = AssignedSpecs.of(specs, _LISTED * self.assignments, self.assignments, seed=0)
+            return assigned, -2.0 * torch.log1p(assigned.place.double())
+        ranked = self.ranking.best(specs, self.assignments)
+        return ranked.assigned, ranked.log_probability
+
+    def _moved(
+        self, specs: CrystalSpec, assigned: AssignedSpecs, drawn: Orbits, tables: OrbitTables
+    ) -> Tensor:
+        """Free parameters of the orbits of all candidates after their chains, (O, 3)."""
+        operation = tables.start[drawn.position]
+        rotation = tables.rotation[operation]
+        is_free = torch.zeros(len(drawn.n_orbits), dtype=torch.bool, device=specs.device)
+        is_free[drawn.candidate[(rotation != 0).flatten(1).any(1)]] = True
+        moving = is_free[drawn.candidate]
+        if not bool(moving.any()):
+            return drawn.parameters
+        chains = drawn.select(is_free.nonzero()[:, 0])
+        operation, rotation = operation[moving], rotation[moving]
+        start = (rotation @ chains.parameters[:, :, None])[:, :, 0] + tables.translation[operation]
+        cell, group = assigned.cell[chains.spec_of_candidate], specs.space_group[chains.spec_of_candidate]
+        numbers, owner = chains.atomic_number, chains.candidate
+        sites = Sites.on_positions(cell, group, numbers, start, owner, self.model.cutoff)
+        # draws of a chain differ in the parameters they start from, so these serve as keys
+        keys = (chains.parameters * 2.0**53).long()
+        within = torch.arange(len(owner), device=owner.device) - chains.start[owner]
+        chain_keys = joined(joined(joined(assigned.key[chains.spec], within), keys[:, 0]), keys[:, 1])
+        points = anneal_positions(self.model, sites, start, cell, chain_keys, self.schedule)
+        inverse = site_flats().to(points.device).inverse[operation]
+        found = (inverse @ (points - tables.translation[operation])[:, :, None])[:, :, 0]
+        parameters = drawn.parameters.clone()
+        parameters[moving] = found - found.floor()
+        return parameters
+
+
+class PaperLangevin(Generator):
+    """Paper mode: positions and lattice are drawn together, for a group and inequivalent sites.
+
+    The numbers of inequivalent sites are those of a spec's simplest Wyckoff assignment; where the sites go, and so the
+    composition and the lattice, is up to the dynamics. Specs of triclinic and monoclinic groups are left out.
+
+    Args:
+        weights: a model, shipped weights by name, or a ``.safetensors`` file with its card beside it.
+        steps: at each noise level.
+        position_rate: gamma_X of the step sizes, A^2.
+        lattice_rate: gamma_L of the step sizes, A^2.
+        lattice_noise: factor on the noise of the lattice.
+        start_length: mean length of the cells at the start, A.
+        merged: images of a site nearer than this become one atom, A.
+        images: symmetric images of the sites whose chains run together, about; bounds the memory.
+
+    Raises:
+        ConfigError: a number is out of range.
+        WeightsError: the weights are missing, corrupt or of another kind.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | ScoreModel,
+        steps: int = 80,
+        position_rate: float = 1e-3,
+        lattice_rate: float = 1e-2,
+        lattice_noise: float = 0.15,
+        start_length: float = 7.0,
+        merged: float = 0.3,
+        images: int = 2048,
+    ) -> None:
+        for name, value in {"start_length": start_length, "merged": merged, "images": images}.items():
+            if not value > 0:
+                raise ConfigError(f"generator.{name}={value} has to be above zero")
+        self.schedule = Schedule(steps, position_rate, lattice_rate, lattice_noise)
+        self.model = weights if isinstance(weights, ScoreModel) else ScoreModel.from_weights(weights)
+        self.start_length, self.merged, self.images = start_length, merged, images
+
+    @torch.no_grad()
+    def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
+        """Draw a crystal for each spec of an orthorhombic or higher group; see the class for what is kept of it."""
+        order = group_tables().order.to(specs.device)[specs.space_group]
+        images = order * (specs.composition > 0).sum(1)
+        return _in_batches(specs, images, self.images, lambda part: self._draw(part, seed))
+
+    def _draw(self, specs: CrystalSpec, seed: int) -> Generation:
+        rows = has_fixed_angles(specs.space_group).nonzero()[:, 0]
+        assigned = AssignedSpecs.of(specs[rows], _LISTED, 1, seed)
+        orbits = assigned.orbits
+        if not len(orbits.candidate):
+            return _nothing(specs)
+        structures = self.sample(
+            specs.space_group[rows[orbits.spec_of_candidate]],
+            orbits.atomic_number,
+            orbits.candidate,
+            assigned.key[orbits.spec_of_candidate],
+        )
+        return Generation(structures, rows[orbits.spec_of_candidate])
+
+    @torch.no_grad()
+    def sample(
+        self, space_group: Tensor, atomic_numbers: Tensor, structure_index: Tensor, keys: Tensor
+    ) -> StructureBatch:
+        """Draw crystals.
+
+        Args:
+            space_group: (n,) int64, 16 to 230.
+            atomic_numbers: (N,) int64, of the inequivalent sites.
+            structure_index: (N,) int64, not decreasing; every structure has a site.
+            keys: (n,) int64, of the noise.
+
+        Returns:
+            n structures, conventional cells.
+
+        Raises:
+            DataError: the angles of a group are not fixed.
+        """
+        if not bool(has_fixed_angles(space_group).all()):
+            raise DataError("the lattice score knows no angles: give groups 16 to 230")
+        self.model = self.model.to(space_group.device).eval()
+        fractional, cell = anneal_crystals(
+            self.model, space_group, atomic_numbers, structure_index, keys, self.schedule, self.start_length
+        )
+        return merge_and_snap(atomic_numbers, fractional, structure_index, cell, space_group, self.merged)
+
+
+def _in_batches(
+    specs: CrystalSpec, sizes: Tensor, most: int, place: Callable[[CrystalSpec], Generation]
+) -> Generation:
+    """What ``place`` makes of specs, those of about equal size (n,) together, up to ``most`` at a time."""
+    every = torch.arange(len(specs), device=specs.device)
+    batches = batches_of_atoms(sizes, most) or [every]
+    parts = [place(specs[rows]) for rows in batches]
+    rows = torch.cat([chosen[part.rows] for chosen, part in zip(batches, parts, strict=True)])
+    order = rows.argsort()
+    return Generation(StructureBatch.cat([part.structures for part in parts])[order], rows[order])
+
+
+def _nothing(specs: CrystalSpec) -> Generation:
+    """No structure of any spec."""
+    none = specs.space_group[:0]
+    cell = specs.lengths.new_zeros(0, 3, 3)
+    return Generation(StructureBatch(cell, none, specs.lengths[:0], none, none), none)
+
+
+def _best(spec: Tensor, ratio: Tensor) -> Tensor:
+    """The candidate with the largest ratio of each spec, by rising spec, int64; the first of several alike."""
+    falling = ratio.mul(10.0**_DIGITS).round().argsort(descending=True, stable=True)
+    by_spec = falling[spec[falling].argsort(stable=True)]
+    chosen = spec[by_spec]
+    is_first = torch.ones_like(chosen, dtype=torch.bool)
+    is_first[1:] = chosen[1:] != chosen[:-1]
+    return by_spec[is_first]
+
+
+def _apart(made: Generation, closest: float) -> Generation:
+    """Structures none of whose atoms are closer than ``closest`` A."""
+    rows = usable(made.structures, closest).nonzero()[:, 0]
+    return Generation(made.structures[rows], made.rows[rows])

@@ -1,0 +1,183 @@
+"""Atoms on Wyckoff positions with free parameters by a learned flow: the group holds by construction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.generators.assigned_specs import AssignedSpecs
+from gflownet_crystal.generators.assignment_draws import draw_candidates
+from gflownet_crystal.generators.base import Generation, Generator
+from gflownet_crystal.generators.orbit_spacing import Lattices, OrbitPairs, Orbits
+from gflownet_crystal.generators.orbit_tables import OrbitTables, orbit_tables
+from gflownet_crystal.generators.ranked_assignments import RankedAssignments
+from gflownet_crystal.generators.site_graphs import site_graph, site_lattices, site_tables
+from gflownet_crystal.models.parameter_flow import ParameterFlow
+from gflownet_crystal.models.potentials import load_energies
+from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.structures.batching import cut_by_atoms
+from gflownet_crystal.structures.distances import covalent_radii
+from gflownet_crystal.structures.primitive import to_primitive
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.structure import StructureBatch
+
+# assignments looked at for each one that may be drawn
+_LISTED = 4
+# ratings are compared without what rounding leaves, so that ties fall alike in every batch
+_DIGITS = 4
+
+
+class WyckoffSampler(Generator):
+    """Draws Wyckoff assignments and their free parameters, and keeps the best of some tries.
+
+    The parameters follow :class:`~gflownet_crystal.models.parameter_flow.ParameterFlow` from uniform noise. Tries whose
+    atoms come too close are dropped; of the others the one of lowest energy is kept where a model of energies is
+    given, else the one with the largest ratio of shortest distance to summed covalent radii.
+
+    Args:
+        weights: name of shipped weights, or a ``.safetensors`` file.
+        ranking: weights that rank assignments; None takes those with the fewest orbits.
+        assignments: of a spec that may be drawn, the best-ranked ones.
+        tries: draws of a spec.
+        steps: of the flow.
+        hurry: by how much late velocities are raised; see :meth:`ParameterFlow.integrate`.
+        min_distance: A; the least distance of two atoms, images of the same one included.
+        min_ratio: likewise, of the distance over the summed covalent radii.
+        energies: weights or a potential that rates the tries; None for distances.
+        atoms: of conventional cells that are placed together, about; bounds the memory.
+        flow: a flow in memory, instead of the weights.
+
+    Raises:
+        ConfigError: a number is out of range.
+        WeightsError: there are no such weights.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path = "wyckoff_sampler",
+        ranking: str | RankedAssignments | None = "assignments",
+        assignments: int = 20,
+        tries: int = 4,
+        steps: int = 30,
+        hurry: float = 30.0,
+        min_distance: float = 0.5,
+        min_ratio: float = 0.4,
+        energies: str | StructureEnergies | None = None,
+        atoms: int = 2048,
+        flow: ParameterFlow | None = None,
+    ) -> None:
+        whole = {"assignments": assignments, "tries": tries, "steps": steps, "atoms": atoms}
+        for name, value in whole.items():
+            if value < 1:
+                raise ConfigError(f"generator.{name} must be at least 1, not {value}")
+        for name, least in {"hurry": hurry, "min_distance": min_distance, "min_ratio": min_ratio}.items():
+            if not least >= 0.0:
+                raise ConfigError(f"generator.{name}={least} must not be negative")
+        self.flow = (ParameterFlow.from_weights(weights) if flow is None else flow).eval()
+        self.assignments, self.tries, self.steps, self.atoms = assignments, tries, steps, atoms
+        self.hurry, self.min_distance, self.min_ratio = hurry, min_distance, min_ratio
+        self.ranking = RankedAssignments.load(ranking) if isinstance(ranking, str) else ranking
+        self.energies = load_energies(energies) if isinstance(energies, str) else energies
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the networks to ``device``."""
+        self.flow = self.flow.to(device)
+        if self.energies is not None:
+            self.energies = self.energies.to(device)
+        return self
+
+    @torch.no_grad()
+    def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
+        """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
+        if self.flow.network.element.device != specs.device:
+            self.to(specs.device)
+        every = torch.arange(len(specs), device=specs.device)
+        batches = cut_by_atoms(every, specs.n_atoms * self.tries, self.atoms) or [every]
+        parts = [self._place(specs[rows], seed) for rows in batches]
+        return Generation(
+            StructureBatch.cat([part.structures for part in parts]),
+            torch.cat([rows[part.rows] for rows, part in zip(batches, parts, strict=True)]),
+        )
+
+    def sample(self, cell: Tensor, space_group: Tensor, drawn: Orbits) -> Orbits:
+        """Follow the flow from the parameters of candidates, uniform in [0, 1).
+
+        Args:
+            cell: (n, 3, 3) float64, conventional lattice vectors of the specs as rows, A.
+            space_group: (n,) int64.
+            drawn: C candidates.
+        """
+        if not len(drawn.candidate):
+            return drawn
+        lattices = site_lattices(cell, space_group, self.flow.settings)[drawn.spec_of_candidate]
+        tables = site_tables().to(cell.device)
+        graph = site_graph(lattices, drawn.candidate, drawn.position, drawn.atomic_number, tables)
+        start = drawn.parameters.where(graph.is_free, 0.0)
+        return replace(drawn, parameters=self.flow.integrate(graph, start, self.steps, self.hurry))
+
+    def _assign(self, specs: CrystalSpec) -> tuple[AssignedSpecs, Tensor]:
+        """The assignments of specs that may be drawn, best first, and the logarithms of their probabilities."""
+        if self.ranking is not None:
+            ranked = self.ranking.best(specs, self.assignments)
+            return ranked.assigned, ranked.log_probability
+        assigned = AssignedSpecs.of(specs, _LISTED * self.assignments, self.assignments, seed=0)
+        return assigned, -2.0 * torch.log1p(assigned.place.double())
+
+    def _place(self, specs: CrystalSpec, seed: int) -> Generation:
+        tables = orbit_tables().to(specs.device)
+        assigned, log_probability = self._assign(specs)
+        numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
+        drawn = draw_candidates(assigned, log_probability, numbers)
+        candidates = self.sample(assigned.cell, specs.space_group, drawn)
+        distance, ratio = closest(candidates, tables, assigned.lattices)
+        sound = (distance >= self.min_distance) & (ratio >= self.min_ratio)
+        kept = sound.nonzero()[:, 0]
+        candidates, rating = candidates.select(kept), ratio[kept]
+        structures = made(candidates, assigned.cell, specs.space_group, tables)
+        if self.energies is not None and len(kept):
+            rating = -self.energies.predict(to_primitive(structures))[0].nan_to_num(torch.inf)
+        best = _best_of_each(candidates.spec_of_candidate, rating)
+        return Generation(structures[best], candidates.spec_of_candidate[best])
+
+
+def closest(orbits: Orbits, tables: OrbitTables, lattices: Lattices) -> tuple[Tensor, Tensor]:
+    """Shortest distances of candidates, periodic images of the same atom included.
+
+    Args:
+        orbits: of C candidates.
+        tables: of all positions.
+        lattices: of the specs.
+
+    Returns:
+        (C,) float64 A, and the smallest ratio of a distance to the summed covalent radii, (C,) float64.
+    """
+    radius = covalent_radii(orbits.atomic_number)
+    pairs = OrbitPairs.of(orbits, tables, lattices, radius, torch.zeros_like(radius))
+    distances = pairs.distances(orbits.parameters)
+    own = lattices.shortest[orbits.spec]
+    least = pairs.smallest(distances).scatter_reduce(0, orbits.candidate, own, "amin")
+    ratio = pairs.smallest(distances / pairs.radii)
+    return least, ratio.scatter_reduce(0, orbits.candidate, own / (2.0 * radius), "amin")
+
+
+def made(orbits: Orbits, cell: Tensor, space_group: Tensor, tables: OrbitTables) -> StructureBatch:
+    """The structures of candidates of specs with cells (n, 3, 3) and groups (n,)."""
+    orbit, points = orbits.atoms(tables)
+    spec = orbits.spec_of_candidate
+    return StructureBatch(
+        cell[spec], orbits.atomic_number[orbit], points, orbits.candidate[orbit], space_group[spec]
+    )
+
+
+def _best_of_each(spec: Tensor, rating: Tensor) -> Tensor:
+    """The first candidate of the highest rating of each spec, by rising spec, int64; (C,) specs do not fall."""
+    order = rating.mul(10.0**_DIGITS).round().argsort(descending=True, stable=True)
+    order = order[spec[order].argsort(stable=True)]
+    first = torch.ones_like(order, dtype=torch.bool)
+    first[1:] = spec[order][1:] != spec[order][:-1]
+    return order[first]

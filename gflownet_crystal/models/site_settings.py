@@ -1,0 +1,44 @@
+"""Sizes of the network on sites."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gflownet_crystal.common.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class SiteSettings:
+    """Sizes of a :class:`~gflownet_crystal.models.site_network.SiteNetwork`.
+
+    Attributes:
+        width: features of an orbit, and of a message.
+        vectors: vector features of an orbit.
+        n_layers: rounds of messages.
+        n_radial: Gaussians of distance up to the cutoff.
+        n_relative: Gaussians of the distance over the summed covalent radii.
+        n_far: Gaussians of the distance to the nearest image, beyond the cutoff too.
+        cutoff: A; images beyond it are not summed.
+        images: lattice translations of a pair that are looked at, at most; those nearest to the origin are taken.
+        time_width: of the embedding of the time.
+
+    Raises:
+        ConfigError: a number is not positive.
+    """
+
+    width: int = 96
+    vectors: int = 24
+    n_layers: int = 4
+    n_radial: int = 20
+    n_relative: int = 10
+    n_far: int = 6
+    cutoff: float = 5.0
+    images: int = 96
+    time_width: int = 32
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name, value in vars(self).items():
+            least = 2 if name.startswith("n_") and name != "n_layers" else 1
+            if not value >= least:
+                raise ConfigError(f"generator.network.{name} must be at least {least}, not {value}")

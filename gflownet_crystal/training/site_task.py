@@ -1,0 +1,127 @@
+"""Learning the free parameters of Wyckoff positions by flow matching."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.models.parameter_flow import ParameterFlow, velocity_loss
+from gflownet_crystal.models.site_settings import SiteSettings
+from gflownet_crystal.training.assignment_data import OccupiedSpecs
+from gflownet_crystal.training.labelled import LabelledStructures, Splits
+from gflownet_crystal.training.loop import Task
+from gflownet_crystal.training.site_data import SiteData, uniform_parameters
+
+VALIDATION_SEED = 2024
+"""Of noise and times that are validated on, whatever the seed of the training."""
+
+_PAIRS = 8192
+
+
+@dataclass(frozen=True)
+class SiteTaskSettings:
+    """What is learned.
+
+    Attributes:
+        nearest: start each path at the nearest description of the crystal to the noise, rather than at the one that is
+            stored; paths are then shorter and straighter, and uniform noise stays uniform.
+        validated: crystals that are validated on while training; None for all.
+        max_pairs: most pairs of an orbit and an atom of the primitive cell in a training crystal.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    nearest: bool = True
+    validated: int | None = 1024
+    max_pairs: int = 800
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if self.validated is not None and self.validated < 1:
+            raise ConfigError(f"sites.validated must be at least 1, not {self.validated}")
+        if self.max_pairs < 1:
+            raise ConfigError(f"sites.max_pairs must be at least 1, not {self.max_pairs}")
+
+
+class SiteTask(Task):
+    """Squared errors of velocities.
+
+    Batches are cut by pairs of an orbit and an atom, not by atoms.
+
+    Args:
+        model: on its device.
+        train: crystals to learn from; those without a free parameter teach nothing and are left out.
+        validation: crystals to validate on, likewise.
+        settings: what is learned.
+    """
+
+    def __init__(
+        self, model: ParameterFlow, train: SiteData, validation: SiteData, settings: SiteTaskSettings
+    ) -> None:
+        self.model: ParameterFlow = model
+        self.settings = settings
+        self.train = train.take((train.is_free & (train.n_pairs <= settings.max_pairs)).nonzero()[:, 0])
+        rows = validation.is_free.nonzero()[:, 0]
+        n = len(rows) if settings.validated is None else min(settings.validated, len(rows))
+        self.validation = validation.take(rows[torch.linspace(0, len(rows) - 1, n).round().long()])
+        self.sizes = self.train.n_pairs
+        self.device = model.network.element.device
+
+    def losses(self, rows: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """The loss of a batch."""
+        return {"velocity": self._loss(self.train.take(rows), generator)}
+
+    def _loss(self, data: SiteData, generator: torch.Generator) -> Tensor:
+        graph = data.graph()
+        start = uniform_parameters(graph, generator)
+        time = torch.rand(len(data), generator=generator)
+        if self.settings.nearest:
+            way = data.nearest(graph, start)
+        else:
+            way = data.occupied.parameters - start
+            way = (way - way.round()).where(graph.is_free, 0.0)
+        here = start + time.double()[graph.crystal, None] * way
+        graph = graph.to(self.device)
+        wanted = graph.without_drift(graph.displacement(way.to(self.device)))
+        predicted = self.model(graph, here.to(self.device), time.to(self.device))
+        return velocity_loss(graph, predicted.float(), wanted.float())
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """The loss on crystals that are validated on, always with the same noise."""
+        generator = torch.Generator().manual_seed(VALIDATION_SEED)
+        total, n = 0.0, len(self.validation)
+        pairs = self.validation.n_pairs.cumsum(0) // _PAIRS
+        for rows in torch.arange(n).split(torch.unique_consecutive(pairs, return_counts=True)[1].tolist()):
+            total += float(self._loss(self.validation.take(rows), generator)) * len(rows)
+        return {"velocity": total / n}
+
+
+def build_task(
+    splits: Splits,
+    network: SiteSettings,
+    settings: SiteTaskSettings,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> SiteTask:
+    """A new network and its task; finding the orbits of crystals takes about 1 ms each.
+
+    Args:
+        splits: to learn from and to validate on; energies are not looked at.
+        network: sizes.
+        settings: what is learned.
+        seed: of the initial weights.
+        device: of the network.
+    """
+    model = ParameterFlow.new(network, seed).to(device)
+    train, validation = (_data(part, network) for part in (splits.train, splits.validation))
+    return SiteTask(model, train, validation, settings)
+
+
+def _data(labelled: LabelledStructures, network: SiteSettings) -> SiteData:
+    found, _ = OccupiedSpecs.of(labelled.structures)
+    return SiteData.of(found.specs, found.occupied, network)
