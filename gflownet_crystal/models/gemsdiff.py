@@ -34,6 +34,8 @@ KIND = "gemsdiff"
 
 _USUAL_VOLUME = 15.0
 _LEAST_SCALE = 1e-2
+# A and degrees: crystals that are all alike leave nothing to scale by
+_LEAST_DEVIATION = 0.5
 
 
 class Draws(NamedTuple):
@@ -131,7 +133,7 @@ class GemsDiffModel(nn.Module):
         """
         parameters = torch.cat(matrix_to_parameters(structures.cell), dim=1)
         self.parameter_mean.copy_(parameters.mean(0))
-        self.parameter_deviation.copy_(parameters.std(0, correction=0).clamp(min=_LEAST_SCALE))
+        self.parameter_deviation.copy_(parameters.std(0, correction=0).clamp(min=_LEAST_DEVIATION))
         if not self.recipe.is_centred():
             return
         self.element_volume.copy_(fitted_volumes(structures))
