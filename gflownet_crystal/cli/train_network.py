@@ -105,7 +105,7 @@ def training_card(config: DictConfig, loop: Loop, verb: str, paths: Sequence[Pat
     return {
         "network": {"name": config.model.name, "settings": plain(config.model.settings)},
         "parameters": sum(value.numel() for value in loop.named.values()),
-        "loop": plain(config.loop),
+        "settings": plain(config.loop),
         "seed": config.seed,
         "max_atoms": config.max_atoms,
         "structures": len(loop.task.sizes),

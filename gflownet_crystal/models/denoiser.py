@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self, cast
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.energy import autocast
-from gflownet_crystal.models.inputs import CrystalGraph, GraphSettings, crystal_graph
+from gflownet_crystal.models.inputs import CrystalGraph, graph_for
 from gflownet_crystal.models.registry import build_network
 from gflownet_crystal.models.vector_fields import AtomOutput
 from gflownet_crystal.structures.batching import batches_of_atoms
@@ -96,12 +96,9 @@ class Denoiser(nn.Module):
         Raises:
             DataError: a structure has no such graph.
         """
-        network = cast(Any, self.network)
-        settings: GraphSettings = network.settings.graph
         if self.volumes:
             structures = replace(structures, cell=structures.cell * self._stretch(structures)[:, None, None])
-        reverse = bool(getattr(network, "needs_reverse", True))
-        return crystal_graph(structures, settings, self.element_volume.dtype, reverse=reverse)
+        return graph_for(self.network, structures, self.element_volume.dtype)
 
     def forward(self, graph: CrystalGraph) -> Action:
         """What is done to the crystals of a graph; displacements are 0 if the network gives none.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.models.inputs import CrystalGraph, GraphSettings, crystal_graph
+from gflownet_crystal.models.inputs import CrystalGraph, graph_for
 from gflownet_crystal.models.scatter import segment_mean
 from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
@@ -56,9 +56,7 @@ class EnergyModel(nn.Module):
         Raises:
             DataError: a structure has no such graph.
         """
-        triplets = bool(getattr(self.network, "needs_triplets", True))
-        settings: GraphSettings = cast(Any, self.network).settings.graph
-        return crystal_graph(structures, settings, self.scale.dtype, triplets=triplets)
+        return graph_for(self.network, structures, self.scale.dtype)
 
     def forward(self, graph: CrystalGraph) -> Tensor:
         """Energies (n,), eV/atom, in the dtype of the weights."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.energy import EnergyModel
-from gflownet_crystal.models.inputs import crystal_graph
+from gflownet_crystal.models.inputs import graph_for
 from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.structure import StructureBatch
 
@@ -78,15 +78,7 @@ def energy_forces_stress(model: EnergyModel, structures: StructureBatch) -> tupl
         strain = torch.zeros_like(structures.cell).requires_grad_(True)
         identity = torch.eye(3, dtype=strain.dtype, device=strain.device)
         cell = structures.cell @ (identity + 0.5 * (strain + strain.mT))
-        network: Any = model.network
-        graph = crystal_graph(
-            structures,
-            network.settings.graph,
-            model.scale.dtype,
-            cell=cell,
-            fractional=fractional,
-            triplets=bool(getattr(network, "needs_triplets", True)),
-        )
+        graph = graph_for(model.network, structures, model.scale.dtype, cell, fractional)
         energy = model(graph).double() * structures.n_atoms
         slopes, strained = torch.autograd.grad(energy.sum(), [fractional, strain])
     # positions are fractional @ cell, so slopes change by the inverse of the cell

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.models.fading import edge_weights
@@ -165,6 +165,31 @@ def crystal_graph(
         cell=cell.to(dtype),
         weights=None if weights is None else weights.to(dtype),
     )
+
+
+def graph_for(
+    network: nn.Module,
+    batch: StructureBatch,
+    dtype: torch.dtype,
+    cell: Tensor | None = None,
+    fractional: Tensor | None = None,
+) -> CrystalGraph:
+    """The graph that a network reads: its ``settings.graph``, with triplets and reverse edges unless it needs none.
+
+    Args:
+        network: ``needs_triplets`` and ``needs_reverse``, if it has them, say what it does without.
+        batch: n structures with N atoms.
+        dtype: of vectors, cells and weights.
+        cell: (n, 3, 3) in place of the batch's; see :func:`crystal_graph`.
+        fractional: (N, 3) in place of the batch's.
+
+    Raises:
+        DataError: the batch has no such graph.
+    """
+    settings: GraphSettings = cast(Any, network).settings.graph
+    triplets = bool(getattr(network, "needs_triplets", True))
+    reverse = bool(getattr(network, "needs_reverse", True))
+    return crystal_graph(batch, settings, dtype, cell, fractional, triplets, reverse)
 
 
 def _check_elements(batch: StructureBatch) -> None:

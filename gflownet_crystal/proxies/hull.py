@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ProxyError
@@ -39,6 +41,24 @@ class Hull(ABC):
             energy: (n,) formation energies, eV/atom.
         """
         return energy.double() - self.hull_energy(specs.composition).to(energy.device)
+
+
+def by_number_of_elements(composition: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Compositions in batches with equally many elements, whose linear programs have the same shape.
+
+    Args:
+        composition: (n, 119) int64 counts, none empty.
+
+    Yields:
+        Rows (m,), elements (m, k) in ascending order, and their fractions (m, k) float64.
+    """
+    present = composition > 0
+    n_elements = present.sum(1)
+    for k in torch.unique(n_elements).tolist():
+        rows = (n_elements == k).nonzero()[:, 0]
+        elements = present[rows].nonzero()[:, 1].view(len(rows), k)
+        fractions = composition[rows].gather(1, elements).double()
+        yield rows, elements, fractions / fractions.sum(1, keepdim=True)
 
 
 def checked_composition(composition: Tensor) -> Tensor:

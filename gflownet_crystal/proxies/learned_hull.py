@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import WeightsError
-from gflownet_crystal.proxies.hull import Hull, checked_composition
+from gflownet_crystal.proxies.hull import Hull, by_number_of_elements, checked_composition
 from gflownet_crystal.proxies.hull_program import lowest_mixture
 from gflownet_crystal.proxies.mlp_features import composition_features
 from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
@@ -137,16 +137,9 @@ class LearnedHull(Hull):
             ProxyError: a composition is empty, has an unknown element or more than 8 elements.
         """
         composition = checked_composition(composition)
-        present = composition > 0
-        n_elements = present.sum(1)
         own = self.compound_energy(composition).clamp(max=0.0)
         result = torch.zeros_like(own)
-        # one batch for each number of elements: their linear programs have the same shape
-        for k in torch.unique(n_elements).tolist():
-            rows = (n_elements == k).nonzero()[:, 0]
-            elements = present[rows].nonzero()[:, 1].view(len(rows), k)
-            fractions = composition[rows].gather(1, elements).double()
-            fractions = fractions / fractions.sum(1, keepdim=True)
+        for rows, elements, fractions in by_number_of_elements(composition):
             result[rows] = self._mixture(elements, fractions, own[rows])
         return result
 

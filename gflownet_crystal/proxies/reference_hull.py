@@ -20,7 +20,7 @@ from gflownet_crystal.common.errors import DataError, ProxyError
 from gflownet_crystal.common.files import atomic_path
 from gflownet_crystal.data.readers import read_table
 from gflownet_crystal.data.schema import ENERGY_COLUMN, require_columns
-from gflownet_crystal.proxies.hull import MAX_ELEMENTS, Hull, checked_composition
+from gflownet_crystal.proxies.hull import MAX_ELEMENTS, Hull, by_number_of_elements, checked_composition
 from gflownet_crystal.proxies.hull_program import lowest_mixture
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
@@ -96,15 +96,9 @@ class ReferenceHull(Hull):
             ProxyError: a composition is empty, has an unknown element or more than 8 elements.
         """
         composition = checked_composition(composition)
-        present = composition > 0
-        n_elements = present.sum(1)
         result = torch.zeros(len(composition), dtype=torch.float64)
-        # one batch for each number of elements: their linear programs have the same shape
-        for k in torch.unique(n_elements).tolist():
-            rows = (n_elements == k).nonzero()[:, 0]
-            elements = present[rows].nonzero()[:, 1].view(len(rows), k)
-            fractions = composition[rows].gather(1, elements).double()
-            result[rows] = self._lowest(elements, fractions / fractions.sum(1, keepdim=True))
+        for rows, elements, fractions in by_number_of_elements(composition):
+            result[rows] = self._lowest(elements, fractions)
         return result
 
     def stable(self, report: Callable[[int], object] | None = None) -> ReferenceHull:

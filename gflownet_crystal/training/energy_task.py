@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
-from gflownet_crystal.data.label_schemes import LEGACY_SOURCES
+from gflownet_crystal.data.label_schemes import is_legacy
 from gflownet_crystal.models.energy import EnergyModel
 from gflownet_crystal.training.labelled import LabelledStructures, Splits
 from gflownet_crystal.training.loop import Task
@@ -38,7 +39,7 @@ class EnergyTask(Task):
         order = np.random.default_rng(0).permutation(len(splits.validation))
         self.watched = splits.validation.take(np.sort(order[:watched]))
         self.sizes = splits.train.structures.n_atoms
-        legacy = np.char.startswith(splits.train.source[:, None], np.array(LEGACY_SOURCES)).any(1)
+        legacy = is_legacy(pd.Series(splits.train.source))
         self.weight = torch.from_numpy(np.where(legacy, legacy_weight, 1.0)).float()
         model.fit_elements(splits.train.structures, splits.train.energy)
         self.device = model.scale.device

@@ -100,10 +100,12 @@ def read_labelled(
     structures = frame_to_structures(table)
     composition = structures.composition
     fractions = composition.double() / composition.sum(1, keepdim=True)
-    table = table[is_plausible(fractions, structures.volume / structures.n_atoms)]
+    plausible = is_plausible(fractions, structures.volume / structures.n_atoms)
+    table = table[plausible]
     copies = [strained_copies(table, rows, strained, seed, path) for path, rows in strains.items()]
+    added = [frame_to_structures(rows) for rows in copies if len(rows)]
+    structures = StructureBatch.cat([structures[torch.from_numpy(plausible)], *added])
     table = pd.concat([table, *copies], ignore_index=True)
-    structures = frame_to_structures(table)
     kept = usable(structures, CLOSEST).numpy()
     table, structures = table[kept].reset_index(drop=True), structures[torch.from_numpy(kept)]
     composition = reduce_composition(structures.composition)

@@ -78,6 +78,9 @@ def test_earlier_weights_are_calibrated_and_trained_on(tmp_path: Path, data: Pat
     assert main([*words, f"run.dir={tmp_path / 'first'}", f"out={plain}", "holdout=0.0"]) == 0
     card = read_json(plain.with_suffix(".json"))
     assert card["uncertainty"] is None
+    assert {"kind", "unit", "data", "command", "validation", "sha256", "settings", "samples_seen"} <= set(
+        card
+    )
     out = tmp_path / "calibrated.safetensors"
     again = [*words, f"start={plain}", f"out={out}", "loop.epochs=0", f"run.dir={tmp_path / 'second'}"]
     assert main(again) == 0

@@ -12,6 +12,7 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography import lattice
 from gflownet_crystal.crystallography.space_groups import lattice_system_of_group
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
+from gflownet_crystal.generators.base import Generation
 from gflownet_crystal.generators.candidates import AssignedOrbits, Spacing, contact_distances
 from gflownet_crystal.generators.placement import WyckoffPlacement
 from gflownet_crystal.structures.convert import from_pymatgen, iterate_arrays, to_pymatgen
@@ -47,6 +48,24 @@ def random_specs(n: int, seed: int) -> CrystalSpec:
     )
 
 
+def assert_fulfils(made: Generation, specs: CrystalSpec, min_ratio: float) -> None:
+    """Atoms, cell and operations are those of the specs, and no atoms are nearer than asked for."""
+    assert made.rows.equal(made.rows.unique())
+    wanted, got = specs[made.rows], made.structures.specs()
+    assert got.composition.equal(wanted.composition)
+    assert got.space_group.equal(wanted.space_group)
+    torch.testing.assert_close(got.lengths, wanted.lengths, rtol=0, atol=1e-9)
+    torch.testing.assert_close(got.angles, wanted.angles, rtol=0, atol=1e-9)
+    assert symmetry_error(made.structures).max() < 1e-9
+    assert shortest_distance_ratio(made.structures).min() >= min_ratio
+    # a supergroup has at least the operations of the group
+    for (cell, numbers, points), group in zip(
+        iterate_arrays(made.structures), wanted.space_group.tolist(), strict=True
+    ):
+        found = spglib.get_symmetry_dataset((cell, points, numbers), symprec=0.01)
+        assert len(found.rotations) >= wyckoff_positions(group)[0].multiplicity
+
+
 @pytest.fixture(scope="module")
 def quick() -> WyckoffPlacement:
     return WyckoffPlacement(max_assignments=40, tries=200, keep=20, steps=10)
@@ -59,20 +78,7 @@ def test_structures_have_the_atoms_the_cell_and_the_operations_of_their_spec() -
     )
     made = loose.generate(specs)
     assert len(made.rows) >= 95
-    assert made.rows.equal(made.rows.unique())
-    wanted, got = specs[made.rows], made.structures.specs()
-    assert got.composition.equal(wanted.composition)
-    assert got.space_group.equal(wanted.space_group)
-    torch.testing.assert_close(got.lengths, wanted.lengths, rtol=0, atol=1e-9)
-    torch.testing.assert_close(got.angles, wanted.angles, rtol=0, atol=1e-9)
-    assert symmetry_error(made.structures).max() < 1e-9
-    assert shortest_distance_ratio(made.structures).min() >= 0.4
-    # a supergroup has at least the operations of the group
-    for (cell, numbers, points), group in zip(
-        iterate_arrays(made.structures), wanted.space_group.tolist(), strict=True
-    ):
-        found = spglib.get_symmetry_dataset((cell, points, numbers), symprec=0.01)
-        assert len(found.rotations) >= wyckoff_positions(group)[0].multiplicity
+    assert_fulfils(made, specs, 0.4)
 
 
 def test_the_group_is_exactly_the_one_asked_for(quick: WyckoffPlacement) -> None:

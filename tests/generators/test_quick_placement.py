@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import spglib
 import torch
 from pymatgen.core import Lattice, Structure
 
@@ -17,11 +16,11 @@ from gflownet_crystal.generators.orbit_spacing import OrbitPairs
 from gflownet_crystal.generators.orbit_tables import orbit_tables, simplest_assignments
 from gflownet_crystal.generators.placement import WyckoffPlacement
 from gflownet_crystal.generators.quick_placement import QuickPlacement
-from gflownet_crystal.structures.convert import from_pymatgen, iterate_arrays, to_pymatgen
+from gflownet_crystal.structures.convert import from_pymatgen, to_pymatgen
 from gflownet_crystal.structures.distances import shortest_distance_ratio
 from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.structures.symmetry import conventional_structures, symmetry_error
-from tests.generators.test_placement import random_specs
+from gflownet_crystal.structures.symmetry import conventional_structures
+from tests.generators.test_placement import assert_fulfils, random_specs
 
 LOOSE = QuickPlacement(assignments=6, tries=4, steps=8, min_ratio=0.3)
 
@@ -30,21 +29,8 @@ def test_structures_have_the_atoms_the_cell_and_the_operations_of_their_spec() -
     specs = random_specs(150, seed=0)
     made = LOOSE.generate(specs)
     assert len(made.rows) >= 140
-    assert made.rows.equal(made.rows.unique())
-    wanted, got = specs[made.rows], made.structures.specs()
-    assert got.composition.equal(wanted.composition)
-    assert got.space_group.equal(wanted.space_group)
-    torch.testing.assert_close(got.lengths, wanted.lengths, rtol=0, atol=1e-9)
-    torch.testing.assert_close(got.angles, wanted.angles, rtol=0, atol=1e-9)
-    assert symmetry_error(made.structures).max() < 1e-9
-    assert shortest_distance_ratio(made.structures).min() >= LOOSE.min_ratio
+    assert_fulfils(made, specs, LOOSE.min_ratio)
     assert bool(((made.structures.fractional >= 0.0) & (made.structures.fractional < 1.0)).all())
-    # a supergroup has at least the operations of the group
-    for (cell, numbers, points), group in zip(
-        iterate_arrays(made.structures), wanted.space_group.tolist(), strict=True
-    ):
-        found = spglib.get_symmetry_dataset((cell, points, numbers), symprec=0.01)
-        assert len(found.rotations) >= wyckoff_positions(group)[0].multiplicity
 
 
 def test_every_position_of_every_group_is_one_of_the_primitive_cell_times_the_centring() -> None:
