@@ -22,6 +22,8 @@ VERBS = (
     "export",
     "generate",
     "relax",
+    "evaluate",
+    "report",
 )
 
 FAILED, INTERRUPTED, READER_GONE = 2, 130, 141

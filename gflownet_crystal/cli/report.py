@@ -1,0 +1,79 @@
+"""Write the report of a run: one HTML file that needs no network, and its figures as PNG.
+
+It says what was asked and found: energies beside those of an untrained sampler and of known crystals, elements, space
+groups, lattice parameters, training curves, and the best candidates with their cells to turn. What a run has not made
+yet is named with the command that makes it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.report_sets import Comparison, compare, known_crystals
+from gflownet_crystal.cli.run_folder import read_config
+from gflownet_crystal.cli.values import check_writable, flag, whole_number
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.report.page import Material, write_report
+from gflownet_crystal.report.population import Population
+from gflownet_crystal.report.run_files import RunFiles, read_run
+
+
+def run(config: DictConfig) -> None:
+    """The verb ``report``."""
+    config = resolved(config)
+    folder = Path(str(config.run))
+    k, n = whole_number(config.k, "k", 1), whole_number(config.compare, "compare", 0)
+    trust = flag(config.trust, "trust")
+    stored = read_config(folder)
+    out = folder / "report.html" if config.out is None else Path(str(config.out))
+    if out.suffix not in (".html", ".htm"):
+        raise ConfigError(f"out={out} must end in .html")
+    check_writable(out)
+    samples, candidates, relaxed = (
+        None if config[key] is None else Path(str(config[key])) for key in ("samples", "candidates", "relaxed")
+    )
+    plain: Any = OmegaConf.to_container(stored)
+    files = read_run(folder, plain, samples=samples, candidates=candidates, relaxed=relaxed)
+    known = None if config.reference is None else known_crystals(Path(str(config.reference)), files)
+    stored.device, stored.threads = config.device, config.threads
+    comparison = compare(stored, out.parent, files, known, n, trust)
+    for note in comparison.notes:
+        print(f"warning: {note}", file=sys.stderr)
+    material = gather(files, known, comparison, k)
+    size = write_report(material, out)
+    print(_said(material, out, size))
+
+
+def gather(files: RunFiles, known: Population | None, comparison: Comparison, k: int) -> Material:
+    """What the report shows of a run, its best ``k`` candidates among it."""
+    energies, labels = dict(comparison.energies), dict(comparison.labels)
+    samples = best = reference = None
+    if files.samples is not None:
+        energies["samples"] = files.samples["energy"].to_numpy(dtype=float)
+        labels["samples"] = f"{len(files.samples):,} samples"
+    if files.samples is not None and files.is_crystals:
+        samples = Population.of("samples", "samples", files.samples)
+    if files.candidates is not None:
+        best = Population.of("candidates", "candidates", files.candidates.head(k))
+        energies["candidates"] = best.frame["energy"].to_numpy(dtype=float)
+        labels["candidates"] = best.label
+    if known is not None:
+        elements = files.config["env"].get("elements")
+        reference = known.made_of(elements, "known crystals of these elements") if elements else known
+    return Material(
+        files, samples, best, comparison.untrained, reference, known, energies, labels, comparison.notes
+    )
+
+
+def _said(material: Material, out: Path, size: int) -> str:
+    parts = [f"{out} ({size / 1e6:.1f} MB)"]
+    if material.candidates is None:
+        parts.append("no candidates yet: the report says how to make them")
+    else:
+        parts.append(f"{len(material.candidates)} candidates")
+    return "; ".join([*parts, f"figures in {out.parent / 'figures'}"])

@@ -1,0 +1,131 @@
+"""What a report compares a run with: the untrained sampler, and known crystals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+
+from gflownet_crystal.cli.build import Trust
+from gflownet_crystal.cli.parts import Parts, build_parts
+from gflownet_crystal.cli.samples import draw_samples, write_samples
+from gflownet_crystal.common.errors import DataError, GFlowNetCrystalError
+from gflownet_crystal.data.prepare import load_prepared
+from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
+from gflownet_crystal.proxies.reward import Reward
+from gflownet_crystal.report.population import Population
+from gflownet_crystal.report.run_files import RunFiles, read_table_file
+from gflownet_crystal.structures.spec_io import frame_to_specs
+
+UNTRAINED = "untrained.parquet"
+_BATCH = 2048
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Values of the run's property to compare its samples with.
+
+    Attributes:
+        untrained: crystals of the untrained sampler, None if there are none.
+        energies: by kind of population.
+        labels: of these.
+        notes: what could not be had, and why.
+    """
+
+    untrained: Population | None = None
+    energies: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def compare(
+    config: DictConfig, folder: Path, files: RunFiles, known: Population | None, n: int, trust: bool
+) -> Comparison:
+    """Draw from the untrained sampler, and let the proxy score known crystals.
+
+    Args:
+        config: as stored with the run.
+        folder: where the draws are kept, so that a second report has them already.
+        files: of the run.
+        known: crystals, or None.
+        n: draws, and known crystals scored, at most; 0 for none.
+        trust: build classes from outside this package that the run folder names.
+    """
+    if n == 0:
+        return Comparison()
+    energies, labels = {}, {}
+    try:
+        kept = _kept(folder / UNTRAINED, n)
+        parts = None if kept is not None and known is None else build_parts(config, Trust(everything=trust))
+        frame = kept if kept is not None or parts is None else _draw(parts, config, n, folder)
+        if frame is not None:
+            energies["untrained"] = frame["energy"].to_numpy(dtype=float)
+            labels["untrained"] = f"{len(frame):,} untrained"
+        elements = files.config["env"].get("elements")
+        if parts is not None and known is not None and elements:
+            inside = known.made_of(elements, "")
+            energies["reference"] = _scored(parts, inside.frame, n)
+            labels["reference"] = f"{len(energies['reference']):,} known crystals"
+    except GFlowNetCrystalError as error:
+        return Comparison(energies=energies, labels=labels, notes=(f"no comparison: {error}",))
+    is_crystals = frame is not None and "formula" in frame.columns
+    untrained = Population.of("untrained", "untrained", frame) if is_crystals else None
+    return Comparison(untrained, energies, labels)
+
+
+def _kept(path: Path, n: int) -> pd.DataFrame | None:
+    frame = read_table_file(path, must_exist=False)
+    return frame if frame is not None and len(frame) == n else None
+
+
+def _draw(parts: Parts, config: DictConfig, n: int, folder: Path) -> pd.DataFrame:
+    # an untrained sampler may meet objects that the proxy refuses; they are no reason to lose the others
+    lenient = Reward(parts.reward.proxy, parts.reward.function, invalid="penalise")
+    frame = draw_samples(parts.model, lenient, n, _BATCH, int(config.get("seed", 0)))
+    write_samples(folder / UNTRAINED, frame)
+    return frame
+
+
+def _scored(parts: Parts, frame: pd.DataFrame, n: int) -> NDArray[np.float64]:
+    """The property of at most n crystals with a lattice, drawn at random."""
+    rows = frame[frame[LATTICE_COLUMNS[0]].notna()]
+    rows = rows.sample(min(n, len(rows)), random_state=0)
+    if rows.empty or parts.reward.proxy.eats != "specs":
+        return np.zeros(0)
+    specs = frame_to_specs(rows.reset_index(drop=True), parts.device)
+    values = [
+        parts.reward.proxy(specs[slice(start, start + _BATCH)]).value
+        for start in range(0, len(specs), _BATCH)
+    ]
+    scored: NDArray[np.float64] = torch.cat(values).cpu().numpy()
+    return scored
+
+
+def known_crystals(path: Path, files: RunFiles) -> Population:
+    """The crystals of a file or folder, with ``energy`` where it is labelled with the run's property.
+
+    Args:
+        path: as ``prepare_data`` reads or writes.
+        files: of the run.
+
+    Raises:
+        DataError: it cannot be read, or holds no crystals.
+    """
+    table = load_prepared([path])
+    table = table[(table["strain"].fillna("") == "") & (table["space_group"] > 0)].reset_index(drop=True)
+    if table.empty:
+        raise DataError(f"{path} holds no crystals; give a file with some")
+    table["volume_per_atom"] = np.nan
+    whole = table[LATTICE_COLUMNS[0]].notna()
+    if whole.any():
+        specs = frame_to_specs(table[whole].reset_index(drop=True))
+        table.loc[whole, "volume_per_atom"] = specs.volume_per_atom.numpy()
+    labelled = files.summary.get("property") == ENERGY_COLUMN
+    table["energy"] = table[ENERGY_COLUMN] if labelled else np.nan
+    return Population.of("reference", "known crystals", table)

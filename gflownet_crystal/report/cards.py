@@ -1,0 +1,177 @@
+"""One card a candidate: everything the page shows of it, as plain values."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from ase.data import atomic_masses
+
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.crystallography.space_groups import (
+    CRYSTAL_LATTICE_SYSTEMS,
+    crystal_lattice_system_of_group,
+    space_group_symbol,
+)
+from gflownet_crystal.report.cells import Cell
+from gflownet_crystal.report.known import nearest_known
+from gflownet_crystal.report.population import Population
+from gflownet_crystal.report.run_files import RunFiles
+from gflownet_crystal.structures.elements import FORMULA_ORDER, SYMBOLS
+from gflownet_crystal.structures.formulas import reduce_composition
+
+A3_TO_CM3, GRAMS_OF_DALTON = 1e-24, 1.66053906892e-24
+_SHOWN = {
+    "rank", "space_group", "formula", "a", "b", "c", "alpha", "beta", "gamma", "volume_per_atom", "energy",
+    "energy_std", "log_reward", "e_above_hull", "cif", "status", "energy_before", "energy_after", "volume_change",
+    "rms_displacement", "space_group_after", "relaxed_cif",
+}  # fmt: skip
+_FORMATION_ENERGY = "formation_energy_per_atom"
+
+Card = dict[str, Any]
+
+
+def make_cards(run: RunFiles, candidates: Population, known: Population | None) -> list[Card]:
+    """The cards of all candidates, in their order.
+
+    Args:
+        run: files of the run, with candidates.
+        candidates: the same candidates.
+        known: crystals to look for the nearest in, or None.
+    """
+    nearest = None if known is None or not len(known) else nearest_known(candidates, known)
+    folder, relaxed_folder = run.candidates_folder, run.relaxed_folder
+    cards = []
+    for index, (row, counts) in enumerate(
+        zip(candidates.frame.to_dict("records"), candidates.composition, strict=True)
+    ):
+        values = {str(name): value for name, value in row.items()}
+        card = _facts(values, counts)
+        card |= _energies(values, run)
+        card["placed"] = _model(folder, values.get("cif"))
+        card["relaxed"] = None if relaxed_folder is None else _model(relaxed_folder, values.get("relaxed_cif"))
+        card["known"] = (
+            None if known is None or nearest is None else _known(known, nearest.iloc[index])
+        )
+        card["other"] = {name: shown(value) for name, value in values.items() if name not in _SHOWN}
+        cards.append(card)
+    return cards
+
+
+def _facts(row: dict[str, Any], counts: np.ndarray) -> Card:
+    group, volume = int(row["space_group"]), float(row["volume_per_atom"])
+    reduced = reduce_composition(torch.from_numpy(counts)[None])[0].numpy()
+    mass = float(counts @ np.append(atomic_masses, np.zeros(119))[:119])
+    return {
+        "rank": int(row["rank"]),
+        "formula": formula_parts(reduced),
+        "name": "".join(f"{symbol}{count}" for symbol, count in formula_parts(reduced)),
+        "cell_formula": str(row["formula"]),
+        "elements": [symbol for symbol, _ in formula_parts(reduced)],
+        "n_atoms": int(counts.sum()),
+        "space_group": group,
+        "symbol": space_group_symbol(group),
+        "system": CRYSTAL_LATTICE_SYSTEMS[crystal_lattice_system_of_group[group] - 1],
+        "lengths": [float(row[name]) for name in ("a", "b", "c")],
+        "angles": [float(row[name]) for name in ("alpha", "beta", "gamma")],
+        "volume_per_atom": volume,
+        "density": mass * GRAMS_OF_DALTON / (volume * counts.sum() * A3_TO_CM3),
+    }
+
+
+def formula_parts(counts: np.ndarray) -> list[tuple[str, str]]:
+    """Symbols with their counts as text, "" for one, in order of electronegativity."""
+    numbers = [number for number in FORMULA_ORDER if counts[number]]
+    return [(SYMBOLS[number], "" if counts[number] == 1 else str(counts[number])) for number in numbers]
+
+
+def _energies(row: dict[str, Any], run: RunFiles) -> Card:
+    """Predicted and judged energies; the judged one is measured from the hull that ranked the candidate."""
+    energy, above, judged = (number(row.get(name)) for name in ("energy", "e_above_hull", "energy_after"))
+    measured = None
+    if run.summary.get("property") == _FORMATION_ENERGY and None not in (energy, above, judged):
+        measured = judged - (energy - above)  # type: ignore[operator]
+    group = number(row.get("space_group_after"))
+    return {
+        "energy": energy,
+        "energy_std": number(row.get("energy_std")),
+        "e_above_hull": above,
+        "status": None if pd.isna(row.get("status")) else str(row["status"]),
+        "judged": judged,
+        "judged_before": number(row.get("energy_before")),
+        "judged_above_hull": measured,
+        "volume_change": number(row.get("volume_change")),
+        "rms_displacement": number(row.get("rms_displacement")),
+        "group_after": None if group is None or not 1 <= group <= 230 else int(group),
+        "symbol_after": None if group is None or not 1 <= group <= 230 else space_group_symbol(int(group)),
+    }
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or None."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        return None
+    return result if np.isfinite(result) else None
+
+
+def shown(value: Any) -> str:
+    """Any value as a short text."""
+    found = number(value) if not isinstance(value, str | bool) else None
+    return f"{found:.6g}" if found is not None else str(value)
+
+
+def _model(folder: Path, name: Any) -> Card | None:
+    """The cell of a CIF inside a folder; None if the table names none, or one that cannot be read."""
+    if not isinstance(name, str) or not name:
+        return None
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{name} leads out of {folder}; the table of candidates names files beside it")
+    cell = Cell.read(path)
+    return None if cell is None else {"file": path.name, "cell": cell, "link": data_link(cell.cif.encode(), "chemical/x-cif")}
+
+
+def data_link(content: bytes, kind: str) -> str:
+    """A file as an address that holds it."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _known(known: Population, match: pd.Series) -> Card:
+    row = known.frame.iloc[int(match["row"])]
+    reduced = reduce_composition(torch.from_numpy(known.composition[int(match["row"])])[None])[0].numpy()
+    group = int(row["space_group"])
+    name = row.get("material_id")
+    return {
+        "name": "" if name is None or pd.isna(name) else str(name),
+        "formula": formula_parts(reduced),
+        "space_group": group,
+        "symbol": space_group_symbol(group),
+        "distance": float(match["distance"]),
+        "same_formula": bool(match["distance"] < 1e-9),
+        "same_group": bool(match["same_group"]),
+        "volume_per_atom": number(row["volume_per_atom"]),
+        "energy": number(row.get("energy")),
+    }
+
+
+def all_cifs(cards: Sequence[Card]) -> bytes:
+    """A ZIP file of all CIFs, relaxed ones in a folder of their own."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for card in cards:
+            for kind in ("placed", "relaxed"):
+                if card[kind] is not None:
+                    # a fixed date: the same candidates make the same file
+                    entry = zipfile.ZipInfo(f"{kind}/{card[kind]['file']}", (2000, 1, 1, 0, 0, 0))
+                    entry.compress_type = zipfile.ZIP_DEFLATED
+                    archive.writestr(entry, card[kind]["cell"].cif)
+    return buffer.getvalue()

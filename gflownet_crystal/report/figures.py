@@ -1,0 +1,163 @@
+"""Figures of the report: energies, space groups, lattice parameters, training and judged candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from gflownet_crystal.crystallography.space_groups import (
+    CRYSTAL_LATTICE_SYSTEMS,
+    N_SPACE_GROUPS,
+    crystal_lattice_system_of_group,
+)
+from gflownet_crystal.report.figure_style import COLOURS, INK, new_figure, plain
+from gflownet_crystal.report.population import Population, group_shares
+
+Floats = NDArray[np.float64]
+
+LATTICE_PANELS = (
+    ("a", "a (Å)"), ("b", "b (Å)"), ("c", "c (Å)"),
+    ("alpha", "α (degrees)"), ("beta", "β (degrees)"), ("gamma", "γ (degrees)"),
+)  # fmt: skip
+_CURVES = (
+    ("loss", "loss"), ("log_z", "log Z"), ("mean_log_reward", "mean log R"), ("mean_energy", "mean energy"),
+)  # fmt: skip
+_SHORT = ("triclinic", "monocl.", "orthorhombic", "tetragonal", "trigonal", "trigonal", "hexag.", "cubic")
+
+
+def energy_figure(energies: Mapping[str, Floats], labels: Mapping[str, str], unit: str) -> Figure:
+    """Densities of the property by kind of population (the paper's figure 2), over 98 % of each; candidates as ticks.
+
+    Args:
+        energies: values by kind; those that are not finite are left out.
+        labels: in the legend, by kind.
+        unit: name and unit of the property.
+    """
+    finite = {kind: values[np.isfinite(values)] for kind, values in energies.items()}
+    finite = {kind: values for kind, values in finite.items() if len(values)}
+    figure = new_figure(5.6, 3.6)
+    axes = figure.subplots()
+    bins = common_bins(list(finite.values()), 60)
+    for kind, values in finite.items():
+        if kind == "candidates":
+            axes.plot(values, np.zeros_like(values), "|", ms=16, mew=1.2, c=COLOURS[kind],
+                      label=plain(labels[kind]), clip_on=False)  # fmt: skip
+        else:
+            _density(axes, values, bins, kind, plain(labels[kind]))
+    axes.set(xlabel=plain(unit), ylabel="density")
+    figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
+def common_bins(values: Sequence[Floats], n: int) -> Floats:
+    """Edges (n + 1,) of bins over 98 % of each set of values."""
+    ends = [np.quantile(one, [0.01, 0.99]) for one in values]
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, n + 1)
+
+
+def _density(axes: Axes, values: Floats, bins: Floats, kind: str, label: str | None) -> None:
+    # every value counts: those beyond the range are in the outermost bins
+    inside = np.clip(values, bins[0], bins[-1])
+    style = {"bins": bins.tolist(), "density": True, "color": COLOURS[kind]}
+    axes.hist(inside, alpha=0.3, **style)
+    axes.hist(inside, histtype="step", linewidth=1.4, label=label, **style)
+
+
+def group_figure(populations: Sequence[Population]) -> Figure:
+    """Share of crystals by space group, one row of axes a population (the paper's figure 9)."""
+    figure = new_figure(9, 0.6 + 1.5 * len(populations))
+    rows = figure.subplots(len(populations), 1, sharex=True, squeeze=False)[:, 0]
+    numbers = np.arange(1, N_SPACE_GROUPS + 1)
+    systems = crystal_lattice_system_of_group[1:]
+    # trigonal-rhombohedral and trigonal-hexagonal groups take turns: one band for both
+    bands = np.array([_SHORT.index(_SHORT[index - 1]) for index in systems])
+    for axes, population in zip(rows, populations, strict=True):
+        shares = group_shares(population.frame["space_group"].to_numpy(dtype=np.int64))[1:]
+        axes.bar(numbers, 100 * shares, width=1.0, color=COLOURS[population.kind])
+        axes.set_title(plain(population.label), loc="left", fontsize=10, pad=14 if axes is rows[0] else 4)
+        axes.set(ylabel="share (%)", xlim=(0.5, N_SPACE_GROUPS + 0.5))
+        for count, band in enumerate(dict.fromkeys(bands.tolist())):
+            inside = numbers[bands == band]
+            if count % 2:
+                axes.axvspan(inside[0] - 0.5, inside[-1] + 0.5, color=INK, alpha=0.07, linewidth=0)
+            if axes is rows[0] and len(inside) > 4:
+                axes.text(inside.mean(), 1.02, _SHORT[band], transform=axes.get_xaxis_transform(),
+                          ha="center", va="bottom", fontsize=8)  # fmt: skip
+    rows[-1].set_xlabel("space group number")
+    return figure
+
+
+def system_shares(space_group: NDArray[np.int64]) -> dict[str, float]:
+    """Share of crystals in each of the eight crystal-lattice systems."""
+    counts = np.bincount(crystal_lattice_system_of_group[space_group], minlength=9)[1:]
+    shares = counts / max(len(space_group), 1)
+    return dict(zip(CRYSTAL_LATTICE_SYSTEMS, shares.tolist(), strict=True))
+
+
+def lattice_figure(populations: Sequence[Population]) -> Figure:
+    """Densities of lengths and angles of the conventional cells (the paper's figure 10)."""
+    figure = new_figure(9, 5)
+    for axes, (column, label) in zip(figure.subplots(2, 3).ravel(), LATTICE_PANELS, strict=True):
+        drawn = [(p, p.frame[column].dropna().to_numpy(dtype=np.float64)) for p in populations]
+        drawn = [(population, values) for population, values in drawn if len(values)]
+        bins = common_bins([values for _, values in drawn], 40)
+        for population, values in drawn:
+            _density(axes, values, bins, population.kind, plain(population.label))
+        axes.set(xlabel=label, yticks=[])
+        if column in ("alpha", "beta", "gamma"):
+            # right angles and 120 degrees are most of all angles
+            axes.set_yscale("log")
+            axes.set_yticks([], minor=True)
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=4)
+    figure.supylabel("density (angles: logarithmic)", fontsize=10)
+    return figure
+
+
+def training_figure(metrics: Sequence[Mapping[str, Any]]) -> Figure:
+    """Loss, log Z, mean log-reward and mean energy by iteration, with running means over 2 % of them."""
+    table = pd.DataFrame(list(metrics))
+    figure = new_figure(9, 5)
+    window = max(1, len(table) // 50)
+    for axes, (key, label) in zip(figure.subplots(2, 2).ravel(), _CURVES, strict=True):
+        axes.set(xlabel="iteration", ylabel=label)
+        if key not in table:
+            continue
+        values = pd.to_numeric(table[key], errors="coerce")
+        axes.plot(table["step"], values, color=COLOURS["samples"], alpha=0.35, linewidth=0.8)
+        axes.plot(table["step"], values.rolling(window, min_periods=1).mean(), color=COLOURS["samples"])
+        if key == "loss" and (values > 0).any():
+            axes.set_yscale("log")
+    return figure
+
+
+def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
+    """Predicted against judged energies of relaxed candidates, with the line on which both are equal.
+
+    Args:
+        candidates: columns energy, energy_std and energy_after, eV/atom.
+        judge: name of the energy model that relaxed them.
+    """
+    rows = candidates.dropna(subset=["energy", "energy_after"])
+    figure = new_figure(5.6, 3.6)
+    axes = figure.subplots()
+    spread = rows["energy_std"].fillna(0.0)
+    axes.errorbar(rows["energy"], rows["energy_after"], xerr=spread, fmt="o", ms=5, linewidth=1,
+                  color=COLOURS["candidates"])  # fmt: skip
+    ends = pd.concat([rows["energy"], rows["energy_after"]])
+    low, high = ends.min() - 0.2, ends.max() + 0.2
+    axes.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle="--")
+    axes.text(high, high, "equal", ha="right", va="bottom", fontsize=9)
+    for rank, x, y in zip(rows["rank"], rows["energy"], rows["energy_after"], strict=True):
+        axes.annotate(str(rank), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
+    axes.set(xlabel="predicted (eV/atom)", ylabel=f"after relaxation, {plain(judge)} (eV/atom)")
+    return figure

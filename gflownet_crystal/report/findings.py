@@ -1,0 +1,134 @@
+"""What a run found, in numbers and in words: the first thing a reader of the report sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gflownet_crystal.report.cards import Card
+from gflownet_crystal.report.run_files import RunFiles
+
+NEAR_HULL = 0.1
+"""eV/atom above the hull up to which a crystal counts as near it; beyond, few are ever made."""
+TOO_NEAR = 0.5
+"""A: nearer than this no two atoms are in any crystal (the usual test of structural validity)."""
+CROWDED = 0.7
+"""Distance over summed covalent radii below which atoms are crowded; real crystals have 0.8 to 1.2."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know.
+
+    Attributes:
+        verdict: good, caution, bad or note.
+        title: in a few words.
+        text: a sentence or two.
+    """
+
+    verdict: str
+    title: str
+    text: str
+
+
+def candidate_findings(cards: Sequence[Card], run: RunFiles, has_reference: bool) -> list[Finding]:
+    """Whether the candidates are any good, as far as the files say."""
+    found = [_geometry(cards), _symmetry(cards), _stability(cards), _judged(cards, run.judge)]
+    found += [_novelty(cards) if has_reference else None, _diversity(cards)]
+    return [finding for finding in found if finding is not None]
+
+
+def _geometry(cards: Sequence[Card]) -> Finding | None:
+    cells = [card["placed"]["cell"] for card in cards if card["placed"] is not None]
+    lost = len(cards) - len(cells)
+    if not cells:
+        return Finding("bad", "Atoms", f"None of the {len(cards)} CIF files could be read.")
+    shortest, ratio = min(cell.shortest for cell in cells), min(cell.ratio for cell in cells)
+    crowded = sum(cell.ratio < CROWDED for cell in cells)
+    verdict = "bad" if shortest < TOO_NEAR or lost else "caution" if crowded else "good"
+    text = (
+        f"The nearest two atoms of any candidate are {shortest:.2f} Å apart; the closest contact is {ratio:.2f} of "
+        f"the summed covalent radii, and {crowded} of {len(cells)} have one below {CROWDED}."
+    )
+    return Finding(verdict, "Atoms", text + (f" {lost} CIF files could not be read." if lost else ""))
+
+
+def _symmetry(cards: Sequence[Card]) -> Finding | None:
+    pairs = [(card["space_group"], card["placed"]["cell"].space_group) for card in cards if card["placed"]]
+    if not pairs:
+        return None
+    right = sum(claimed == found for claimed, found in pairs)
+    verdict = "good" if right == len(pairs) else "caution"
+    return Finding(
+        verdict, "Symmetry", f"A symmetry search finds exactly the space group asked for in {right} of {len(pairs)}."
+    )
+
+
+def _stability(cards: Sequence[Card]) -> Finding | None:
+    above = np.array([card["e_above_hull"] for card in cards if card["e_above_hull"] is not None])
+    if not len(above):
+        return None
+    near, below = int((above <= NEAR_HULL).sum()), int((above < 0).sum())
+    text = (
+        f"{near} of {len(above)} are predicted within {NEAR_HULL} eV/atom of the hull "
+        f"(median {np.median(above):+.3f} eV/atom). "
+    )
+    std = np.array([card["energy_std"] for card in cards if card["energy_std"]])
+    if len(std):
+        text += f"The proxy's own uncertainty is {np.median(std):.2f} eV/atom in the median. "
+    if below:
+        text += (
+            f"{below} lie below the hull: more often the optimism of a sampler that looks for low predictions "
+            "than a discovery."
+        )
+    return Finding("caution" if below or near < len(above) / 2 else "note", "Predicted stability", text)
+
+
+def _judged(cards: Sequence[Card], judge: str) -> Finding:
+    tried = [card for card in cards if card["status"] is not None]
+    if not tried:
+        text = "No candidate has been relaxed with a potential yet: all energies are the proxy's predictions."
+        return Finding("caution", "Judged energies", text)
+    rested = [card for card in tried if card["judged"] is not None and card["status"] == "converged"]
+    text = f"{judge or 'A potential'} relaxed {len(tried)} of {len(cards)}: {len(rested)} came to rest"
+    kept = sum(card["group_after"] == card["space_group"] for card in rested)
+    text += f", {kept} of them in the space group asked for. " if rested else ". "
+    shifts = np.array([c["judged"] - c["energy"] for c in rested if c["energy"] is not None])
+    if len(shifts):
+        text += f"Judged energies are {np.median(shifts):+.2f} eV/atom from the predicted ones in the median. "
+    measured = np.array([c["judged_above_hull"] for c in rested if c["judged_above_hull"] is not None])
+    near = int((measured <= NEAR_HULL).sum())
+    if len(measured):
+        text += (
+            f"By the judged energies {near} of {len(measured)} are within {NEAR_HULL} eV/atom of the same hull "
+            f"(median {np.median(measured):+.2f})."
+        )
+    enough = len(measured) > 0 and near >= len(measured) / 2 and len(rested) >= 0.8 * len(tried)
+    return Finding("good" if enough else "bad" if len(measured) and not near else "caution", "Judged energies", text)
+
+
+def _novelty(cards: Sequence[Card]) -> Finding | None:
+    known = [card["known"] for card in cards if card.get("known")]
+    if not known:
+        return None
+    formula = sum(match["same_formula"] for match in known)
+    both = sum(match["same_formula"] and match["same_group"] for match in known)
+    distance = np.median([match["distance"] for match in known])
+    text = (
+        f"{formula} of {len(known)} have the formula of a crystal in the reference, {both} of them its space group "
+        f"too. In the median {100 * distance:.0f} % of the atoms would have to change their element to reach the nearest."
+    )
+    return Finding("note", "Novelty", text)
+
+
+def _diversity(cards: Sequence[Card]) -> Finding:
+    formulas, groups = {card["name"] for card in cards}, {card["space_group"] for card in cards}
+    elements = {symbol for card in cards for symbol in card["elements"]}
+    chemistries = {tuple(sorted(card["elements"])) for card in cards}
+    text = (
+        f"{len(formulas)} formulas, {len(chemistries)} sets of elements, {len(groups)} space groups and "
+        f"{len(elements)} elements among {len(cards)} candidates."
+    )
+    return Finding("note", "Diversity", text)

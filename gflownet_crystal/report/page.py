@@ -1,0 +1,199 @@
+"""The report as one HTML file that holds everything it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+import gflownet_crystal
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.files import write_text
+from gflownet_crystal.report.cards import Card, all_cifs, data_link, make_cards
+from gflownet_crystal.report.cells import element_styles
+from gflownet_crystal.report.drawings import (
+    FIGURES,
+    Studio,
+    crystal_drawings,
+    energy_drawing,
+    judged_drawing,
+    table_cells,
+    table_drawing,
+    training_drawing,
+)
+from gflownet_crystal.report.figures import system_shares
+from gflownet_crystal.report.findings import NEAR_HULL, candidate_findings
+from gflownet_crystal.report.population import Population
+from gflownet_crystal.report.run_files import RunFiles
+from gflownet_crystal.report.words import asked, headline
+
+MAX_BYTES = 15_000_000
+"""A report is never larger: it has to open on a phone and go by mail."""
+
+_STEP = 12
+_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a report is made of.
+
+    Attributes:
+        run: files of the run.
+        samples: of the trained sampler, None if there are none or they are no crystals.
+        candidates: the best.
+        untrained: samples of the untrained sampler.
+        reference: known crystals of the run's elements.
+        known: all known crystals, to look for the nearest in.
+        energies: the run's property by kind of population.
+        labels: of these, in legends.
+        notes: what could not be shown, and why.
+    """
+
+    run: RunFiles
+    samples: Population | None = None
+    candidates: Population | None = None
+    untrained: Population | None = None
+    reference: Population | None = None
+    known: Population | None = None
+    energies: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def write_report(material: Material, out: Path) -> int:
+    """Write the page, and its figures as PNG into a folder ``figures`` beside it.
+
+    Args:
+        material: what to show.
+        out: the HTML file.
+
+    Returns:
+        Size of the page in bytes.
+
+    Raises:
+        DataError: a file cannot be written, or the page would be larger than :data:`MAX_BYTES`.
+    """
+    text = render(values_of(material, Studio(out.parent / FIGURES)))
+    size = len(text.encode("utf-8"))
+    if size > MAX_BYTES:
+        raise DataError(f"the report would have {size / 1e6:.1f} MB; give fewer candidates with k=")
+    write_text(out, text)
+    return size
+
+
+def render(values: Mapping[str, Any]) -> str:
+    """The page of these values; what comes from data is escaped."""
+    environment = Environment(
+        loader=PackageLoader("gflownet_crystal.report", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html").render(report=values)
+
+
+def values_of(material: Material, studio: Studio) -> dict[str, Any]:
+    """What the template shows, with the figures drawn."""
+    run, candidates = material.run, material.candidates
+    cards = [] if candidates is None else make_cards(run, candidates, material.known)
+    figures: dict[str, Any] = {
+        "energies": energy_drawing(studio, run, material.energies, material.labels),
+        "training": training_drawing(studio, run),
+    }
+    pairs, systems = [], {}
+    if material.samples is not None:
+        drawn, pairs = crystal_drawings(
+            studio, material.samples, candidates, material.reference, material.untrained
+        )
+        figures |= drawn
+        systems = _systems([material.samples, candidates, material.reference])
+    if candidates is not None:
+        table_drawing(studio, candidates)
+    has_reference = material.known is not None
+    return {
+        **_words(run, cards),
+        **_assets(),
+        "tiles": headline(run, cards, material.samples, material.energies),
+        "findings": candidate_findings(cards, run, has_reference) if cards else [],
+        "notes": list(material.notes),
+        "has_samples": run.samples is not None,
+        "is_crystals": material.samples is not None,
+        "cards": cards,
+        "crystals": _crystals(cards),
+        "styles": element_styles({symbol for card in cards for symbol in card["elements"]}),
+        "table": table_cells(cards),
+        "zip": data_link(all_cifs(cards), "application/zip") if any(card["placed"] for card in cards) else "",
+        "judged": judged_drawing(studio, run) if cards else None,
+        "figures": figures,
+        "pairs": pairs,
+        "systems": systems,
+        "quantiles": _quantiles(material),
+    }
+
+
+def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, Any]:
+    name, _, unit = run.property_label.partition(" (")
+    folder = run.folder
+    what = f"{len(cards)} candidates" if cards else "no candidates yet"
+    return {
+        "title": f"Report of the run {folder.resolve().name}",
+        "subtitle": f"gflownet_crystal: {run.summary.get('env', 'sampler')} with {run.summary.get('proxy', 'its proxy')}; {what}.",
+        "made": f"Made on {datetime.now(UTC):%Y-%m-%d} by gflownet_crystal {gflownet_crystal.__version__}.",
+        "property": name,
+        "unit": unit.removesuffix(")"),
+        "judge": run.judge,
+        "near_hull": NEAR_HULL,
+        "step": _STEP,
+        "asked": asked(run),
+        "config": yaml.safe_dump(dict(run.config), sort_keys=False, allow_unicode=True),
+        "commands": {
+            "train": f"gflownet-crystal train_gfn run.dir={folder} resume=true",
+            "export": f"gflownet-crystal export run={folder} out={folder / 'candidates'}",
+            "relax": f"gflownet-crystal relax structures={run.candidates_folder} out={folder / 'relaxed'}",
+        },
+    }
+
+
+def _assets() -> dict[str, Markup]:
+    folder = files("gflownet_crystal.report") / "assets"
+    # the package's own files, which hold nothing from data
+    return {
+        key: Markup((folder / name).read_text(encoding="utf-8"))  # noqa: S704
+        for key, name in (("css", "style.css"), ("viewer", "viewer.js"), ("script", "page.js"))
+    }
+
+
+def _crystals(cards: Sequence[Card]) -> dict[str, Any]:
+    """What the page's scripts read: every cell, and how its elements look."""
+    cells = [
+        {kind: None if card[kind] is None else card[kind]["cell"].drawing() for kind in ("placed", "relaxed")}
+        for card in cards
+    ]
+    return {"crystals": cells, "styles": element_styles({e for card in cards for e in card["elements"]})}
+
+
+def _systems(populations: Sequence[Population | None]) -> dict[str, Any]:
+    shown = [population for population in populations if population is not None and len(population)]
+    shares = [system_shares(p.frame["space_group"].to_numpy(dtype=np.int64)) for p in shown]
+    rows = [(name, [one[name] for one in shares]) for name in shares[0]]
+    return {"labels": [population.label for population in shown], "rows": rows}
+
+
+def _quantiles(material: Material) -> list[tuple[str, list[float]]]:
+    rows = []
+    for kind, values in material.energies.items():
+        finite = values[np.isfinite(values)]
+        if len(finite):
+            rows.append((material.labels[kind], np.quantile(finite, _QUANTILES).tolist()))
+    return rows

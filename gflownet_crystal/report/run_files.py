@@ -1,0 +1,161 @@
+"""What a run folder holds for its report: whatever is there is read, and what is not there yet is None."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.files import read_json
+from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
+
+CANDIDATES, RELAXED, SETTINGS = "candidates.csv", "relaxed.csv", "settings.json"
+_RELAXED_COLUMNS = (
+    "status", "energy_before", "energy_after", "volume_change", "rms_displacement", "space_group_after",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of a run.
+
+    Attributes:
+        folder: the run folder.
+        config: as stored.
+        summary: of the finished training; empty where there is none.
+        metrics: one record an iteration.
+        samples: from the trained sampler, columns of a spec file or ``x0``, ``x1``, ...
+        candidates: the best, with ``cif``; and with ``status``, ``energy_after``, ... where they were relaxed.
+        candidates_folder: where their CIFs are.
+        relaxed_folder: where the CIFs of the relaxed ones are, None if nothing was relaxed.
+        judge: name of the energy model that relaxed them, or "".
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    metrics: list[dict[str, Any]]
+    samples: pd.DataFrame | None
+    candidates: pd.DataFrame | None
+    candidates_folder: Path
+    relaxed_folder: Path | None
+    judge: str
+
+    @property
+    def property_label(self) -> str:
+        """Name and unit of the sampled property."""
+        name, unit = self.summary.get("property"), self.summary.get("unit")
+        return f"{str(name).replace('_', ' ')} ({unit})" if name else "energy"
+
+    @property
+    def is_crystals(self) -> bool:
+        """Whether the samples are crystals."""
+        return self.samples is not None and set(REQUIRED_COLUMNS) <= set(self.samples.columns)
+
+
+def read_run(
+    folder: Path,
+    config: Mapping[str, Any],
+    *,
+    samples: Path | None = None,
+    candidates: Path | None = None,
+    relaxed: Path | None = None,
+) -> RunFiles:
+    """Read the files of a run.
+
+    Args:
+        folder: the run folder.
+        config: its stored configuration.
+        samples: file to show in place of the run's samples.
+        candidates: folder of candidates; None for the run's own.
+        relaxed: folder of relaxed candidates; None for ``relaxed`` in the run folder.
+
+    Raises:
+        DataError: a file is damaged, or one that was named does not exist.
+    """
+    summary = folder / "summary.json"
+    metrics = folder / "metrics.jsonl"
+    chosen = candidates or folder / "candidates"
+    relaxed_folder = relaxed or folder / "relaxed"
+    table = read_table_file(chosen / CANDIDATES, must_exist=candidates is not None)
+    judged = read_table_file(relaxed_folder / RELAXED, must_exist=relaxed is not None)
+    if table is not None:
+        _check_columns(table, (*REQUIRED_COLUMNS, "rank", "cif"), chosen / CANDIDATES)
+        table = with_relaxed(table, judged)
+    stored = read_json(summary) if summary.is_file() else {}
+    return RunFiles(
+        folder,
+        config,
+        stored if isinstance(stored, dict) else {},
+        _metrics(metrics) if metrics.is_file() else [],
+        read_table_file(samples or folder / "samples.parquet", must_exist=samples is not None),
+        table,
+        chosen,
+        relaxed_folder if judged is not None else None,
+        _judge(relaxed_folder) if judged is not None else "",
+    )
+
+
+def read_table_file(path: Path, must_exist: bool) -> pd.DataFrame | None:
+    """A Parquet or CSV table, None if there is no such file.
+
+    Raises:
+        DataError: it is damaged, or missing although it must exist.
+    """
+    if not path.is_file():
+        if must_exist:
+            raise DataError(f"there is no file {path}; give one that exists")
+        return None
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+    for name in ("energy", "energy_std", "log_reward", "e_above_hull", "energy_after"):
+        if name in frame.columns:
+            frame[name] = pd.to_numeric(frame[name], errors="coerce")
+    return frame
+
+
+def with_relaxed(candidates: pd.DataFrame, relaxed: pd.DataFrame | None) -> pd.DataFrame:
+    """Candidates beside what became of them when they were relaxed.
+
+    Args:
+        candidates: with ``cif``, the name of each one's file.
+        relaxed: as ``relax`` writes it, ``name`` being the name of a CIF without its suffix; or None.
+
+    Returns:
+        The candidates in their order, with the columns of the relaxation, and ``relaxed_cif``; empty where there was
+        none. Columns that the candidates have already stay theirs.
+    """
+    if relaxed is None or "name" not in relaxed.columns:
+        return candidates
+    names = [name for name in _RELAXED_COLUMNS if name in relaxed.columns and name not in candidates.columns]
+    found = relaxed.drop_duplicates("name").set_index("name")
+    found = found[names].assign(relaxed_cif=found["cif"] if "cif" in found.columns else None)
+    stems = candidates["cif"].astype(str).str.removesuffix(".cif")
+    return candidates.join(found, on=stems.rename("_stem")).drop(columns="_stem", errors="ignore")
+
+
+def _check_columns(frame: pd.DataFrame, names: tuple[str, ...], path: Path) -> None:
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise DataError(f"{path} has no column {', '.join(missing)}; make it with export")
+
+
+def _metrics(path: Path) -> list[dict[str, Any]]:
+    try:
+        records = read_metrics(path)
+    except ValueError as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    return [record for record in records if isinstance(record, dict) and "step" in record]
+
+
+def _judge(folder: Path) -> str:
+    path = folder / SETTINGS
+    settings = read_json(path) if path.is_file() else {}
+    return str(settings.get("model", "")) if isinstance(settings, dict) else ""

@@ -1,0 +1,135 @@
+"""A run's configuration in words, and its numbers in short."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gflownet_crystal.report.cards import Card
+from gflownet_crystal.report.findings import NEAR_HULL
+from gflownet_crystal.report.population import Population
+from gflownet_crystal.report.run_files import RunFiles
+
+Pairs = list[tuple[str, str]]
+
+
+def asked(run: RunFiles) -> Pairs:
+    """What was asked for: heading and text, for whatever the configuration says."""
+    config, summary = run.config, run.summary
+    rows = [("Space", _space(_section(config, "env"))), ("Proxy", _proxy(config, run))]
+    rows += [("Reward", _settings(_section(config, "reward"))), ("Objective", _settings(_section(config, "objective")))]
+    rows += [("Policy", _settings(_section(_section(config, "policy"), "forward"))), ("Training", _training(run))]
+    hardware = _section(summary, "hardware")
+    if hardware:
+        versions = _section(hardware, "versions")
+        machine = f"{hardware.get('gpu') or hardware.get('architecture')}, {hardware.get('threads')} threads"
+        packages = ", ".join(f"{name} {text}" for name, text in versions.items() if text)
+        rows.append(("Machine", f"{machine}; {packages}"))
+    command = _section(config, "record").get("command")
+    if isinstance(command, Sequence) and not isinstance(command, str):
+        rows.append(("Command", f"train_gfn {' '.join(map(str, command))}"))
+    return [(heading, text) for heading, text in rows if text]
+
+
+def _section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = config.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _name(section: Mapping[str, Any]) -> str:
+    return str(section.get("_target_", "")).rpartition(".")[2]
+
+
+def _settings(section: Mapping[str, Any]) -> str:
+    """The class of a section and its plain values."""
+    values = [f"{k} = {v}" for k, v in section.items() if k != "_target_" and not isinstance(v, Mapping) and v is not None]
+    return _name(section) + (f": {', '.join(values)}" if values else "")
+
+
+def _range(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2:
+        return f"{value[0]} to {value[1]}"
+    return str(value)
+
+
+def _space(env: Mapping[str, Any]) -> str:
+    elements = env.get("elements")
+    if not isinstance(elements, Sequence) or isinstance(elements, str):
+        return _settings(env)
+    parts = [f"Crystals of {_range(env.get('n_elements'))} of {len(elements)} elements ({' '.join(map(str, elements))})"]
+    parts.append(f"{_range(env.get('n_atoms'))} atoms in the conventional cell")
+    groups = env.get("space_groups")
+    parts.append(f"{len(groups)} space groups" if isinstance(groups, Sequence) else "all space groups")
+    table = env.get("oxidation_table")
+    if table is not None:
+        name = table if isinstance(table, str) else "own"
+        parts.append(f"charges balanced by the oxidation table “{name}”")
+    for key, words in (("required_elements", "each with"), ("excluded_elements", "without")):
+        if env.get(key):
+            parts.append(f"{words} {' '.join(map(str, env[key]))}")
+    return ", ".join(parts) + "."
+
+
+def _proxy(config: Mapping[str, Any], run: RunFiles) -> str:
+    return f"{_settings(_section(config, 'proxy'))}; predicts {run.property_label}"
+
+
+def _training(run: RunFiles) -> str:
+    summary, trainer = run.summary, _section(run.config, "trainer")
+    done, wanted = len(run.metrics), trainer.get("iterations")
+    text = f"{summary.get('iterations', done)} of {wanted} iterations of {trainer.get('batch_size')} trajectories"
+    if "training_seconds" in summary:
+        text += f", {float(summary['training_seconds']):.0f} s"
+    return text + f"; seed {run.config.get('seed')}"
+
+
+def headline(
+    run: RunFiles, cards: Sequence[Card], samples: Population | None, energies: Mapping[str, Any]
+) -> list[tuple[str, str, str]]:
+    """The numbers at the top of the page: value, what it is, and what to compare it with."""
+    tiles: list[tuple[str, str, str]] = []
+    if samples is not None:
+        tiles += _sample_tiles(run, samples)
+    values = {k: v[np.isfinite(v)] for k, v in energies.items()}
+    if len(values.get("samples", ())):
+        others = [
+            f"{name} {np.median(values[kind]):.2f}"
+            for kind, name in (("untrained", "untrained"), ("reference", "reference"))
+            if len(values.get(kind, ()))
+        ]
+        tiles.append((f"{np.median(values['samples']):.2f}", f"median {run.property_label}", "; ".join(others)))
+    if cards:
+        best = [card["energy"] for card in cards if card["energy"] is not None]
+        tiles.append((f"{len(cards)}", "candidates with atoms", f"lowest prediction {min(best):.2f}" if best else ""))
+        tiles += _hull_tiles(cards, run.judge)
+    return tiles
+
+
+def _sample_tiles(run: RunFiles, samples: Population) -> list[tuple[str, str, str]]:
+    env = _section(run.config, "env")
+    frame = samples.frame
+    elements, groups = env.get("elements") or (), env.get("space_groups") or range(230)
+    n_elements = int((samples.composition > 0).any(axis=0).sum())
+    of_elements = f"of {len(elements)} allowed" if elements else ""
+    return [
+        (f"{len(frame):,}", "samples", f"{frame['formula'].nunique():,} different formulas"),
+        (f"{frame['space_group'].nunique()}", "space groups", f"of {len(groups)} allowed"),
+        (f"{n_elements}", "elements", of_elements),
+    ]
+
+
+def _hull_tiles(cards: Sequence[Card], judge: str) -> list[tuple[str, str, str]]:
+    tiles = []
+    above = [card["e_above_hull"] for card in cards if card["e_above_hull"] is not None]
+    if above:
+        near = sum(value <= NEAR_HULL for value in above)
+        tiles.append((f"{near} of {len(above)}", f"predicted within {NEAR_HULL} eV/atom of the hull", ""))
+    judged = [card for card in cards if card["status"] is not None]
+    measured = [c["judged_above_hull"] for c in judged if c["judged_above_hull"] is not None and c["status"] == "converged"]
+    if judged:
+        near = sum(value <= NEAR_HULL for value in measured)
+        text = f"judged within {NEAR_HULL} eV/atom of it by {judge or 'a potential'}"
+        tiles.append((f"{near} of {len(judged)}", text, f"{len(measured)} came to rest"))
+    return tiles
