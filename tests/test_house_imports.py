@@ -22,12 +22,12 @@ FLOORS = (
     {"structures"},
     {"models", "data", "weights"},
     {"envs", "policies", "proxies", "generators", "config"},
-    {"gflownet", "training", "relaxation", "evaluation", "testing"},
+    {"gflownet", "training", "relaxation", "evaluation", "report", "testing"},
     {"cli"},
 )
 # policies read the actions of environments, which is part of the environments' contract
 NEIGHBOURS = {"policies": {"envs.base"}, "proxies": {"generators.base"}, "generators": {"proxies.base"}}
-NEIGHBOURS |= {"evaluation": {"gflownet"}, "testing": {"gflownet"}, "models": {"data", "weights"}}
+NEIGHBOURS |= {"evaluation": {"gflownet", "relaxation.inputs"}, "testing": {"gflownet"}, "models": {"data", "weights"}}
 NEIGHBOURS |= {"data": {"models.potentials"}}
 # all that the learning machinery may know of its parts: their contracts
 CONTRACTS = ("common", "envs.base", "policies", "proxies.base", "proxies.reward", "gflownet")

@@ -1,0 +1,207 @@
+"""Judge structures against a reference set: validity, coverage, distances, novelty, stability and more.
+
+Prints one JSON object and writes it with two tables, of the metrics and of the structures. A structure that fails is
+counted and disturbs no other. Features are kept in the cache; a run that was stopped goes on with the same settings
+and resume=true. docs/metrics.md has every definition.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+
+from gflownet_crystal.cli.build import to_settings
+from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.groups import unknown
+from gflownet_crystal.cli.interrupt import stop_on_signal
+from gflownet_crystal.cli.judging import Judging, reference_hull
+from gflownet_crystal.cli.output_folder import open_output
+from gflownet_crystal.cli.parts import find_device, set_threads
+from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.files import atomic_path, read_json, write_json
+from gflownet_crystal.evaluation.compared_sets import Choices, Evaluation
+from gflownet_crystal.evaluation.matching import Tolerances
+from gflownet_crystal.evaluation.parallel import Work
+from gflownet_crystal.evaluation.structure_metrics import METRICS, Result
+from gflownet_crystal.evaluation.structure_sets import StructureSet, read_set
+from gflownet_crystal.relaxation.settings import RelaxationSettings
+
+STABILITY = "stability"
+FIGURES, TABLE, STRUCTURES, PARTS = "metrics.json", "metrics.csv", "structures.csv", "parts"
+
+# these say how it is computed, not what
+_FREE = ("out", "cache", "processes", "device", "threads", "resume", "quiet", "metrics", "judge", "structures",
+         "reference", "targets", "hull")  # fmt: skip
+
+
+def run(config: DictConfig) -> None:
+    """The verb ``evaluate``."""
+    config = resolved(config)
+    names, judges = chosen_metrics(config), judge_names(config)
+    set_threads(config.threads)
+    device = str(find_device(config.device))
+    choices = to_choices(config, device)
+    relaxing = to_settings(RelaxationSettings, config.relax, "relax")
+    made, reference = (
+        _read(config, key, n) for key, n in (("structures", "n"), ("reference", "n_reference"))
+    )
+    targets = None if config.targets is None else read_set(str(config.targets))
+    hull = reference_hull(config.hull, str(config.reference)) if judges else None
+    folder = _out(config)
+    open_output(folder, _settings(config, made, reference, targets), flag(config.resume, "resume"))
+    with stop_on_signal() as should_stop:
+        cache = Path(str(config.cache))
+        processes, quiet = whole_number(config.processes, "processes", 1), flag(config.quiet, "quiet")
+        work = Work(processes, cache, should_stop, quiet)
+        evaluation = Evaluation(made, reference, choices, work, targets)
+        results = {name: _kept(folder, name, evaluation) for name in names if name != STABILITY}
+        figures: dict[str, Any] = {"counts": _counts(made, reference)}
+        figures |= {name: result.figures for name, result in results.items()}
+        if hull is not None:
+            judging = Judging(
+                relaxing,
+                hull,
+                reference.structures,
+                float(config.threshold),
+                choices.tolerances,
+                device,
+                work,
+            )
+            few = made.head(whole_number(config.n_judged, "n_judged", 1))
+            figures[STABILITY] = {}
+            for judge in judges:
+                name = Path(judge).stem
+                figures[STABILITY][name], rows = judging.judge(few, judge, folder / f"relaxed_{name}")
+                _write_csv(folder / f"{STABILITY}_{name}.csv", pd.DataFrame(rows))
+    figures = plain(figures)
+    write_json(folder / FIGURES, figures)
+    _write_csv(folder / TABLE, pd.DataFrame(flat(figures), columns=["metric", "value"]))
+    _write_csv(folder / STRUCTURES, structure_table(made, results))
+    print(json.dumps(figures, indent=2))
+
+
+def chosen_metrics(config: DictConfig) -> list[str]:
+    """Names of metrics in the order in which they are computed.
+
+    Raises:
+        ConfigError: an unknown one, or one that lacks what it needs.
+    """
+    known = (*METRICS, STABILITY)
+    given = config.metrics
+    if given is None:
+        possible = {"matching": config.targets is not None, STABILITY: bool(judge_names(config))}
+        return [name for name in known if possible.get(name, True)]
+    names = [given] if isinstance(given, str) else list(map(str, given))
+    for name in names:
+        if name not in known:
+            raise unknown("metric", name, known)
+    if STABILITY in names and not judge_names(config):
+        raise ConfigError("stability needs a judge; give judge=chgnet, or another potential")
+    if "matching" in names and config.targets is None:
+        raise ConfigError("matching needs what the structures were made for; give targets=FILE")
+    return [name for name in known if name in names]
+
+
+def judge_names(config: DictConfig) -> list[str]:
+    """The judges, none where stability is not asked for."""
+    wanted = config.metrics is None or STABILITY in config.metrics
+    if config.judge is None or not wanted:
+        return []
+    return [config.judge] if isinstance(config.judge, str) else list(map(str, config.judge))
+
+
+def to_choices(config: DictConfig, device: str) -> Choices:
+    """What the configuration says of the metrics' definitions."""
+    names = ("oxidation_states", "network", "site_cutoff", "composition_cutoff", "symprec", "seed", "scaler")
+    return Choices(
+        **{name: config[name] for name in names},
+        device=device,
+        tolerances=to_settings(Tolerances, config.matcher, "matcher"),
+    )
+
+
+def structure_table(made: StructureSet, results: Mapping[str, Result]) -> pd.DataFrame:
+    """A row of each structure that was given: why it could not be read, or what every metric says of it."""
+    columns = {name: values for result in results.values() for name, values in result.columns.items()}
+    formulas = made.structures.specs().formulas()
+    rows = made.rows.tolist()
+    read = pd.DataFrame({"formula": formulas, **columns}, index=rows)
+    table = pd.DataFrame({"row": range(len(made)), "name": made.names})
+    table["reason"] = [made.reasons.get(row, "") for row in range(len(made))]
+    # rows that could not be read leave gaps, which neither of these has
+    gaps = {np.dtype("int64"): "Int64", np.dtype("bool"): "boolean"}
+    return table.join(read.astype({name: gaps.get(dtype, dtype) for name, dtype in read.dtypes.items()}))
+
+
+def flat(figures: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of nested figures."""
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def plain(value: Any) -> Any:
+    """Figures as JSON has them: numbers that are not finite become null."""
+    if isinstance(value, Mapping):
+        return {name: plain(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _kept(folder: Path, name: str, evaluation: Evaluation) -> Result:
+    """A metric, from the folder where it is done already."""
+    path = folder / PARTS / f"{name}.json"
+    if path.is_file():
+        stored = read_json(path)
+        return Result(stored["figures"], stored["columns"])
+    result = METRICS[name](evaluation)
+    write_json(path, {"figures": plain(result.figures), "columns": _plain_columns(result.columns)})
+    return result
+
+
+def _plain_columns(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    return {name: [plain(value) for value in values] for name, values in columns.items()}
+
+
+def _counts(made: StructureSet, reference: StructureSet) -> dict[str, int]:
+    return {
+        "structures": len(made),
+        "structures_unreadable": len(made.reasons),
+        "reference": len(reference),
+        "reference_unreadable": len(reference.reasons),
+    }
+
+
+def _read(config: DictConfig, key: str, limit: str) -> StructureSet:
+    found = read_set(str(config[key]))
+    return found if config[limit] is None else found.head(whole_number(config[limit], limit, 1))
+
+
+def _settings(
+    config: DictConfig, made: StructureSet, reference: StructureSet, targets: StructureSet | None
+) -> dict[str, Any]:
+    """What decides over the results."""
+    stored = OmegaConf.to_container(config)
+    chosen = {str(k): v for k, v in stored.items() if k not in _FREE} if isinstance(stored, dict) else {}
+    chosen |= {"structures": made.digest(), "reference": reference.digest()}
+    return chosen | {"targets": "" if targets is None else targets.digest(), "hull": config.hull}
+
+
+def _out(config: DictConfig) -> Path:
+    if config.out is not None:
+        return Path(str(config.out))
+    return Path("runs") / f"evaluate_{Path(str(config.structures)).resolve().stem}"
+
+
+def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, index=False)

@@ -1,0 +1,145 @@
+"""A set of structures beside its reference: what several metrics need of them is computed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.evaluation.coverage import COMPOSITION_CUTOFF, SITE_CUTOFF
+from gflownet_crystal.evaluation.features import Features, Maker, compute_features
+from gflownet_crystal.evaluation.fingerprints import FingerprintMaker
+from gflownet_crystal.evaluation.matching import Tolerances
+from gflownet_crystal.evaluation.network_features import NetworkMaker
+from gflownet_crystal.evaluation.parallel import Crystal, Work, to_crystals
+from gflownet_crystal.evaluation.structure_sets import StructureSet
+from gflownet_crystal.evaluation.validity import OXIDATION_STATES, composition_validity, structure_validity
+from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.structures.symmetry import SYMPREC
+
+REFERENCE_SCALER = "reference"
+"""In place of a file: scale composition features by those of the reference."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the definitions of the metrics leave open.
+
+    Attributes:
+        oxidation_states: SMACT's table.
+        network: weights whose energies and features are used; None for none.
+        device: of the network.
+        scaler: of composition features: None for the shipped one, ``REFERENCE_SCALER`` to fit it to the reference, or a
+            JSON file with the lists means and stds.
+        site_cutoff: of coverage.
+        composition_cutoff: of coverage.
+        tolerances: of matches.
+        symprec: A, of space groups.
+        seed: of noise floors.
+    """
+
+    oxidation_states: str = OXIDATION_STATES[0]
+    network: str | None = "gemsnet"
+    device: str = "cpu"
+    scaler: str | None = None
+    site_cutoff: float = SITE_CUTOFF
+    composition_cutoff: float = COMPOSITION_CUTOFF
+    tolerances: Tolerances = field(default_factory=Tolerances)
+    symprec: float = SYMPREC
+    seed: int = 0
+
+
+class Evaluation:
+    """A set of structures, its reference, and what metrics need of them.
+
+    Args:
+        made: the structures to judge.
+        reference: what they are compared to.
+        choices: of definitions.
+        work: how it is computed.
+        targets: what each structure was made for, where match rates are wanted.
+    """
+
+    def __init__(
+        self,
+        made: StructureSet,
+        reference: StructureSet,
+        choices: Choices,
+        work: Work,
+        targets: StructureSet | None = None,
+    ) -> None:
+        self.made, self.reference, self.targets = made, reference, targets
+        self.choices, self.work = choices, work
+
+    def share(self, chosen: Tensor) -> float:
+        """Of all structures that were given, those readable ones that a mask (m,) chooses."""
+        return int(chosen.sum()) / len(self.made)
+
+    def generator(self) -> torch.Generator:
+        """Of noise floors; each metric starts it anew."""
+        return torch.Generator().manual_seed(self.choices.seed)
+
+    @cached_property
+    def structure_valid(self) -> Tensor:
+        """As published, (m,) bool."""
+        return structure_validity(self.made.structures, own_images=False)
+
+    @cached_property
+    def composition_valid(self) -> Tensor:
+        """By SMACT, (m,) bool."""
+        return composition_validity(self.made.structures.composition, self.choices.oxidation_states)
+
+    @property
+    def valid(self) -> Tensor:
+        """Both, (m,) bool."""
+        return self.structure_valid & self.composition_valid
+
+    @cached_property
+    def fingerprints(self) -> tuple[Features, Features]:
+        """Of the structures and of the reference."""
+        return self._features(FingerprintMaker())
+
+    @cached_property
+    def network(self) -> NetworkMaker:
+        """The network.
+
+        Raises:
+            ConfigError: none was chosen.
+        """
+        if self.choices.network is None:
+            raise ConfigError("no network was chosen; give network=gemsnet, or weights of train_energy")
+        return NetworkMaker(self.choices.network, self.choices.device)
+
+    @cached_property
+    def states(self) -> tuple[Features, Features]:
+        """The network's energies and features, of the structures and of the reference."""
+        return self._features(self.network)
+
+    @cached_property
+    def formulas(self) -> list[str]:
+        """Reduced formulas of the structures."""
+        return reduced_formulas(self.made.structures)
+
+    @cached_property
+    def crystals(self) -> list[Crystal]:
+        """Arrays of the structures."""
+        return to_crystals(self.made.structures)
+
+    @cached_property
+    def known(self) -> tuple[list[Crystal], list[str]]:
+        """Arrays and reduced formulas of the reference."""
+        return to_crystals(self.reference.structures), reduced_formulas(self.reference.structures)
+
+    def _features(self, maker: Maker) -> tuple[Features, Features]:
+        name = maker.key.split()[0]
+        reference = compute_features(self.reference.structures, maker, self.work, f"{name} of the reference")
+        return compute_features(self.made.structures, maker, self.work, name), reference
+
+
+def reduced_formulas(structures: StructureBatch) -> list[str]:
+    """Reduced formulas, such as ``Na1 Cl1``."""
+    return composition_to_text(reduce_composition(structures.composition))

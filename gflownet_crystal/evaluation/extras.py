@@ -1,0 +1,12 @@
+"""What is said where a package that only evaluation needs is not installed."""
+
+from __future__ import annotations
+
+from gflownet_crystal.common.errors import ConfigError
+
+
+def missing_extra(package: str) -> ConfigError:
+    """The error for a package of the extra ``evaluate``."""
+    return ConfigError(
+        f"{package} is not installed; install it with pip install 'gflownet_crystal[evaluate]'"
+    )

@@ -1,0 +1,191 @@
+"""All metrics of a set of structures against a reference set, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.evaluation.compared_sets import REFERENCE_SCALER, Evaluation
+from gflownet_crystal.evaluation.coverage import Scaler, coverage
+from gflownet_crystal.evaluation.frechet import frechet_distance, frechet_floor
+from gflownet_crystal.evaluation.matching import Pair, match_rate, rms_distances
+from gflownet_crystal.evaluation.novelty import NOVEL, first_known
+from gflownet_crystal.evaluation.parallel import to_crystals
+from gflownet_crystal.evaluation.space_group_agreement import space_group_agreement
+from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike, unique
+from gflownet_crystal.evaluation.validity import structure_validity
+from gflownet_crystal.evaluation.wasserstein import distance_of_finite, noise_floor, structure_properties
+from gflownet_crystal.structures.symmetry import find_space_groups
+
+
+@dataclass(frozen=True)
+class Result:
+    """A metric of a set.
+
+    Attributes:
+        figures: as JSON has them.
+        columns: by name, a value of each structure that could be read.
+    """
+
+    figures: dict[str, Any]
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+
+
+def validity(evaluation: Evaluation) -> Result:
+    """Shares of valid structures, among all that were given; see :mod:`gflownet_crystal.evaluation.validity`."""
+    own = structure_validity(evaluation.made.structures)
+    figures = {
+        "structure": evaluation.share(evaluation.structure_valid),
+        "structure_with_own_images": evaluation.share(own),
+        "composition": evaluation.share(evaluation.composition_valid),
+        "both": evaluation.share(evaluation.valid),
+        "oxidation_states": evaluation.choices.oxidation_states,
+    }
+    masks = {"structure_valid": evaluation.structure_valid, "composition_valid": evaluation.composition_valid}
+    return Result(figures, {name: mask.tolist() for name, mask in masks.items()})
+
+
+def covered(evaluation: Evaluation) -> Result:
+    """COV-R and COV-P; see :mod:`gflownet_crystal.evaluation.coverage`."""
+    made, reference = evaluation.fingerprints
+    choices = evaluation.choices
+    if choices.scaler == REFERENCE_SCALER:
+        scaler = Scaler.of(reference.tensors["composition"][reference.done], "the reference")
+    else:
+        scaler = Scaler.read(*(() if choices.scaler is None else (Path(choices.scaler),)))
+    cutoffs = choices.site_cutoff, choices.composition_cutoff
+    found = coverage(made, reference, scaler, len(evaluation.made), *cutoffs)
+    figures = asdict(found) | {"scaler": scaler.origin}
+    figures |= {"n_reference_without_fingerprint": len(reference) - int(reference.done.sum())}
+    return Result(figures, {"fingerprint_failure": made.reasons})
+
+
+def distances(evaluation: Evaluation) -> Result:
+    """Wasserstein distances of valid structures; see :mod:`gflownet_crystal.evaluation.wasserstein`."""
+    mine, others = (structure_properties(s.structures) for s in (evaluation.made, evaluation.reference))
+    if evaluation.choices.network is not None:
+        made, reference = evaluation.states
+        mine["energy"], others["energy"] = made.tensors["energy"], reference.tensors["energy"]
+    valid = evaluation.valid
+    figures: dict[str, Any] = {"n_valid": int(valid.sum())}
+    for name, values in mine.items():
+        counted = values[valid & values.isfinite()]
+        if not len(counted):
+            figures[name] = {"distance": None, "floor": None}
+            continue
+        floor = noise_floor(others[name], len(counted), evaluation.generator())
+        figures[name] = {"distance": distance_of_finite(counted, others[name]), "floor": floor}
+    if evaluation.choices.network is not None:
+        figures["energy_by"] = evaluation.network.name
+    return Result(figures, {name: values.tolist() for name, values in mine.items()})
+
+
+def frechet(evaluation: Evaluation) -> Result:
+    """Frechet distances on fingerprints and features; see :mod:`gflownet_crystal.evaluation.frechet`."""
+    sets = {"crystalnn": (evaluation.fingerprints, "sites")}
+    if evaluation.choices.network is not None:
+        sets[evaluation.network.name] = (evaluation.states, "states")
+    figures: dict[str, Any] = {}
+    for name, (both, tensor) in sets.items():
+        mine, others = (features.tensors[tensor][features.done] for features in both)
+        counts = {"n": len(mine), "n_failed": len(evaluation.made) - len(mine)}
+        if min(len(mine), len(others)) < 2:
+            figures[name] = {"distance": None, "floor": None, **counts}
+            continue
+        floor = frechet_floor(others, len(mine), evaluation.generator())
+        figures[name] = {"distance": frechet_distance(mine, others), "floor": floor, **counts}
+    return Result(figures)
+
+
+def space_groups(evaluation: Evaluation) -> Result:
+    """Space groups found; see :mod:`gflownet_crystal.evaluation.space_group_agreement`."""
+    sets = (evaluation.made, evaluation.reference)
+    found, reference = (find_space_groups(s.structures, evaluation.choices.symprec) for s in sets)
+    claimed = evaluation.made.claimed
+    figures = asdict(space_group_agreement(found, claimed, reference))
+    return Result(
+        figures | {"symprec": evaluation.choices.symprec},
+        {"space_group": found.tolist(), "space_group_claimed": claimed.tolist()},
+    )
+
+
+def uniqueness(evaluation: Evaluation) -> Result:
+    """Share of first ones of their kind; see :mod:`gflownet_crystal.evaluation.uniqueness`."""
+    tolerances = evaluation.choices.tolerances
+    alike = first_alike(evaluation.crystals, evaluation.formulas, tolerances, evaluation.work)
+    figures = {"unique": evaluation.share(unique(alike)), "n_failed": int((alike == FAILED).sum())}
+    # as numbers of the structures that were given, unreadable ones included
+    rows = torch.where(alike == FAILED, FAILED, evaluation.made.rows[alike.clamp(min=0)])
+    return Result(figures, {"first_alike": rows.tolist()})
+
+
+def novelty(evaluation: Evaluation) -> Result:
+    """Share that the reference does not have; see :mod:`gflownet_crystal.evaluation.novelty`."""
+    tolerances = evaluation.choices.tolerances
+    crystals, formulas = evaluation.crystals, evaluation.formulas
+    found = first_known(crystals, formulas, *evaluation.known, tolerances, evaluation.work)
+    new_formula = set(evaluation.known[1])
+    fresh = torch.tensor([formula not in new_formula for formula in formulas], dtype=torch.bool)
+    figures = {
+        "novel": evaluation.share(found == NOVEL),
+        "novel_formula": evaluation.share(fresh),
+        "n_failed": int((found == FAILED).sum()),
+    }
+    names, rows = evaluation.reference.names, evaluation.reference.rows
+    return Result(
+        figures, {"known_as": [names[int(rows[row])] if row >= 0 else "" for row in found.tolist()]}
+    )
+
+
+def matching(evaluation: Evaluation) -> Result:
+    """Match rate and RMSE against the targets; see :mod:`gflownet_crystal.evaluation.matching`.
+
+    Raises:
+        ConfigError: no targets were given.
+        DataError: structures cannot be told to belong to targets.
+    """
+    made, targets = evaluation.made, evaluation.targets
+    if targets is None:
+        raise ConfigError("matching needs what the structures were made for; give targets=FILE")
+    target = made.target
+    if target is None:
+        if len(made) != len(targets):
+            raise DataError(
+                f"{len(made)} structures and {len(targets)} targets: give one structure a target, or a column row"
+            )
+        target = made.rows
+    if bool(((target < 0) | (target >= len(targets))).any()):
+        raise DataError(
+            f"structures name targets outside 0 to {len(targets) - 1}; give the file they were made for"
+        )
+    place = torch.full((len(targets),), -1, dtype=torch.int64)
+    place[targets.rows] = torch.arange(len(targets.rows))
+    readable = place[target] >= 0
+    goals = to_crystals(targets.structures)
+    pairs = [
+        Pair(evaluation.crystals[row], goals[int(place[target[row]])])
+        for row in readable.nonzero()[:, 0].tolist()
+    ]
+    distance = torch.full((len(target),), torch.nan, dtype=torch.float64)
+    distance[readable], reasons = rms_distances(pairs, evaluation.choices.tolerances, evaluation.work)
+    n_failed = sum(map(bool, reasons))
+    found = match_rate(distance, target, evaluation.valid, len(targets), n_failed)
+    return Result(asdict(found), {"target": target.tolist(), "rms_to_target": distance.tolist()})
+
+
+METRICS: Mapping[str, Callable[[Evaluation], Result]] = {
+    "validity": validity,
+    "space_groups": space_groups,
+    "uniqueness": uniqueness,
+    "novelty": novelty,
+    "matching": matching,
+    "distances": distances,
+    "coverage": covered,
+    "frechet": frechet,
+}
+"""Metrics that need no relaxation, by name, cheap ones first."""

@@ -1,0 +1,87 @@
+"""Uniqueness: which structures of a set are the first of their kind, by pymatgen's StructureMatcher.
+
+Source: C. Zeni et al., "A generative model for inorganic materials design", Nature 639, 624, 2025, section on metrics.
+Structures of different reduced formulas never match, so only those of one formula are compared.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.evaluation.matching import Tolerances, to_structure
+from gflownet_crystal.evaluation.parallel import Crystal, Work, run_all
+
+FAILED = -1
+"""In place of a row: the structure could not be compared."""
+
+
+def first_alike(
+    crystals: Sequence[Crystal],
+    formulas: Sequence[str],
+    tolerances: Tolerances,
+    work: Work,
+) -> Tensor:
+    """The first structure that each one is like.
+
+    A structure is compared to the first of each kind so far, as likeness within tolerances is not transitive.
+
+    Args:
+        crystals: n structures.
+        formulas: n reduced formulas.
+        tolerances: of the match.
+        work: how.
+
+    Returns:
+        (n,) int64 rows; a row's own number where it is the first of its kind, ``FAILED`` where a comparison failed.
+
+    Raises:
+        KeyboardInterrupt: a stop was asked for.
+    """
+    groups = list(rows_by_formula(formulas).values())
+    result = torch.arange(len(crystals))
+    several = [rows for rows in groups if len(rows) > 1]
+    tasks = [[crystals[row] for row in rows] for rows in several]
+    found = run_all(functools.partial(_alike, tolerances), tasks, work, "comparing formulas")
+    for group, alike in zip(several, found, strict=True):
+        rows, local = torch.tensor(group), torch.tensor(alike)
+        result[rows] = torch.where(local == FAILED, FAILED, rows[local.clamp(min=0)])
+    return result
+
+
+def unique(alike: Tensor) -> Tensor:
+    """Structures that are the first of their kind, (n,) bool, of the rows that :func:`first_alike` gives."""
+    return alike == torch.arange(len(alike))
+
+
+def rows_by_formula(formulas: Sequence[str]) -> dict[str, list[int]]:
+    """Rows of each formula, in order."""
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    for row, formula in enumerate(formulas):
+        groups[formula].append(row)
+    return dict(groups)
+
+
+def _alike(tolerances: Tolerances, crystals: Sequence[Crystal]) -> list[int]:
+    """Place of the first structure that each is like, among structures of one formula."""
+    matcher = tolerances.matcher()
+    kinds: list[int] = []
+    result: list[int] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for place, crystal in enumerate(crystals):
+            try:
+                structure = to_structure(crystal)
+                known = (kind for kind in kinds if matcher.fit(to_structure(crystals[kind]), structure))
+                result.append(next(known, place))
+            except Exception:  # pymatgen and scipy raise all kinds of them
+                result.append(FAILED)
+            else:
+                if result[-1] == place:
+                    kinds.append(place)
+    return result

@@ -1,0 +1,82 @@
+"""Wasserstein-1 distances between properties of generated and of reference structures, and their noise floor.
+
+Source: T. Xie et al., ICLR 2022, section 5.2 (property statistics): density, energy and number of elements of valid
+structures against those of the test set.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.evaluation.agreement import wasserstein
+from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
+from gflownet_crystal.structures.structure import StructureBatch
+
+GRAMS_PER_CUBIC_CM = 1.66053906660
+"""Of one atomic mass unit in one A^3 (CODATA 2018)."""
+
+
+def structure_properties(structures: StructureBatch) -> dict[str, Tensor]:
+    """Properties of n structures that need no model, each (n,) float64.
+
+    Returns:
+        ``density`` (g/cm^3), ``n_elements`` (different elements) and ``volume_per_atom`` (A^3).
+    """
+    composition = structures.composition
+    mass = composition.double() @ torch.from_numpy(atomic_masses()).to(structures.device)
+    return {
+        "density": GRAMS_PER_CUBIC_CM * mass / structures.volume,
+        "n_elements": (composition > 0).sum(1).double(),
+        "volume_per_atom": structures.volume / structures.n_atoms,
+    }
+
+
+def distance_of_finite(generated: Tensor, reference: Tensor) -> float:
+    """Wasserstein-1 distance of two samples of one property, in its unit; values that are not finite are left out.
+
+    Args:
+        generated: (n,) float64.
+        reference: (m,) float64.
+
+    Raises:
+        DataError: a sample has no finite values.
+    """
+    first, second = generated[generated.isfinite()], reference[reference.isfinite()]
+    if not len(first) or not len(second):
+        raise DataError("a distance needs at least one finite value on each side")
+    return wasserstein(first, second)
+
+
+def noise_floor(reference: Tensor, n: int, generator: torch.Generator, n_resamples: int = 50) -> float:
+    """The distance that n structures of the reference distribution itself have from the reference, in the mean.
+
+    Args:
+        reference: (m,) float64.
+        n: values of a sample, drawn with replacement.
+        generator: on the CPU.
+        n_resamples: samples.
+
+    Raises:
+        DataError: no finite values, or n below 1.
+    """
+    values = reference[reference.isfinite()].cpu()
+    if not len(values) or n < 1:
+        raise DataError("a noise floor needs finite reference values and at least one drawn value")
+    rows = torch.randint(len(values), (n_resamples, n), generator=generator)
+    return float(np.mean([wasserstein(sample, values) for sample in values[rows]]))
+
+
+@functools.cache
+def atomic_masses() -> NDArray[np.float64]:
+    """Standard atomic masses by atomic number, (119,) float64 in atomic mass units; pymatgen's table."""
+    from pymatgen.core import Element
+
+    return np.array(
+        [0.0, *(float(Element.from_Z(number).atomic_mass) for number in range(1, N_ATOMIC_NUMBERS))]
+    )
