@@ -35,7 +35,8 @@ def run(config: DictConfig) -> None:
         raise ConfigError(f"out={out} must end in .html")
     check_writable(out)
     samples, candidates, relaxed = (
-        None if config[key] is None else Path(str(config[key])) for key in ("samples", "candidates", "relaxed")
+        None if config[key] is None else Path(str(config[key]))
+        for key in ("samples", "candidates", "relaxed")
     )
     plain: Any = OmegaConf.to_container(stored)
     files = read_run(folder, plain, samples=samples, candidates=candidates, relaxed=relaxed)
@@ -53,12 +54,12 @@ def gather(files: RunFiles, known: Population | None, comparison: Comparison, k:
     """What the report shows of a run, its best ``k`` candidates among it."""
     energies, labels = dict(comparison.energies), dict(comparison.labels)
     samples = best = reference = None
-    if files.samples is not None:
+    if files.samples is not None and "energy" in files.samples:
         energies["samples"] = files.samples["energy"].to_numpy(dtype=float)
         labels["samples"] = f"{len(files.samples):,} samples"
     if files.samples is not None and files.is_crystals:
         samples = Population.of("samples", "samples", files.samples)
-    if files.candidates is not None:
+    if files.candidates is not None and len(files.candidates):
         best = Population.of("candidates", "candidates", files.candidates.head(k))
         energies["candidates"] = best.frame["energy"].to_numpy(dtype=float)
         labels["candidates"] = best.label

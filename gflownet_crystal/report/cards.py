@@ -56,10 +56,10 @@ def make_cards(run: RunFiles, candidates: Population, known: Population | None) 
         card = _facts(values, counts)
         card |= _energies(values, run)
         card["placed"] = _model(folder, values.get("cif"))
-        card["relaxed"] = None if relaxed_folder is None else _model(relaxed_folder, values.get("relaxed_cif"))
-        card["known"] = (
-            None if known is None or nearest is None else _known(known, nearest.iloc[index])
+        card["relaxed"] = (
+            None if relaxed_folder is None else _model(relaxed_folder, values.get("relaxed_cif"))
         )
+        card["known"] = None if known is None or nearest is None else _known(known, nearest.iloc[index])
         card["other"] = {name: shown(value) for name, value in values.items() if name not in _SHOWN}
         cards.append(card)
     return cards
@@ -137,7 +137,11 @@ def _model(folder: Path, name: Any) -> Card | None:
     if not path.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"{name} leads out of {folder}; the table of candidates names files beside it")
     cell = Cell.read(path)
-    return None if cell is None else {"file": path.name, "cell": cell, "link": data_link(cell.cif.encode(), "chemical/x-cif")}
+    return (
+        None
+        if cell is None
+        else {"file": path.name, "cell": cell, "link": data_link(cell.cif.encode(), "chemical/x-cif")}
+    )
 
 
 def data_link(content: bytes, kind: str) -> str:

@@ -17,6 +17,8 @@ from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups
 
 _IONIC = 1.0
+# where Jmol's colours are all the same green
+_COLOURS = {"F": "#7fd3e6", "Ca": "#4f86c6", "Mg": "#e08b4a", "Ni": "#2f7d6b"}
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,17 @@ class Cell:
 
 
 def element_styles(symbols: set[str]) -> dict[str, dict[str, Any]]:
-    """Colour (of Jmol) and covalent radius (A) of elements, by symbol."""
+    """Colour (of Jmol, but for a few) and covalent radius (A) of elements, by symbol."""
     from ase.data.colors import jmol_colors
 
     styles = {}
     for number, symbol in enumerate(SYMBOLS):
         if symbol in symbols:
-            red, green, blue = (round(255 * float(part)) for part in jmol_colors[min(number, len(jmol_colors) - 1)])
+            red, green, blue = (
+                round(255 * float(part)) for part in jmol_colors[min(number, len(jmol_colors) - 1)]
+            )
             styles[symbol] = {
-                "colour": f"#{red:02x}{green:02x}{blue:02x}",
+                "colour": _COLOURS.get(symbol, f"#{red:02x}{green:02x}{blue:02x}"),
                 "radius": float(COVALENT_RADII[number]),
             }
     return styles

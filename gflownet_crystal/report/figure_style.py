@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -20,7 +21,7 @@ INK = "#010203"
 COLOURS = {"untrained": "#9a8fa8", "reference": "#e08a0b", "samples": "#2f81c7", "candidates": "#1a9e77"}
 """By the kind of a population; told apart by colour-blind readers, on light and dark paper."""
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 10,
     "text.color": INK,
     "axes.edgecolor": INK,

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 LATTICE_PANELS = (
     ("a", "a (Å)"), ("b", "b (Å)"), ("c", "c (Å)"),
-    ("alpha", "α (degrees)"), ("beta", "β (degrees)"), ("gamma", "γ (degrees)"),
+    ("alpha", r"$\alpha$ (degrees)"), ("beta", r"$\beta$ (degrees)"), ("gamma", r"$\gamma$ (degrees)"),
 )  # fmt: skip
 _CURVES = (
     ("loss", "loss"), ("log_z", "log Z"), ("mean_log_reward", "mean log R"), ("mean_energy", "mean energy"),
@@ -41,13 +41,13 @@ def energy_figure(energies: Mapping[str, Floats], labels: Mapping[str, str], uni
     """
     finite = {kind: values[np.isfinite(values)] for kind, values in energies.items()}
     finite = {kind: values for kind, values in finite.items() if len(values)}
-    figure = new_figure(5.6, 3.6)
+    figure = new_figure(4.9, 3.6)
     axes = figure.subplots()
     bins = common_bins(list(finite.values()), 60)
     for kind, values in finite.items():
         if kind == "candidates":
-            axes.plot(values, np.zeros_like(values), "|", ms=16, mew=1.2, c=COLOURS[kind],
-                      label=plain(labels[kind]), clip_on=False)  # fmt: skip
+            axes.plot(values, np.full_like(values, 0.03), "|", ms=9, mew=1.0, c=COLOURS[kind],
+                      label=plain(labels[kind]), transform=axes.get_xaxis_transform())  # fmt: skip
         else:
             _density(axes, values, bins, kind, plain(labels[kind]))
     axes.set(xlabel=plain(unit), ylabel="density")
@@ -148,7 +148,7 @@ def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
         judge: name of the energy model that relaxed them.
     """
     rows = candidates.dropna(subset=["energy", "energy_after"])
-    figure = new_figure(5.6, 3.6)
+    figure = new_figure(4.9, 3.6)
     axes = figure.subplots()
     spread = rows["energy_std"].fillna(0.0)
     axes.errorbar(rows["energy"], rows["energy_after"], xerr=spread, fmt="o", ms=5, linewidth=1,
@@ -160,4 +160,31 @@ def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
     for rank, x, y in zip(rows["rank"], rows["energy"], rows["energy_after"], strict=True):
         axes.annotate(str(rank), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set(xlabel="predicted (eV/atom)", ylabel=f"after relaxation, {plain(judge)} (eV/atom)")
+    return figure
+
+
+def hull_figure(cards: Sequence[Mapping[str, Any]], near: float) -> Figure:
+    """Energy above hull by rank: as predicted, with the proxy's standard deviation, and as judged.
+
+    Args:
+        cards: with rank, e_above_hull, energy_std and judged_above_hull, any of the last three None.
+        near: eV/atom above the hull up to which a crystal counts as near it.
+    """
+    figure = new_figure(4.9, 3.6)
+    axes = figure.subplots()
+    axes.axhspan(0.0, near, color=INK, alpha=0.09, linewidth=0)
+    axes.axhline(0.0, color=INK, linewidth=0.8)
+    drawn = [card for card in cards if card["e_above_hull"] is not None]
+    ranks, above = [card["rank"] for card in drawn], [card["e_above_hull"] for card in drawn]
+    spread = [card["energy_std"] or 0.0 for card in drawn]
+    axes.errorbar(ranks, above, yerr=spread, fmt="o", ms=2.5, linewidth=0.6, color=COLOURS["samples"],
+                  label="predicted")  # fmt: skip
+    judged = [card for card in cards if card["judged_above_hull"] is not None]
+    if judged:
+        values = [card["judged_above_hull"] for card in judged]
+        axes.plot(
+            [card["rank"] for card in judged], values, "D", ms=5, color=COLOURS["reference"], label="judged"
+        )
+    axes.set(xlabel="rank", ylabel="energy above hull (eV/atom)")
+    figure.legend(loc="outside upper center", ncols=2)
     return figure

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from gflownet_crystal.structures.elements import SYMBOLS
 MAX_ELEMENTS = 40
 """Elements that a figure shows, the most frequent ones."""
 
+_PERCENT = (0.1, 100.0)
 Shares = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 
@@ -52,7 +54,7 @@ def prevalence_figure(populations: Sequence[Population], shares: Shares, label: 
 
 
 def pair_figure(population: Population, numbers: Sequence[int]) -> Figure:
-    """Shares of crystals that hold two elements; pairs that never occur stay empty.
+    """Shares of crystals that hold two elements, colours by logarithm; pairs that never occur stay empty.
 
     Args:
         population: the crystals.
@@ -61,18 +63,19 @@ def pair_figure(population: Population, numbers: Sequence[int]) -> Figure:
     ordered = sorted(numbers)
     shares = 100 * pair_shares(population.composition)[np.ix_(ordered, ordered)]
     np.fill_diagonal(shares, 0.0)
-    figure = new_figure(5.6, 5.4)
+    figure = new_figure(4.9, 4.4)
     axes = figure.subplots()
-    drawn = axes.pcolormesh(
-        np.ma.masked_equal(shares, 0.0), cmap="viridis", vmin=0.0, edgecolors=INK, linewidth=0.05
-    )
+    # one scale for all sets; rarer pairs look as the rarest of it
+    scale = LogNorm(*_PERCENT, clip=True)
+    drawn = axes.pcolormesh(np.ma.masked_equal(shares, 0.0), cmap="viridis", norm=scale, linewidth=0)
     places, names = np.arange(len(ordered)) + 0.5, [SYMBOLS[number] for number in ordered]
-    size = 8 if len(ordered) <= 26 else 6
+    size = 7 if len(ordered) <= 26 else 5
     axes.set_xticks(places, names, fontsize=size, rotation=90)
     axes.set_yticks(places, names, fontsize=size)
     axes.invert_yaxis()
     axes.set_aspect("equal")
-    figure.colorbar(drawn, label="share of crystals (%)", shrink=0.8)
+    bar = figure.colorbar(drawn, label="share of crystals (%)", shrink=0.8, format="%g")
+    bar.minorticks_off()
     axes.set_title(plain(population.label), fontsize=10)
     return figure
 

@@ -33,10 +33,10 @@ class Finding:
     text: str
 
 
-def candidate_findings(cards: Sequence[Card], run: RunFiles, has_reference: bool) -> list[Finding]:
+def candidate_findings(cards: Sequence[Card], run: RunFiles) -> list[Finding]:
     """Whether the candidates are any good, as far as the files say."""
     found = [_geometry(cards), _symmetry(cards), _stability(cards), _judged(cards, run.judge)]
-    found += [_novelty(cards) if has_reference else None, _diversity(cards)]
+    found += [_novelty(cards), _diversity(cards)]
     return [finding for finding in found if finding is not None]
 
 
@@ -62,7 +62,9 @@ def _symmetry(cards: Sequence[Card]) -> Finding | None:
     right = sum(claimed == found for claimed, found in pairs)
     verdict = "good" if right == len(pairs) else "caution"
     return Finding(
-        verdict, "Symmetry", f"A symmetry search finds exactly the space group asked for in {right} of {len(pairs)}."
+        verdict,
+        "Symmetry",
+        f"A symmetry search finds exactly the space group asked for in {right} of {len(pairs)}.",
     )
 
 
@@ -97,7 +99,9 @@ def _judged(cards: Sequence[Card], judge: str) -> Finding:
     text += f", {kept} of them in the space group asked for. " if rested else ". "
     shifts = np.array([c["judged"] - c["energy"] for c in rested if c["energy"] is not None])
     if len(shifts):
-        text += f"Judged energies are {np.median(shifts):+.2f} eV/atom from the predicted ones in the median. "
+        text += (
+            f"Judged energies are {np.median(shifts):+.2f} eV/atom from the predicted ones in the median. "
+        )
     measured = np.array([c["judged_above_hull"] for c in rested if c["judged_above_hull"] is not None])
     near = int((measured <= NEAR_HULL).sum())
     if len(measured):
@@ -105,8 +109,14 @@ def _judged(cards: Sequence[Card], judge: str) -> Finding:
             f"By the judged energies {near} of {len(measured)} are within {NEAR_HULL} eV/atom of the same hull "
             f"(median {np.median(measured):+.2f})."
         )
-    enough = len(measured) > 0 and near >= len(measured) / 2 and len(rested) >= 0.8 * len(tried)
-    return Finding("good" if enough else "bad" if len(measured) and not near else "caution", "Judged energies", text)
+    return Finding(_judgement(near, len(measured), len(tried)), "Judged energies", text)
+
+
+def _judgement(near: int, measured: int, tried: int) -> str:
+    """Good if half of all that were tried are near the hull, bad if fewer than a quarter of those that came to rest."""
+    if not measured:
+        return "caution"
+    return "good" if near >= tried / 2 else "bad" if near < measured / 4 else "caution"
 
 
 def _novelty(cards: Sequence[Card]) -> Finding | None:
@@ -118,7 +128,7 @@ def _novelty(cards: Sequence[Card]) -> Finding | None:
     distance = np.median([match["distance"] for match in known])
     text = (
         f"{formula} of {len(known)} have the formula of a crystal in the reference, {both} of them its space group "
-        f"too. In the median {100 * distance:.0f} % of the atoms would have to change their element to reach the nearest."
+        f"too. In the median {100 * distance:.0f} % of the atoms would have to change their element to reach it."
     )
     return Finding("note", "Novelty", text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +13,6 @@ from typing import Any
 import numpy as np
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 import gflownet_crystal
@@ -23,15 +23,15 @@ from gflownet_crystal.report.cells import element_styles
 from gflownet_crystal.report.drawings import (
     FIGURES,
     Studio,
-    crystal_drawings,
     energy_drawing,
+    hull_drawing,
     judged_drawing,
-    table_cells,
-    table_drawing,
     training_drawing,
 )
+from gflownet_crystal.report.drawings_crystals import crystal_drawings, table_drawing
 from gflownet_crystal.report.figures import system_shares
 from gflownet_crystal.report.findings import NEAR_HULL, candidate_findings
+from gflownet_crystal.report.periodic_table import table_cells
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles
 from gflownet_crystal.report.words import asked, headline
@@ -40,6 +40,7 @@ MAX_BYTES = 15_000_000
 """A report is never larger: it has to open on a phone and go by mail."""
 
 _STEP = 12
+_NEGATIVE = re.compile(r"(?<![\w.])-(?=\d)")
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -100,6 +101,7 @@ def render(values: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["minus"] = lambda text: _NEGATIVE.sub("\N{MINUS SIGN}", str(text))
     return environment.get_template("report.html").render(report=values)
 
 
@@ -107,48 +109,46 @@ def values_of(material: Material, studio: Studio) -> dict[str, Any]:
     """What the template shows, with the figures drawn."""
     run, candidates = material.run, material.candidates
     cards = [] if candidates is None else make_cards(run, candidates, material.known)
-    figures: dict[str, Any] = {
-        "energies": energy_drawing(studio, run, material.energies, material.labels),
-        "training": training_drawing(studio, run),
-    }
-    pairs, systems = [], {}
-    if material.samples is not None:
-        drawn, pairs = crystal_drawings(
-            studio, material.samples, candidates, material.reference, material.untrained
-        )
-        figures |= drawn
-        systems = _systems([material.samples, candidates, material.reference])
     if candidates is not None:
         table_drawing(studio, candidates)
-    has_reference = material.known is not None
     return {
         **_words(run, cards),
         **_assets(),
         "tiles": headline(run, cards, material.samples, material.energies),
-        "findings": candidate_findings(cards, run, has_reference) if cards else [],
+        "findings": candidate_findings(cards, run) if cards else [],
         "notes": list(material.notes),
         "has_samples": run.samples is not None,
-        "is_crystals": material.samples is not None,
         "cards": cards,
         "crystals": _crystals(cards),
         "styles": element_styles({symbol for card in cards for symbol in card["elements"]}),
-        "table": table_cells(cards),
+        "table": table_cells(symbol for card in cards for symbol in card["elements"]),
         "zip": data_link(all_cifs(cards), "application/zip") if any(card["placed"] for card in cards) else "",
         "judged": judged_drawing(studio, run) if cards else None,
-        "figures": figures,
-        "pairs": pairs,
-        "systems": systems,
+        "hull": hull_drawing(studio, cards, NEAR_HULL),
+        "energies": energy_drawing(studio, run, material.energies, material.labels),
         "quantiles": _quantiles(material),
+        "training": training_drawing(studio, run),
+        **_crystal_figures(material, studio),
     }
+
+
+def _crystal_figures(material: Material, studio: Studio) -> dict[str, Any]:
+    """Figures and table of the samples' chemistry and symmetry; none if there are no samples, or no crystals."""
+    samples, candidates, reference = material.samples, material.candidates, material.reference
+    if samples is None:
+        return {"figures": None, "systems": None}
+    drawn = crystal_drawings(studio, samples, candidates, reference, material.untrained)
+    return {"figures": drawn, "systems": _systems([samples, candidates, reference])}
 
 
 def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, Any]:
     name, _, unit = run.property_label.partition(" (")
     folder = run.folder
+    env, proxy = (run.summary.get(key, f"an unfinished {key}") for key in ("env", "proxy"))
     what = f"{len(cards)} candidates" if cards else "no candidates yet"
     return {
         "title": f"Report of the run {folder.resolve().name}",
-        "subtitle": f"gflownet_crystal: {run.summary.get('env', 'sampler')} with {run.summary.get('proxy', 'its proxy')}; {what}.",
+        "subtitle": f"gflownet_crystal: {env} with {proxy}; {what}.",
         "made": f"Made on {datetime.now(UTC):%Y-%m-%d} by gflownet_crystal {gflownet_crystal.__version__}.",
         "property": name,
         "unit": unit.removesuffix(")"),
@@ -165,11 +165,10 @@ def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, Any]:
     }
 
 
-def _assets() -> dict[str, Markup]:
+def _assets() -> dict[str, str]:
     folder = files("gflownet_crystal.report") / "assets"
-    # the package's own files, which hold nothing from data
     return {
-        key: Markup((folder / name).read_text(encoding="utf-8"))  # noqa: S704
+        key: (folder / name).read_text(encoding="utf-8")
         for key, name in (("css", "style.css"), ("viewer", "viewer.js"), ("script", "page.js"))
     }
 

@@ -54,9 +54,7 @@ class Population:
         allowed = np.zeros(self.composition.shape[1], dtype=bool)
         allowed[[ATOMIC_NUMBERS[symbol] for symbol in elements]] = True
         kept = ~(self.composition[:, ~allowed] > 0).any(axis=1)
-        return type(self)(
-            self.kind, f"{int(kept.sum()):,} {name}", self.frame[kept], self.composition[kept]
-        )
+        return type(self)(self.kind, f"{int(kept.sum()):,} {name}", self.frame[kept], self.composition[kept])
 
     def __len__(self) -> int:
         """Number of crystals."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.metrics import read_metrics
-from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
+from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, RESULT_COLUMNS, frame_to_specs
 
 CANDIDATES, RELAXED, SETTINGS = "candidates.csv", "relaxed.csv", "settings.json"
 _RELAXED_COLUMNS = (
@@ -50,7 +51,8 @@ class RunFiles:
     def property_label(self) -> str:
         """Name and unit of the sampled property."""
         name, unit = self.summary.get("property"), self.summary.get("unit")
-        return f"{str(name).replace('_', ' ')} ({unit})" if name else "energy"
+        words = str(name).replace("_", " ").removesuffix(" per atom")
+        return f"{words} ({unit})" if name else "energy"
 
     @property
     def is_crystals(self) -> bool:
@@ -85,15 +87,18 @@ def read_run(
     table = read_table_file(chosen / CANDIDATES, must_exist=candidates is not None)
     judged = read_table_file(relaxed_folder / RELAXED, must_exist=relaxed is not None)
     if table is not None:
-        _check_columns(table, (*REQUIRED_COLUMNS, "rank", "cif"), chosen / CANDIDATES)
-        table = with_relaxed(table, judged)
+        table = with_relaxed(_checked_candidates(table, chosen / CANDIDATES), judged)
+    drawn = samples or folder / "samples.parquet"
+    objects = read_table_file(drawn, must_exist=samples is not None)
+    if objects is not None and set(REQUIRED_COLUMNS) <= set(objects.columns):
+        objects = with_results(objects, drawn)
     stored = read_json(summary) if summary.is_file() else {}
     return RunFiles(
         folder,
         config,
         stored if isinstance(stored, dict) else {},
         _metrics(metrics) if metrics.is_file() else [],
-        read_table_file(samples or folder / "samples.parquet", must_exist=samples is not None),
+        objects,
         table,
         chosen,
         relaxed_folder if judged is not None else None,
@@ -138,13 +143,39 @@ def with_relaxed(candidates: pd.DataFrame, relaxed: pd.DataFrame | None) -> pd.D
     found = relaxed.drop_duplicates("name").set_index("name")
     found = found[names].assign(relaxed_cif=found["cif"] if "cif" in found.columns else None)
     stems = candidates["cif"].astype(str).str.removesuffix(".cif")
-    return candidates.join(found, on=stems.rename("_stem")).drop(columns="_stem", errors="ignore")
+    mine = found.reindex(stems).set_index(candidates.index)
+    return pd.concat([candidates, mine], axis=1)
 
 
-def _check_columns(frame: pd.DataFrame, names: tuple[str, ...], path: Path) -> None:
-    missing = [name for name in names if name not in frame.columns]
+def _checked_candidates(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Candidates with numbers as ranks, and NaN where a result is not known."""
+    missing = [name for name in (*REQUIRED_COLUMNS, "rank", "cif") if name not in frame.columns]
     if missing:
         raise DataError(f"{path} has no column {', '.join(missing)}; make it with export")
+    rank = pd.to_numeric(frame["rank"], errors="coerce")
+    if rank.isna().any():
+        raise DataError(
+            f"{path}: the rank {frame['rank'][rank.isna()].iloc[0]} is no number; make it with export"
+        )
+    return with_results(frame.assign(rank=rank.astype("int64")), path)
+
+
+def with_results(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """A table of specs, checked, with its volumes, and with NaN for results that it lacks.
+
+    Args:
+        frame: the columns that a spec file needs.
+        path: named in errors.
+
+    Raises:
+        DataError: a row is not a spec.
+    """
+    try:
+        specs = frame_to_specs(frame)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    results = {name: frame.get(name, np.nan) for name in (*RESULT_COLUMNS, "e_above_hull")}
+    return frame.assign(volume_per_atom=specs.volume_per_atom.numpy(), **results)
 
 
 def _metrics(path: Path) -> list[dict[str, Any]]:

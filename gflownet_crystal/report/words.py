@@ -19,12 +19,20 @@ def asked(run: RunFiles) -> Pairs:
     """What was asked for: heading and text, for whatever the configuration says."""
     config, summary = run.config, run.summary
     rows = [("Space", _space(_section(config, "env"))), ("Proxy", _proxy(config, run))]
-    rows += [("Reward", _settings(_section(config, "reward"))), ("Objective", _settings(_section(config, "objective")))]
-    rows += [("Policy", _settings(_section(_section(config, "policy"), "forward"))), ("Training", _training(run))]
+    rows += [
+        ("Reward", _settings(_section(config, "reward"))),
+        ("Objective", _settings(_section(config, "objective"))),
+    ]
+    rows += [
+        ("Policy", _settings(_section(_section(config, "policy"), "forward"))),
+        ("Training", _training(run)),
+    ]
     hardware = _section(summary, "hardware")
     if hardware:
         versions = _section(hardware, "versions")
-        machine = f"{hardware.get('gpu') or hardware.get('architecture')}, {hardware.get('threads')} threads"
+        machine = (
+            f"{hardware.get('gpu') or hardware.get('architecture')}, {hardware.get('threads')} CPU thread(s)"
+        )
         packages = ", ".join(f"{name} {text}" for name, text in versions.items() if text)
         rows.append(("Machine", f"{machine}; {packages}"))
     command = _section(config, "record").get("command")
@@ -44,7 +52,11 @@ def _name(section: Mapping[str, Any]) -> str:
 
 def _settings(section: Mapping[str, Any]) -> str:
     """The class of a section and its plain values."""
-    values = [f"{k} = {v}" for k, v in section.items() if k != "_target_" and not isinstance(v, Mapping) and v is not None]
+    values = [
+        f"{k} = {v}"
+        for k, v in section.items()
+        if k != "_target_" and not isinstance(v, Mapping) and v is not None
+    ]
     return _name(section) + (f": {', '.join(values)}" if values else "")
 
 
@@ -58,7 +70,9 @@ def _space(env: Mapping[str, Any]) -> str:
     elements = env.get("elements")
     if not isinstance(elements, Sequence) or isinstance(elements, str):
         return _settings(env)
-    parts = [f"Crystals of {_range(env.get('n_elements'))} of {len(elements)} elements ({' '.join(map(str, elements))})"]
+    parts = [
+        f"Crystals of {_range(env.get('n_elements'))} of {len(elements)} elements ({' '.join(map(str, elements))})"
+    ]
     parts.append(f"{_range(env.get('n_atoms'))} atoms in the conventional cell")
     groups = env.get("space_groups")
     parts.append(f"{len(groups)} space groups" if isinstance(groups, Sequence) else "all space groups")
@@ -99,10 +113,14 @@ def headline(
             for kind, name in (("untrained", "untrained"), ("reference", "reference"))
             if len(values.get(kind, ()))
         ]
-        tiles.append((f"{np.median(values['samples']):.2f}", f"median {run.property_label}", "; ".join(others)))
+        tiles.append(
+            (f"{np.median(values['samples']):.2f}", f"median {run.property_label}", "; ".join(others))
+        )
     if cards:
         best = [card["energy"] for card in cards if card["energy"] is not None]
-        tiles.append((f"{len(cards)}", "candidates with atoms", f"lowest prediction {min(best):.2f}" if best else ""))
+        tiles.append(
+            (f"{len(cards)}", "candidates with atoms", f"lowest prediction {min(best):.2f}" if best else "")
+        )
         tiles += _hull_tiles(cards, run.judge)
     return tiles
 
@@ -127,7 +145,11 @@ def _hull_tiles(cards: Sequence[Card], judge: str) -> list[tuple[str, str, str]]
         near = sum(value <= NEAR_HULL for value in above)
         tiles.append((f"{near} of {len(above)}", f"predicted within {NEAR_HULL} eV/atom of the hull", ""))
     judged = [card for card in cards if card["status"] is not None]
-    measured = [c["judged_above_hull"] for c in judged if c["judged_above_hull"] is not None and c["status"] == "converged"]
+    measured = [
+        c["judged_above_hull"]
+        for c in judged
+        if c["judged_above_hull"] is not None and c["status"] == "converged"
+    ]
     if judged:
         near = sum(value <= NEAR_HULL for value in measured)
         text = f"judged within {NEAR_HULL} eV/atom of it by {judge or 'a potential'}"

@@ -2,6 +2,7 @@
 /* Unit cells on a 2-D canvas: balls, sticks and cell edges, painted from back to front. No library. */
 
 const BOND_FACTOR = 1.15; // of the summed covalent radii
+const IONIC_BOND_FACTOR = 1.25; // between a cation and an anion
 const BALL_FACTOR = 0.42; // of the covalent radius
 const EYE = 5; // distance of the eye in radii of the scene
 const EDGE_PIECES = 6;
@@ -106,7 +107,8 @@ class CellViewer {
     for (let i = 0; i < this.balls.length; i++) for (let j = 0; j < i; j++) {
       const a = this.balls[i], b = this.balls[j];
       if (cation.has(a.symbol) && cation.has(b.symbol)) continue;
-      const reach = BOND_FACTOR * (this.styles[a.symbol].radius + this.styles[b.symbol].radius);
+      const ionic = cation.has(a.symbol) !== cation.has(b.symbol);
+      const reach = (ionic ? IONIC_BOND_FACTOR : BOND_FACTOR) * (this.styles[a.symbol].radius + this.styles[b.symbol].radius);
       const d = Math.hypot(a.at[0] - b.at[0], a.at[1] - b.at[1], a.at[2] - b.at[2]);
       if (d > 0.1 && d < reach) this.bonds.push([a, b]);
     }
@@ -138,7 +140,7 @@ class CellViewer {
     this.height = box.height;
     this.canvas.width = Math.round(box.width * dense);
     this.canvas.height = Math.round(box.height * dense);
-    this.scale = (0.47 * this.zoom * Math.min(this.width, this.height)) / this.radius;
+    this.scale = (0.44 * this.zoom * Math.min(this.width, this.height)) / this.radius;
     const pen = this.canvas.getContext("2d");
     pen.scale(dense, dense);
     pen.lineCap = "round";
@@ -157,7 +159,7 @@ class CellViewer {
       items.push({ z: (a.z + b.z) / 2, paint: () => this.line(pen, a, b, this.ink, 1.1) });
     }
     if (!name) return;
-    const end = this.project(mix(from, to, 1.0)), tip = this.project(mix(from, to, 1.09));
+    const end = this.project(mix(from, to, 1.0)), tip = this.project(mix(from, to, 1.07));
     items.push({ z: 1e6 + end.z, paint: () => {
       pen.font = "italic 600 13px system-ui, sans-serif";
       pen.textAlign = "center";
