@@ -148,7 +148,7 @@ def match_rate(
     first.scatter_reduce_(0, target, torch.arange(len(target)), "amin")
     first = first[first < len(target)]
     best = torch.full((n_targets,), torch.inf, dtype=torch.float64)
-    best.scatter_reduce_(0, target, distance.nan_to_num(nan=torch.inf), "amin")
+    best.scatter_reduce_(0, target, distance.double().nan_to_num(nan=torch.inf), "amin")
     of_first = distance[first]
     return MatchRate(
         match_rate=int(of_first.isfinite().sum()) / n_targets,
@@ -159,6 +159,15 @@ def match_rate(
         n_targets=n_targets,
         n_failed=n_failed,
     )
+
+
+def is_comparable(structure: Structure, matcher: StructureMatcher) -> bool:
+    """Whether a structure can be compared at all, even to itself."""
+    try:
+        matcher.fit(structure, structure)
+    except Exception:  # pymatgen and scipy raise all kinds of them
+        return False
+    return True
 
 
 def to_structure(crystal: Crystal) -> Structure:

@@ -14,7 +14,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from gflownet_crystal.evaluation.matching import Tolerances, to_structure
+from gflownet_crystal.evaluation.matching import Tolerances, is_comparable, to_structure
 from gflownet_crystal.evaluation.parallel import Crystal, Work, run_all
 from gflownet_crystal.evaluation.uniqueness import FAILED, rows_by_formula
 
@@ -43,8 +43,8 @@ def first_known(
         work: how.
 
     Returns:
-        (n,) int64 rows of the reference; ``NOVEL`` where it has no such structure, ``FAILED`` where a comparison
-        failed before one was found.
+        (n,) int64 rows of the reference; ``NOVEL`` where it has no such structure, ``FAILED`` where it cannot be
+        compared at all.
 
     Raises:
         KeyboardInterrupt: a stop was asked for.
@@ -69,15 +69,18 @@ def _first(tolerances: Tolerances, tasks: Sequence[tuple[Crystal, list[Crystal]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for crystal, candidates in tasks:
-            found, failed = NOVEL, False
+            structure = to_structure(crystal)
+            found = NOVEL
             for index, candidate in enumerate(candidates):
                 try:
-                    alike = matcher.fit(to_structure(crystal), to_structure(candidate))
+                    alike = matcher.fit(structure, to_structure(candidate))
                 except Exception:  # pymatgen and scipy raise all kinds of them
-                    failed = True
+                    if not is_comparable(structure, matcher):
+                        found = FAILED
+                        break
                     continue
                 if alike:
                     found = index
                     break
-            result.append(FAILED if failed and found == NOVEL else found)
+            result.append(found)
     return result

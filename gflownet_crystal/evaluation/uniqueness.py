@@ -10,12 +10,16 @@ import functools
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from gflownet_crystal.evaluation.matching import Tolerances, to_structure
+from gflownet_crystal.evaluation.matching import Tolerances, is_comparable, to_structure
 from gflownet_crystal.evaluation.parallel import Crystal, Work, run_all
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 FAILED = -1
 """In place of a row: the structure could not be compared."""
@@ -70,18 +74,28 @@ def rows_by_formula(formulas: Sequence[str]) -> dict[str, list[int]]:
 def _alike(tolerances: Tolerances, crystals: Sequence[Crystal]) -> list[int]:
     """Place of the first structure that each is like, among structures of one formula."""
     matcher = tolerances.matcher()
-    kinds: list[int] = []
+    kinds: dict[int, Structure] = {}
     result: list[int] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for place, crystal in enumerate(crystals):
-            try:
-                structure = to_structure(crystal)
-                known = (kind for kind in kinds if matcher.fit(to_structure(crystals[kind]), structure))
-                result.append(next(known, place))
-            except Exception:  # pymatgen and scipy raise all kinds of them
-                result.append(FAILED)
-            else:
-                if result[-1] == place:
-                    kinds.append(place)
+            structure = to_structure(crystal)
+            found = place
+            for kind, known in list(kinds.items()):
+                try:
+                    alike = matcher.fit(known, structure)
+                except Exception:  # pymatgen and scipy raise all kinds of them
+                    if not is_comparable(structure, matcher):
+                        found = FAILED
+                        break
+                    if not is_comparable(known, matcher):
+                        result[kind] = FAILED
+                        del kinds[kind]
+                    continue
+                if alike:
+                    found = kind
+                    break
+            result.append(found)
+            if found == place:
+                kinds[place] = structure
     return result
