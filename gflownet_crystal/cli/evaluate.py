@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,7 @@ STABILITY = "stability"
 FIGURES, TABLE, STRUCTURES, PARTS = "metrics.json", "metrics.csv", "structures.csv", "parts"
 
 # these say how it is computed, not what
-_FREE = ("out", "cache", "processes", "device", "threads", "resume", "quiet", "metrics", "judge", "structures",
-         "reference", "targets", "hull")  # fmt: skip
+_FREE = ("out", "cache", "processes", "device", "threads", "resume", "quiet", "metrics", "judge")
 
 
 def run(config: DictConfig) -> None:
@@ -47,35 +47,18 @@ def run(config: DictConfig) -> None:
     config = resolved(config)
     names, judges = chosen_metrics(config), judge_names(config)
     set_threads(config.threads)
-    device = str(find_device(config.device))
-    choices = to_choices(config, device)
-    relaxing = to_settings(RelaxationSettings, config.relax, "relax")
-    made, reference = (
-        _read(config, key, n) for key, n in (("structures", "n"), ("reference", "n_reference"))
-    )
-    targets = None if config.targets is None else read_set(str(config.targets))
-    hull = reference_hull(config.hull, str(config.reference)) if judges else None
+    evaluation = _evaluation(config)
+    judging = _judging(config, evaluation) if judges else None
+    few = evaluation.made.head(whole_number(config.n_judged, "n_judged", 1))
+    evaluation.check(names)
     folder = _out(config)
-    open_output(folder, _settings(config, made, reference, targets), flag(config.resume, "resume"))
+    open_output(folder, _settings(config, evaluation), flag(config.resume, "resume"))
+    figures: dict[str, Any] = {"counts": _counts(evaluation)}
     with stop_on_signal() as should_stop:
-        cache = Path(str(config.cache))
-        processes, quiet = whole_number(config.processes, "processes", 1), flag(config.quiet, "quiet")
-        work = Work(processes, cache, should_stop, quiet)
-        evaluation = Evaluation(made, reference, choices, work, targets)
+        evaluation.work = replace(evaluation.work, should_stop=should_stop)
         results = {name: _kept(folder, name, evaluation) for name in names if name != STABILITY}
-        figures: dict[str, Any] = {"counts": _counts(made, reference)}
         figures |= {name: result.figures for name, result in results.items()}
-        if hull is not None:
-            judging = Judging(
-                relaxing,
-                hull,
-                reference.structures,
-                float(config.threshold),
-                choices.tolerances,
-                device,
-                work,
-            )
-            few = made.head(whole_number(config.n_judged, "n_judged", 1))
+        if judging is not None:
             figures[STABILITY] = {}
             for judge in judges:
                 name = Path(judge).stem
@@ -84,7 +67,7 @@ def run(config: DictConfig) -> None:
     figures = plain(figures)
     write_json(folder / FIGURES, figures)
     _write_csv(folder / TABLE, pd.DataFrame(flat(figures), columns=["metric", "value"]))
-    _write_csv(folder / STRUCTURES, structure_table(made, results))
+    _write_csv(folder / STRUCTURES, structure_table(evaluation.made, results))
     print(json.dumps(figures, indent=2))
 
 
@@ -172,7 +155,8 @@ def _plain_columns(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]
     return {name: [plain(value) for value in values] for name, values in columns.items()}
 
 
-def _counts(made: StructureSet, reference: StructureSet) -> dict[str, int]:
+def _counts(evaluation: Evaluation) -> dict[str, int]:
+    made, reference = evaluation.made, evaluation.reference
     return {
         "structures": len(made),
         "structures_unreadable": len(made.reasons),
@@ -181,19 +165,35 @@ def _counts(made: StructureSet, reference: StructureSet) -> dict[str, int]:
     }
 
 
+def _evaluation(config: DictConfig) -> Evaluation:
+    """The sets, read, and how they are compared."""
+    processes, quiet = whole_number(config.processes, "processes", 1), flag(config.quiet, "quiet")
+    work = Work(processes, Path(str(config.cache)), quiet=quiet)
+    choices = to_choices(config, str(find_device(config.device)))
+    made, reference = _read(config, "structures", "n"), _read(config, "reference", "n_reference")
+    targets = None if config.targets is None else read_set(str(config.targets))
+    return Evaluation(made, reference, choices, work, targets)
+
+
+def _judging(config: DictConfig, evaluation: Evaluation) -> Judging:
+    threshold = config.threshold
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or math.isnan(threshold):
+        raise ConfigError(f"threshold must be a number in eV/atom, not {threshold!r}")
+    settings = to_settings(RelaxationSettings, config.relax, "relax")
+    return Judging(evaluation, settings, reference_hull(config.hull, str(config.reference)), threshold)
+
+
 def _read(config: DictConfig, key: str, limit: str) -> StructureSet:
     found = read_set(str(config[key]))
     return found if config[limit] is None else found.head(whole_number(config[limit], limit, 1))
 
 
-def _settings(
-    config: DictConfig, made: StructureSet, reference: StructureSet, targets: StructureSet | None
-) -> dict[str, Any]:
+def _settings(config: DictConfig, evaluation: Evaluation) -> dict[str, Any]:
     """What decides over the results."""
     stored = OmegaConf.to_container(config)
     chosen = {str(k): v for k, v in stored.items() if k not in _FREE} if isinstance(stored, dict) else {}
-    chosen |= {"structures": made.digest(), "reference": reference.digest()}
-    return chosen | {"targets": "" if targets is None else targets.digest(), "hull": config.hull}
+    sets = {"structures": evaluation.made, "reference": evaluation.reference, "targets": evaluation.targets}
+    return chosen | {name: "" if found is None else found.digest() for name, found in sets.items()}
 
 
 def _out(config: DictConfig) -> Path:

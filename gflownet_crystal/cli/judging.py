@@ -16,8 +16,7 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.data.schema import ENERGY_COLUMN
-from gflownet_crystal.evaluation.matching import Tolerances
-from gflownet_crystal.evaluation.parallel import Work
+from gflownet_crystal.evaluation.compared_sets import Evaluation
 from gflownet_crystal.evaluation.stability import energy_above_hull, stability, unique_and_novel
 from gflownet_crystal.evaluation.structure_sets import StructureSet
 from gflownet_crystal.models.potentials import load_energies
@@ -37,22 +36,16 @@ class Judging:
     """How structures are judged.
 
     Attributes:
+        evaluation: the reference, tolerances of matches, and how it is computed.
         settings: of the relaxations.
         hull: of the reference.
-        reference: known structures.
         threshold: eV/atom above the hull up to which one is stable.
-        tolerances: of matches.
-        device: of the judge.
-        work: how.
     """
 
+    evaluation: Evaluation
     settings: RelaxationSettings
     hull: Hull
-    reference: StructureBatch
     threshold: float
-    tolerances: Tolerances
-    device: str
-    work: Work
 
     def judge(
         self, made: StructureSet, judge: str, folder: Path
@@ -78,7 +71,8 @@ class Judging:
             raise DataError(f"{judge} could relax none of {len(made)} structures; the first: {reason}")
         relaxed, energy = relaxed_structures(good)
         above = energy_above_hull(relaxed.composition, energy, self.hull)
-        unique, novel = unique_and_novel(relaxed, above, self.reference, self.tolerances, self.work)
+        known, tolerances = self.evaluation.reference.structures, self.evaluation.choices.tolerances
+        unique, novel = unique_and_novel(relaxed, above, known, tolerances, self.evaluation.work)
         status = Counter(str(record["status"]) for record in records)
         found = stability(above, unique, novel, len(made), self.threshold)
         figures = asdict(found) | {
@@ -92,15 +86,15 @@ class Judging:
         return figures, [{k: r.get(k) for k in named} | rows.get(r["row"], {}) for r in records]
 
     def _relax(self, items: Sequence[Item], judge: str, folder: Path) -> list[dict[str, Any]]:
-        load = functools.partial(_load, judge, self.device)
+        work = self.evaluation.work
+        load = functools.partial(_load, judge, self.evaluation.choices.device)
         energies = load()
         energies.calculator()
-        loader = load if self.work.processes > 1 else lambda: energies
+        loader = load if work.processes > 1 else lambda: energies
         folder.mkdir(parents=True, exist_ok=True)
         records = RecordsFile(folder)
         done = {record["row"] for record in records.records}
         rows = [row for row in range(len(items)) if row not in done]
-        work = self.work
         try:
             with Progress(len(items), len(done), f"relaxing with {judge}", work.quiet) as progress:
                 for row, result, seconds in relax_items(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.evaluation.coverage import COMPOSITION_CUTOFF, SITE_CUTOFF
+from gflownet_crystal.evaluation.coverage import COMPOSITION_CUTOFF, SITE_CUTOFF, Scaler
 from gflownet_crystal.evaluation.features import Features, Maker, compute_features
 from gflownet_crystal.evaluation.fingerprints import FingerprintMaker
 from gflownet_crystal.evaluation.matching import Tolerances
@@ -17,7 +19,7 @@ from gflownet_crystal.evaluation.network_features import NetworkMaker
 from gflownet_crystal.evaluation.parallel import Crystal, Work, to_crystals
 from gflownet_crystal.evaluation.structure_sets import StructureSet
 from gflownet_crystal.evaluation.validity import OXIDATION_STATES, composition_validity, structure_validity
-from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
+from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import SYMPREC
 
@@ -74,6 +76,41 @@ class Evaluation:
     ) -> None:
         self.made, self.reference, self.targets = made, reference, targets
         self.choices, self.work = choices, work
+
+    def check(self, metrics: Collection[str]) -> None:
+        """See before any work that what metrics need is there.
+
+        Args:
+            metrics: their names.
+
+        Raises:
+            ConfigError: a package is not installed, or there is no such table of oxidation states.
+            DataError: the scaler is none.
+            WeightsError: there are no such weights.
+        """
+        choices, wanted = self.choices, set(metrics)
+        if wanted & {"validity", "matching", "distances"}:
+            composition_validity(text_to_composition(["Na1 Cl1"]), choices.oxidation_states)
+        if wanted & {"coverage", "frechet"}:
+            _ = FingerprintMaker().key
+        if wanted & {"distances", "frechet"} and choices.network is not None:
+            _ = self.network.key
+        if "coverage" in wanted and choices.scaler != REFERENCE_SCALER:
+            _ = self.scaler
+
+    @cached_property
+    def scaler(self) -> Scaler:
+        """Of composition features.
+
+        Raises:
+            DataError: the file holds none.
+        """
+        if self.choices.scaler is None:
+            return Scaler.read()
+        if self.choices.scaler != REFERENCE_SCALER:
+            return Scaler.read(Path(self.choices.scaler))
+        features = self.fingerprints[1]
+        return Scaler.of(features.tensors["composition"][features.done], "the reference")
 
     def share(self, chosen: Tensor) -> float:
         """Of all structures that were given, those readable ones that a mask (m,) chooses."""

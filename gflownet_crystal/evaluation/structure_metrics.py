@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.evaluation.compared_sets import REFERENCE_SCALER, Evaluation
-from gflownet_crystal.evaluation.coverage import Scaler, coverage
+from gflownet_crystal.evaluation.compared_sets import Evaluation
+from gflownet_crystal.evaluation.coverage import coverage
 from gflownet_crystal.evaluation.frechet import frechet_distance, frechet_floor
 from gflownet_crystal.evaluation.matching import Pair, match_rate, rms_distances
 from gflownet_crystal.evaluation.novelty import NOVEL, first_known
@@ -54,13 +53,9 @@ def covered(evaluation: Evaluation) -> Result:
     """COV-R and COV-P; see :mod:`gflownet_crystal.evaluation.coverage`."""
     made, reference = evaluation.fingerprints
     choices = evaluation.choices
-    if choices.scaler == REFERENCE_SCALER:
-        scaler = Scaler.of(reference.tensors["composition"][reference.done], "the reference")
-    else:
-        scaler = Scaler.read(*(() if choices.scaler is None else (Path(choices.scaler),)))
     cutoffs = choices.site_cutoff, choices.composition_cutoff
-    found = coverage(made, reference, scaler, len(evaluation.made), *cutoffs)
-    figures = asdict(found) | {"scaler": scaler.origin}
+    found = coverage(made, reference, evaluation.scaler, len(evaluation.made), *cutoffs)
+    figures = asdict(found) | {"scaler": evaluation.scaler.origin}
     figures |= {"n_reference_without_fingerprint": len(reference) - int(reference.done.sum())}
     return Result(figures, {"fingerprint_failure": made.reasons})
 

@@ -1,0 +1,171 @@
+"""The verb evaluate: figures and tables, failures counted, going on after a stop, errors in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from gflownet_crystal.cli import judging
+from gflownet_crystal.evaluation.compared_sets import Evaluation
+from gflownet_crystal.evaluation.structure_metrics import Result
+from gflownet_crystal.structures.convert import from_ase
+from gflownet_crystal.structures.frames import structures_to_frame
+from gflownet_crystal.structures.structure import StructureBatch
+from tests.cli.commands import Result as Ended
+from tests.cli.commands import run_command
+from tests.evaluation.crystals import rattled, some_crystals
+from tests.relaxation.metals import emt_energies
+
+CHEAP = "metrics=[validity,space_groups,uniqueness,novelty,distances]"
+
+
+def write(path: Path, structures: StructureBatch, **columns: object) -> Path:
+    names = [f"s{row}" for row in range(len(structures))]
+    structures_to_frame(structures, material_id=names, **columns).to_parquet(path)
+    return path
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> Path:
+    """Nine structures, one of which is broken and two are alike, and a reference that holds three of them."""
+    made = StructureBatch.cat([some_crystals(), rattled(some_crystals()[:1], 0.05)])
+    path = write(tmp_path / "made.parquet", made)
+    frame = pd.read_parquet(path)
+    frame.at[7, "frac_coords"] = frame.at[7, "frac_coords"][:4]
+    frame.to_parquet(path)
+    write(
+        tmp_path / "reference.parquet", some_crystals(1.01)[:3], formation_energy_per_atom=[-2.0, -3.0, -2.2]
+    )
+    return tmp_path
+
+
+def evaluate(folder: Path, *settings: str) -> Ended:
+    words = ("structures=made.parquet", "reference=reference.parquet", "out=out", "threads=1", *settings)
+    return run_command(folder, "evaluate", *words)
+
+
+def test_figures_and_tables(sets: Path):
+    pytest.importorskip("smact")
+    ended = evaluate(sets, CHEAP)
+    assert ended.returncode == 0, ended.stderr
+    figures = json.loads(ended.stdout)
+    assert json.loads((sets / "out" / "metrics.json").read_text()) == figures
+    assert figures["counts"] == {
+        "structures": 9, "structures_unreadable": 1, "reference": 3, "reference_unreadable": 0,
+    }  # fmt: skip
+    # of nine, one is unreadable; one more is another one again, and four are of the reference
+    assert figures["validity"]["structure"] == pytest.approx(8 / 9)
+    assert figures["uniqueness"]["unique"] == pytest.approx(7 / 9)
+    assert figures["novelty"]["novel"] == figures["novelty"]["novel_formula"] == pytest.approx(4 / 9)
+    assert figures["distances"]["energy_by"].startswith("gemsnet-")
+    table = pd.read_csv(sets / "out" / "structures.csv")
+    assert table["name"].tolist() == [f"s{row}" for row in range(9)]
+    assert "malformed" in table["reason"][7] and np.isnan(table["first_alike"][7])
+    assert table["first_alike"].dropna().tolist() == [0, 1, 2, 3, 4, 5, 6, 0]
+    assert table["known_as"].fillna("").tolist() == ["s0", "s1", "s2", "", "", "", "", "", "s0"]
+    rows = dict(pd.read_csv(sets / "out" / "metrics.csv").itertuples(index=False))
+    assert float(rows["uniqueness.unique"]) == figures["uniqueness"]["unique"]
+    assert float(rows["distances.density.distance"]) == figures["distances"]["density"]["distance"]
+
+
+def test_match_rates_need_targets(sets: Path):
+    pytest.importorskip("smact")
+    write(sets / "made.parquet", rattled(some_crystals()[:2], 0.05), row=[1, 0])
+    write(sets / "targets.parquet", some_crystals()[torch.tensor([1, 0, 2])])
+    ended = evaluate(sets, "targets=targets.parquet", "metrics=[matching]")
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)["matching"]
+    assert found["match_rate"] == pytest.approx(2 / 3) and found["n_targets"] == 3
+    ended = evaluate(sets, "metrics=[matching]", "out=other")
+    assert ended.returncode == 2 and "targets=FILE" in ended.stderr
+
+
+def test_stability_by_a_judge_counts_failures_and_goes_on(sets: Path, monkeypatch: pytest.MonkeyPatch):
+    from ase.build import bulk
+
+    monkeypatch.setattr(judging, "load_energies", lambda name: emt_energies())
+    alloy = bulk("Cu", "fcc", 3.8, cubic=True)
+    alloy.symbols[0] = "Au"
+    made = from_ase([bulk("Cu", "fcc", 3.7), bulk("Fe", "bcc", 2.87), alloy, bulk("Cu", "fcc", 3.6)])
+    write(sets / "made.parquet", made)
+    settings = ("metrics=[stability]", "judge=emt", "relax.steps=60", "threshold=10.0")
+    ended = evaluate(sets, *settings)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)["stability"]["emt"]
+    # iron is not known to the judge, one copper is the other again, none is in the reference
+    assert (found["n"], found["n_failed"], found["unique"], found["novel"]) == (4, 1, 0.5, 0.75)
+    assert found["stable"] == 0.75 and found["sun"] == 0.5
+    rows = pd.read_csv(sets / "out" / "stability_emt.csv")
+    assert rows["status"].tolist() == ["converged", "failed", "converged", "converged"]
+    # elements stand at zero, so copper's distance to the hull is its energy
+    assert rows["e_above_hull"][0] == pytest.approx(rows["energy_after"][0])
+    assert len(pd.read_parquet(sets / "out" / "relaxed_emt" / "relaxed.parquet")) == 3
+    monkeypatch.setattr(judging, "to_record", None)
+    assert evaluate(sets, *settings, "resume=true").stdout == ended.stdout
+
+
+def test_it_goes_on_with_what_is_not_done(sets: Path, monkeypatch: pytest.MonkeyPatch):
+    calls: list[str] = []
+
+    def metric(name: str):
+        def measure(evaluation: Evaluation) -> Result:
+            calls.append(name)
+            if name == "second" and len(calls) == 2:
+                raise KeyboardInterrupt
+            return Result({"share": float("nan")}, {name: [1.0] * len(evaluation.made.rows)})
+
+        return measure
+
+    metrics = {name: metric(name) for name in ("first", "second")}
+    monkeypatch.setattr("gflownet_crystal.cli.evaluate.METRICS", metrics)
+    assert evaluate(sets).returncode == 130
+    assert evaluate(sets).returncode == 2
+    ended = evaluate(sets, "resume=true")
+    assert ended.returncode == 0 and calls == ["first", "second", "second"]
+    assert json.loads(ended.stdout)["first"] == {"share": None}
+    ended = evaluate(sets, "resume=true", "symprec=0.1")
+    assert ended.returncode == 2 and "symprec" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["metrics=[validty]"], "validity"),
+        (["metrics=[stability]"], "judge"),
+        (["structures=nowhere.cif"], "nowhere.cif"),
+        (["matcher.stol=0"], "stol"),
+        (["judge=chgnet", "reference=made.parquet"], "hull"),
+        (["oxidation_states=wikipedia", CHEAP], "smact14"),
+        (["network=nothing", CHEAP], "nothing"),
+        (["processes=0"], "processes"),
+        (["n=0"], "n must"),
+    ],
+)
+def test_errors_are_one_line(sets: Path, settings: list[str], said: str):
+    ended = evaluate(sets, *settings)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1 and said in ended.stderr
+    assert not (sets / "out").exists()
+
+
+def test_coverage_and_frechet_distances_from_the_cache(sets: Path):
+    pytest.importorskip("matminer")
+    write(sets / "made.parquet", some_crystals()[1:4])
+    ended = evaluate(sets, "metrics=[coverage,frechet]", "cache=cache")
+    assert ended.returncode == 0, ended.stderr
+    figures = json.loads(ended.stdout)
+    assert set(figures["frechet"]) == {
+        "crystalnn",
+        next(k for k in figures["frechet"] if k.startswith("gemsnet-")),
+    }
+    assert "MP-20" in figures["coverage"]["scaler"] and 0.0 < figures["coverage"]["recall"] <= 1.0
+    kept = list((sets / "cache").rglob("*.safetensors"))
+    assert len(kept) == 4
+    again = evaluate(sets, "metrics=[coverage,frechet]", "cache=cache", "out=again", "scaler=reference")
+    assert again.returncode == 0 and json.loads(again.stdout)["frechet"] == figures["frechet"]
+    assert sorted(kept) == sorted((sets / "cache").rglob("*.safetensors"))
