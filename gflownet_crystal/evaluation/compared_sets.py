@@ -136,6 +136,13 @@ class Evaluation:
         return self.structure_valid & self.composition_valid
 
     @cached_property
+    def reference_valid(self) -> Tensor:
+        """Structures of the reference that are valid, (k,) bool."""
+        known = self.reference.structures
+        composition = composition_validity(known.composition, self.choices.oxidation_states)
+        return structure_validity(known, own_images=False) & composition
+
+    @cached_property
     def fingerprints(self) -> tuple[Features, Features]:
         """Of the structures and of the reference."""
         return self._features(FingerprintMaker())

@@ -49,19 +49,26 @@ def gaussian_distance(
     return max(0.0, float(apart + first_covariance.trace() + second_covariance.trace() - 2.0 * inner))
 
 
-def frechet_floor(reference: Tensor, n: int, generator: torch.Generator, n_resamples: int = 5) -> float:
-    """Distance of n feature vectors of the reference, drawn with replacement, from all of it; the mean of some draws.
+def frechet_floor(
+    reference: Tensor, n: int, generator: torch.Generator, n_resamples: int = 10
+) -> tuple[float, float]:
+    """The distance that n feature vectors of the reference distribution itself have from a reference of this size.
 
     Args:
         reference: (m, d).
-        n: vectors of a draw.
+        n: vectors of a sample. Sample and reference are both drawn with replacement.
         generator: on the CPU.
-        n_resamples: draws.
+        n_resamples: pairs of them.
+
+    Returns:
+        The mean, and the largest.
     """
-    mean, covariance = reference.double().mean(0), _covariance(reference.double())
-    rows = torch.randint(len(reference), (n_resamples, n), generator=generator)
-    draws = [reference[chosen].double() for chosen in rows]
-    return sum(gaussian_distance(x.mean(0), _covariance(x), mean, covariance) for x in draws) / n_resamples
+
+    def draw(size: int) -> Tensor:
+        return reference[torch.randint(len(reference), (size,), generator=generator)]
+
+    found = [frechet_distance(draw(n), draw(len(reference))) for _ in range(n_resamples)]
+    return sum(found) / n_resamples, max(found)
 
 
 def _covariance(features: Tensor) -> Tensor:

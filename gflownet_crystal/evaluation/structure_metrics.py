@@ -66,15 +66,17 @@ def distances(evaluation: Evaluation) -> Result:
     if evaluation.choices.network is not None:
         made, reference = evaluation.states
         mine["energy"], others["energy"] = made.tensors["energy"], reference.tensors["energy"]
-    valid = evaluation.valid
+    # a sample of the reference is cut down to its valid structures as the set is
+    valid, drawn = evaluation.valid, evaluation.reference_valid
     figures: dict[str, Any] = {"n_valid": int(valid.sum())}
     for name, values in mine.items():
         counted = values[valid & values.isfinite()]
         if not len(counted):
-            figures[name] = {"distance": None, "floor": None}
+            figures[name] = {"distance": None, "floor": None, "floor_95": None}
             continue
-        floor = noise_floor(others[name], len(counted), evaluation.generator())
-        figures[name] = {"distance": distance_of_finite(counted, others[name]), "floor": floor}
+        mean, high = noise_floor(others[name][drawn], others[name], len(counted), evaluation.generator())
+        distance = distance_of_finite(counted, others[name])
+        figures[name] = {"distance": distance, "floor": mean, "floor_95": high}
     if evaluation.choices.network is not None:
         figures["energy_by"] = evaluation.network.name
     return Result(figures, {name: values.tolist() for name, values in mine.items()})
@@ -90,10 +92,11 @@ def frechet(evaluation: Evaluation) -> Result:
         mine, others = (features.tensors[tensor][features.done] for features in both)
         counts = {"n": len(mine), "n_failed": len(evaluation.made) - len(mine)}
         if min(len(mine), len(others)) < 2:
-            figures[name] = {"distance": None, "floor": None, **counts}
+            figures[name] = {"distance": None, "floor": None, "floor_largest": None, **counts}
             continue
-        floor = frechet_floor(others, len(mine), evaluation.generator())
-        figures[name] = {"distance": frechet_distance(mine, others), "floor": floor, **counts}
+        mean, high = frechet_floor(others, len(mine), evaluation.generator())
+        distance = frechet_distance(mine, others)
+        figures[name] = {"distance": distance, "floor": mean, "floor_largest": high, **counts}
     return Result(figures)
 
 

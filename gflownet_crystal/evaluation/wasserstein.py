@@ -53,23 +53,33 @@ def distance_of_finite(generated: Tensor, reference: Tensor) -> float:
     return wasserstein(first, second)
 
 
-def noise_floor(reference: Tensor, n: int, generator: torch.Generator, n_resamples: int = 50) -> float:
-    """The distance that n structures of the reference distribution itself have from the reference, in the mean.
+def noise_floor(
+    drawn: Tensor, reference: Tensor, n: int, generator: torch.Generator, n_resamples: int = 50
+) -> tuple[float, float]:
+    """The distance that a sample of the reference distribution itself has from a reference of this size.
 
     Args:
+        drawn: (k,) float64, reference values that a sample may hold.
         reference: (m,) float64.
-        n: values of a sample, drawn with replacement.
+        n: values of a sample. Sample and reference are both drawn with replacement.
         generator: on the CPU.
-        n_resamples: samples.
+        n_resamples: pairs of them.
+
+    Returns:
+        The mean, and what 95 % stay below.
 
     Raises:
         DataError: no finite values, or n below 1.
     """
-    values = reference[reference.isfinite()].cpu()
-    if not len(values) or n < 1:
+    drawn, reference = drawn[drawn.isfinite()].cpu(), reference[reference.isfinite()].cpu()
+    if not len(drawn) or not len(reference) or n < 1:
         raise DataError("a noise floor needs finite reference values and at least one drawn value")
-    rows = torch.randint(len(values), (n_resamples, n), generator=generator)
-    return float(np.mean([wasserstein(sample, values) for sample in values[rows]]))
+
+    def draw(values: Tensor, size: int) -> Tensor:
+        return values[torch.randint(len(values), (size,), generator=generator)]
+
+    found = [wasserstein(draw(drawn, n), draw(reference, len(reference))) for _ in range(n_resamples)]
+    return float(np.mean(found)), float(np.quantile(found, 0.95))
 
 
 @functools.cache

@@ -52,7 +52,9 @@ def test_samples_of_gaussians_come_near_the_closed_form():
 def test_the_floor_falls_with_the_number_drawn():
     reference = torch.randn(2_000, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     few, many = (frechet_floor(reference, n, torch.Generator().manual_seed(1), 20) for n in (50, 800))
-    assert 0.0 < many < 0.2 * few
+    assert 0.0 < many[0] < 0.2 * few[0] and few[0] < few[1]
+    # means of n and of m vectors lie d (1/n + 1/m) apart, and covariances are apart too
+    assert many[0] > 4 * (1 / 800 + 1 / 2_000)
 
 
 def test_what_has_no_distance_is_refused():

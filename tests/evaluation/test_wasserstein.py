@@ -33,11 +33,18 @@ def test_distances_are_scipys_without_what_is_not_finite():
 
 
 def test_the_floor_is_what_sampling_gives():
-    # of n uniform numbers the mean distance to their distribution is the integral of E|F_n - F|, which tends to
-    # sqrt(2 / (pi n)) times the integral of sqrt(x (1 - x)), pi / 8
-    n = 400
-    uniform = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
-    floor = noise_floor(uniform, n, torch.Generator().manual_seed(0), n_resamples=300)
-    assert floor == pytest.approx(math.sqrt(2.0 / (math.pi * n)) * math.pi / 8.0, rel=0.08)
+    # of samples of n and m uniform numbers the mean distance is the integral of E|F_n - F_m|, which tends to
+    # sqrt(2 / pi (1/n + 1/m)) times the integral of sqrt(x (1 - x)), pi / 8
+    n, m = 400, 1200
+    uniform = (torch.arange(m, dtype=torch.float64) + 0.5) / m
+    mean, high = noise_floor(uniform, uniform, n, torch.Generator().manual_seed(0), n_resamples=300)
+    assert mean == pytest.approx(math.sqrt(2.0 / math.pi * (1 / n + 1 / m)) * math.pi / 8.0, rel=0.08)
+    assert 1.5 * mean < high < 3.0 * mean
     with pytest.raises(DataError, match="at least one"):
-        noise_floor(uniform, 0, torch.Generator())
+        noise_floor(uniform, uniform, 0, torch.Generator())
+
+
+def test_the_floor_knows_which_values_a_sample_may_hold():
+    reference = torch.cat([torch.zeros(500), torch.ones(500)]).double()
+    mean, _ = noise_floor(reference[:500], reference, 200, torch.Generator().manual_seed(0))
+    assert mean == pytest.approx(0.5, abs=0.02)
