@@ -20,6 +20,7 @@ from gflownet_crystal.crystallography.space_groups import (
     crystal_lattice_system_of_group,
     space_group_symbol,
 )
+from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.report.cells import Cell
 from gflownet_crystal.report.known import nearest_known
 from gflownet_crystal.report.population import Population
@@ -31,9 +32,8 @@ A3_TO_CM3, GRAMS_OF_DALTON = 1e-24, 1.66053906892e-24
 _SHOWN = {
     "rank", "space_group", "formula", "a", "b", "c", "alpha", "beta", "gamma", "volume_per_atom", "energy",
     "energy_std", "log_reward", "e_above_hull", "cif", "status", "energy_before", "energy_after", "volume_change",
-    "rms_displacement", "space_group_after", "relaxed_cif",
+    "rms_displacement", "space_group_after", "relaxed_cif", "judge",
 }  # fmt: skip
-_FORMATION_ENERGY = "formation_energy_per_atom"
 
 Card = dict[str, Any]
 
@@ -47,7 +47,8 @@ def make_cards(run: RunFiles, candidates: Population, known: Population | None) 
         known: crystals to look for the nearest in, or None.
     """
     nearest = None if known is None or not len(known) else nearest_known(candidates, known)
-    folder, relaxed_folder = run.candidates_folder, run.relaxed_folder
+    folder = run.candidates_folder
+    relaxed_folder = run.relaxed_folder or folder
     cards = []
     for index, (row, counts) in enumerate(
         zip(candidates.frame.to_dict("records"), candidates.composition, strict=True)
@@ -56,9 +57,7 @@ def make_cards(run: RunFiles, candidates: Population, known: Population | None) 
         card = _facts(values, counts)
         card |= _energies(values, run)
         card["placed"] = _model(folder, values.get("cif"))
-        card["relaxed"] = (
-            None if relaxed_folder is None else _model(relaxed_folder, values.get("relaxed_cif"))
-        )
+        card["relaxed"] = _model(relaxed_folder, values.get("relaxed_cif"))
         card["known"] = None if known is None or nearest is None else _known(known, nearest.iloc[index])
         card["other"] = {name: shown(value) for name, value in values.items() if name not in _SHOWN}
         cards.append(card)
@@ -95,9 +94,10 @@ def formula_parts(counts: np.ndarray) -> list[tuple[str, str]]:
 def _energies(row: dict[str, Any], run: RunFiles) -> Card:
     """Predicted and judged energies; the judged one is measured from the hull that ranked the candidate."""
     energy, above, judged = (number(row.get(name)) for name in ("energy", "e_above_hull", "energy_after"))
-    measured = None
-    if run.summary.get("property") == _FORMATION_ENERGY and None not in (energy, above, judged):
-        measured = judged - (energy - above)  # type: ignore[operator]
+    shift = measured = None
+    if run.summary.get("property") == ENERGY_COLUMN and energy is not None and judged is not None:
+        shift = judged - energy
+        measured = None if above is None else above + shift
     group = number(row.get("space_group_after"))
     return {
         "energy": energy,
@@ -106,6 +106,7 @@ def _energies(row: dict[str, Any], run: RunFiles) -> Card:
         "status": None if pd.isna(row.get("status")) else str(row["status"]),
         "judged": judged,
         "judged_before": number(row.get("energy_before")),
+        "judged_shift": shift,
         "judged_above_hull": measured,
         "volume_change": number(row.get("volume_change")),
         "rms_displacement": number(row.get("rms_displacement")),

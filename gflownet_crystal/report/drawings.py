@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.report.cards import Card
 from gflownet_crystal.report.figure_style import figure_style, save_png, to_svg
 from gflownet_crystal.report.figures import (
@@ -97,9 +98,10 @@ def training_drawing(studio: Studio, run: RunFiles) -> Drawing | None:
 
 
 def judged_drawing(studio: Studio, run: RunFiles) -> Drawing | None:
-    """Predicted against judged energies; None if nothing was judged."""
+    """Predicted against judged energies; None if nothing was judged, or the property is another one."""
     frame = run.candidates
-    if frame is None or "energy_after" not in frame.columns:
+    comparable = run.summary.get("property") == ENERGY_COLUMN
+    if frame is None or not comparable or "energy_after" not in frame.columns:
         return None
     if frame[["energy", "energy_after"]].isna().any(axis=1).all():
         return None

@@ -33,10 +33,16 @@ class Finding:
     text: str
 
 
-def candidate_findings(cards: Sequence[Card], run: RunFiles) -> list[Finding]:
-    """Whether the candidates are any good, as far as the files say."""
+def candidate_findings(cards: Sequence[Card], run: RunFiles, n_known: int = 0) -> list[Finding]:
+    """Whether the candidates are any good, as far as the files say.
+
+    Args:
+        cards: of the candidates.
+        run: files of the run.
+        n_known: crystals of the reference.
+    """
     found = [_geometry(cards), _symmetry(cards), _stability(cards), _judged(cards, run.judge)]
-    found += [_novelty(cards), _diversity(cards)]
+    found += [_novelty(cards, n_known), _diversity(cards)]
     return [finding for finding in found if finding is not None]
 
 
@@ -97,11 +103,11 @@ def _judged(cards: Sequence[Card], judge: str) -> Finding:
     text = f"{judge or 'A potential'} relaxed {len(tried)} of {len(cards)}: {len(rested)} came to rest"
     kept = sum(card["group_after"] == card["space_group"] for card in rested)
     text += f", {kept} of them in the space group asked for. " if rested else ". "
-    shifts = np.array([c["judged"] - c["energy"] for c in rested if c["energy"] is not None])
-    if len(shifts):
-        text += (
-            f"Judged energies are {np.median(shifts):+.2f} eV/atom from the predicted ones in the median. "
-        )
+    shifts = [card["judged_shift"] for card in rested if card["judged_shift"] is not None]
+    if shifts:
+        shift = float(np.median(shifts))
+        where = "above" if shift > 0 else "below"
+        text += f"Judged energies lie {abs(shift):.2f} eV/atom {where} the predicted ones in the median. "
     measured = np.array([c["judged_above_hull"] for c in rested if c["judged_above_hull"] is not None])
     near = int((measured <= NEAR_HULL).sum())
     if len(measured):
@@ -119,7 +125,7 @@ def _judgement(near: int, measured: int, tried: int) -> str:
     return "good" if near >= tried / 2 else "bad" if near < measured / 4 else "caution"
 
 
-def _novelty(cards: Sequence[Card]) -> Finding | None:
+def _novelty(cards: Sequence[Card], n_known: int) -> Finding | None:
     known = [card["known"] for card in cards if card.get("known")]
     if not known:
         return None
@@ -127,7 +133,7 @@ def _novelty(cards: Sequence[Card]) -> Finding | None:
     both = sum(match["same_formula"] and match["same_group"] for match in known)
     distance = np.median([match["distance"] for match in known])
     text = (
-        f"{formula} of {len(known)} have the formula of a crystal in the reference, {both} of them its space group "
+        f"{formula} of {len(known)} have the formula of one of {n_known:,} known crystals, {both} of them its group "
         f"too. In the median {100 * distance:.0f} % of the atoms would have to change their element to reach it."
     )
     return Finding("note", "Novelty", text)

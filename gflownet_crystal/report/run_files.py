@@ -102,7 +102,7 @@ def read_run(
         table,
         chosen,
         relaxed_folder if judged is not None else None,
-        _judge(relaxed_folder) if judged is not None else "",
+        _judge(relaxed_folder if judged is not None else None, table),
     )
 
 
@@ -135,16 +135,15 @@ def with_relaxed(candidates: pd.DataFrame, relaxed: pd.DataFrame | None) -> pd.D
 
     Returns:
         The candidates in their order, with the columns of the relaxation, and ``relaxed_cif``; empty where there was
-        none. Columns that the candidates have already stay theirs.
+        none. They take the place of such columns that the candidates have already.
     """
     if relaxed is None or "name" not in relaxed.columns:
         return candidates
-    names = [name for name in _RELAXED_COLUMNS if name in relaxed.columns and name not in candidates.columns]
-    found = relaxed.drop_duplicates("name").set_index("name")
-    found = found[names].assign(relaxed_cif=found["cif"] if "cif" in found.columns else None)
-    stems = candidates["cif"].astype(str).str.removesuffix(".cif")
-    mine = found.reindex(stems).set_index(candidates.index)
-    return pd.concat([candidates, mine], axis=1)
+    found = relaxed.drop_duplicates("name").set_index("name").rename(columns={"cif": "relaxed_cif"})
+    names = [name for name in (*_RELAXED_COLUMNS, "relaxed_cif") if name in found.columns]
+    stems = [Path(str(name)).stem for name in candidates["cif"]]
+    mine = found[names].reindex(stems).set_index(candidates.index)
+    return pd.concat([candidates.drop(columns=names, errors="ignore"), mine], axis=1)
 
 
 def _checked_candidates(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -186,7 +185,11 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
     return [record for record in records if isinstance(record, dict) and "step" in record]
 
 
-def _judge(folder: Path) -> str:
-    path = folder / SETTINGS
-    settings = read_json(path) if path.is_file() else {}
-    return str(settings.get("model", "")) if isinstance(settings, dict) else ""
+def _judge(folder: Path | None, candidates: pd.DataFrame | None) -> str:
+    """The energy model that a folder of relaxed crystals, or else the table of candidates, names."""
+    if folder is not None and (folder / SETTINGS).is_file():
+        settings = read_json(folder / SETTINGS)
+        return str(settings.get("model", "")) if isinstance(settings, dict) else ""
+    if candidates is None or "judge" not in candidates.columns:
+        return ""
+    return str(next(iter(candidates["judge"].dropna()), ""))

@@ -152,6 +152,6 @@ def _hull_tiles(cards: Sequence[Card], judge: str) -> list[tuple[str, str, str]]
     ]
     if judged:
         near = sum(value <= NEAR_HULL for value in measured)
-        text = f"judged within {NEAR_HULL} eV/atom of it by {judge or 'a potential'}"
+        text = f"judged within {NEAR_HULL} eV/atom of the hull by {judge or 'a potential'}"
         tiles.append((f"{near} of {len(judged)}", text, f"{len(measured)} came to rest"))
     return tiles

@@ -25,7 +25,12 @@
   const redraw = () => viewers.forEach((viewer) => viewer.draw());
   window.addEventListener("resize", redraw);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  window.addEventListener("beforeprint", () => cards.filter((card) => !card.hidden).forEach((card) => viewerOf(card)?.draw()));
+  const folded = [...document.querySelectorAll("details")];
+  window.addEventListener("beforeprint", () => {
+    cards.filter((card) => !card.hidden).forEach((card) => viewerOf(card)?.draw());
+    folded.forEach((details) => { details.open = true; });
+  });
+  window.addEventListener("afterprint", () => folded.forEach((details) => { details.open = false; }));
 
   list.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-act]");

@@ -1,0 +1,184 @@
+"""The page as HTML: well formed, whole in itself, safe from what data say, and complete without candidates."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from gflownet_crystal.cli.report import gather
+from gflownet_crystal.cli.report_sets import Comparison
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.report import page
+from gflownet_crystal.report.page import Material, write_report
+from gflownet_crystal.report.population import Population
+from gflownet_crystal.report.run_files import read_run
+from tests.report.runs import sample_frame, write_run
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that tags are closed in order, and collects what there is."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.scripts: dict[str | None, str] = {}
+        self.source = text
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "script":
+            attributes = next(a for tag, a in reversed(self.tags) if tag == "script")
+            self.scripts[attributes.get("id")] = self.scripts.get(attributes.get("id"), "") + data
+        else:
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def material_of(folder: Path, known: Population | None = None) -> Material:
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    return gather(read_run(folder, config), known, Comparison(), 100)
+
+
+def page_of(material: Material, out: Path) -> Page:
+    size = write_report(material, out)
+    text = out.read_text(encoding="utf-8")
+    assert size == len(text.encode()) < 15_000_000
+    return Page(text)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Page:
+    folder = write_run(tmp_path_factory.mktemp("made") / "run")
+    known = Population.of("reference", "known", sample_frame(40, seed=9).assign(material_id="mp-1"))
+    return page_of(material_of(folder, known), folder / "report.html")
+
+
+def test_nothing_is_fetched_from_anywhere(whole):
+    for _, attributes in whole.tags:
+        for name in ("src", "href", "xlink:href", "action", "data", "poster", "srcset"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:"))
+    assert not {"iframe", "object", "embed", "base"} & {tag for tag, _ in whole.tags}
+    assert not re.search(r"https?://|@import|url\((?!#)", whole.source)
+    policies = [a["content"] for tag, a in whole.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    assert len(policies) == 1 and "default-src 'none'" in policies[0]
+
+
+def test_the_page_is_labelled(whole):
+    assert whole.tags[0] == ("html", {"lang": "en"})
+    names = [attributes["id"] for _, attributes in whole.tags if "id" in attributes]
+    assert len(names) == len(set(names))
+    for tag, attributes in whole.tags:
+        if tag in ("svg", "canvas"):
+            assert attributes["role"] == "img" and attributes["aria-label"]
+        if tag == "section":
+            assert attributes["aria-labelledby"] in names
+        if tag == "a" and attributes["href"].startswith("#"):
+            assert attributes["href"][1:] in names
+    assert [tag for tag, _ in whole.tags].count("h1") == 1
+
+
+def test_every_candidate_has_its_card(whole):
+    cards = [attributes for tag, attributes in whole.tags if tag == "article"]
+    assert [card["data-rank"] for card in cards] == [str(rank) for rank in range(1, 7)]
+    stored = json.loads(whole.scripts["crystals"])
+    assert len(stored["crystals"]) == 6 and stored["crystals"][5]["relaxed"] is None
+    links = [a for tag, a in whole.tags if tag == "a" and "download" in a]
+    assert len(links) == 1 + 6 + 5
+    assert "same formula and group" in whole.text and "relaxation: failed" in whole.text
+
+
+def test_it_says_what_was_asked_and_found(whole):
+    assert "of 10 elements (Na Cl Mg O Zn S Ca F Al N)" in whole.text
+    assert "40 of" in whole.text and "Boltzmann: beta = 5.0" in whole.text
+    energy = sample_frame()["energy"]
+    assert f"{energy.median():.2f}".replace("-", "\N{MINUS SIGN}") in whole.text
+    assert f"{energy.quantile(0.95):.2f}".replace("-", "\N{MINUS SIGN}") in whole.text
+
+
+def test_what_data_say_is_only_text(tmp_path):
+    folder = write_run(tmp_path / "run")
+    summary = json.loads((folder / "summary.json").read_text())
+    summary |= {"property": HOSTILE + "$x$", "unit": HOSTILE, "env": HOSTILE, "proxy": HOSTILE}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    table = pd.read_csv(folder / "candidates" / "candidates.csv")
+    table["remark"], table[HOSTILE] = HOSTILE, HOSTILE
+    table.to_csv(folder / "candidates" / "candidates.csv", index=False)
+    relaxed = pd.read_csv(folder / "relaxed" / "relaxed.csv").assign(status=HOSTILE)
+    relaxed.to_csv(folder / "relaxed" / "relaxed.csv", index=False)
+    (folder / "relaxed" / "settings.json").write_text(json.dumps({"model": HOSTILE + "$y$"}))
+    known = Population.of("reference", HOSTILE, sample_frame(9).assign(material_id=HOSTILE))
+    material = material_of(folder, known)
+    material = replace(
+        material,
+        run=replace(material.run, config={**material.run.config, "seed": HOSTILE}),
+        notes=[HOSTILE],
+        labels=dict.fromkeys(material.labels, HOSTILE),
+    )
+    made = page_of(material, folder / "report.html")
+    assert [tag for tag, _ in made.tags].count("script") == 3
+    assert not any("onerror" in attributes for _, attributes in made.tags)
+    assert made.text.count(HOSTILE) >= 6 * 4
+
+
+def test_an_unfinished_run_says_how_to_go_on(tmp_path):
+    folder = write_run(tmp_path / "run", finished=False, candidates=False)
+    made = page_of(material_of(folder), folder / "report.html")
+    assert f"gflownet-crystal export run={folder} out={folder / 'candidates'}" in made.text
+    assert f"gflownet-crystal train_gfn run.dir={folder} resume=true" in made.text
+    assert "training_curves.png" in {path.name for path in (folder / "figures").iterdir()}
+
+
+def test_candidates_that_nobody_judged_are_called_so(tmp_path):
+    folder = write_run(tmp_path / "run", finished=False, relaxed=False)
+    made = page_of(material_of(folder), folder / "report.html")
+    assert f"gflownet-crystal relax structures={folder / 'candidates'} out={folder / 'relaxed'}" in made.text
+    assert "No candidate has been relaxed with a potential yet" in made.text
+
+
+def test_samples_that_are_no_crystals_have_energies_only(tmp_path):
+    folder = write_run(tmp_path / "run", candidates=False)
+    pd.DataFrame({"x0": [0.1, 0.2], "x1": [0.3, 0.4], "energy": [1.0, 2.0]}).to_parquet(
+        folder / "samples.parquet"
+    )
+    made = page_of(material_of(folder), folder / "report.html")
+    assert "makes no crystals" in made.text
+    assert [a["id"] for tag, a in made.tags if tag == "figure"] == [
+        "figure-energy_distribution",
+        "figure-training_curves",
+    ]
+
+
+def test_a_page_is_never_too_large(tmp_path, monkeypatch):
+    folder = write_run(tmp_path / "run", finished=False)
+    monkeypatch.setattr(page, "MAX_BYTES", 1000)
+    with pytest.raises(DataError, match="k="):
+        write_report(material_of(folder), tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
