@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.compose import resolved
-from gflownet_crystal.cli.report_sets import Comparison, compare, known_crystals
+from gflownet_crystal.cli.report_sets import Comparison, compare, known_crystals, of_the_space
 from gflownet_crystal.cli.run_folder import read_config
 from gflownet_crystal.cli.values import check_writable, flag, whole_number
 from gflownet_crystal.common.errors import ConfigError
@@ -53,7 +53,7 @@ def run(config: DictConfig) -> None:
 def gather(files: RunFiles, known: Population | None, comparison: Comparison, k: int) -> Material:
     """What the report shows of a run, its best ``k`` candidates among it."""
     energies, labels = dict(comparison.energies), dict(comparison.labels)
-    samples = best = reference = None
+    samples = best = None
     if files.samples is not None and "energy" in files.samples:
         energies["samples"] = files.samples["energy"].to_numpy(dtype=float)
         labels["samples"] = f"{len(files.samples):,} samples"
@@ -63,9 +63,7 @@ def gather(files: RunFiles, known: Population | None, comparison: Comparison, k:
         best = Population.of("candidates", "candidates", files.candidates.head(k))
         energies["candidates"] = best.frame["energy"].to_numpy(dtype=float)
         labels["candidates"] = best.label
-    if known is not None:
-        elements = files.config["env"].get("elements")
-        reference = known.made_of(elements, "known crystals of these elements") if elements else known
+    reference = None if known is None else of_the_space(known, files)
     return Material(
         files, samples, best, comparison.untrained, reference, known, energies, labels, comparison.notes
     )

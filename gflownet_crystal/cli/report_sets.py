@@ -21,6 +21,7 @@ from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles, read_table_file
+from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec_io import frame_to_specs
 
 UNTRAINED = "untrained.parquet"
@@ -67,10 +68,8 @@ def compare(
         if frame is not None:
             energies["untrained"] = frame["energy"].to_numpy(dtype=float)
             labels["untrained"] = f"{len(frame):,} untrained"
-        elements = files.config["env"].get("elements")
-        if parts is not None and known is not None and elements:
-            inside = known.made_of(elements, "")
-            energies["reference"] = _scored(parts, inside.frame, n)
+        if parts is not None and known is not None:
+            energies["reference"] = _scored(parts, of_the_space(known, files).frame, n)
             labels["reference"] = f"{len(energies['reference']):,} known crystals"
     except GFlowNetCrystalError as error:
         return Comparison(energies=energies, labels=labels, notes=(f"no comparison: {error}",))
@@ -105,6 +104,15 @@ def _scored(parts: Parts, frame: pd.DataFrame, n: int) -> NDArray[np.float64]:
     ]
     scored: NDArray[np.float64] = torch.cat(values).cpu().numpy()
     return scored
+
+
+def of_the_space(known: Population, files: RunFiles) -> Population:
+    """The crystals of the elements that the run may use; all of them where its environment names none."""
+    env = files.config["env"]
+    elements = env.get("elements") if isinstance(env, Mapping) else None
+    if not isinstance(elements, list) or not set(elements) <= set(ATOMIC_NUMBERS):
+        return known
+    return known.made_of(elements, "known crystals of these elements")
 
 
 def known_crystals(path: Path, files: RunFiles) -> Population:

@@ -13,6 +13,8 @@ from omegaconf import OmegaConf
 from gflownet_crystal.cli import report_sets
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.proxies.mlp import MLPProxy
+from gflownet_crystal.report.population import Population
+from gflownet_crystal.report.run_files import read_run
 from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.frames import structures_to_frame
 from gflownet_crystal.structures.spec_io import frame_to_specs
@@ -143,3 +145,12 @@ def test_a_row_that_is_no_crystal_is_named(tmp_path, capsys, column, value):
     assert main(["report", f"run={folder}", *QUICK]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and str(value) in err
+
+
+@pytest.mark.parametrize(
+    ("env", "n"), [({"elements": ["Na", "Cl"]}, 1), ({}, 6), ({"elements": ["Xx"]}, 6), (None, 6)]
+)
+def test_known_crystals_are_those_of_the_elements_of_the_run(tmp_path, env, n):
+    known = Population.of("reference", "known", candidate_frame())
+    files = read_run(tmp_path, {"env": env})
+    assert len(report_sets.of_the_space(known, files)) == n
