@@ -1,4 +1,4 @@
-"""Judge structures against a reference set: validity, coverage, distances, novelty, stability and more.
+"""Judge structures against a reference set, or a sampler by its run: validity, coverage, distances, stability and more.
 
 Prints one JSON object and writes it with two tables, of the metrics and of the structures. A structure that fails is
 counted and disturbs no other. Features are kept in the cache; a run that was stopped goes on with the same settings
@@ -25,6 +25,7 @@ from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.judging import Judging, reference_hull
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
+from gflownet_crystal.cli.sampler_figures import sampler_figures
 from gflownet_crystal.cli.values import flag, whole_number
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import atomic_path, read_json, write_json
@@ -39,12 +40,20 @@ STABILITY = "stability"
 FIGURES, TABLE, STRUCTURES, PARTS = "metrics.json", "metrics.csv", "structures.csv", "parts"
 
 # these say how it is computed, not what
-_FREE = ("out", "cache", "processes", "device", "threads", "resume", "quiet", "metrics", "judge")
+_FREE = ("out", "cache", "processes", "device", "threads", "resume", "quiet", "metrics", "judge", "run", "sampler",
+         "trust")  # fmt: skip
 
 
 def run(config: DictConfig) -> None:
     """The verb ``evaluate``."""
     config = resolved(config)
+    if (config.run is None) == (config.structures is None):
+        raise ConfigError("give structures=... and reference=..., or run=DIR for a trained sampler")
+    if config.run is not None:
+        _run_sampler(config)
+        return
+    if config.reference is None:
+        raise ConfigError("structures are compared to others; give reference=...")
     names, judges = chosen_metrics(config), judge_names(config)
     set_threads(config.threads)
     evaluation = _evaluation(config)
@@ -64,10 +73,23 @@ def run(config: DictConfig) -> None:
                 name = Path(judge).stem
                 figures[STABILITY][name], rows = judging.judge(few, judge, folder / f"relaxed_{name}")
                 _write_csv(folder / f"{STABILITY}_{name}.csv", pd.DataFrame(rows))
+    _write_csv(folder / STRUCTURES, structure_table(evaluation.made, results))
+    _show(folder, figures)
+
+
+def _run_sampler(config: DictConfig) -> None:
+    folder = _out(config)
+    chosen = OmegaConf.to_container(OmegaConf.masked_copy(config, ["run", "reference", "sampler", "seed"]))
+    open_output(
+        folder, {str(key): value for key, value in dict(chosen).items()}, flag(config.resume, "resume")
+    )
+    _show(folder, sampler_figures(config))
+
+
+def _show(folder: Path, figures: Mapping[str, Any]) -> None:
     figures = plain(figures)
     write_json(folder / FIGURES, figures)
     _write_csv(folder / TABLE, pd.DataFrame(flat(figures), columns=["metric", "value"]))
-    _write_csv(folder / STRUCTURES, structure_table(evaluation.made, results))
     print(json.dumps(figures, indent=2))
 
 
@@ -199,7 +221,8 @@ def _settings(config: DictConfig, evaluation: Evaluation) -> dict[str, Any]:
 def _out(config: DictConfig) -> Path:
     if config.out is not None:
         return Path(str(config.out))
-    return Path("runs") / f"evaluate_{Path(str(config.structures)).resolve().stem}"
+    judged = config.structures if config.run is None else config.run
+    return Path("runs") / f"evaluate_{Path(str(judged)).resolve().stem}"
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:

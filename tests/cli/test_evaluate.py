@@ -16,8 +16,8 @@ from gflownet_crystal.evaluation.structure_metrics import Result
 from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.frames import structures_to_frame
 from gflownet_crystal.structures.structure import StructureBatch
+from tests.cli.commands import SMALL_GRID, run_command
 from tests.cli.commands import Result as Ended
-from tests.cli.commands import run_command
 from tests.evaluation.crystals import rattled, some_crystals
 from tests.relaxation.metals import emt_energies
 
@@ -169,3 +169,48 @@ def test_coverage_and_frechet_distances_from_the_cache(sets: Path):
     again = evaluate(sets, "metrics=[coverage,frechet]", "cache=cache", "out=again", "scaler=reference")
     assert again.returncode == 0 and json.loads(again.stdout)["frechet"] == figures["frechet"]
     assert sorted(kept) == sorted((sets / "cache").rglob("*.safetensors"))
+
+
+TINY_CRYSTALS = (
+    "env=crystal", "proxy=mlp", "trainer.iterations=1", "trainer.batch_size=16", "policy.forward.n_hidden=8",
+    "samples.n=30", "export.k=0", "threads=1", "quiet=true", "run.dir=run",
+    "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
+)  # fmt: skip
+FEW = ("sampler.n=200", "sampler.untrained=100", "sampler.objects=20", "sampler.trajectories=5", "threads=1")
+
+
+def test_a_sampler_of_crystals_is_measured(sets: Path):
+    assert run_command(sets, "train_gfn", *TINY_CRYSTALS).returncode == 0
+    ended = run_command(sets, "evaluate", "run=run", "reference=reference.parquet", *FEW)
+    assert ended.returncode == 0, ended.stderr
+    figures = json.loads(ended.stdout)
+    assert json.loads((sets / "runs" / "evaluate_run" / "metrics.json").read_text()) == figures
+    assert (figures["n"], figures["property"]) == (200, "formation_energy_per_atom")
+    # the reference holds three labels, the middle one of which is -2.2
+    assert figures["energy"]["quantiles"]["data"]["0.5"] == -2.2
+    assert set(figures["energy"]["wasserstein_from"]) == {"untrained", "data"}
+    assert figures["elements"]["n_admitted"] == 7 and figures["space_groups"]["n_admitted"] == 5
+    assert 1.0 <= figures["elements"]["effective"] <= figures["elements"]["n_seen"] <= 7
+    assert figures["best"]["n"] <= 100 and figures["best"]["n_formulas"] <= figures["n_formulas"]
+    fit = figures["log_p_against_log_r"]
+    assert fit["n"] == 20 and 1.0 <= fit["effective_sample_size"] <= 20.0 and fit["slope_error"] > 0.0
+    again = run_command(sets, "evaluate", "run=run", "reference=reference.parquet", *FEW)
+    assert again.returncode == 2 and "resume=true" in again.stderr
+
+
+def test_a_sampler_of_a_grid_is_measured_exactly(tmp_path: Path):
+    assert run_command(tmp_path, "train_gfn", *SMALL_GRID, "run.dir=grid").returncode == 0
+    ended = run_command(tmp_path, "evaluate", "run=grid", "sampler.exact=true", *FEW)
+    assert ended.returncode == 0, ended.stderr
+    exact = json.loads(ended.stdout)["exact"]
+    assert exact["n_objects"] == 36 and 0.0 < exact["total_variation"] < 1.0
+
+
+def test_structures_or_a_run_is_asked_for(sets: Path):
+    for settings, said in (
+        (["run=run", "structures=made.parquet"], "run=DIR"),
+        ([], "structures=..."),
+        (["structures=made.parquet"], "reference=..."),
+    ):
+        ended = run_command(sets, "evaluate", *settings)
+        assert ended.returncode == 2 and said in ended.stderr
