@@ -1,7 +1,7 @@
 """Structure prediction on MP-20's val. Prints one JSON object.
 
     OMP_NUM_THREADS=1 python -m benchmarks.wyckoff_sampler data=FILE.parquet [n=300] [tries=20] [seed=0] [steps=30]
-        [hurry=30] [weights=wyckoff_sampler] [ranking=assignments] [energies=NAME] [processes=1]
+        [hurry=30] [weights=wyckoff] [ranking=assignments] [energies=NAME] [processes=1]
 
 FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random. The
 lattice, the group and the counts of their conventional cells are given. Rows of the table:
@@ -50,7 +50,7 @@ from gflownet_crystal.training.labelled import read_labelled
 from gflownet_crystal.training.site_data import SiteData, n_free_bins, uniform_parameters
 
 _DEFAULTS = {"data": "", "n": "300", "tries": "20", "seed": "0", "steps": "30", "hurry": "30", "processes": "1",
-             "weights": "wyckoff_sampler", "ranking": "assignments", "energies": "none"}  # fmt: skip
+             "weights": "wyckoff", "ranking": "assignments", "energies": "none"}  # fmt: skip
 _PAIRS = 6000
 _STOL = 0.5
 
