@@ -219,4 +219,4 @@ def test_help_lists_all_keys_with_comments(folder: Path) -> None:
     lines = told[told.index("keys (key=value)") :].splitlines()[1:]
     assert any(line.split("=")[0].strip() == "relaxation.fmax" for line in lines)
     uncommented = [line.strip() for line in lines if not line.strip().partition("  ")[2]]
-    assert uncommented == ["generator._target_=gflownet_crystal.generators.placement.WyckoffPlacement"]
+    assert [line for line in uncommented if "._target_=" not in line] == []
