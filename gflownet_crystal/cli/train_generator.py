@@ -1,6 +1,6 @@
 """Train the network of a generator, and write its weights with a card of what they are.
 
-Crystals are all that is needed; their energies are not read. MP-20's val is kept apart, and its reduced formulas.
+The energies of the crystals are not looked at. MP-20's val is kept apart, and its reduced formulas.
 Metrics and checkpoints go to a run folder; a training that was stopped goes on with the same run.dir and resume=true.
 """
 
@@ -38,6 +38,8 @@ def run(config: DictConfig) -> None:
     splits = split_labelled(
         read_labelled(paths, one_scheme=False), config.holdout, max_atoms=config.max_atoms
     )
+    if not config.quiet:
+        print(f"{len(splits.train)} crystals to learn from, {len(splits.validation)} to validate on")
     loop = train(trained.task(splits), config, folder, "train_generator")
     trained.round()
     card = _card(config, trained, loop, paths)
