@@ -41,7 +41,7 @@ def run(config: DictConfig) -> None:
     if not config.quiet:
         print(f"{len(splits.train)} crystals to learn from, {len(splits.validation)} to validate on")
     loop = train(trained.task(splits), config, folder, "train_generator")
-    trained.round()
+    trained.round_weights()
     card = _card(config, trained, loop, paths)
     trained.save(out, card)
     print(json.dumps({"weights": str(out), "validation": card["validation"]}, indent=2))

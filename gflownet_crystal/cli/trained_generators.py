@@ -104,7 +104,7 @@ class TrainedGenerator(ABC):
         """What else the card says."""
         return {}
 
-    def round(self) -> None:
+    def round_weights(self) -> None:
         """Round parameters to the precision that they are stored in, so that figures are those of the file."""
         if self.half:
             for parameter in self.model.parameters():
