@@ -61,7 +61,7 @@ def run(config: DictConfig) -> None:
         raise DataError(f"none of {len(placement.tried)} distinct samples got atoms: draw more with n=")
     candidates = _candidates(plan, frame, placement, watch)
     write_candidates(plan.out, candidates)
-    summary = _about(plan, len(frame)) | summarise(candidates.frame, watch.seconds)
+    summary = _about(plan, len(frame)) | summarise(candidates.frame, plan.k, watch.seconds)
     write_json(plan.out / SUMMARY, summary)
     print(json.dumps(summary, indent=2))
 

@@ -152,11 +152,12 @@ def judged(
     )
 
 
-def summarise(frame: pd.DataFrame, seconds: Mapping[str, float]) -> dict[str, Any]:
+def summarise(frame: pd.DataFrame, k: int, seconds: Mapping[str, float]) -> dict[str, Any]:
     """Figures of a table of candidates, as JSON has them.
 
     Args:
         frame: the table.
+        k: candidates that were asked for.
         seconds: that the stages took.
     """
     placed = frame[frame["status"] != UNPLACED]
@@ -165,6 +166,8 @@ def summarise(frame: pd.DataFrame, seconds: Mapping[str, float]) -> dict[str, An
     rate = len(placed) / seconds["generating"] if seconds.get("generating") else None
     return {
         "candidates": len(placed),
+        # the samples ran out
+        "lacking": k - len(placed),
         "status": {str(name): int(count) for name, count in frame["status"].value_counts().items()},
         "near_hull": int((placed[JUDGED_HULL].fillna(placed[HULL_COLUMN]) <= NEAR).sum()),
         "share_of_exact_group": _number(found.mean()),
