@@ -87,7 +87,7 @@ def _card(
         "task": config.task,
         "denoising": plain(config.denoising),
         "volumes": config.model.volumes,
-        "units": {"lengths": "A", "angles": "degrees", "pos": "fractional", "pos_angstrom": "A"},
+        "unit": "lengths A, angles degrees, pos fractional, pos_angstrom A",
         **training_card(config, loop, "train_denoiser", paths, network),
         "validation_curve": curve,
         "curve_still_falling": still_falling([figures["lengths"] for figures in curve]),

@@ -54,5 +54,7 @@ def _gemsdiff(path: Path) -> None:
 def _langevin(path: Path) -> None:
     levels = langevin.NoiseLevels(number=3)
     model = langevin.ScoreModel(_DIMENET, levels, seed=1)
-    card = {"kind": langevin.KIND, "network": {"settings": asdict(_DIMENET)}, "levels": asdict(levels)}
+    mode = "paper" if "paper" in path.stem else "spec"
+    network = {"settings": asdict(_DIMENET)}
+    card = {"kind": langevin.KIND, "mode": mode, "network": network, "levels": asdict(levels)}
     save_weights(path, model.state_dict(), card)
