@@ -17,7 +17,7 @@ _DIMENET = DimeNetSettings(
 SETTINGS = {
     "quick": ("generator.tries=4",),
     "placement": ("generator.tries=300", "generator.keep=20"),
-    "wyckoff_sampler": ("generator.steps=3",),
+    "wyckoff": ("generator.steps=3",),
     "gemsdiff": ("generator.steps=3", "generator.tries=1"),
     "gemsdiff_paper": ("generator.steps=3",),
     "langevin": ("generator.steps=2", "generator.tries=1"),
@@ -25,7 +25,7 @@ SETTINGS = {
 }
 """Settings that make the generators of these names quick."""
 
-EXACT = ("quick", "placement", "wyckoff_sampler", "gemsdiff", "langevin")
+EXACT = ("quick", "placement", "wyckoff", "gemsdiff", "langevin")
 """Those that keep composition, lattice and group of a spec."""
 
 
@@ -36,7 +36,7 @@ def generator_words(name: str, folder: Path) -> list[str]:
     if network in ("quick", "placement"):
         return words
     path = folder / f"{name}.safetensors"
-    {"wyckoff_sampler": _sites, "gemsdiff": _gemsdiff, "langevin": _langevin}[network](path)
+    {"wyckoff": _sites, "gemsdiff": _gemsdiff, "langevin": _langevin}[network](path)
     return [*words, f"generator.weights={path}"]
 
 
