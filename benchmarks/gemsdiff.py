@@ -38,7 +38,7 @@ def round_trip(structures: StructureBatch) -> None:
 
 def paper_mode(name: str, model: GemsDiffModel, structures: StructureBatch, batch_atoms: int) -> None:
     """Structures a second from compositions alone."""
-    generator = GemsDiff.of(model, mode="paper", steps=STEPS, atoms=batch_atoms)
+    generator = GemsDiff(model, mode="paper", steps=STEPS, atoms=batch_atoms)
     generator.generate(structures[:2].specs())
     start = time.process_time()
     generator.generate(structures.specs())
@@ -53,7 +53,7 @@ def paper_mode(name: str, model: GemsDiffModel, structures: StructureBatch, batc
 def spec_mode(model: GemsDiffModel, structures: StructureBatch) -> None:
     """Structures a second in the lattice and the group of specs, and how exact they are."""
     specs = conventional_structures(structures).specs()
-    generator = GemsDiff.of(model, steps=STEPS, ranking=None, assignments=1, tries=1)
+    generator = GemsDiff(model, steps=STEPS, ranking=None, assignments=1, tries=1)
     start = time.process_time()
     made = generator.generate(specs)
     seconds = (time.process_time() - start) * model.settings.steps / STEPS

@@ -10,11 +10,11 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from gflownet_crystal.cli.generated import cif_texts
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path, write_text
 from gflownet_crystal.evaluation.ranking import HULL_COLUMN, Selection, distinct_rows
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.structures.cif import structures_to_cif
 from gflownet_crystal.structures.spec_io import RESULT_COLUMNS, SPEC_COLUMNS, frame_to_specs
 from gflownet_crystal.structures.structure import StructureBatch
 
@@ -27,8 +27,9 @@ class Candidates:
     """The best crystals of a table.
 
     Attributes:
-        frame: rank from 1, the columns of a spec file, e_above_hull (eV/atom) and the name of the CIF.
-        structures: their atoms, in the same order; conventional cells in the ITA setting.
+        frame: rank from 1, the columns of a spec file, e_above_hull (eV/atom) and the name of the CIF, which is NaN
+            where there is none.
+        structures: the atoms of those with a CIF, in the same order; conventional cells in the ITA setting.
         n_unplaced: better-ranked specs left out since their atoms could not be placed.
     """
 
@@ -100,9 +101,9 @@ def write_candidates(folder: Path, candidates: Candidates) -> None:
     Raises:
         DataError: the folder cannot be written.
     """
-    names = candidates.frame["cif"].tolist()
+    names = candidates.frame["cif"].dropna().tolist()
     earlier = _listed(folder)
-    for name, text in zip(names, structures_to_cif(candidates.structures), strict=True):
+    for name, text in zip(names, cif_texts(candidates.structures), strict=True):
         write_text(folder / name, text)
     with atomic_path(folder / TABLE) as temporary:
         candidates.frame.to_csv(temporary, index=False)
@@ -111,20 +112,23 @@ def write_candidates(folder: Path, candidates: Candidates) -> None:
 
 
 def _table(frame: pd.DataFrame, structures: StructureBatch) -> pd.DataFrame:
-    formulas = structures.specs().reduced_formulas()
-    width = max(3, len(str(len(frame))))
     table = frame[[*SPEC_COLUMNS, HULL_COLUMN]].reset_index(drop=True)
     table.insert(0, "rank", range(1, len(frame) + 1))
-    table["cif"] = [
-        f"{rank:0{width}d}_{formula}.cif" for rank, formula in zip(table["rank"], formulas, strict=True)
-    ]
+    table["cif"] = cif_names(structures)
     return table
 
 
+def cif_names(structures: StructureBatch) -> list[str]:
+    """Names of the CIFs of ranked structures, best first: rank and reduced formula."""
+    formulas = structures.specs().reduced_formulas()
+    width = max(3, len(str(len(formulas))))
+    return [f"{rank:0{width}d}_{formula}.cif" for rank, formula in enumerate(formulas, 1)]
+
+
 def _listed(folder: Path) -> set[str]:
-    """CIFs of an earlier table; only plain names, so that nothing outside the folder is touched."""
+    """CIFs of an earlier table; only names in the folder or its ``cif``, so that nothing outside is touched."""
     try:
         names = pd.read_csv(folder / TABLE)["cif"].astype(str)
     except (OSError, ValueError, KeyError):
         return set()
-    return {name for name in names if name.endswith(".cif") and Path(name).name == name}
+    return {name for name in names if name.endswith(".cif") and name.removeprefix("cif/") == Path(name).name}

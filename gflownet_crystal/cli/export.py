@@ -38,8 +38,8 @@ from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull, load_hull
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
 
-_FORMATION_ENERGY = "formation_energy_per_atom", "eV/atom"
-_ABOVE_HULL = "e_above_hull", "eV/atom"
+FORMATION_ENERGY = "formation_energy_per_atom", "eV/atom"
+ABOVE_HULL = "e_above_hull", "eV/atom"
 
 
 def run(config: DictConfig) -> None:
@@ -53,12 +53,12 @@ def run(config: DictConfig) -> None:
     selection = to_settings(Selection, chosen, "export")
     generator = build(config.generator, Generator, "generator")
     device = find_device(config.device)
-    summary = _summary(folder)
+    summary = summary_of_run(folder)
     check_writable(out / TABLE)
     known = summary.get("property"), summary.get("unit")
-    hull, own = _hulls(config.hull, known, folder)
+    hull, own = hulls_of_run(config.hull, known, folder)
     frame = with_results(_samples(config, folder, seed))
-    frame[HULL_COLUMN] = _above_hull(frame, known, hull, own)
+    frame[HULL_COLUMN] = predicted_above_hull(frame, known, hull, own)
     candidates = choose_candidates(frame, k, generator, selection, seed=seed, device=device, quiet=quiet)
     write_candidates(out, candidates)
     print(_report(candidates, k, out))
@@ -79,32 +79,55 @@ def energies_above_hull(frame: pd.DataFrame, hull: Hull | None = None) -> NDArra
     return above
 
 
-def _hulls(path: Any, known: tuple[Any, Any], folder: Path) -> tuple[Hull | None, Hull | None]:
+def hulls_of_run(path: Any, known: tuple[Any, Any], folder: Path) -> tuple[Hull | None, Hull | None]:
     """The hull that the user names, and the run's own where energies are to be measured from the one for the other.
+
+    Args:
+        path: of a reference hull, or None.
+        known: property of the run's proxy, and its unit.
+        folder: of the run.
 
     Raises:
         ConfigError: the run's proxy predicts nothing that a hull is needed for, or its own hull is not known.
     """
     if path is None:
         return None, None
-    if known == _FORMATION_ENERGY:
+    if known == FORMATION_ENERGY:
         return load_hull(str(path)), None
-    if known != _ABOVE_HULL:
+    if known != ABOVE_HULL:
         raise ConfigError(f"hull={path}: the run's proxy predicts {known[0]} ({known[1]}); leave hull out")
+    own = own_hull(folder)
+    if own is None:
+        raise ConfigError(f"hull={path}: the hull of the run's proxy is not known; leave hull out")
+    return load_hull(str(path)), own
+
+
+def own_hull(folder: Path) -> Hull | None:
+    """The hull from which a run's proxy measures energies; None where it has none that is known."""
     proxy = read_config(folder, ["proxy"]).proxy
     if proxy.get(TARGET) != f"{EnergyAboveHull.__module__}.{EnergyAboveHull.__name__}":
-        raise ConfigError(f"hull={path}: the hull of {proxy.get(TARGET)} is not known; leave hull out")
-    return load_hull(str(path)), load_hull(proxy.hull, proxy.hull_weights)
+        return None
+    return load_hull(proxy.hull, proxy.hull_weights)
 
 
-def _above_hull(
+def predicted_above_hull(
     frame: pd.DataFrame, known: tuple[Any, Any], hull: Hull | None, own: Hull | None
 ) -> NDArray[np.float64]:
-    """Energies above the hull (n,) eV/atom, NaN where the column ``energy`` is something else."""
-    if known == _FORMATION_ENERGY:
+    """Energies above the hull by the run's own proxy.
+
+    Args:
+        frame: specs with the column ``energy``.
+        known: property of that column, and its unit.
+        hull: that the user names; None for the run's own, else the learned one.
+        own: the run's own; see :func:`hulls_of_run`.
+
+    Returns:
+        (n,) eV/atom, NaN where the column is something else than an energy.
+    """
+    if known == FORMATION_ENERGY:
         return energies_above_hull(frame, hull)
     energy = frame["energy"].to_numpy(dtype=np.float64)
-    if known != _ABOVE_HULL:
+    if known != ABOVE_HULL:
         return np.full_like(energy, np.nan)
     if hull is None or own is None:
         return energy
@@ -125,7 +148,12 @@ def _samples(config: DictConfig, folder: Path, seed: int) -> pd.DataFrame:
     return sample_run(folder, n, seed, config.device, trust=flag(config.trust, "trust"))
 
 
-def _summary(folder: Path) -> dict[str, Any]:
+def summary_of_run(folder: Path) -> dict[str, Any]:
+    """The summary that a finished run has left; empty if it says nothing.
+
+    Raises:
+        CheckpointError: the folder is not that of a finished run.
+    """
     path = folder / "summary.json"
     if not path.is_file():
         raise CheckpointError(

@@ -18,13 +18,12 @@ from torch import Tensor
 
 from gflownet_crystal.cli.build import build
 from gflownet_crystal.cli.compose import resolved
-from gflownet_crystal.cli.generated import write_generated
+from gflownet_crystal.cli.generated import part_file, write_generated, write_part
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.values import flag, whole_number
 from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.common.files import atomic_path
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.generators.base import Generator
@@ -37,7 +36,6 @@ from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, frame_to_specs, read_specs
 from gflownet_crystal.structures.structure import StructureBatch
 
-PARTS = "parts"
 KEEP = ("all", "best")
 
 
@@ -56,7 +54,7 @@ def run(config: DictConfig) -> None:
     chosen |= {"generator": OmegaConf.to_container(config.generator), "specs": _fingerprint(frame)}
     open_output(folder, chosen, flag(config.resume, "resume"))
     starts = range(0, len(frame), batch_size)
-    waiting = [start for start in starts if not _part(folder, start).is_file()]
+    waiting = [start for start in starts if not part_file(folder, start).is_file()]
     with (
         stop_on_signal() as should_stop,
         Progress(len(starts), len(starts) - len(waiting), "generating", quiet) as progress,
@@ -65,10 +63,9 @@ def run(config: DictConfig) -> None:
             if should_stop():
                 raise KeyboardInterrupt("what is done is kept; go on with the same command and resume=true")
             made = maker.make(frame.iloc[start : start + batch_size])
-            with atomic_path(_part(folder, start)) as temporary:
-                made.to_parquet(temporary, index=False)
+            write_part(part_file(folder, start), made)
             progress.advance(f"{len(made)} structures of {min(batch_size, len(frame) - start)} specs")
-    parts = [pd.read_parquet(_part(folder, start)) for start in starts]
+    parts = [pd.read_parquet(part_file(folder, start)) for start in starts]
     structures = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     print(write_generated(folder, structures, frame, with_cif))
 
@@ -112,7 +109,7 @@ class Maker:
         generation = self.generator.generate(specs, self.seed + number)
         structures = generation.structures
         room = shortest_distance_ratio(structures) if len(structures) else structures.cell.new_zeros(0)
-        energy = self._energies(structures)
+        energy = judged_energies(structures, self.judge)
         return structures_to_frame(
             structures,
             row=generation.rows.cpu().numpy(),
@@ -123,10 +120,12 @@ class Maker:
             rating=(-room if self.judge is None else energy).cpu().numpy(),
         )
 
-    def _energies(self, structures: StructureBatch) -> Tensor:
-        if self.judge is None or not len(structures):
-            return structures.cell.new_full((len(structures),), torch.nan)
-        return self.judge.predict(to_primitive(structures))[0]
+
+def judged_energies(structures: StructureBatch, judge: StructureEnergies | None) -> Tensor:
+    """Formation energies (n,) eV/atom by a judge on the structures' device; NaN without one."""
+    if judge is None or not len(structures):
+        return structures.cell.new_full((len(structures),), torch.nan)
+    return judge.predict(to_primitive(structures))[0]
 
 
 def _maker(config: DictConfig, generator: Generator, device: torch.device) -> Maker:
@@ -166,7 +165,3 @@ def _fingerprint(frame: pd.DataFrame) -> str:
     """A digest that changes if a spec does."""
     hashes = pd.util.hash_pandas_object(frame[list(REQUIRED_COLUMNS)], index=False)
     return hashlib.sha256(np.ascontiguousarray(hashes.to_numpy()).tobytes()).hexdigest()
-
-
-def _part(folder: Path, start: int) -> Path:
-    return folder / PARTS / f"{start:08d}.parquet"

@@ -1,7 +1,8 @@
-"""Files of generated structures: a Parquet table in the package's schema, extended XYZ, and a CIF each."""
+"""Files of generated structures: batches kept, a table in the package's schema, extended XYZ, and a CIF each."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from gflownet_crystal.structures.cif import structures_to_cif
 from gflownet_crystal.structures.convert import to_ase
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
+from gflownet_crystal.structures.structure import StructureBatch
 
 TABLE, XYZ, UNPLACED = "structures.parquet", "structures.extxyz", "unplaced.csv"
 COLUMNS = (
@@ -19,6 +21,22 @@ COLUMNS = (
 )  # fmt: skip
 """Columns of the table: the spec's row, the try, energies in eV/atom where a judge was given, and the smallest distance
 over summed covalent radii."""
+
+
+def part_file(folder: Path, start: int) -> Path:
+    """Where the batch of specs that begins with number ``start`` is kept once it is done."""
+    return folder / "parts" / f"{start:08d}.parquet"
+
+
+def write_part(path: Path, made: pd.DataFrame) -> None:
+    """Keep the structures of a batch."""
+    with atomic_path(path) as temporary:
+        made.to_parquet(temporary, index=False)
+
+
+def cif_texts(structures: StructureBatch) -> list[str]:
+    """A CIF of each structure; one that claims no group stands in P1."""
+    return structures_to_cif(replace(structures, space_group=structures.space_group.clamp(min=1)))
 
 
 def write_generated(folder: Path, made: pd.DataFrame, specs: pd.DataFrame, with_cif: bool = True) -> str:
@@ -48,7 +66,7 @@ def write_generated(folder: Path, made: pd.DataFrame, specs: pd.DataFrame, with_
         with atomic_path(folder / XYZ) as temporary:
             write(temporary, atoms, format="extxyz")
         if with_cif:
-            for name, text in zip(made["material_id"], structures_to_cif(structures), strict=True):
+            for name, text in zip(made["material_id"], cif_texts(structures), strict=True):
                 write_text(folder / "cif" / f"{name}.cif", text)
     placed = made["row"].nunique()
     parts = [f"{len(made)} structures of {placed} specs in {folder}"]

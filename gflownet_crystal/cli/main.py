@@ -17,11 +17,13 @@ VERBS = (
     "evaluate_proxy",
     "train_energy",
     "train_denoiser",
+    "train_generator",
     "train_gfn",
     "sample",
     "export",
     "generate",
     "relax",
+    "pipeline",
     "evaluate",
     "report",
 )

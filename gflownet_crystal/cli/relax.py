@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ from gflownet_crystal.cli.values import flag, whole_number
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.models.structure_energies import StructureEnergies
-from gflownet_crystal.relaxation.inputs import fingerprint, read_items
+from gflownet_crystal.relaxation.inputs import Item, fingerprint, read_items
 from gflownet_crystal.relaxation.records import TABLE, RecordsFile, to_record, write_results
-from gflownet_crystal.relaxation.run import relax_items
+from gflownet_crystal.relaxation.run import Loader, relax_items
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 
 
@@ -48,26 +49,61 @@ def run(config: DictConfig) -> None:
     loader = load if processes > 1 else lambda: energies
     chosen = {"model": config.model, "version": config.version, **asdict(settings)}
     open_output(folder, {**chosen, "structures": fingerprint(items)}, resume)
+    rows = range(len(items))
+    records = relax_kept(folder, items, rows, loader, settings, str(config.model), processes, quiet)
+    print(report(records, folder))
+
+
+def relax_kept(
+    folder: Path,
+    items: Sequence[Item],
+    rows: Sequence[int],
+    load: Loader,
+    settings: RelaxationSettings,
+    model: str,
+    processes: int = 1,
+    quiet: bool = False,
+) -> list[dict[str, Any]]:
+    """Relax items into a folder, each kept once it is done; those that the folder has already are not done again.
+
+    Args:
+        folder: for records, tables and CIFs.
+        items: all that there are.
+        rows: of those to relax, best first.
+        load: makes the model; see :func:`~gflownet_crystal.relaxation.run.relax_items`.
+        settings: of the relaxations.
+        model: name of the energies.
+        processes: at once.
+        quiet: show no progress.
+
+    Returns:
+        A record (:func:`~gflownet_crystal.relaxation.records.to_record`) of each row, in any order.
+
+    Raises:
+        KeyboardInterrupt: a signal asked for a stop before all were done.
+    """
     records = RecordsFile(folder)
     done = {record["row"] for record in records.records}
-    rows = [row for row in range(len(items)) if row not in done]
+    waiting = [row for row in rows if row not in done]
     try:
         with (
             stop_on_signal() as should_stop,
-            Progress(len(items), len(done), "relaxing", quiet) as progress,
+            Progress(len(rows), len(rows) - len(waiting), "relaxing", quiet) as progress,
         ):
-            for finished in relax_items(items, rows, loader, settings, processes, should_stop):
+            for finished in relax_items(items, waiting, load, settings, processes, should_stop):
                 record = to_record(finished.row, items[finished.row], finished.result, finished.seconds)
                 records.add(record)
                 progress.advance(f"{record['name']} {record['status']} after {record['steps']} steps")
     finally:
         records.close()
-        write_results(folder, records.records, str(config.model), settings.symprec)
-    if len(records.records) < len(items):
+        write_results(folder, records.records, model, settings.symprec)
+    wanted = set(rows)
+    ended = [record for record in records.records if record["row"] in wanted]
+    if len(ended) < len(wanted):
         raise KeyboardInterrupt(
-            f"{len(records.records)} of {len(items)} crystals are done; go on with the same command and resume=true"
+            f"{len(ended)} of {len(wanted)} crystals are done; go on with the same command and resume=true"
         )
-    print(report(records.records, folder))
+    return ended
 
 
 def load_on(name: str, version: str | None, device: str) -> StructureEnergies:

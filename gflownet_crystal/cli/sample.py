@@ -6,7 +6,7 @@ The sampler can be restricted to a part of its space, without training: ``restri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def run(config: DictConfig) -> None:
         whole_number(config.seed, "seed", 0),
         config.device,
         batch_size=whole_number(config.batch_size, "batch_size", 1),
-        restrict=_restrictions(config.restrict),
+        restrict=restrictions(config.restrict),
         threads=config.threads,
         trust=flag(config.trust, "trust"),
     )
@@ -50,6 +50,7 @@ def sample_run(
     restrict: Mapping[str, Any] | None = None,
     threads: int | None = None,
     trust: bool = False,
+    after_batch: Callable[[int], None] = lambda drawn: None,
 ) -> pd.DataFrame:
     """Sample from a run folder.
 
@@ -62,6 +63,7 @@ def sample_run(
         restrict: keyword arguments of the environment's ``restrict``; empty or None for the whole space.
         threads: CPU threads, or None.
         trust: build classes from outside this package that the folder names.
+        after_batch: told the number of objects so far.
 
     Returns:
         See :func:`gflownet_crystal.cli.samples.draw_samples`.
@@ -74,7 +76,7 @@ def sample_run(
     trained = open_run(run_dir, device, threads, trust)
     if restrict:
         _restrict(trained, restrict)
-    return draw_samples(trained.parts.model, trained.parts.reward, n, batch_size, seed)
+    return draw_samples(trained.parts.model, trained.parts.reward, n, batch_size, seed, after_batch)
 
 
 def _restrict(trained: TrainedRun, restrict: Mapping[str, Any]) -> None:
@@ -87,7 +89,7 @@ def _restrict(trained: TrainedRun, restrict: Mapping[str, Any]) -> None:
     trained.parts.model.set_env(restricted(**restrict))
 
 
-def _restrictions(config: DictConfig) -> dict[str, list[Any]]:
+def restrictions(config: DictConfig) -> dict[str, list[Any]]:
     """The restrictions that are given.
 
     Raises:

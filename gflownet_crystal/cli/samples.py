@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,14 @@ SUFFIXES = (".parquet", ".csv")
 RESULTS = ("energy", "energy_std", "log_reward")
 
 
-def draw_samples(model: GFlowNet, reward: Reward, n: int, batch_size: int, seed: int) -> pd.DataFrame:
+def draw_samples(
+    model: GFlowNet,
+    reward: Reward,
+    n: int,
+    batch_size: int,
+    seed: int,
+    after_batch: Callable[[int], None] = lambda drawn: None,
+) -> pd.DataFrame:
     """Sample ``n`` objects with the forward policy as it is.
 
     Args:
@@ -31,6 +39,7 @@ def draw_samples(model: GFlowNet, reward: Reward, n: int, batch_size: int, seed:
         n: objects.
         batch_size: trajectories at once.
         seed: of the sampling.
+        after_batch: told the number of objects so far.
 
     Returns:
         One row an object: the columns of a spec file for crystals, else ``x0``, ``x1``, ... and the results
@@ -46,6 +55,7 @@ def draw_samples(model: GFlowNet, reward: Reward, n: int, batch_size: int, seed:
     for start in range(0, n, batch_size):
         objects = model.env.objects(sample_terminal(model, min(batch_size, n - start), generator))
         frames.append(objects_to_frame(objects, reward(objects)))
+        after_batch(min(start + batch_size, n))
     return pd.concat(frames, ignore_index=True)
 
 

@@ -59,8 +59,7 @@ def run(config: DictConfig) -> None:
     splits = split_labelled(read_labelled(paths), config.holdout, max_atoms=config.max_atoms)
     task = DenoisingTask(model, splits, settings, half)
     loop = train(task, config, folder, "train_denoiser")
-    card = _card(config, loop, paths)
-    card["network"] = {"name": config.model.name, "settings": network_settings}
+    card = _card(config, loop, paths, network_settings)
     puzzles = Puzzles.of(splits.validation.structures, settings.sigma)
     card["validation"] = {
         "n": len(splits.validation),
@@ -78,15 +77,18 @@ def run(config: DictConfig) -> None:
     print(json.dumps(shown, indent=2))
 
 
-def _card(config: DictConfig, loop: Loop, paths: list[Path]) -> dict[str, Any]:
+def _card(
+    config: DictConfig, loop: Loop, paths: list[Path], network_settings: dict[str, Any]
+) -> dict[str, Any]:
     curve = validation_curve(loop, "lengths", "angles", "pos")
+    network = {"name": config.model.name, "settings": network_settings}
     return {
         "kind": KIND,
         "task": config.task,
         "denoising": plain(config.denoising),
         "volumes": config.model.volumes,
-        "units": {"lengths": "A", "angles": "degrees", "pos": "fractional", "pos_angstrom": "A"},
-        **training_card(config, loop, "train_denoiser", paths),
+        "unit": "lengths A, angles degrees, pos fractional, pos_angstrom A",
+        **training_card(config, loop, "train_denoiser", paths, network),
         "validation_curve": curve,
         "curve_still_falling": still_falling([figures["lengths"] for figures in curve]),
     }

@@ -116,11 +116,12 @@ def _card(
 
 def _training_card(config: DictConfig, loop: Loop, paths: list[Path]) -> dict[str, Any]:
     curve = validation_curve(loop, "mae")
+    network = {"name": config.model.name, "settings": plain(config.model.settings)}
     return {
         "kind": KIND,
         "property": "formation_energy_per_atom",
         "unit": "eV/atom",
-        **training_card(config, loop, "train_energy", paths),
+        **training_card(config, loop, "train_energy", paths, network),
         "validation_curve": curve,
         "curve_still_falling": still_falling(curve),
     }

@@ -20,26 +20,25 @@ from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.training.loop import METRICS, Loop, Task, TrainingStopped
 from gflownet_crystal.training.settings import LoopSettings
 
-_SECTIONS = ("model", "loop", "record")
 
-
-def open_training(config: DictConfig, name: str) -> tuple[Path, DictConfig, Path]:
+def open_training(config: DictConfig, name: str, section: str = "model") -> tuple[Path, DictConfig, Path]:
     """The run folder, the configuration to train with, and the weights file to write, all checked.
 
     Args:
         config: composed from the command line.
         name: first word of the folder's name where ``run.dir`` is null.
+        section: the section that says what is trained.
 
     Raises:
         ConfigError: a value is out of range, or the folder is another run's.
         DataError: the weights file cannot be written.
     """
     # the section may be filled from a group of another name: denoiser@model
-    (choice,) = (value for key, value in config.record.choices.items() if str(key).split("@")[-1] == "model")
+    (choice,) = (value for key, value in config.record.choices.items() if str(key).split("@")[-1] == section)
     folder = Path("runs") / f"{name}_{choice}_{config.seed}"
     if config.run.dir is not None:
         folder = Path(str(config.run.dir))
-    config = resolved(open_folder(folder, config, _SECTIONS)[0])
+    config = resolved(open_folder(folder, config, (section, "loop", "record"))[0])
     out = Path(config.out or folder / "weights.safetensors")
     whole_number(config.seed, "seed", 0)
     for key in ("resume", "trust", "quiet"):
@@ -99,11 +98,21 @@ def train(task: Task, config: DictConfig, folder: Path, verb: str) -> Loop:
     return loop
 
 
-def training_card(config: DictConfig, loop: Loop, verb: str, paths: Sequence[Path]) -> dict[str, Any]:
-    """What a card says of any training: network, loop, seed, data, command, and what was spent."""
+def training_card(
+    config: DictConfig, loop: Loop, verb: str, paths: Sequence[Path], network: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a card says of any training: network, loop, seed, data, command, and what was spent.
+
+    Args:
+        config: of the training.
+        loop: that ran.
+        verb: of the command.
+        paths: of the data.
+        network: its name and its settings.
+    """
     words = [without_folders(str(word)) for word in config.record.command]
     return {
-        "network": {"name": config.model.name, "settings": plain(config.model.settings)},
+        "network": dict(network),
         "parameters": sum(value.numel() for value in loop.named.values()),
         "settings": plain(config.loop),
         "seed": config.seed,
@@ -117,13 +126,18 @@ def training_card(config: DictConfig, loop: Loop, verb: str, paths: Sequence[Pat
 
 
 def validation_curve(loop: Loop, *names: str) -> list[Any]:
-    """Figures of all validations of a run, in order: a number each for one name, else numbers by name."""
+    """Figures of all validations of a run, in order: a number each for one name, else numbers by name.
+
+    Args:
+        loop: that ran.
+        names: of the figures; none for all.
+    """
     records = [
         record["validation"] for record in read_metrics(loop.run_dir / METRICS) if "validation" in record
     ]
     if len(names) == 1:
         return [record[names[0]] for record in records]
-    return [{name: record[name] for name in names if name in record} for record in records]
+    return [{name: record[name] for name in names or record if name in record} for record in records]
 
 
 def still_falling(curve: Sequence[float]) -> bool:

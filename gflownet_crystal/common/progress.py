@@ -36,13 +36,14 @@ class Progress:
         )
         self._every = max(1, -(-total // N_LINES))
 
-    def advance(self, message: str) -> None:
-        """One step more, with a few words on where things stand."""
-        self.done += 1
+    def advance(self, message: str, steps: int = 1) -> None:
+        """A step more, or several at once, with a few words on where things stand."""
+        before = self.done
+        self.done += steps
         if self._bar is not None:
             self._bar.set_postfix_str(message, refresh=False)
-            self._bar.update()
-        elif not self.quiet and (self.done % self._every == 0 or self.done == self.total):
+            self._bar.update(steps)
+        elif not self.quiet and (self.done // self._every > before // self._every or self.done == self.total):
             rate = (self.done - self._first) / max(1e-9, time.perf_counter() - self._start)
             left = (self.total - self.done) / rate
             line = f"{self.label} {self.done}/{self.total}, {rate:.2f} it/s, {left:.0f} s left, {message}\n"

@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor
 
+from gflownet_crystal.generators.counter_noise import normals
 from gflownet_crystal.generators.draws import joined, uniform
 from gflownet_crystal.models.langevin import Schedule, ScoreModel, Sites, langevin_step, step_sizes
 from gflownet_crystal.models.lattice_lengths import (
@@ -25,14 +26,6 @@ from gflownet_crystal.models.lattice_lengths import (
 _SHORTEST_CELL, _LONGEST_CELL = 1.5, 100.0
 # states are kept on this grid, so that sums rounded otherwise in another batch do not grow from step to step
 _GRID = 2.0**-30
-
-
-def normal(keys: Tensor, number: Tensor, columns: int = 3) -> Tensor:
-    """Standard normal numbers, (M,) keys and () number of the draw -> (M, columns) float64."""
-    places = torch.arange(2 * columns, device=keys.device)
-    drawn = uniform(joined(joined(keys, number)[:, None], places))
-    radius = (-2.0 * torch.log1p(-drawn[:, :columns])).sqrt()
-    return radius * torch.cos(2.0 * math.pi * drawn[:, columns:])
 
 
 @torch.no_grad()
@@ -60,7 +53,7 @@ def anneal_positions(
     for number in range(len(numbers)):
         level = number // schedule.steps
         seen = model(sites, fractional, cell, levels[level])
-        noise = normal(keys, numbers[number])
+        noise = normals(keys, numbers[number])
         if sites.projector is not None:
             noise = (noise[:, None] @ sites.projector)[:, 0]
         score = -seen.positions / deviations[level]
@@ -109,7 +102,7 @@ def anneal_crystals(
     numbers = torch.arange(1 + len(sizes) * schedule.steps, device=device)
     middle = to_reals(torch.full((n, 3), start_length, dtype=torch.float64, device=device))
     ends = to_reals(middle.new_tensor([_SHORTEST_CELL, _LONGEST_CELL]))
-    drawn = normal(lattice_keys, numbers[0]).gather(1, sources)
+    drawn = normals(lattice_keys, numbers[0]).gather(1, sources)
     reals = _on_grid((middle + lattice_deviations[0] * drawn).clamp(ends[0], ends[1]))
     axes = torch.arange(3, device=device)
     fractional = uniform(joined(site_keys[:, None], -axes - 2))
@@ -119,13 +112,13 @@ def anneal_crystals(
         for step in range(schedule.steps):
             number = numbers[1 + level * schedule.steps + step]
             seen = model(sites, fractional, cell, levels[level])
-            noise = normal(site_keys, number)
+            noise = normals(site_keys, number)
             moved = langevin_step(
                 torch.zeros_like(noise), -seen.positions / deviations[level], sizes[level], noise
             )
             inverse = torch.linalg.inv_ex(cell).inverse[structure_index]
             fractional = _on_grid(fractional + (moved[:, None] @ inverse)[:, 0])
-            noise = normal(lattice_keys, number).gather(1, sources)
+            noise = normals(lattice_keys, number).gather(1, sources)
             score = -seen.lattice / lattice_deviations[level]
             reals = langevin_step(reals, score, lattice_sizes[level], noise, schedule.lattice_noise)
             reals = _on_grid(reals.clamp(ends[0], ends[1]))

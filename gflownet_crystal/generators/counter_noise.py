@@ -21,6 +21,12 @@ def normal(keys: Tensor) -> Tensor:
     return (-2.0 * (-first).log1p()).sqrt() * (2.0 * math.pi * second).cos()
 
 
+def normals(keys: Tensor, number: Tensor, columns: int = 3) -> Tensor:
+    """Numbers of a draw, (M,) keys and its number () int64 -> (M, columns) float64."""
+    places = torch.arange(columns, device=keys.device)
+    return normal(joined(joined(keys, number)[:, None], places))
+
+
 def member_keys(keys: Tensor, owner: Tensor, sizes: Tensor) -> Tensor:
     """Keys of the members of n owners, by their place among those of their owner.
 
@@ -47,11 +53,11 @@ class CounterNoise:
 
     def positions(self, step: int) -> Tensor:
         """(N, 3) float64."""
-        return _normals(self.members, _POSITIONS, step, 3)
+        return _of_step(self.members, _POSITIONS, step, 3)
 
     def lattices(self, step: int) -> Tensor:
         """(n, 6) float64."""
-        return _normals(self.owners, _LATTICES, step, _COORDINATES)
+        return _of_step(self.owners, _LATTICES, step, _COORDINATES)
 
     def start(self) -> Tensor:
         """Uniform numbers in [0, 1), (N, 3) float64."""
@@ -59,6 +65,6 @@ class CounterNoise:
         return uniform(joined(self.members[:, None], axes))
 
 
-def _normals(keys: Tensor, kind: int, step: int, width: int) -> Tensor:
-    drawn = joined(joined(keys, torch.full_like(keys, kind)), torch.full_like(keys, step))
-    return normal(joined(drawn[:, None], torch.arange(width, device=keys.device)))
+def _of_step(keys: Tensor, kind: int, step: int, columns: int) -> Tensor:
+    kinds, number = torch.full_like(keys, kind), torch.full((), step, device=keys.device)
+    return normals(joined(keys, kinds), number, columns)

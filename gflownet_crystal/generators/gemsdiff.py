@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -49,7 +49,7 @@ class GemsDiff(Generator):
     In mode ``paper`` the composition alone counts; lattices diffuse as well, and no space group is claimed.
 
     Attributes:
-        weights: name of shipped weights, or path of a ``.safetensors`` file with its card beside it.
+        weights: a model, name of shipped weights, or path of a ``.safetensors`` file with its card beside it.
         mode: ``spec`` or ``paper``.
         steps: of the diffusion that are taken; None for all.
         ranking: weights that rank assignments; None takes those with the fewest orbits.
@@ -60,7 +60,7 @@ class GemsDiff(Generator):
         atoms: of specs that are sampled together, about; bounds the memory.
     """
 
-    weights: str = "gemsdiff"
+    weights: str | Path | GemsDiffModel = field(default="gemsdiff", repr=False)
     mode: Literal["spec", "paper"] = "spec"
     steps: int | None = None
     ranking: str | None = "assignments"
@@ -69,14 +69,15 @@ class GemsDiff(Generator):
     min_distance: float = 0.5
     min_ratio: float = 0.4
     atoms: int = 1024
-    _model: GemsDiffModel | None = field(default=None, init=False, repr=False)
+    _model: GemsDiffModel = field(init=False, repr=False)
     _ranking: RankedAssignments | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Check the options.
+        """Check the options, and read the weights.
 
         Raises:
             ConfigError: an unknown mode, or a number out of range.
+            WeightsError: there are no such weights, or they are of another kind.
         """
         if self.mode not in ("spec", "paper"):
             raise ConfigError(f"unknown generator.mode {self.mode!r}: choose spec or paper")
@@ -88,28 +89,12 @@ class GemsDiff(Generator):
         for name in ("min_distance", "min_ratio"):
             if not getattr(self, name) >= 0.0:
                 raise ConfigError(f"generator.{name}={getattr(self, name)} must not be negative")
-
-    @classmethod
-    def from_weights(cls, weights: str | Path, **options: Any) -> Self:
-        """With weights of that name or file, read at once.
-
-        Raises:
-            WeightsError: there are none, or they are of another kind.
-        """
-        return cls.of(GemsDiffModel.from_weights(weights), weights=str(weights), **options)
-
-    @classmethod
-    def of(cls, model: GemsDiffModel, **options: Any) -> Self:
-        """With a model in memory."""
-        generator = cls(**options)
-        generator._model = model.eval()
-        return generator
-
-    def model(self, device: torch.device) -> GemsDiffModel:
-        """The model on ``device``; weights are read when they are first needed."""
-        if self._model is None:
-            self._model = GemsDiffModel.from_weights(self.weights)
-        return self._model.to(device)
+        given = self.weights
+        self._model = (
+            given if isinstance(given, GemsDiffModel) else GemsDiffModel.from_weights(given)
+        ).eval()
+        if self.mode == "spec" and self.ranking is not None:
+            self._ranking = RankedAssignments.load(self.ranking)
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
@@ -128,7 +113,7 @@ class GemsDiff(Generator):
         return Generation(found.structures[by_row], found.rows[by_row])
 
     def _sample_free(self, specs: CrystalSpec, seed: int) -> Generation:
-        model = self.model(specs.device)
+        model = self._model.to(specs.device)
         entry, number = specs.composition.nonzero().unbind(1)
         repeated, _ = expand(torch.zeros_like(entry), specs.composition[entry, number])
         index, numbers = entry[repeated], number[repeated]
@@ -142,11 +127,9 @@ class GemsDiff(Generator):
 
     def _assign(self, specs: CrystalSpec) -> tuple[AssignedSpecs, Tensor]:
         """The assignments of specs that may be drawn, best first, and the logarithms of their probabilities."""
-        if self.ranking is None:
+        if self._ranking is None:
             assigned = AssignedSpecs.of(specs, _LISTED * self.assignments, self.assignments, seed=0)
             return assigned, -2.0 * torch.log1p(assigned.place.double())
-        if self._ranking is None:
-            self._ranking = RankedAssignments.load(self.ranking)
         ranked = self._ranking.best(specs, self.assignments)
         return ranked.assigned, ranked.log_probability
 
@@ -156,7 +139,7 @@ class GemsDiff(Generator):
         assigned, log_probability = self._assign(specs)
         numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
         drawn = draw_candidates(assigned, log_probability, numbers)
-        model = self.model(specs.device)
+        model = self._model.to(specs.device)
         orbits = diffused(model, assigned.cell, specs.space_group, drawn, tables, self.steps)
         if not len(orbits.candidate):
             return Generation(made(orbits, assigned.cell, specs.space_group, tables), orbits.candidate)

@@ -73,7 +73,7 @@ class Langevin(Generator):
         if not (closest >= 0 and anion_repulsion >= 0):
             raise ConfigError("generator.closest and generator.anion_repulsion must not be negative")
         self.schedule = Schedule(steps, position_rate)
-        self.model = weights if isinstance(weights, ScoreModel) else ScoreModel.from_weights(weights)
+        self.model = weights if isinstance(weights, ScoreModel) else ScoreModel.from_weights(weights, "spec")
         self.assignments, self.tries, self.atoms = assignments, tries, atoms
         self.closest, self.anion_repulsion = closest, anion_repulsion
         self.ranking = None if ranking is None else RankedAssignments.load(ranking)
@@ -192,7 +192,7 @@ class PaperLangevin(Generator):
             if not value > 0:
                 raise ConfigError(f"generator.{name}={value} has to be above zero")
         self.schedule = Schedule(steps, position_rate, lattice_rate, lattice_noise)
-        self.model = weights if isinstance(weights, ScoreModel) else ScoreModel.from_weights(weights)
+        self.model = weights if isinstance(weights, ScoreModel) else ScoreModel.from_weights(weights, "paper")
         self.start_length, self.merged, self.images = start_length, merged, images
 
     @torch.no_grad()

@@ -59,7 +59,7 @@ class WyckoffSampler(Generator):
 
     def __init__(
         self,
-        weights: str | Path = "wyckoff_sampler",
+        weights: str | Path = "wyckoff",
         ranking: str | RankedAssignments | None = "assignments",
         assignments: int = 20,
         tries: int = 4,

@@ -54,13 +54,13 @@ class DimeNetSettings:
         """Check ranges."""
         for name, value in vars(self).items():
             if name not in ("basis", "softening", "tabulated") and not value > 0:
-                raise ConfigError(f"model.settings.{name} is {value}: it has to be above zero")
+                raise ConfigError(f"generator.network.{name} is {value}: it has to be above zero")
         if not self.softening >= 0:
-            raise ConfigError(f"model.settings.softening is {self.softening}: it must not be negative")
+            raise ConfigError(f"generator.network.softening is {self.softening}: it must not be negative")
         if self.n_orders < 2 or self.levels < 2:
-            raise ConfigError("model.settings.n_orders and model.settings.levels have to be at least 2")
+            raise ConfigError("generator.network.n_orders and generator.network.levels have to be at least 2")
         if self.basis not in ("bessel", "shared"):
-            raise ConfigError(f"model.settings.basis is {self.basis!r}: choose bessel or shared")
+            raise ConfigError(f"generator.network.basis is {self.basis!r}: choose bessel or shared")
 
     @classmethod
     def paper(cls, **changes: Any) -> Self:

@@ -68,7 +68,7 @@ class GemsNetSettings:
         tabulated: whether atoms start from tabulated features of their elements too.
 
     Raises:
-        ConfigError: an unknown basis, or a graph that is not symmetric.
+        ConfigError: an unknown basis, a number that is not positive, or a graph that is not symmetric.
     """
 
     graph: GraphSettings = field(default_factory=lambda: GraphSettings(cutoff=None, neighbours=32))
@@ -89,6 +89,9 @@ class GemsNetSettings:
         """Check what the network relies on."""
         if self.basis not in ("gaussian", "bessel"):
             raise ConfigError(f"GemsNet has no basis {self.basis!r}: choose gaussian or bessel")
+        for name in ("n_blocks", "n_radial", "n_orders", "cutoff", "envelope_exponent"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"GemsNet's {name} must be positive, not {getattr(self, name)}")
         if not self.graph.symmetric:
             raise ConfigError("GemsNet sends messages along reversed edges: its graph needs symmetric=true")
 

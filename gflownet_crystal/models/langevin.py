@@ -21,7 +21,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.errors import ConfigError, WeightsError
 from gflownet_crystal.models.bases import polynomial_envelope
 from gflownet_crystal.models.dimenet_edges import DimeNetEdges
 from gflownet_crystal.models.dimenet_settings import DimeNetSettings
@@ -195,16 +195,19 @@ class ScoreModel(nn.Module):
         self.levels = NoiseLevels() if levels is None else levels
 
     @classmethod
-    def from_weights(cls, weights: str | Path) -> Self:
+    def from_weights(cls, weights: str | Path, mode: str) -> Self:
         """A trained model, on the CPU.
 
         Args:
             weights: name of shipped weights, or a ``.safetensors`` file.
+            mode: ``spec`` or ``paper``: what the model has to have learned.
 
         Raises:
-            WeightsError: there are none, or they are of another kind.
+            WeightsError: there are none, or they are of another kind or mode.
         """
         tensors, card = load_weights(weights, KIND)
+        if card["mode"] != mode:
+            raise WeightsError(f"weights {str(weights)!r} were trained for mode {card['mode']}, not {mode}")
         settings = settings_from(DimeNetSettings, card["network"]["settings"])
         model = cls(settings, settings_from(NoiseLevels, card["levels"], "levels"))
         model.load_state_dict(tensors)

@@ -9,7 +9,7 @@ of the lattice.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -118,8 +118,3 @@ def velocity_loss(graph: SiteGraph, predicted: Tensor, wanted: Tensor) -> Tensor
     zero = error.new_zeros(graph.n_crystals)
     total = zero.index_add(0, graph.crystal, error * graph.mobile)
     return (total / zero.index_add(0, graph.crystal, graph.mobile).clamp(min=1.0)).mean()
-
-
-def plain_card(settings: SiteSettings) -> dict[str, Any]:
-    """What the card of weights says of the network."""
-    return {"name": "site_network", "settings": dict(vars(settings))}

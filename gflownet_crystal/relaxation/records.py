@@ -12,8 +12,9 @@ import pandas as pd
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path, write_text
 from gflownet_crystal.common.metrics import MetricsFile, read_metrics
+from gflownet_crystal.relaxation.changes import changes
 from gflownet_crystal.relaxation.inputs import Item
-from gflownet_crystal.relaxation.relax import Relaxation, max_strain, rms_displacement
+from gflownet_crystal.relaxation.relax import Relaxation
 from gflownet_crystal.structures.cif import structures_to_cif
 from gflownet_crystal.structures.convert import from_arrays
 from gflownet_crystal.structures.structure import StructureBatch
@@ -25,7 +26,8 @@ _GEOMETRY = ("cell", "atomic_numbers", "frac_coords")
 _COLUMNS = (
     "row", "name", "formula", "status", "reason", "steps", "seconds", "energy_before", "energy_after",
     "max_force_before", "max_force_after", "pressure_before", "pressure_after", "volume_change",
-    "rms_displacement", "max_strain", "space_group_before", "space_group_after", "cif",
+    "length_change", "angle_change", "max_strain", "rms_displacement", "max_displacement",
+    "space_group_before", "space_group_after", "cif",
 )  # fmt: skip
 
 
@@ -72,16 +74,8 @@ def to_record(row: int, item: Item, result: Relaxation, seconds: float) -> dict[
         if state is not None:
             record |= {f"{name}_{when}": value for name, value in vars(state).items()}
     if result.structure is not None and item.structure is not None:
-        record |= _changes(item.structure, result.structure) | _geometry(result.structure)
+        record |= changes(item.structure, result.structure) | _geometry(result.structure)
     return record
-
-
-def _changes(before: StructureBatch, after: StructureBatch) -> dict[str, float]:
-    return {
-        "volume_change": float(after.volume[0] / before.volume[0]) - 1.0,
-        "rms_displacement": rms_displacement(before, after),
-        "max_strain": max_strain(before.cell[0].numpy(), after.cell[0].numpy()),
-    }
 
 
 def _geometry(structure: StructureBatch) -> dict[str, Any]:
@@ -108,9 +102,9 @@ def write_results(folder: Path, records: Sequence[Mapping[str, Any]], model: str
     for record in ordered:
         shown = {name: record.get(name) for name in _COLUMNS}
         if "cell" in record:
-            structure = _structure(record)
+            structure = structure_of(record)
             name = f"{record['row'] + 1:0{width}d}_{structure.specs().reduced_formulas()[0]}.cif"
-            write_text(folder / "cif" / name, structures_to_cif(_in_setting(structure, symprec))[0])
+            write_text(folder / "cif" / name, structures_to_cif(in_setting(structure, symprec))[0])
             shown["cif"] = f"cif/{name}"
             structures.append(_schema_row(record, structure, model))
         table.append(shown)
@@ -123,12 +117,13 @@ def write_results(folder: Path, records: Sequence[Mapping[str, Any]], model: str
             pd.DataFrame(structures).to_parquet(temporary, index=False)
 
 
-def _structure(record: Mapping[str, Any]) -> StructureBatch:
+def structure_of(record: Mapping[str, Any]) -> StructureBatch:
+    """The relaxed crystal of a record, in the cell that was given."""
     cell, numbers, points = (np.array(record[name]) for name in _GEOMETRY)
     return from_arrays(cell[None], [numbers], [points.reshape(-1, 3)])
 
 
-def _in_setting(structure: StructureBatch, symprec: float) -> StructureBatch:
+def in_setting(structure: StructureBatch, symprec: float) -> StructureBatch:
     """The crystal in the ITA setting of its group; where none is found, as it is, in P1."""
     try:
         return conventional_structures(structure, symprec)

@@ -12,10 +12,10 @@ from ase import Atoms, units
 from ase.constraints import FixSymmetry
 from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
-from numpy.typing import NDArray
 
 from gflownet_crystal.models.potentials import CLOSEST
 from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.relaxation.primitive_cell import PrimitiveCell
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.convert import from_ase, to_ase
 from gflownet_crystal.structures.periodic_pairs import usable
@@ -25,6 +25,8 @@ from gflownet_crystal.structures.symmetry import find_space_groups
 Status = Literal["converged", "not_converged", "failed"]
 
 _LARGEST_STEP = 0.1
+# A; what rounding in a file may leave of a translation
+_EXACT = 1e-4
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,16 @@ def relax(structure: StructureBatch, energies: StructureEnergies, settings: Rela
     optimizer: FIRE | None = None
     before: State | None = None
     try:
-        energy = _judged_energy(structure, energies)
-        atoms = to_ase(structure)[0]
+        reduced = _reduced(structure, settings)
+        energy = _judged_energy(reduced.structure, energies)
+        atoms = to_ase(reduced.structure)[0]
         atoms.calc = calculator
         with warnings.catch_warnings():
             # ASE warns of large steps of a cell with symmetry, which it bounds itself
             warnings.simplefilter("ignore")
             if settings.symmetry:
                 atoms.set_constraint(_kept_symmetry(atoms, settings.symprec))
-            before = _state(atoms, energy, structure, settings.symprec)
+            before = _state(atoms, energy, reduced.structure, settings.symprec)
             moving = FrechetCellFilter(atoms) if settings.cell else atoms
             optimizer = FIRE(moving, logfile=None, maxstep=_LARGEST_STEP)
             optimizer.attach(_guard(atoms, settings.max_volume_change))
@@ -101,27 +104,14 @@ def relax(structure: StructureBatch, energies: StructureEnergies, settings: Rela
         steps = 0 if optimizer is None else int(optimizer.nsteps)
         return Relaxation("failed", _one_line(error), steps, before=before)
     status: Status = "converged" if converged else "not_converged"
-    return Relaxation(status, "", int(optimizer.nsteps), relaxed, before, after)
+    return Relaxation(status, "", int(optimizer.nsteps), reduced.restored(relaxed), before, after)
 
 
-def max_strain(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
-    """Largest relative change in length of a direction between two cells (3, 3), whatever their rotation."""
-    deformation = np.linalg.solve(before, after)
-    return float(np.abs(np.linalg.svd(deformation, compute_uv=False) - 1.0).max())
-
-
-def rms_displacement(before: StructureBatch, after: StructureBatch) -> float:
-    """Root mean square displacement of atoms in A, beyond what the cell's strain and a common shift do.
-
-    Args:
-        before: one structure.
-        after: the same atoms in the same order.
-    """
-    moved = after.fractional - before.fractional
-    moved = moved - moved[0]
-    moved = moved - moved.round()
-    moved = moved - moved.mean(0)
-    return float((moved @ after.cell[0]).square().sum(1).mean().sqrt())
+def _reduced(structure: StructureBatch, settings: RelaxationSettings) -> PrimitiveCell:
+    """The crystal in the cell that is relaxed; where no symmetry is kept, only exact translations are."""
+    if not settings.primitive:
+        return PrimitiveCell.same(structure)
+    return PrimitiveCell.of(structure, settings.symprec if settings.symmetry else _EXACT)
 
 
 def _judged_energy(structure: StructureBatch, energies: StructureEnergies) -> float:

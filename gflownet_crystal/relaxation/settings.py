@@ -15,6 +15,8 @@ class RelaxationSettings:
     Attributes:
         cell: whether the cell moves too.
         symmetry: whether the space group that the crystal has at the start is kept.
+        primitive: whether the smallest cell of the crystal is relaxed and the given one made of it again: the same in
+            less time. What the translations at the start make alike stays alike.
         symprec: A, tolerance of the symmetry search.
         fmax: eV/A, largest force of a relaxed crystal; of the cell, the largest virial an atom in eV as well.
         steps: at most.
@@ -23,6 +25,7 @@ class RelaxationSettings:
 
     cell: bool = True
     symmetry: bool = True
+    primitive: bool = True
     symprec: float = 0.01
     fmax: float = 0.05
     steps: int = 300
@@ -34,7 +37,7 @@ class RelaxationSettings:
         Raises:
             ConfigError: a value is of another type or out of range.
         """
-        for name in ("cell", "symmetry"):
+        for name in ("cell", "symmetry", "primitive"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be true or false, not {getattr(self, name)!r}")
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 0:

@@ -79,15 +79,27 @@ def shortest_distance_ratio(structures: StructureBatch) -> Tensor:
     Returns:
         (n,) float64; about 0.8 to 1.2 in real crystals.
     """
+    return _smallest(structures, covalent_radii(structures.atomic_numbers))
+
+
+def shortest_distance(structures: StructureBatch) -> Tensor:
+    """Shortest interatomic distance, those between periodic images included.
+
+    Args:
+        structures: n structures in any cell.
+
+    Returns:
+        (n,) float64, A.
+    """
+    return _smallest(structures, torch.full_like(structures.fractional[:, 0], 0.5))
+
+
+def _smallest(structures: StructureBatch, radii: Tensor) -> Tensor:
+    """The smallest distance over the sum of the two radii, of each structure; radii (N,)."""
     sizes = structures.n_atoms.tolist()
-    radii = covalent_radii(structures.atomic_numbers).split(sizes)
-    points = structures.fractional.split(sizes)
-    rows = zip(structures.cell, points, radii, strict=True)
-    return (
-        torch.stack([_ratio(cell, x, r) for cell, x, r in rows])
-        if sizes
-        else structures.fractional.new_zeros(0)
-    )
+    rows = zip(structures.cell, structures.fractional.split(sizes), radii.split(sizes), strict=True)
+    found = [_ratio(cell, points, radius) for cell, points, radius in rows]
+    return torch.stack(found) if found else radii.new_zeros(0)
 
 
 def _ratio(cell: Tensor, points: Tensor, radii: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from gflownet_crystal.structures.occupied_positions import OccupiedPositions, oc
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import SYMPREC, conventional_structures, find_space_groups
-from gflownet_crystal.training.labelled import read_labelled, split_labelled
+from gflownet_crystal.training.labelled import Splits
 
 _CHUNK = 2000
 
@@ -105,22 +104,13 @@ class OccupiedSplits:
     formula: NDArray[np.str_]
     validation: OccupiedSpecs
 
+    @classmethod
+    def of(cls, splits: Splits) -> OccupiedSplits:
+        """Find the positions of the atoms of crystals; energies are not looked at.
 
-def read_occupied(
-    paths: Sequence[Path], holdout: float = 0.0, seed: int = 0, max_atoms: int | None = None
-) -> OccupiedSplits:
-    """Read crystals and find the positions of their atoms.
-
-    Args:
-        paths: as :func:`~gflownet_crystal.training.labelled.read_labelled` takes them.
-        holdout: share of all formulas kept aside besides MP-20's val.
-        seed: of the choice of formulas.
-        max_atoms: largest stored cells to learn from; None for all.
-
-    Raises:
-        DataError: a file cannot be read, or nothing is left to learn from or to validate on.
-    """
-    splits = split_labelled(read_labelled(paths, one_scheme=False), holdout, seed, max_atoms)
-    train, rows = OccupiedSpecs.of(splits.train.structures)
-    validation, _ = OccupiedSpecs.of(splits.validation.structures)
-    return OccupiedSplits(train, splits.train.formula[rows.numpy()], validation)
+        Raises:
+            DataError: nothing is left to learn from or to validate on.
+        """
+        train, rows = OccupiedSpecs.of(splits.train.structures)
+        validation, _ = OccupiedSpecs.of(splits.validation.structures)
+        return cls(train, splits.train.formula[rows.numpy()], validation)

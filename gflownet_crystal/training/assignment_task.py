@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.data.splits import formula_keys
 from gflownet_crystal.generators.assignment_inputs import ranker_inputs
 from gflownet_crystal.generators.assignment_listing import AssignmentLister, Listing
@@ -23,6 +25,52 @@ from gflownet_crystal.training.assignment_data import OccupiedSpecs, OccupiedSpl
 from gflownet_crystal.training.loop import Task
 
 _VALIDATION_SIZE = 20_000
+
+
+@dataclass(frozen=True)
+class RankerSettings:
+    """Sizes of an :class:`~gflownet_crystal.models.assignment_ranker.AssignmentRanker`.
+
+    Attributes:
+        width: of the hidden layers.
+        embedding: size of what is learned of each group and each position.
+
+    Raises:
+        ConfigError: a size is not positive.
+    """
+
+    width: int = 64
+    embedding: int = 16
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ConfigError(f"generator.network.{name} must be at least 1, not {value}")
+
+
+@dataclass(frozen=True)
+class AssignmentSettings:
+    """What is learned.
+
+    Attributes:
+        listed: assignments of a spec that are scored, at most.
+        folds: parts of the formulas; each is listed by a table of the others.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    listed: int = LISTED
+    folds: int = 5
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name, least in {"listed": 1, "folds": 2}.items():
+            if getattr(self, name) < least:
+                raise ConfigError(
+                    f"generator.task.{name} must be at least {least}, not {getattr(self, name)}"
+                )
 
 
 class RankedCrystals:
@@ -103,20 +151,19 @@ class AssignmentTask(Task):
 
     @classmethod
     def of(
-        cls, model: AssignmentRanker, splits: OccupiedSplits, listed: int = LISTED, folds: int = 5
+        cls, model: AssignmentRanker, splits: OccupiedSplits, settings: AssignmentSettings
     ) -> tuple[Self, AssignmentTable]:
         """The task of a ranker, and the table to use it with.
 
         Args:
             model: on its device.
             splits: crystals.
-            listed: assignments of a spec that are scored, at most.
-            folds: parts of the formulas; each is listed by a table of the others.
+            settings: what is learned.
         """
         train, validation = RankedCrystals(splits.train), RankedCrystals(splits.validation)
-        train.list_apart(splits.formula, folds, listed)
+        train.list_apart(splits.formula, settings.folds, settings.listed)
         table = table_of(train)
-        validation.list_by(AssignmentLister(table, listed))
+        validation.list_by(AssignmentLister(table, settings.listed))
         return cls(model, train, validation), table
 
     def losses(self, rows: Tensor, generator: torch.Generator) -> dict[str, Tensor]:

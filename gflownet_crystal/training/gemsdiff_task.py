@@ -48,11 +48,11 @@ class DiffusionSettings:
         """Check ranges."""
         for name in ("position_weight", "lattice_weight"):
             if not 0.0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"diffusion.{name} must be 0 or more, not {getattr(self, name)}")
+                raise ConfigError(f"generator.task.{name} must be 0 or more, not {getattr(self, name)}")
         for name in ("validated", "validation_atoms"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ConfigError(f"diffusion.{name} must be at least 1, not {value}")
+                raise ConfigError(f"generator.task.{name} must be at least 1, not {value}")
 
 
 def draw(structures: StructureBatch, settings: GemsDiffSettings, generator: torch.Generator) -> Draws:

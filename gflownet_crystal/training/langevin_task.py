@@ -59,11 +59,11 @@ class LangevinTaskSettings:
     def __post_init__(self) -> None:
         """Check ranges."""
         if self.mode not in ("spec", "paper"):
-            raise ConfigError(f"unknown langevin.mode {self.mode!r}: choose spec or paper")
+            raise ConfigError(f"unknown generator.task.mode {self.mode!r}: choose spec or paper")
         if not 0.0 <= self.lattice_weight < float("inf"):
-            raise ConfigError(f"langevin.lattice_weight must be 0 or more, not {self.lattice_weight}")
+            raise ConfigError(f"generator.task.lattice_weight must be 0 or more, not {self.lattice_weight}")
         if self.validated is not None and self.validated < 1:
-            raise ConfigError(f"langevin.validated must be at least 1, not {self.validated}")
+            raise ConfigError(f"generator.task.validated must be at least 1, not {self.validated}")
 
 
 def inequivalent_sites(structures: StructureBatch) -> StructureBatch:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.models.parameter_flow import ParameterFlow, velocity_loss
 from gflownet_crystal.models.site_settings import SiteSettings
 from gflownet_crystal.training.assignment_data import OccupiedSpecs
@@ -42,9 +43,9 @@ class SiteTaskSettings:
     def __post_init__(self) -> None:
         """Check ranges."""
         if self.validated is not None and self.validated < 1:
-            raise ConfigError(f"sites.validated must be at least 1, not {self.validated}")
+            raise ConfigError(f"generator.task.validated must be at least 1, not {self.validated}")
         if self.max_pairs < 1:
-            raise ConfigError(f"sites.max_pairs must be at least 1, not {self.max_pairs}")
+            raise ConfigError(f"generator.task.max_pairs must be at least 1, not {self.max_pairs}")
 
 
 class SiteTask(Task):
@@ -57,6 +58,9 @@ class SiteTask(Task):
         train: crystals to learn from; those without a free parameter teach nothing and are left out.
         validation: crystals to validate on, likewise.
         settings: what is learned.
+
+    Raises:
+        DataError: there is nothing to learn, or to validate on.
     """
 
     def __init__(
@@ -66,10 +70,27 @@ class SiteTask(Task):
         self.settings = settings
         self.train = train.take((train.is_free & (train.n_pairs <= settings.max_pairs)).nonzero()[:, 0])
         rows = validation.is_free.nonzero()[:, 0]
+        if not len(self.train) or not len(rows):
+            raise DataError("no crystal has a free parameter to learn: give more structures")
         n = len(rows) if settings.validated is None else min(settings.validated, len(rows))
         self.validation = validation.take(rows[torch.linspace(0, len(rows) - 1, n).round().long()])
         self.sizes = self.train.n_pairs
         self.device = model.network.element.device
+
+    @classmethod
+    def of(cls, model: ParameterFlow, splits: Splits, settings: SiteTaskSettings) -> Self:
+        """The task of a model; finding the orbits of crystals takes about 1 ms each.
+
+        Args:
+            model: on its device.
+            splits: to learn from and to validate on; energies are not looked at.
+            settings: what is learned.
+
+        Raises:
+            DataError: no crystal has a symmetry that is found, or none has a free parameter.
+        """
+        train, validation = (_data(part, model.settings) for part in (splits.train, splits.validation))
+        return cls(model, train, validation, settings)
 
     def losses(self, rows: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss of a batch."""
@@ -99,27 +120,6 @@ class SiteTask(Task):
         for rows in torch.arange(n).split(torch.unique_consecutive(pairs, return_counts=True)[1].tolist()):
             total += float(self._loss(self.validation.take(rows), generator)) * len(rows)
         return {"velocity": total / n}
-
-
-def build_task(
-    splits: Splits,
-    network: SiteSettings,
-    settings: SiteTaskSettings,
-    seed: int = 0,
-    device: torch.device | str = "cpu",
-) -> SiteTask:
-    """A new network and its task; finding the orbits of crystals takes about 1 ms each.
-
-    Args:
-        splits: to learn from and to validate on; energies are not looked at.
-        network: sizes.
-        settings: what is learned.
-        seed: of the initial weights.
-        device: of the network.
-    """
-    model = ParameterFlow.new(network, seed).to(device)
-    train, validation = (_data(part, network) for part in (splits.train, splits.validation))
-    return SiteTask(model, train, validation, settings)
 
 
 def _data(labelled: LabelledStructures, network: SiteSettings) -> SiteData:

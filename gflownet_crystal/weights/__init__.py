@@ -15,6 +15,8 @@ from gflownet_crystal.common.files import load_tensors, read_json, save_tensors,
 
 FOLDER = Path(__file__).parent
 
+_OF_GENERATORS = ("assignments", "wyckoff", "gemsdiff", "gemsdiff_paper", "langevin", "langevin_paper")
+
 
 def weights_path(weights: str | Path) -> Path:
     """The file of shipped weights by name (``"mlp"``), or of a path to a ``.safetensors`` file.
@@ -27,8 +29,9 @@ def weights_path(weights: str | Path) -> Path:
         path = FOLDER / f"{weights}.safetensors"
     if not path.is_file():
         names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.safetensors")))
+        made = f" that train_generator generator={weights} writes" if weights in _OF_GENERATORS else ""
         raise WeightsError(
-            f"no weights {str(weights)!r}; shipped are {names or 'none'}, or give a .safetensors file"
+            f"no weights {str(weights)!r}; shipped are {names or 'none'}, or give a .safetensors file{made}"
         )
     return path
 

@@ -63,6 +63,7 @@ def command(run: Path, out: Path, *more: str) -> list[str]:
         f"run={run}",
         f"out={out}",
         "quiet=true",
+        "generator=placement",
         "generator.tries=300",
         "generator.keep=20",
         *more,

@@ -112,7 +112,16 @@ def test_export_ranks_formation_energies_by_the_hull_it_is_given(
 ) -> None:
     write_run(tmp_path / "run", unit="eV/atom", crystals=CRYSTALS[:9])
     chosen = [f"hull={hull_file}"] if named else []
-    given = ("run=run", "out=out", "k=5", "quiet=true", "generator.tries=300", "generator.keep=20", *chosen)
+    given = (
+        "run=run",
+        "out=out",
+        "k=5",
+        "quiet=true",
+        "generator=placement",
+        "generator.tries=300",
+        "generator.keep=20",
+        *chosen,
+    )
     done = run_command(tmp_path, "export", *given)
     assert done.returncode == 0, done.stderr
     hull = ReferenceHull.read(hull_file) if named else LearnedHull.from_weights()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from scipy import stats
 
-from gflownet_crystal.generators.counter_noise import CounterNoise, member_keys, normal
+from gflownet_crystal.generators.counter_noise import CounterNoise, member_keys, normal, normals
 from gflownet_crystal.generators.draws import joined
 
 
@@ -15,6 +15,17 @@ def keys(n: int) -> torch.Tensor:
 
 def test_numbers_are_standard_normal() -> None:
     assert stats.kstest(normal(keys(20_000)).numpy(), "norm").pvalue > 1e-3
+
+
+def test_numbers_of_a_draw_are_normal_and_belong_to_their_key() -> None:
+    numbers = keys(20_000)
+    drawn = normals(numbers, torch.tensor(3))
+    assert drawn.mean(0).abs().max() < 0.03
+    assert (drawn.std(0) - 1).abs().max() < 0.03
+    assert (drawn.pow(4).mean(0) - 3).abs().max() < 0.3
+    assert torch.corrcoef(drawn.T).triu(1).abs().max() < 0.03
+    assert torch.equal(normals(numbers[5:6], torch.tensor(3)), drawn[5:6])
+    assert (normals(numbers, torch.tensor(4)) * drawn).mean(0).abs().max() < 0.03
 
 
 def test_steps_atoms_and_axes_are_independent() -> None:

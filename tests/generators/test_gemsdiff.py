@@ -41,7 +41,7 @@ def specs() -> CrystalSpec:
 
 
 def generator(mode: str = "spec", recipe: str = "mended", **options: object) -> GemsDiff:
-    return GemsDiff.of(small_model(recipe), mode=mode, steps=4, ranking=None, **options)
+    return GemsDiff(small_model(recipe), mode=mode, steps=4, ranking=None, **options)
 
 
 @pytest.mark.parametrize("recipe", ["mended", "paper"])
@@ -176,4 +176,4 @@ def test_options_are_checked() -> None:
         with pytest.raises(ConfigError, match="generator"):
             GemsDiff(**wrong)  # type: ignore[arg-type]
     with pytest.raises(WeightsError, match="nowhere"):
-        GemsDiff.from_weights("nowhere")
+        GemsDiff("nowhere")

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.errors import ConfigError, DataError, WeightsError
 from gflownet_crystal.generators.annealing import anneal_positions
 from gflownet_crystal.generators.draws import mix
 from gflownet_crystal.generators.langevin import Langevin, PaperLangevin
 from gflownet_crystal.models.dimenet_settings import DimeNetSettings
-from gflownet_crystal.models.langevin import NoiseLevels, Schedule, ScoreModel, Sites
+from gflownet_crystal.models.langevin import KIND, NoiseLevels, Schedule, ScoreModel, Sites
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import conventional_structures, symmetry_error
+from gflownet_crystal.weights import save_weights
 from tests.data.crystals import conventional_structures as known_crystals
 
 SMALL = DimeNetSettings(
@@ -170,3 +171,13 @@ def test_specs_that_cannot_be_placed_are_left_out(model, specs, kind):
     made = generator.generate(CrystalSpec.cat([odd, specs[3:4]]))
     assert made.rows.tolist() == [1]
     assert len(generator.generate(odd).rows) == 0
+
+
+def test_weights_of_the_other_mode_are_refused(tmp_path, model):
+    path = tmp_path / "spec.safetensors"
+    network = {"settings": asdict(model.network.settings)}
+    card = {"kind": KIND, "mode": "spec", "network": network, "levels": asdict(model.levels)}
+    save_weights(path, model.state_dict(), card)
+    assert isinstance(Langevin(path), Langevin)
+    with pytest.raises(WeightsError, match="trained for mode spec, not paper"):
+        PaperLangevin(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, WeightsError
-from gflownet_crystal.models.parameter_flow import KIND, ParameterFlow, plain_card, velocity_loss
+from gflownet_crystal.models.parameter_flow import KIND, ParameterFlow, velocity_loss
 from gflownet_crystal.models.site_graph import SiteGraph
 from gflownet_crystal.models.site_network import SiteNetwork
 from gflownet_crystal.training.site_data import uniform_parameters
@@ -97,12 +98,12 @@ def test_the_loss_is_the_mean_over_crystals_of_their_mobile_atoms() -> None:
 def test_weights_are_read_back(tmp_path: Path) -> None:
     flow = ParameterFlow.new(SMALL, seed=5)
     path = tmp_path / "flow.safetensors"
-    save_weights(path, dict(flow.state_dict()), {"kind": KIND, "network": plain_card(SMALL)})
+    save_weights(path, dict(flow.state_dict()), {"kind": KIND, "network": {"settings": asdict(SMALL)}})
     again = ParameterFlow.from_weights(path)
     assert again.settings == SMALL
     for name, tensor in flow.state_dict().items():
         assert again.state_dict()[name].equal(tensor)
-    save_weights(path, dict(flow.state_dict()), {"kind": "denoiser", "network": plain_card(SMALL)})
+    save_weights(path, dict(flow.state_dict()), {"kind": "denoiser", "network": {"settings": asdict(SMALL)}})
     with pytest.raises(WeightsError):
         ParameterFlow.from_weights(path)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pymatgen.core import Structure
 
 from gflownet_crystal.structures.convert import from_pymatgen
-from gflownet_crystal.structures.distances import PeriodicLattice, shortest_distance_ratio
+from gflownet_crystal.structures.distances import PeriodicLattice, shortest_distance, shortest_distance_ratio
 
 NEIGHBOURS = np.array(list(product(range(-6, 7), repeat=3)))
 
@@ -46,6 +46,12 @@ def test_ratios_are_those_of_a_neighbour_list(crystals: list[Structure]) -> None
             for neighbour in neighbours
         )
         assert ratio == pytest.approx(smallest, rel=1e-6)
+
+
+def test_distances_are_those_of_a_neighbour_list(crystals: list[Structure]) -> None:
+    found = shortest_distance(from_pymatgen(crystals)).tolist()
+    lists = [crystal.get_neighbor_list(7.0)[3] for crystal in crystals]
+    assert found == pytest.approx([distances.min() for distances in lists], rel=1e-6)
 
 
 def test_an_atom_sees_its_own_images() -> None:

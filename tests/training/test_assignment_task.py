@@ -9,20 +9,23 @@ import pandas as pd
 import pytest
 import torch
 
-from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.crystallography.normalizer import canonical_assignment
 from gflownet_crystal.generators.assignment_listing import AssignmentLister
 from gflownet_crystal.generators.assignment_table import AssignmentTable
 from gflownet_crystal.models.assignment_ranker import AssignmentRanker
 from gflownet_crystal.structures.structure import StructureBatch
-from gflownet_crystal.training.assignment_data import OccupiedSpecs, OccupiedSplits, read_occupied
+from gflownet_crystal.training.assignment_data import OccupiedSpecs, OccupiedSplits
 from gflownet_crystal.training.assignment_task import (
+    AssignmentSettings,
     AssignmentTask,
     RankedCrystals,
+    RankerSettings,
     recall,
     recall_figures,
     table_of,
 )
+from gflownet_crystal.training.labelled import read_labelled, split_labelled
 from gflownet_crystal.training.loop import Loop
 from gflownet_crystal.training.settings import LoopSettings
 from tests.data.crystals import KNOWN, stored_frame
@@ -36,7 +39,7 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> OccupiedSplits:
     frame = pd.concat([frame, frame.iloc[:1].assign(mp20_split="train")], ignore_index=True)
     path = tmp_path_factory.mktemp("data") / "known.parquet"
     frame.to_parquet(path)
-    return read_occupied([Path(path)])
+    return OccupiedSplits.of(split_labelled(read_labelled([Path(path)], one_scheme=False), 0.0))
 
 
 def ranked(crystals: OccupiedSpecs, formula: np.ndarray) -> RankedCrystals:
@@ -80,7 +83,7 @@ def test_truth_is_among_those_listed_and_its_own_table_does_not_know_it(splits: 
 
 
 def test_a_task_of_splits_validates_with_the_table_of_all_it_learns_from(splits: OccupiedSplits) -> None:
-    task, table = AssignmentTask.of(AssignmentRanker(width=8, embedding=4), splits, listed=30, folds=3)
+    task, table = AssignmentTask.of(AssignmentRanker(width=8, embedding=4), splits, AssignmentSettings(30, 3))
     assert table.counts == table_of(task.train).counts
     assert sum(sum(found.values()) for found in table.counts.values()) == len(splits.train)
     figures = recall_figures(task)
@@ -120,3 +123,13 @@ def test_missing_symmetry_is_told(splits: OccupiedSplits) -> None:
     )
     with pytest.raises(DataError, match="none of 1 structures"):
         OccupiedSpecs.of(empty)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [(RankerSettings, {"width": 0}), (RankerSettings, {"embedding": -1}), (AssignmentSettings, {"folds": 1}),
+     (AssignmentSettings, {"listed": 0})],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused(kind: type, wrong: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        kind(**wrong)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.models.parameter_flow import ParameterFlow
 from gflownet_crystal.training.site_task import SiteTask, SiteTaskSettings
 from tests.models.sites import SMALL, known_sites
@@ -61,3 +61,10 @@ def test_training_lowers_the_loss() -> None:
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ConfigError, match="validated"):
         SiteTaskSettings(validated=0)
+
+
+def test_nothing_to_learn_is_told() -> None:
+    data = known_sites()
+    fixed = data.take((data.n_free == 0).nonzero()[:, 0])
+    with pytest.raises(DataError, match="free parameter"):
+        SiteTask(ParameterFlow.new(SMALL), data, fixed, SiteTaskSettings())

@@ -1,7 +1,8 @@
 """Structure prediction on MP-20's val. Prints one JSON object.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.wyckoff_sampler data=FILE.parquet [n=300] [tries=20] [seed=0] [steps=30]
-        [hurry=30] [weights=wyckoff_sampler] [ranking=assignments] [energies=NAME] [processes=1]
+    OMP_NUM_THREADS=1 python -m benchmarks.structure_prediction data=FILE.parquet [n=300] [tries=20] [seed=0]
+        [weights=wyckoff] [steps=30] [hurry=30] [ranking=assignments] [energies=NAME] [others=gemsdiff,langevin]
+        [other_tries=1] [processes=1]
 
 FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random. The
 lattice, the group and the counts of their conventional cells are given. Rows of the table:
@@ -9,13 +10,15 @@ lattice, the group and the counts of their conventional cells are given. Rows of
     true letters, random      free parameters at random on the true Wyckoff positions
     true letters              those of the sampler on the true Wyckoff positions
     ranked                    the sampler as it is, with Wyckoff positions of its own; left out with ranking=none
+    gemsdiff, langevin, ...   each of ``others``, a config of the group ``generator``, with Wyckoff positions of its own
 
 For each: the share of crystals that the first try matches, any of the tries, and the one with the largest shortest
 distance over radii (with energies=NAME, the lowest energy), by pymatgen's StructureMatcher (stol 0.5, ltol 0.3,
 angle_tol 10). As in published figures, a try matches where ``get_rms_dist`` finds a root mean square distance within
 stol; ``first_strict`` is the share of first tries whose largest distance is within it too. Beside them are the mean
-RMSE of first tries that match, in units of the cube root of the volume of an atom, the shares by number of free
-parameters, and structures per second without the matching.
+RMSE of first tries that match, in units of the cube root of the volume of an atom, structures per second without the
+matching, and the shares by number of free parameters and by whether the ranking's table has the crystal's prototype
+(group, counts and Wyckoff positions). No reduced formula of val is in the training data.
 """
 
 from __future__ import annotations
@@ -25,18 +28,23 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pymatgen.analysis.structure_matcher import StructureMatcher
 from torch import Tensor
 
+from benchmarks.matching import distances, figures
+from gflownet_crystal.cli.build import build
+from gflownet_crystal.cli.compose import compose_config
+from gflownet_crystal.generators.assignment_table import assignments_of, keys_of
+from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.generators.orbit_spacing import Orbits
 from gflownet_crystal.generators.orbit_tables import orbit_tables
+from gflownet_crystal.generators.ranked_assignments import RankedAssignments
 from gflownet_crystal.generators.wyckoff_sampler import WyckoffSampler, made
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.structures.batching import cut_by_atoms
@@ -50,9 +58,9 @@ from gflownet_crystal.training.labelled import read_labelled
 from gflownet_crystal.training.site_data import SiteData, n_free_bins, uniform_parameters
 
 _DEFAULTS = {"data": "", "n": "300", "tries": "20", "seed": "0", "steps": "30", "hurry": "30", "processes": "1",
-             "weights": "wyckoff_sampler", "ranking": "assignments", "energies": "none"}  # fmt: skip
+             "weights": "wyckoff", "ranking": "assignments", "energies": "none", "others": "",
+             "other_tries": "1"}  # fmt: skip
 _PAIRS = 6000
-_STOL = 0.5
 
 
 def read_specs(path: Path, n: int, seed: int) -> OccupiedSpecs:
@@ -60,15 +68,6 @@ def read_specs(path: Path, n: int, seed: int) -> OccupiedSpecs:
     labelled = read_labelled([path])
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(labelled.split == "val"))[:n]
     return OccupiedSpecs.of(labelled.structures[torch.from_numpy(np.sort(rows))])[0]
-
-
-def match(pair: tuple[Any, list[Any]]) -> list[tuple[float, float]]:
-    """Root mean square and largest distance of each try of a crystal, infinite where it does not match."""
-    warnings.simplefilter("ignore")
-    matcher = StructureMatcher(stol=_STOL, ltol=0.3, angle_tol=10)
-    crystal, tries = pair
-    found = [None if one is None else matcher.get_rms_dist(crystal, one) for one in tries]
-    return [(np.inf, np.inf) if one is None else (float(one[0]), float(one[1])) for one in found]
 
 
 def true_letters(
@@ -89,47 +88,30 @@ def true_letters(
     return StructureBatch.cat(parts)
 
 
-def ranked(
-    sampler: WyckoffSampler, specs: CrystalSpec, tries: int, seed: int
+def tries_of(
+    generator: Generator, specs: CrystalSpec, tries: int, seed: int
 ) -> tuple[StructureBatch, Tensor]:
     """Tries of specs, one a seed, and the spec and number of each, (p, 2)."""
-    found = [sampler.generate(specs, seed * tries + number) for number in range(tries)]
+    found = [generator.generate(specs, seed * tries + number) for number in range(tries)]
     places = [
         torch.stack([one.rows, torch.full_like(one.rows, number)], 1) for number, one in enumerate(found)
     ]
     return StructureBatch.cat([one.structures for one in found]), torch.cat(places)
 
 
-def figures(
-    distances: NDArray[np.float64], rating: NDArray[np.float64], free: Tensor, seconds: float
-) -> dict[str, Any]:
-    """Shares of crystals that match; distances are (n, tries, 2), ratings (n, tries)."""
-    hit = distances[:, :, 0] <= _STOL
-    rated = hit[np.arange(len(hit)), rating.argmax(1)]
-    first = distances[:, 0, 0][hit[:, 0]]
-    bins = {
-        name: {"n": int(mask.sum()), "first": float(hit[mask, 0].mean()), "mean_try": float(hit[mask].mean()),
-               "best": float(hit[mask].any(1).mean()), "judged": float(rated[mask].mean())}
-        for name, mask in n_free_bins(free).items() if mask.any()
-    }  # fmt: skip
-    return {
-        "first": float(hit[:, 0].mean()),
-        "first_strict": float((distances[:, 0, 1] <= _STOL).mean()),
-        "mean_try": float(hit.mean()),
-        "best": float(hit.any(1).mean()),
-        "judged": float(rated.mean()),
-        "rmse": float(first.mean()) if len(first) else None,
-        "structures_per_second": round(hit.size / seconds, 1),
-        "by_free_parameters": bins,
-    }
+def is_known(found: OccupiedSpecs, ranking: RankedAssignments) -> NDArray[np.bool_]:
+    """Whether the Wyckoff positions of each crystal are among those that the ranking's table has for its counts."""
+    keys, elements = keys_of(found.specs.space_group, found.specs.composition)
+    true = assignments_of(keys, elements, found.occupied)
+    table = ranking.lister.table
+    return np.array([one in table.seen(key) for key, one in zip(keys, true, strict=True)], dtype=bool)
 
 
-def main(options: dict[str, str]) -> None:
-    """Read, sample, match and print."""
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    n, tries, seed = (int(options[name]) for name in ("n", "tries", "seed"))
-    found = read_specs(Path(options["data"]), n, seed)
+def rows_of(
+    options: dict[str, str], found: OccupiedSpecs
+) -> tuple[SiteData, dict[str, Callable[[], tuple[StructureBatch, Tensor]]], dict[str, NDArray[np.bool_]]]:
+    """The crystals, what makes the tries of each row of the table, and masks of the crystals by name."""
+    tries, seed = int(options["tries"]), int(options["seed"])
     has_ranking = options["ranking"] != "none"
     sampler = WyckoffSampler(
         options["weights"],
@@ -138,25 +120,43 @@ def main(options: dict[str, str]) -> None:
         steps=int(options["steps"]),
         hurry=float(options["hurry"]),
     )
-    judge = None if options["energies"] == "none" else load_energies(options["energies"])
     data = SiteData.of(found.specs, found.occupied, sampler.flow.settings)
-    crystals = to_pymatgen(
-        to_primitive(found.occupied.structures(data.lattices.cell, found.specs.space_group))
-    )
     each = torch.cartesian_prod(torch.arange(len(data)), torch.arange(tries))
     methods: dict[str, Callable[[], tuple[StructureBatch, Tensor]]] = {
         "true letters, random": lambda: (true_letters(sampler, data, tries, seed, False), each),
         "true letters": lambda: (true_letters(sampler, data, tries, seed, True), each),
     }
+    parts = {f"free {name}": mask for name, mask in n_free_bins(data.n_free).items()}
     if has_ranking:
-        methods["ranked"] = lambda: ranked(sampler, found.specs, tries, seed)
+        methods["ranked"] = partial(tries_of, sampler, found.specs, tries, seed)
+    if sampler.ranking is not None:
+        known = is_known(found, sampler.ranking)
+        parts |= {"known prototype": known, "new prototype": ~known}
+    for name in filter(None, options["others"].split(",")):
+        config = compose_config("generate", [f"generator={name}", "generator.tries=1"])
+        generator = build(config.generator, Generator, "generator")
+        methods[name] = partial(tries_of, generator, found.specs, int(options["other_tries"]), seed)
+    return data, methods, parts
+
+
+def main(options: dict[str, str]) -> None:
+    """Read, sample, match and print."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    found = read_specs(Path(options["data"]), int(options["n"]), int(options["seed"]))
+    judge = None if options["energies"] == "none" else load_energies(options["energies"])
+    data, methods, parts = rows_of(options, found)
+    crystals = to_pymatgen(
+        to_primitive(found.occupied.structures(data.lattices.cell, found.specs.space_group))
+    )
     table = {}
     for name, method in methods.items():
         start = time.perf_counter()
         structures, places = method()
         seconds = time.perf_counter() - start
-        rating = np.full((len(data), tries), -np.inf)
         spec, number = places.T.numpy()
+        tries = int(number.max(initial=0)) + 1
+        rating = np.full((len(data), tries), -np.inf)
         primitive = to_primitive(structures)
         rating[spec, number] = (
             shortest_distance_ratio(primitive).numpy()
@@ -166,10 +166,10 @@ def main(options: dict[str, str]) -> None:
         made_of: list[list[Any]] = [[None] * tries for _ in crystals]
         for row, place, structure in zip(spec, number, to_pymatgen(primitive), strict=True):
             made_of[row][place] = structure
-        work = list(zip(crystals, made_of, strict=True))
-        with get_context("spawn").Pool(int(options["processes"])) as pool:
-            distances = np.array(pool.map(match, work, chunksize=8))
-        table[name] = figures(distances, rating, data.n_free, seconds)
+        distance = distances(crystals, made_of, int(options["processes"]))
+        speed = round(len(structures) / seconds, 1)
+        table[name] = {"tries": tries, **figures(distance, rating, parts), "structures_per_second": speed}
+        print(name, "done", file=sys.stderr, flush=True)
     print(json.dumps({"options": options, "n": len(data), **table}, indent=2))
 
 

@@ -1,0 +1,173 @@
+"""What ``pipeline`` is asked for: its settings, checked, and its models, loaded, before anything is written."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from gflownet_crystal.cli.build import build, to_settings
+from gflownet_crystal.cli.export import ABOVE_HULL, FORMATION_ENERGY, hulls_of_run, own_hull, summary_of_run
+from gflownet_crystal.cli.generate import Maker
+from gflownet_crystal.cli.parts import find_device
+from gflownet_crystal.cli.relax import load_on
+from gflownet_crystal.cli.run_folder import CONFIG
+from gflownet_crystal.cli.sample import restrictions
+from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.common.checkpoint import FOLDER
+from gflownet_crystal.common.errors import CheckpointError
+from gflownet_crystal.evaluation.ranking import Selection
+from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.models.potentials import load_energies
+from gflownet_crystal.proxies.e_above_hull import load_hull
+from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.relaxation.run import Loader
+from gflownet_crystal.relaxation.settings import RelaxationSettings
+
+_SAMPLES_A_CANDIDATE = 100
+_DECISIVE = (
+    "k",
+    "n",
+    "tries",
+    "energies",
+    "hull",
+    "max_per_formula",
+    "volume_tolerance",
+    "batch_size",
+    "seed",
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A pipeline, ready to run.
+
+    Attributes:
+        config: resolved.
+        run: folder to sample from.
+        out: folder to fill.
+        k: candidates.
+        n: samples.
+        device: where it all happens.
+        selection: what is a duplicate.
+        maker: makes and rates structures.
+        hull: from which rated energies are measured.
+        predicted: property of the run's proxy and its unit; the hulls of
+            :func:`~gflownet_crystal.cli.export.hulls_of_run`.
+        n_relaxed: candidates to relax.
+        load: makes the model that relaxes; None if none are.
+        relaxation: its settings.
+        restrict: what part of the space is sampled.
+        quiet: show no progress.
+    """
+
+    config: DictConfig
+    run: Path
+    out: Path
+    k: int
+    n: int
+    device: torch.device
+    selection: Selection
+    maker: Maker
+    hull: Hull
+    predicted: tuple[tuple[Any, Any], Hull | None, Hull | None]
+    n_relaxed: int
+    load: Loader | None
+    relaxation: RelaxationSettings
+    restrict: dict[str, list[Any]]
+    quiet: bool
+
+    @classmethod
+    def of(cls, config: DictConfig) -> Self:
+        """From a resolved configuration.
+
+        Raises:
+            ConfigError: a setting is wrong, or a model is not there.
+            CheckpointError: ``run`` is no finished run.
+        """
+        folder = Path(str(config.run))
+        k = whole_number(config.k, "k", 1)
+        n = _SAMPLES_A_CANDIDATE * k if config.n is None else whole_number(config.n, "n", 1)
+        for key, lowest in (("batch_size", 1), ("processes", 1)):
+            whole_number(config[key], key, lowest)
+        selection = OmegaConf.masked_copy(config, ["volume_tolerance", "max_per_formula"])
+        device = find_device(config.device)
+        n_relaxed = whole_number(config.relax or 0, "relax", 0)
+        known = _known(folder)
+        return cls(
+            config=config,
+            run=folder,
+            out=Path(str(config.out)),
+            k=k,
+            n=n,
+            device=device,
+            selection=to_settings(Selection, selection, "pipeline"),
+            maker=_maker(config, device),
+            hull=_hull(config.hull, known, folder),
+            predicted=(known, *_predicted_hulls(config.hull, known, folder)),
+            n_relaxed=n_relaxed,
+            load=_loader(config, device) if n_relaxed else None,
+            relaxation=to_settings(RelaxationSettings, config.relaxation, "relaxation"),
+            restrict=restrictions(config.restrict),
+            quiet=flag(config.quiet, "quiet"),
+        )
+
+    def decisive(self) -> dict[str, Any]:
+        """What decides over the structures, as JSON has it; a run that goes on has to have the same."""
+        sections = {name: OmegaConf.to_container(self.config[name]) for name in ("generator", "restrict")}
+        return {name: self.config[name] for name in _DECISIVE} | sections | {"run": _fingerprint(self.run)}
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """Name and version of the model that relaxes."""
+        return {"model": self.config.relax_model, "version": self.config.relax_version}
+
+
+def _known(folder: Path) -> tuple[Any, Any]:
+    """Property of a run's proxy, and its unit."""
+    summary = summary_of_run(folder)
+    return summary.get("property"), summary.get("unit")
+
+
+def _maker(config: DictConfig, device: torch.device) -> Maker:
+    tries, seed = whole_number(config.tries, "tries", 1), whole_number(config.seed, "seed", 0)
+    judge = None if config.energies is None else load_energies(str(config.energies)).to(device)
+    return Maker(build(config.generator, Generator, "generator"), device, tries, seed, True, judge)
+
+
+def _hull(path: Any, known: tuple[Any, Any], folder: Path) -> Hull:
+    """The hull that the user names, else the run's own, else the learned one."""
+    if path is not None:
+        return load_hull(str(path))
+    return (own_hull(folder) if known == ABOVE_HULL else None) or load_hull()
+
+
+def _predicted_hulls(path: Any, known: tuple[Any, Any], folder: Path) -> tuple[Hull | None, Hull | None]:
+    """The hulls of what the run's proxy predicts; none where that is no energy."""
+    return hulls_of_run(path if known in (FORMATION_ENERGY, ABOVE_HULL) else None, known, folder)
+
+
+def _loader(config: DictConfig, device: torch.device) -> Loader:
+    """Makes the model that relaxes; it is loaded once here, as it may be unknown, not installed, or without forces."""
+    load = functools.partial(load_on, config.relax_model, config.relax_version, str(device))
+    energies = load()
+    energies.calculator()
+    return load if config.processes > 1 else lambda: energies
+
+
+def _fingerprint(folder: Path) -> str:
+    """A digest of a run's settings and of which checkpoints it has.
+
+    Raises:
+        CheckpointError: the folder is no run folder.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise CheckpointError(f"{folder} is not a run folder (no {CONFIG}); give the run.dir of a training")
+    checkpoints = sorted(entry.name for entry in (folder / FOLDER).glob("*.safetensors"))
+    return hashlib.sha256(path.read_bytes() + "".join(checkpoints).encode()).hexdigest()

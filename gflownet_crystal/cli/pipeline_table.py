@@ -1,0 +1,195 @@
+"""What ``pipeline`` hands over: the table of candidates with all that became of them, and its summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from gflownet_crystal.cli.candidates import Candidates, cif_names
+from gflownet_crystal.evaluation.ranking import HULL_COLUMN
+from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.relaxation.records import in_setting, structure_of
+from gflownet_crystal.structures.distances import shortest_distance
+from gflownet_crystal.structures.spec_io import SPEC_COLUMNS
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.structures.symmetry import find_space_groups
+
+JUDGED_HULL = "e_above_hull_judged"
+CHANGES = ("volume_change", "length_change", "angle_change", "rms_displacement", "max_displacement")
+COLUMNS = (
+    "rank", *SPEC_COLUMNS, HULL_COLUMN, "status", "reason", "energy_before", "energy_after", JUDGED_HULL,
+    "space_group_found", "shortest_distance", *CHANGES, "relax_steps", "sample", "try", "cif",
+)  # fmt: skip
+"""Columns of ``candidates.csv``: A, degrees, eV/atom; volumes and lengths change by a part of what they were."""
+
+STATUS = {"converged": "relaxed", "not_converged": "not_converged", "failed": "relaxation_failed"}
+PLACED, UNPLACED = "generated", "unplaced"
+NEAR = 0.1
+"""eV/atom; a crystal this near to the hull may well exist."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Structures as they are in the end.
+
+    Attributes:
+        structures: relaxed where that succeeded, else as generated; in the setting of a group.
+        moved: (n,) bool, which were relaxed.
+    """
+
+    structures: StructureBatch
+    moved: NDArray[np.bool_]
+
+
+def ended(made: StructureBatch, records: Mapping[int, Mapping[str, Any]], symprec: float) -> Ended:
+    """The generated structures with the relaxed ones in their places.
+
+    Args:
+        made: generated.
+        records: of relaxations, by place in ``made``.
+        symprec: A, tolerance of the search for the group of a relaxed one.
+    """
+    moved = np.array([("cell" in records.get(row, {})) for row in range(len(made))], dtype=bool)
+    if not moved.any():
+        return Ended(made, moved)
+    final = [
+        in_setting(structure_of(records[row]), symprec) if moved[row] else made[row : row + 1]
+        for row in range(len(made))
+    ]
+    return Ended(StructureBatch.cat(final), moved)
+
+
+def candidates_table(
+    frame: pd.DataFrame,
+    placed: pd.DataFrame,
+    unplaced: Mapping[int, str],
+    final: Ended,
+    records: Mapping[int, Mapping[str, Any]],
+    energies: pd.DataFrame,
+    symprec: float,
+) -> Candidates:
+    """All specs that were tried, ranked by the best that is known of them; those without atoms come last, unranked.
+
+    Args:
+        frame: samples with ``e_above_hull``.
+        placed: what the generator made, best-ranked spec first.
+        unplaced: reasons by row of ``frame``.
+        final: the structures of ``placed`` in the end.
+        records: of relaxations, by place in ``placed``.
+        energies: of :func:`judged`.
+        symprec: A, tolerance of the search for groups.
+    """
+    table = frame.iloc[placed["row"].to_numpy()].reset_index(drop=True)
+    mine = [records.get(row, {}) for row in range(len(placed))]
+    table = table.assign(
+        **{name: energies[name] for name in ("energy_before", "energy_after", JUDGED_HULL)},
+        status=[STATUS[record["status"]] if record else PLACED for record in mine],
+        reason=[
+            record.get("reason") or other for record, other in zip(mine, energies["reason"], strict=True)
+        ],
+        space_group_found=find_space_groups(final.structures, symprec).numpy(),
+        shortest_distance=shortest_distance(final.structures).numpy(),
+        relax_steps=pd.array([record.get("steps") for record in mine], dtype="Int64"),
+        sample=placed["row"].to_numpy(),
+        **{"try": placed["try"].to_numpy()},
+        **{name: [record.get(name, np.nan) for record in mine] for name in CHANGES},
+    )
+    # the sort is stable: where the judge knows nothing, the order stays that of the samples
+    order = table[JUDGED_HULL].sort_values(kind="stable", na_position="last").index.to_numpy()
+    table, structures = table.iloc[order], final.structures[torch.from_numpy(order.copy())]
+    table = table.assign(
+        rank=np.arange(1, len(table) + 1), cif=[f"cif/{name}" for name in cif_names(structures)]
+    )
+    left_out = frame.iloc[list(unplaced)].assign(
+        status=UNPLACED, reason=list(unplaced.values()), sample=list(unplaced)
+    )
+    whole = pd.concat([part for part in (table, left_out) if len(part)], ignore_index=True)
+    whole = whole.reindex(columns=list(COLUMNS))
+    counts = dict.fromkeys(("rank", "space_group_found", "relax_steps", "try"), "Int64")
+    return Candidates(whole.astype(counts), structures, len(left_out))
+
+
+def judged(
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    structures: StructureBatch,
+    hull: Hull,
+    judge: str | None,
+) -> pd.DataFrame:
+    """Energies of candidates, how far above the hull they lie, and why one has no energy.
+
+    Args:
+        before: (n,) energies as generated, eV/atom, NaN where unknown.
+        after: (n,) after relaxation.
+        structures: in the end.
+        hull: measured from.
+        judge: who gave the energies; None for nobody, and then no energy is missed.
+    """
+    known = np.where(np.isnan(after), before, after)
+    above = np.full(len(before), np.nan)
+    rows = np.flatnonzero(~np.isnan(known))
+    if len(rows):
+        chosen = structures[torch.from_numpy(rows)]
+        above[rows] = hull.e_above_hull(chosen.specs(), torch.from_numpy(known[rows])).numpy()
+    lacking = (
+        ""
+        if judge is None
+        else f"{judge} gives it no energy: overlapping or lonely atoms, or an unknown element"
+    )
+    return pd.DataFrame(
+        {
+            "energy_before": before,
+            "energy_after": after,
+            JUDGED_HULL: above,
+            "reason": np.where(np.isnan(known), lacking, ""),
+        }
+    )
+
+
+def summarise(frame: pd.DataFrame, k: int, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """Figures of a table of candidates, as JSON has them.
+
+    Args:
+        frame: the table.
+        k: candidates that were asked for.
+        seconds: that the stages took.
+    """
+    placed = frame[frame["status"] != UNPLACED]
+    moved = frame[frame["energy_after"].notna()]
+    found = placed["space_group_found"] == placed["space_group"]
+    rate = len(placed) / seconds["generating"] if seconds.get("generating") else None
+    return {
+        "candidates": len(placed),
+        # the samples ran out
+        "lacking": k - len(placed),
+        "status": {str(name): int(count) for name, count in frame["status"].value_counts().items()},
+        "near_hull": int((placed[JUDGED_HULL].fillna(placed[HULL_COLUMN]) <= NEAR).sum()),
+        "share_of_exact_group": _number(found.mean()),
+        "least_distance": _number(placed["shortest_distance"].min()),
+        "median_energy_predicted": _median(placed["energy"]),
+        "median_energy_before": _median(placed["energy_before"]),
+        "relaxed": {
+            "n": len(moved),
+            **{
+                f"median_{name}": _median(moved[name]) for name in ("energy_before", "energy_after", *CHANGES)
+            },
+        },
+        "seconds": dict(seconds),
+        "structures_per_second": _number(rate),
+    }
+
+
+def _median(values: pd.Series) -> float | None:
+    known = values.dropna()
+    return _number(known.median()) if len(known) else None
+
+
+def _number(value: Any) -> float | None:
+    """A number as JSON has it, to six digits; None where there is none."""
+    return None if value is None or pd.isna(value) else float(f"{float(value):.6g}")

@@ -1,0 +1,257 @@
+"""What ``train_generator`` trains: the network of each generator, its task, and what its card says."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from gflownet_crystal.cli.build import to_settings
+from gflownet_crystal.cli.groups import unknown
+from gflownet_crystal.cli.values import flag
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.generators.ranked_assignments import RankedAssignments
+from gflownet_crystal.models import assignment_ranker, gemsdiff, langevin, parameter_flow
+from gflownet_crystal.models.assignment_ranker import AssignmentRanker
+from gflownet_crystal.models.dimenet_settings import DimeNetSettings
+from gflownet_crystal.models.gemsdiff import GemsDiffModel
+from gflownet_crystal.models.gemsdiff_settings import GemsDiffSettings
+from gflownet_crystal.models.langevin import NoiseLevels, ScoreModel
+from gflownet_crystal.models.parameter_flow import ParameterFlow
+from gflownet_crystal.models.site_settings import SiteSettings
+from gflownet_crystal.training.assignment_data import OccupiedSplits
+from gflownet_crystal.training.assignment_task import (
+    AssignmentSettings,
+    AssignmentTask,
+    RankerSettings,
+    recall_figures,
+)
+from gflownet_crystal.training.gemsdiff_task import DiffusionSettings, GemsDiffTask
+from gflownet_crystal.training.labelled import Splits
+from gflownet_crystal.training.langevin_task import LangevinTask, LangevinTaskSettings
+from gflownet_crystal.training.loop import Task
+from gflownet_crystal.training.site_task import SiteTask, SiteTaskSettings
+from gflownet_crystal.weights import save_weights
+
+_PLACE = "generator.network"
+
+
+class TrainedGenerator(ABC):
+    """A network to train, and what becomes of it.
+
+    Settings are checked and the network is made at once; data come later.
+
+    Args:
+        section: ``generator`` of the configuration.
+        seed: of the initial weights.
+        device: of the network.
+
+    Attributes:
+        kind: of the weights.
+        unit: of the figures that are validated.
+        network: what the card says of it: ``name`` and ``settings``.
+        model: on its device.
+
+    Raises:
+        ConfigError: a key is unknown, or a value out of range.
+    """
+
+    kind: str
+    unit: str
+    network: dict[str, Any]
+    model: nn.Module
+    keys: tuple[str, ...] = ("name", "half", "network", "task")
+
+    def __init__(self, section: DictConfig, seed: int, device: torch.device) -> None:
+        strange = [str(key) for key in section if key not in self.keys]
+        if strange:
+            raise unknown("key", f"generator.{strange[0]}", [f"generator.{key}" for key in self.keys])
+        self.half = flag(section.half, "generator.half")
+        try:
+            settings, self.model = self.build(section, seed)
+        except (ArithmeticError, IndexError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(
+                f"{_PLACE} makes no network: {reason}; are its widths and numbers positive?"
+            ) from error
+        self.network = {"name": self.kind, "settings": asdict(settings)}
+        self.model = self.model.to(device)
+
+    @abstractmethod
+    def build(self, section: DictConfig, seed: int) -> tuple[Any, nn.Module]:
+        """Read all of ``section``; returns the settings of the network, and the network."""
+
+    @abstractmethod
+    def task(self, splits: Splits) -> Task:
+        """What is learned from data; called once."""
+
+    @abstractmethod
+    def figures(self) -> dict[str, Any]:
+        """Validation of the model as it is."""
+
+    @staticmethod
+    @abstractmethod
+    def error(figures: Mapping[str, float]) -> float:
+        """Of the figures of one validation, what should fall."""
+
+    def card(self) -> dict[str, Any]:
+        """What else the card says."""
+        return {}
+
+    def round_weights(self) -> None:
+        """Round parameters to the precision that they are stored in, so that figures are those of the file."""
+        if self.half:
+            for parameter in self.model.parameters():
+                parameter.data.copy_(parameter.data.half())
+
+    def save(self, path: Path, card: Mapping[str, Any]) -> None:
+        """Write weights and card; of the weights, only what is learned is stored in half precision."""
+        tensors: dict[str, Tensor] = dict(self.model.state_dict())
+        if self.half:
+            tensors |= {name: value.detach().half() for name, value in self.model.named_parameters()}
+        save_weights(path, tensors, card)
+
+
+class TrainedWyckoff(TrainedGenerator):
+    """The flow of ``generators/wyckoff_sampler.py``."""
+
+    kind = parameter_flow.KIND
+    unit = "squared error of velocities over the squared reach of a crystal's atoms"
+
+    def build(self, section: DictConfig, seed: int) -> tuple[SiteSettings, ParameterFlow]:
+        settings = to_settings(SiteSettings, section.network, _PLACE)
+        self._settings = to_settings(SiteTaskSettings, section.task, "generator.task")
+        self._flow = ParameterFlow.new(settings, seed)
+        return settings, self._flow
+
+    def task(self, splits: Splits) -> Task:
+        self._task = SiteTask.of(self._flow, splits, self._settings)
+        return self._task
+
+    def figures(self) -> dict[str, Any]:
+        return {"n": len(self._task.validation), **self._task.validate()}
+
+    @staticmethod
+    def error(figures: Mapping[str, float]) -> float:
+        return figures["velocity"]
+
+
+class TrainedGemsDiff(TrainedGenerator):
+    """The diffusion of ``generators/gemsdiff.py``, in the recipe that ``network.recipe`` names."""
+
+    kind = gemsdiff.KIND
+
+    def build(self, section: DictConfig, seed: int) -> tuple[GemsDiffSettings, GemsDiffModel]:
+        settings = to_settings(GemsDiffSettings, section.network, _PLACE)
+        self._settings = to_settings(DiffusionSettings, section.task, "generator.task")
+        self._model = GemsDiffModel(settings, seed)
+        if settings.is_mended:
+            self.unit = "squared errors of ways back and lattice velocities, in units of their deviations"
+        else:
+            self.unit = "position: squared fractional coordinates; lattice: deviations of its parameters"
+        return settings, self._model
+
+    def task(self, splits: Splits) -> Task:
+        self._task = GemsDiffTask(self._model, splits, self._settings)
+        return self._task
+
+    def figures(self) -> dict[str, Any]:
+        return {"n": len(self._task.validation), **self._task.validate()}
+
+    @staticmethod
+    def error(figures: Mapping[str, float]) -> float:
+        return figures["loss"]
+
+
+class TrainedLangevin(TrainedGenerator):
+    """The scores of ``generators/langevin.py``, of the mode that ``task.mode`` names."""
+
+    kind = langevin.KIND
+    unit = "squared error of the noise in units of its deviation; 1 for a model that says nothing"
+    keys = (*TrainedGenerator.keys, "levels")
+
+    def build(self, section: DictConfig, seed: int) -> tuple[DimeNetSettings, ScoreModel]:
+        settings = to_settings(DimeNetSettings, section.network, _PLACE)
+        self._levels = to_settings(NoiseLevels, section.levels, "generator.levels")
+        self._settings = to_settings(LangevinTaskSettings, section.task, "generator.task")
+        self._model = ScoreModel(settings, self._levels, seed)
+        return settings, self._model
+
+    def task(self, splits: Splits) -> Task:
+        self._task = LangevinTask(self._model, splits, self._settings)
+        return self._task
+
+    def figures(self) -> dict[str, Any]:
+        return {"n": len(self._task.validated), **self._task.validate()}
+
+    @staticmethod
+    def error(figures: Mapping[str, float]) -> float:
+        return figures["position"] + figures.get("lattice", 0.0)
+
+    def card(self) -> dict[str, Any]:
+        return {"mode": self._settings.mode, "levels": asdict(self._levels)}
+
+
+class TrainedAssignments(TrainedGenerator):
+    """The table and the ranker of ``generators/ranked_assignments.py``."""
+
+    kind = assignment_ranker.KIND
+    unit = "share of crystals"
+
+    def build(self, section: DictConfig, seed: int) -> tuple[RankerSettings, AssignmentRanker]:
+        settings = to_settings(RankerSettings, section.network, _PLACE)
+        self._settings = to_settings(AssignmentSettings, section.task, "generator.task")
+        if not self.half:
+            raise ConfigError("generator.half must be true: the ranker and its table are stored in float16")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._ranker = AssignmentRanker(**asdict(settings))
+        return settings, self._ranker
+
+    def task(self, splits: Splits) -> Task:
+        occupied = OccupiedSplits.of(splits)
+        self._task, self._table = AssignmentTask.of(self._ranker, occupied, self._settings)
+        return self._task
+
+    def figures(self) -> dict[str, Any]:
+        # as it is in use
+        self._ranker.double()
+        return recall_figures(self._task)
+
+    @staticmethod
+    def error(figures: Mapping[str, float]) -> float:
+        return 1.0 - figures["recall_1"]
+
+    def card(self) -> dict[str, Any]:
+        return {"table": {"keys": len(self._table.counts), "crystals": len(self._task.train)}}
+
+    def save(self, path: Path, card: Mapping[str, Any]) -> None:
+        # the sizes are read from there
+        own = {**card, "settings": self.network["settings"], "loop": card["settings"]}
+        RankedAssignments(self._table, self._ranker, self._settings.listed).save(path, own)
+
+
+TRAINED: dict[str, type[TrainedGenerator]] = {
+    "wyckoff": TrainedWyckoff,
+    "gemsdiff": TrainedGemsDiff,
+    "langevin": TrainedLangevin,
+    "assignments": TrainedAssignments,
+}
+
+
+def trained_generator(section: DictConfig, seed: int, device: torch.device) -> TrainedGenerator:
+    """What ``section.name`` names.
+
+    Raises:
+        ConfigError: an unknown name, or wrong settings.
+    """
+    name = str(section.name)
+    if name not in TRAINED:
+        raise unknown("generator.name", name, TRAINED)
+    return TRAINED[name](section, seed, device)

@@ -1,0 +1,222 @@
+"""The verb ``pipeline`` end to end on a tiny run: every column against an answer of its own, failures, and resuming."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pymatgen.core import Composition, Structure
+from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+
+from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.generators.base import Generation
+from gflownet_crystal.generators.quick_placement import QuickPlacement
+from gflownet_crystal.models.trained_energies import TrainedEnergies
+from gflownet_crystal.proxies.learned_hull import LearnedHull
+from gflownet_crystal.structures.convert import from_pymatgen
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.spec_io import read_specs
+from tests.cli.commands import Result, run_command
+
+TINY = (
+    "trainer.batch_size=16", "trainer.checkpoint_every=1", "trainer.iterations=1", "policy.forward.n_hidden=8",
+    "samples.n=30", "export.k=0", "threads=1", "quiet=true",
+    "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
+)  # fmt: skip
+QUICK = (
+    "k=6",
+    "n=60",
+    "tries=2",
+    "batch_size=4",
+    "generator=quick",
+    "generator.tries=4",
+    "threads=1",
+    "quiet=true",
+)
+RELAXED = ("relax=2", "relax_model=gemsnet", "relaxation.steps=3")
+
+
+class Fussy(QuickPlacement):
+    """Leaves out specs with chlorine."""
+
+    def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
+        """Place the atoms of the others."""
+        liked = (specs.composition[:, 17] == 0).nonzero()[:, 0]
+        made = super().generate(specs[liked], seed)
+        return replace(made, rows=liked[made.rows])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("pipeline")
+    done = run_command(made, "train_gfn", "env=crystal", "proxy=mlp", "run.dir=run", *TINY)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def pipeline(folder: Path, out: str, *settings: str) -> Result:
+    return run_command(folder, "pipeline", "run=run", f"out={out}", *QUICK, *settings)
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Path:
+    done = pipeline(folder, "whole", *RELAXED)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((folder / "whole" / "summary.json").read_text())
+    return folder / "whole"
+
+
+def table(out: Path) -> pd.DataFrame:
+    return pd.read_csv(out / "candidates.csv", float_precision="round_trip")
+
+
+def crystals(out: Path) -> list[Structure]:
+    return [Structure.from_file(out / name) for name in table(out)["cif"].dropna()]
+
+
+def test_candidates_are_distinct_specs_of_the_samples(whole: Path) -> None:
+    rows, samples = table(whole), read_specs(whole / "samples.parquet")
+    assert rows["rank"].tolist() == [1, 2, 3, 4, 5, 6] and rows["sample"].is_unique
+    for name in ("space_group", "formula", "a", "c", "gamma", "energy", "energy_std", "log_reward"):
+        assert rows[name].tolist() == samples[name].iloc[rows["sample"]].tolist()
+    assert sorted(path.name for path in (whole / "cif").iterdir()) == sorted(
+        name.removeprefix("cif/") for name in rows["cif"]
+    )
+
+
+def test_cifs_are_what_the_table_says(whole: Path) -> None:
+    rows = table(whole)
+    for (_, row), crystal in zip(rows.iterrows(), crystals(whole), strict=True):
+        assert crystal.composition.reduced_composition == Composition(row["formula"]).reduced_composition
+        assert SpacegroupAnalyzer(crystal, 0.01).get_space_group_number() == row["space_group_found"]
+        distances = crystal.get_neighbor_list(6.0)[3]
+        assert row["shortest_distance"] == pytest.approx(distances.min(), abs=1e-6)
+        if row["status"] == "generated":
+            assert crystal.composition == Composition(row["formula"])
+            lattice = row[["a", "b", "c", "alpha", "beta", "gamma"]].tolist()
+            assert crystal.lattice.parameters == pytest.approx(lattice)
+    # symmetry is kept, so that no group is lower than the one asked for
+    assert (rows["space_group_found"] >= rows["space_group"]).all()
+
+
+def test_energies_are_the_judges_of_what_the_cifs_hold(whole: Path) -> None:
+    rows = table(whole)
+    structures = from_pymatgen(crystals(whole))
+    energy = TrainedEnergies("gemsnet").predict(structures)[0].numpy()
+    known = rows["energy_after"].fillna(rows["energy_before"])
+    np.testing.assert_allclose(known, energy, atol=2e-4)
+    hull = LearnedHull.from_weights().hull_energy(structures.composition).numpy()
+    np.testing.assert_allclose(rows["e_above_hull_judged"], energy - hull, atol=2e-4)
+    np.testing.assert_allclose(rows["e_above_hull"], rows["energy"] - hull, atol=1e-6)
+    assert rows["e_above_hull_judged"].is_monotonic_increasing
+
+
+def test_the_best_are_relaxed_and_how_far_they_moved_is_told(whole: Path) -> None:
+    rows = table(whole)
+    moved = rows[rows["energy_after"].notna()]
+    assert len(moved) == 2 and set(moved["status"]) <= {"relaxed", "not_converged"}
+    assert (moved["relax_steps"] <= 3).all()
+    hull = rows["energy_before"] - (
+        rows["energy_after"].fillna(rows["energy_before"]) - rows["e_above_hull_judged"]
+    )
+    assert sorted(hull.nsmallest(2).index) == sorted(moved.index)
+    assert (moved["energy_after"] < moved["energy_before"]).all()
+    for _, row in moved.iterrows():
+        crystal = Structure.from_file(whole / row["cif"])
+        before = row["volume_per_atom"] * Composition(row["formula"]).num_atoms
+        assert row["volume_change"] == pytest.approx(crystal.volume / before - 1, abs=1e-6)
+        assert row["max_displacement"] >= row["rms_displacement"] >= 0
+    for name in ("volume_change", "length_change", "angle_change", "rms_displacement", "relax_steps"):
+        assert rows.loc[~rows.index.isin(moved.index), name].isna().all()
+
+
+def test_specs_that_fail_are_listed_with_reasons(folder: Path) -> None:
+    fussy = f"generator._target_={__name__}.Fussy"
+    done = pipeline(folder, "fussy", fussy, *RELAXED, "relaxation.max_volume_change=1e-9")
+    assert done.returncode == 0, done.stderr
+    rows = table(folder / "fussy")
+    failed = rows[rows["status"] == "unplaced"]
+    assert len(failed) and failed["formula"].str.contains("Cl").all()
+    assert failed[["rank", "cif", "energy_before"]].isna().all().all()
+    assert failed["reason"].str.contains("found no place").all()
+    assert rows["rank"].dropna().tolist() == [1, 2, 3, 4, 5, 6]
+    broken = rows[rows["status"] == "relaxation_failed"]
+    assert len(broken) == 2 and broken["reason"].str.contains("ran away").all()
+    assert broken["cif"].notna().all() and broken["energy_after"].isna().all()
+    assert json.loads(done.stdout)["status"]["unplaced"] == len(failed)
+
+
+def test_a_stopped_pipeline_goes_on(folder: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    advance = Progress.advance
+
+    def killed(self: Progress, message: str, steps: int = 1) -> None:
+        advance(self, message, steps)
+        if self.label == killed_in[-1]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "advance", killed)
+    killed_in = []
+    for stage in ("generating", "relaxing"):
+        killed_in.append(stage)
+        assert pipeline(folder, "cut", *RELAXED, "resume=true").returncode == 130
+        assert not (folder / "cut" / "candidates.csv").exists()
+    monkeypatch.undo()
+    # what is sampled is not sampled again
+    monkeypatch.setattr("gflownet_crystal.cli.pipeline.sample_run", None)
+    assert pipeline(folder, "cut", *RELAXED).returncode == 2
+    other = pipeline(folder, "cut", *RELAXED, "resume=true", "tries=1")
+    assert other.returncode == 2 and "tries differs" in other.stderr
+    other = pipeline(folder, "cut", *RELAXED, "resume=true", "relaxation.fmax=0.2")
+    assert other.returncode == 2 and "fmax differs" in other.stderr
+    assert pipeline(folder, "cut", *RELAXED, "resume=true").returncode == 0
+    pd.testing.assert_frame_equal(table(folder / "cut"), table(whole))
+
+
+def test_more_can_be_relaxed_later(folder: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pipeline(folder, "later").returncode == 0
+    assert (table(folder / "later")["status"] == "generated").all()
+    monkeypatch.setattr(QuickPlacement, "generate", None)
+    assert pipeline(folder, "later", *RELAXED, "resume=true").returncode == 0
+    pd.testing.assert_frame_equal(table(folder / "later"), table(whole))
+
+
+def test_without_a_judge_the_proxy_ranks(folder: Path) -> None:
+    done = pipeline(folder, "plain", "energies=null", "restrict.space_groups=[225]")
+    assert done.returncode == 0, done.stderr
+    rows = table(folder / "plain")
+    assert rows["e_above_hull"].is_monotonic_increasing
+    assert rows[["energy_before", "e_above_hull_judged"]].isna().all().all()
+    assert (rows["space_group"] == 225).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["run=nowhere"], "nowhere"),
+        (["k=0"], "k must be"),
+        (["relax=-1"], "relax must be"),
+        (["energies=oracle"], "oracle"),
+        (["relax=1", "relax_model=oracle"], "oracle"),
+        (["hull=nowhere.parquet"], "nowhere.parquet"),
+        (["generator=golem"], "golem"),
+        (["relaxation.fmax=0"], "fmax"),
+        (["restrict.elements=Li"], "restrict.elements"),
+    ],
+)
+def test_wrong_settings_give_one_line(folder: Path, settings: list[str], told: str) -> None:
+    done = pipeline(folder, "wrong", *settings)
+    assert done.returncode == 2
+    assert told in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not (folder / "wrong").exists()
+
+
+def test_help_lists_all_keys_with_comments(folder: Path) -> None:
+    told = run_command(folder, "pipeline", "--help").stdout
+    lines = told[told.index("keys (key=value)") :].splitlines()[1:]
+    assert any(line.split("=")[0].strip() == "relaxation.fmax" for line in lines)
+    uncommented = [line.strip() for line in lines if not line.strip().partition("  ")[2]]
+    assert [line for line in uncommented if "._target_=" not in line] == []

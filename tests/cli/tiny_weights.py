@@ -1,0 +1,60 @@
+"""Untrained weights of all generators' networks, small enough for tests, with cards that verbs can read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from gflownet_crystal.models import gemsdiff, langevin, parameter_flow
+from gflownet_crystal.models.dimenet_settings import DimeNetSettings
+from gflownet_crystal.weights import save_weights
+from tests.models.sites import SMALL
+from tests.models.small_gemsdiff import small_model
+
+_DIMENET = DimeNetSettings(
+    width=16, output=8, interaction=8, n_radial=6, n_orders=3, neighbours=16, n_blocks=1, cutoff=5.0
+)
+SETTINGS = {
+    "quick": ("generator.tries=4",),
+    "placement": ("generator.tries=300", "generator.keep=20"),
+    "wyckoff": ("generator.steps=3",),
+    "gemsdiff": ("generator.steps=3", "generator.tries=1"),
+    "gemsdiff_paper": ("generator.steps=3",),
+    "langevin": ("generator.steps=2", "generator.tries=1"),
+    "langevin_paper": ("generator.steps=2",),
+}
+"""Settings that make the generators of these names quick."""
+
+EXACT = ("quick", "placement", "wyckoff", "gemsdiff", "langevin")
+"""Those that keep composition, lattice and group of a spec."""
+
+
+def generator_words(name: str, folder: Path) -> list[str]:
+    """Settings that choose a generator, with weights written to a folder."""
+    words = [f"generator={name}", *SETTINGS[name]]
+    network = name.removesuffix("_paper")
+    if network in ("quick", "placement"):
+        return words
+    path = folder / f"{name}.safetensors"
+    {"wyckoff": _sites, "gemsdiff": _gemsdiff, "langevin": _langevin}[network](path)
+    return [*words, f"generator.weights={path}"]
+
+
+def _sites(path: Path) -> None:
+    card = {"kind": parameter_flow.KIND, "network": {"settings": asdict(SMALL)}}
+    save_weights(path, parameter_flow.ParameterFlow.new(SMALL, seed=1).state_dict(), card)
+
+
+def _gemsdiff(path: Path) -> None:
+    model = small_model("paper" if "paper" in path.stem else "mended")
+    card = {"kind": gemsdiff.KIND, "network": {"settings": asdict(model.settings)}}
+    save_weights(path, model.state_dict(), card)
+
+
+def _langevin(path: Path) -> None:
+    levels = langevin.NoiseLevels(number=3)
+    model = langevin.ScoreModel(_DIMENET, levels, seed=1)
+    mode = "paper" if "paper" in path.stem else "spec"
+    network = {"settings": asdict(_DIMENET)}
+    card = {"kind": langevin.KIND, "mode": mode, "network": network, "levels": asdict(levels)}
+    save_weights(path, model.state_dict(), card)
