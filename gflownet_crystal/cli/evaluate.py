@@ -79,10 +79,9 @@ def run(config: DictConfig) -> None:
 
 def _run_sampler(config: DictConfig) -> None:
     folder = _out(config)
-    chosen = OmegaConf.to_container(OmegaConf.masked_copy(config, ["run", "reference", "sampler", "seed"]))
-    open_output(
-        folder, {str(key): value for key, value in dict(chosen).items()}, flag(config.resume, "resume")
-    )
+    chosen: dict[str, Any] = {key: config[key] for key in ("run", "reference", "seed")}
+    chosen |= {f"sampler.{key}": value for key, value in config.sampler.items()}
+    open_output(folder, chosen, flag(config.resume, "resume"))
     _show(folder, sampler_figures(config))
 
 
