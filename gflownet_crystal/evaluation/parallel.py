@@ -27,6 +27,11 @@ Crystal = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
 """Cell (3, 3) in A, atomic numbers (m,) and fractional coordinates (m, 3): what is sent to another process."""
 
 
+def never() -> bool:
+    """No stop is asked for."""
+    return False
+
+
 @dataclass(frozen=True)
 class Work:
     """How tasks are done.
@@ -40,7 +45,7 @@ class Work:
 
     processes: int = 1
     cache: Path | None = None
-    should_stop: Callable[[], bool] = lambda: False
+    should_stop: Callable[[], bool] = never
     quiet: bool = True
 
 
