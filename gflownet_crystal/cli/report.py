@@ -18,7 +18,7 @@ from gflownet_crystal.cli.report_sets import Comparison, compare, known_crystals
 from gflownet_crystal.cli.run_folder import read_config
 from gflownet_crystal.cli.values import check_writable, flag, whole_number
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.report.page import Material, write_report
+from gflownet_crystal.report.page import Material, figures_folder, write_report
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles, read_run
 
@@ -42,7 +42,7 @@ def run(config: DictConfig) -> None:
     files = read_run(folder, plain, samples=samples, candidates=candidates, relaxed=relaxed)
     known = None if config.reference is None else known_crystals(Path(str(config.reference)), files)
     stored.device, stored.threads = config.device, config.threads
-    comparison = compare(stored, out.parent, files, known, n, trust)
+    comparison = compare(stored, files, known, n, trust)
     for note in comparison.notes:
         print(f"warning: {note}", file=sys.stderr)
     material = gather(files, known, comparison, k)
@@ -75,4 +75,4 @@ def _said(material: Material, out: Path, size: int) -> str:
         parts.append("no candidates yet: the report says how to make them")
     else:
         parts.append(f"{len(material.candidates)} candidates")
-    return "; ".join([*parts, f"figures in {out.parent / 'figures'}"])
+    return "; ".join([*parts, f"figures in {figures_folder(material.run, out)}"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,15 +46,12 @@ class Comparison:
     notes: tuple[str, ...] = ()
 
 
-def compare(
-    config: DictConfig, folder: Path, files: RunFiles, known: Population | None, n: int, trust: bool
-) -> Comparison:
+def compare(config: DictConfig, files: RunFiles, known: Population | None, n: int, trust: bool) -> Comparison:
     """Draw from the untrained sampler, and let the proxy score known crystals.
 
     Args:
         config: as stored with the run.
-        folder: where the draws are kept, so that a second report has them already.
-        files: of the run.
+        files: of the run; the draws are kept in its folder, so that a second report has them already.
         known: crystals, or None.
         n: draws, and known crystals scored, at most; 0 for none.
         trust: build classes from outside this package that the run folder names.
@@ -62,9 +60,9 @@ def compare(
         return Comparison()
     energies, labels = {}, {}
     try:
-        kept = _kept(folder / UNTRAINED, n)
+        kept = _kept(files.folder / UNTRAINED, n)
         parts = None if kept is not None and known is None else build_parts(config, Trust(everything=trust))
-        frame = kept if kept is not None or parts is None else _draw(parts, config, n, folder)
+        frame = kept if kept is not None or parts is None else _draw(parts, config, n, files.folder)
         if frame is not None:
             energies["untrained"] = frame["energy"].to_numpy(dtype=float)
             labels["untrained"] = f"{len(frame):,} untrained"
@@ -87,7 +85,8 @@ def _draw(parts: Parts, config: DictConfig, n: int, folder: Path) -> pd.DataFram
     # an untrained sampler may meet objects that the proxy refuses; they are no reason to lose the others
     lenient = Reward(parts.reward.proxy, parts.reward.function, invalid="penalise")
     frame = draw_samples(parts.model, lenient, n, _BATCH, int(config.get("seed", 0)))
-    write_samples(folder / UNTRAINED, frame)
+    if os.access(folder, os.W_OK):
+        write_samples(folder / UNTRAINED, frame)
     return frame
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -20,8 +21,6 @@ from gflownet_crystal.report.figures import (
     training_figure,
 )
 from gflownet_crystal.report.run_files import RunFiles
-
-FIGURES = "figures"
 
 
 @dataclass(frozen=True)
@@ -97,11 +96,10 @@ def training_drawing(studio: Studio, run: RunFiles) -> Drawing | None:
     )
 
 
-def judged_drawing(studio: Studio, run: RunFiles) -> Drawing | None:
+def judged_drawing(studio: Studio, run: RunFiles, frame: pd.DataFrame) -> Drawing | None:
     """Predicted against judged energies; None if nothing was judged, or the property is another one."""
-    frame = run.candidates
     comparable = run.summary.get("property") == ENERGY_COLUMN
-    if frame is None or not comparable or "energy_after" not in frame.columns:
+    if not comparable or "energy_after" not in frame.columns:
         return None
     if frame[["energy", "energy_after"]].isna().any(axis=1).all():
         return None

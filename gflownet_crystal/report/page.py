@@ -21,7 +21,6 @@ from gflownet_crystal.common.files import write_text
 from gflownet_crystal.report.cards import Card, all_cifs, data_link, make_cards
 from gflownet_crystal.report.cells import element_styles
 from gflownet_crystal.report.drawings import (
-    FIGURES,
     Studio,
     energy_drawing,
     hull_drawing,
@@ -72,7 +71,7 @@ class Material:
 
 
 def write_report(material: Material, out: Path) -> int:
-    """Write the page, and its figures as PNG into a folder ``figures`` beside it.
+    """Write the page, and its figures as PNG into a folder beside it.
 
     Args:
         material: what to show.
@@ -84,12 +83,18 @@ def write_report(material: Material, out: Path) -> int:
     Raises:
         DataError: a file cannot be written, or the page would be larger than :data:`MAX_BYTES`.
     """
-    text = render(values_of(material, Studio(out.parent / FIGURES)))
+    text = render(values_of(material, Studio(figures_folder(material.run, out))))
     size = len(text.encode("utf-8"))
     if size > MAX_BYTES:
         raise DataError(f"the report would have {size / 1e6:.1f} MB; give fewer candidates with k=")
     write_text(out, text)
     return size
+
+
+def figures_folder(run: RunFiles, out: Path) -> Path:
+    """Where the figures of a page lie: ``figures`` in the run folder, for a page elsewhere a folder named after it."""
+    inside = out.parent.resolve() == run.folder.resolve()
+    return out.parent / ("figures" if inside else f"{out.stem}_figures")
 
 
 def render(values: Mapping[str, Any]) -> str:
@@ -124,7 +129,7 @@ def values_of(material: Material, studio: Studio) -> dict[str, Any]:
         "styles": element_styles({symbol for card in cards for symbol in card["elements"]}),
         "table": table_cells(symbol for card in cards for symbol in card["elements"]),
         "zip": data_link(all_cifs(cards), "application/zip") if any(card["placed"] for card in cards) else "",
-        "judged": judged_drawing(studio, run) if cards else None,
+        "judged": None if candidates is None else judged_drawing(studio, run, candidates.frame),
         "hull": hull_drawing(studio, cards, NEAR_HULL),
         "energies": energy_drawing(studio, run, material.energies, material.labels),
         "quantiles": _quantiles(material),

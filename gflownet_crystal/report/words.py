@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gflownet_crystal.report.cards import Card
+from gflownet_crystal.report.cards import Card, number
 from gflownet_crystal.report.findings import NEAR_HULL
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles
@@ -94,8 +94,8 @@ def _training(run: RunFiles) -> str:
     summary, trainer = run.summary, _section(run.config, "trainer")
     done, wanted = len(run.metrics), trainer.get("iterations")
     text = f"{summary.get('iterations', done)} of {wanted} iterations of {trainer.get('batch_size')} trajectories"
-    if "training_seconds" in summary:
-        text += f", {float(summary['training_seconds']):.0f} s"
+    if (seconds := number(summary.get("training_seconds"))) is not None:
+        text += f", {seconds:.0f} s"
     return text + f"; seed {run.config.get('seed')}"
 
 

@@ -66,7 +66,7 @@ def test_a_run_without_results_has_a_report(tmp_path, capsys):
     assert main(["report", f"run={folder}", f"out={tmp_path / 'pages' / 'one.html'}", *QUICK]) == 0
     assert "no candidates yet" in capsys.readouterr().out
     assert (tmp_path / "pages" / "one.html").is_file()
-    assert (tmp_path / "pages" / "figures" / "training_curves.png").is_file()
+    assert (tmp_path / "pages" / "one_figures" / "training_curves.png").is_file()
     assert not (folder / "figures").exists()
 
 
