@@ -38,15 +38,18 @@ def rattled(structures: StructureBatch, amount: float) -> StructureBatch:
     return replace(structures, fractional=structures.fractional + torch.einsum("ni,nij->nj", moves, inverse))
 
 
-def ladder(made: StructureSet, reference: StructureSet, work: Work, features: str) -> dict[str, float]:
-    """Frechet distance to the reference by the noise."""
-    found = {}
+def ladder(made: StructureSet, reference: StructureSet, work: Work, features: str) -> dict[str, Any]:
+    """Frechet distance to the reference, and to the structures themselves as they were, by the noise."""
+    found: dict[str, dict[str, float]] = {"to_reference": {}, "to_themselves": {}}
+    clean = None
     for amount in LADDER:
         noisy = replace(made, structures=rattled(made.structures, amount))
         evaluation = Evaluation(noisy, reference, Choices(), work)
         both = evaluation.fingerprints if features == "sites" else evaluation.states
         mine, others = (side.tensors[features][side.done] for side in both)
-        found[str(amount)] = frechet_distance(mine, others)
+        clean = mine if clean is None else clean
+        found["to_reference"][str(amount)] = frechet_distance(mine, others)
+        found["to_themselves"][str(amount)] = frechet_distance(mine, clean)
     return found
 
 
