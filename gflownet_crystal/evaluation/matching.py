@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _AT_ONCE = 16
+_LONGEST = 1e5
 
 
 @dataclass(frozen=True)
@@ -171,10 +173,18 @@ def is_comparable(structure: Structure, matcher: StructureMatcher) -> bool:
 
 
 def to_structure(crystal: Crystal) -> Structure:
-    """As pymatgen has it."""
+    """As pymatgen has it.
+
+    Raises:
+        ValueError: the cell has no volume, or is so long and thin that a comparison would not end.
+    """
     from pymatgen.core import Structure
 
     cell, numbers, points = crystal
+    longest, volume = float(np.linalg.norm(cell, axis=1).max()), abs(float(np.linalg.det(cell)))
+    # the matcher lists the lattice points of one cell within the longest vector of the other
+    if not 0.0 < longest**3 <= _LONGEST * volume:
+        raise ValueError("a flat cell, or one too long and thin to be compared")
     return Structure(cell, numbers.tolist(), points)
 
 

@@ -10,6 +10,7 @@ import functools
 import warnings
 from collections.abc import Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from torch import Tensor
 from gflownet_crystal.evaluation.matching import Tolerances, is_comparable, to_structure
 from gflownet_crystal.evaluation.parallel import Crystal, Work, run_all
 from gflownet_crystal.evaluation.uniqueness import FAILED, rows_by_formula
+
+if TYPE_CHECKING:
+    from pymatgen.analysis.structure_matcher import StructureMatcher
 
 NOVEL = -2
 """In place of a reference row: the structure is like none."""
@@ -50,37 +54,35 @@ def first_known(
         KeyboardInterrupt: a stop was asked for.
     """
     known = rows_by_formula(reference_formulas)
-    result = torch.full((len(crystals),), NOVEL, dtype=torch.int64)
-    compared = [row for row, formula in enumerate(formulas) if formula in known]
-    batches = [compared[start : start + _AT_ONCE] for start in range(0, len(compared), _AT_ONCE)]
-    tasks = [
-        [(crystals[row], [reference[other] for other in known[formulas[row]]]) for row in rows]
-        for rows in batches
+    candidates = [known.get(formula, []) for formula in formulas]
+    pairs = [
+        (crystal, [reference[row] for row in rows])
+        for crystal, rows in zip(crystals, candidates, strict=True)
     ]
+    tasks = [pairs[start : start + _AT_ONCE] for start in range(0, len(pairs), _AT_ONCE)]
     found = run_all(functools.partial(_first, tolerances), tasks, work, "comparing to the reference")
-    for row, index in zip(compared, chain.from_iterable(found), strict=True):
-        result[row] = index if index < 0 else known[formulas[row]][index]
-    return result
+    places = zip(candidates, chain.from_iterable(found), strict=True)
+    return torch.tensor([index if index < 0 else rows[index] for rows, index in places], dtype=torch.int64)
 
 
 def _first(tolerances: Tolerances, tasks: Sequence[tuple[Crystal, list[Crystal]]]) -> list[int]:
     matcher = tolerances.matcher()
-    result = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for crystal, candidates in tasks:
-            structure = to_structure(crystal)
-            found = NOVEL
-            for index, candidate in enumerate(candidates):
-                try:
-                    alike = matcher.fit(structure, to_structure(candidate))
-                except Exception:  # pymatgen and scipy raise all kinds of them
-                    if not is_comparable(structure, matcher):
-                        found = FAILED
-                        break
-                    continue
-                if alike:
-                    found = index
-                    break
-            result.append(found)
-    return result
+        return [_first_of(crystal, candidates, matcher) for crystal, candidates in tasks]
+
+
+def _first_of(crystal: Crystal, candidates: Sequence[Crystal], matcher: StructureMatcher) -> int:
+    """The first candidate that a structure is like."""
+    try:
+        structure = to_structure(crystal)
+    except ValueError:
+        return FAILED
+    for index, candidate in enumerate(candidates):
+        try:
+            if matcher.fit(structure, to_structure(candidate)):
+                return index
+        except Exception:  # pymatgen and scipy raise all kinds of them
+            if not is_comparable(structure, matcher):
+                return FAILED
+    return NOVEL

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +19,7 @@ from gflownet_crystal.evaluation.matching import Tolerances, is_comparable, to_s
 from gflownet_crystal.evaluation.parallel import Crystal, Work, run_all
 
 if TYPE_CHECKING:
+    from pymatgen.analysis.structure_matcher import StructureMatcher
     from pymatgen.core import Structure
 
 FAILED = -1
@@ -49,10 +50,9 @@ def first_alike(
     """
     groups = list(rows_by_formula(formulas).values())
     result = torch.arange(len(crystals))
-    several = [rows for rows in groups if len(rows) > 1]
-    tasks = [[crystals[row] for row in rows] for rows in several]
+    tasks = [[crystals[row] for row in rows] for rows in groups]
     found = run_all(functools.partial(_alike, tolerances), tasks, work, "comparing formulas")
-    for group, alike in zip(several, found, strict=True):
+    for group, alike in zip(groups, found, strict=True):
         rows, local = torch.tensor(group), torch.tensor(alike)
         result[rows] = torch.where(local == FAILED, FAILED, rows[local.clamp(min=0)])
     return result
@@ -79,23 +79,33 @@ def _alike(tolerances: Tolerances, crystals: Sequence[Crystal]) -> list[int]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for place, crystal in enumerate(crystals):
-            structure = to_structure(crystal)
-            found = place
-            for kind, known in list(kinds.items()):
-                try:
-                    alike = matcher.fit(known, structure)
-                except Exception:  # pymatgen and scipy raise all kinds of them
-                    if not is_comparable(structure, matcher):
-                        found = FAILED
-                        break
-                    if not is_comparable(known, matcher):
-                        result[kind] = FAILED
-                        del kinds[kind]
-                    continue
-                if alike:
-                    found = kind
-                    break
-            result.append(found)
-            if found == place:
+            try:
+                structure = to_structure(crystal)
+            except ValueError:
+                result.append(FAILED)
+                continue
+            found, broken = _find(structure, kinds, matcher)
+            for kind in broken:
+                result[kind] = FAILED
+                del kinds[kind]
+            result.append(place if found is None else found)
+            if found is None:
                 kinds[place] = structure
     return result
+
+
+def _find(
+    structure: Structure, kinds: Mapping[int, Structure], matcher: StructureMatcher
+) -> tuple[int | None, list[int]]:
+    """The first kind that a structure is like, ``FAILED`` if it is at fault itself, and the kinds that are."""
+    broken: list[int] = []
+    for kind, known in kinds.items():
+        try:
+            if matcher.fit(known, structure):
+                return kind, broken
+        except Exception:  # pymatgen and scipy raise all kinds of them
+            if not is_comparable(structure, matcher):
+                return FAILED, broken
+            if not is_comparable(known, matcher):
+                broken.append(kind)
+    return None, broken

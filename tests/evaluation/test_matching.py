@@ -20,10 +20,10 @@ from tests.evaluation.crystals import arrays, rattled, some_crystals
 MATCHER = StructureMatcher(stol=0.5, ltol=0.3, angle_tol=10)
 
 
-def spoilt(crystal: Crystal) -> Crystal:
-    """A crystal that no comparison can take: its cell is not a number."""
+def spoilt(crystal: Crystal, factor: float = np.nan) -> Crystal:
+    """A crystal that no comparison can take: a vector of its cell is not a number, or far too long."""
     cell, numbers, points = crystal
-    return np.full_like(cell, np.nan), numbers, points
+    return cell * np.array([1.0, 1.0, factor])[:, None], numbers, points
 
 
 def test_rates_are_those_of_a_plain_loop():
@@ -120,10 +120,11 @@ def test_novelty_is_a_plain_loop():
     assert found.tolist() == expected and {NOVEL, 0, 1} <= set(expected)
 
 
-def test_structures_that_cannot_be_compared_are_neither_unique_nor_novel():
+@pytest.mark.parametrize("factor", [np.nan, 0.0, 1e6])
+def test_structures_that_cannot_be_compared_are_neither_unique_nor_novel(factor: float):
     batch = some_crystals()[torch.tensor([0, 0, 1])]
     crystals, formulas = arrays(batch), reduced_formulas(batch)
-    crystals[0] = spoilt(crystals[0])
+    crystals[0] = spoilt(crystals[0], factor)
     alike = first_alike(crystals, formulas, Tolerances(), Work())
     assert alike.tolist() == [FAILED, 1, 2]
     crystals.reverse()
