@@ -86,7 +86,8 @@ def main() -> None:
     given = {key: int(value) for key, value in (argument.split("=", 1) for argument in sys.argv[1:])}
     settings = {"iterations": 1500, "batch": 256, "seed": 0} | given
     rules = CompositionRules(elements=ELEMENTS, max_count=8, n_elements=(2, 3), n_atoms=(2, 20))
-    box = {"log_volume": LOG_VOLUME, "axial_ratio": AXIAL_RATIO}
+    # the integrals are over the whole box, short edges too
+    box = {"log_volume": LOG_VOLUME, "axial_ratio": AXIAL_RATIO, "shortest": 0.0}
     env = Crystal(ELEMENTS, GROUPS, max_count=8, n_elements=(2, 3), n_atoms=(2, 20), lattice=box)
     reward = Reward(SyntheticWell(), Boltzmann(1.0))
     groups, counts = enumerate_space(rules, GROUPS)

@@ -45,17 +45,19 @@ class LatticeStage(JumpStage):
 
     def parameters(self, state: JumpState, context: Context) -> tuple[Tensor, Tensor]:
         """Lengths in A and angles in degrees, (n, 3) float64 each, of finished states."""
-        natural, _ = self.box.decode(state.position, _group(context))
-        return self.box.to_parameters(natural, self.reference_volume(context))
+        reference = self.reference_volume(context)
+        natural, _ = self.box.decode(state.position, _group(context), reference)
+        return self.box.to_parameters(natural, reference)
 
     def log_jacobian(self, state: JumpState, context: Context) -> Tensor:
         """(n,) float64 log |dx / du| of the box map at finished states."""
-        return self.box.decode(state.position, _group(context))[1]
+        return self.box.decode(state.position, _group(context), self.reference_volume(context))[1]
 
     def from_parameters(self, lengths: Tensor, angles: Tensor, context: Context) -> tuple[JumpState, Tensor]:
         """Finished states at given lattices, and (n,) bool whether they lie in the box."""
-        natural = self.box.from_parameters(lengths, angles, self.reference_volume(context))
-        unit, inside = self.box.encode(natural, _group(context))
+        reference = self.reference_volume(context)
+        natural = self.box.from_parameters(lengths, angles, reference)
+        unit, inside = self.box.encode(natural, _group(context), reference)
         return self.terminal(unit.nan_to_num(), context), inside
 
 

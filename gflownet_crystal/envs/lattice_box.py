@@ -37,8 +37,13 @@ class LatticeBox(ABC):
     names: tuple[str, ...]
 
     @abstractmethod
-    def interval(self, index: int, earlier: Sequence[Tensor], group: Tensor) -> tuple[Tensor, Tensor]:
-        """Lower and upper ends, (n,) each, of coordinate ``index``; lengths in log or A, angles in radians."""
+    def interval(
+        self, index: int, earlier: Sequence[Tensor], group: Tensor, reference: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Lower and upper ends, (n,) each, of coordinate ``index``; lengths in log or A, angles in radians.
+
+        Never empty, whatever the earlier ones and the reference volume (n,), A^3.
+        """
 
     @abstractmethod
     def fixed(self, index: int, earlier: Sequence[Tensor], group: Tensor) -> Tensor:
@@ -61,12 +66,13 @@ class LatticeBox(ABC):
         system = torch.from_numpy(lattice_system_of_group).to(group.device)[group]
         return FREE_PARAMETERS.to(group.device)[system]
 
-    def decode(self, unit: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, unit: Tensor, group: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Natural coordinates of points of the unit box.
 
         Args:
             unit: (n, 6) float64 in [0, 1].
             group: (n,) int64.
+            reference: (n,) float64, reference volume of the composition, A^3.
 
         Returns:
             natural: (n, 6) float64; log_jacobian: (n,) float64, log |dx / du| over the free coordinates.
@@ -75,7 +81,7 @@ class LatticeBox(ABC):
         natural: list[Tensor] = []
         log_jacobian = torch.zeros(len(unit), dtype=torch.float64, device=unit.device)
         for index in range(N_COORDINATES):
-            low, high = self.interval(index, natural, group)
+            low, high = self.interval(index, natural, group, reference)
             width = (high - low).clamp(min=_TINY)
             value = low + unit[:, index] * width
             natural.append(torch.where(free[:, index], value, self.fixed(index, natural, group)))
@@ -83,7 +89,7 @@ class LatticeBox(ABC):
             log_jacobian = log_jacobian + log_width.masked_fill(~free[:, index], 0.0)
         return torch.stack(natural, dim=1), log_jacobian
 
-    def encode(self, natural: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, natural: Tensor, group: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Inverse of :meth:`decode`.
 
         Returns:
@@ -93,7 +99,7 @@ class LatticeBox(ABC):
         earlier: list[Tensor] = []
         unit, inside = [], torch.ones(len(natural), dtype=torch.bool, device=natural.device)
         for index in range(N_COORDINATES):
-            low, high = self.interval(index, earlier, group)
+            low, high = self.interval(index, earlier, group, reference)
             value, fixed = natural[:, index], self.fixed(index, earlier, group)
             is_free = free[:, index]
             within = (value >= low - _TOLERANCE) & (value <= high + _TOLERANCE)

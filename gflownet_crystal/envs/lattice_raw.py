@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.lattice_box import (
     LatticeBox,
     check_angles,
@@ -16,6 +17,7 @@ from gflownet_crystal.envs.lattice_box import (
     fixed_angle,
     interval_of,
 )
+from gflownet_crystal.envs.lattice_shortest import EDGE_FACTORS, least_edges
 
 
 class RawBox(LatticeBox):
@@ -24,8 +26,9 @@ class RawBox(LatticeBox):
     The reference measure is that of the paper's box, each side of length 1.
 
     Args:
-        lengths: shortest and longest axis, A.
+        lengths: shortest and longest axis, A; the shortest is longer where ``shortest`` asks for it.
         angles: smallest and largest angle, degrees.
+        shortest: no edge or centring vector is shorter, A, see :mod:`lattice_shortest`.
 
     Raises:
         ConfigError: an interval that is empty or impossible.
@@ -34,16 +37,28 @@ class RawBox(LatticeBox):
     names = ("a", "b", "c", "alpha", "beta", "gamma")
 
     def __init__(
-        self, lengths: Sequence[float] = (0.9, 100.0), angles: Sequence[float] = (50.0, 150.0)
+        self,
+        lengths: Sequence[float] = (0.9, 100.0),
+        angles: Sequence[float] = (50.0, 150.0),
+        shortest: float = 0.8,
     ) -> None:
         self.lengths = interval_of("lengths", lengths, 0.0, math.inf)
         low, high = interval_of("angles", angles, 0.0, 180.0)
         self.angles = (math.radians(low), math.radians(high))
         check_angles(self.angles)
+        self.least_edge = least_edges(shortest)
+        if (needed := shortest * max(EDGE_FACTORS.values())) >= self.lengths[1]:
+            raise ConfigError(
+                f"shortest={shortest} needs axes of {needed:g} A and more in some groups, but lengths ends at "
+                f"{self.lengths[1]:g}; lower the one or raise the other"
+            )
 
-    def interval(self, index: int, earlier: Sequence[Tensor], group: Tensor) -> tuple[Tensor, Tensor]:
+    def interval(
+        self, index: int, earlier: Sequence[Tensor], group: Tensor, reference: Tensor
+    ) -> tuple[Tensor, Tensor]:
         if index <= 2:
-            return ends_of(self.lengths, group)
+            low, high = ends_of(self.lengths, group)
+            return torch.maximum(low, self.least_edge.to(group.device)[group]), high
         low, high = ends_of(self.angles, group)
         return closing_interval(low, high, earlier[3], earlier[4]) if index == 5 else (low, high)
 

@@ -20,6 +20,7 @@ from gflownet_crystal.envs.lattice_box import (
     interval_of,
 )
 from gflownet_crystal.envs.lattice_settings import ORDERED_A_B, ORDERED_A_C, ORDERED_B_C, shear_limits
+from gflownet_crystal.envs.lattice_shortest import log_least_volumes
 
 
 class ShapeBox(LatticeBox):
@@ -30,6 +31,9 @@ class ShapeBox(LatticeBox):
         axial_ratio: least and greatest b / a and c / a.
         angles: least and greatest angle, degrees, where no reduction bounds it.
         canonical: keep one of equivalent settings, see :mod:`lattice_settings`.
+        shortest: no lattice vector is shorter, A, see :mod:`lattice_shortest`; volumes and ratios that would need a
+            shorter edge are left out. Where all volumes of a composition are too small (as of a few helium atoms, which
+            count 0.1 A^3 each), an interval of the same length from the least volume upwards takes their place.
 
     Raises:
         ConfigError: an interval that is empty or impossible.
@@ -43,6 +47,7 @@ class ShapeBox(LatticeBox):
         axial_ratio: Sequence[float] = (0.08, 20.0),
         angles: Sequence[float] = (50.0, 130.0),
         canonical: bool = True,
+        shortest: float = 0.8,
     ) -> None:
         self.log_volume = interval_of("log_volume", log_volume, -math.inf, math.inf)
         self.log_ratio = tuple(
@@ -53,12 +58,20 @@ class ShapeBox(LatticeBox):
         self.angles = tuple(math.radians(end) for end in interval_of("angles", angles, 0.0, 180.0))
         check_angles(self.angles)
         self.canonical = canonical
+        self.log_least_volume = log_least_volumes(shortest)
 
-    def interval(self, index: int, earlier: Sequence[Tensor], group: Tensor) -> tuple[Tensor, Tensor]:
-        if index == 0:
-            return ends_of(self.log_volume, group)
+    def interval(
+        self, index: int, earlier: Sequence[Tensor], group: Tensor, reference: Tensor
+    ) -> tuple[Tensor, Tensor]:
         if index <= 2:
-            return self._ratio_interval(index, earlier, group)
+            least = self.log_least_volume.to(group.device)[group] - reference.log()
+            if index == 0:
+                low, high = ends_of(self.log_volume, group)
+                return torch.maximum(low, least), torch.where(least < high, high, least + high - low)
+            # log of volume over least volume, at least 0 but for rounding
+            room = (earlier[0] - least).clamp(min=0.0)
+            ends = self._ratio_interval(index, earlier, group)
+            return self._long_enough(index, ends, earlier, group, room)
         low, high = ends_of(self.angles, group)
         if index == 5:
             low, high = closing_interval(low, high, earlier[3], earlier[4])
@@ -75,6 +88,33 @@ class ShapeBox(LatticeBox):
         if index == 2:
             low = torch.where(ORDERED_B_C.to(group.device)[group], earlier[1], low)
         return low, high
+
+    def _long_enough(
+        self,
+        index: int,
+        ends: tuple[Tensor, Tensor],
+        earlier: Sequence[Tensor],
+        group: Tensor,
+        room: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The part of a ratio's interval in which no edge is under its least length.
+
+        With x = log(b / a), y = log(c / a) and w the room, 3 log(edge / least edge) is w - x - y for a, w + 2 x - y for
+        b and w - x + 2 y for c. The interval of x is where that of y is not empty; the cube is always inside.
+        """
+        low, high = ends
+        if index == 2:
+            x = earlier[1]
+            most = room + torch.minimum(2.0 * x, -x)
+            return torch.maximum(low, (x - room) / 2.0), torch.minimum(high, most)
+        if not self.canonical:
+            return torch.maximum(low, -room), torch.minimum(high, room)
+        ordered_a_c, ordered_b_c = (flags.to(group.device)[group] for flags in (ORDERED_A_C, ORDERED_B_C))
+        # y is at least 0, or at least x, where the setting orders a and c, or b and c
+        return (
+            torch.maximum(low, torch.where(ordered_a_c, -room / 2.0, -room)),
+            torch.minimum(high, torch.where(ordered_b_c, room / 2.0, room)),
+        )
 
     def _reduced(
         self, index: int, low: Tensor, high: Tensor, earlier: Sequence[Tensor], group: Tensor

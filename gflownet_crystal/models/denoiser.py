@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.models.element_values import fitted_volumes
 from gflownet_crystal.models.energy import autocast
 from gflownet_crystal.models.inputs import CrystalGraph, graph_for
 from gflownet_crystal.models.registry import build_network
@@ -25,9 +26,6 @@ from gflownet_crystal.weights import load_weights
 
 KIND = "denoiser"
 """Kind of the weights."""
-
-_RIDGE = 1e-3
-_LEAST_VOLUME = 1.0
 
 
 class Action(NamedTuple):
@@ -82,13 +80,7 @@ class Denoiser(nn.Module):
     @torch.no_grad()
     def fit_volumes(self, structures: StructureBatch) -> None:
         """Set the elements' volumes by ridge regression on volumes per atom, A^3."""
-        composition = structures.composition.double()
-        fractions = composition / composition.sum(1, keepdim=True)
-        volume = structures.volume / structures.n_atoms
-        normal = fractions.T @ fractions + _RIDGE * torch.eye(N_ATOMIC_NUMBERS, dtype=torch.float64)
-        # elements that do not occur keep the mean
-        fitted = torch.linalg.solve(normal, fractions.T @ (volume - volume.mean())) + volume.mean()
-        self.element_volume.copy_(fitted.clamp(min=_LEAST_VOLUME))
+        self.element_volume.copy_(fitted_volumes(structures))
 
     def graph(self, structures: StructureBatch) -> CrystalGraph:
         """The graph that the network reads, in the dtype of its weights; cells are first brought to their volume.

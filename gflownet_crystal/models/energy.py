@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.models.element_values import fitted_values
 from gflownet_crystal.models.inputs import CrystalGraph, graph_for
 from gflownet_crystal.models.scatter import segment_mean
 from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.structure import StructureBatch
-
-_RIDGE = 1e-3
 
 
 class EnergyModel(nn.Module):
@@ -43,12 +42,9 @@ class EnergyModel(nn.Module):
             structures: n structures.
             energy: (n,) float64, eV/atom.
         """
-        composition = structures.composition.double()
-        fractions = composition / composition.sum(1, keepdim=True)
-        normal = fractions.T @ fractions + _RIDGE * torch.eye(N_ATOMIC_NUMBERS, dtype=torch.float64)
-        fitted = torch.linalg.solve(normal, fractions.T @ energy)
+        fitted, rest = fitted_values(structures, energy)
         self.element_energy.copy_(fitted)
-        self.scale.copy_((energy - fractions @ fitted).std())
+        self.scale.copy_(rest.std())
 
     def graph(self, structures: StructureBatch) -> CrystalGraph:
         """The graph that the network reads, in the dtype of its weights.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gflownet_crystal.common.errors import ConfigError, WeightsError
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.models.diffusion_graph import AtomTable
-from gflownet_crystal.models.element_volumes import fitted_volumes
+from gflownet_crystal.models.element_values import fitted_volumes
 from gflownet_crystal.models.gemsdiff_network import Answer, GemsDiffNetwork, NoisyCrystals
 from gflownet_crystal.models.gemsdiff_recipes import RECIPES, Process, Sights
 from gflownet_crystal.models.gemsdiff_settings import GemsDiffSettings

@@ -40,8 +40,8 @@ def random_points(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 def test_every_point_of_the_box_closes_a_cell_of_its_lattice_system(name: str) -> None:
     box = BOXES[name]
     group, unit = random_points(20_000)
-    natural, _ = box.decode(unit, group)
     reference = torch.full((len(group),), 200.0, dtype=torch.float64)
+    natural, _ = box.decode(unit, group, reference)
     lengths, angles = box.to_parameters(natural, reference)
     assert is_closed(angles).all() and (lengths > 0).all()
     assert (volume(lengths, angles) > 0).all()
@@ -59,24 +59,27 @@ def test_encode_undoes_decode(name: str) -> None:
     box = BOXES[name]
     group, unit = random_points(5_000, seed=1)
     unit = unit.clamp(0.001, 0.999)
-    natural, _ = box.decode(unit, group)
-    reference = torch.linspace(50, 400, len(group), dtype=torch.float64)
+    # from cells whose edges are all near their least length to cells that hardly feel it
+    reference = torch.logspace(0.7, 3, len(group), dtype=torch.float64)
+    natural, _ = box.decode(unit, group, reference)
     lengths, angles = box.to_parameters(natural, reference)
-    again, inside = box.encode(box.from_parameters(lengths, angles, reference), group)
+    again, inside = box.encode(box.from_parameters(lengths, angles, reference), group, reference)
     assert inside.all()
     torch.testing.assert_close(again, unit.masked_fill(~box.is_free(group), 0.0), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("name", BOXES)
 @pytest.mark.parametrize("group", [1, 3, 14, 12, 62, 47, 61, 139, 194, 225])
-def test_jacobian_is_that_of_numerical_differentiation(name: str, group: int) -> None:
+@pytest.mark.parametrize("volume", [5.0, 200.0])
+def test_jacobian_is_that_of_numerical_differentiation(name: str, group: int, volume: float) -> None:
     box = BOXES[name]
     generator = torch.Generator().manual_seed(group)
     free = box.is_free(torch.tensor([group]))[0]
     unit = (0.1 + 0.8 * torch.rand(6, generator=generator, dtype=torch.float64)).masked_fill(~free, 0.0)
+    context = torch.tensor([group]), torch.tensor([volume], dtype=torch.float64)
 
     def natural(point: Tensor) -> Tensor:
-        value = box.decode(point[None], torch.tensor([group]))[0][0]
+        value = box.decode(point[None], *context)[0][0]
         return value / torch.tensor([box.scale(index) for index in range(6)], dtype=torch.float64)
 
     step = 1e-6
@@ -85,7 +88,7 @@ def test_jacobian_is_that_of_numerical_differentiation(name: str, group: int) ->
         for e in torch.eye(6).double()[free]
     ]
     numerical = torch.stack(columns, dim=1)[free]
-    _, log_jacobian = box.decode(unit[None], torch.tensor([group]))
+    _, log_jacobian = box.decode(unit[None], *context)
     torch.testing.assert_close(log_jacobian[0], torch.linalg.slogdet(numerical)[1], atol=1e-5, rtol=0)
 
 
@@ -93,7 +96,7 @@ def test_reference_volume_of_the_box_is_the_integral_of_the_jacobian() -> None:
     box = ShapeBox(log_volume=(-0.2, 0.3), axial_ratio=(0.5, 2.0), angles=(60, 125), canonical=False)
     n = 200_000
     unit = torch.rand(n, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    _, log_jacobian = box.decode(unit, torch.full((n,), 1))
+    _, log_jacobian = box.decode(unit, torch.full((n,), 1), torch.full((n,), 200.0).double())
     # gamma's interval depends on alpha and beta; the rest is a product
     alpha, beta, gamma = (np.radians(60 + 65 * (np.arange(200) + 0.5) / 200) for _ in range(3))
     a, b, c = np.meshgrid(alpha, beta, gamma, indexing="ij")
@@ -162,7 +165,7 @@ def test_one_monoclinic_cell_remains_of_all_that_keep_the_group(group: int) -> N
     unit = torch.rand(20, 6, generator=torch.Generator().manual_seed(group), dtype=torch.float64)
     groups = torch.full((20,), group)
     reference = torch.full((20,), 100.0, dtype=torch.float64)
-    lengths, angles = box.to_parameters(box.decode(unit * 0.9 + 0.05, groups)[0], reference)
+    lengths, angles = box.to_parameters(box.decode(unit * 0.9 + 0.05, groups, reference)[0], reference)
     matrix = parameters_to_matrix(lengths, angles)
     changes = monoclinic_changes(group)
     assert len(changes) > 4
@@ -178,8 +181,8 @@ def test_triclinic_cells_are_niggli_cells_by_spglib() -> None:
 
     unit = torch.rand(500, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64) * 0.96 + 0.02
     groups = torch.ones(500, dtype=torch.int64)
-    box = ShapeBox()
-    lengths, angles = box.to_parameters(box.decode(unit, groups)[0], torch.full((500,), 100.0).double())
+    box, reference = ShapeBox(), torch.full((500,), 100.0, dtype=torch.float64)
+    lengths, angles = box.to_parameters(box.decode(unit, groups, reference)[0], reference)
     for cell, expected in zip(
         parameters_to_matrix(lengths, angles), torch.cat([lengths, angles], dim=1), strict=True
     ):
@@ -204,6 +207,8 @@ def test_sorted_orthorhombic_axes() -> None:
         (lambda: ShapeBox(angles=(50, 170)), "angles"),
         (lambda: RawBox(lengths=(-1, 5)), "lengths"),
         (lambda: RawBox(lengths=(1, 2, 3)), "lengths"),
+        (lambda: ShapeBox(shortest=-1.0), "shortest"),
+        (lambda: RawBox(lengths=(0.5, 1.0)), "1.2 A and more"),
     ],
 )
 def test_boxes_that_make_no_sense_are_refused(make: type[LatticeBox], words: str) -> None:
