@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +10,9 @@ import pandas as pd
 import pytest
 from pymatgen.core import Composition, Structure
 
-REPOSITORY = Path(__file__).parents[1]
-PAGE = (REPOSITORY / "docs" / "own_proxy.md").read_text(encoding="utf-8")
+from tests.own_pages import blocks, run_page, text_of
+
+PAGE = "own_proxy.md"
 ITERATIONS, RESUMED = 3, 5
 G_PER_CM3 = 1.66053906660
 
@@ -24,55 +20,24 @@ TINY = {
     "train_gfn": [
         "trainer.batch_size=16",
         "trainer.checkpoint_every=2",
+        f"trainer.iterations={ITERATIONS}",
         "samples.n=40",
         "export.k=2",
         "policy.forward.n_hidden=8",
         "threads=1",
         "quiet=true",
     ],
+    "train_gfn resume=true": [f"trainer.iterations={RESUMED}", "threads=1", "quiet=true"],
     "sample": ["n=30"],
     "export": ["k=2", "quiet=true"],
 }
-
-
-def blocks(language: str) -> list[tuple[str, str]]:
-    """Titles and texts of the page's blocks in a language."""
-    return re.findall(rf'```{language}(?: title="(.*?)")?\n(.*?)```', PAGE, flags=re.DOTALL)
-
-
-def tiny(command: str) -> list[str]:
-    """A command of the page with this interpreter, the package of this checkout, and few iterations and samples."""
-    words = shlex.split(command)
-    if words[0] == "python":
-        return [sys.executable, *words[1:]]
-    assert words[0] == "gflownet-crystal"
-    verb, resumes = words[1], "resume=true" in words
-    iterations = [f"trainer.iterations={RESUMED if resumes else ITERATIONS}"] if verb == "train_gfn" else []
-    # what a run was trained with is not said again when it goes on
-    settings = [word for word in TINY[verb] if not (resumes and word.startswith(("policy", "trainer.batch")))]
-    return [sys.executable, "-m", "gflownet_crystal.cli.main", *words[1:], *settings, *iterations]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """The folder after all commands of the page."""
     place = tmp_path_factory.mktemp("own")
-    for title, text in blocks("python") + blocks("yaml"):
-        path = place / title
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    surroundings = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    for command in [line for _, text in blocks("bash") for line in text.splitlines()]:
-        ended = subprocess.run(
-            tiny(command),
-            cwd=place,
-            env=surroundings,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
+    run_page(PAGE, place, TINY)
     return place
 
 
@@ -84,7 +49,7 @@ def densities(frame: pd.DataFrame) -> np.ndarray:
 
 
 def test_the_class_is_as_short_as_promised():
-    ((_, text),) = blocks("python")
+    ((_, text),) = blocks(text_of(PAGE), "python")
     assert len(text.split("\n\n\n")[1].strip().splitlines()) <= 15
     assert len(text.strip().splitlines()) <= 15
 

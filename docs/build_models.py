@@ -1,0 +1,203 @@
+"""The page of trained weights, made from their cards: ``python docs/build_models.py`` writes ``docs/models.md``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parent
+PAGE = DOCS / "models.md"
+WEIGHTS = DOCS.parent / "gflownet_crystal" / "weights"
+COMMAND = "python docs/build_models.py"
+
+_KEPT_APART = (
+    "MP-20 val and a share `holdout` of all reduced formulas kept apart; none of their formulas trained on"
+)
+# of what a card says, what the page has a place of its own for, or what is too long for it
+_TOLD = {
+    "kind",
+    "data",
+    "split",
+    "validation",
+    "test",
+    "samples_seen",
+    "curve_still_falling",
+    "curve_still_rising",
+}
+_TOLD |= {"command", "calibrated_by", "sha256", "validation_curve", "unit", "units", "property"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is true of all weights of a kind.
+
+    Attributes:
+        what: the weights are.
+        limits: of what they know.
+        split: where the card says none.
+        figure: dotted keys of the card for the table, the first that it has, each with words for it.
+    """
+
+    what: str
+    limits: str
+    split: str = _KEPT_APART
+    figure: tuple[tuple[str, str], ...] = ()
+
+
+KINDS: Mapping[str, Kind] = {
+    "energy_ensemble": Kind(
+        "energies of specs: composition, group and cell; an ensemble that knows strained cells",
+        "sees no atoms: structures of one spec have one energy; shapes of cells are held loosely; standard deviations "
+        "are too small far from the Materials Project",
+        figure=(("validation.mp20_val.mae", "MAE on MP-20 val"), ("test.wbm.parquet.mae", "MAE on WBM")),
+    ),
+    "mlp_paper": Kind(
+        "energies of specs by the network of Crystal-GFN",
+        "sees no atoms; knows nothing of strained cells, and says no uncertainty; for the paper's experiment",
+        figure=(("validation.mp20_val.mae", "MAE on MP-20 val"),),
+    ),
+    "learned_hull": Kind(
+        "the convex hull of formation energies, by composition",
+        "an estimate: where a reference set is at hand, its own hull is exact for that set",
+        split="a share `holdout` of all reduced formulas kept apart",
+        figure=(("validation.mae_e_above_hull", "MAE of energies above hull, held-out formulas"),),
+    ),
+    "structure_energy": Kind(
+        "energies of structures",
+        "has seen crystals near rest, of few atoms: wrong arrangements and strained cells are judged too kindly where "
+        "no such were learned from; standard deviations are too small outside the Materials Project",
+        figure=(("validation.validation.mae", "MAE on MP-20 val"), ("test.wbm.parquet.mae", "MAE on WBM")),
+    ),
+    "assignment_ranker": Kind(
+        "a table and a network that rank Wyckoff assignments of a spec",
+        "where a spec has very many assignments, only the first listed are ranked",
+        figure=(
+            ("validation.recall_1", "share of MP-20 val whose true assignment is the first"),
+            ("validation.recall_20", "among the first 20"),
+        ),
+    ),
+    "wyckoff_sampler": Kind(
+        "free parameters of Wyckoff positions, by a flow",
+        "figures are losses of one step, not the quality of crystals; learned from cells of at most `max_atoms` atoms",
+        figure=(("validation.velocity", "squared error of velocities"),),
+    ),
+    "gemsdiff": Kind(
+        "a diffusion of positions and lattices",
+        "figures are losses of one step, not the quality of crystals; learned from cells of at most `max_atoms` atoms",
+    ),
+    "langevin": Kind(
+        "scores of sites, and in mode `paper` of lattice lengths, at several noises",
+        "figures are losses of one step, not the quality of crystals; learned from cells of at most `max_atoms` atoms",
+    ),
+    "denoiser": Kind(
+        "makes crystals of noisy positions without a lattice",
+        "figures are errors of one step from noise; learned from cells of at most `max_atoms` atoms",
+    ),
+}
+_UNKNOWN = Kind("weights", "see the card", split="see the card")
+
+HEAD = f"""# Trained weights
+
+What ships in `gflownet_crystal/weights`: a `.safetensors` file each, and beside it the card that this page is
+made from (`{COMMAND}`). A file that does not match the checksum of its card is refused. Data are named as in
+the command that trained; they are labels of the Materials Project and MatBench, and are not part of the repository.
+
+| weights | what | data | split | samples seen | figures | limits |
+|---|---|---|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """The text of the page."""
+    cards = {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(WEIGHTS.glob("*.json"))
+    }
+    rows = "\n".join(_row(name, card) for name, card in cards.items())
+    return HEAD + rows + "\n" + "".join(_section(name, card) for name, card in cards.items())
+
+
+def _row(name: str, card: Mapping[str, Any]) -> str:
+    kind = KINDS.get(str(card.get("kind")), _UNKNOWN)
+    cells = [
+        f"[`{name}`](#{name})",
+        kind.what,
+        _data(card),
+        str(card.get("split", kind.split)),
+        _samples(card),
+        _figures(card, kind),
+        kind.limits,
+    ]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _data(card: Mapping[str, Any]) -> str:
+    given = card.get("data", [])
+    names = ", ".join(f"`{name}`" for name in ([given] if isinstance(given, str) else given)) or "not said"
+    # one card counts crystals, another structures or compositions
+    counts = (f"{card[key]:,} {key}" for key in ("crystals", "structures", "compositions") if key in card)
+    return ": ".join([names, *list(counts)[:1]])
+
+
+def _samples(card: Mapping[str, Any]) -> str:
+    seen = f"{card['samples_seen']:,}" if "samples_seen" in card else "not said"
+    # losses fall, shares of what is found rise
+    going = card.get("curve_still_falling", card.get("curve_still_rising"))
+    return seen if going is None else f"{seen}; the curve {'was still moving' if going else 'had ended'}"
+
+
+def _figures(card: Mapping[str, Any], kind: Kind) -> str:
+    found = dict(_flat(card))
+    unit = f" {card['unit']}" if str(card.get("unit", "")).startswith("eV") else ""
+    said = [f"{words} {_number(found[key])}{unit}" for key, words in kind.figure if key in found]
+    if not said:
+        own = [(key, value) for key, value in _flat(card.get("validation", {})) if key != "n"]
+        said = [f"{key} {_number(value)}" for key, value in own[:3]]
+    return "; ".join(said) or "none"
+
+
+def _section(name: str, card: Mapping[str, Any]) -> str:
+    kind = KINDS.get(str(card.get("kind")), _UNKNOWN)
+    lines = [f"\n## {name}\n", f"{kind.what[:1].upper()}{kind.what[1:]}. Limits: {kind.limits}.\n"]
+    commands = [card[key] for key in ("command", "calibrated_by") if key in card]
+    if commands:
+        lines += ["```text", *(f"gflownet-crystal {command}" for command in commands), "```\n"]
+    figures = [*_flat(card.get("validation", {})), *_flat(card.get("test", {}), "test")]
+    if figures:
+        lines += ["| figure | value |", "|---|---|"]
+        lines += [f"| {key} | {_number(value)} |" for key, value in figures] + [""]
+    units = card.get("unit") or ", ".join(f"{key}: {value}" for key, value in card.get("units", {}).items())
+    said = [f"unit: {units}"] if units else []
+    said += [
+        f"{key} {_number(value)}" for key, value in _flat({k: v for k, v in card.items() if k not in _TOLD})
+    ]
+    return "\n".join(lines) + f"\nFrom the card: {'; '.join(said)}.\n"
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """What a nested card says, each under its dotted name; of lists, as they are."""
+    if not isinstance(value, Mapping):
+        yield name, value
+        return
+    for key, inner in value.items():
+        yield from _flat(inner, f"{name}.{key}" if name else str(key))
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, float):
+        return f"{int(value):,}" if value.is_integer() and abs(value) >= 1 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"{PAGE} has the cards of {WEIGHTS}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""docs/models.md is what the cards of the shipped weights say now."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+WEIGHTS = REPOSITORY / "gflownet_crystal" / "weights"
+PAGE = REPOSITORY / "docs" / "models.md"
+NAMES = sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def program() -> dict:
+    """The names of the program that makes the page."""
+    return runpy.run_path(str(REPOSITORY / "docs" / "build_models.py"))
+
+
+def test_the_page_is_what_the_cards_say(program):
+    assert PAGE.read_text(encoding="utf-8") == program["page"](), f"run: {program['COMMAND']}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_table_says_of_every_weight_what_its_card_says(name):
+    card = json.loads((WEIGHTS / f"{name}.json").read_text())
+    (row,) = [line for line in PAGE.read_text().splitlines() if line.startswith(f"| [`{name}`](#{name})")]
+    cells = row.strip("| ").split(" | ")
+    assert len(cells) == 7
+    assert all(cells)
+    assert f"{card['samples_seen']:,}" in cells[4]
+    assert all(f"`{data}`" in cells[2] for data in card["data"])
+
+
+def test_every_kind_that_can_be_trained_has_words(program):
+    sources = "".join(path.read_text() for path in (REPOSITORY / "gflownet_crystal").rglob("*.py"))
+    assert all(f'KIND = "{kind}"' in sources for kind in program["KINDS"])
+    for name in NAMES:
+        assert json.loads((WEIGHTS / f"{name}.json").read_text())["kind"] in program["KINDS"]
+
+
+def test_a_card_of_few_words_is_a_row_too(program):
+    row = program["_row"](
+        "new", {"kind": "of tomorrow", "validation": {"n": 3, "loss": 0.25}, "data": "one.parquet"}
+    )
+    cells = row.strip("| ").split(" | ")
+    assert len(cells) == 7
+    assert cells[2] == "`one.parquet`"
+    assert cells[5] == "loss 0.25"
+    assert "# new" in program["_section"]("new", {})
