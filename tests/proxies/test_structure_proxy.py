@@ -150,7 +150,7 @@ def test_any_builder_comes_from_the_configuration(weights: Path) -> None:
     quick = proxy_of(name, "proxy.builder.tries=3", "proxy.unusable=4")
     assert isinstance(quick, TrainedStructureProxy) and quick.builder == QuickPlacement(tries=3)
     assert quick.unusable == 4
-    thorough = proxy_of(name, "proxy.builder=wyckoff")
+    thorough = proxy_of(name, "proxy.builder=placement")
     assert isinstance(thorough, StructureProxy) and thorough.builder == WyckoffPlacement()
     own = proxy_of(name, f"proxy.builder._target_={__name__}.OwnBuilder")
     assert isinstance(own, StructureProxy) and isinstance(own.builder, OwnBuilder)
