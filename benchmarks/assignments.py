@@ -1,12 +1,13 @@
-"""Wyckoff assignments of MP-20 val: crystals made anew, recall of the true letters, and speed.
+"""Wyckoff assignments of MP-20 val: crystals made anew, recall of the true letters, and speed. Prints one JSON object.
 
-``python -m benchmarks.assignments data=mp20.parquet [weights=assignments] [n=2000]``
+    OMP_NUM_THREADS=1 python -m benchmarks.assignments data=FILE.parquet [weights=assignments] [n=2000]
+
+FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.options import read_options, run
 from gflownet_crystal.crystallography.wyckoff import wyckoff_table
 from gflownet_crystal.generators.ranked_assignments import RankedAssignments
 from gflownet_crystal.structures.convert import iterate_arrays
@@ -24,6 +26,7 @@ from gflownet_crystal.training.assignment_data import OccupiedSpecs
 from gflownet_crystal.training.assignment_task import AssignmentTask, RankedCrystals, recall
 from gflownet_crystal.training.labelled import read_labelled
 
+_DEFAULTS = {"weights": "assignments", "n": "2000"}
 _ROUND_TRIP = 0.05
 
 
@@ -99,8 +102,8 @@ def _free_parameters(crystals: OccupiedSpecs) -> Tensor:
 
 def main(arguments: list[str]) -> None:
     """Print all figures as JSON."""
+    options = read_options(__doc__, _DEFAULTS, arguments, required=["data"])
     torch.set_num_threads(1)
-    options = {"weights": "assignments", "n": "2000", **dict(word.split("=", 1) for word in arguments)}
     data = read_labelled([Path(options["data"])], one_scheme=False)
     chosen = np.flatnonzero(data.split == "val")
     order = np.random.default_rng(0).permutation(len(chosen))[: int(options["n"])]
@@ -114,4 +117,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -13,18 +13,21 @@ their standard deviation, with the weights of the start.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.graphs import random_crystals, read_crystals
+from benchmarks.options import names, read_options, run
+from gflownet_crystal.cli.groups import unknown
 from gflownet_crystal.models.inputs import CrystalGraph, crystal_graph
 from gflownet_crystal.models.registry import network_entry
 from gflownet_crystal.structures.structure import StructureBatch
 
+_PRECISIONS = ("float32", "bfloat16")
 _DEFAULTS = {
     "model": "alignn",
     "setting": "paper,fast",
@@ -36,12 +39,22 @@ _DEFAULTS = {
 }
 
 
+def preset(model: str, name: str) -> Any:
+    """The settings of a network that have a name.
+
+    Raises:
+        ConfigError: there is no such network or preset.
+    """
+    settings = network_entry(model).settings
+    presets = [key for key, value in vars(settings).items() if isinstance(value, classmethod | staticmethod)]
+    if name not in presets:
+        raise unknown(f"preset of {model}", name, presets)
+    return getattr(settings, name)()
+
+
 def build(model: str, setting: str) -> nn.Module:
     """A network with a named preset of its settings."""
-    entry = network_entry(model)
-    if not hasattr(entry.settings, setting):
-        sys.exit(f"{model} has no preset {setting!r}")
-    return entry.network(getattr(entry.settings, setting)())
+    return network_entry(model).network(preset(model, setting))
 
 
 def outputs(network: nn.Module, graph: CrystalGraph, precision: str) -> list[Tensor]:
@@ -115,7 +128,7 @@ def figures(network: nn.Module, crystals: StructureBatch, options: dict[str, str
         "graph_ms_a_crystal": round(1000.0 * graph_seconds / len(crystals), 3),
         "crystals_per_second": {
             precision: crystals_per_second(network, graphs, precision, int(options["repeats"]))
-            for precision in options["precision"].split(",")
+            for precision in names(options, "precision", _PRECISIONS)
         },
         "bfloat16_change": bfloat16_change(network, graphs),
     }
@@ -123,8 +136,8 @@ def figures(network: nn.Module, crystals: StructureBatch, options: dict[str, str
 
 def main(arguments: list[str]) -> None:
     """Read the arguments, measure and print."""
+    options = read_options(__doc__, _DEFAULTS, arguments)
     torch.set_num_threads(1)
-    options = _DEFAULTS | dict(argument.split("=", 1) for argument in arguments)
     n = int(options["n"])
     crystals = read_crystals(options["data"], n) if options["data"] else random_crystals(n)
     report: dict[str, object] = {
@@ -134,11 +147,11 @@ def main(arguments: list[str]) -> None:
         "atoms_a_crystal": round(float(crystals.n_atoms.double().mean()), 2),
         "settings": {
             setting: figures(build(options["model"], setting), crystals, options)
-            for setting in options["setting"].split(",")
+            for setting in names(options, "setting")
         },
     }
     print(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

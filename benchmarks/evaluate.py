@@ -1,7 +1,7 @@
 """Metrics of structures: Frechet distances over growing noise, and the seconds of each metric. Prints one JSON object.
 
-    python -m benchmarks.evaluate structures=FILE reference=FILE [n=200] [n_reference=500] [processes=1] [cache=DIR]
-        [ladder=states|sites]
+    OMP_NUM_THREADS=1 python -m benchmarks.evaluate structures=FILE reference=FILE [n=200] [n_reference=500]
+        [processes=1] [cache=DIR]
 
 ``structures`` and ``reference`` are real crystals, in any form that ``evaluate`` reads. The ladder moves each atom by a
 normal number of the stated deviation in A; its features are the network's states or site fingerprints. The time of
@@ -11,7 +11,6 @@ coverage is that of the structures' fingerprints, those of the reference being i
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -20,6 +19,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.options import read_options, run
 from gflownet_crystal.evaluation.compared_sets import Choices, Evaluation
 from gflownet_crystal.evaluation.frechet import frechet_distance
 from gflownet_crystal.evaluation.parallel import Work
@@ -27,6 +27,7 @@ from gflownet_crystal.evaluation.structure_metrics import METRICS
 from gflownet_crystal.evaluation.structure_sets import StructureSet, read_set
 from gflownet_crystal.structures.structure import StructureBatch
 
+_DEFAULTS = {"n": "200", "n_reference": "500", "processes": "1", "cache": ""}
 LADDER = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 
@@ -68,11 +69,11 @@ def seconds(made: StructureSet, reference: StructureSet, work: Work) -> dict[str
 
 def main(arguments: list[str]) -> None:
     """Read the arguments and print what was found."""
-    options = dict(argument.split("=", 1) for argument in arguments)
-    made = read_set(options["structures"]).head(int(options.get("n", 200)))
-    reference = read_set(options["reference"]).head(int(options.get("n_reference", 500)))
+    options = read_options(__doc__, _DEFAULTS, arguments, required=["structures", "reference"])
+    made = read_set(options["structures"]).head(int(options["n"]))
+    reference = read_set(options["reference"]).head(int(options["n_reference"]))
     with tempfile.TemporaryDirectory() as folder:
-        work = Work(int(options.get("processes", 1)), Path(options.get("cache", folder)))
+        work = Work(int(options["processes"]), Path(options["cache"] or folder))
         figures: dict[str, Any] = {"structures": len(made), "reference": len(reference)}
         figures["seconds"] = seconds(made, reference, work)
         figures["frechet_over_noise"] = {
@@ -82,4 +83,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

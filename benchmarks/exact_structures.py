@@ -1,7 +1,7 @@
 """Whether generators keep to their specs. Prints one JSON object.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.exact_structures generator=wyckoff,gemsdiff,langevin n=1000 [seed=0]
-        data=FILE.parquet | specs=FILE.parquet
+    OMP_NUM_THREADS=1 python -m benchmarks.exact_structures data=FILE.parquet|specs=FILE.parquet
+        [generator=wyckoff,gemsdiff] [n=1000] [seed=0]
 
 FILE of ``data`` holds crystals in the package's schema; specs are those of the conventional cells of n of them, of
 MP-20's val if there are any. FILE of ``specs`` is a table of specs, as ``sample`` writes it, of which the first n are
@@ -16,7 +16,6 @@ operation of the group misses an atom (A), the shortest distance of two atoms, i
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.options import names, read_options, run
 from gflownet_crystal.cli.build import build
 from gflownet_crystal.cli.compose import compose_config
+from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.data.readers import read_table
 from gflownet_crystal.generators.base import Generator
@@ -84,18 +85,16 @@ def figures(name: str, specs: CrystalSpec, seed: int) -> dict[str, Any]:
     }
 
 
-def main(options: dict[str, str]) -> None:
+def main(arguments: list[str]) -> None:
     """Place, measure and print."""
+    options = read_options(__doc__, _DEFAULTS, arguments)
+    if bool(options["data"]) == bool(options["specs"]):
+        raise ConfigError("give either data=FILE.parquet or specs=FILE.parquet")
     torch.set_num_threads(1)
-    specs = specs_to_place(options)
-    names = options["generator"].split(",")
-    print(
-        json.dumps(
-            {"options": options, **{name: figures(name, specs, int(options["seed"])) for name in names}},
-            indent=2,
-        )
-    )
+    specs, seed = specs_to_place(options), int(options["seed"])
+    found = {name: figures(name, specs, seed) for name in names(options, "generator")}
+    print(json.dumps({"options": options, **found}, indent=2))
 
 
 if __name__ == "__main__":
-    main(_DEFAULTS | dict(word.split("=", 1) for word in sys.argv[1:]))
+    run(main)

@@ -1,6 +1,6 @@
 """Exactness on spaces that can be enumerated: is the trained sampler's distribution R/Z, and its log Z the true one?
 
-    OMP_NUM_THREADS=1 python benchmarks/exactness.py [iterations=8000] [batch=256] [seed=0]
+    OMP_NUM_THREADS=1 python -m benchmarks.exactness [iterations=8000] [batch=256] [seed=0]
 
 Space group x composition is enumerated by brute force, trained with the package's trainer on a synthetic reward, and
 the exact distribution of the trained policy, summed over all orders, is compared with R/Z. Prints one JSON object.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 import torch
-from brute_force import enumerate_space
 from torch import Tensor
 
+from benchmarks.brute_force import enumerate_space
+from benchmarks.options import read_options, run
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.envs.base import Context, Env
 from gflownet_crystal.envs.composition import CompositionStage, CompositionState
@@ -36,6 +36,7 @@ from gflownet_crystal.gflownet.trainer import Trainer
 from gflownet_crystal.policies import MixtureSettings, MLPPolicy, UniformPolicy
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
 
+_DEFAULTS = {"iterations": "8000", "batch": "256", "seed": "0"}
 RULES = CompositionRules(
     elements=("Li", "Mg", "Fe", "O", "F"), max_count=8, n_elements=(2, 4), n_atoms=(2, 20)
 )
@@ -175,14 +176,12 @@ def _keys(pairs: Pair) -> list[int]:
     return keys
 
 
-def main() -> None:
-    """Parse ``key=value``, train, measure and print."""
-    given = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    result = discrete(
-        int(given.get("iterations", 8000)), int(given.get("batch", 256)), int(given.get("seed", 0))
-    )
+def main(arguments: list[str]) -> None:
+    """Train, measure and print."""
+    options = read_options(__doc__, _DEFAULTS, arguments)
+    result = discrete(int(options["iterations"]), int(options["batch"]), int(options["seed"]))
     print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

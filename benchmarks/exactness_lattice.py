@@ -1,6 +1,6 @@
 """log Z with the lattice stage: the trained sampler against a sum over compositions of integrals over cells.
 
-    OMP_NUM_THREADS=1 python benchmarks/exactness_lattice.py [iterations=1500] [batch=256] [seed=0]
+    OMP_NUM_THREADS=1 python -m benchmarks.exactness_lattice [iterations=1500] [batch=256] [seed=0]
 
 A cubic, a tetragonal and an orthorhombic group with a few compositions; the reward is an anharmonic well in volume and
 shape whose depth and place depend on group and composition. The integrals are Gauss-Legendre sums in log volume and log
@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 
 import torch
-from brute_force import enumerate_space
-from exactness import train
 from torch import Tensor
 
+from benchmarks.brute_force import enumerate_space
+from benchmarks.exactness import train
+from benchmarks.options import read_options, run
 from gflownet_crystal.crystallography.space_groups import lattice_system_of_group
 from gflownet_crystal.envs.composition_rules import CompositionRules
 from gflownet_crystal.envs.crystal import Crystal
@@ -30,6 +30,7 @@ from gflownet_crystal.policies import MixtureSettings
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
 from gflownet_crystal.structures.spec import CrystalSpec
 
+_DEFAULTS = {"iterations": "1500", "batch": "256", "seed": "0"}
 GROUPS = (33, 139, 225)
 ELEMENTS = ("Li", "Mg", "O", "F")
 LOG_VOLUME, AXIAL_RATIO = (-0.5, 0.8), (0.08, 20.0)
@@ -81,10 +82,10 @@ def _log_integral(reward: Reward, group: Tensor, counts: Tensor, atomic_numbers:
     return torch.logsumexp(reward(specs).log_reward + log_weight, dim=0) + size
 
 
-def main() -> None:
-    """Parse ``key=value``, train, integrate and print."""
-    given = {key: int(value) for key, value in (argument.split("=", 1) for argument in sys.argv[1:])}
-    settings = {"iterations": 1500, "batch": 256, "seed": 0} | given
+def main(arguments: list[str]) -> None:
+    """Train, integrate and print."""
+    options = read_options(__doc__, _DEFAULTS, arguments)
+    settings = {key: int(options[key]) for key in _DEFAULTS}
     rules = CompositionRules(elements=ELEMENTS, max_count=8, n_elements=(2, 3), n_atoms=(2, 20))
     # the integrals are over the whole box, short edges too
     box = {"log_volume": LOG_VOLUME, "axial_ratio": AXIAL_RATIO, "shortest": 0.0}
@@ -117,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,4 +1,6 @@
-"""Speed and exactness of GemsDiff on known crystals: python benchmarks/gemsdiff.py FILE.parquet [n] [weights].
+"""Speed and exactness of GemsDiff on known crystals.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.gemsdiff data=FILE.parquet [n=64] [weights=NAME|FILE.safetensors]
 
 FILE holds crystals in the columns ``lattice``, ``atomic_numbers`` and ``frac_coords``; rows with ``mp20_split`` val are
 taken if there are any. Without weights, networks of both presets with random weights are timed: that costs the same.
@@ -7,12 +9,12 @@ Times are of one thread, in seconds of the processor.
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
 import torch
 
+from benchmarks.options import read_options, run
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.data.readers import read_table
 from gflownet_crystal.generators.gemsdiff import GemsDiff
@@ -24,6 +26,7 @@ from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import conventional_structures, symmetry_error
 
+_DEFAULTS = {"n": "64", "weights": ""}
 STEPS = 10
 """Steps that are timed; the figures are for all of the model's."""
 
@@ -71,16 +74,17 @@ def spec_mode(model: GemsDiffModel, structures: StructureBatch) -> None:
     )
 
 
-def main(path: str, n: int, weights: str | None) -> None:
+def main(arguments: list[str]) -> None:
     """Print the figures."""
+    options = read_options(__doc__, _DEFAULTS, arguments, required=["data"])
     torch.set_num_threads(1)
-    frame = read_table(Path(path))
+    frame, weights = read_table(Path(options["data"])), options["weights"]
     if "mp20_split" in frame.columns and (frame["mp20_split"] == "val").any():
         frame = frame[frame["mp20_split"] == "val"]
     round_trip(frame_to_structures(frame.reset_index(drop=True)))
-    chosen = frame_to_structures(frame.sample(n, random_state=0).reset_index(drop=True))
+    chosen = frame_to_structures(frame.sample(int(options["n"]), random_state=0).reset_index(drop=True))
     learned = in_learned_cells(chosen)
-    if weights is not None:
+    if weights:
         models = {weights: GemsDiffModel.from_weights(weights)}
     else:
         paper = GemsDiffSettings.paper()
@@ -93,7 +97,7 @@ def main(path: str, n: int, weights: str | None) -> None:
             "paper, paper's sizes": GemsDiffModel(paper),
         }
     for name, model in models.items():
-        if weights is None:
+        if not weights:
             model.fit(learned)
         paper_mode(name, model, learned, 1024)
     paper_mode(
@@ -103,8 +107,4 @@ def main(path: str, n: int, weights: str | None) -> None:
 
 
 if __name__ == "__main__":
-    main(
-        sys.argv[1],
-        int(sys.argv[2]) if len(sys.argv) > 2 else 64,
-        sys.argv[3] if len(sys.argv) > 3 else None,
-    )
+    run(main)

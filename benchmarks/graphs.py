@@ -1,6 +1,6 @@
 """Neighbour graphs: time a crystal, and distances against pymatgen. Prints one JSON object.
 
-    OMP_NUM_THREADS=1 python benchmarks/graphs.py [data=FILE.parquet] [n=1024] [batch=64] [check=1000] [repeats=5]
+    OMP_NUM_THREADS=1 python -m benchmarks.graphs [data=FILE.parquet] [n=1024] [batch=64] [check=0] [repeats=5]
 
 FILE holds crystals in the columns ``lattice``, ``atomic_numbers`` and ``frac_coords``; without one, cells of random
 shape with 1 to 20 atoms each are timed. Times are CPU milliseconds a crystal, medians over batches and repeats, with
@@ -11,7 +11,6 @@ all structures in memory; beside them is pymatgen's neighbour search within 6 A,
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -22,6 +21,7 @@ import torch
 from pymatgen.core import Lattice
 from torch import Tensor
 
+from benchmarks.options import read_options, run
 from gflownet_crystal.structures.convert import from_arrays, to_pymatgen
 from gflownet_crystal.structures.graphs import Graph, neighbour_graph, reverse_edges, triplets
 from gflownet_crystal.structures.structure import StructureBatch
@@ -32,7 +32,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "within 6 A": {"cutoff": 6.0},
 }
 _CHECKED_CUTOFF = 6.0
-_DEFAULTS = {"n": 1024, "batch": 64, "check": 0, "repeats": 5}
+_DEFAULTS = {"data": "", "n": "1024", "batch": "64", "check": "0", "repeats": "5"}
 
 
 def read_crystals(path: str, n: int) -> StructureBatch:
@@ -129,16 +129,16 @@ def check_distances(structures: StructureBatch, crystals: int) -> dict[str, floa
 
 def main(arguments: list[str]) -> None:
     """Read the arguments, measure and print."""
+    options = read_options(__doc__, _DEFAULTS, arguments)
     torch.set_num_threads(1)
-    options = dict(argument.split("=", 1) for argument in arguments)
-    path = options.pop("data", None)
-    numbers = _DEFAULTS | {key: int(value) for key, value in options.items()}
+    path = options.pop("data")
+    numbers = {key: int(value) for key, value in options.items()}
     n = max(numbers["n"], numbers["check"])
-    structures = random_crystals(n) if path is None else read_crystals(path, n)
+    structures = read_crystals(path, n) if path else random_crystals(n)
     timed = structures[: numbers["n"]]
     crystals = min(numbers["batch"], len(timed))
     report: dict[str, Any] = {
-        "crystals": "random cells" if path is None else path,
+        "crystals": path or "random cells",
         "batch": crystals,
         "atoms_a_crystal": round(float(timed.n_atoms.double().mean()), 2),
         "settings": time_all(timed, crystals, numbers["repeats"]),
@@ -149,4 +149,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -1,16 +1,17 @@
-"""Reference hulls of real data: python -m benchmarks.hulls data=FILE [data=FILE ...].
+"""Reference hulls of real data.
 
-The files are crystals in the columns of ``prepare_data``'s input, with MP-20's splits and energies above hull. Printed
-are: CPU seconds from compounds to a hull; the largest difference to pymatgen's phase diagrams, at compounds and at
-random compositions of their systems; compositions looked up a second; and how far energies above hull of MP-20 val,
-with the data's own energies, are from the labels: measured from the hull of all other formulas, and the learned one.
+    OMP_NUM_THREADS=1 python -m benchmarks.hulls data=FILE.parquet,FILE.parquet
+
+The files, one or more, are crystals in the columns of ``prepare_data``'s input, with MP-20's splits and energies above
+hull. Printed are: CPU seconds from compounds to a hull; the largest difference to pymatgen's phase diagrams, at
+compounds and at random compositions of their systems; compositions looked up a second; and how far energies above hull
+of MP-20 val, with the data's own energies, are from the labels: measured from the hull of all other formulas, and the
+learned one.
 """
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition
 from torch import Tensor
 
+from benchmarks.options import names, read_options, run
 from gflownet_crystal.data.compounds import lowest_by_formula
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.schema import ENERGY_COLUMN
@@ -103,8 +105,9 @@ def label_error(name: str, hull: Hull, rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def main(paths: Sequence[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Print the figures."""
+    paths = names(read_options(__doc__, {}, arguments, required=["data"]), "data")
     torch.set_num_threads(1)
     table = pd.concat([pd.read_parquet(path, columns=COLUMNS) for path in paths], ignore_index=True)
     rows = table[(table["mp20_split"] == "val") & table["e_above_hull"].notna()]
@@ -130,7 +133,4 @@ def main(paths: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    files = [word.removeprefix("data=") for word in sys.argv[1:] if word.startswith("data=")]
-    if not files or len(files) != len(sys.argv) - 1:
-        sys.exit(__doc__)
-    main(files)
+    run(main)

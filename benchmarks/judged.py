@@ -1,8 +1,9 @@
 """Candidates of runs before and after relaxation, judged by a potential. Prints a table and one JSON object.
 
-    python -m benchmarks.judged NAME=RUN/candidates,RELAXED [NAME=RUN/candidates,RELAXED ...] [hull=FILE.parquet]
+    python -m benchmarks.judged names=NAME,... candidates=RUN/candidates,... relaxed=RELAXED,... [hull=FILE.parquet]
 
-RUN/candidates is what ``export`` wrote, RELAXED what ``relax structures=RUN/candidates out=RELAXED`` made of it.
+Of each run: a name for the table, RUN/candidates that ``export`` wrote, and RELAXED that
+``relax structures=RUN/candidates out=RELAXED`` made of it; the runs in the same order in the three lists.
 Energies are formation energies in eV/atom, medians over the candidates that were judged: what the proxy predicted, and
 what the potential says of the atoms as they were placed and at rest. ``spread`` is the median absolute difference
 between prediction and the potential's energy at rest once the median difference is taken off. With a reference hull,
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.options import names, read_options, run
+from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.spec_io import frame_to_specs
 
+_LISTS = ("names", "candidates", "relaxed")
 _STABLE = 0.1
 
 
@@ -67,18 +70,18 @@ def above_hull(frame: pd.DataFrame, hull: ReferenceHull) -> NDArray[np.float64]:
 
 def main(arguments: list[str]) -> None:
     """Read the arguments and print the table."""
-    options = dict(argument.split("=", 1) for argument in arguments)
-    path = options.pop("hull", None)
-    if not options:
-        sys.exit(__doc__)
-    hull = None if path is None else ReferenceHull.read(path)
+    options = read_options(__doc__, {"hull": ""}, arguments, required=_LISTS)
+    lists = [names(options, key) for key in _LISTS]
+    if len({len(found) for found in lists}) > 1:
+        raise ConfigError(f"{', '.join(_LISTS)} must be lists of the same length")
+    hull = ReferenceHull.read(options["hull"]) if options["hull"] else None
     report = {
-        name: judged(*(Path(folder) for folder in folders.split(",")), hull)
-        for name, folders in options.items()
+        name: judged(Path(candidates), Path(relaxed), hull)
+        for name, candidates, relaxed in zip(*lists, strict=True)
     }
     print(pd.DataFrame(report).to_string())
     print(json.dumps(report))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -1,6 +1,7 @@
 """Langevin generators with new weights: time a graph, a step of the network, and a structure. Prints one JSON object.
 
-    OMP_NUM_THREADS=1 python benchmarks/langevin.py data=FILE.parquet [n=64] [batch=32] [steps=2] [repeats=10] [paper=0]
+    OMP_NUM_THREADS=1 python -m benchmarks.langevin data=FILE.parquet [n=64] [batch=32] [steps=2] [repeats=10]
+        [paper=0|1]
 
 FILE holds crystals in the columns ``lattice``, ``atomic_numbers`` and ``frac_coords``; specs are those of ``n`` of
 them. Times are CPU seconds. Graphs: milliseconds a structure in batches of ``batch`` of like size, and seconds for the
@@ -11,13 +12,13 @@ three times as many a level and are taken on to 80; spec mode runs one chain a s
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 
 import pandas as pd
 import torch
 
+from benchmarks.options import read_options, run
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.generators.langevin import Langevin, PaperLangevin
 from gflownet_crystal.models.dimenet_settings import DimeNetSettings
@@ -30,7 +31,7 @@ from gflownet_crystal.structures.symmetry_images import group_tables
 from gflownet_crystal.training.langevin_task import inequivalent_sites
 
 _LEVELS, _STEPS = 10, 80
-_DEFAULTS = {"n": 64, "batch": 32, "steps": 2, "repeats": 10, "paper": 0}
+_DEFAULTS = {"n": "64", "batch": "32", "steps": "2", "repeats": "10", "paper": "0"}
 
 
 def seconds(action: Callable[[], object], repeats: int) -> float:
@@ -84,11 +85,10 @@ def sampling_seconds(make: Callable[[int], Generator], specs: CrystalSpec, steps
 
 def main(arguments: list[str]) -> None:
     """Measure and print."""
+    options = read_options(__doc__, _DEFAULTS, arguments, required=["data"])
     torch.set_num_threads(1)
-    options = dict(argument.split("=", 1) for argument in arguments)
-    path = options.pop("data")
-    chosen = _DEFAULTS | {key: int(value) for key, value in options.items()}
-    frame = pd.read_parquet(path, columns=["lattice", "atomic_numbers", "frac_coords"])
+    chosen = {key: int(options[key]) for key in _DEFAULTS}
+    frame = pd.read_parquet(options["data"], columns=["lattice", "atomic_numbers", "frac_coords"])
     frame = frame.sample(chosen["n"], random_state=0).reset_index(drop=True)
     structures = frame_to_structures(frame)
     settings = DimeNetSettings.paper() if chosen["paper"] else DimeNetSettings()
@@ -108,4 +108,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -1,6 +1,6 @@
 """A lattice policy against the exact conditional distribution of the shipped proxy, at 20 known crystals.
 
-    OMP_NUM_THREADS=1 python benchmarks/lattice_fit.py [iterations=6000] [batch=320] [seed=0] [points=1500]
+    OMP_NUM_THREADS=1 python -m benchmarks.lattice_fit [iterations=6000] [batch=320] [seed=0] [points=1500]
         [trajectories=32]
 
 One policy, conditional on space group and composition, is trained by trajectory balance with the package's trainer.
@@ -12,7 +12,6 @@ count in full. Prints one JSON object.
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -21,10 +20,11 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from conditionals import ChosenCrystal, Conditional, Exact, LatticeOfList, discrete_states
-from exactness_lattice import MIXTURE
 from torch import Tensor
 
+from benchmarks.conditionals import ChosenCrystal, Conditional, Exact, LatticeOfList, discrete_states
+from benchmarks.exactness_lattice import MIXTURE
+from benchmarks.options import read_options, run
 from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.cli.parts import build_parts
 from gflownet_crystal.envs.crystal import Crystal
@@ -36,6 +36,7 @@ from gflownet_crystal.gflownet.trainer import Trainer
 from gflownet_crystal.policies import MLPPolicy, UniformPolicy
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
 
+_DEFAULTS = {"iterations": "6000", "batch": "320", "seed": "0", "points": "1500", "trajectories": "32"}
 CRYSTALS = (
     (225, {"Na": 4, "Cl": 4}),
     (225, {"Mg": 4, "O": 4}),
@@ -147,10 +148,10 @@ def _log_choice(model: GFlowNet) -> Tensor:
     return torch.log_softmax(parameters.detach().double(), dim=1)[0]
 
 
-def main() -> None:
-    """Parse ``key=value``, train, measure and print."""
-    given = {key: int(value) for key, value in (argument.split("=", 1) for argument in sys.argv[1:])}
-    settings = {"iterations": 6000, "batch": 320, "seed": 0, "points": 1500, "trajectories": 32} | given
+def main(arguments: list[str]) -> None:
+    """Train, measure and print."""
+    options = read_options(__doc__, _DEFAULTS, arguments)
+    settings = {key: int(options[key]) for key in _DEFAULTS}
     elements = ",".join(dict.fromkeys(symbol for _, formula in CRYSTALS for symbol in formula))
     space = [f"env.elements=[{elements}]", "env.space_groups=null"]
     parts = build_parts(compose_config("train_gfn", ["env=crystal", "proxy=mlp", "device=cpu", *space]))
@@ -207,4 +208,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

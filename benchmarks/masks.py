@@ -1,17 +1,15 @@
 """Random trajectories by the million: no dead ends, no open cells, nothing invalid by an independent slow check.
 
-    python -m benchmarks.masks env=crystal_paper n=1000000
-    python -m benchmarks.masks env=crystal_89 n=1000000 pyxtal=5000
+    OMP_NUM_THREADS=1 python -m benchmarks.masks [env=crystal_paper|crystal_89] [n=10000] [pyxtal=0]
 
-Draws trajectories with uniformly random allowed actions and judges every distinct (group, composition)
-in plain Python (:mod:`tests.envs.slow_rules`), and some by pyxtal too; where pyxtal differs, both answers are printed
-and the Wyckoff table decides.
+Draws ``n`` trajectories with uniformly random allowed actions and judges every distinct (group, composition) in plain
+Python (:mod:`tests.envs.slow_rules`), and those of the first ``pyxtal`` trajectories by pyxtal too; where pyxtal
+differs, both answers are printed and the Wyckoff table decides. Prints one JSON object.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from importlib.resources import files
@@ -22,6 +20,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from benchmarks.options import read_options, run
 from gflownet_crystal.crystallography.charge import ChargeModel
 from gflownet_crystal.crystallography.lattice import is_closed
 from gflownet_crystal.envs.base import Context
@@ -121,11 +120,10 @@ def report_walks(name: str, n: int, n_pyxtal: int) -> None:
 
 def main(arguments: list[str]) -> None:
     """Read the arguments and report."""
+    options = read_options(__doc__, _DEFAULTS, arguments)
     torch.set_num_threads(1)
-    options = dict(argument.split("=", 1) for argument in arguments)
-    name, n, n_pyxtal = (options.get(key, default) for key, default in _DEFAULTS.items())
-    report_walks(name, int(n), int(n_pyxtal))
+    report_walks(options["env"], int(options["n"]), int(options["pyxtal"]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

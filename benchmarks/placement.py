@@ -1,4 +1,6 @@
-"""Placement on known crystals: python benchmarks/placement.py FILE.parquet [n].
+"""Placement on known crystals.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.placement data=FILE.parquet [n=200]
 
 FILE holds crystals in the columns ``lattice``, ``atomic_numbers`` and ``frac_coords``. Their conventional specs are
 placed, and the atoms compared with the true ones.
@@ -6,7 +8,6 @@ placed, and the atoms compared with the true ones.
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 
@@ -16,19 +17,21 @@ import torch
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice
 
+from benchmarks.options import read_options, run
 from gflownet_crystal.generators.placement import WyckoffPlacement
 from gflownet_crystal.structures.convert import from_arrays, to_pymatgen
 from gflownet_crystal.structures.distances import shortest_distance_ratio
 from gflownet_crystal.structures.symmetry import conventional_structures, find_space_groups, symmetry_error
 
 
-def main(path: str, n: int) -> None:
+def main(arguments: list[str]) -> None:
     """Place ``n`` random crystals of a file and print the figures."""
+    options = read_options(__doc__, {"n": "200"}, arguments, required=["data"])
+    n = int(options["n"])
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    frame = pd.read_parquet(path, columns=["lattice", "atomic_numbers", "frac_coords"]).sample(
-        n, random_state=0
-    )
+    frame = pd.read_parquet(options["data"], columns=["lattice", "atomic_numbers", "frac_coords"])
+    frame = frame.sample(n, random_state=0)
     cells = [Lattice.from_parameters(*parameters).matrix for parameters in frame["lattice"]]
     true = conventional_structures(
         from_arrays(cells, frame["atomic_numbers"].tolist(), frame["frac_coords"].tolist())
@@ -55,4 +58,4 @@ def main(path: str, n: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 200)
+    run(main)

@@ -1,14 +1,15 @@
-"""Energies of the elements by a potential: python benchmarks/potential_references.py NAME VERSION FILE.parquet ...
+"""Energies of the elements by a potential.
 
-NAME and VERSION are those of ``load_energies``, FILEs hold crystals in the package's schema with formation energies.
-Of each element the lowest few crystals of the files, and the metal structure that ASE lists for it, get a single point;
-the lowest of them is relaxed. The least energy goes to ``gflownet_crystal/models/potential_references.json``, with the
-crystal it belongs to.
+    python -m benchmarks.potential_references potential=chgnet|sevenn version=VERSION data=FILE.parquet,FILE.parquet
+
+Potential and version are those of ``load_energies``; the files, one or more, hold crystals in the package's schema with
+formation energies. Of each element the lowest few crystals of the files, and the metal structure that ASE lists for it,
+get a single point; the lowest of them is relaxed. The least energy goes to
+``gflownet_crystal/models/potential_references.json``, with the crystal it belongs to.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from ase.data import reference_states
 from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 
+from benchmarks.options import names, read_options, run
 from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.data.standardize import parameters_to_rows
 from gflownet_crystal.models.potentials import REFERENCES, load_energies
@@ -92,11 +94,13 @@ def reference(frame: pd.DataFrame, element: int, calculator: Calculator) -> tupl
     return (energy, name) if energy < 0.0 else None
 
 
-def main(name: str, version: str, paths: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Compute the table of one potential."""
+    options = read_options(__doc__, {}, arguments, required=["potential", "version", "data"])
+    name, version = options["potential"], options["version"]
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    frame = elemental_crystals(paths)
+    frame = elemental_crystals(names(options, "data"))
     calculator = load_energies(name, version=version).calculator()
     energies, crystals = {}, {}
     start = time.perf_counter()
@@ -113,4 +117,4 @@ def main(name: str, version: str, paths: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    run(main)

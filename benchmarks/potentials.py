@@ -1,4 +1,6 @@
-"""Pretrained potentials on labelled crystals: python benchmarks/potentials.py NAME VERSION FILE.parquet [n].
+"""Pretrained potentials on labelled crystals.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.potentials potential=chgnet|sevenn version=VERSION data=FILE.parquet [n=200]
 
 FILE holds crystals in the package's schema; of those with at most 12 atoms and, where it says so, of MP-20's val, ``n``
 random ones are judged, and five of 6 to 10 atoms are relaxed. SevenNet's energies without corrections are shown too.
@@ -6,7 +8,6 @@ random ones are judged, and five of 6 to 10 atoms are relaxed. SevenNet's energi
 
 from __future__ import annotations
 
-import sys
 import time
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from benchmarks.options import read_options, run
 from gflownet_crystal.data.standardize import parameters_to_rows
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.models.structure_energies import StructureEnergies
@@ -77,10 +79,12 @@ def forces_and_relaxations(energies: StructureEnergies, structures: StructureBat
         )
 
 
-def main(name: str, version: str, path: str, n: int) -> None:
+def main(arguments: list[str]) -> None:
     """Judge and relax with one potential."""
+    options = read_options(__doc__, {"n": "200"}, arguments, required=["potential", "version", "data"])
+    name, version = options["potential"], options["version"]
     torch.set_num_threads(1)
-    structures, labels = crystals(path, n)
+    structures, labels = crystals(options["data"], int(options["n"]))
     energies = load_energies(name, version=version)
     if name == "sevenn":
         judge(load_energies(name, version=version, corrected=False), structures, labels, "uncorrected")
@@ -90,4 +94,4 @@ def main(name: str, version: str, path: str, n: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 200)
+    run(main)

@@ -1,7 +1,9 @@
-"""Figures of the shipped proxies: python benchmarks/proxies.py PREPARED.parquet [TEST.parquet ...].
+"""Figures of the shipped proxies. Prints one JSON object.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.proxies data=PREPARED.parquet [tests=TEST.parquet,TEST.parquet]
 
 PREPARED is what ``prepare_data`` makes of the training data: the formulas that training kept apart are found in it
-again. Printed as JSON: specs per second, errors on MP-20 val with and without the formulas that MP-20's train shares,
+again. Printed are: specs per second, errors on MP-20 val with and without the formulas that MP-20's train shares,
 on crystals with MatBench labels of formulas kept apart, on the test files, what is known of the lattice, and the
 hull's error.
 """
@@ -9,7 +11,6 @@ hull's error.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks.options import names, read_options, run
 from gflownet_crystal.data.label_schemes import is_legacy, to_one_scheme
 from gflownet_crystal.data.prepare import labelled_crystals, load_prepared
 from gflownet_crystal.data.quality import is_plausible
@@ -68,10 +70,11 @@ def hull_error(parts: Parts) -> dict[str, float]:
     return {"n": len(rows), "mae": error.mean(), "median": float(np.median(error)), "seconds": seconds}
 
 
-def main(prepared: str, tests: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Print the figures of every shipped proxy."""
+    options = read_options(__doc__, {"tests": ""}, arguments, required=["data"])
     torch.set_num_threads(1)
-    table = to_one_scheme(pd.read_parquet(prepared))
+    table = to_one_scheme(pd.read_parquet(options["data"]))
     parts = split_table(table, HOLDOUT)
     timed = frame_to_specs(parts.validation.sample(N_TIMED, replace=True, random_state=0))
     proxies: dict[str, Proxy] = {"mlp": MLPProxy(), "mlp_paper": PaperMLPProxy()}
@@ -83,7 +86,7 @@ def main(prepared: str, tests: list[str]) -> None:
             "matbench_formula_disjoint": matbench_figures(proxy, parts),
             "tests": {
                 Path(path).name: error_figures(proxy, labelled_crystals(load_prepared([path]), path))
-                for path in tests
+                for path in names(options, "tests")
             },
             "validation": validation_figures(proxy, parts),
         }
@@ -97,6 +100,4 @@ def main(prepared: str, tests: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    main(sys.argv[1], sys.argv[2:])
+    run(main)

@@ -1,8 +1,9 @@
 """How much of known chemistry the default options admit and the masks reach, and how much of random compositions.
 
-    python -m benchmarks.reach data=FILE.parquet [n=20000]
+    OMP_NUM_THREADS=1 python -m benchmarks.reach data=FILE.parquet [n=0]
 
-``data`` has ``atomic_numbers``, ``frac_coords`` and ``lattice``. Prints one JSON object:
+FILE holds crystals in the columns ``lattice``, ``atomic_numbers`` and ``frac_coords``; n of them are taken at random,
+all with n=0. Prints one JSON object:
 
 * ``admitted``: share of known compositions with an anion that are neutral under the default options;
 * ``admitted_random``: the same of random compositions of 2 to 5 of the same elements with counts 1 to 8;
@@ -15,7 +16,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.masks import build
+from benchmarks.options import read_options, run
 from gflownet_crystal.crystallography.charge import ChargeModel
 from gflownet_crystal.data.standardize import standard_cells
 from gflownet_crystal.envs.composition_lookahead import LookAhead
@@ -92,11 +93,11 @@ def reached_share(env: Crystal, specs: CrystalSpec) -> dict[str, float]:
 
 def main(arguments: list[str]) -> None:
     """Read, count, print."""
+    options = read_options(__doc__, {"n": "0"}, arguments, required=["data"])
     torch.set_num_threads(1)
-    options = dict(argument.split("=", 1) for argument in arguments)
     frame = pd.read_parquet(options["data"], columns=["atomic_numbers", "frac_coords", "lattice"])
-    if "n" in options:
-        frame = frame.sample(min(int(options["n"]), len(frame)), random_state=0)
+    if n := int(options["n"]):
+        frame = frame.sample(min(n, len(frame)), random_state=0)
     specs = conventional_specs(frame)
     present = specs.composition.sum(dim=0).nonzero().squeeze(1)
     elements = [SYMBOLS[number] for number in present.tolist()]
@@ -119,4 +120,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

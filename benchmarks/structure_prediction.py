@@ -1,7 +1,7 @@
 """Structure prediction on MP-20's val. Prints one JSON object.
 
     OMP_NUM_THREADS=1 python -m benchmarks.structure_prediction data=FILE.parquet [n=300] [tries=20] [seed=0]
-        [weights=wyckoff] [steps=30] [hurry=30] [ranking=assignments] [energies=NAME] [others=gemsdiff,langevin]
+        [weights=wyckoff] [steps=30] [hurry=30.0] [ranking=assignments] [energies=NAME] [others=gemsdiff,langevin]
         [other_tries=1] [processes=1]
 
 FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random. The
@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.matching import distances, figures
+from benchmarks.options import names, read_options, run
 from gflownet_crystal.cli.build import build
 from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.generators.assignment_table import assignments_of, keys_of
@@ -57,7 +58,7 @@ from gflownet_crystal.training.assignment_data import OccupiedSpecs
 from gflownet_crystal.training.labelled import read_labelled
 from gflownet_crystal.training.site_data import SiteData, n_free_bins, uniform_parameters
 
-_DEFAULTS = {"data": "", "n": "300", "tries": "20", "seed": "0", "steps": "30", "hurry": "30", "processes": "1",
+_DEFAULTS = {"n": "300", "tries": "20", "seed": "0", "steps": "30", "hurry": "30.0", "processes": "1",
              "weights": "wyckoff", "ranking": "assignments", "energies": "none", "others": "",
              "other_tries": "1"}  # fmt: skip
 _PAIRS = 6000
@@ -132,15 +133,16 @@ def rows_of(
     if sampler.ranking is not None:
         known = is_known(found, sampler.ranking)
         parts |= {"known prototype": known, "new prototype": ~known}
-    for name in filter(None, options["others"].split(",")):
+    for name in names(options, "others"):
         config = compose_config("generate", [f"generator={name}", "generator.tries=1"])
         generator = build(config.generator, Generator, "generator")
         methods[name] = partial(tries_of, generator, found.specs, int(options["other_tries"]), seed)
     return data, methods, parts
 
 
-def main(options: dict[str, str]) -> None:
+def main(arguments: list[str]) -> None:
     """Read, sample, match and print."""
+    options = read_options(__doc__, _DEFAULTS, arguments, required=["data"])
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     found = read_specs(Path(options["data"]), int(options["n"]), int(options["seed"]))
@@ -174,4 +176,4 @@ def main(options: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    main(_DEFAULTS | dict(word.split("=", 1) for word in sys.argv[1:]))
+    run(main)

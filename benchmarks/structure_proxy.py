@@ -1,21 +1,23 @@
-"""Speed of placing atoms and of judging them on one core: python -m benchmarks.structure_proxy [key=value ...].
+"""Speed of placing atoms and of judging them on one core. Prints one JSON object.
 
-    n=512 specs to place  seed=0  batches=64,512  weights= shipped names or .safetensors files, comma between
+    OMP_NUM_THREADS=1 python -m benchmarks.structure_proxy [n=512] [seed=0] [batches=64,512]
+        [weights=NAME,FILE.safetensors]
 
-The specs are those of an untrained policy in the default crystal space. Printed as JSON: specs a second (CPU seconds,
-the best of three) of the builder alone, first with all Wyckoff assignments still to be found, then with them at hand;
-of the whole proxy with each network; and what came of the specs: shares placed, smallest distances over summed radii.
+The n specs are those of an untrained policy in the default crystal space; without weights the builder alone is
+measured. Printed are: specs a second (CPU seconds, the best of three) of the builder alone, first with all Wyckoff
+assignments still to be found, then with them at hand; of the whole proxy with each network; and what came of the specs:
+shares placed, smallest distances over summed radii.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 
 import torch
 
+from benchmarks.options import names, read_options, run
 from gflownet_crystal.cli.build import build
 from gflownet_crystal.cli.compose import compose_config, resolved
 from gflownet_crystal.envs.base import Env
@@ -53,8 +55,8 @@ def specs_per_second(
 
 def main(arguments: list[str]) -> None:
     """Measure and print."""
+    given = read_options(__doc__, _DEFAULTS, arguments)
     torch.set_num_threads(1)
-    given = dict(_DEFAULTS, **dict(word.split("=", 1) for word in arguments))
     specs = sampled_specs(int(given["n"]), int(given["seed"]))
     builder = QuickPlacement()
     made = builder.generate(specs)
@@ -65,11 +67,11 @@ def main(arguments: list[str]) -> None:
         "placed": len(made.rows) / len(specs),
         "ratio, 5 % and median": [round(float(ratios.quantile(share)), 3) for share in (0.05, 0.5)],
     }
-    for batch in map(int, given["batches"].split(",")):
+    for batch in map(int, names(given, "batches")):
         simplest_assignments.cache_clear()
         speed = {"builder, nothing remembered": specs_per_second(builder.generate, specs, batch, runs=1)}
         speed["builder"] = specs_per_second(builder.generate, specs, batch)
-        for weights in filter(None, given["weights"].split(",")):
+        for weights in names(given, "weights"):
             for half in (False, True):
                 proxy = TrainedStructureProxy(weights, builder, half=half)
                 speed[f"{weights}{', bfloat16' if half else ''}"] = specs_per_second(
@@ -80,4 +82,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

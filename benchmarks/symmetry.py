@@ -22,15 +22,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.energy_models import preset
 from benchmarks.graphs import read_crystals
+from benchmarks.options import names, read_options, run
 from gflownet_crystal.models.inputs import crystal_graph
 from gflownet_crystal.models.registry import network_entry
 from gflownet_crystal.models.vector_fields import AtomOutput
 from gflownet_crystal.structures.structure import StructureBatch
 from tests.models.equivalents import descriptions
 
+_PRECISIONS = ("float64", "float32")
 _DEFAULTS = {
-    "data": "",
     "n": "200",
     "network": "alignn/paper,alignn/fast,gemsnet/paper,gemsnet/fast,gemsnet/energies,egnn/paper",
     "precision": "float64,float32",
@@ -40,10 +42,10 @@ _BATCH = 8
 _STEP = 1e-5
 
 
-def build(name: str, preset: str, dtype: torch.dtype) -> nn.Module:
-    """A new network with a preset of its settings."""
-    entry = network_entry(name)
-    return entry.network(getattr(entry.settings, preset)(), 0).to(dtype).eval()
+def build(network: str, dtype: torch.dtype) -> nn.Module:
+    """A new network, named with a preset of its settings as in ``alignn/fast``."""
+    name, _, setting = network.partition("/")
+    return network_entry(name).network(preset(name, setting), 0).to(dtype).eval()
 
 
 def energy_of(said: Tensor | AtomOutput) -> Tensor | None:
@@ -129,21 +131,18 @@ def force_errors(network: nn.Module, batch: StructureBatch) -> dict[str, float]:
 
 def main(arguments: list[str]) -> None:
     """Read the arguments, compare and print."""
+    options = read_options(__doc__, _DEFAULTS, arguments, required=["data"])
     torch.set_num_threads(1)
-    options = _DEFAULTS | dict(argument.split("=", 1) for argument in arguments)
-    if not options["data"]:
-        sys.exit("give data=FILE.parquet")
     crystals = read_crystals(options["data"], int(options["n"]))
     report: dict[str, Any] = {"crystals": len(crystals)}
-    for network in options["network"].split(","):
-        name, preset = network.split("/")
+    for network in names(options, "network"):
         found: dict[str, Any] = {
             precision: differences(
-                build(name, preset, getattr(torch, precision)), crystals, getattr(torch, precision)
+                build(network, getattr(torch, precision)), crystals, getattr(torch, precision)
             )
-            for precision in options["precision"].split(",")
+            for precision in names(options, "precision", _PRECISIONS)
         }
-        exact = build(name, preset, torch.float64)
+        exact = build(network, torch.float64)
         settings: Any = exact.settings
         found["graph"] = str(settings.graph)
         if settings.graph.fade > 0.0:
@@ -154,4 +153,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -1,8 +1,8 @@
 """A trained run against its target R/Z, estimated without the sampler.
 
-    OMP_NUM_THREADS=1 python benchmarks/target.py run=RUN_DIR [particles=2000] [sweeps=3] [last_sweeps=20]
-        [samples=10000] [objects=500] [trajectories=200] [weighted=6000] [weighted_trajectories=30]
-        [device=cpu] [seed=0]
+    OMP_NUM_THREADS=1 python -m benchmarks.target run=RUN_DIR [particles=2000] [first_sweeps=40] [sweeps=3]
+        [last_sweeps=20] [samples=10000] [objects=500] [trajectories=200] [weighted=6000]
+        [weighted_trajectories=30] [device=cpu] [seed=0]
 
 Two sequential Monte Carlo populations, from different seeds, are annealed from random trajectories to R/Z by moves on
 specs; their distance is the noise floor. Against them: energies (Wasserstein), space groups, lattice systems and
@@ -14,7 +14,6 @@ by R / p, a second estimate of R/Z that is less noisy but sees only what the sam
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +22,8 @@ import torch
 from scipy.stats import wasserstein_distance
 from torch import Tensor
 
+from benchmarks.options import read_options, run
+from gflownet_crystal.cli.parts import find_device
 from gflownet_crystal.cli.run_folder import open_run
 from gflownet_crystal.crystallography.space_groups import crystal_lattice_system_of_group
 from gflownet_crystal.envs.crystal import Crystal
@@ -37,16 +38,16 @@ from gflownet_crystal.proxies import Reward
 from gflownet_crystal.structures.spec import CrystalSpec
 
 DEFAULTS = {
-    "particles": 2000,
-    "first_sweeps": 40,
-    "sweeps": 3,
-    "last_sweeps": 20,
-    "samples": 10_000,
-    "objects": 500,
-    "trajectories": 200,
-    "weighted": 6000,
-    "weighted_trajectories": 30,
-    "seed": 0,
+    "particles": "2000",
+    "first_sweeps": "40",
+    "sweeps": "3",
+    "last_sweeps": "20",
+    "samples": "10000",
+    "objects": "500",
+    "trajectories": "200",
+    "weighted": "6000",
+    "weighted_trajectories": "30",
+    "seed": "0",
 }
 
 
@@ -162,13 +163,13 @@ def coverage(
     return {"outside": int((~inside).sum()), "mean": float(missing.mean()), "quantiles": quantiles(missing)}
 
 
-def main() -> None:
-    """Parse ``key=value``, estimate, compare and print."""
-    given = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    folder, device = Path(given.pop("run")), torch.device(given.pop("device", "cpu"))
-    settings = DEFAULTS | {name: int(value) for name, value in given.items()}
-    run = open_run(folder, str(device))
-    env, reward, model = cast(Crystal, run.parts.env), run.parts.reward, run.parts.model
+def main(arguments: list[str]) -> None:
+    """Estimate, compare and print."""
+    options = read_options(__doc__, DEFAULTS | {"device": "cpu"}, arguments, required=["run"])
+    folder, device = Path(options["run"]), find_device(options["device"])
+    settings = {name: int(options[name]) for name in DEFAULTS}
+    opened = open_run(folder, str(device))
+    env, reward, model = cast(Crystal, opened.parts.env), opened.parts.reward, opened.parts.model
     generator = torch.Generator(device).manual_seed(settings["seed"])
     result: dict[str, Any] = {"run": str(folder), "settings": settings}
     result["log_p_against_log_R"] = likelihood(model, reward, settings, generator)
@@ -200,4 +201,4 @@ def _join(first: Particles, second: Particles) -> Particles:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

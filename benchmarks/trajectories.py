@@ -1,6 +1,6 @@
 """Trajectories per second: training and sampling, beside the bare networks at equal shapes.
 
-    OMP_NUM_THREADS=1 python benchmarks/trajectories.py [batch=1024] [iterations=10] [device=cpu] [env=crystal_paper]
+    OMP_NUM_THREADS=1 python -m benchmarks.trajectories [batch=1024] [iterations=10] [device=cpu] [env=crystal_paper]
 
 The proxy is trivial (volume per atom), the networks are the paper's 3 x 256. "bare" runs the same networks, forward
 and backward pass and Adam, on random input of the recorded numbers of transitions: the ceiling that the networks set.
@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import json
 import platform
-import sys
 import time
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from benchmarks.options import read_options, run
 from gflownet_crystal.cli.build import build
 from gflownet_crystal.cli.compose import compose_config
+from gflownet_crystal.cli.parts import find_device
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import TrajectoryBalance
@@ -27,6 +28,8 @@ from gflownet_crystal.policies import MixtureSettings, MLPPolicy, UniformPolicy
 from gflownet_crystal.policies.distributions import ON_POLICY
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
 from gflownet_crystal.structures.spec import CrystalSpec
+
+_DEFAULTS = {"batch": "1024", "iterations": "10", "device": "cpu", "env": "crystal_paper"}
 
 
 class VolumePerAtom(Proxy):
@@ -127,12 +130,12 @@ def _sample(model: GFlowNet, batch: int, generator: torch.Generator) -> None:
     model.env.objects(sample_terminal(model, batch, generator))
 
 
-def main() -> None:
-    """Parse ``key=value``, measure both backward policies and print one JSON object."""
-    given = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    batch, iterations = int(given.get("batch", 1024)), int(given.get("iterations", 10))
-    device = torch.device(given.get("device", "cpu"))
-    config = compose_config("train_gfn", [f"env={given.get('env', 'crystal_paper')}"])
+def main(arguments: list[str]) -> None:
+    """Measure both backward policies and print one JSON object."""
+    options = read_options(__doc__, _DEFAULTS, arguments)
+    batch, iterations = int(options["batch"]), int(options["iterations"])
+    device = find_device(options["device"])
+    config = compose_config("train_gfn", [f"env={options['env']}"])
     start = time.perf_counter()
     env = build(config.env, Env, "env").to(device)
     result = {
@@ -149,4 +152,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

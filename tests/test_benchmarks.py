@@ -1,0 +1,125 @@
+"""The programs of benchmarks/ say what they take, and name what they cannot read."""
+
+import ast
+import runpy
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from benchmarks.options import names, read_options
+from gflownet_crystal.common.errors import ConfigError
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TREES = {
+    path.stem: ast.parse(path.read_text(encoding="utf-8"))
+    for path in sorted((REPOSITORY / "benchmarks").glob("*.py"))
+}
+PROGRAMS = [
+    name
+    for name, tree in TREES.items()
+    if any(isinstance(part, ast.FunctionDef) and part.name == "main" for part in tree.body)
+]
+
+
+@pytest.fixture
+def called(monkeypatch, capsys):
+    """What ``python -m benchmarks.NAME WORD ...`` does in this process: status, standard output, standard error."""
+
+    def call(name: str, *words: str) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        with warnings.catch_warnings():
+            # of a program that another one has imported
+            warnings.filterwarnings("ignore", message=".*found in sys.modules", category=RuntimeWarning)
+            with pytest.raises(SystemExit) as ended:
+                runpy.run_module(f"benchmarks.{name}", run_name="__main__", alter_sys=True)
+        return (ended.value.code, *capsys.readouterr())
+
+    return call
+
+
+def test_every_program_is_looked_at():
+    assert len(PROGRAMS) > 20
+    assert {"graphs", "masks", "exactness"} <= set(PROGRAMS)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_is_the_docstring_with_the_command(name, called):
+    document = ast.get_docstring(TREES[name])
+    for word in ("--help", "-h"):
+        assert called(name, word, "nonsense=1") == (0, f"{document}\n", "")
+    assert f"python -m benchmarks.{name} " in document
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("word", ["nonsense=1", "nonsense"])
+def test_what_cannot_be_read_is_one_line(name, word, called):
+    status, out, error = called(name, word)
+    assert (status, out) == (2, "")
+    assert error.startswith(f"{name}: ") and "nonsense" in error
+    assert error.count("\n") == 1 and error.endswith("\n")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_documented_keys_are_the_keys(name, called):
+    said = ast.get_docstring(TREES[name]).split(f"benchmarks.{name} ", 1)[1].split("\n\n")[0]
+    documented = {
+        word.partition("=")[0] for part in said.split() for word in part.strip("[]").split("|") if "=" in word
+    }
+    _, _, error = called(name, "nonsense=1")
+    assert set(error.rpartition("choose one of ")[2].split()) == {
+        f"{key}," for key in sorted(documented)[:-1]
+    } | {sorted(documented)[-1]}
+
+
+def test_a_program_of_its_own_process(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.placement", f"data={tmp_path / 'none.parquet'}", "n=3"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("placement: ") and done.stderr.count("\n") == 1
+    assert "none.parquet" in done.stderr
+
+
+DEFAULTS = {"n": "8", "sizes": "2,3", "rate": "0.5", "name": "", "rule": "all"}
+
+
+def test_values_over_defaults():
+    read = read_options("", DEFAULTS, ["data=a=b.parquet", "sizes=7", "rate=2", "rule=none"], ["data"])
+    assert read == {"data": "a=b.parquet", "n": "8", "sizes": "7", "rate": "2", "name": "", "rule": "none"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "data"),
+        (["data="], "data"),
+        (["data=x", "n=many"], "n must be a whole number, not 'many'"),
+        (["data=x", "n="], "n must be a whole number"),
+        (["data=x", "n=1.5"], "n must be a whole number"),
+        (["data=x", "n=-1"], "n must be a whole number"),
+        (["data=x", "sizes=1,,2"], "sizes must be whole numbers"),
+        (["data=x", "rate=fast"], "rate must be a number"),
+        (["data=x", "data=y"], "data is given twice"),
+        (["data=x", "nam=y"], "did you mean name"),
+        (["x"], "key=value, with keys data, n, name"),
+    ],
+)
+def test_errors_name_what_is_wrong(words, said):
+    with pytest.raises(ConfigError, match=said) as caught:
+        read_options("", DEFAULTS, words, ["data"])
+    assert "\n" not in str(caught.value)
+
+
+def test_lists_of_values():
+    options = {"precision": "float32,float64", "others": ""}
+    assert names(options, "precision", ("float64", "float32")) == ["float32", "float64"]
+    assert names(options, "others") == []
+    with pytest.raises(ConfigError, match=r"unknown precision 'float64'.*choose one of float32"):
+        names(options, "precision", ("float32",))
