@@ -6,8 +6,8 @@ Given the least edge, that one is shortest where all edges are equal, which make
 lattice systems of fixed angles, and in reduced triclinic and monoclinic cells, whose shortest vectors are edges; in
 oblique cells that are not reduced, edges and those centring vectors are long enough, other vectors need not be.
 
-The edges are asked to have at most 1.5 times ``shortest``: 1.2 A for 0.8 A. Of 97,635 crystals of the Materials Project the
-stored cells' edges are 1.5 A (one, of oxygen) or longer, so none is lost.
+The edges are asked to have at most 1.5 times ``shortest``: 1.2 A for 0.8 A. Of 97,635 crystals of the Materials
+Project the stored cells' edges are 1.5 A (one, of oxygen) or longer, so none is lost.
 """
 
 from __future__ import annotations

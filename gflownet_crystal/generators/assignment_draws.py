@@ -10,9 +10,33 @@ from torch import Tensor
 from gflownet_crystal.generators.assigned_specs import AssignedSpecs
 from gflownet_crystal.generators.draws import joined, uniform
 from gflownet_crystal.generators.orbit_spacing import Orbits
+from gflownet_crystal.generators.ranked_assignments import RankedAssignments
+from gflownet_crystal.structures.spec import CrystalSpec
 
 # multiples of the golden section, modulo 1, are spread evenly however many are taken
 _GOLDEN = 0.6180339887498949
+# without a ranking, assignments looked at for each one that may be drawn
+_LISTED = 4
+
+
+def drawable_assignments(
+    specs: CrystalSpec, ranking: RankedAssignments | None, most: int
+) -> tuple[AssignedSpecs, Tensor]:
+    """The assignments of specs that may be drawn, best first, and the logarithms of their probabilities.
+
+    Args:
+        specs: n specs.
+        ranking: of assignments; None takes those with the fewest orbits.
+        most: assignments of each.
+
+    Returns:
+        A assignments, and (A,) float64 up to a constant for each spec.
+    """
+    if ranking is not None:
+        ranked = ranking.best(specs, most)
+        return ranked.assigned, ranked.log_probability
+    assigned = AssignedSpecs.of(specs, _LISTED * most, most, seed=0)
+    return assigned, -2.0 * torch.log1p(assigned.place.double())
 
 
 def draw_candidates(assigned: AssignedSpecs, log_probability: Tensor, numbers: Tensor) -> Orbits:

@@ -10,32 +10,26 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.generators.assigned_specs import AssignedSpecs
-from gflownet_crystal.generators.assignment_draws import draw_candidates
+from gflownet_crystal.generators.assignment_draws import draw_candidates, drawable_assignments
 from gflownet_crystal.generators.base import Generation, Generator
 from gflownet_crystal.generators.counter_noise import CounterNoise, member_keys
 from gflownet_crystal.generators.diffused_sites import diffused
 from gflownet_crystal.generators.draws import keys_of_compounds
 from gflownet_crystal.generators.orbit_tables import orbit_tables
-from gflownet_crystal.generators.quick_placement import QuickPlacement
 from gflownet_crystal.generators.ranked_assignments import RankedAssignments
+from gflownet_crystal.generators.selection import best_of_each, make_room
 from gflownet_crystal.generators.wyckoff_sampler import closest, made
 from gflownet_crystal.models.diffusion_graph import AtomTable
 from gflownet_crystal.models.gemsdiff import GemsDiffModel
 from gflownet_crystal.models.gemsdiff_sampling import free_crystals
 from gflownet_crystal.structures.batching import cut_by_atoms
-from gflownet_crystal.structures.distances import shortest_distance_ratio
-from gflownet_crystal.structures.periodic_pairs import expand, usable
+from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 
 # without a ranking, assignments looked at for each one that may be drawn
-_LISTED = 4
-# ratios are compared without what rounding leaves, so that ties fall alike in every batch
-_DIGITS = 4
 
 
 @dataclass
@@ -44,7 +38,7 @@ class GemsDiff(Generator):
 
     In mode ``spec`` composition, lattice and symmetry are those of the spec by construction: Wyckoff assignments are
     drawn, and only the free parameters of their positions diffuse. Of the tries the one whose atoms have most room is
-    kept; where all are crowded, :class:`~gflownet_crystal.generators.quick_placement.QuickPlacement` is asked as well.
+    kept; where all are crowded, :func:`~gflownet_crystal.generators.selection.make_room` places atoms once more.
 
     In mode ``paper`` the composition alone counts; lattices diffuse as well, and no space group is claimed.
 
@@ -108,7 +102,7 @@ class GemsDiff(Generator):
         rows = torch.cat([rows[part.rows] for rows, part in zip(batches, parts, strict=True)])
         found = Generation(StructureBatch.cat([part.structures for part in parts]), rows)
         if self.mode == "spec":
-            found = self._with_room(found, specs, seed)
+            return make_room(found, specs, seed, self.min_distance, self.min_ratio, self.atoms)
         by_row = found.rows.argsort()
         return Generation(found.structures[by_row], found.rows[by_row])
 
@@ -125,18 +119,10 @@ class GemsDiff(Generator):
         structures = StructureBatch(cell, numbers, fractional, index, group)
         return Generation(structures, torch.arange(len(specs), device=specs.device))
 
-    def _assign(self, specs: CrystalSpec) -> tuple[AssignedSpecs, Tensor]:
-        """The assignments of specs that may be drawn, best first, and the logarithms of their probabilities."""
-        if self._ranking is None:
-            assigned = AssignedSpecs.of(specs, _LISTED * self.assignments, self.assignments, seed=0)
-            return assigned, -2.0 * torch.log1p(assigned.place.double())
-        ranked = self._ranking.best(specs, self.assignments)
-        return ranked.assigned, ranked.log_probability
-
     def _sample_sites(self, specs: CrystalSpec, seed: int) -> Generation:
         """The roomiest try of each spec that has an assignment."""
         tables = orbit_tables().to(specs.device)
-        assigned, log_probability = self._assign(specs)
+        assigned, log_probability = drawable_assignments(specs, self._ranking, self.assignments)
         numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
         drawn = draw_candidates(assigned, log_probability, numbers)
         model = self._model.to(specs.device)
@@ -145,31 +131,6 @@ class GemsDiff(Generator):
             return Generation(made(orbits, assigned.cell, specs.space_group, tables), orbits.candidate)
         distance, ratio = closest(orbits, tables, assigned.lattices)
         ratio = ratio.where(distance >= self.min_distance, -1.0)
-        best = orbits.select(_roomiest(orbits.spec_of_candidate, ratio, len(specs)))
+        best = orbits.select(best_of_each(orbits.spec_of_candidate, ratio))
         structures = made(best, assigned.cell, specs.space_group, tables)
         return Generation(structures, best.spec_of_candidate)
-
-    def _with_room(self, found: Generation, specs: CrystalSpec, seed: int) -> Generation:
-        """With crowded and lacking specs placed without a model, where that goes, and less what is no crystal."""
-        crowded = torch.ones(len(specs), dtype=torch.bool, device=specs.device)
-        if len(found.rows):
-            crowded[found.rows] = shortest_distance_ratio(found.structures) < self.min_ratio
-        rows = crowded.nonzero()[:, 0]
-        if not len(rows):
-            return found
-        more = QuickPlacement(min_ratio=self.min_ratio).generate(specs[rows], seed)
-        placed = torch.zeros_like(crowded).index_fill(0, rows[more.rows], True)
-        kept = ~placed[found.rows]
-        if len(found.rows):
-            kept &= ~crowded[found.rows] | usable(found.structures, self.min_distance)
-        structures = StructureBatch.cat([found.structures[kept], more.structures])
-        return Generation(structures, torch.cat([found.rows[kept], rows[more.rows]]))
-
-
-def _roomiest(spec: Tensor, ratio: Tensor, n: int) -> Tensor:
-    """The first candidate of the largest ratio of each spec that has one, int64."""
-    rounded = ratio.mul(10.0**_DIGITS).round()
-    largest = rounded.new_full((n,), -torch.inf).scatter_reduce(0, spec, rounded, "amax")
-    places = torch.arange(len(spec), device=spec.device).where(rounded == largest[spec], len(spec))
-    first = places.new_full((n,), len(spec)).scatter_reduce(0, spec, places, "amin")
-    return first[first < len(spec)]

@@ -13,23 +13,22 @@ from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.crystallography.site_projectors import site_flats
 from gflownet_crystal.generators.annealing import anneal_crystals, anneal_positions, has_fixed_angles
 from gflownet_crystal.generators.assigned_specs import AssignedSpecs
-from gflownet_crystal.generators.assignment_draws import draw_candidates
+from gflownet_crystal.generators.assignment_draws import draw_candidates, drawable_assignments
 from gflownet_crystal.generators.base import Generation, Generator
 from gflownet_crystal.generators.draws import joined
 from gflownet_crystal.generators.merging import merge_and_snap
 from gflownet_crystal.generators.orbit_spacing import Orbits
 from gflownet_crystal.generators.orbit_tables import OrbitTables, orbit_tables
-from gflownet_crystal.generators.quick_placement import QuickPlacement
 from gflownet_crystal.generators.ranked_assignments import RankedAssignments
+from gflownet_crystal.generators.selection import apart, best_of_each, make_room
 from gflownet_crystal.models.langevin import Schedule, ScoreModel, Sites
 from gflownet_crystal.structures.batching import batches_of_atoms
-from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry_images import group_tables
 
-_LISTED = 4
-_DIGITS = 7
+# assignments of a spec, of which the one with the fewest orbits is taken
+_LOOKED_AT = 4
 
 
 class Langevin(Generator):
@@ -37,7 +36,7 @@ class Langevin(Generator):
 
     Noise and score are projected on the free directions of each site, so symmetry and composition hold at each step.
     Of the chains of a spec the one whose atoms are the farthest apart counts. A spec none of whose chains keeps its
-    atoms apart is placed by :class:`~gflownet_crystal.generators.quick_placement.QuickPlacement`.
+    atoms apart is placed by :func:`~gflownet_crystal.generators.selection.make_room`.
 
     Args:
         weights: a model, shipped weights by name, or a ``.safetensors`` file with its card beside it.
@@ -77,26 +76,17 @@ class Langevin(Generator):
         self.assignments, self.tries, self.atoms = assignments, tries, atoms
         self.closest, self.anion_repulsion = closest, anion_repulsion
         self.ranking = None if ranking is None else RankedAssignments.load(ranking)
-        self.fallback = QuickPlacement(min_ratio=0.0, atoms=atoms)
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
         """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
         self.model = self.model.to(specs.device).eval()
         made = _in_batches(specs, specs.n_atoms, self.atoms, lambda part: self._place(part, seed))
-        left = torch.ones(len(specs), dtype=torch.bool, device=specs.device)
-        left[made.rows] = False
-        missing = left.nonzero()[:, 0]
-        if len(missing) == 0:
-            return made
-        other = _apart(self.fallback.generate(specs[missing], seed), self.closest)
-        rows = torch.cat([made.rows, missing[other.rows]])
-        order = rows.argsort()
-        return Generation(StructureBatch.cat([made.structures, other.structures])[order], rows[order])
+        return make_room(made, specs, seed, self.closest, atoms=self.atoms)
 
     def _place(self, specs: CrystalSpec, seed: int) -> Generation:
         tables = orbit_tables().to(specs.device)
-        assigned, log_probability = self._assign(specs)
+        assigned, log_probability = drawable_assignments(specs, self.ranking, self.assignments)
         numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
         drawn = draw_candidates(assigned, log_probability, numbers)
         if not len(drawn.candidate):
@@ -107,7 +97,7 @@ class Langevin(Generator):
         ratio = pairs.smallest(distances / pairs.contact)
         # roomy chains come after all that keep their distance
         ratio = ratio.where(pairs.smallest(distances) >= self.closest, -1.0)
-        best = drawn.select(_best(drawn.spec_of_candidate, ratio))
+        best = drawn.select(best_of_each(drawn.spec_of_candidate, ratio))
         orbit, points = best.atoms(tables)
         chosen = best.spec_of_candidate
         structures = StructureBatch(
@@ -117,15 +107,7 @@ class Langevin(Generator):
             best.candidate[orbit],
             specs.space_group[chosen],
         )
-        return _apart(Generation(structures, chosen), self.closest)
-
-    def _assign(self, specs: CrystalSpec) -> tuple[AssignedSpecs, Tensor]:
-        """The assignments of specs that may be drawn, best first, and the logarithms of their probabilities."""
-        if self.ranking is None:
-            assigned = AssignedSpecs.of(specs, _LISTED * self.assignments, self.assignments, seed=0)
-            return assigned, -2.0 * torch.log1p(assigned.place.double())
-        ranked = self.ranking.best(specs, self.assignments)
-        return ranked.assigned, ranked.log_probability
+        return apart(Generation(structures, chosen), self.closest)
 
     def _moved(
         self, specs: CrystalSpec, assigned: AssignedSpecs, drawn: Orbits, tables: OrbitTables
@@ -204,7 +186,7 @@ class PaperLangevin(Generator):
 
     def _draw(self, specs: CrystalSpec, seed: int) -> Generation:
         rows = has_fixed_angles(specs.space_group).nonzero()[:, 0]
-        assigned = AssignedSpecs.of(specs[rows], _LISTED, 1, seed)
+        assigned = AssignedSpecs.of(specs[rows], _LOOKED_AT, 1, seed)
         orbits = assigned.orbits
         if not len(orbits.candidate):
             return _nothing(specs)
@@ -260,19 +242,3 @@ def _nothing(specs: CrystalSpec) -> Generation:
     none = specs.space_group[:0]
     cell = specs.lengths.new_zeros(0, 3, 3)
     return Generation(StructureBatch(cell, none, specs.lengths[:0], none, none), none)
-
-
-def _best(spec: Tensor, ratio: Tensor) -> Tensor:
-    """The candidate with the largest ratio of each spec, by rising spec, int64; the first of several alike."""
-    falling = ratio.mul(10.0**_DIGITS).round().argsort(descending=True, stable=True)
-    by_spec = falling[spec[falling].argsort(stable=True)]
-    chosen = spec[by_spec]
-    is_first = torch.ones_like(chosen, dtype=torch.bool)
-    is_first[1:] = chosen[1:] != chosen[:-1]
-    return by_spec[is_first]
-
-
-def _apart(made: Generation, closest: float) -> Generation:
-    """Structures none of whose atoms are closer than ``closest`` A."""
-    rows = usable(made.structures, closest).nonzero()[:, 0]
-    return Generation(made.structures[rows], made.rows[rows])

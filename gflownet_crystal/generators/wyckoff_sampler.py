@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.generators.assigned_specs import AssignedSpecs
-from gflownet_crystal.generators.assignment_draws import draw_candidates
+from gflownet_crystal.generators.assignment_draws import draw_candidates, drawable_assignments
 from gflownet_crystal.generators.base import Generation, Generator
 from gflownet_crystal.generators.orbit_spacing import Lattices, OrbitPairs, Orbits
 from gflownet_crystal.generators.orbit_tables import OrbitTables, orbit_tables
 from gflownet_crystal.generators.ranked_assignments import RankedAssignments
+from gflownet_crystal.generators.selection import best_of_each, make_room
 from gflownet_crystal.generators.site_graphs import site_graph, site_lattices, site_tables
 from gflownet_crystal.models.parameter_flow import ParameterFlow
 from gflownet_crystal.models.potentials import load_energies
@@ -26,18 +26,14 @@ from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 
-# assignments looked at for each one that may be drawn
-_LISTED = 4
-# ratings are compared without what rounding leaves, so that ties fall alike in every batch
-_DIGITS = 4
-
 
 class WyckoffSampler(Generator):
     """Draws Wyckoff assignments and their free parameters, and keeps the best of some tries.
 
     The parameters follow :class:`~gflownet_crystal.models.parameter_flow.ParameterFlow` from uniform noise. Tries whose
     atoms come too close are dropped; of the others the one of lowest energy is kept where a model of energies is
-    given, else the one with the largest ratio of shortest distance to summed covalent radii.
+    given, else the one with the largest ratio of shortest distance to summed covalent radii. A spec all of whose tries
+    are dropped is placed by :func:`~gflownet_crystal.generators.selection.make_room`.
 
     Args:
         weights: name of shipped weights, or a ``.safetensors`` file.
@@ -47,7 +43,7 @@ class WyckoffSampler(Generator):
         steps: of the flow.
         hurry: by how much late velocities are raised; see :meth:`ParameterFlow.integrate`.
         min_distance: A; the least distance of two atoms, images of the same one included.
-        min_ratio: likewise, of the distance over the summed covalent radii.
+        min_ratio: likewise, of the distance over the summed covalent radii, for a try to count.
         energies: weights or a potential that rates the tries; None for distances.
         atoms: of conventional cells that are placed together, about; bounds the memory.
         flow: a flow in memory, instead of the weights.
@@ -99,10 +95,11 @@ class WyckoffSampler(Generator):
         every = torch.arange(len(specs), device=specs.device)
         batches = cut_by_atoms(every, specs.n_atoms * self.tries, self.atoms) or [every]
         parts = [self._place(specs[rows], seed) for rows in batches]
-        return Generation(
+        found = Generation(
             StructureBatch.cat([part.structures for part in parts]),
             torch.cat([rows[part.rows] for rows, part in zip(batches, parts, strict=True)]),
         )
+        return make_room(found, specs, seed, self.min_distance, atoms=self.atoms)
 
     def sample(self, cell: Tensor, space_group: Tensor, drawn: Orbits) -> Orbits:
         """Follow the flow from the parameters of candidates, uniform in [0, 1).
@@ -120,17 +117,9 @@ class WyckoffSampler(Generator):
         start = drawn.parameters.where(graph.is_free, 0.0)
         return replace(drawn, parameters=self.flow.integrate(graph, start, self.steps, self.hurry))
 
-    def _assign(self, specs: CrystalSpec) -> tuple[AssignedSpecs, Tensor]:
-        """The assignments of specs that may be drawn, best first, and the logarithms of their probabilities."""
-        if self.ranking is not None:
-            ranked = self.ranking.best(specs, self.assignments)
-            return ranked.assigned, ranked.log_probability
-        assigned = AssignedSpecs.of(specs, _LISTED * self.assignments, self.assignments, seed=0)
-        return assigned, -2.0 * torch.log1p(assigned.place.double())
-
     def _place(self, specs: CrystalSpec, seed: int) -> Generation:
         tables = orbit_tables().to(specs.device)
-        assigned, log_probability = self._assign(specs)
+        assigned, log_probability = drawable_assignments(specs, self.ranking, self.assignments)
         numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
         drawn = draw_candidates(assigned, log_probability, numbers)
         candidates = self.sample(assigned.cell, specs.space_group, drawn)
@@ -141,7 +130,7 @@ class WyckoffSampler(Generator):
         structures = made(candidates, assigned.cell, specs.space_group, tables)
         if self.energies is not None and len(kept):
             rating = -self.energies.predict(to_primitive(structures))[0].nan_to_num(torch.inf)
-        best = _best_of_each(candidates.spec_of_candidate, rating)
+        best = best_of_each(candidates.spec_of_candidate, rating)
         return Generation(structures[best], candidates.spec_of_candidate[best])
 
 
@@ -172,12 +161,3 @@ def made(orbits: Orbits, cell: Tensor, space_group: Tensor, tables: OrbitTables)
     return StructureBatch(
         cell[spec], orbits.atomic_number[orbit], points, orbits.candidate[orbit], space_group[spec]
     )
-
-
-def _best_of_each(spec: Tensor, rating: Tensor) -> Tensor:
-    """The first candidate of the highest rating of each spec, by rising spec, int64; (C,) specs do not fall."""
-    order = rating.mul(10.0**_DIGITS).round().argsort(descending=True, stable=True)
-    order = order[spec[order].argsort(stable=True)]
-    first = torch.ones_like(order, dtype=torch.bool)
-    first[1:] = spec[order][1:] != spec[order][:-1]
-    return order[first]

@@ -1,0 +1,84 @@
+"""Which tries of specs are kept, and what becomes of specs whose tries leave atoms no room."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.generators.base import Generation
+from gflownet_crystal.generators.quick_placement import QuickPlacement
+from gflownet_crystal.structures.distances import shortest_distance_ratio
+from gflownet_crystal.structures.periodic_pairs import usable
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.structure import StructureBatch
+
+_LACKING = -1.0
+
+
+def make_room(
+    made: Generation,
+    specs: CrystalSpec,
+    seed: int,
+    min_distance: float,
+    min_ratio: float = 0.0,
+    atoms: int = 1024,
+) -> Generation:
+    """Place specs that have no structure, or a crowded one, once more by pushing atoms apart.
+
+    Compositions that just fit on the positions of a group leave few ways to keep all atoms apart, which draws of a
+    network may miss.
+
+    Args:
+        made: structures of n specs, in any order.
+        specs: n specs.
+        seed: of the second placement.
+        min_distance: A; structures with atoms closer than this are left out.
+        min_ratio: shortest distance over summed covalent radii below which a structure is crowded; of the two the
+            roomier one is then kept.
+        atoms: of specs that are placed together, about; bounds the memory.
+
+    Returns:
+        The structures of all specs that have one, by rising row.
+    """
+    ratio = specs.lengths.new_full((len(specs),), _LACKING)
+    if len(made.rows):
+        ratio[made.rows] = shortest_distance_ratio(made.structures) if min_ratio > 0.0 else 0.0
+    again = (ratio < min_ratio).nonzero()[:, 0]
+    structures, rows = made.structures, made.rows
+    if len(again):
+        thorough = QuickPlacement(assignments=40, tries=8, keep=16, steps=40, min_ratio=0.0, atoms=atoms)
+        second = thorough.generate(specs[again], seed)
+        if len(second.rows):
+            roomier = shortest_distance_ratio(second.structures) > ratio[again[second.rows]]
+            replaced = again[second.rows[roomier]]
+            kept = ~torch.isin(rows, replaced)
+            structures = StructureBatch.cat([structures[kept], second.structures[roomier]])
+            rows = torch.cat([rows[kept], replaced])
+    return apart(Generation(structures, rows), min_distance)
+
+
+def apart(made: Generation, min_distance: float) -> Generation:
+    """Structures none of whose atoms are closer than ``min_distance`` A, images included, by rising row."""
+    if not len(made.rows):
+        return made
+    rows = usable(made.structures, min_distance).nonzero()[:, 0]
+    rows = rows[made.rows[rows].argsort()]
+    return Generation(made.structures[rows], made.rows[rows])
+
+
+def best_of_each(spec: Tensor, rating: Tensor, digits: int = 4) -> Tensor:
+    """The first candidate of the highest rating of each spec.
+
+    Args:
+        spec: (C,) int64.
+        rating: (C,) float64.
+        digits: that count: what rounding leaves must not decide, so that ties fall alike in every batch.
+
+    Returns:
+        Rows of candidates, int64, by rising spec.
+    """
+    order = rating.mul(10.0**digits).round().argsort(descending=True, stable=True)
+    order = order[spec[order].argsort(stable=True)]
+    first = torch.ones_like(order, dtype=torch.bool)
+    first[1:] = spec[order][1:] != spec[order][:-1]
+    return order[first]
