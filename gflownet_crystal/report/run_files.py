@@ -19,6 +19,14 @@ CANDIDATES, RELAXED, SETTINGS = "candidates.csv", "relaxed.csv", "settings.json"
 _RELAXED_COLUMNS = (
     "status", "energy_before", "energy_after", "volume_change", "rms_displacement", "space_group_after",
 )  # fmt: skip
+_FOUND = "space_group_found"
+# what pipeline says of a candidate, in the words of relax
+_OUTCOMES = {
+    "generated": None,
+    "relaxed": "converged",
+    "not_converged": "not_converged",
+    "relaxation_failed": "failed",
+}
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,9 @@ def read_run(
     chosen = candidates or folder / "candidates"
     relaxed_folder = relaxed or folder / "relaxed"
     table = read_table_file(chosen / CANDIDATES, must_exist=candidates is not None)
-    judged = read_table_file(relaxed_folder / RELAXED, must_exist=relaxed is not None)
+    # a pipeline's table has its own relaxations; those beside the run may be of other candidates
+    is_whole = relaxed is None and table is not None and _FOUND in table.columns
+    judged = None if is_whole else read_table_file(relaxed_folder / RELAXED, must_exist=relaxed is not None)
     if table is not None:
         table = with_relaxed(_checked_candidates(table, chosen / CANDIDATES), judged)
     drawn = samples or folder / "samples.parquet"
@@ -102,7 +112,7 @@ def read_run(
         table,
         chosen,
         relaxed_folder if judged is not None else None,
-        _judge(relaxed_folder if judged is not None else None, table),
+        _judge(relaxed_folder if judged is not None else None, chosen, table),
     )
 
 
@@ -151,12 +161,22 @@ def _checked_candidates(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     missing = [name for name in (*REQUIRED_COLUMNS, "rank", "cif") if name not in frame.columns]
     if missing:
         raise DataError(f"{path} has no column {', '.join(missing)}; make it with export")
+    if _FOUND in frame.columns:
+        frame = _of_pipeline(frame)
     rank = pd.to_numeric(frame["rank"], errors="coerce")
     if rank.isna().any():
         raise DataError(
             f"{path}: the rank {frame['rank'][rank.isna()].iloc[0]} is no number; make it with export"
         )
     return with_results(frame.assign(rank=rank.astype("int64")), path)
+
+
+def _of_pipeline(frame: pd.DataFrame) -> pd.DataFrame:
+    """The specs of a table of ``pipeline`` that have atoms, with the columns that ``relax`` would have given them."""
+    frame = frame[frame["status"].isin(list(_OUTCOMES))].reset_index(drop=True)
+    status = frame["status"].map(_OUTCOMES)
+    group = frame[_FOUND].where(status.notna())
+    return frame.drop(columns=_FOUND).assign(status=status, space_group_after=group)
 
 
 def with_results(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -185,11 +205,15 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
     return [record for record in records if isinstance(record, dict) and "step" in record]
 
 
-def _judge(folder: Path | None, candidates: pd.DataFrame | None) -> str:
-    """The energy model that a folder of relaxed crystals, or else the table of candidates, names."""
+def _judge(folder: Path | None, candidates_folder: Path, candidates: pd.DataFrame | None) -> str:
+    """The energy model that a folder of relaxed crystals, a pipeline, or the table of candidates names."""
     if folder is not None and (folder / SETTINGS).is_file():
         settings = read_json(folder / SETTINGS)
         return str(settings.get("model", "")) if isinstance(settings, dict) else ""
+    summary = candidates_folder / "summary.json"
+    stored = read_json(summary) if summary.is_file() else {}
+    if isinstance(stored, dict) and stored.get("relax_model"):
+        return str(stored.get("energies") or stored["relax_model"])
     if candidates is None or "judge" not in candidates.columns:
         return ""
     return str(next(iter(candidates["judge"].dropna()), ""))

@@ -217,3 +217,25 @@ def test_judged_energies_are_not_compared_with_another_property(run):
         finding.text for finding in candidate_findings(cards, other) if finding.title == "Judged energies"
     ]
     assert "came to rest" in texts[0] and "eV/atom" not in texts[0]
+
+
+def test_the_table_of_a_pipeline_is_read(tmp_path):
+    folder = write_run(tmp_path / "run")
+    own = pd.read_csv(folder / "candidates" / "candidates.csv")
+    table = own.assign(
+        status=["relaxed", "relaxation_failed"] + ["generated"] * (len(own) - 3) + ["unplaced"],
+        reason=None,
+        energy_before=-1.0,
+        energy_after=[-1.5] + [np.nan] * (len(own) - 1),
+        space_group_found=own["space_group"],
+    )
+    table.loc[len(own) - 1, ["rank", "cif"]] = np.nan
+    write_text(folder / "candidates" / "candidates.csv", table.to_csv(index=False))
+    write_text(folder / "candidates" / "summary.json", '{"energies": "gemsnet", "relax_model": "chgnet"}')
+    run = read_run(folder, {"env": {}})
+    assert run.judge == "gemsnet"
+    cards = make_cards(run, Population.of("candidates", "candidates", run.candidates), None)
+    assert [card["rank"] for card in cards] == own["rank"].tolist()[:-1]
+    assert [card["status"] for card in cards[:3]] == ["converged", "failed", None]
+    assert cards[0]["judged"] == -1.5 and cards[0]["group_after"] == own["space_group"][0]
+    assert cards[2]["judged"] is None and cards[2]["group_after"] is None
