@@ -141,7 +141,6 @@ def test_it_goes_on_with_what_is_not_done(sets: Path, monkeypatch: pytest.Monkey
         (["matcher.stol=0"], "stol"),
         (["judge=chgnet", "reference=made.parquet"], "hull"),
         (["oxidation_states=wikipedia", CHEAP], "smact14"),
-        (["network=nothing", CHEAP], "nothing"),
         (["processes=0"], "processes"),
         (["n=0"], "n must"),
     ],
@@ -150,6 +149,14 @@ def test_errors_are_one_line(sets: Path, settings: list[str], said: str):
     ended = evaluate(sets, *settings)
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1 and said in ended.stderr
+    assert not (sets / "out").exists()
+
+
+def test_an_unknown_network_is_named(sets: Path):
+    # distances are those of valid structures, and SMACT says which compositions are
+    pytest.importorskip("smact")
+    ended = evaluate(sets, "network=nothing", "metrics=[distances]")
+    assert ended.returncode == 2 and ended.stderr.count("\n") == 1 and "nothing" in ended.stderr
     assert not (sets / "out").exists()
 
 
