@@ -27,7 +27,11 @@ FLOORS = (
 )
 # policies read the actions of environments, which is part of the environments' contract
 NEIGHBOURS = {"policies": {"envs.base"}, "proxies": {"generators.base"}, "generators": {"proxies.base"}}
-NEIGHBOURS |= {"evaluation": {"gflownet", "relaxation.inputs"}, "testing": {"gflownet"}, "models": {"data", "weights"}}
+NEIGHBOURS |= {
+    "evaluation": {"gflownet", "relaxation.inputs"},
+    "testing": {"gflownet"},
+    "models": {"data", "weights"},
+}
 NEIGHBOURS |= {"data": {"models.potentials"}}
 # all that the learning machinery may know of its parts: their contracts
 CONTRACTS = ("common", "envs.base", "policies", "proxies.base", "proxies.reward", "gflownet")
