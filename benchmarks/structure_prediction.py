@@ -46,7 +46,7 @@ from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.generators.orbit_spacing import Orbits
 from gflownet_crystal.generators.orbit_tables import orbit_tables
 from gflownet_crystal.generators.ranked_assignments import RankedAssignments
-from gflownet_crystal.generators.wyckoff_sampler import WyckoffSampler, made
+from gflownet_crystal.generators.wyckoff_sampler import WyckoffSampler
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.convert import to_pymatgen
@@ -85,7 +85,7 @@ def true_letters(
         orbits = Orbits(sites.structure, sites.structure, sites.position, sites.atomic_number, start)
         if follow:
             orbits = sampler.sample(cell, own.space_group, orbits)
-        parts.append(made(orbits, cell, own.space_group, orbit_tables()))
+        parts.append(orbits.structures(cell, own.space_group, orbit_tables()))
     return StructureBatch.cat(parts)
 
 

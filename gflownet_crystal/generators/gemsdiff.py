@@ -14,13 +14,13 @@ import torch
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.generators.assignment_draws import draw_candidates, drawable_assignments
 from gflownet_crystal.generators.base import Generation, Generator
+from gflownet_crystal.generators.best_tries import best_of_each
 from gflownet_crystal.generators.counter_noise import CounterNoise, member_keys
 from gflownet_crystal.generators.diffused_sites import diffused
 from gflownet_crystal.generators.draws import keys_of_compounds
 from gflownet_crystal.generators.orbit_tables import orbit_tables
 from gflownet_crystal.generators.ranked_assignments import RankedAssignments
-from gflownet_crystal.generators.selection import best_of_each, make_room
-from gflownet_crystal.generators.wyckoff_sampler import closest, made
+from gflownet_crystal.generators.selection import apart, make_room
 from gflownet_crystal.models.diffusion_graph import AtomTable
 from gflownet_crystal.models.gemsdiff import GemsDiffModel
 from gflownet_crystal.models.gemsdiff_sampling import free_crystals
@@ -128,9 +128,10 @@ class GemsDiff(Generator):
         model = self._model.to(specs.device)
         orbits = diffused(model, assigned.cell, specs.space_group, drawn, tables, self.steps)
         if not len(orbits.candidate):
-            return Generation(made(orbits, assigned.cell, specs.space_group, tables), orbits.candidate)
-        distance, ratio = closest(orbits, tables, assigned.lattices)
+            nothing = orbits.structures(assigned.cell, specs.space_group, tables)
+            return Generation(nothing, orbits.candidate)
+        distance, ratio = assigned.pairs(orbits, tables, 0.0).closest()
         ratio = ratio.where(distance >= self.min_distance, -1.0)
         best = orbits.select(best_of_each(orbits.spec_of_candidate, ratio))
-        structures = made(best, assigned.cell, specs.space_group, tables)
-        return Generation(structures, best.spec_of_candidate)
+        structures = best.structures(assigned.cell, specs.space_group, tables)
+        return apart(Generation(structures, best.spec_of_candidate), self.min_distance)

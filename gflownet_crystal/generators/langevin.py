@@ -15,12 +15,13 @@ from gflownet_crystal.generators.annealing import anneal_crystals, anneal_positi
 from gflownet_crystal.generators.assigned_specs import AssignedSpecs
 from gflownet_crystal.generators.assignment_draws import draw_candidates, drawable_assignments
 from gflownet_crystal.generators.base import Generation, Generator
+from gflownet_crystal.generators.best_tries import best_of_each
 from gflownet_crystal.generators.draws import joined
 from gflownet_crystal.generators.merging import merge_and_snap
 from gflownet_crystal.generators.orbit_spacing import Orbits
 from gflownet_crystal.generators.orbit_tables import OrbitTables, orbit_tables
 from gflownet_crystal.generators.ranked_assignments import RankedAssignments
-from gflownet_crystal.generators.selection import apart, best_of_each, make_room
+from gflownet_crystal.generators.selection import apart, make_room
 from gflownet_crystal.models.langevin import Schedule, ScoreModel, Sites
 from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.spec import CrystalSpec
@@ -98,16 +99,8 @@ class Langevin(Generator):
         # roomy chains come after all that keep their distance
         ratio = ratio.where(pairs.smallest(distances) >= self.closest, -1.0)
         best = drawn.select(best_of_each(drawn.spec_of_candidate, ratio))
-        orbit, points = best.atoms(tables)
-        chosen = best.spec_of_candidate
-        structures = StructureBatch(
-            assigned.cell[chosen],
-            best.atomic_number[orbit],
-            points,
-            best.candidate[orbit],
-            specs.space_group[chosen],
-        )
-        return apart(Generation(structures, chosen), self.closest)
+        structures = best.structures(assigned.cell, specs.space_group, tables)
+        return apart(Generation(structures, best.spec_of_candidate), self.closest)
 
     def _moved(
         self, specs: CrystalSpec, assigned: AssignedSpecs, drawn: Orbits, tables: OrbitTables

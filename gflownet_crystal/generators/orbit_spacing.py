@@ -11,8 +11,10 @@ from torch import Tensor
 
 from gflownet_crystal.crystallography.cells import to_primitive_cell
 from gflownet_crystal.generators.orbit_tables import OrbitTables
+from gflownet_crystal.structures.distances import covalent_radii
 from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.reduction import reduce_cells
+from gflownet_crystal.structures.structure import StructureBatch
 
 # in a reduced basis the nearest image of a wrapped difference is itself or one of these 13 and their opposites
 _HALF = tuple(step for step in product((-1.0, 0.0, 1.0), repeat=3) if step > (0.0, 0.0, 0.0))
@@ -122,6 +124,14 @@ class Orbits:
         # the floor of a tiny negative number leaves exactly one
         return orbit, points.where(points < 1.0, 0.0)
 
+    def structures(self, cell: Tensor, space_group: Tensor, tables: OrbitTables) -> StructureBatch:
+        """One structure a candidate, of specs with conventional cells (n, 3, 3), A, and groups (n,)."""
+        orbit, points = self.atoms(tables)
+        spec = self.spec_of_candidate
+        return StructureBatch(
+            cell[spec], self.atomic_number[orbit], points, self.candidate[orbit], space_group[spec]
+        )
+
 
 @dataclass(frozen=True)
 class OrbitPairs:
@@ -191,6 +201,20 @@ class OrbitPairs:
         """Smallest of the pairs' ratios of each candidate, (P,) -> (C,) float64; infinite where it has no pairs."""
         least = ratios.new_full((len(self.orbits.n_orbits),), math.inf)
         return least.scatter_reduce(0, self.candidate, ratios, "amin")
+
+    def closest(self) -> tuple[Tensor, Tensor]:
+        """Shortest distances of candidates as they are, periodic images of the same atom included.
+
+        Returns:
+            (C,) float64 A, and the smallest ratio of a distance to the summed covalent radii, (C,) float64.
+        """
+        orbits = self.orbits
+        distances = self.distances(orbits.parameters)
+        own = self.lattices.shortest[orbits.spec]
+        images = own / (2.0 * covalent_radii(orbits.atomic_number))
+        least = self.smallest(distances).scatter_reduce(0, orbits.candidate, own, "amin")
+        ratio = self.smallest(distances / self.radii)
+        return least, ratio.scatter_reduce(0, orbits.candidate, images, "amin")
 
 
 def _place(parameters: Tensor, orbit: Tensor, operation: Tensor, tables: OrbitTables) -> Tensor:

@@ -10,10 +10,10 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.generators.assigned_specs import AssignedSpecs
 from gflownet_crystal.generators.base import Generation, Generator
+from gflownet_crystal.generators.best_tries import best_of_each
 from gflownet_crystal.generators.orbit_spacing import OrbitPairs, Orbits
-from gflownet_crystal.generators.orbit_tables import OrbitTables, orbit_tables
+from gflownet_crystal.generators.orbit_tables import orbit_tables
 from gflownet_crystal.structures.batching import cut_by_atoms
-from gflownet_crystal.structures.distances import covalent_radii
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 
@@ -83,12 +83,13 @@ class QuickPlacement(Generator):
         drawn = assigned.draw(self.tries)
         pairs = assigned.pairs(drawn, tables, self.anion_repulsion)
         ratio = pairs.smallest(pairs.distances(drawn.parameters) / pairs.contact)
-        kept = drawn.select(_best(drawn.spec_of_candidate, ratio, self.keep))
+        kept = drawn.select(best_of_each(drawn.spec_of_candidate, ratio, self.keep, _DIGITS))
         spread, ratio = self._spread(assigned.pairs(kept, tables, self.anion_repulsion))
-        best = spread.select(_best(spread.spec_of_candidate, ratio, 1))
-        roomy = self._is_roomy(assigned.pairs(best, tables, self.anion_repulsion))
+        best = spread.select(best_of_each(spread.spec_of_candidate, ratio, 1, _DIGITS))
+        roomy = assigned.pairs(best, tables, self.anion_repulsion).closest()[1] >= self.min_ratio
         best = best.select(roomy.nonzero()[:, 0])
-        return Generation(_structures(specs, assigned.cell, best, tables), best.spec_of_candidate)
+        structures = best.structures(assigned.cell, specs.space_group, tables)
+        return Generation(structures, best.spec_of_candidate)
 
     def _spread(self, pairs: OrbitPairs) -> tuple[Orbits, Tensor]:
         """Candidates with their atoms pushed apart where that helps, and their smallest ratios.
@@ -108,38 +109,3 @@ class QuickPlacement(Generator):
         before, after = (pairs.smallest(pairs.distances(x) / pairs.contact) for x in (start, moved))
         better = (after > before)[pairs.orbits.candidate, None]
         return replace(pairs.orbits, parameters=moved.where(better, start)), after.maximum(before)
-
-    def _is_roomy(self, pairs: OrbitPairs) -> Tensor:
-        """Whether no two atoms of a candidate, images included, are too close, (C,) bool."""
-        orbits = pairs.orbits
-        between = pairs.smallest(pairs.distances(orbits.parameters) / pairs.radii)
-        images = pairs.lattices.shortest[orbits.spec] / (2.0 * covalent_radii(orbits.atomic_number))
-        return between.scatter_reduce(0, orbits.candidate, images, "amin") >= self.min_ratio
-
-
-def _best(spec: Tensor, ratio: Tensor, n: int) -> Tensor:
-    """The candidates with the ``n`` largest ratios of each spec, by rising spec, int64.
-
-    Args:
-        spec: (C,) int64, the spec of each candidate.
-        ratio: (C,) float64.
-        n: candidates of a spec.
-    """
-    falling = ratio.mul(10.0**_DIGITS).round().argsort(descending=True, stable=True)
-    by_spec = falling[spec[falling].argsort(stable=True)]
-    sizes = torch.bincount(spec)
-    place = torch.arange(len(spec), device=spec.device) - (sizes.cumsum(0) - sizes)[spec[by_spec]]
-    return by_spec[place < n]
-
-
-def _structures(specs: CrystalSpec, cell: Tensor, orbits: Orbits, tables: OrbitTables) -> StructureBatch:
-    """One structure a candidate."""
-    orbit, points = orbits.atoms(tables)
-    chosen = orbits.spec_of_candidate
-    return StructureBatch(
-        cell[chosen],
-        orbits.atomic_number[orbit],
-        points,
-        orbits.candidate[orbit],
-        specs.space_group[chosen],
-    )

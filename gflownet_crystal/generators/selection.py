@@ -1,9 +1,8 @@
-"""Which tries of specs are kept, and what becomes of specs whose tries leave atoms no room."""
+"""What becomes of specs whose tries leave atoms no room."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from gflownet_crystal.generators.base import Generation
 from gflownet_crystal.generators.quick_placement import QuickPlacement
@@ -29,10 +28,10 @@ def make_room(
     network may miss.
 
     Args:
-        made: structures of n specs, in any order.
+        made: structures of n specs, in any order, none with atoms closer than ``min_distance``.
         specs: n specs.
         seed: of the second placement.
-        min_distance: A; structures with atoms closer than this are left out.
+        min_distance: A; structures of the second placement with atoms closer than this are left out.
         min_ratio: shortest distance over summed covalent radii below which a structure is crowded; of the two the
             roomier one is then kept.
         atoms: of specs that are placed together, about; bounds the memory.
@@ -47,14 +46,15 @@ def make_room(
     structures, rows = made.structures, made.rows
     if len(again):
         thorough = QuickPlacement(assignments=40, tries=8, keep=16, steps=40, min_ratio=0.0, atoms=atoms)
-        second = thorough.generate(specs[again], seed)
+        second = apart(thorough.generate(specs[again], seed), min_distance)
         if len(second.rows):
             roomier = shortest_distance_ratio(second.structures) > ratio[again[second.rows]]
             replaced = again[second.rows[roomier]]
             kept = ~torch.isin(rows, replaced)
             structures = StructureBatch.cat([structures[kept], second.structures[roomier]])
             rows = torch.cat([rows[kept], replaced])
-    return apart(Generation(structures, rows), min_distance)
+    order = rows.argsort()
+    return Generation(structures[order], rows[order])
 
 
 def apart(made: Generation, min_distance: float) -> Generation:
@@ -64,21 +64,3 @@ def apart(made: Generation, min_distance: float) -> Generation:
     rows = usable(made.structures, min_distance).nonzero()[:, 0]
     rows = rows[made.rows[rows].argsort()]
     return Generation(made.structures[rows], made.rows[rows])
-
-
-def best_of_each(spec: Tensor, rating: Tensor, digits: int = 4) -> Tensor:
-    """The first candidate of the highest rating of each spec.
-
-    Args:
-        spec: (C,) int64.
-        rating: (C,) float64.
-        digits: that count: what rounding leaves must not decide, so that ties fall alike in every batch.
-
-    Returns:
-        Rows of candidates, int64, by rising spec.
-    """
-    order = rating.mul(10.0**digits).round().argsort(descending=True, stable=True)
-    order = order[spec[order].argsort(stable=True)]
-    first = torch.ones_like(order, dtype=torch.bool)
-    first[1:] = spec[order][1:] != spec[order][:-1]
-    return order[first]

@@ -12,16 +12,16 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.generators.assignment_draws import draw_candidates, drawable_assignments
 from gflownet_crystal.generators.base import Generation, Generator
-from gflownet_crystal.generators.orbit_spacing import Lattices, OrbitPairs, Orbits
-from gflownet_crystal.generators.orbit_tables import OrbitTables, orbit_tables
+from gflownet_crystal.generators.best_tries import best_of_each
+from gflownet_crystal.generators.orbit_spacing import Orbits
+from gflownet_crystal.generators.orbit_tables import orbit_tables
 from gflownet_crystal.generators.ranked_assignments import RankedAssignments
-from gflownet_crystal.generators.selection import best_of_each, make_room
+from gflownet_crystal.generators.selection import make_room
 from gflownet_crystal.generators.site_graphs import site_graph, site_lattices, site_tables
 from gflownet_crystal.models.parameter_flow import ParameterFlow
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.structures.batching import cut_by_atoms
-from gflownet_crystal.structures.distances import covalent_radii
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
@@ -123,41 +123,12 @@ class WyckoffSampler(Generator):
         numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
         drawn = draw_candidates(assigned, log_probability, numbers)
         candidates = self.sample(assigned.cell, specs.space_group, drawn)
-        distance, ratio = closest(candidates, tables, assigned.lattices)
+        distance, ratio = assigned.pairs(candidates, tables, 0.0).closest()
         sound = (distance >= self.min_distance) & (ratio >= self.min_ratio)
         kept = sound.nonzero()[:, 0]
         candidates, rating = candidates.select(kept), ratio[kept]
-        structures = made(candidates, assigned.cell, specs.space_group, tables)
+        structures = candidates.structures(assigned.cell, specs.space_group, tables)
         if self.energies is not None and len(kept):
             rating = -self.energies.predict(to_primitive(structures))[0].nan_to_num(torch.inf)
         best = best_of_each(candidates.spec_of_candidate, rating)
         return Generation(structures[best], candidates.spec_of_candidate[best])
-
-
-def closest(orbits: Orbits, tables: OrbitTables, lattices: Lattices) -> tuple[Tensor, Tensor]:
-    """Shortest distances of candidates, periodic images of the same atom included.
-
-    Args:
-        orbits: of C candidates.
-        tables: of all positions.
-        lattices: of the specs.
-
-    Returns:
-        (C,) float64 A, and the smallest ratio of a distance to the summed covalent radii, (C,) float64.
-    """
-    radius = covalent_radii(orbits.atomic_number)
-    pairs = OrbitPairs.of(orbits, tables, lattices, radius, torch.zeros_like(radius))
-    distances = pairs.distances(orbits.parameters)
-    own = lattices.shortest[orbits.spec]
-    least = pairs.smallest(distances).scatter_reduce(0, orbits.candidate, own, "amin")
-    ratio = pairs.smallest(distances / pairs.radii)
-    return least, ratio.scatter_reduce(0, orbits.candidate, own / (2.0 * radius), "amin")
-
-
-def made(orbits: Orbits, cell: Tensor, space_group: Tensor, tables: OrbitTables) -> StructureBatch:
-    """The structures of candidates of specs with cells (n, 3, 3) and groups (n,)."""
-    orbit, points = orbits.atoms(tables)
-    spec = orbits.spec_of_candidate
-    return StructureBatch(
-        cell[spec], orbits.atomic_number[orbit], points, orbits.candidate[orbit], space_group[spec]
-    )

@@ -13,7 +13,7 @@ from gflownet_crystal.common.errors import ConfigError, WeightsError
 from gflownet_crystal.generators.assigned_specs import AssignedSpecs
 from gflownet_crystal.generators.assignment_draws import draw_candidates
 from gflownet_crystal.generators.orbit_tables import orbit_tables
-from gflownet_crystal.generators.wyckoff_sampler import WyckoffSampler, closest, made
+from gflownet_crystal.generators.wyckoff_sampler import WyckoffSampler
 from gflownet_crystal.models.parameter_flow import ParameterFlow
 from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.structures.convert import to_pymatgen
@@ -66,8 +66,8 @@ def test_shortest_distances_are_those_of_pymatgen() -> None:
     specs = random_specs(30, seed=4)
     assigned = AssignedSpecs.of(specs, 4, 2, seed=0)
     drawn = draw_candidates(assigned, -assigned.place.double(), torch.arange(2))
-    distance, ratio = closest(drawn, orbit_tables(), assigned.lattices)
-    structures = made(drawn, assigned.cell, specs.space_group, orbit_tables())
+    distance, ratio = assigned.pairs(drawn, orbit_tables(), 0.0).closest()
+    structures = drawn.structures(assigned.cell, specs.space_group, orbit_tables())
     torch.testing.assert_close(ratio, shortest_distance_ratio(structures), rtol=1e-6, atol=1e-6)
     for row, structure in enumerate(to_pymatgen(structures)):
         between = structure.distance_matrix + np.diag(np.full(len(structure), np.inf))
