@@ -155,7 +155,7 @@ class Evaluation:
             ConfigError: none was chosen.
         """
         if self.choices.network is None:
-            raise ConfigError("no network was chosen; give network=gemsnet, or weights of train_energy")
+            raise ConfigError("no network was chosen; give network=alignn, or weights of train_energy")
         return NetworkMaker(self.choices.network, self.choices.device)
 
     @cached_property

@@ -62,7 +62,7 @@ def test_figures_and_tables(sets: Path):
     assert figures["validity"]["structure"] == pytest.approx(8 / 9)
     assert figures["uniqueness"]["unique"] == pytest.approx(7 / 9)
     assert figures["novelty"]["novel"] == figures["novelty"]["novel_formula"] == pytest.approx(4 / 9)
-    assert figures["distances"]["energy_by"].startswith("gemsnet-")
+    assert figures["distances"]["energy_by"].startswith("alignn-")
     table = pd.read_csv(sets / "out" / "structures.csv")
     assert table["name"].tolist() == [f"s{row}" for row in range(9)]
     assert "malformed" in table["reason"][7] and np.isnan(table["first_alike"][7])
@@ -168,7 +168,7 @@ def test_coverage_and_frechet_distances_from_the_cache(sets: Path):
     figures = json.loads(ended.stdout)
     assert set(figures["frechet"]) == {
         "crystalnn",
-        next(k for k in figures["frechet"] if k.startswith("gemsnet-")),
+        next(k for k in figures["frechet"] if k.startswith("alignn-")),
     }
     assert "MP-20" in figures["coverage"]["scaler"] and 0.0 < figures["coverage"]["recall"] <= 1.0
     kept = list((sets / "cache").rglob("*.safetensors"))

@@ -37,7 +37,7 @@ QUICK = (
     "threads=1",
     "quiet=true",
 )
-RELAXED = ("relax=2", "relax_model=gemsnet", "relaxation.steps=3")
+RELAXED = ("relax=2", "relax_model=alignn", "relaxation.steps=3")
 
 
 class Fussy(QuickPlacement):
@@ -106,7 +106,7 @@ def test_cifs_are_what_the_table_says(whole: Path) -> None:
 def test_energies_are_the_judges_of_what_the_cifs_hold(whole: Path) -> None:
     rows = table(whole)
     structures = from_pymatgen(crystals(whole))
-    energy = TrainedEnergies("gemsnet").predict(structures)[0].numpy()
+    energy = TrainedEnergies("alignn").predict(structures)[0].numpy()
     known = rows["energy_after"].fillna(rows["energy_before"])
     np.testing.assert_allclose(known, energy, atol=2e-4)
     hull = LearnedHull.from_weights().hull_energy(structures.composition).numpy()
