@@ -95,6 +95,13 @@ KINDS: Mapping[str, Kind] = {
     "denoiser": Kind(
         "makes crystals of noisy positions without a lattice",
         "figures are errors of one step from noise; learned from cells of at most `max_atoms` atoms",
+        split="MP-20 val; none of its formulas trained on",
+        figure=(
+            ("validation.lengths", "MP-20 val: lengths (A)"),
+            ("validation.angles", "angles (degrees)"),
+            ("validation.pos", "fractional positions"),
+            ("validation.pos_centred", "the same without a common shift"),
+        ),
     ),
 }
 _UNKNOWN = Kind("weights", "see the card", split="see the card")
