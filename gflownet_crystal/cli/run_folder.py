@@ -24,7 +24,8 @@ CONFIG = "config.yaml"
 
 FREE_ON_RESUME = (
     "device", "threads", "resume", "trust", "quiet", "run", "samples", "export", "logger",
-    "trainer.iterations", "trainer.checkpoint_every", "out", "test", "loop.checkpoint_every",
+    "trainer.iterations", "trainer.checkpoint_every", "out", "test", "checkpoint_every",
+    "loop.checkpoint_every",
 )  # fmt: skip
 """Keys and sections that may change when a run goes on; all others are what was trained."""
 

@@ -32,8 +32,8 @@ from gflownet_crystal.models.energy import EnergyModel
 from gflownet_crystal.models.registry import build_network, network_entry, settings_from
 from gflownet_crystal.models.trained_energies import KIND, UNCERTAINTY
 from gflownet_crystal.models.uncertainty import LatentDistance
-from gflownet_crystal.training.energy_calibration import calibrate
-from gflownet_crystal.training.energy_task import EnergyTask, error_figures
+from gflownet_crystal.training.energy_calibration import Judged, calibrate, judge
+from gflownet_crystal.training.energy_task import EnergyTask, error_figures, figures_of
 from gflownet_crystal.training.labelled import LabelledStructures, Splits, read_labelled, split_labelled
 from gflownet_crystal.training.loop import Loop
 from gflownet_crystal.weights import load_weights, save_weights
@@ -58,8 +58,9 @@ def run(config: DictConfig) -> None:
     loop = train(task, config, folder, "train_energy")
     _round(model)
     card = _card(config, loop, paths, earlier)
-    card["validation"] = _validation(model, splits, data)
-    uncertainty, card["uncertainty"] = calibrate(model, splits, config.seed)
+    validation, holdout = judge(model, splits.validation), judge(model, splits.holdout)
+    card["validation"] = _validation(splits, validation, holdout, data)
+    uncertainty, card["uncertainty"] = calibrate(model, splits.train, validation, holdout, config.seed)
     if tests:
         card["test"] = {name: error_figures(model, read_labelled([path])) for name, path in tests.items()}
     save_weights(out, _stored(model, uncertainty), card)
@@ -127,12 +128,15 @@ def _training_card(config: DictConfig, loop: Loop, paths: list[Path]) -> dict[st
     }
 
 
-def _validation(model: EnergyModel, splits: Splits, data: LabelledStructures) -> dict[str, Any]:
+def _validation(
+    splits: Splits, validation: Judged, holdout: Judged, data: LabelledStructures
+) -> dict[str, Any]:
     """Errors on what was kept apart, and on validation without the formulas that MP-20's own train shares."""
-    figures = {"validation": error_figures(model, splits.validation)}
+    error, source = validation.error.numpy(), splits.validation.source
+    figures = {"validation": figures_of(error, source)}
     new = ~np.isin(splits.validation.formula, data.formula[data.split == "train"])
     if 0 < new.sum() < len(new):
-        figures["validation_formulas_not_in_mp20_train"] = error_figures(model, splits.validation.take(new))
+        figures["validation_formulas_not_in_mp20_train"] = figures_of(error[new], source[new])
     if len(splits.holdout):
-        figures["holdout"] = error_figures(model, splits.holdout)
+        figures["holdout"] = figures_of(holdout.error.numpy(), splits.holdout.source)
     return figures

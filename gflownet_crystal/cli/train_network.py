@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.build import to_settings
 from gflownet_crystal.cli.compose import resolved
-from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.run_folder import latest, open_folder, write_config
-from gflownet_crystal.cli.train_proxy import without_folders
-from gflownet_crystal.cli.values import check_writable, flag, whole_number
+from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.weights_run import card_command, run_folder, stoppable, weights_file
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
-from gflownet_crystal.training.loop import METRICS, Loop, Task, TrainingStopped
+from gflownet_crystal.training.loop import METRICS, Loop, Task
 from gflownet_crystal.training.settings import LoopSettings
 
 
@@ -33,23 +31,15 @@ def open_training(config: DictConfig, name: str, section: str = "model") -> tupl
         ConfigError: a value is out of range, or the folder is another run's.
         DataError: the weights file cannot be written.
     """
-    # the section may be filled from a group of another name: denoiser@model
-    (choice,) = (value for key, value in config.record.choices.items() if str(key).split("@")[-1] == section)
-    folder = Path("runs") / f"{name}_{choice}_{config.seed}"
-    if config.run.dir is not None:
-        folder = Path(str(config.run.dir))
+    folder = run_folder(config, name, section, config.seed)
     config = resolved(open_folder(folder, config, (section, "loop", "record"))[0])
-    out = Path(config.out or folder / "weights.safetensors")
     whole_number(config.seed, "seed", 0)
     for key in ("resume", "trust", "quiet"):
         flag(config[key], key)
     if config.max_atoms is not None:
         whole_number(config.max_atoms, "max_atoms", 1)
     check_number(config, "holdout", 1.0)
-    if out.suffix != ".safetensors":
-        raise ConfigError(f"out must end in .safetensors, not {out.name!r}")
-    check_writable(out)
-    return folder, config, out
+    return folder, config, weights_file(config.out or folder / "weights.safetensors")
 
 
 def check_number(config: DictConfig, key: str, limit: float) -> None:
@@ -86,14 +76,8 @@ def train(task: Task, config: DictConfig, folder: Path, verb: str) -> Loop:
     if checkpoint is not None:
         loop.restore(checkpoint)
     write_config(folder, config)
-    try:
-        with stop_on_signal() as should_stop:
-            loop.train(should_stop)
-    except TrainingStopped as stop:
-        raise TrainingStopped(
-            f"{stop}, a checkpoint is in {folder}; "
-            f"go on with: gflownet-crystal {verb} run.dir={folder} resume=true"
-        ) from stop
+    with stoppable(verb, folder) as should_stop:
+        loop.train(should_stop)
     loop.finish()
     return loop
 
@@ -110,7 +94,6 @@ def training_card(
         paths: of the data.
         network: its name and its settings.
     """
-    words = [without_folders(str(word)) for word in config.record.command]
     return {
         "network": dict(network),
         "parameters": sum(value.numel() for value in loop.named.values()),
@@ -121,7 +104,7 @@ def training_card(
         "samples_seen": loop.samples,
         "training_seconds": round(loop.seconds),
         "data": [path.name for path in paths],
-        "command": shlex.join([verb, *words]),
+        "command": card_command(verb, config),
     }
 
 

@@ -1,72 +1,54 @@
 """Train a proxy's weights on labelled crystals, and write them with a card of what they are.
 
 MP-20's val and a share of all reduced formulas are kept apart; what is trained on holds none of their formulas.
+Metrics and checkpoints go to a run folder; a training that was stopped goes on with the same run.dir and resume=true.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import shlex
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from tqdm import tqdm
 
 from gflownet_crystal.cli.build import build
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import paths_of, read_prepared
 from gflownet_crystal.cli.parts import set_threads
-from gflownet_crystal.cli.values import check_writable
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.cli.run_folder import latest, open_folder, write_config
+from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.weights_run import card_command, run_folder, stoppable, weights_file
 from gflownet_crystal.proxies.recipe import Recipe
+from gflownet_crystal.proxies.stepwise import Stepwise
+from gflownet_crystal.training.stepwise_run import take_steps
 from gflownet_crystal.weights import save_weights
-
-_SMOOTHING = 0.98
-
-
-class Bar:
-    """A progress bar with the running means of the losses.
-
-    Args:
-        quiet: show nothing.
-    """
-
-    def __init__(self, quiet: bool) -> None:
-        self.bar = tqdm(desc="training", unit="step", disable=quiet, file=sys.stderr)
-        self.means: dict[str, float] = {}
-
-    def __call__(self, step: int, steps: int, losses: Mapping[str, float]) -> None:
-        for name, value in losses.items():
-            self.means[name] = _SMOOTHING * self.means.get(name, value) + (1 - _SMOOTHING) * value
-        self.bar.total = steps
-        self.bar.set_postfix({name: f"{value:.4f}" for name, value in self.means.items()}, refresh=False)
-        self.bar.update(step - self.bar.n)
 
 
 def run(config: DictConfig) -> None:
     """The verb ``train_proxy``."""
+    folder = run_folder(config, "proxy", "proxy", config.training.get("seed", 0))
+    config, trust = open_folder(folder, config, ("proxy", "training", "record"))
     config = resolved(config)
+    _check_values(config)
     paths = paths_of(config.data, "data")
-    name = str(config.record.choices.get("proxy", "proxy"))
-    out = Path(config.out or f"{name}.safetensors")
-    if out.suffix != ".safetensors":
-        raise ConfigError(f"out must end in .safetensors, not {out.name!r}")
-    check_writable(out)
+    out = weights_file(config.out or f"{config.record.choices.get('proxy', 'proxy')}.safetensors")
     set_threads(config.threads)
-    recipe = build(config.training, Recipe, "training")
+    recipe = build(config.training, Recipe, "training", trust)
+    checkpoint = latest(folder)
     tests = {path.name: read_prepared([path], config.quiet) for path in _tests(config.test)}
     table = read_prepared(paths, config.quiet)
-    trained = recipe.fit(table, Bar(config.quiet))
+
+    def take(training: Stepwise) -> None:
+        write_config(folder, config)
+        with stoppable("train_proxy", folder) as should_stop:
+            take_steps(training, folder, checkpoint, config.checkpoint_every, config.quiet, should_stop)
+
+    trained = recipe.fit(table, take)
     card: dict[str, Any] = {
         **trained.card,
         "data": [path.name for path in paths],
-        "command": shlex.join(
-            ["train_proxy", *(without_folders(str(word)) for word in config.record.command)]
-        ),
+        "command": card_command("train_proxy", config),
     }
     if tests:
         card["test"] = recipe.test(trained, tests)
@@ -78,9 +60,11 @@ def run(config: DictConfig) -> None:
     )
 
 
-def without_folders(word: str) -> str:
-    """A setting with file names for paths: a card travels, the folders of one machine do not."""
-    return re.sub(r"[^=\[,]*/", "", word)
+def _check_values(config: DictConfig) -> None:
+    for key in ("resume", "trust", "quiet"):
+        flag(config[key], key)
+    if config.checkpoint_every is not None:
+        whole_number(config.checkpoint_every, "checkpoint_every", 1)
 
 
 def _tests(value: Any) -> list[Path]:

@@ -20,6 +20,10 @@ N_KEPT = 2
 _NAME = re.compile(r"step_(\d+)\.safetensors")
 
 
+class TrainingStopped(KeyboardInterrupt):
+    """The user stopped the training; where it stands is in a checkpoint."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """What a checkpoint file holds.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
 
 
 class GFlowNetCrystalError(ValueError):
@@ -23,6 +25,14 @@ class WeightsError(GFlowNetCrystalError):
 
 class CheckpointError(GFlowNetCrystalError):
     """A run folder or checkpoint is missing, corrupt or belongs to another configuration."""
+
+    @classmethod
+    def of_other_settings(cls, path: Path, error: Exception) -> Self:
+        """The error of a checkpoint at ``path`` that does not fit, as ``error`` found."""
+        reason = str(error).splitlines()[0]
+        return cls(
+            f"checkpoint {path} belongs to another configuration ({reason}); resume with the settings of the run"
+        )
 
 
 class EmptySpaceError(GFlowNetCrystalError):

@@ -127,7 +127,10 @@ def anneal_crystals(
 
 
 def unit_cells(space_group: Tensor) -> Tensor:
-    """Conventional cells with edges of 1 A of groups whose angles are fixed, (n,) -> (n, 3, 3) float64."""
+    """Conventional cells with edges of 1 A of groups whose angles are fixed, (n,) -> (n, 3, 3) float64.
+
+    Exact, where the cosines of 90 and 120 degrees in ``parameters_to_matrix`` are not.
+    """
     cell = torch.eye(3, dtype=torch.float64, device=space_group.device).repeat(len(space_group), 1, 1)
     hexagonal = (space_group >= 143) & (space_group <= 194)
     slanted = torch.tensor([-0.5, math.sqrt(0.75), 0.0], dtype=torch.float64, device=space_group.device)

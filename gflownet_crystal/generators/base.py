@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 
@@ -42,3 +47,51 @@ class Generator(ABC):
         Returns:
             The structures of those specs that could be placed.
         """
+
+
+def check_options(
+    options: Mapping[str, Any], above_zero: Iterable[str], not_negative: Iterable[str] = ()
+) -> None:
+    """Check the numbers among a generator's options.
+
+    Args:
+        options: by name.
+        above_zero: names of those that must be positive.
+        not_negative: names of those that may be zero.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+    for name in above_zero:
+        if not options[name] > 0:
+            raise ConfigError(f"generator.{name}={options[name]} has to be above zero")
+    for name in not_negative:
+        if not options[name] >= 0:
+            raise ConfigError(f"generator.{name}={options[name]} must not be negative")
+
+
+def in_batches(
+    specs: CrystalSpec,
+    sizes: Tensor,
+    most: int,
+    place: Callable[[CrystalSpec], Generation],
+    by_size: bool = True,
+) -> Generation:
+    """What a function makes of many specs, a batch at a time.
+
+    Args:
+        specs: n specs.
+        sizes: (n,) int64, what each counts for.
+        most: of a batch, unless one spec counts for more; bounds the memory.
+        place: makes structures of a batch.
+        by_size: put specs of about equal size together.
+
+    Returns:
+        The structures of all batches, by rising row.
+    """
+    order = sizes.argsort(stable=True) if by_size else torch.arange(len(specs), device=specs.device)
+    batches = cut_by_atoms(order, sizes, most) or [order]
+    parts = [place(specs[rows]) for rows in batches]
+    rows = torch.cat([chosen[part.rows] for chosen, part in zip(batches, parts, strict=True)])
+    rising = rows.argsort()
+    return Generation(StructureBatch.cat([part.structures for part in parts])[rising], rows[rising])

@@ -13,7 +13,7 @@ import torch
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.generators.assignment_draws import draw_candidates, drawable_assignments
-from gflownet_crystal.generators.base import Generation, Generator
+from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
 from gflownet_crystal.generators.best_tries import best_of_each
 from gflownet_crystal.generators.counter_noise import CounterNoise, member_keys
 from gflownet_crystal.generators.diffused_sites import diffused
@@ -24,12 +24,9 @@ from gflownet_crystal.generators.selection import apart, make_room
 from gflownet_crystal.models.diffusion_graph import AtomTable
 from gflownet_crystal.models.gemsdiff import GemsDiffModel
 from gflownet_crystal.models.gemsdiff_sampling import free_crystals
-from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
-
-# without a ranking, assignments looked at for each one that may be drawn
 
 
 @dataclass
@@ -75,14 +72,9 @@ class GemsDiff(Generator):
         """
         if self.mode not in ("spec", "paper"):
             raise ConfigError(f"unknown generator.mode {self.mode!r}: choose spec or paper")
-        for name in ("assignments", "tries", "atoms"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"generator.{name}={getattr(self, name)} has to be at least 1")
+        check_options(vars(self), ("assignments", "tries", "atoms"), ("min_distance", "min_ratio"))
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"generator.steps={self.steps} has to be at least 1, or null for all")
-        for name in ("min_distance", "min_ratio"):
-            if not getattr(self, name) >= 0.0:
-                raise ConfigError(f"generator.{name}={getattr(self, name)} must not be negative")
         given = self.weights
         self._model = (
             given if isinstance(given, GemsDiffModel) else GemsDiffModel.from_weights(given)
@@ -93,18 +85,12 @@ class GemsDiff(Generator):
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
         """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
-        place = self._sample_free if self.mode == "paper" else self._sample_sites
         # like sizes together: pairs of atoms are listed for the largest
-        order = specs.n_atoms.argsort(stable=True)
-        tries = self.tries if self.mode == "spec" else 1
-        batches = cut_by_atoms(order, specs.n_atoms * tries, self.atoms) or [order]
-        parts = [place(specs[rows], seed) for rows in batches]
-        rows = torch.cat([rows[part.rows] for rows, part in zip(batches, parts, strict=True)])
-        found = Generation(StructureBatch.cat([part.structures for part in parts]), rows)
-        if self.mode == "spec":
-            return make_room(found, specs, seed, self.min_distance, self.min_ratio, self.atoms)
-        by_row = found.rows.argsort()
-        return Generation(found.structures[by_row], found.rows[by_row])
+        if self.mode == "paper":
+            return in_batches(specs, specs.n_atoms, self.atoms, lambda part: self._sample_free(part, seed))
+        sizes = specs.n_atoms * self.tries
+        found = in_batches(specs, sizes, self.atoms, lambda part: self._sample_sites(part, seed))
+        return make_room(found, specs, seed, self.min_distance, self.min_ratio, self.atoms)
 
     def _sample_free(self, specs: CrystalSpec, seed: int) -> Generation:
         model = self._model.to(specs.device)

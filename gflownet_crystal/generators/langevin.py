@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.site_projectors import site_flats
 from gflownet_crystal.generators.annealing import anneal_crystals, anneal_positions, has_fixed_angles
 from gflownet_crystal.generators.assigned_specs import AssignedSpecs
 from gflownet_crystal.generators.assignment_draws import draw_candidates, drawable_assignments
-from gflownet_crystal.generators.base import Generation, Generator
+from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
 from gflownet_crystal.generators.best_tries import best_of_each
 from gflownet_crystal.generators.draws import joined
 from gflownet_crystal.generators.merging import merge_and_snap
@@ -23,7 +22,6 @@ from gflownet_crystal.generators.orbit_tables import OrbitTables, orbit_tables
 from gflownet_crystal.generators.ranked_assignments import RankedAssignments
 from gflownet_crystal.generators.selection import apart, make_room
 from gflownet_crystal.models.langevin import Schedule, ScoreModel, Sites
-from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry_images import group_tables
@@ -67,22 +65,18 @@ class Langevin(Generator):
         anion_repulsion: float = 0.6,
         atoms: int = 1024,
     ) -> None:
-        for name, value in {"assignments": assignments, "tries": tries, "atoms": atoms}.items():
-            if not value > 0:
-                raise ConfigError(f"generator.{name}={value} has to be above zero")
-        if not (closest >= 0 and anion_repulsion >= 0):
-            raise ConfigError("generator.closest and generator.anion_repulsion must not be negative")
-        self.schedule = Schedule(steps, position_rate)
-        self.model = weights if isinstance(weights, ScoreModel) else ScoreModel.from_weights(weights, "spec")
         self.assignments, self.tries, self.atoms = assignments, tries, atoms
         self.closest, self.anion_repulsion = closest, anion_repulsion
+        check_options(vars(self), ("assignments", "tries", "atoms"), ("closest", "anion_repulsion"))
+        self.schedule = Schedule(steps, position_rate)
+        self.model = weights if isinstance(weights, ScoreModel) else ScoreModel.from_weights(weights, "spec")
         self.ranking = None if ranking is None else RankedAssignments.load(ranking)
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
         """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
         self.model = self.model.to(specs.device).eval()
-        made = _in_batches(specs, specs.n_atoms, self.atoms, lambda part: self._place(part, seed))
+        made = in_batches(specs, specs.n_atoms, self.atoms, lambda part: self._place(part, seed))
         return make_room(made, specs, seed, self.closest, atoms=self.atoms)
 
     def _place(self, specs: CrystalSpec, seed: int) -> Generation:
@@ -163,19 +157,17 @@ class PaperLangevin(Generator):
         merged: float = 0.3,
         images: int = 2048,
     ) -> None:
-        for name, value in {"start_length": start_length, "merged": merged, "images": images}.items():
-            if not value > 0:
-                raise ConfigError(f"generator.{name}={value} has to be above zero")
+        self.start_length, self.merged, self.images = start_length, merged, images
+        check_options(vars(self), ("start_length", "merged", "images"))
         self.schedule = Schedule(steps, position_rate, lattice_rate, lattice_noise)
         self.model = weights if isinstance(weights, ScoreModel) else ScoreModel.from_weights(weights, "paper")
-        self.start_length, self.merged, self.images = start_length, merged, images
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
         """Draw a crystal for each spec of an orthorhombic or higher group; see the class for what is kept of it."""
         order = group_tables().order.to(specs.device)[specs.space_group]
         images = order * (specs.composition > 0).sum(1)
-        return _in_batches(specs, images, self.images, lambda part: self._draw(part, seed))
+        return in_batches(specs, images, self.images, lambda part: self._draw(part, seed))
 
     def _draw(self, specs: CrystalSpec, seed: int) -> Generation:
         rows = has_fixed_angles(specs.space_group).nonzero()[:, 0]
@@ -216,18 +208,6 @@ class PaperLangevin(Generator):
             self.model, space_group, atomic_numbers, structure_index, keys, self.schedule, self.start_length
         )
         return merge_and_snap(atomic_numbers, fractional, structure_index, cell, space_group, self.merged)
-
-
-def _in_batches(
-    specs: CrystalSpec, sizes: Tensor, most: int, place: Callable[[CrystalSpec], Generation]
-) -> Generation:
-    """What ``place`` makes of specs, those of about equal size (n,) together, up to ``most`` at a time."""
-    every = torch.arange(len(specs), device=specs.device)
-    batches = batches_of_atoms(sizes, most) or [every]
-    parts = [place(specs[rows]) for rows in batches]
-    rows = torch.cat([chosen[part.rows] for chosen, part in zip(batches, parts, strict=True)])
-    order = rows.argsort()
-    return Generation(StructureBatch.cat([part.structures for part in parts])[order], rows[order])
 
 
 def _nothing(specs: CrystalSpec) -> Generation:

@@ -9,10 +9,9 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography import lattice
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
-from gflownet_crystal.generators.base import Generation, Generator
+from gflownet_crystal.generators.base import Generation, Generator, check_options
 from gflownet_crystal.generators.candidates import AssignedOrbits, Spacing, contact_distances
 from gflownet_crystal.generators.wyckoff_assignments import Assignment, WyckoffAssignments
 from gflownet_crystal.structures.distances import PeriodicLattice, shortest_distance_ratio
@@ -62,12 +61,8 @@ class WyckoffPlacement(Generator):
         Raises:
             ConfigError: a count is not positive, or a ratio or tolerance is out of range.
         """
-        for name in ("max_assignments", "tries", "keep", "rate", "target_ratio", "symprec", "max_distances"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"generator.{name}={getattr(self, name)} has to be above zero")
-        for name in ("steps", "anion_repulsion", "min_ratio"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"generator.{name}={getattr(self, name)} must not be negative")
+        positive = ("max_assignments", "tries", "keep", "rate", "target_ratio", "symprec", "max_distances")
+        check_options(vars(self), positive, ("steps", "anion_repulsion", "min_ratio"))
 
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
         """Place the atoms of each spec; see :class:`Generator`."""

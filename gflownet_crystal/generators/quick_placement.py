@@ -7,15 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.generators.assigned_specs import AssignedSpecs
-from gflownet_crystal.generators.base import Generation, Generator
+from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
 from gflownet_crystal.generators.best_tries import best_of_each
 from gflownet_crystal.generators.orbit_spacing import OrbitPairs, Orbits
 from gflownet_crystal.generators.orbit_tables import orbit_tables
-from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.structures.structure import StructureBatch
 
 # assignments looked at for each one that is tried
 _LISTED = 4
@@ -59,22 +56,14 @@ class QuickPlacement(Generator):
         Raises:
             ConfigError: a count is not positive, or another number is negative.
         """
-        for name in ("assignments", "tries", "keep", "rate", "target_ratio", "atoms"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"generator.{name}={getattr(self, name)} has to be above zero")
-        for name in ("steps", "anion_repulsion", "min_ratio"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"generator.{name}={getattr(self, name)} must not be negative")
+        positive = ("assignments", "tries", "keep", "rate", "target_ratio", "atoms")
+        check_options(vars(self), positive, ("steps", "anion_repulsion", "min_ratio"))
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
         """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
-        every = torch.arange(len(specs), device=specs.device)
-        batches = cut_by_atoms(every, specs.n_atoms, self.atoms) or [every]
-        parts = [self._place(specs[rows], seed) for rows in batches]
-        return Generation(
-            StructureBatch.cat([part.structures for part in parts]),
-            torch.cat([rows[part.rows] for rows, part in zip(batches, parts, strict=True)]),
+        return in_batches(
+            specs, specs.n_atoms, self.atoms, lambda part: self._place(part, seed), by_size=False
         )
 
     def _place(self, specs: CrystalSpec, seed: int) -> Generation:

@@ -9,9 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.generators.assignment_draws import draw_candidates, drawable_assignments
-from gflownet_crystal.generators.base import Generation, Generator
+from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
 from gflownet_crystal.generators.best_tries import best_of_each
 from gflownet_crystal.generators.orbit_spacing import Orbits
 from gflownet_crystal.generators.orbit_tables import orbit_tables
@@ -21,10 +20,8 @@ from gflownet_crystal.generators.site_graphs import site_graph, site_lattices, s
 from gflownet_crystal.models.parameter_flow import ParameterFlow
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.models.structure_energies import StructureEnergies
-from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.structures.structure import StructureBatch
 
 
 class WyckoffSampler(Generator):
@@ -67,16 +64,11 @@ class WyckoffSampler(Generator):
         atoms: int = 2048,
         flow: ParameterFlow | None = None,
     ) -> None:
-        whole = {"assignments": assignments, "tries": tries, "steps": steps, "atoms": atoms}
-        for name, value in whole.items():
-            if value < 1:
-                raise ConfigError(f"generator.{name} must be at least 1, not {value}")
-        for name, least in {"hurry": hurry, "min_distance": min_distance, "min_ratio": min_ratio}.items():
-            if not least >= 0.0:
-                raise ConfigError(f"generator.{name}={least} must not be negative")
-        self.flow = (ParameterFlow.from_weights(weights) if flow is None else flow).eval()
         self.assignments, self.tries, self.steps, self.atoms = assignments, tries, steps, atoms
         self.hurry, self.min_distance, self.min_ratio = hurry, min_distance, min_ratio
+        at_least_one = ("assignments", "tries", "steps", "atoms")
+        check_options(vars(self), at_least_one, ("hurry", "min_distance", "min_ratio"))
+        self.flow = (ParameterFlow.from_weights(weights) if flow is None else flow).eval()
         self.ranking = RankedAssignments.load(ranking) if isinstance(ranking, str) else ranking
         self.energies = load_energies(energies) if isinstance(energies, str) else energies
 
@@ -92,13 +84,8 @@ class WyckoffSampler(Generator):
         """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
         if self.flow.network.element.device != specs.device:
             self.to(specs.device)
-        every = torch.arange(len(specs), device=specs.device)
-        batches = cut_by_atoms(every, specs.n_atoms * self.tries, self.atoms) or [every]
-        parts = [self._place(specs[rows], seed) for rows in batches]
-        found = Generation(
-            StructureBatch.cat([part.structures for part in parts]),
-            torch.cat([rows[part.rows] for rows, part in zip(batches, parts, strict=True)]),
-        )
+        sizes = specs.n_atoms * self.tries
+        found = in_batches(specs, sizes, self.atoms, lambda part: self._place(part, seed), by_size=False)
         return make_room(found, specs, seed, self.min_distance, atoms=self.atoms)
 
     def sample(self, cell: Tensor, space_group: Tensor, drawn: Orbits) -> Orbits:

@@ -16,7 +16,7 @@ from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.models.uncertainty import LatentDistance
 from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
-from gflownet_crystal.structures.periodic_pairs import usable
+from gflownet_crystal.structures.periodic_pairs import has_cell
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.weights import load_weights
 
@@ -111,10 +111,10 @@ class TrainedEnergies(StructureEnergies):
                 halves = [self._predict(half) for half in (structures[:middle], structures[middle:])]
                 found = torch.cat(halves, dim=1)
             return found
-        joined = (~has_lonely_atoms(graph)).nonzero()[:, 0]
-        if 0 < len(joined) < len(structures):
-            found[:, joined] = self._predict(structures[joined])
-        elif len(joined):
+        spaced = _is_spaced(graph).nonzero()[:, 0]
+        if 0 < len(spaced) < len(structures):
+            found[:, spaced] = self._predict(structures[spaced])
+        elif len(spaced):
             with autocast(structures.device, self.half):
                 energy, features = self.model.energies_and_features(graph)
             found[0] = energy.double()
@@ -153,17 +153,17 @@ def build_model(
 
 
 def _is_readable(structures: StructureBatch) -> Tensor:
-    """Structures with a cell, known elements and no atoms on top of each other, (n,) bool."""
+    """Structures with a cell and known elements, (n,) bool."""
     known = (structures.atomic_numbers > 0) & (structures.atomic_numbers < N_ATOMIC_NUMBERS)
-    good = usable(structures, CLOSEST)
+    good = has_cell(structures, CLOSEST)
     good[structures.structure_index[~known]] = False
     return good
 
 
-def has_lonely_atoms(graph: CrystalGraph) -> Tensor:
-    """Structures with an atom whose nearest neighbour is farther than ``FARTHEST``, or that has none, (n,) bool."""
+def _is_spaced(graph: CrystalGraph) -> Tensor:
+    """Structures whose atoms have their nearest neighbours from ``CLOSEST`` to ``FARTHEST`` away, (n,) bool."""
     nearest = graph.vectors.new_full((graph.n_atoms,), torch.inf)
     nearest = nearest.scatter_reduce(0, graph.source, graph.lengths, "amin")
-    lonely = torch.zeros(graph.n_structures, dtype=torch.bool, device=graph.device)
-    lonely[graph.structure_index[nearest > FARTHEST]] = True
-    return lonely
+    spaced = torch.ones(graph.n_structures, dtype=torch.bool, device=graph.device)
+    spaced[graph.structure_index[(nearest < CLOSEST) | (nearest > FARTHEST)]] = False
+    return spaced

@@ -22,8 +22,9 @@ from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_data import Packed, join
 from gflownet_crystal.proxies.mlp_elements import N_PROPERTIES, element_properties
 from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
-from gflownet_crystal.proxies.mlp_training import Averaged, prototype_rows
-from gflownet_crystal.proxies.recipe import Recipe, Report, Trained, split_table
+from gflownet_crystal.proxies.mlp_training import prototype_rows
+from gflownet_crystal.proxies.recipe import Recipe, Run, Trained, split_table
+from gflownet_crystal.proxies.stepwise import Averaged, Stepwise, take_all_steps
 from gflownet_crystal.structures.formulas import reduce_composition, text_to_composition
 
 _SHIFTS = np.linspace(0.0, 0.2, 41)
@@ -112,7 +113,7 @@ class HullRecipe(Recipe):
         self.seed = seed
         self.network = {"members": members, "width": width, "token_width": token_width, "seed": seed}
 
-    def fit(self, table: pd.DataFrame, report: Report) -> Trained:
+    def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
         """Train and measure.
 
         Raises:
@@ -124,7 +125,10 @@ class HullRecipe(Recipe):
             raise DataError(
                 "no e_above_hull among the rows to train or validate on; the hull cannot be learned"
             )
-        network = self._train(train, report)
+        training = HullTraining(train, self)
+        run(training)
+        training.averaged.swap()
+        network = training.network.eval()
         card: dict[str, Any] = {
             "kind": KIND,
             "property": "hull energy",
@@ -166,50 +170,68 @@ class HullRecipe(Recipe):
             figures[name] = hull_figures(hull, targets, targets.exact.nonzero()[:, 0])
         return figures
 
-    def _train(self, data: HullTargets, report: Report) -> EnergyEnsemble:
-        packed = Packed.of(data.composition, torch.ones(len(data.energy), dtype=torch.int64))
-        known = prototype_rows(packed.features.bucket)
-        network = EnergyEnsemble(**self.network, n_properties=N_PROPERTIES, n_prototypes=int(known.max()))
-        network.row_of_bucket.copy_(known)
-        scalar = packed.features.scalar
-        network.properties.copy_(element_properties())
-        network.scalar_scale.copy_(torch.stack([scalar.mean(0), scalar.std(0).clamp(min=1e-3)]))
-        generator = torch.Generator().manual_seed(self.seed + 1)
-        optimizer = torch.optim.AdamW(
-            network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
+
+class HullTraining(Stepwise):
+    """Training of the compound energies.
+
+    Args:
+        data: to learn from.
+        recipe: whose settings hold.
+    """
+
+    def __init__(self, data: HullTargets, recipe: HullRecipe) -> None:
+        self.data, self.recipe, self.steps = data, recipe, recipe.steps
+        self.packed = Packed.of(data.composition, torch.ones(len(data.energy), dtype=torch.int64))
+        known = prototype_rows(self.packed.features.bucket)
+        self.network: EnergyEnsemble = EnergyEnsemble(
+            **recipe.network, n_properties=N_PROPERTIES, n_prototypes=int(known.max())
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.learning_rate, total_steps=self.steps + 1
+        self.network.row_of_bucket.copy_(known)
+        scalar = self.packed.features.scalar
+        self.network.properties.copy_(element_properties())
+        self.network.scalar_scale.copy_(torch.stack([scalar.mean(0), scalar.std(0).clamp(min=1e-3)]))
+        self.generator = torch.Generator().manual_seed(recipe.seed + 1)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
-        averaged = Averaged(network, 0.998)
-        exact_rows = data.exact.nonzero()[:, 0]
-        for step in range(1, self.steps + 1):
-            rows = torch.randint(len(data.energy), (self.batch_size // 2,), generator=generator)
-            known = exact_rows[torch.randint(len(exact_rows), (self.batch_size // 2,), generator=generator)]
-            rows = torch.cat([rows, known])
-            pairs = torch.randint(len(data.energy), (2, self.mixtures), generator=generator)
-            mixed = data.composition[pairs].sum(0)
-            atoms = data.composition.sum(1)[pairs].float()
-            bound = (data.energy[pairs] * atoms).sum(0) / atoms.sum(0)
-            features = Packed.of(
-                reduce_composition(mixed), torch.ones(self.mixtures, dtype=torch.int64)
-            ).features
-            with torch.autocast("cpu", torch.bfloat16):
-                energy = network.encode(join(packed.take(rows), features)).energy
-            error = energy[:, : len(rows)] - data.energy[rows]
-            below = torch.where(data.exact[rows], 1.0, self.bound_weight)
-            loss = torch.where(error > 0, error, -error * below).mean()
-            # a mixture of two compounds is no entry of its own unless something lies below it
-            loss = loss + 0.3 * (energy[:, len(rows) :] - bound).clamp(min=0).mean()
-            optimizer.zero_grad()
-            (loss * network.members).backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
-            optimizer.step()
-            schedule.step()
-            averaged.update()
-            report(step, self.steps, {"loss": float(loss.detach())})
-        averaged.swap()
-        return network.eval()
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, recipe.learning_rate, total_steps=recipe.steps + 1
+        )
+        self.averaged: Averaged = Averaged(self.network, 0.998)
+        self.exact_rows = data.exact.nonzero()[:, 0]
+
+    def advance(self) -> dict[str, float]:
+        """One optimiser step; its loss."""
+        loss = self._loss()
+        self.optimizer.zero_grad()
+        (loss * self.network.members).backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
+        self.optimizer.step()
+        self.schedule.step()
+        self.averaged.update()
+        self.done += 1
+        return {"loss": float(loss.detach())}
+
+    def _loss(self) -> Tensor:
+        data, generator, recipe = self.data, self.generator, self.recipe
+        half = (recipe.batch_size // 2,)
+        rows = torch.randint(len(data.energy), half, generator=generator)
+        known = self.exact_rows[torch.randint(len(self.exact_rows), half, generator=generator)]
+        rows = torch.cat([rows, known])
+        pairs = torch.randint(len(data.energy), (2, recipe.mixtures), generator=generator)
+        mixed = data.composition[pairs].sum(0)
+        atoms = data.composition.sum(1)[pairs].float()
+        bound = (data.energy[pairs] * atoms).sum(0) / atoms.sum(0)
+        features = Packed.of(
+            reduce_composition(mixed), torch.ones(recipe.mixtures, dtype=torch.int64)
+        ).features
+        with torch.autocast("cpu", torch.bfloat16):
+            energy = self.network.encode(join(self.packed.take(rows), features)).energy
+        error = energy[:, : len(rows)] - data.energy[rows]
+        below = torch.where(data.exact[rows], 1.0, recipe.bound_weight)
+        loss = torch.where(error > 0, error, -error * below).mean()
+        # a mixture of two compounds is no entry of its own unless something lies below it
+        return loss + 0.3 * (energy[:, len(rows) :] - bound).clamp(min=0).mean()
 
 
 def hull_figures(hull: LearnedHull, targets: HullTargets, rows: Tensor) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from gflownet_crystal.common.checkpoint import Checkpoint
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.quality import is_plausible
@@ -15,7 +17,8 @@ from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.proxies.mlp_elements import element_properties, periods_and_groups
 from gflownet_crystal.proxies.mlp_paper import KIND, PaperMLPProxy, PaperNetwork
 from gflownet_crystal.proxies.mlp_validation import error_figures
-from gflownet_crystal.proxies.recipe import Recipe, Report, Trained, split_table
+from gflownet_crystal.proxies.recipe import Recipe, Run, Trained, split_table
+from gflownet_crystal.proxies.stepwise import Stepwise, take_all_steps
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs
 
@@ -51,7 +54,7 @@ class PaperRecipe(Recipe):
         self.learning_rate, self.patience, self.stop_patience = learning_rate, patience, stop_patience
         self.bfloat16, self.seed = bfloat16, seed
 
-    def fit(self, table: pd.DataFrame, report: Report) -> Trained:
+    def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
         """Train on true cells; the weights of the best epoch are kept."""
         parts = split_table(to_one_scheme(table), self.holdout)
         rows = labelled_crystals(parts.train, "the training data")
@@ -72,7 +75,9 @@ class PaperRecipe(Recipe):
             "settings": dict(vars(self)),
             "crystals": len(labels),
         }
-        best, curve = self._train(network, specs, labels, parts.validation, report)
+        training = PaperTraining(network, specs, labels, parts.validation, self)
+        run(training)
+        best, curve = training.best, training.curve
         card |= {
             "epochs": len(curve),
             "samples_seen": len(curve) * len(labels),
@@ -92,39 +97,74 @@ class PaperRecipe(Recipe):
         """The proxy that the weights make."""
         return PaperMLPProxy.of(trained.tensors, trained.card)
 
-    def _train(
+
+class PaperTraining(Stepwise):
+    """Training of the paper's network; a step is an epoch.
+
+    Args:
+        network: to train.
+        specs: to learn from.
+        labels: (n,) their energies, eV/atom.
+        validation: prepared rows that choose the epoch.
+        recipe: whose settings hold.
+    """
+
+    def __init__(
         self,
         network: PaperNetwork,
         specs: CrystalSpec,
         labels: Tensor,
         validation: pd.DataFrame,
-        report: Report,
-    ) -> tuple[dict[str, Tensor], list[float]]:
-        fractions, lattice = specs.fractions.float(), _lattice(specs)
-        held, target = (
-            frame_to_specs(validation),
-            torch.tensor(validation[ENERGY_COLUMN].to_numpy(dtype="float64")),
+        recipe: PaperRecipe,
+    ) -> None:
+        self.network: PaperNetwork = network
+        self.recipe, self.steps = recipe, recipe.epochs
+        self.fractions, self.lattice, self.space_group = (
+            specs.fractions.float(),
+            _lattice(specs),
+            specs.space_group,
         )
-        generator = torch.Generator().manual_seed(self.seed + 1)
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
-        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=self.patience)
-        best, curve = _copy(network), []
-        for epoch in range(1, self.epochs + 1):
-            for rows in torch.randperm(len(labels), generator=generator).split(self.batch_size):
-                with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-                    energy = network(fractions[rows], specs.space_group[rows], lattice[rows])
-                loss = (energy - labels[rows]).abs().mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-            proxy = PaperMLPProxy.of(_copy(network), {"network": network.arguments})
-            curve.append(float((proxy.predict(held) - target).abs().mean()))
-            schedule.step(curve[-1])
-            best = _copy(network) if curve[-1] == min(curve) else best
-            report(epoch, self.epochs, {"validation_mae": curve[-1]})
-            if len(curve) - 1 - curve.index(min(curve)) >= self.stop_patience:
-                break
-        return best, curve
+        self.labels = labels
+        self.held = frame_to_specs(validation)
+        self.target = torch.tensor(validation[ENERGY_COLUMN].to_numpy(dtype="float64"))
+        self.generator = torch.Generator().manual_seed(recipe.seed + 1)
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
+        self.schedule: ReduceLROnPlateau = ReduceLROnPlateau(
+            self.optimizer, factor=0.5, patience=recipe.patience
+        )
+        self.best = _copy(network)
+        self.curve: list[float] = []
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or too many without improvement."""
+        stalled = len(self.curve) - 1 - self.curve.index(min(self.curve)) if self.curve else 0
+        return super().is_finished or stalled >= self.recipe.stop_patience
+
+    def advance(self) -> dict[str, float]:
+        """One epoch; its error on what is validated on."""
+        recipe, network = self.recipe, self.network
+        for rows in torch.randperm(len(self.labels), generator=self.generator).split(recipe.batch_size):
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+                energy = network(self.fractions[rows], self.space_group[rows], self.lattice[rows])
+            loss = (energy - self.labels[rows]).abs().mean()
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+        proxy = PaperMLPProxy.of(_copy(network), {"network": network.arguments})
+        self.curve.append(float((proxy.predict(self.held) - self.target).abs().mean()))
+        self.schedule.step(self.curve[-1])
+        self.best = _copy(network) if self.curve[-1] == min(self.curve) else self.best
+        self.done += 1
+        return {"validation_mae": self.curve[-1]}
+
+    def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+        parts, values = super().state()
+        return {**parts, "best": self.best}, {**values, "curve": self.curve}
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        super().restore(checkpoint)
+        self.best, self.curve = checkpoint.part("best"), list(checkpoint.metadata["curve"])
 
 
 def _copy(network: PaperNetwork) -> dict[str, Tensor]:

@@ -19,11 +19,11 @@ from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.mlp import KIND, MLPProxy
 from gflownet_crystal.proxies.mlp_data import TrainingData, build_training_data
-from gflownet_crystal.proxies.mlp_losses import Losses
 from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
 from gflownet_crystal.proxies.mlp_training import Trainer, TrainingSettings
 from gflownet_crystal.proxies.mlp_validation import error_figures, lattice_figures, strain_figures
-from gflownet_crystal.proxies.recipe import Parts, Recipe, Report, Trained, split_table
+from gflownet_crystal.proxies.recipe import Parts, Recipe, Run, Trained, split_table
+from gflownet_crystal.proxies.stepwise import take_all_steps
 from gflownet_crystal.structures.spec_io import frame_to_specs
 
 _SPREAD_FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
@@ -65,7 +65,7 @@ class MLPRecipe(Recipe):
         self.holdout, self.legacy_weight, self.random_strains = holdout, legacy_weight, random_strains
         self.start = None if start is None else MLPProxy(start)
 
-    def fit(self, table: pd.DataFrame, report: Report) -> Trained:
+    def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
         """Train, calibrate, and measure.
 
         Raises:
@@ -74,13 +74,9 @@ class MLPRecipe(Recipe):
         parts = split_table(to_one_scheme(table), self.holdout)
         data = build_training_data(parts.train, self.legacy_weight, self.random_strains)
         trainer = Trainer(data, self.settings, None if self.start is None else self.start.network)
-        curve = []
-        for step in range(1, self.settings.steps + 1):
-            losses = trainer.step()
-            curve.append(float(losses.true))
-            report(step, self.settings.steps, _named(losses))
+        run(trainer)
         trainer.averaged.swap()
-        card = self._card(data, curve)
+        card = self._card(data, trainer.curve)
         trained = pack(trainer.network.eval(), data, parts, card)
         proxy = MLPProxy.of(trained.tensors, trained.card)
         trained.card["validation"] = validation_figures(proxy, parts)
@@ -207,10 +203,6 @@ def _held_out_strains(table: pd.DataFrame) -> pd.DataFrame:
     return strained[strained["material_id"].isin(chosen) & (delta > -0.3) & (delta < 4.5)].reset_index(
         drop=True
     )
-
-
-def _named(losses: Losses) -> dict[str, float]:
-    return {name: float(value) for name, value in losses._asdict().items()}
 
 
 def _rounded(value: Any) -> Any:

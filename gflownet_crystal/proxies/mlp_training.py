@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.checkpoint import Checkpoint
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.proxies.mlp_data import TrainingData
 from gflownet_crystal.proxies.mlp_elements import N_PROPERTIES, element_properties
 from gflownet_crystal.proxies.mlp_features import N_BUCKETS
-from gflownet_crystal.proxies.mlp_losses import Batch, Losses, batch_losses
+from gflownet_crystal.proxies.mlp_losses import Batch, batch_losses
 from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
+from gflownet_crystal.proxies.stepwise import Averaged, Stepwise
 
 
 @dataclass(frozen=True)
@@ -101,35 +103,6 @@ def prototype_rows(bucket: Tensor, least: int = 2) -> Tensor:
     return torch.where(known, known.cumsum(0), 0).int()
 
 
-class Averaged:
-    """Exponential moving average of a network's weights.
-
-    Args:
-        network: whose weights are followed.
-        decay: share kept at each step, once past the first steps.
-    """
-
-    def __init__(self, network: torch.nn.Module, decay: float) -> None:
-        self.network, self.decay, self.steps = network, decay, 0
-        self.weights = [parameter.detach().clone() for parameter in network.parameters()]
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Follow the network by one step."""
-        self.steps += 1
-        keep = min(self.decay, self.steps / (self.steps + 9))
-        current = [parameter.detach() for parameter in self.network.parameters()]
-        torch._foreach_lerp_(self.weights, current, 1 - keep)
-
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange the network's weights with their average."""
-        for parameter, average in zip(self.network.parameters(), self.weights, strict=True):
-            held = parameter.detach().clone()
-            parameter.copy_(average)
-            average.copy_(held)
-
-
 class Shuffled:
     """Rows in random order, shuffled anew when they are used up.
 
@@ -157,8 +130,8 @@ class Shuffled:
         return joined[:n]
 
 
-class Trainer:
-    """State of a training: network, optimiser, schedule, averages and batch order.
+class Trainer(Stepwise):
+    """State of a training: network, optimiser, schedule, averages, batch order and errors so far.
 
     Args:
         data: what to train on.
@@ -169,8 +142,10 @@ class Trainer:
     def __init__(
         self, data: TrainingData, settings: TrainingSettings, network: EnergyEnsemble | None = None
     ) -> None:
-        self.data, self.settings, self.step_count = data, settings, 0
-        self.network = (initial_ensemble(data, settings) if network is None else network).train()
+        self.data, self.settings, self.steps = data, settings, settings.steps
+        self.network: EnergyEnsemble = (
+            initial_ensemble(data, settings) if network is None else network
+        ).train()
         self.generator = torch.Generator().manual_seed(settings.seed + 1)
         matrices = [p for name, p in self.network.named_parameters() if not name.endswith("bias")]
         biases = [p for name, p in self.network.named_parameters() if name.endswith("bias")]
@@ -180,9 +155,10 @@ class Trainer:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99))
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
-        self.averaged = Averaged(self.network, settings.average)
+        self.averaged: Averaged = Averaged(self.network, settings.average)
         fold = data.formula_key % settings.members
         self.folds = [Shuffled((fold == member).nonzero().squeeze(1)) for member in range(settings.members)]
+        self.curve: list[float] = []
 
     def _rate(self, step: int) -> float:
         progress = min(1.0, step / self.settings.steps)
@@ -190,8 +166,8 @@ class Trainer:
             0.005, 0.5 * (1 + math.cos(math.pi * progress))
         )
 
-    def step(self) -> Losses:
-        """One optimiser step; the batch's losses, detached."""
+    def advance(self) -> dict[str, float]:
+        """One optimiser step; the batch's losses by name."""
         batch = self.draw()
         with self._precision():
             losses = batch_losses(
@@ -207,8 +183,22 @@ class Trainer:
         self.optimizer.step()
         self.schedule.step()
         self.averaged.update()
-        self.step_count += 1
-        return Losses(*(loss.detach() for loss in losses))
+        self.done += 1
+        values = {name: float(value.detach()) for name, value in losses._asdict().items()}
+        self.curve.append(values["true"])
+        return values
+
+    def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+        parts, values = super().state()
+        parts["order"] = {str(member): order.left for member, order in enumerate(self.folds)}
+        return parts, {**values, "curve": self.curve}
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        super().restore(checkpoint)
+        left = checkpoint.part("order")
+        for member, order in enumerate(self.folds):
+            order.left = left[str(member)]
+        self.curve = list(checkpoint.metadata["curve"])
 
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16)
@@ -243,25 +233,3 @@ class Trainer:
             )
 
         return Batch(rows, loose, stacked("log_volume"), stacked("shape"), stacked("energy"), generator)
-
-
-def train(
-    data: TrainingData,
-    settings: TrainingSettings,
-    report: Callable[[int, Losses], None] = lambda step, losses: None,
-) -> EnergyEnsemble:
-    """Train an ensemble.
-
-    Args:
-        data: what to train on.
-        settings: hyperparameters.
-        report: called after each step with its number, from 1, and its losses.
-
-    Returns:
-        The ensemble with averaged weights, in evaluation mode.
-    """
-    trainer = Trainer(data, settings)
-    for step in range(1, settings.steps + 1):
-        report(step, trainer.step())
-    trainer.averaged.swap()
-    return trainer.network.eval()

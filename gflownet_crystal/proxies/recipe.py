@@ -18,9 +18,10 @@ from gflownet_crystal.data.schema import LATTICE_COLUMNS
 from gflownet_crystal.data.splits import in_holdout, reduced_formulas
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.mlp_validation import error_figures
+from gflownet_crystal.proxies.stepwise import Stepwise, take_all_steps
 
-Report = Callable[[int, int, Mapping[str, float]], None]
-"""Called after each step with the step, the number of steps, and losses by name."""
+Run = Callable[[Stepwise], None]
+"""Takes the steps of a training that are left."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,13 @@ class Recipe(ABC):
     kind: ClassVar[str]
 
     @abstractmethod
-    def fit(self, table: pd.DataFrame, report: Report) -> Trained:
-        """Train on the rows of a prepared table, keeping its validation rows apart."""
+    def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
+        """Train on the rows of a prepared table, keeping its validation rows apart.
+
+        Args:
+            table: prepared rows.
+            run: takes the steps; it may go on from where an earlier training of the same rows stood.
+        """
 
     @abstractmethod
     def proxy(self, trained: Trained) -> Proxy:

@@ -185,10 +185,17 @@ def usable(batch: StructureBatch, closest: float = 1e-3) -> Tensor:
     Returns:
         (n,) bool.
     """
+    good = has_cell(batch, closest)
+    rows = good.nonzero()[:, 0]
+    good[rows] = _is_apart(PeriodicPoints.of(batch[rows]), closest)
+    return good
+
+
+def has_cell(batch: StructureBatch, closest: float = 1e-3) -> Tensor:
+    """Which structures have what :func:`usable` asks for but the distances between atoms, (n,) bool."""
     good = _is_sound(batch)
-    for fault in (_has_volume, _is_apart):
-        rows = good.nonzero()[:, 0]
-        good[rows] = fault(PeriodicPoints.of(batch[rows]), closest)
+    rows = good.nonzero()[:, 0]
+    good[rows] = _has_volume(PeriodicPoints.of(batch[rows]), closest)
     return good
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,22 +11,39 @@ from torch import Tensor
 from gflownet_crystal.models.energy import EnergyModel
 from gflownet_crystal.models.uncertainty import FEWEST_ERRORS, LatentDistance, coverage
 from gflownet_crystal.structures.batching import batches_of_atoms
-from gflownet_crystal.training.labelled import LabelledStructures, Splits
+from gflownet_crystal.training.labelled import LabelledStructures
 
 _MOST_STRUCTURES = 8000
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What a model makes of n labelled structures.
+
+    Attributes:
+        features: (n, d) float32, pooled, on the CPU.
+        error: (n,) float64, of the energies, eV/atom, on the CPU.
+    """
+
+    features: Tensor
+    error: Tensor
+
+    def __len__(self) -> int:
+        """Number of structures."""
+        return len(self.error)
+
+
 @torch.no_grad()
-def features_and_errors(
-    model: EnergyModel, data: LabelledStructures, atoms: int = 1024
-) -> tuple[Tensor, Tensor]:
-    """Pooled features (n, d) float32 and errors of the energies (n,) float64, eV/atom, on the CPU.
+def judge(model: EnergyModel, data: LabelledStructures, atoms: int = 1024) -> Judged:
+    """Run a model on labelled structures.
 
     Args:
-        model: on its device.
+        model: on its device, in evaluation mode.
         data: n structures.
         atoms: of a batch at most.
     """
+    if not len(data):
+        return Judged(torch.zeros(0, 0), torch.zeros(0, dtype=torch.float64))
     features, errors = [], []
     batches = batches_of_atoms(data.structures.n_atoms, atoms)
     for rows in batches:
@@ -34,36 +52,43 @@ def features_and_errors(
         features.append(found.float().cpu())
         errors.append(energy.double().cpu() - data.energy[rows])
     order = torch.cat(batches).argsort()
-    return torch.cat(features)[order], torch.cat(errors)[order]
+    return Judged(torch.cat(features)[order], torch.cat(errors)[order])
 
 
 def calibrate(
-    model: EnergyModel, splits: Splits, seed: int = 0, most: int = _MOST_STRUCTURES
+    model: EnergyModel,
+    train: LabelledStructures,
+    validation: Judged,
+    holdout: Judged,
+    seed: int = 0,
+    most: int = _MOST_STRUCTURES,
 ) -> tuple[LatentDistance | None, dict[str, Any] | None]:
     """The uncertainty of a trained model.
 
     Args:
         model: on its device, in evaluation mode.
-        splits: what it was trained on, and the held-out formulas that calibrate it.
+        train: what it was trained on.
+        validation: what it makes of structures that judge the uncertainty.
+        holdout: what it makes of structures that calibrate it.
         seed: of the choice of structures, where there are more than ``most``.
-        most: structures of each split that are looked at.
+        most: structures of each part that are looked at.
 
     Returns:
         The uncertainty and what a card says of it; None where too few structures were held out.
     """
-    if len(splits.holdout) < FEWEST_ERRORS or len(splits.train) < FEWEST_ERRORS:
+    if len(holdout) < FEWEST_ERRORS or len(train) < FEWEST_ERRORS:
         return None, None
-    train, _ = features_and_errors(model, _some(splits.train, most, seed))
-    held = _some(splits.holdout, most, seed)
-    features, error = features_and_errors(model, held)
-    uncertainty = LatentDistance.fit(train, features, error)
+    known = judge(model, train.take(_some(len(train), most, seed).numpy()))
+    held, unseen = (_some(len(part), most, seed) for part in (holdout, validation))
+    features, error = holdout.features[held], holdout.error[held]
+    uncertainty = LatentDistance.fit(known.features, features, error)
     figures: dict[str, Any] = {"calibrated_on": len(held), "holdout": coverage(uncertainty(features), error)}
-    features, error = features_and_errors(model, _some(splits.validation, most, seed))
-    figures["validation"] = coverage(uncertainty(features), error)
+    deviation = uncertainty(validation.features[unseen])
+    figures["validation"] = coverage(deviation, validation.error[unseen])
     return uncertainty.to(model.scale.device), figures
 
 
-def _some(data: LabelledStructures, most: int, seed: int) -> LabelledStructures:
-    """At most ``most`` structures, chosen at random."""
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-    return data.take(order[:most].sort().values.numpy())
+def _some(n: int, most: int, seed: int) -> Tensor:
+    """At most ``most`` of n rows, chosen at random, int64, rising."""
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    return order[:most].sort().values

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gflownet_crystal.data.label_schemes import is_legacy
@@ -64,14 +65,15 @@ def error_figures(model: EnergyModel, data: LabelledStructures, half: bool = Fal
     Returns:
         n, mae, rmse, and mae by source of the labels.
     """
-    device = model.scale.device
-    predicted = model.energies(data.structures.to(device), half=half).cpu()
-    error = (predicted - data.energy).numpy()
-    by_source = {
-        str(name): float(np.abs(error[data.source == name]).mean()) for name in np.unique(data.source)
-    }
+    predicted = model.energies(data.structures.to(model.scale.device), half=half).cpu()
+    return figures_of((predicted - data.energy).numpy(), data.source)
+
+
+def figures_of(error: NDArray[np.float64], source: NDArray[np.str_]) -> dict[str, Any]:
+    """The figures of :func:`error_figures` from errors (n,), eV/atom, and the sources (n,) of their labels."""
+    by_source = {str(name): float(np.abs(error[source == name]).mean()) for name in np.unique(source)}
     return {
-        "n": len(data),
+        "n": len(error),
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
         "mae_by_energy_source": by_source,

@@ -80,7 +80,7 @@ class Splits:
 def read_labelled(
     paths: Sequence[Path], one_scheme: bool = True, strained: float = 1.0, seed: int = 0
 ) -> LabelledStructures:
-    """Read structures with energies; records that are no crystals are left out.
+    """Read structures with energies; records that are no crystals, or have no energy (empty or NaN), are left out.
 
     Args:
         paths: files or folders that :func:`~gflownet_crystal.data.readers.read_source` reads, and strained-energies
@@ -90,13 +90,14 @@ def read_labelled(
         seed: of the choice of strained copies.
 
     Raises:
-        DataError: a file cannot be read, or holds no structure with an energy.
+        DataError: a file cannot be read, holds no structure with an energy, or one that is no finite number.
     """
     tables, strains = _read_tables(paths)
     table = pd.concat(tables, ignore_index=True)
     table = table[table[ENERGY_COLUMN].notna() & table["lattice"].notna()].reset_index(drop=True)
     if table.empty:
         raise DataError(f"no structure with an energy in {', '.join(map(str, paths))}")
+    _check_energies(table)
     structures = frame_to_structures(table)
     composition = structures.composition
     fractions = composition.double() / composition.sum(1, keepdim=True)
@@ -166,6 +167,16 @@ def split_labelled(
             "give more data, or rows with mp20_split val"
         )
     return Splits(data.take(train), data.take(validation), data.take(held & ~banned))
+
+
+def _check_energies(table: pd.DataFrame) -> None:
+    energy = pd.to_numeric(table[ENERGY_COLUMN], errors="coerce").to_numpy(dtype=np.float64)
+    faulty = table["material_id"][~np.isfinite(energy)]
+    if len(faulty):
+        raise DataError(
+            f"{ENERGY_COLUMN} of {len(faulty)} structure(s), {faulty.iloc[0]} the first, is no finite number: "
+            "correct it, or leave it empty"
+        )
 
 
 def _text(table: pd.DataFrame, column: str) -> NDArray[np.str_]:

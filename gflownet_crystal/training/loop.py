@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gflownet_crystal.common.checkpoint import Checkpoint, save_checkpoint
+from gflownet_crystal.common.checkpoint import Checkpoint, TrainingStopped, save_checkpoint
 from gflownet_crystal.common.errors import CheckpointError, GFlowNetCrystalError
 from gflownet_crystal.common.metrics import MetricsFile
 from gflownet_crystal.common.progress import Progress
@@ -26,10 +26,6 @@ _SEED_STEP = 1_000_003
 
 class TrainingError(GFlowNetCrystalError):
     """The training cannot go on: the loss is not finite."""
-
-
-class TrainingStopped(KeyboardInterrupt):
-    """The user stopped the training; where it stands is in a checkpoint."""
 
 
 class Task(ABC):
@@ -206,11 +202,7 @@ class Loop:
             self.seconds = float(checkpoint.metadata["seconds"])
             self.metrics_offset = int(checkpoint.metadata["metrics_offset"])
         except (KeyError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise CheckpointError(
-                f"checkpoint {checkpoint.path} belongs to another configuration ({reason}); "
-                "resume with the settings of the run"
-            ) from error
+            raise CheckpointError.of_other_settings(checkpoint.path, error) from error
 
 
 def _parameter_groups(named: Mapping[str, nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:

@@ -58,6 +58,7 @@ def test_prepare_train_and_evaluate(source: Path, tmp_path: Path, capsys: pytest
         "proxy=mlp",
         f"data={table}",
         f"out={weights}",
+        f"run.dir={tmp_path / 'run'}",
         "quiet=true",
         f"test={source}/crystals.parquet",
     ]
@@ -87,9 +88,8 @@ def test_prepare_train_and_evaluate(source: Path, tmp_path: Path, capsys: pytest
 )
 def test_other_proxies_train(source: Path, tmp_path: Path, proxy: str, settings: list[str]) -> None:
     out = tmp_path / "own.safetensors"
-    assert (
-        main(["train_proxy", f"proxy={proxy}", f"data={source}", f"out={out}", "quiet=true", *settings]) == 0
-    )
+    words = ["train_proxy", f"proxy={proxy}", f"data={source}", f"out={out}", f"run.dir={tmp_path / 'run'}"]
+    assert main([*words, "quiet=true", *settings]) == 0
     card = json.loads(out.with_suffix(".json").read_text())
     assert card["command"].startswith("train_proxy") and card["validation"]
 
@@ -97,7 +97,7 @@ def test_other_proxies_train(source: Path, tmp_path: Path, proxy: str, settings:
 def test_a_trained_hull_is_tested_on_energies_above_hull(source: Path, tmp_path: Path) -> None:
     out, crystals = tmp_path / "own.safetensors", source / "crystals.parquet"
     train = ["train_proxy", "proxy=e_above_hull", f"data={source}", f"out={out}", "quiet=true"]
-    assert main([*train, f"test={crystals}", "training.steps=2"]) == 0
+    assert main([*train, f"run.dir={tmp_path / 'run'}", f"test={crystals}", "training.steps=2"]) == 0
     figures = json.loads(out.with_suffix(".json").read_text())["test"]["crystals.parquet"]
     rows = pd.read_parquet(crystals)
     formulas = [structure.composition.reduced_formula for structure in conventional_structures()]

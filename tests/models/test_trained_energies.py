@@ -14,9 +14,10 @@ from gflownet_crystal.common.errors import ConfigError, DataError, WeightsError
 from gflownet_crystal.models.energy import EnergyModel
 from gflownet_crystal.models.energy_calculator import EnergyCalculator
 from gflownet_crystal.models.registry import build_network
-from gflownet_crystal.models.trained_energies import KIND, UNCERTAINTY, TrainedEnergies
+from gflownet_crystal.models.trained_energies import CLOSEST, KIND, UNCERTAINTY, TrainedEnergies
 from gflownet_crystal.models.uncertainty import LatentDistance
 from gflownet_crystal.structures.convert import from_arrays, from_pymatgen, to_ase
+from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.weights import save_weights
 from tests.data.crystals import ENERGIES, conventional_structures
@@ -98,6 +99,16 @@ def test_an_unusable_structure_is_set_apart_and_none_is_lost(weights: Path, crys
         assert bool(energies.predict(bad[row : row + 1])[0].isnan())
     none = energies.predict(crystals[torch.zeros(len(crystals), dtype=torch.bool)])
     assert len(none[0]) == len(none[1]) == 0
+
+
+def test_atoms_are_too_close_where_the_structure_is_not_usable(weights: Path) -> None:
+    distances = [0.0, 1e-4, 0.2, 0.45, 0.499, 0.501, 0.55, 1.0, 2.0]
+    pairs = from_arrays(
+        [4.0 * np.eye(3)] * len(distances),
+        [[11, 17]] * len(distances),
+        [[[0.9, 0.0, 0.0], [0.9 + distance / 4.0, 0.0, 0.0]] for distance in distances],
+    )
+    assert TrainedEnergies(weights).predict(pairs)[0].isfinite().equal(usable(pairs, CLOSEST))
 
 
 def test_a_structure_is_judged_alike_alone_and_in_any_batch(weights: Path, crystals: StructureBatch) -> None:

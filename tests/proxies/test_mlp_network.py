@@ -14,8 +14,9 @@ from gflownet_crystal.data.prepare import prepare
 from gflownet_crystal.proxies.mlp_data import Packed, join
 from gflownet_crystal.proxies.mlp_features import composition_features
 from gflownet_crystal.proxies.mlp_network import EnergyEnsemble, StackedLinear
-from gflownet_crystal.proxies.mlp_training import Averaged, prototype_rows
+from gflownet_crystal.proxies.mlp_training import prototype_rows
 from gflownet_crystal.proxies.mlp_wells import mode_distance, shape_well, volume_well
+from gflownet_crystal.proxies.stepwise import Averaged
 from gflownet_crystal.structures.elements import ELECTRONEGATIVITY
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from tests.data.crystals import stored_frame

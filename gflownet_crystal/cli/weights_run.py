@@ -1,0 +1,62 @@
+"""What all verbs that train and write weights share: folder and file, how they stop, the command on their cards."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from gflownet_crystal.cli.interrupt import stop_on_signal
+from gflownet_crystal.cli.values import check_writable
+from gflownet_crystal.common.checkpoint import TrainingStopped
+from gflownet_crystal.common.errors import ConfigError
+
+
+def run_folder(config: DictConfig, name: str, section: str, seed: Any) -> Path:
+    """``run.dir``, or ``runs/<name>_<choice of the section>_<seed>`` where it is null."""
+    if config.run.dir is not None:
+        return Path(str(config.run.dir))
+    # the section may be filled from a group of another name: denoiser@model
+    (choice,) = (value for key, value in config.record.choices.items() if str(key).split("@")[-1] == section)
+    return Path("runs") / f"{name}_{choice}_{seed}"
+
+
+def weights_file(value: Any) -> Path:
+    """The weights file to write.
+
+    Raises:
+        ConfigError: its name ends in something else.
+        DataError: it cannot be written.
+    """
+    out = Path(str(value))
+    if out.suffix != ".safetensors":
+        raise ConfigError(f"out must end in .safetensors, not {out.name!r}")
+    check_writable(out)
+    return out
+
+
+@contextmanager
+def stoppable(verb: str, folder: Path) -> Iterator[Callable[[], bool]]:
+    """Let a training ask whether to stop; if it does, say how to go on.
+
+    Raises:
+        TrainingStopped: the training stopped.
+    """
+    try:
+        with stop_on_signal() as should_stop:
+            yield should_stop
+    except TrainingStopped as stop:
+        raise TrainingStopped(
+            f"{stop}, a checkpoint is in {folder}; "
+            f"go on with: gflownet-crystal {verb} run.dir={folder} resume=true"
+        ) from stop
+
+
+def card_command(verb: str, config: DictConfig) -> str:
+    """The command with file names for paths: a card travels, the folders of one machine do not."""
+    return shlex.join([verb, *(re.sub(r"[^=\[,]*/", "", str(word)) for word in config.record.command)])
