@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from gflownet_crystal.cli.groups import unknown
-from gflownet_crystal.cli.main import FAILED, one_line
+from gflownet_crystal.cli.main import FAILED, end_quietly, one_line
 from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError
 
 FORMS = {
@@ -42,7 +42,7 @@ def read_options(
         ConfigError: a word is no ``key=value``, a key is unknown, given twice or missing, or a value is no number.
     """
     if {"--help", "-h"} & set(arguments):
-        print((document or "").strip())
+        print((document or "").strip(), flush=True)
         raise SystemExit(0)
     keys = (*required, *defaults)
     given: dict[str, str] = {}
@@ -94,10 +94,14 @@ def run(main: Callable[[list[str]], None]) -> None:
         main: of the program; errors begin with the name of its file.
 
     Raises:
-        SystemExit: with status 2, after an error that the user can mend: one line on standard error.
+        SystemExit: with status 2, after an error that the user can mend: one line on standard error; with 141 if nobody
+            reads standard output any more.
     """
     try:
         main(sys.argv[1:])
+        sys.stdout.flush()
     except (GFlowNetCrystalError, FileNotFoundError) as error:
         print(f"{Path(inspect.getfile(main)).stem}: {one_line(error)}", file=sys.stderr)
         raise SystemExit(FAILED) from None
+    except BrokenPipeError:
+        raise SystemExit(end_quietly()) from None

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from benchmarks.energy_models import preset
 from benchmarks.graphs import read_crystals
 from benchmarks.options import names, read_options, run
-from gflownet_crystal.models.inputs import crystal_graph
+from gflownet_crystal.models.inputs import graph_for
 from gflownet_crystal.models.registry import network_entry
 from gflownet_crystal.models.vector_fields import AtomOutput
 from gflownet_crystal.structures.structure import StructureBatch
@@ -58,7 +58,7 @@ def read(network: nn.Module, batch: StructureBatch, dtype: torch.dtype) -> AtomO
     parts = []
     for start in range(0, len(batch), _BATCH):
         with torch.no_grad():
-            said = network(crystal_graph(batch[start : start + _BATCH], network.settings.graph, dtype))
+            said = network(graph_for(network, batch[start : start + _BATCH], dtype))
         parts.append(AtomOutput(said, None, None) if isinstance(said, Tensor) else said)
     columns = zip(*parts, strict=True)
     return AtomOutput(*(None if column[0] is None else torch.cat(column) for column in columns))
@@ -91,7 +91,7 @@ def slopes(network: nn.Module, batch: StructureBatch) -> tuple[Tensor, Tensor]:
     fractional = batch.fractional.clone().requires_grad_(True)
     strain = torch.zeros_like(batch.cell).requires_grad_(True)
     cell = batch.cell @ (torch.eye(3, dtype=torch.float64) + strain)
-    graph = crystal_graph(batch, network.settings.graph, torch.float64, cell=cell, fractional=fractional)
+    graph = graph_for(network, batch, torch.float64, cell=cell, fractional=fractional)
     energy = energy_of(network(graph))
     assert energy is not None
     by_position, by_strain = torch.autograd.grad(energy.sum(), [fractional, strain])
@@ -101,7 +101,7 @@ def slopes(network: nn.Module, batch: StructureBatch) -> tuple[Tensor, Tensor]:
 def total(network: nn.Module, batch: StructureBatch) -> Tensor:
     """Energies of a batch in float64, (n,)."""
     with torch.no_grad():
-        energy = energy_of(network(crystal_graph(batch, network.settings.graph, torch.float64)))
+        energy = energy_of(network(graph_for(network, batch, torch.float64)))
     assert energy is not None
     return energy
 

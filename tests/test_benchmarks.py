@@ -1,6 +1,7 @@
 """The programs of benchmarks/ say what they take, and name what they cannot read."""
 
 import ast
+import os
 import runpy
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.options import names, read_options
+from gflownet_crystal.cli.main import READER_GONE
 from gflownet_crystal.common.errors import ConfigError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -85,6 +87,26 @@ def test_a_program_of_its_own_process(tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("placement: ") and done.stderr.count("\n") == 1
     assert "none.parquet" in done.stderr
+
+
+@pytest.mark.parametrize("words", ["'--help'", ""])
+def test_a_reader_that_leaves_early_is_no_error(words):
+    """Of help, and of what a program prints at its end; as with ``| head``."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = f"""
+import sys
+from benchmarks.options import read_options, run
+def main(words):
+    read_options("help", {{}}, words)
+    print("figures")
+sys.argv = ["program", {words}]
+run(main)
+"""
+    command = [sys.executable, "-c", program]
+    with os.fdopen(writing, "wb") as pipe:
+        done = subprocess.run(command, cwd=REPOSITORY, stdout=pipe, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (READER_GONE, b"")
 
 
 DEFAULTS = {"n": "8", "sizes": "2,3", "rate": "0.5", "name": "", "rule": "all"}

@@ -32,7 +32,7 @@ NEIGHBOURS |= {
     "testing": {"gflownet"},
     "models": {"data", "weights"},
 }
-NEIGHBOURS |= {"data": {"models.potentials"}}
+NEIGHBOURS |= {"data": {"models.potentials"}, "report": {"evaluation.matching", "evaluation.parallel"}}
 # all that the learning machinery may know of its parts: their contracts
 CONTRACTS = ("common", "envs.base", "policies", "proxies.base", "proxies.reward", "gflownet")
 

@@ -1,4 +1,4 @@
-"""Judge structures against a reference set, or a sampler by its run: validity, coverage, distances, stability and more.
+"""Judge structures, alone or against a reference set, or a sampler by its run: validity, coverage, stability and more.
 
 Prints one JSON object and writes it with two tables, of the metrics and of the structures. A structure that fails is
 counted and disturbs no other. Features are kept in the cache; a run that was stopped goes on with the same settings
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from gflownet_crystal.common.files import atomic_path, read_json, write_json
 from gflownet_crystal.evaluation.compared_sets import Choices, Evaluation
 from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.parallel import Work
-from gflownet_crystal.evaluation.structure_metrics import METRICS, Result
+from gflownet_crystal.evaluation.structure_metrics import COMPARING, METRICS, Result
 from gflownet_crystal.evaluation.structure_sets import StructureSet, read_set
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 
@@ -43,17 +44,22 @@ FIGURES, TABLE, STRUCTURES, PARTS = "metrics.json", "metrics.csv", "structures.c
 _FREE = ("out", "cache", "processes", "device", "threads", "resume", "quiet", "metrics", "judge", "run", "sampler",
          "trust")  # fmt: skip
 
+_LEFT_OUT = (
+    f"left out: {', '.join(COMPARING)} and the distance of space groups, which compare to other structures; "
+    "give reference=... for these"
+)
+
 
 def run(config: DictConfig) -> None:
     """The verb ``evaluate``."""
     config = resolved(config)
     if (config.run is None) == (config.structures is None):
-        raise ConfigError("give structures=... and reference=..., or run=DIR for a trained sampler")
+        raise ConfigError(
+            "give structures=..., with reference=... to compare them to, or run=DIR for a trained sampler"
+        )
     if config.run is not None:
         _run_sampler(config)
         return
-    if config.reference is None:
-        raise ConfigError("structures are compared to others; give reference=...")
     names, judges = chosen_metrics(config), judge_names(config)
     set_threads(config.threads)
     evaluation = _evaluation(config)
@@ -62,6 +68,8 @@ def run(config: DictConfig) -> None:
     evaluation.check(names)
     folder = _out(config)
     open_output(folder, _settings(config, evaluation), flag(config.resume, "resume"))
+    if config.reference is None and config.metrics is None:
+        print(_LEFT_OUT, file=sys.stderr)
     figures: dict[str, Any] = {"counts": _counts(evaluation)}
     with stop_on_signal() as should_stop:
         evaluation.work = replace(evaluation.work, should_stop=should_stop)
@@ -102,11 +110,15 @@ def chosen_metrics(config: DictConfig) -> list[str]:
     given = config.metrics
     if given is None:
         possible = {"matching": config.targets is not None, STABILITY: bool(judge_names(config))}
-        return [name for name in known if possible.get(name, True)]
-    names = [given] if isinstance(given, str) else list(map(str, given))
+        possible |= dict.fromkeys(COMPARING, config.reference is not None)
+        names = [name for name in known if possible.get(name, True)]
+    else:
+        names = [given] if isinstance(given, str) else list(map(str, given))
     for name in names:
         if name not in known:
             raise unknown("metric", name, known)
+        if config.reference is None and name in (*COMPARING, STABILITY):
+            raise ConfigError(f"{name} compares the structures to known ones; give reference=...")
     if STABILITY in names and not judge_names(config):
         raise ConfigError("stability needs a judge; give judge=chgnet, or another potential")
     if "matching" in names and config.targets is None:
@@ -177,13 +189,12 @@ def _plain_columns(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]
 
 
 def _counts(evaluation: Evaluation) -> dict[str, int]:
-    made, reference = evaluation.made, evaluation.reference
-    return {
-        "structures": len(made),
-        "structures_unreadable": len(made.reasons),
-        "reference": len(reference),
-        "reference_unreadable": len(reference.reasons),
-    }
+    made = evaluation.made
+    counts = {"structures": len(made), "structures_unreadable": len(made.reasons)}
+    if not evaluation.has_reference:
+        return counts
+    reference = evaluation.reference
+    return counts | {"reference": len(reference), "reference_unreadable": len(reference.reasons)}
 
 
 def _evaluation(config: DictConfig) -> Evaluation:
@@ -191,7 +202,8 @@ def _evaluation(config: DictConfig) -> Evaluation:
     processes, quiet = whole_number(config.processes, "processes", 1), flag(config.quiet, "quiet")
     work = Work(processes, Path(str(config.cache)), quiet=quiet)
     choices = to_choices(config, str(find_device(config.device)))
-    made, reference = _read(config, "structures", "n"), _read(config, "reference", "n_reference")
+    made = _read(config, "structures", "n")
+    reference = None if config.reference is None else _read(config, "reference", "n_reference")
     targets = None if config.targets is None else read_set(str(config.targets))
     return Evaluation(made, reference, choices, work, targets)
 
@@ -213,7 +225,8 @@ def _settings(config: DictConfig, evaluation: Evaluation) -> dict[str, Any]:
     """What decides over the results."""
     stored = OmegaConf.to_container(config)
     chosen = {str(k): v for k, v in stored.items() if k not in _FREE} if isinstance(stored, dict) else {}
-    sets = {"structures": evaluation.made, "reference": evaluation.reference, "targets": evaluation.targets}
+    reference = evaluation.reference if evaluation.has_reference else None
+    sets = {"structures": evaluation.made, "reference": reference, "targets": evaluation.targets}
     return chosen | {name: "" if found is None else found.digest() for name, found in sets.items()}
 
 

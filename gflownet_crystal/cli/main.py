@@ -53,9 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"interrupted: {one_line(interrupt) or 'nothing was left half-written'}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # the interpreter flushes once more at its end, which must not fail again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_GONE
+        return end_quietly()
+
+
+def end_quietly() -> int:
+    """The status of a program of which nobody reads standard output any more, as of ``| head``."""
+    # the interpreter flushes once more at its end, which must not fail again
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return READER_GONE
 
 
 def one_line(error: BaseException) -> str:

@@ -117,6 +117,8 @@ def of_the_space(known: Population, files: RunFiles) -> Population:
 def known_crystals(path: Path, files: RunFiles) -> Population:
     """The crystals of a file or folder, with ``energy`` where it is labelled with the run's property.
 
+    Their atoms are kept where it has some.
+
     Args:
         path: as ``prepare_data`` reads or writes.
         files: of the run.
@@ -124,7 +126,7 @@ def known_crystals(path: Path, files: RunFiles) -> Population:
     Raises:
         DataError: it cannot be read, or holds no crystals.
     """
-    table = load_prepared([path])
+    table = load_prepared([path], atoms=True)
     table = table[(table["strain"].fillna("") == "") & (table["space_group"] > 0)].reset_index(drop=True)
     if table.empty:
         raise DataError(f"{path} holds no crystals; give a file with some")

@@ -19,6 +19,7 @@ from gflownet_crystal.data.schema import (
     PREPARED_COLUMNS,
     PROVENANCE_COLUMNS,
     STRAIN_COLUMNS,
+    STRUCTURE_COLUMNS,
     require_columns,
 )
 from gflownet_crystal.data.standardize import StandardCells, standard_cells, strained_parameters
@@ -33,13 +34,16 @@ def is_prepared(frame: pd.DataFrame) -> bool:
     return set(PREPARED_COLUMNS) <= set(frame.columns)
 
 
-def load_prepared(sources: Iterable[Path | str], progress: Progress = iter) -> pd.DataFrame:
+def load_prepared(
+    sources: Iterable[Path | str], progress: Progress = iter, *, atoms: bool = False
+) -> pd.DataFrame:
     """One prepared table of several sources, each raw or already prepared.
 
     Args:
         sources: files or folders, see :func:`gflownet_crystal.data.readers.read_source`; strained-energies files are
             joined to the structures of the other sources.
         progress: wraps the row counter of each conversion.
+        atoms: keep the stored cells with their atoms, the columns of STRUCTURE_COLUMNS, where a source has them.
 
     Raises:
         DataError: a source is unreadable, malformed, or strains crystals that no source holds.
@@ -52,7 +56,7 @@ def load_prepared(sources: Iterable[Path | str], progress: Progress = iter) -> p
         elif frame is not None and "delta_energy_per_atom" in frame.columns:
             strained.append((path, frame))
         else:
-            tables.append(prepare(read_source(path), progress=progress))
+            tables.append(prepare(read_source(path), progress=progress, atoms=atoms))
     if not tables:
         raise DataError("no crystals to prepare: strained energies need the file of their structures as well")
     table = pd.concat(tables, ignore_index=True)
@@ -61,13 +65,16 @@ def load_prepared(sources: Iterable[Path | str], progress: Progress = iter) -> p
     return table.drop(columns=[column for column in table.columns if column.startswith("_")])
 
 
-def prepare(frame: pd.DataFrame, symprec: float = SYMPREC, progress: Progress = iter) -> pd.DataFrame:
+def prepare(
+    frame: pd.DataFrame, symprec: float = SYMPREC, progress: Progress = iter, *, atoms: bool = False
+) -> pd.DataFrame:
     """Convert stored structures to conventional specs.
 
     Args:
         frame: as the readers return.
         symprec: tolerance of the symmetry search, A.
         progress: wraps the row counter.
+        atoms: keep the stored cells with their atoms, the columns of STRUCTURE_COLUMNS.
 
     Returns:
         The prepared table; crystals without symmetry at this tolerance are left out. A column ``_linear`` keeps each
@@ -84,6 +91,8 @@ def prepare(frame: pd.DataFrame, symprec: float = SYMPREC, progress: Progress = 
     table = pd.DataFrame({"material_id": frame["material_id"].astype(str).to_numpy()})
     _put_cells(table, cells)
     table["_linear"] = list(cells.linear.reshape(-1, 9))
+    for column in STRUCTURE_COLUMNS[1:] if atoms else ():
+        table[column] = frame[column].to_numpy()
     return _with_labels(table, frame)[cells.space_group > 0].reset_index(drop=True)
 
 

@@ -60,7 +60,7 @@ class Evaluation:
 
     Args:
         made: the structures to judge.
-        reference: what they are compared to.
+        reference: what they are compared to; None for metrics of the structures alone.
         choices: of definitions.
         work: how it is computed.
         targets: what each structure was made for, where match rates are wanted.
@@ -69,13 +69,30 @@ class Evaluation:
     def __init__(
         self,
         made: StructureSet,
-        reference: StructureSet,
+        reference: StructureSet | None,
         choices: Choices,
         work: Work,
         targets: StructureSet | None = None,
     ) -> None:
-        self.made, self.reference, self.targets = made, reference, targets
+        self.made, self.targets = made, targets
         self.choices, self.work = choices, work
+        self._reference = reference
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the structures can be compared to others."""
+        return self._reference is not None
+
+    @property
+    def reference(self) -> StructureSet:
+        """What the structures are compared to.
+
+        Raises:
+            ConfigError: there is nothing.
+        """
+        if self._reference is None:
+            raise ConfigError("there is nothing to compare the structures to; give reference=...")
+        return self._reference
 
     def check(self, metrics: Collection[str]) -> None:
         """See before any work that what metrics need is there.

@@ -26,7 +26,8 @@ class SpaceGroupAgreement:
         p1: share of all structures without symmetry (group 1).
         not_found: share of all structures in which the search failed.
         n_groups: different groups found.
-        distance: total variation between the frequencies of groups here and in the reference, in [0, 1].
+        distance: total variation between the frequencies of groups here and in the reference, in [0, 1]; NaN if
+            there is no reference.
         distance_floor: what two samples of one distribution of these sizes would have in the mean.
     """
 
@@ -39,22 +40,25 @@ class SpaceGroupAgreement:
     distance_floor: float
 
 
-def space_group_agreement(found: Tensor, claimed: Tensor, reference: Tensor) -> SpaceGroupAgreement:
+def space_group_agreement(
+    found: Tensor, claimed: Tensor, reference: Tensor | None = None
+) -> SpaceGroupAgreement:
     """Compare space groups.
 
     Args:
         found: (n,) int64, 0 where the search failed.
         claimed: (n,) int64, 0 where none is claimed.
-        reference: (m,) int64 groups found in the reference.
+        reference: (m,) int64 groups found in the reference; None if there is none.
 
     Raises:
         DataError: a set is empty.
     """
-    if not len(found) or not len(reference):
+    if not len(found) or (reference is not None and not len(reference)):
         raise DataError("space groups are compared between sets of at least one structure")
     asked = claimed > 0
     n_claimed = int(asked.sum())
-    distance, floor = count_variation(found, reference, _N_GROUPS)
+    nothing = float("nan"), float("nan")
+    distance, floor = nothing if reference is None else count_variation(found, reference, _N_GROUPS)
     return SpaceGroupAgreement(
         n_claimed=n_claimed,
         agreement=float((found == claimed)[asked].double().mean()) if n_claimed else float("nan"),

@@ -1,4 +1,4 @@
-"""All metrics of a set of structures against a reference set, by name."""
+"""All metrics of a set of structures, most of them against a reference set, by name."""
 
 from __future__ import annotations
 
@@ -102,12 +102,15 @@ def frechet(evaluation: Evaluation) -> Result:
 
 def space_groups(evaluation: Evaluation) -> Result:
     """Space groups found; see :mod:`gflownet_crystal.evaluation.space_group_agreement`."""
-    sets = (evaluation.made, evaluation.reference)
-    found, reference = (find_space_groups(s.structures, evaluation.choices.symprec) for s in sets)
+    symprec = evaluation.choices.symprec
+    found = find_space_groups(evaluation.made.structures, symprec)
+    reference = None
+    if evaluation.has_reference:
+        reference = find_space_groups(evaluation.reference.structures, symprec)
     claimed = evaluation.made.claimed
     figures = asdict(space_group_agreement(found, claimed, reference))
     return Result(
-        figures | {"symprec": evaluation.choices.symprec},
+        figures | {"symprec": symprec},
         {"space_group": found.tolist(), "space_group_claimed": claimed.tolist()},
     )
 
@@ -187,3 +190,6 @@ METRICS: Mapping[str, Callable[[Evaluation], Result]] = {
     "frechet": frechet,
 }
 """Metrics that need no relaxation, by name, cheap ones first."""
+
+COMPARING = ("novelty", "distances", "coverage", "frechet")
+"""Those of them that mean nothing without a reference."""

@@ -21,10 +21,11 @@ from gflownet_crystal.crystallography.space_groups import (
     space_group_symbol,
 )
 from gflownet_crystal.data.schema import ENERGY_COLUMN
+from gflownet_crystal.evaluation.parallel import Crystal, to_crystals
 from gflownet_crystal.report.cells import Cell
 from gflownet_crystal.report.known import nearest_known
 from gflownet_crystal.report.population import Population
-from gflownet_crystal.report.run_files import RunFiles
+from gflownet_crystal.report.run_files import JUDGED_HULL, RunFiles
 from gflownet_crystal.structures.elements import FORMULA_ORDER, SYMBOLS
 from gflownet_crystal.structures.formulas import reduce_composition
 
@@ -32,7 +33,8 @@ A3_TO_CM3, GRAMS_OF_DALTON = 1e-24, 1.66053906892e-24
 _SHOWN = {
     "rank", "space_group", "formula", "a", "b", "c", "alpha", "beta", "gamma", "volume_per_atom", "energy",
     "energy_std", "log_reward", "e_above_hull", "cif", "status", "energy_before", "energy_after", "volume_change",
-    "rms_displacement", "space_group_after", "relaxed_cif", "judge",
+    "rms_displacement", "space_group_after", "relaxed_cif", "judge", JUDGED_HULL,
+    "shortest_distance",
 }  # fmt: skip
 
 Card = dict[str, Any]
@@ -46,21 +48,23 @@ def make_cards(run: RunFiles, candidates: Population, known: Population | None) 
         candidates: the same candidates.
         known: crystals to look for the nearest in, or None.
     """
-    nearest = None if known is None or not len(known) else nearest_known(candidates, known)
     folder = run.candidates_folder
     relaxed_folder = run.relaxed_folder or folder
     cards = []
-    for index, (row, counts) in enumerate(
-        zip(candidates.frame.to_dict("records"), candidates.composition, strict=True)
-    ):
+    for row, counts in zip(candidates.frame.to_dict("records"), candidates.composition, strict=True):
         values = {str(name): value for name, value in row.items()}
         card = _facts(values, counts)
         card |= _energies(values, run)
         card["placed"] = _model(folder, values.get("cif"))
         card["relaxed"] = _model(relaxed_folder, values.get("relaxed_cif"))
-        card["known"] = None if known is None or nearest is None else _known(known, nearest.iloc[index])
-        card["other"] = {name: shown(value) for name, value in values.items() if name not in _SHOWN}
+        card["known"] = None
+        others = {name: value for name, value in values.items() if name not in _SHOWN and not pd.isna(value)}
+        card["other"] = {name: shown(value) for name, value in others.items()}
         cards.append(card)
+    if known is not None and len(known):
+        nearest = nearest_known(candidates, known, [_atoms(card) for card in cards])
+        for card, (_, match) in zip(cards, nearest.iterrows(), strict=True):
+            card["known"] = _known(known, match)
     return cards
 
 
@@ -92,8 +96,12 @@ def formula_parts(counts: np.ndarray) -> list[tuple[str, str]]:
 
 
 def _energies(row: dict[str, Any], run: RunFiles) -> Card:
-    """Predicted and judged energies; the judged one is measured from the hull that ranked the candidate."""
+    """Predicted and judged energies; the judged one is measured from the hull that ranked the candidate.
+
+    A pipeline's table says itself how far its judged energies lie above the hull, also those of atoms as generated.
+    """
     energy, above, judged = (number(row.get(name)) for name in ("energy", "e_above_hull", "energy_after"))
+    own = number(row.get(JUDGED_HULL))
     shift = measured = None
     if run.summary.get("property") == ENERGY_COLUMN and energy is not None and judged is not None:
         shift = judged - energy
@@ -107,7 +115,8 @@ def _energies(row: dict[str, Any], run: RunFiles) -> Card:
         "judged": judged,
         "judged_before": number(row.get("energy_before")),
         "judged_shift": shift,
-        "judged_above_hull": measured,
+        "judged_above_hull": measured if own is None or judged is None else own,
+        "placed_above_hull": own if judged is None else None,
         "volume_change": number(row.get("volume_change")),
         "rms_displacement": number(row.get("rms_displacement")),
         "group_after": None if group is None or not 1 <= group <= 230 else int(group),
@@ -145,6 +154,12 @@ def _model(folder: Path, name: Any) -> Card | None:
     )
 
 
+def _atoms(card: Card) -> Crystal | None:
+    """The atoms of a candidate: relaxed, where they were."""
+    model = card["relaxed"] or card["placed"]
+    return None if model is None else to_crystals(model["cell"].structure)[0]
+
+
 def data_link(content: bytes, kind: str) -> str:
     """A file as an address that holds it."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
@@ -163,6 +178,8 @@ def _known(known: Population, match: pd.Series) -> Card:
         "distance": float(match["distance"]),
         "same_formula": bool(match["distance"] < 1e-9),
         "same_group": bool(match["same_group"]),
+        "rms": number(match["rms"]),
+        "n_compared": int(match["n_compared"]),
         "volume_per_atom": number(row["volume_per_atom"]),
         "energy": number(row.get("energy")),
     }

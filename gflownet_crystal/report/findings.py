@@ -97,8 +97,7 @@ def _stability(cards: Sequence[Card]) -> Finding | None:
 def _judged(cards: Sequence[Card], judge: str) -> Finding:
     tried = [card for card in cards if card["status"] is not None]
     if not tried:
-        text = "No candidate has been relaxed with a potential yet: all energies are the proxy's predictions."
-        return Finding("caution", "Judged energies", text)
+        return Finding("caution", "Judged energies", _unrelaxed(cards, judge))
     rested = [card for card in tried if card["judged"] is not None and card["status"] == "converged"]
     text = f"{judge or 'A potential'} relaxed {len(tried)} of {len(cards)}: {len(rested)} came to rest"
     kept = sum(card["group_after"] == card["space_group"] for card in rested)
@@ -116,6 +115,19 @@ def _judged(cards: Sequence[Card], judge: str) -> Finding:
             f"(median {np.median(measured):+.2f})."
         )
     return Finding(_judgement(near, len(measured), len(tried)), "Judged energies", text)
+
+
+def _unrelaxed(cards: Sequence[Card], judge: str) -> str:
+    """What is known of candidates none of which was relaxed."""
+    text = "No candidate has been relaxed with a potential yet: "
+    placed = np.array([c["placed_above_hull"] for c in cards if c["placed_above_hull"] is not None])
+    if not len(placed):
+        return text + "all energies are the proxy's predictions."
+    near = int((placed <= NEAR_HULL).sum())
+    return text + (
+        f"with the atoms as generated, {judge or 'a potential'} puts {near} of {len(placed)} within {NEAR_HULL} "
+        f"eV/atom of the hull (median {np.median(placed):+.2f})."
+    )
 
 
 def _judgement(near: int, measured: int, tried: int) -> str:
@@ -136,6 +148,10 @@ def _novelty(cards: Sequence[Card], n_known: int) -> Finding | None:
         f"{formula} of {len(known)} have the formula of one of {n_known:,} known crystals, {both} of them its group "
         f"too. In the median {100 * distance:.0f} % of the atoms would have to change their element to reach it."
     )
+    compared = [match for match in known if match["n_compared"]]
+    if compared:
+        same = sum(match["rms"] is not None for match in compared)
+        text += f" Of {len(compared)} whose atoms could be compared, {same} match a known structure."
     return Finding("note", "Novelty", text)
 
 

@@ -166,9 +166,19 @@ def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, Any]:
         "commands": {
             "train": f"gflownet-crystal train_gfn run.dir={folder} resume=true",
             "export": f"gflownet-crystal export run={folder} out={folder / 'candidates'}",
-            "relax": f"gflownet-crystal relax structures={run.candidates_folder} out={folder / 'relaxed'}",
+            "relax": _relaxing(run),
         },
     }
+
+
+def _relaxing(run: RunFiles) -> str:
+    """The command that relaxes the candidates."""
+    if run.is_pipeline:
+        command = (
+            f"gflownet-crystal pipeline run={run.folder} out={run.candidates_folder} relax=20 resume=true"
+        )
+        return f"{command}  # and the other settings that made them"
+    return f"gflownet-crystal relax structures={run.candidates_folder} out={run.folder / 'relaxed'}"
 
 
 def _assets() -> dict[str, str]:

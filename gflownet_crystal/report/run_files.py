@@ -20,6 +20,8 @@ _RELAXED_COLUMNS = (
     "status", "energy_before", "energy_after", "volume_change", "rms_displacement", "space_group_after",
 )  # fmt: skip
 _FOUND = "space_group_found"
+JUDGED_HULL = "e_above_hull_judged"
+"""Column of a pipeline's table: eV/atom above the hull by the judge, relaxed or else as generated."""
 # what pipeline says of a candidate, in the words of relax
 _OUTCOMES = {
     "generated": None,
@@ -42,7 +44,8 @@ class RunFiles:
         candidates: the best, with ``cif``; and with ``status``, ``energy_after``, ... where they were relaxed.
         candidates_folder: where their CIFs are.
         relaxed_folder: where the CIFs of the relaxed ones are, None if nothing was relaxed.
-        judge: name of the energy model that relaxed them, or "".
+        judge: name of the energy model that judged them, or "".
+        is_pipeline: whether the candidates are those of ``pipeline``, which relaxes its own.
     """
 
     folder: Path
@@ -54,6 +57,7 @@ class RunFiles:
     candidates_folder: Path
     relaxed_folder: Path | None
     judge: str
+    is_pipeline: bool = False
 
     @property
     def property_label(self) -> str:
@@ -113,6 +117,7 @@ def read_run(
         chosen,
         relaxed_folder if judged is not None else None,
         _judge(relaxed_folder if judged is not None else None, chosen, table),
+        is_whole,
     )
 
 
@@ -130,7 +135,15 @@ def read_table_file(path: Path, must_exist: bool) -> pd.DataFrame | None:
         frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
-    for name in ("energy", "energy_std", "log_reward", "e_above_hull", "energy_after"):
+    for name in (
+        "energy",
+        "energy_std",
+        "log_reward",
+        "e_above_hull",
+        "energy_before",
+        "energy_after",
+        JUDGED_HULL,
+    ):
         if name in frame.columns:
             frame[name] = pd.to_numeric(frame[name], errors="coerce")
     return frame
@@ -153,7 +166,7 @@ def with_relaxed(candidates: pd.DataFrame, relaxed: pd.DataFrame | None) -> pd.D
     names = [name for name in (*_RELAXED_COLUMNS, "relaxed_cif") if name in found.columns]
     stems = [Path(str(name)).stem for name in candidates["cif"]]
     mine = found[names].reindex(stems).set_index(candidates.index)
-    return pd.concat([candidates.drop(columns=names, errors="ignore"), mine], axis=1)
+    return pd.concat([candidates.drop(columns=[*names, JUDGED_HULL], errors="ignore"), mine], axis=1)
 
 
 def _checked_candidates(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -212,8 +225,8 @@ def _judge(folder: Path | None, candidates_folder: Path, candidates: pd.DataFram
         return str(settings.get("model", "")) if isinstance(settings, dict) else ""
     summary = candidates_folder / "summary.json"
     stored = read_json(summary) if summary.is_file() else {}
-    if isinstance(stored, dict) and stored.get("relax_model"):
-        return str(stored.get("energies") or stored["relax_model"])
+    if isinstance(stored, dict) and (name := stored.get("energies") or stored.get("relax_model")):
+        return str(name)
     if candidates is None or "judge" not in candidates.columns:
         return ""
     return str(next(iter(candidates["judge"].dropna()), ""))

@@ -12,7 +12,7 @@ import torch
 
 from gflownet_crystal.cli import judging
 from gflownet_crystal.evaluation.compared_sets import Evaluation
-from gflownet_crystal.evaluation.structure_metrics import Result
+from gflownet_crystal.evaluation.structure_metrics import COMPARING, Result
 from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.frames import structures_to_frame
 from gflownet_crystal.structures.structure import StructureBatch
@@ -71,6 +71,31 @@ def test_figures_and_tables(sets: Path):
     rows = dict(pd.read_csv(sets / "out" / "metrics.csv").itertuples(index=False))
     assert float(rows["uniqueness.unique"]) == figures["uniqueness"]["unique"]
     assert float(rows["distances.density.distance"]) == figures["distances"]["density"]["distance"]
+
+
+def test_without_a_reference_the_others_are_as_with_one(sets: Path):
+    pytest.importorskip("smact")
+    alone = run_command(sets, "evaluate", "structures=made.parquet", "out=alone", "threads=1")
+    assert alone.returncode == 0, alone.stderr
+    assert alone.stderr.count("\n") == 1 and "novelty, distances, coverage, frechet" in alone.stderr
+    figures = json.loads(alone.stdout)
+    assert figures["counts"] == {"structures": 9, "structures_unreadable": 1}
+    beside = json.loads(evaluate(sets, "metrics=[validity,space_groups,uniqueness]").stdout)
+    assert figures["space_groups"].pop("distance") is None is figures["space_groups"].pop("distance_floor")
+    assert beside["space_groups"].pop("distance") > 0.0 and beside["space_groups"].pop("distance_floor") > 0.0
+    assert figures.pop("counts") != beside.pop("counts") and figures == beside
+    with_it = pd.read_csv(sets / "out" / "structures.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(sets / "alone" / "structures.csv"), with_it)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [*([f"metrics={name}"] for name in COMPARING), ["judge=gemsnet"], ["metrics=stability", "judge=gemsnet"]],
+)
+def test_what_compares_needs_a_reference(sets: Path, settings: list[str]):
+    ended = run_command(sets, "evaluate", "structures=made.parquet", "out=out", *settings)
+    assert ended.returncode == 2 and ended.stderr.count("\n") == 1
+    assert "reference=..." in ended.stderr and not (sets / "out").exists()
 
 
 def test_match_rates_need_targets(sets: Path):
@@ -217,7 +242,6 @@ def test_structures_or_a_run_is_asked_for(sets: Path):
     for settings, said in (
         (["run=run", "structures=made.parquet"], "run=DIR"),
         ([], "structures=..."),
-        (["structures=made.parquet"], "reference=..."),
     ):
         ended = run_command(sets, "evaluate", *settings)
         assert ended.returncode == 2 and said in ended.stderr

@@ -19,14 +19,15 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_text
 from gflownet_crystal.report.cards import all_cifs, make_cards
 from gflownet_crystal.report.cells import Cell, element_styles
+from gflownet_crystal.report.drawings import Studio
 from gflownet_crystal.report.findings import candidate_findings
-from gflownet_crystal.report.known import nearest_known
+from gflownet_crystal.report.page import Material, render, values_of
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles, read_run
 from gflownet_crystal.structures.cif import structures_to_cif
 from gflownet_crystal.structures.convert import from_ase, from_pymatgen
 from gflownet_crystal.structures.symmetry import conventional_structures
-from tests.report.runs import candidate_frame, sample_frame, write_relaxed, write_run
+from tests.report.runs import candidate_frame, write_relaxed, write_run
 
 
 @pytest.fixture(scope="module")
@@ -38,37 +39,6 @@ def run(tmp_path_factory) -> RunFiles:
 @pytest.fixture(scope="module")
 def cards(run) -> list[dict]:
     return make_cards(run, Population.of("candidates", "candidates", run.candidates), None)
-
-
-def swapped(a: str, b: str) -> float:
-    """Share of atoms that two compositions do not have in common."""
-    one, two = (Composition(text.replace(" ", "")).fractional_composition for text in (a, b))
-    return 1 - sum(min(one[element], two[element]) for element in one)
-
-
-def test_the_nearest_known_crystal_is_that_of_a_double_loop():
-    candidates = Population.of("candidates", "", candidate_frame())
-    known = sample_frame(80, seed=5)
-    generator = np.random.default_rng(0)
-    known["formula"] = generator.choice(["Na4 Br4", "Mg4 O4", "Zn4 S2 Se2", "Ca4 F8", "Ca1 O1", "K1 Cl1"], 80)
-    known["space_group"] = generator.choice([225, 216, 221, 1], 80)
-    known["volume_per_atom"] = generator.uniform(5, 40, 80)
-    known.loc[:5, "volume_per_atom"] = np.nan
-    found = nearest_known(candidates, Population.of("reference", "", known))
-    for (_, mine), (_, match) in zip(candidates.frame.iterrows(), found.iterrows(), strict=True):
-        keys = [
-            (
-                round(swapped(mine["formula"], other["formula"]), 9),
-                other["space_group"] != mine["space_group"],
-                abs(np.log(other["volume_per_atom"] / mine["volume_per_atom"])),
-            )
-            for _, other in known.iterrows()
-        ]
-        keys = [(*key[:2], np.inf if np.isnan(key[2]) else key[2]) for key in keys]
-        best = min(keys)
-        assert keys[match["row"]] == pytest.approx(best)
-        assert match["distance"] == pytest.approx(best[0], abs=1e-9)
-        assert match["same_group"] == (not best[1])
 
 
 def test_facts_of_cards_are_those_of_pymatgen(run, cards):
@@ -227,7 +197,9 @@ def test_the_table_of_a_pipeline_is_read(tmp_path):
         reason=None,
         energy_before=-1.0,
         energy_after=[-1.5] + [np.nan] * (len(own) - 1),
+        e_above_hull_judged=[0.3, 0.4, 1.5, np.nan] + [0.05] * (len(own) - 4),
         space_group_found=own["space_group"],
+        relax_steps=[12.0] + [np.nan] * (len(own) - 1),
     )
     table.loc[len(own) - 1, ["rank", "cif"]] = np.nan
     write_text(folder / "candidates" / "candidates.csv", table.to_csv(index=False))
@@ -239,3 +211,35 @@ def test_the_table_of_a_pipeline_is_read(tmp_path):
     assert [card["status"] for card in cards[:3]] == ["converged", "failed", None]
     assert cards[0]["judged"] == -1.5 and cards[0]["group_after"] == own["space_group"][0]
     assert cards[2]["judged"] is None and cards[2]["group_after"] is None
+    # the table's own distances, which may be from another hull than the proxy's; what it does not know is not shown
+    assert [card["judged_above_hull"] for card in cards[:3]] == [0.3, None, None]
+    assert [card["placed_above_hull"] for card in cards] == [None, 0.4, 1.5, None, 0.05]
+    assert [card["other"] for card in cards[:2]] == [{"relax_steps": "12"}, {}]
+    # a folder of relax that is named takes the place of the table's own relaxations
+    write_relaxed(tmp_path / "relaxed", own)
+    again = read_run(folder, {"env": {}}, relaxed=tmp_path / "relaxed")
+    assert not again.is_pipeline and "e_above_hull_judged" not in again.candidates
+
+
+def test_a_pipeline_that_relaxed_nothing_is_judged_as_generated(tmp_path):
+    folder = write_run(tmp_path / "run", relaxed=False)
+    table = pd.read_csv(folder / "candidates" / "candidates.csv")
+    judged = np.linspace(0.02, 1.02, len(table))
+    table = table.assign(status="generated", reason=None, energy_before=-1.25, energy_after=np.nan,
+                         e_above_hull_judged=judged, space_group_found=table["space_group"])  # fmt: skip
+    write_text(folder / "candidates" / "candidates.csv", table.to_csv(index=False))
+    write_text(
+        folder / "candidates" / "summary.json", '{"energies": "sevenn", "relax": 0, "relax_model": null}'
+    )
+    run = read_run(folder, {"env": {}})
+    population = Population.of("candidates", "candidates", run.candidates)
+    cards = make_cards(run, population, None)
+    (found,) = [one for one in candidate_findings(cards, run) if one.title == "Judged energies"]
+    assert found.verdict == "caution"
+    assert (
+        f"sevenn puts 1 of 6 within 0.1 eV/atom of the hull (median {np.median(judged):+.2f})" in found.text
+    )
+    values = values_of(Material(run, candidates=population), Studio(tmp_path / "figures"))
+    text = render(values)
+    assert text.count("<dt>as generated</dt>") == text.count("eV/atom (sevenn); +") == 6
+    assert not values["is_judged"] and "pipeline run=" in text and "relax=20 resume=true" in text
