@@ -1,12 +1,13 @@
 """Networks on atoms: crystals a second on one core, in training and inference. Prints one JSON object.
 
     OMP_NUM_THREADS=1 python -m benchmarks.energy_models [model=alignn] [setting=paper,fast] [data=FILE.parquet]
-        [n=96] [batch=16] [repeats=3] [precision=float32,bfloat16]
+        [n=96] [batch=16] [repeats=3] [precision=float32,bfloat16] [compile=no]
 
 ``model`` is a name of ``models/registry.py``, ``setting`` a named preset of its settings. FILE holds crystals in the
 columns ``lattice``, ``atomic_numbers`` and ``frac_coords``; without one, cells of random shape with 1 to 20 atoms each
 are read. Times are CPU seconds of network (and in training its gradient) on graphs made before; of each batch the
-fastest of the repeats after a first one counts. ``bfloat16_change`` is the mean change of energies by autocast, over
+fastest of the repeats after a first one counts. ``compile=yes`` compiles the hot parts of networks that name some,
+as ``loop.compile=true`` does. ``bfloat16_change`` is the mean change of energies by autocast, over
 their standard deviation, with the weights of the start.
 """
 
@@ -23,6 +24,8 @@ from torch import Tensor, nn
 from benchmarks.graphs import random_crystals, read_crystals
 from benchmarks.options import names, read_options, run
 from gflownet_crystal.cli.groups import unknown
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.models.compiling import compile_kernels
 from gflownet_crystal.models.inputs import CrystalGraph, crystal_graph
 from gflownet_crystal.models.registry import network_entry
 from gflownet_crystal.structures.structure import StructureBatch
@@ -36,6 +39,7 @@ _DEFAULTS = {
     "batch": "16",
     "repeats": "3",
     "precision": "float32,bfloat16",
+    "compile": "no",
 }
 
 
@@ -115,7 +119,13 @@ def batches(crystals: StructureBatch, size: int) -> Iterator[StructureBatch]:
 
 
 def figures(network: nn.Module, crystals: StructureBatch, options: dict[str, str]) -> dict[str, object]:
-    """What is measured of one network."""
+    """What is measured of one network.
+
+    Raises:
+        ConfigError: nothing of it can be compiled.
+    """
+    if options["compile"] == "yes" and not compile_kernels(network):
+        raise ConfigError(f"{options['model']} names no parts to compile; leave compile=no")
     triplets = bool(getattr(network, "needs_triplets", True))
     parts = list(batches(crystals, int(options["batch"])))
     start = time.process_time()

@@ -11,11 +11,17 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import silu
 
+from gflownet_crystal.models.edge_gate_kernels import (
+    EAGER,
+    NORM_EPSILON,
+    Kernels,
+    Links,
+    by_state,
+    compiled_kernels,
+)
 from gflownet_crystal.models.linear import Linear, product, product_dtype, weight_gradient
 
 _SMALLEST_GATE = 1e-6
-_NORM_EPSILON = 1e-5
-_aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,11 @@ class Block:
     sender: Tensor
     weight: Tensor
     state_row: Tensor | None = None
+
+    @property
+    def links(self) -> Links:
+        """What the kernels read."""
+        return self.receiver, self.sender, self.weight, self.state_row
 
 
 class EdgeGatedConvolution(nn.Module):
@@ -56,8 +67,13 @@ class EdgeGatedConvolution(nn.Module):
         # A, B, V and U as one product
         self.node = Linear(width, 4 * width, generator)
         self.link = Linear(width, width, generator, bias=False)
-        self.node_norm = nn.LayerNorm(width, eps=_NORM_EPSILON)
-        self.link_norm = nn.LayerNorm(width, eps=_NORM_EPSILON) if updates_links else None
+        self.node_norm = nn.LayerNorm(width, eps=NORM_EPSILON)
+        self.link_norm = nn.LayerNorm(width, eps=NORM_EPSILON) if updates_links else None
+        self.kernels = EAGER
+
+    def compile_kernels(self) -> None:
+        """Do what is done on links by compiled code from now on; takes a C++ compiler."""
+        self.kernels = compiled_kernels()
 
     def forward(
         self, nodes: Tensor, states: Sequence[Tensor], blocks: Sequence[Block]
@@ -76,6 +92,7 @@ class EdgeGatedConvolution(nn.Module):
         norm = (None, None) if self.link_norm is None else (self.link_norm.weight, self.link_norm.bias)
         messages, *updated = _Gate.apply(
             blocks,
+            self.kernels,
             torch.is_grad_enabled(),
             self.link.weight,
             receive,
@@ -100,6 +117,7 @@ class _Gate(torch.autograd.Function):
     def forward(
         ctx: Any,
         blocks: Sequence[Block],
+        kernels: Kernels,
         keeps: bool,
         weight: Tensor,
         receive: Tensor,
@@ -111,26 +129,18 @@ class _Gate(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         dtype = product_dtype(weight)
         factor = weight.to(dtype)
+        norm = None if scale is None or shift is None else (scale, shift)
         messages, totals = value.new_zeros(value.shape), value.new_full(value.shape, _SMALLEST_GATE)
         kept, updated = [], []
-        for block, link_weight, state in _each(blocks, tensors):
-            sums = product(state.to(dtype), factor).to(value.dtype)
-            if block.state_row is not None:
-                sums, state = sums.index_select(0, block.state_row), state.index_select(0, block.state_row)
-            sums += receive.index_select(0, block.receiver)
-            sums += send.index_select(0, block.sender)
-            gate = torch.sigmoid(sums).mul_(link_weight)
-            totals.index_add_(0, block.receiver, gate)
-            gate *= value.index_select(0, block.sender)
-            messages.index_add_(0, block.receiver, gate)
-            moments: list[Tensor] = []
-            if scale is not None:
-                normed, *moments = torch.native_layer_norm(sums, scale.shape, scale, shift, _NORM_EPSILON)
-                updated.append(silu(normed, inplace=True).add_(state).to(state.dtype))
-            if keeps:
-                kept += [sums.to(state.dtype), *moments]
+        for block, state in _each(blocks, tensors):
+            products = product(state.to(dtype), factor)
+            nodes = (receive, send, value)
+            new, wanted = kernels.hear(products, state, nodes, block.links, norm, messages, totals, keeps)
+            kept += wanted
+            if new is not None:
+                updated.append(new)
         messages /= totals
-        ctx.blocks, ctx.dtype = blocks, dtype
+        ctx.blocks, ctx.kernels, ctx.dtype = blocks, kernels, dtype
         ctx.save_for_backward(weight, value, scale, shift, messages, totals, *tensors, *kept)
         return messages, *updated
 
@@ -142,65 +152,33 @@ class _Gate(torch.autograd.Function):
         tensors, kept = rest[: 2 * n_blocks], rest[2 * n_blocks :]
         n_kept = len(kept) // n_blocks
         factor = weight.T.to(ctx.dtype).contiguous()
-        norm = () if scale is None else (scale, shift)
-        d_norm = tuple(torch.zeros_like(x) for x in norm)
+        norm = None if scale is None else (scale, shift)
+        d_norm = norm and tuple(torch.zeros_like(x) for x in norm)
         d_weight = torch.zeros_like(weight)
-        d_receive, d_send, d_value = (value.new_zeros(value.shape) for _ in range(3))
+        d_nodes = tuple(value.new_zeros(value.shape) for _ in range(3))
         d_gated = d_messages / totals
-        d_totals = (d_gated * messages).neg_()
+        d_heard = (d_gated, (d_gated * messages).neg_())
         d_weights, d_states = [], []
-        for index, (block, link_weight, state) in enumerate(_each(ctx.blocks, tensors)):
-            sums, *moments = kept[index * n_kept : (index + 1) * n_kept]
-            sums = sums.to(value.dtype)
-            gate = torch.sigmoid(sums)
-            incoming = d_gated.index_select(0, block.receiver)
-            d_value.index_add_(0, block.sender, (incoming * gate).mul_(link_weight))
-            incoming *= value.index_select(0, block.sender)
-            incoming += d_totals.index_select(0, block.receiver)
+        for index, (block, state) in enumerate(_each(ctx.blocks, tensors)):
+            own, d_new = kept[index * n_kept : (index + 1) * n_kept], d_updated[index] if norm else None
             wanted = ctx.needs_input_grad[len(ctx.needs_input_grad) - 2 * n_blocks + index]
-            d_weights.append((incoming * gate).sum(1, keepdim=True) if wanted else None)
-            d_sums = _aten.sigmoid_backward(incoming.mul_(link_weight), gate)
-            if norm:
-                d_sums += _norm_backward(d_updated[index], sums, moments, norm, d_norm)
-            d_receive.index_add_(0, block.receiver, d_sums)
-            d_send.index_add_(0, block.sender, d_sums)
-            d_product = _by_state(d_sums, block, state).to(ctx.dtype)
-            d_state = product(d_product, factor)
-            if norm:
-                d_state += _by_state(d_updated[index], block, state)
+            d_products, d_link_weight = ctx.kernels.hear_backward(
+                own, d_new, value, block.links, norm, d_heard, d_nodes, d_norm, len(state), wanted
+            )
+            d_weights.append(d_link_weight)
+            d_products = d_products.to(ctx.dtype)
+            d_state = product(d_products, factor)
+            if d_new is not None:
+                d_state += by_state(d_new, block.state_row, len(state))
             d_states.append(d_state.to(state.dtype))
-            if ctx.needs_input_grad[2]:
-                d_weight += weight_gradient(d_product, state.to(ctx.dtype))
-        d_nodes = (d_weight, d_receive, d_send, d_value)
-        return None, None, *d_nodes, *(d_norm or (None, None)), *d_weights, *d_states
+            if ctx.needs_input_grad[_WEIGHT]:
+                d_weight += weight_gradient(d_products, state.to(ctx.dtype))
+        return None, None, None, d_weight, *d_nodes, *(d_norm or (None, None)), *d_weights, *d_states
 
 
-def _norm_backward(
-    gradient: Tensor,
-    sums: Tensor,
-    moments: Sequence[Tensor],
-    norm: tuple[Tensor, ...],
-    d_norm: tuple[Tensor, ...],
-) -> Tensor:
-    """Gradient of SiLU(norm(sums)) for its argument; those for scale and shift are added to ``d_norm``."""
-    scale, shift = norm
-    normed = torch.native_layer_norm(sums, scale.shape, scale, shift, _NORM_EPSILON)[0]
-    d_normed = _aten.silu_backward(gradient.to(sums.dtype), normed)
-    through, *d_affine = _aten.native_layer_norm_backward(
-        d_normed, sums, scale.shape, *moments, scale, shift, [True] * 3
-    )
-    for total, part in zip(d_norm, d_affine, strict=True):
-        total += part
-    return through
+_WEIGHT = 3  # place of the weight among the arguments
 
 
-def _by_state(gradient: Tensor, block: Block, state: Tensor) -> Tensor:
-    """Gradients of links as those of the states that they share."""
-    if block.state_row is None:
-        return gradient
-    return gradient.new_zeros(state.shape).index_add_(0, block.state_row, gradient)
-
-
-def _each(blocks: Sequence[Block], tensors: Sequence[Tensor]) -> list[tuple[Block, Tensor, Tensor]]:
-    """Each block with its weights and its states."""
-    return list(zip(blocks, tensors[: len(blocks)], tensors[len(blocks) :], strict=True))
+def _each(blocks: Sequence[Block], tensors: Sequence[Tensor]) -> list[tuple[Block, Tensor]]:
+    """Each block, and its states, which follow the weights of all blocks."""
+    return list(zip(blocks, tensors[len(blocks) :], strict=True))

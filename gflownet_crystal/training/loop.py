@@ -16,6 +16,7 @@ from gflownet_crystal.common.checkpoint import Checkpoint, TrainingStopped, save
 from gflownet_crystal.common.errors import CheckpointError, GFlowNetCrystalError
 from gflownet_crystal.common.metrics import MetricsFile
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.models.compiling import compile_kernels
 from gflownet_crystal.models.energy import autocast
 from gflownet_crystal.structures.batching import BucketedBatches
 from gflownet_crystal.training.settings import LoopSettings
@@ -72,7 +73,9 @@ class Loop:
         self.named = dict(task.model.named_parameters())
         self.optimizer = torch.optim.AdamW(_parameter_groups(self.named, settings.weight_decay), fused=True)
         self.average = {name: value.detach().clone() for name, value in self.named.items()}
-        self.losses = torch.compile(task.losses, dynamic=True) if settings.compile else task.losses
+        self.losses = task.losses
+        if settings.compile and not compile_kernels(task.model):
+            self.losses = torch.compile(task.losses, dynamic=True)
         self.epoch = self.position = self.step = self.samples = 0
         self.seconds = 0.0
         self.metrics_offset = 0

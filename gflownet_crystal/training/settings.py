@@ -22,7 +22,8 @@ class LoopSettings:
         clip_norm: largest gradient norm.
         ema: decay of the averaged weights that are validated and written.
         half: bfloat16 for matrix products in training.
-        compile: compile the network; pays on a GPU, after minutes of compiling.
+        compile: compile the hot parts of a network that names some (ALIGNN), in seconds, else the whole of it, which
+            takes minutes and is for a GPU.
         checkpoint_every: steps.
         validate_every: epochs.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
-from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.models import line_graph as line_graph_module
+from gflownet_crystal.models.compiling import compile_kernels
 from gflownet_crystal.models.edge_gate import Block, EdgeGatedConvolution
 from gflownet_crystal.models.inputs import CrystalGraph, GraphSettings, crystal_graph
 from gflownet_crystal.models.line_graph import bonds_of, crystal_links, line_graph
@@ -180,3 +182,32 @@ def test_a_line_graph_needs_triplets_and_reverse_edges():
         graph = crystal_graph(batch, GraphSettings(), **{missing: False})
         with pytest.raises(DataError, match=f"make it with {missing}=True"):
             line_graph(graph, bonds_of(graph), WIDTH)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="compiling needs a C++ compiler")
+@pytest.mark.parametrize("updates_links", [True, False])
+def test_compiled_kernels_are_the_eager_ones(updates_links: bool):
+    graph = graph_of()
+    bonded = bonds_of(graph)
+    blocks, cosines = line_graph(graph, bonded, WIDTH)
+
+    def results(layer: EdgeGatedConvolution) -> list[Tensor]:
+        bonds = normal(bonded.n_edges, WIDTH).requires_grad_()
+        states = [normal(len(x), WIDTH, seed=1 + i).requires_grad_() for i, x in enumerate(cosines)]
+        nodes, links = layer(bonds, states, blocks)
+        loss = nodes.square().sum()
+        for link, block in zip(links, blocks, strict=False):  # none, if the layer does not update them
+            loss = loss + ((link * block.weight) ** 3).sum()
+        return [nodes, *torch.autograd.grad(loss, [bonds, *states, *layer.parameters()])]
+
+    layer = convolution(updates_links)
+    eager = results(layer)
+    assert compile_kernels(layer)
+    for expected, found in zip(eager, results(layer), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match="C\\+\\+ compiler"):
+        compile_kernels(convolution())
