@@ -1,84 +1,80 @@
-"""Candidates of runs before and after relaxation, judged by a potential. Prints a table and one JSON object.
+"""Candidates of runs before and after relaxation, by the potential that relaxed. Prints a table and one JSON object.
 
-    python -m benchmarks.judged names=NAME,... candidates=RUN/candidates,... relaxed=RELAXED,... [hull=FILE.parquet]
+    python -m benchmarks.judged names=NAME,... pipelines=DIR,... [hull=FILE.parquet]
 
-Of each run: a name for the table, RUN/candidates that ``export`` wrote, and RELAXED that
-``relax structures=RUN/candidates out=RELAXED`` made of it; the runs in the same order in the three lists.
-Energies are formation energies in eV/atom, medians over the candidates that were judged: what the proxy predicted, and
-what the potential says of the atoms as they were placed and at rest. ``spread`` is the median absolute difference
-between prediction and the potential's energy at rest once the median difference is taken off. With a reference hull,
-the energies at rest are also given above it, and the share within 0.1 eV/atom.
+Of each run a name for the table and DIR that ``pipeline run=RUN out=DIR relax=K`` made, in the same order.
+Energies are formation energies in eV/atom, medians over the candidates that were relaxed to the end or nearly so: what
+the proxy predicted of the spec, and what the potential says of the atoms as they were placed and at rest. ``spread``
+is the median absolute difference between prediction and the potential's energy at rest once the median difference is
+taken off. Energies at rest are also given above the learned hull or, with ``hull``, that of a reference set, with the
+share of all candidates within 0.1 eV/atom; ``formulas`` counts different reduced formulas.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from benchmarks.options import names, read_options, run
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.cli.pipeline_table import STATUS
+from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.data.readers import read_table
+from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.spec_io import frame_to_specs
 
-_LISTS = ("names", "candidates", "relaxed")
 _STABLE = 0.1
 
 
-def judged(candidates: Path, relaxed: Path, hull: ReferenceHull | None) -> dict[str, Any]:
-    """Figures of one run."""
-    table = pd.read_csv(candidates / "candidates.csv")
-    table["name"] = table["cif"].str.removesuffix(".cif")
-    results = pd.read_csv(relaxed / "relaxed.csv")
-    both = table.merge(results, on="name", how="left", suffixes=("", "_relaxed"))
-    at_rest = both[both["status"] == "converged"]
-    ended = both[both["energy_after"].notna()]
-    difference = ended["energy_after"] - ended["energy"]
+def judged(folder: Path, hull: Hull) -> dict[str, float]:
+    """Figures of one run.
+
+    Raises:
+        DataError: the folder has no table of candidates, or nothing in it was relaxed.
+    """
+    table = read_table(folder / "candidates.csv")
+    ended = table[table["relaxer_after"].notna()] if "relaxer_after" in table else table[:0]
+    if ended.empty:
+        raise DataError(f"{folder}/candidates.csv has no relaxed candidates; make them with pipeline relax=K")
+    difference = ended["relaxer_after"] - ended["energy"]
+    energy = torch.from_numpy(ended["relaxer_after"].to_numpy(dtype=np.float64).copy())
+    specs = frame_to_specs(ended)
+    above = hull.e_above_hull(specs, energy).numpy()
+    tried = table["status"].isin(STATUS.values()).sum()
     figures = {
-        "candidates": len(both),
-        "at_rest": len(at_rest),
-        "failed": int((both["status"] == "failed").sum()),
+        "relaxed": (table["status"] == STATUS["converged"]).sum(),
+        "not_converged": (table["status"] == STATUS["not_converged"]).sum(),
+        "failed": (table["status"] == STATUS["failed"]).sum(),
         "predicted": ended["energy"].median(),
-        "potential_as_placed": both["energy_before"].median(),
-        "potential_at_rest": ended["energy_after"].median(),
+        "potential_as_placed": table["relaxer_before"].median(),
+        "potential_at_rest": ended["relaxer_after"].median(),
         "at_rest_minus_predicted": difference.median(),
         "spread": (difference - difference.median()).abs().median(),
-        "spearman": ended["energy"].corr(ended["energy_after"], method="spearman"),
+        "spearman": ended["energy"].corr(ended["relaxer_after"], method="spearman"),
+        "above_hull": np.median(above),
+        "within_0.1": (above <= _STABLE).sum() / tried,
         "volume_change": ended["volume_change"].median(),
-        "max_strain": ended["max_strain"].median(),
+        "length_change": ended["length_change"].median(),
         "rms_displacement": ended["rms_displacement"].median(),
-        "elements": len({name for text in ended["formula"] for name in re.findall("[A-Z][a-z]?", text)}),
+        "formulas": len(set(specs.reduced_formulas())),
+        "elements": (specs.composition > 0).any(0).sum(),
     }
-    if hull is not None:
-        above = above_hull(ended, hull)
-        figures |= {"above_hull": float(np.median(above)), "within_0.1": float((above <= _STABLE).mean())}
     return {name: round(float(value), 4) for name, value in figures.items()}
-
-
-def above_hull(frame: pd.DataFrame, hull: ReferenceHull) -> NDArray[np.float64]:
-    """Energies at rest above a reference hull, (n,) eV/atom."""
-    energy = torch.from_numpy(frame["energy_after"].to_numpy(dtype=np.float64).copy())
-    above: NDArray[np.float64] = hull.e_above_hull(frame_to_specs(frame), energy).numpy()
-    return above
 
 
 def main(arguments: list[str]) -> None:
     """Read the arguments and print the table."""
-    options = read_options(__doc__, {"hull": ""}, arguments, required=_LISTS)
-    lists = [names(options, key) for key in _LISTS]
-    if len({len(found) for found in lists}) > 1:
-        raise ConfigError(f"{', '.join(_LISTS)} must be lists of the same length")
-    hull = ReferenceHull.read(options["hull"]) if options["hull"] else None
-    report = {
-        name: judged(Path(candidates), Path(relaxed), hull)
-        for name, candidates, relaxed in zip(*lists, strict=True)
-    }
+    options = read_options(__doc__, {"hull": ""}, arguments, required=("names", "pipelines"))
+    chosen, folders = names(options, "names"), names(options, "pipelines")
+    if len(chosen) != len(folders):
+        raise ConfigError("names and pipelines must be lists of the same length")
+    hull = ReferenceHull.read(options["hull"]) if options["hull"] else LearnedHull.from_weights()
+    report = {name: judged(Path(folder), hull) for name, folder in zip(chosen, folders, strict=True)}
     print(pd.DataFrame(report).to_string())
     print(json.dumps(report))
 

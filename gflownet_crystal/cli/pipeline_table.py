@@ -22,9 +22,12 @@ from gflownet_crystal.structures.symmetry import find_space_groups
 
 JUDGED_HULL = "e_above_hull_judged"
 CHANGES = ("volume_change", "length_change", "angle_change", "rms_displacement", "max_displacement")
+RELAXERS = ("relaxer_before", "relaxer_after")
+"""Energies by the model that relaxed, eV/atom, whoever judges."""
+
 COLUMNS = (
     "rank", *SPEC_COLUMNS, HULL_COLUMN, "status", "reason", "energy_before", "energy_after", JUDGED_HULL,
-    "space_group_found", "shortest_distance", *CHANGES, "relax_steps", "sample", "try", "cif",
+    *RELAXERS, "space_group_found", "shortest_distance", *CHANGES, "relax_steps", "sample", "try", "cif",
 )  # fmt: skip
 """Columns of ``candidates.csv``: A, degrees, eV/atom; volumes and lengths change by a part of what they were."""
 
@@ -99,6 +102,10 @@ def candidates_table(
         sample=placed["row"].to_numpy(),
         **{"try": placed["try"].to_numpy()},
         **{name: [record.get(name, np.nan) for record in mine] for name in CHANGES},
+        **{
+            name: [record.get(name.replace("relaxer", "energy"), np.nan) for record in mine]
+            for name in RELAXERS
+        },
     )
     # the sort is stable: where the judge knows nothing, the order stays that of the samples
     order = table[JUDGED_HULL].sort_values(kind="stable", na_position="last").index.to_numpy()
@@ -177,7 +184,8 @@ def summarise(frame: pd.DataFrame, k: int, seconds: Mapping[str, float]) -> dict
         "relaxed": {
             "n": len(moved),
             **{
-                f"median_{name}": _median(moved[name]) for name in ("energy_before", "energy_after", *CHANGES)
+                f"median_{name}": _median(moved[name])
+                for name in ("energy_before", "energy_after", *RELAXERS, *CHANGES)
             },
         },
         "seconds": dict(seconds),

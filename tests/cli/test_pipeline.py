@@ -125,12 +125,22 @@ def test_the_best_are_relaxed_and_how_far_they_moved_is_told(whole: Path) -> Non
     )
     assert sorted(hull.nsmallest(2).index) == sorted(moved.index)
     assert (moved["energy_after"] < moved["energy_before"]).all()
+    # here one model judges and relaxes; it sees conventional cells first, then primitive ones
+    for judge, relaxer in (("energy_before", "relaxer_before"), ("energy_after", "relaxer_after")):
+        np.testing.assert_allclose(moved[relaxer], moved[judge], atol=2e-4)
     for _, row in moved.iterrows():
         crystal = Structure.from_file(whole / row["cif"])
         before = row["volume_per_atom"] * Composition(row["formula"]).num_atoms
         assert row["volume_change"] == pytest.approx(crystal.volume / before - 1, abs=1e-6)
         assert row["max_displacement"] >= row["rms_displacement"] >= 0
-    for name in ("volume_change", "length_change", "angle_change", "rms_displacement", "relax_steps"):
+    for name in (
+        "volume_change",
+        "length_change",
+        "angle_change",
+        "rms_displacement",
+        "relax_steps",
+        "relaxer_after",
+    ):
         assert rows.loc[~rows.index.isin(moved.index), name].isna().all()
 
 
