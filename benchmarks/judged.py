@@ -22,7 +22,6 @@ import torch
 from benchmarks.options import names, read_options, run
 from gflownet_crystal.cli.pipeline_table import STATUS
 from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.data.readers import read_table
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
@@ -37,7 +36,7 @@ def judged(folder: Path, hull: Hull) -> dict[str, float]:
     Raises:
         DataError: the folder has no table of candidates, or nothing in it was relaxed.
     """
-    table = read_table(folder / "candidates.csv")
+    table = pd.read_csv(folder / "candidates.csv")
     ended = table[table["relaxer_after"].notna()] if "relaxer_after" in table else table[:0]
     if ended.empty:
         raise DataError(f"{folder}/candidates.csv has no relaxed candidates; make them with pipeline relax=K")
