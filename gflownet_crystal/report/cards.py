@@ -34,7 +34,7 @@ _SHOWN = {
     "rank", "space_group", "formula", "a", "b", "c", "alpha", "beta", "gamma", "volume_per_atom", "energy",
     "energy_std", "log_reward", "e_above_hull", "cif", "status", "energy_before", "energy_after", "volume_change",
     "rms_displacement", "space_group_after", "relaxed_cif", "judge", JUDGED_HULL,
-    "shortest_distance",
+    "shortest_distance", "relaxer_before", "relaxer_after",
 }  # fmt: skip
 
 Card = dict[str, Any]
@@ -114,6 +114,7 @@ def _energies(row: dict[str, Any], run: RunFiles) -> Card:
         "status": None if pd.isna(row.get("status")) else str(row["status"]),
         "judged": judged,
         "judged_before": number(row.get("energy_before")),
+        "relaxer_after": number(row.get("relaxer_after")),
         "judged_shift": shift,
         "judged_above_hull": measured if own is None or judged is None else own,
         "placed_above_hull": own if judged is None else None,

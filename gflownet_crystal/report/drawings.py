@@ -104,8 +104,8 @@ def judged_drawing(studio: Studio, run: RunFiles, frame: pd.DataFrame) -> Drawin
     if frame[["energy", "energy_after"]].isna().any(axis=1).all():
         return None
     caption = (
-        "One point a candidate that was relaxed, with its rank; bars are the proxy's standard deviation. "
-        "Above the line, the proxy was too optimistic."
+        "One point a candidate that was relaxed, the best ten with their rank; bars are the proxy's standard "
+        "deviation. Above the line, the proxy was too optimistic."
     )
     judge = run.judge or "judge"
     return studio.draw(

@@ -29,6 +29,7 @@ _CURVES = (
     ("loss", "loss"), ("log_z", "log Z"), ("mean_log_reward", "mean log R"), ("mean_energy", "mean energy"),
 )  # fmt: skip
 _SHORT = ("triclinic", "monocl.", "orthorhombic", "tetragonal", "trigonal", "trigonal", "hexag.", "cubic")
+_NAMED = 10
 
 
 def energy_figure(energies: Mapping[str, Floats], labels: Mapping[str, str], unit: str) -> Figure:
@@ -141,7 +142,7 @@ def training_figure(metrics: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
-    """Predicted against judged energies of relaxed candidates, with the line on which both are equal.
+    """Predicted against judged energies of relaxed candidates, their equality drawn, the best ten named.
 
     Args:
         candidates: columns energy, energy_std and energy_after, eV/atom.
@@ -157,7 +158,8 @@ def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
     low, high = ends.min() - 0.2, ends.max() + 0.2
     axes.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle="--")
     axes.text(high, high, "equal", ha="right", va="bottom", fontsize=9)
-    for rank, x, y in zip(rows["rank"], rows["energy"], rows["energy_after"], strict=True):
+    named = rows.nsmallest(_NAMED, "rank")
+    for rank, x, y in zip(named["rank"], named["energy"], named["energy_after"], strict=True):
         axes.annotate(str(rank), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set(xlabel="predicted (eV/atom)", ylabel=f"after relaxation, {plain(judge)} (eV/atom)")
     return figure

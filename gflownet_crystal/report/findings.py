@@ -41,7 +41,7 @@ def candidate_findings(cards: Sequence[Card], run: RunFiles, n_known: int = 0) -
         run: files of the run.
         n_known: crystals of the reference.
     """
-    found = [_geometry(cards), _symmetry(cards), _stability(cards), _judged(cards, run.judge)]
+    found = [_geometry(cards), _symmetry(cards), _stability(cards), _judged(cards, run)]
     found += [_novelty(cards, n_known), _diversity(cards)]
     return [finding for finding in found if finding is not None]
 
@@ -94,19 +94,20 @@ def _stability(cards: Sequence[Card]) -> Finding | None:
     return Finding("caution" if below or near < len(above) / 2 else "note", "Predicted stability", text)
 
 
-def _judged(cards: Sequence[Card], judge: str) -> Finding:
+def _judged(cards: Sequence[Card], run: RunFiles) -> Finding:
     tried = [card for card in cards if card["status"] is not None]
     if not tried:
-        return Finding("caution", "Judged energies", _unrelaxed(cards, judge))
+        return Finding("caution", "Judged energies", _unrelaxed(cards, run.judge))
     rested = [card for card in tried if card["judged"] is not None and card["status"] == "converged"]
-    text = f"{judge or 'A potential'} relaxed {len(tried)} of {len(cards)}: {len(rested)} came to rest"
+    text = f"{run.relaxer or 'A potential'} relaxed {len(tried)} of {len(cards)}: {len(rested)} came to rest"
     kept = sum(card["group_after"] == card["space_group"] for card in rested)
     text += f", {kept} of them in the space group asked for. " if rested else ". "
     shifts = [card["judged_shift"] for card in rested if card["judged_shift"] is not None]
     if shifts:
         shift = float(np.median(shifts))
         where = "above" if shift > 0 else "below"
-        text += f"Judged energies lie {abs(shift):.2f} eV/atom {where} the predicted ones in the median. "
+        by = f" (by {run.judge})" if run.judge != run.relaxer else ""
+        text += f"Judged energies{by} lie {abs(shift):.2f} eV/atom {where} the predicted ones in the median. "
     measured = np.array([c["judged_above_hull"] for c in rested if c["judged_above_hull"] is not None])
     near = int((measured <= NEAR_HULL).sum())
     if len(measured):
@@ -114,7 +115,20 @@ def _judged(cards: Sequence[Card], judge: str) -> Finding:
             f"By the judged energies {near} of {len(measured)} are within {NEAR_HULL} eV/atom of the same hull "
             f"(median {np.median(measured):+.2f})."
         )
+        text += _second_opinion(rested, run)
     return Finding(_judgement(near, len(measured), len(tried)), "Judged energies", text)
+
+
+def _second_opinion(rested: Sequence[Card], run: RunFiles) -> str:
+    """How near the hull candidates are by the model that relaxed them, where another one judges."""
+    both = [c for c in rested if c["relaxer_after"] is not None and c["judged_above_hull"] is not None]
+    if run.judge == run.relaxer or not both:
+        return ""
+    above = np.array([c["judged_above_hull"] + c["relaxer_after"] - c["judged"] for c in both])
+    return (
+        f" By {run.relaxer}'s own energies it is {int((above <= NEAR_HULL).sum())} of {len(both)} "
+        f"(median {np.median(above):+.2f})."
+    )
 
 
 def _unrelaxed(cards: Sequence[Card], judge: str) -> str:

@@ -45,6 +45,7 @@ class RunFiles:
         candidates_folder: where their CIFs are.
         relaxed_folder: where the CIFs of the relaxed ones are, None if nothing was relaxed.
         judge: name of the energy model that judged them, or "".
+        relaxer: name of the one that relaxed them, or "": the judge, unless a pipeline has two.
         is_pipeline: whether the candidates are those of ``pipeline``, which relaxes its own.
     """
 
@@ -57,6 +58,7 @@ class RunFiles:
     candidates_folder: Path
     relaxed_folder: Path | None
     judge: str
+    relaxer: str = ""
     is_pipeline: bool = False
 
     @property
@@ -107,6 +109,8 @@ def read_run(
     if objects is not None and set(REQUIRED_COLUMNS) <= set(objects.columns):
         objects = with_results(objects, drawn)
     stored = read_json(summary) if summary.is_file() else {}
+    judge = _judge(relaxed_folder if judged is not None else None, chosen, table)
+    relaxer = str(_summary(chosen).get("relax_model") or "") if is_whole else ""
     return RunFiles(
         folder,
         config,
@@ -116,7 +120,8 @@ def read_run(
         table,
         chosen,
         relaxed_folder if judged is not None else None,
-        _judge(relaxed_folder if judged is not None else None, chosen, table),
+        judge,
+        relaxer or judge,
         is_whole,
     )
 
@@ -223,10 +228,16 @@ def _judge(folder: Path | None, candidates_folder: Path, candidates: pd.DataFram
     if folder is not None and (folder / SETTINGS).is_file():
         settings = read_json(folder / SETTINGS)
         return str(settings.get("model", "")) if isinstance(settings, dict) else ""
-    summary = candidates_folder / "summary.json"
-    stored = read_json(summary) if summary.is_file() else {}
-    if isinstance(stored, dict) and (name := stored.get("energies") or stored.get("relax_model")):
+    stored = _summary(candidates_folder)
+    if name := stored.get("energies") or stored.get("relax_model"):
         return str(name)
     if candidates is None or "judge" not in candidates.columns:
         return ""
     return str(next(iter(candidates["judge"].dropna()), ""))
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    """What a pipeline wrote beside its candidates, empty if it did not."""
+    path = folder / "summary.json"
+    stored = read_json(path) if path.is_file() else {}
+    return stored if isinstance(stored, dict) else {}

@@ -200,12 +200,13 @@ def test_the_table_of_a_pipeline_is_read(tmp_path):
         e_above_hull_judged=[0.3, 0.4, 1.5, np.nan] + [0.05] * (len(own) - 4),
         space_group_found=own["space_group"],
         relax_steps=[12.0] + [np.nan] * (len(own) - 1),
+        relaxer_after=[-1.75] + [np.nan] * (len(own) - 1),
     )
     table.loc[len(own) - 1, ["rank", "cif"]] = np.nan
     write_text(folder / "candidates" / "candidates.csv", table.to_csv(index=False))
     write_text(folder / "candidates" / "summary.json", '{"energies": "gemsnet", "relax_model": "chgnet"}')
     run = read_run(folder, {"env": {}})
-    assert run.judge == "gemsnet"
+    assert run.judge == "gemsnet" and run.relaxer == "chgnet"
     cards = make_cards(run, Population.of("candidates", "candidates", run.candidates), None)
     assert [card["rank"] for card in cards] == own["rank"].tolist()[:-1]
     assert [card["status"] for card in cards[:3]] == ["converged", "failed", None]
@@ -215,6 +216,12 @@ def test_the_table_of_a_pipeline_is_read(tmp_path):
     assert [card["judged_above_hull"] for card in cards[:3]] == [0.3, None, None]
     assert [card["placed_above_hull"] for card in cards] == [None, 0.4, 1.5, None, 0.05]
     assert [card["other"] for card in cards[:2]] == [{"relax_steps": "12"}, {}]
+    # 0.3 eV/atom above the hull by the judge, and by chgnet a quarter less
+    (told,) = [one.text for one in candidate_findings(cards, run) if one.title == "Judged energies"]
+    assert (
+        told.startswith("chgnet relaxed 2 of")
+        and "By chgnet's own energies it is 1 of 1 (median +0.05)" in told
+    )
     # a folder of relax that is named takes the place of the table's own relaxations
     write_relaxed(tmp_path / "relaxed", own)
     again = read_run(folder, {"env": {}}, relaxed=tmp_path / "relaxed")
