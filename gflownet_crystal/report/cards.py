@@ -6,6 +6,7 @@ import base64
 import io
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,19 @@ def make_cards(run: RunFiles, candidates: Population, known: Population | None) 
         card["other"] = {name: shown(value) for name, value in others.items()}
         cards.append(card)
     if known is not None and len(known):
-        nearest = nearest_known(candidates, known, [_atoms(card) for card in cards])
+        nearest = nearest_known(_as_found(candidates), known, [_atoms(card) for card in cards])
         for card, (_, match) in zip(cards, nearest.iterrows(), strict=True):
             card["known"] = _known(known, match)
     return cards
+
+
+def _as_found(candidates: Population) -> Population:
+    """Candidates with the groups that their atoms have, where these were relaxed, in place of those asked for."""
+    frame = candidates.frame
+    if "space_group_after" not in frame:
+        return candidates
+    group = frame["space_group_after"].fillna(frame["space_group"]).astype("int64")
+    return replace(candidates, frame=frame.assign(space_group=group))
 
 
 def _facts(row: dict[str, Any], counts: np.ndarray) -> Card:

@@ -145,3 +145,15 @@ def test_the_card_says_which_way_it_was(reference: Population, tmp_path: Path):
     )
     other = render(values_of(Material(run, candidates=population, known=bare), Studio(tmp_path)))
     assert other.count("same formula and group, by volume: atoms not compared") == 3
+
+
+def test_a_relaxed_candidate_has_the_group_of_its_atoms(reference: Population, tmp_path: Path):
+    frame = write_candidates(tmp_path)
+    asked = frame.assign(space_group=1, space_group_after=frame["space_group"].where(frame["rank"] == 1))
+    cards = make_cards(nothing_but(tmp_path, asked), Population.of("candidates", "", asked), reference)
+    # both are known by their atoms, in another group than the first has; which the second has nobody said
+    assert [card["known"]["same_group"] for card in cards[:2]] == [
+        reference.frame["space_group"][3] == frame["space_group"][0],
+        reference.frame["space_group"][4] == 1,
+    ]
+    assert [card["space_group"] for card in cards] == [1] * len(frame)
