@@ -20,14 +20,12 @@ import pandas as pd
 import torch
 
 from benchmarks.options import names, read_options, run
-from gflownet_crystal.cli.pipeline_table import STATUS
+from gflownet_crystal.cli.pipeline_table import NEAR, STATUS
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.spec_io import frame_to_specs
-
-_STABLE = 0.1
 
 
 def judged(folder: Path, hull: Hull) -> dict[str, float]:
@@ -56,7 +54,7 @@ def judged(folder: Path, hull: Hull) -> dict[str, float]:
         "spread": (difference - difference.median()).abs().median(),
         "spearman": ended["energy"].corr(ended["relaxer_after"], method="spearman"),
         "above_hull": np.median(above),
-        "within_0.1": (above <= _STABLE).sum() / tried,
+        "within_0.1": (above <= NEAR).sum() / tried,
         "volume_change": ended["volume_change"].median(),
         "length_change": ended["length_change"].median(),
         "rms_displacement": ended["rms_displacement"].median(),

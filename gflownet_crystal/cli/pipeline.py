@@ -31,13 +31,14 @@ from gflownet_crystal.cli.pipeline_stages import (
     sampled,
     why_unplaced,
 )
-from gflownet_crystal.cli.pipeline_table import JUDGED_HULL, Ended, candidates_table, ended, judged, summarise
+from gflownet_crystal.cli.pipeline_table import Ended, candidates_table, ended, judged, summarise
 from gflownet_crystal.cli.sample import sample_run
 from gflownet_crystal.cli.summary import hardware
 from gflownet_crystal.cli.values import flag
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_json
 from gflownet_crystal.evaluation.ranking import HULL_COLUMN
+from gflownet_crystal.report.run_files import JUDGED_HULL
 from gflownet_crystal.structures.frames import frame_to_structures
 
 SUMMARY = "summary.json"

@@ -15,12 +15,12 @@ from gflownet_crystal.cli.candidates import Candidates, cif_names
 from gflownet_crystal.evaluation.ranking import HULL_COLUMN
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.relaxation.records import in_setting, structure_of
+from gflownet_crystal.report.run_files import JUDGED_HULL
 from gflownet_crystal.structures.distances import shortest_distance
 from gflownet_crystal.structures.spec_io import SPEC_COLUMNS
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups
 
-JUDGED_HULL = "e_above_hull_judged"
 CHANGES = ("volume_change", "length_change", "angle_change", "rms_displacement", "max_displacement")
 RELAXERS = ("relaxer_before", "relaxer_after")
 """Energies by the model that relaxed, eV/atom, whoever judges."""

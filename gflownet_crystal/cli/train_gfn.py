@@ -13,18 +13,18 @@ from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.build import build
 from gflownet_crystal.cli.compose import resolved
-from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.parts import Parts, build_parts, check_fit
 from gflownet_crystal.cli.results import write_results
 from gflownet_crystal.cli.run_folder import default_folder, latest, open_folder, write_config
 from gflownet_crystal.cli.samples import read_objects
 from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.weights_run import stoppable
 from gflownet_crystal.common.checkpoint import newest_checkpoint
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.gflownet.distributed import World, join_world
 from gflownet_crystal.gflownet.loggers import Logger
 from gflownet_crystal.gflownet.replay import Terminals
-from gflownet_crystal.gflownet.trainer import Trainer, TrainingInterrupted, load_weights
+from gflownet_crystal.gflownet.trainer import Trainer, load_weights
 
 
 def run(config: DictConfig) -> None:
@@ -77,12 +77,8 @@ def _train(trainer: Trainer, folder: Path, config: DictConfig) -> None:
     if trainer.world.is_main:
         trainer.logger.start(folder, settings)
     try:
-        with stop_on_signal() as should_stop:
+        with stoppable("train_gfn", folder) as should_stop:
             trainer.train(should_stop)
-    except TrainingInterrupted as stop:
-        raise TrainingInterrupted(
-            f"{stop}, a checkpoint is in {folder}; go on with: gflownet-crystal train_gfn run.dir={folder} resume=true"
-        ) from stop
     finally:
         trainer.logger.close()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gflownet_crystal.common.checkpoint import Checkpoint, save_checkpoint
+from gflownet_crystal.common.checkpoint import Checkpoint, TrainingStopped, save_checkpoint
 from gflownet_crystal.common.errors import CheckpointError, GFlowNetCrystalError
 from gflownet_crystal.common.metrics import MetricsFile
 from gflownet_crystal.common.progress import Progress
@@ -31,10 +31,6 @@ _SEED_STEP = 1_000_003
 
 class TrainingError(GFlowNetCrystalError):
     """The training cannot go on: the loss or its gradient is not finite."""
-
-
-class TrainingInterrupted(KeyboardInterrupt):
-    """The user stopped the training; its last iteration is in a checkpoint."""
 
 
 class Trainer:
@@ -86,7 +82,7 @@ class Trainer:
 
         Raises:
             TrainingError: the loss or its gradient is not finite; the checkpoints before it stay.
-            TrainingInterrupted: ``should_stop`` said yes.
+            TrainingStopped: ``should_stop`` said yes.
         """
         is_main = self.world.is_main
         metrics = MetricsFile(self.run_dir / "metrics.jsonl", self.metrics_offset) if is_main else None
@@ -102,7 +98,7 @@ class Trainer:
                     if stop or self._checkpoint_is_due():
                         self._save(metrics)
                     if stop:
-                        raise TrainingInterrupted(f"stopped after iteration {self.iteration}")
+                        raise TrainingStopped(f"stopped after iteration {self.iteration}")
         finally:
             if metrics is not None:
                 metrics.close()

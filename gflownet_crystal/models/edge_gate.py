@@ -22,6 +22,7 @@ from gflownet_crystal.models.edge_gate_kernels import (
 from gflownet_crystal.models.linear import Linear, product, product_dtype, weight_gradient
 
 _SMALLEST_GATE = 1e-6
+_WEIGHT = 3  # its place among the arguments of the gate
 
 
 @dataclass(frozen=True)
@@ -174,9 +175,6 @@ class _Gate(torch.autograd.Function):
             if ctx.needs_input_grad[_WEIGHT]:
                 d_weight += weight_gradient(d_products, state.to(ctx.dtype))
         return None, None, None, d_weight, *d_nodes, *(d_norm or (None, None)), *d_weights, *d_states
-
-
-_WEIGHT = 3  # place of the weight among the arguments
 
 
 def _each(blocks: Sequence[Block], tensors: Sequence[Tensor]) -> list[tuple[Block, Tensor]]:

@@ -94,7 +94,6 @@ def read_run(
     Raises:
         DataError: a file is damaged, or one that was named does not exist.
     """
-    summary = folder / "summary.json"
     metrics = folder / "metrics.jsonl"
     chosen = candidates or folder / "candidates"
     relaxed_folder = relaxed or folder / "relaxed"
@@ -108,13 +107,13 @@ def read_run(
     objects = read_table_file(drawn, must_exist=samples is not None)
     if objects is not None and set(REQUIRED_COLUMNS) <= set(objects.columns):
         objects = with_results(objects, drawn)
-    stored = read_json(summary) if summary.is_file() else {}
-    judge = _judge(relaxed_folder if judged is not None else None, chosen, table)
-    relaxer = str(_summary(chosen).get("relax_model") or "") if is_whole else ""
+    about = _summary(chosen)
+    judge = _judge(relaxed_folder if judged is not None else None, about, table)
+    relaxer = str(about.get("relax_model") or "") if is_whole else ""
     return RunFiles(
         folder,
         config,
-        stored if isinstance(stored, dict) else {},
+        _summary(folder),
         _metrics(metrics) if metrics.is_file() else [],
         objects,
         table,
@@ -223,13 +222,12 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
     return [record for record in records if isinstance(record, dict) and "step" in record]
 
 
-def _judge(folder: Path | None, candidates_folder: Path, candidates: pd.DataFrame | None) -> str:
+def _judge(folder: Path | None, about: Mapping[str, Any], candidates: pd.DataFrame | None) -> str:
     """The energy model that a folder of relaxed crystals, a pipeline, or the table of candidates names."""
     if folder is not None and (folder / SETTINGS).is_file():
         settings = read_json(folder / SETTINGS)
         return str(settings.get("model", "")) if isinstance(settings, dict) else ""
-    stored = _summary(candidates_folder)
-    if name := stored.get("energies") or stored.get("relax_model"):
+    if name := about.get("energies") or about.get("relax_model"):
         return str(name)
     if candidates is None or "judge" not in candidates.columns:
         return ""
@@ -237,7 +235,7 @@ def _judge(folder: Path | None, candidates_folder: Path, candidates: pd.DataFram
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    """What a pipeline wrote beside its candidates, empty if it did not."""
+    """What a training or a pipeline wrote of itself, empty if it did not."""
     path = folder / "summary.json"
     stored = read_json(path) if path.is_file() else {}
     return stored if isinstance(stored, dict) else {}

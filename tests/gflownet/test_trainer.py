@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from gflownet_crystal.common.checkpoint import load_checkpoint, newest_checkpoint
+from gflownet_crystal.common.checkpoint import TrainingStopped, load_checkpoint, newest_checkpoint
 from gflownet_crystal.common.errors import ConfigError, ProxyError
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.envs.base import Env
@@ -19,7 +19,7 @@ from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import LogVariance, Objective, TrajectoryBalance
 from gflownet_crystal.gflownet.replay import Terminals
 from gflownet_crystal.gflownet.settings import ReplaySettings, ScheduleSettings, TrainerSettings
-from gflownet_crystal.gflownet.trainer import Trainer, TrainingError, TrainingInterrupted, load_weights
+from gflownet_crystal.gflownet.trainer import Trainer, TrainingError, load_weights
 from gflownet_crystal.policies import MLPPolicy
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import LogValue, Reward
@@ -133,7 +133,7 @@ def test_a_stopped_run_goes_on_to_the_bit(tmp_path: Path, extra: dict[str, Any])
     for stop_at in (3, 5, 12):
         folder = tmp_path / f"stopped{stop_at}"
         first = grid_trainer(folder, iterations=20, **extra)
-        with pytest.raises(TrainingInterrupted, match=f"iteration {stop_at}"):
+        with pytest.raises(TrainingStopped, match=f"iteration {stop_at}"):
             first.train(lambda first=first, stop_at=stop_at: first.iteration == stop_at)
         second = grid_trainer(folder, iterations=20, **extra)
         checkpoint, _ = newest_checkpoint(folder)
