@@ -237,6 +237,4 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, averaged: bool = True
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise CheckpointError(
-            f"checkpoint {checkpoint.path} belongs to another configuration: {error}"
-        ) from error
+        raise CheckpointError.of_other_settings(checkpoint.path, error) from error

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters, parameters_to_matrix
@@ -47,14 +48,19 @@ def frame_to_structures(frame: pd.DataFrame) -> StructureBatch:
             is not part of a row.
 
     Raises:
-        DataError: numbers of atoms and coordinates do not fit together.
+        DataError: a row lacks a part, or its atoms and coordinates do not fit together.
     """
-    sizes = np.array([len(numbers) for numbers in frame["atomic_numbers"]], dtype=np.int64)
-    numbers = np.concatenate(frame["atomic_numbers"].tolist()).astype(np.int64)
-    points = np.concatenate(frame["frac_coords"].tolist()).astype(np.float64)
-    if points.size != 3 * numbers.size:
-        raise DataError(f"{numbers.size} atoms need {3 * numbers.size} coordinates, not {points.size}")
-    lattice = torch.from_numpy(np.stack(frame["lattice"].tolist()).astype(np.float64))
+    sizes, sides, places = (_lengths(frame[name]) for name in ("atomic_numbers", "lattice", "frac_coords"))
+    faulty = np.flatnonzero((sides != 6) | (places != 3 * sizes))
+    if faulty.size:
+        row = faulty[0]
+        raise DataError(
+            f"row {row} has {sizes[row]} atoms, {places[row]} coordinates and {sides[row]} lattice parameters; "
+            "an atom has 3 coordinates, a lattice 6 parameters"
+        )
+    numbers = _flat(frame["atomic_numbers"]).astype(np.int64)
+    points = _flat(frame["frac_coords"])
+    lattice = torch.from_numpy(_flat(frame["lattice"]).reshape(-1, 6))
     group = frame["space_group"] if "space_group" in frame.columns else pd.Series(0, index=frame.index)
     return StructureBatch(
         parameters_to_matrix(lattice[:, :3], lattice[:, 3:]),
@@ -63,3 +69,16 @@ def frame_to_structures(frame: pd.DataFrame) -> StructureBatch:
         torch.repeat_interleave(torch.arange(len(sizes)), torch.from_numpy(sizes)),
         torch.from_numpy(group.fillna(0).to_numpy(dtype=np.int64).copy()),
     )
+
+
+def _lengths(column: pd.Series) -> NDArray[np.int64]:
+    """How many numbers each row of a column has; 0 where it is empty."""
+    return np.array([len(row) if np.ndim(row) == 1 else 0 for row in column], dtype=np.int64)
+
+
+def _flat(column: pd.Series) -> NDArray[np.float64]:
+    """The numbers of all rows, one after the other."""
+    try:
+        return np.concatenate([np.empty(0), *column]).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"column {column.name} is not numbers: {error}") from error

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
@@ -33,8 +36,33 @@ def test_a_table_gives_back_what_it_was_made_of() -> None:
     assert len(structures_to_frame(batch[:0])) == 0
 
 
-def test_coordinates_that_do_not_fit_the_atoms_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("column", "change", "said"),
+    [
+        ("frac_coords", lambda whole: whole[:-1], "coordinates"),
+        ("lattice", lambda whole: whole[:5], "5 lattice parameters"),
+        ("lattice", lambda whole: None, "0 lattice parameters"),
+        ("lattice", lambda whole: ["a", *whole[1:]], "lattice is not numbers"),
+        ("atomic_numbers", lambda whole: "Na Cl", "0 atoms"),
+    ],
+)
+def test_a_row_whose_parts_do_not_fit_together_is_refused(
+    column: str, change: Callable[[Any], Any], said: str
+) -> None:
     frame = stored_frame()
-    frame.at[0, "frac_coords"] = frame.at[0, "frac_coords"][:-1]
-    with pytest.raises(DataError, match="coordinates"):
+    frame[column] = frame[column].astype(object)
+    frame.at[1, column] = change(list(frame.at[1, column]))
+    with pytest.raises(DataError, match=said):
         frame_to_structures(frame)
+
+
+def test_a_coordinate_that_another_row_has_too_many_does_not_make_up_for_one_that_lacks() -> None:
+    frame = stored_frame()
+    frame.at[0, "frac_coords"], spare = frame.at[0, "frac_coords"][:-3], frame.at[0, "frac_coords"][-3:]
+    frame.at[1, "frac_coords"] = [*spare, *frame.at[1, "frac_coords"]]
+    with pytest.raises(DataError, match="row 0"):
+        frame_to_structures(frame)
+
+
+def test_an_empty_table_has_no_structures() -> None:
+    assert len(frame_to_structures(stored_frame().iloc[:0])) == 0
