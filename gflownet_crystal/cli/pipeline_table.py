@@ -12,7 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from gflownet_crystal.cli.candidates import Candidates, cif_names
+from gflownet_crystal.evaluation.compared_sets import reduced_formulas
+from gflownet_crystal.evaluation.matching import Tolerances
+from gflownet_crystal.evaluation.parallel import Work, to_crystals
 from gflownet_crystal.evaluation.ranking import HULL_COLUMN
+from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike, unique
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.relaxation.records import in_setting, structure_of
 from gflownet_crystal.report.run_files import JUDGED_HULL
@@ -27,7 +31,7 @@ RELAXERS = ("relaxer_before", "relaxer_after")
 
 COLUMNS = (
     "rank", *SPEC_COLUMNS, HULL_COLUMN, "status", "reason", "energy_before", "energy_after", JUDGED_HULL,
-    *RELAXERS, "space_group_found", "shortest_distance", *CHANGES, "relax_steps", "sample", "try", "cif",
+    "same_as", *RELAXERS, "space_group_found", "shortest_distance", *CHANGES, "relax_steps", "sample", "try", "cif",
 )  # fmt: skip
 """Columns of ``candidates.csv``: A, degrees, eV/atom; volumes and lengths change by a part of what they were."""
 
@@ -35,6 +39,7 @@ STATUS = {"converged": "relaxed", "not_converged": "not_converged", "failed": "r
 PLACED, UNPLACED = "generated", "unplaced"
 NEAR = 0.1
 """eV/atom; a crystal this near to the hull may well exist."""
+_SAME = Tolerances(stol=0.3, ltol=0.2, angle_tol=5.0)  # pymatgen's own
 
 
 @dataclass(frozen=True)
@@ -111,15 +116,27 @@ def candidates_table(
     order = table[JUDGED_HULL].sort_values(kind="stable", na_position="last").index.to_numpy()
     table, structures = table.iloc[order], final.structures[torch.from_numpy(order.copy())]
     table = table.assign(
-        rank=np.arange(1, len(table) + 1), cif=[f"cif/{name}" for name in cif_names(structures)]
+        rank=np.arange(1, len(table) + 1),
+        same_as=same_as(structures),
+        cif=[f"cif/{name}" for name in cif_names(structures)],
     )
     left_out = frame.iloc[list(unplaced)].assign(
         status=UNPLACED, reason=list(unplaced.values()), sample=list(unplaced)
     )
     whole = pd.concat([part for part in (table, left_out) if len(part)], ignore_index=True)
     whole = whole.reindex(columns=list(COLUMNS))
-    counts = dict.fromkeys(("rank", "space_group_found", "relax_steps", "try"), "Int64")
+    counts = dict.fromkeys(("rank", "same_as", "space_group_found", "relax_steps", "try"), "Int64")
     return Candidates(whole.astype(counts), structures, len(left_out))
+
+
+def same_as(structures: StructureBatch) -> pd.Series:
+    """The rank of the best candidate that is the same crystal as each, by pymatgen's matcher; empty for itself.
+
+    Different specs often relax into one crystal, which a list of candidates should not count twice.
+    """
+    alike = first_alike(to_crystals(structures), reduced_formulas(structures), _SAME, Work())
+    rank = pd.Series(alike.numpy() + 1, dtype="Int64")
+    return rank.where(((alike != FAILED) & ~unique(alike)).numpy())
 
 
 def judged(
@@ -176,6 +193,7 @@ def summarise(frame: pd.DataFrame, k: int, seconds: Mapping[str, float]) -> dict
         # the samples ran out
         "lacking": k - len(placed),
         "status": {str(name): int(count) for name, count in frame["status"].value_counts().items()},
+        "distinct": int(placed["same_as"].isna().sum()),
         "near_hull": int((placed[JUDGED_HULL].fillna(placed[HULL_COLUMN]) <= NEAR).sum()),
         "share_of_exact_group": _number(found.mean()),
         "least_distance": _number(placed["shortest_distance"].min()),

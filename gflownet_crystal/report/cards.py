@@ -84,6 +84,7 @@ def _facts(row: dict[str, Any], counts: np.ndarray) -> Card:
     mass = float(counts @ np.append(atomic_masses, np.zeros(119))[:119])
     return {
         "rank": int(row["rank"]),
+        "same_as": number(row.get("same_as")),
         "formula": formula_parts(reduced),
         "name": "".join(f"{symbol}{count}" for symbol, count in formula_parts(reduced)),
         "cell_formula": str(row["formula"]),

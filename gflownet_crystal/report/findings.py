@@ -177,4 +177,6 @@ def _diversity(cards: Sequence[Card]) -> Finding:
         f"{len(formulas)} formulas, {len(chemistries)} sets of elements, {len(groups)} space groups and "
         f"{len(elements)} elements among {len(cards)} candidates."
     )
+    if again := sum(card["same_as"] is not None for card in cards):
+        text += f" Without those that are the same crystal as a better one, {len(cards) - again} are left."
     return Finding("note", "Diversity", text)

@@ -199,6 +199,7 @@ def test_the_table_of_a_pipeline_is_read(tmp_path):
         energy_after=[-1.5] + [np.nan] * (len(own) - 1),
         e_above_hull_judged=[0.3, 0.4, 1.5, np.nan] + [0.05] * (len(own) - 4),
         space_group_found=own["space_group"],
+        same_as=[np.nan, np.nan, 1.0] + [np.nan] * (len(own) - 3),
         relax_steps=[12.0] + [np.nan] * (len(own) - 1),
         relaxer_after=[-1.75] + [np.nan] * (len(own) - 1),
     )
@@ -215,7 +216,9 @@ def test_the_table_of_a_pipeline_is_read(tmp_path):
     # the table's own distances, which may be from another hull than the proxy's; what it does not know is not shown
     assert [card["judged_above_hull"] for card in cards[:3]] == [0.3, None, None]
     assert [card["placed_above_hull"] for card in cards] == [None, 0.4, 1.5, None, 0.05]
-    assert [card["other"] for card in cards[:2]] == [{"relax_steps": "12"}, {}]
+    assert [card["other"] for card in cards[:3]] == [{"relax_steps": "12"}, {}, {"same_as": "1"}]
+    text = {one.title: one.text for one in candidate_findings(cards, run)}
+    assert text["Diversity"].endswith(f"a better one, {len(cards) - 1} are left.")
     # 0.3 eV/atom above the hull by the judge, and by chgnet a quarter less
     (told,) = [one.text for one in candidate_findings(cards, run) if one.title == "Judged energies"]
     assert (

@@ -1,0 +1,36 @@
+"""The table of a pipeline: candidates that are one crystal."""
+
+from __future__ import annotations
+
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Lattice, Structure
+
+from gflownet_crystal.cli.pipeline_table import same_as
+from gflownet_crystal.structures.convert import from_pymatgen
+
+
+def crystal(group: str, length: float, elements: list[str], points: list[list[float]]) -> Structure:
+    return Structure.from_spacegroup(group, Lattice.cubic(length), elements, points)
+
+
+SALT = crystal("Fm-3m", 5.64, ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+SMALLER = crystal("Fm-3m", 5.5, ["Na", "Cl"], [[0.5, 0.5, 0.5], [0, 0, 0]]).get_primitive_structure()
+OTHER = crystal("Pm-3m", 3.4, ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+POTASSIUM = crystal("Fm-3m", 6.3, ["K", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+
+
+def test_a_candidate_names_the_best_one_that_is_the_same_crystal() -> None:
+    structures = [OTHER, SALT, POTASSIUM, SMALLER, SALT * (2, 1, 1), OTHER]
+    found = same_as(from_pymatgen(structures))
+    assert [None if rank is None else int(rank) for rank in found.astype(object).where(found.notna(), None)] == [
+        None, None, None, 2, 2, 1,
+    ]  # fmt: skip
+    for place, rank in enumerate(found):
+        better = [k + 1 for k in range(place) if StructureMatcher().fit(structures[k], structures[place])]
+        assert better[:1] == ([] if found.isna()[place] else [rank])
+
+
+def test_a_structure_that_cannot_be_compared_is_nobodys_double() -> None:
+    flat = Structure(Lattice.orthorhombic(4.0, 4.0, 1e-7), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    found = same_as(from_pymatgen([SALT, flat, SALT, flat]))
+    assert found.isna().tolist() == [True, True, False, True] and found[2] == 1
