@@ -20,11 +20,12 @@ import pandas as pd
 import torch
 
 from benchmarks.options import names, read_options, run
-from gflownet_crystal.cli.pipeline_table import NEAR, STATUS
+from gflownet_crystal.cli.pipeline_table import NEAR
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
+from gflownet_crystal.report.run_files import STATUS
 from gflownet_crystal.structures.spec_io import frame_to_specs
 
 

@@ -19,7 +19,7 @@ from gflownet_crystal.evaluation.ranking import HULL_COLUMN
 from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike, unique
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.relaxation.records import in_setting, structure_of
-from gflownet_crystal.report.run_files import JUDGED_HULL
+from gflownet_crystal.report.run_files import JUDGED_HULL, PLACED, STATUS
 from gflownet_crystal.structures.distances import shortest_distance
 from gflownet_crystal.structures.spec_io import SPEC_COLUMNS
 from gflownet_crystal.structures.structure import StructureBatch
@@ -35,8 +35,7 @@ COLUMNS = (
 )  # fmt: skip
 """Columns of ``candidates.csv``: A, degrees, eV/atom; volumes and lengths change by a part of what they were."""
 
-STATUS = {"converged": "relaxed", "not_converged": "not_converged", "failed": "relaxation_failed"}
-PLACED, UNPLACED = "generated", "unplaced"
+UNPLACED = "unplaced"
 NEAR = 0.1
 """eV/atom; a crystal this near to the hull may well exist."""
 _SAME = Tolerances(stol=0.3, ltol=0.2, angle_tol=5.0)  # pymatgen's own

@@ -117,8 +117,8 @@ class GemsNetSettings:
     def denoising(cls, **changes: Any) -> Self:
         """The fast sizes for crystals whose lattice is yet unknown, so given as a cube, with ``changes``.
 
-        In a cube neighbours may be far apart, and the nearest are not all those of the crystal: the envelope has to leave
-        them their weight, and some more of them are needed.
+        In a cube neighbours may be far apart, and the nearest are not all those of the crystal: the envelope has to
+        leave them their weight, and some more of them are needed.
         """
         graph = GraphSettings(cutoff=None, neighbours=16)
         return replace(cls.fast(cutoff=12.0, energy=False, graph=graph), **changes)

@@ -22,13 +22,10 @@ _RELAXED_COLUMNS = (
 _FOUND = "space_group_found"
 JUDGED_HULL = "e_above_hull_judged"
 """Column of a pipeline's table: eV/atom above the hull by the judge, relaxed or else as generated."""
-# what pipeline says of a candidate, in the words of relax
-_OUTCOMES = {
-    "generated": None,
-    "relaxed": "converged",
-    "not_converged": "not_converged",
-    "relaxation_failed": "failed",
-}
+STATUS = {"converged": "relaxed", "not_converged": "not_converged", "failed": "relaxation_failed"}
+"""What a pipeline's table says of a candidate that was relaxed, by what ``relax`` says."""
+PLACED = "generated"
+"""What it says of one that was not."""
 
 
 @dataclass(frozen=True)
@@ -190,8 +187,9 @@ def _checked_candidates(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 def _of_pipeline(frame: pd.DataFrame) -> pd.DataFrame:
     """The specs of a table of ``pipeline`` that have atoms, with the columns that ``relax`` would have given them."""
-    frame = frame[frame["status"].isin(list(_OUTCOMES))].reset_index(drop=True)
-    status = frame["status"].map(_OUTCOMES)
+    outcomes = {PLACED: None} | {told: outcome for outcome, told in STATUS.items()}
+    frame = frame[frame["status"].isin(list(outcomes))].reset_index(drop=True)
+    status = frame["status"].map(outcomes)
     group = frame[_FOUND].where(status.notna())
     return frame.drop(columns=_FOUND).assign(status=status, space_group_after=group)
 
