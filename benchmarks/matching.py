@@ -39,17 +39,19 @@ def _match(pair: tuple[Any, Sequence[Any]]) -> list[tuple[float, float]]:
 
 
 def figures(
-    distance: NDArray[np.float64], rating: NDArray[np.float64], parts: Mapping[str, NDArray[np.bool_]]
+    distance: NDArray[np.float64],
+    ratings: Mapping[str, NDArray[np.float64]],
+    parts: Mapping[str, NDArray[np.bool_]],
 ) -> dict[str, Any]:
     """Shares of crystals that match, of all and of parts of them.
 
     Args:
         distance: (n, tries, 2), as :func:`distances` gives them.
-        rating: (n, tries), the higher the better.
+        ratings: (n, tries) by name, the higher the better; a try is chosen by each.
         parts: (n,) masks by name.
     """
     hit = distance[:, :, 0] <= STOL
-    rated = hit[np.arange(len(hit)), rating.argmax(1)]
+    chosen = {name: hit[np.arange(len(hit)), rating.argmax(1)] for name, rating in ratings.items()}
     first = distance[:, 0, 0][hit[:, 0]]
 
     def shares(mask: NDArray[np.bool_]) -> dict[str, float]:
@@ -58,7 +60,7 @@ def figures(
             "first": float(hit[mask, 0].mean()),
             "mean_try": float(hit[mask].mean()),
             "best": float(hit[mask].any(1).mean()),
-            "judged": float(rated[mask].mean()),
+            **{name: float(found[mask].mean()) for name, found in chosen.items()},
         }
 
     return {

@@ -12,11 +12,11 @@ lattice, the group and the counts of their conventional cells are given. Rows of
     ranked                    the sampler as it is, with Wyckoff positions of its own; left out with ranking=none
     gemsdiff, langevin, ...   each of ``others``, a config of the group ``generator``, with Wyckoff positions of its own
 
-For each: the share of crystals that the first try matches, any of the tries, and the one with the largest shortest
-distance over radii (with energies=NAME, the lowest energy), by pymatgen's StructureMatcher (stol 0.5, ltol 0.3,
-angle_tol 10). As in published figures, a try matches where ``get_rms_dist`` finds a root mean square distance within
-stol; ``first_strict`` is the share of first tries whose largest distance is within it too. Beside them are the mean
-RMSE of first tries that match, in units of the cube root of the volume of an atom, structures per second without the
+For each: the share of crystals that the first try matches, any of the tries, the one with the largest shortest
+distance over radii and, with energies=NAME, the one of lowest energy, by pymatgen's StructureMatcher (stol 0.5, ltol
+0.3, angle_tol 10). As in published figures, a try matches where ``get_rms_dist`` finds a root mean square distance
+within stol; ``first_strict`` is the share of first tries whose largest distance is within it too. Beside them are the
+mean RMSE of first tries that match, in units of the cube root of the volume of an atom, structures per second without the
 matching, and the shares by number of free parameters and by whether the ranking's table has the crystal's prototype
 (group, counts and Wyckoff positions). No reduced formula of val is in the training data.
 """
@@ -35,6 +35,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pymatgen.core import Structure
 from torch import Tensor
 
 from benchmarks.matching import distances, figures
@@ -48,6 +49,7 @@ from gflownet_crystal.generators.orbit_tables import orbit_tables
 from gflownet_crystal.generators.ranked_assignments import RankedAssignments
 from gflownet_crystal.generators.wyckoff_sampler import WyckoffSampler
 from gflownet_crystal.models.potentials import load_energies
+from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.convert import to_pymatgen
 from gflownet_crystal.structures.distances import shortest_distance_ratio
@@ -140,6 +142,34 @@ def rows_of(
     return data, methods, parts
 
 
+def ratings_of(primitive: StructureBatch, judge: StructureEnergies | None) -> dict[str, NDArray[np.float64]]:
+    """How good p structures look to those who do not know the crystal, (p,) each, the higher the better."""
+    result = {"roomiest": shortest_distance_ratio(primitive).numpy()}
+    if judge is not None:
+        result["lowest_energy"] = -judge.predict(primitive)[0].nan_to_num(torch.inf).numpy()
+    return result
+
+
+def measured(
+    made: tuple[StructureBatch, Tensor],
+    crystals: list[Structure],
+    judge: StructureEnergies | None,
+    parts: dict[str, NDArray[np.bool_]],
+    processes: int,
+) -> dict[str, Any]:
+    """A row of the table, of tries and their places."""
+    primitive, (spec, number) = to_primitive(made[0]), made[1].T.numpy()
+    shape = len(crystals), int(number.max(initial=0)) + 1
+    ratings = {}
+    for name, values in ratings_of(primitive, judge).items():
+        ratings[name] = np.full(shape, -np.inf)
+        ratings[name][spec, number] = values
+    tries: list[list[Structure | None]] = [[None] * shape[1] for _ in crystals]
+    for row, place, structure in zip(spec, number, to_pymatgen(primitive), strict=True):
+        tries[row][place] = structure
+    return {"tries": shape[1], **figures(distances(crystals, tries, processes), ratings, parts)}
+
+
 def main(arguments: list[str]) -> None:
     """Read, sample, match and print."""
     options = read_options(__doc__, _DEFAULTS, arguments, required=["data"])
@@ -154,23 +184,10 @@ def main(arguments: list[str]) -> None:
     table = {}
     for name, method in methods.items():
         start = time.perf_counter()
-        structures, places = method()
-        seconds = time.perf_counter() - start
-        spec, number = places.T.numpy()
-        tries = int(number.max(initial=0)) + 1
-        rating = np.full((len(data), tries), -np.inf)
-        primitive = to_primitive(structures)
-        rating[spec, number] = (
-            shortest_distance_ratio(primitive).numpy()
-            if judge is None
-            else -judge.predict(primitive)[0].nan_to_num(torch.inf).numpy()
-        )
-        made_of: list[list[Any]] = [[None] * tries for _ in crystals]
-        for row, place, structure in zip(spec, number, to_pymatgen(primitive), strict=True):
-            made_of[row][place] = structure
-        distance = distances(crystals, made_of, int(options["processes"]))
-        speed = round(len(structures) / seconds, 1)
-        table[name] = {"tries": tries, **figures(distance, rating, parts), "structures_per_second": speed}
+        made = method()
+        speed = round(len(made[0]) / (time.perf_counter() - start), 1)
+        row = measured(made, crystals, judge, parts, int(options["processes"]))
+        table[name] = {**row, "structures_per_second": speed}
         print(name, "done", file=sys.stderr, flush=True)
     print(json.dumps({"options": options, "n": len(data), **table}, indent=2))
 
