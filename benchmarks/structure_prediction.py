@@ -16,9 +16,9 @@ For each: the share of crystals that the first try matches, any of the tries, th
 distance over radii and, with energies=NAME, the one of lowest energy, by pymatgen's StructureMatcher (stol 0.5, ltol
 0.3, angle_tol 10). As in published figures, a try matches where ``get_rms_dist`` finds a root mean square distance
 within stol; ``first_strict`` is the share of first tries whose largest distance is within it too. Beside them are the
-mean RMSE of first tries that match, in units of the cube root of the volume of an atom, structures per second without the
-matching, and the shares by number of free parameters and by whether the ranking's table has the crystal's prototype
-(group, counts and Wyckoff positions). No reduced formula of val is in the training data.
+mean RMSE of first tries that match, in units of the cube root of the volume of an atom, structures per second without
+the matching, and the shares by number of free parameters and by whether the ranking's table has the crystal's
+prototype (group, counts and Wyckoff positions). No reduced formula of val is in the training data.
 """
 
 from __future__ import annotations
