@@ -16,6 +16,7 @@ from gflownet_crystal.evaluation.compared_sets import reduced_formulas
 from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.parallel import Work, to_crystals
 from gflownet_crystal.evaluation.ranking import HULL_COLUMN
+from gflownet_crystal.evaluation.stability import THRESHOLD
 from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike, unique
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.relaxation.records import in_setting, structure_of
@@ -36,8 +37,6 @@ COLUMNS = (
 """Columns of ``candidates.csv``: A, degrees, eV/atom; volumes and lengths change by a part of what they were."""
 
 UNPLACED = "unplaced"
-NEAR = 0.1
-"""eV/atom; a crystal this near to the hull may well exist."""
 _SAME = Tolerances(stol=0.3, ltol=0.2, angle_tol=5.0)  # pymatgen's own
 
 
@@ -193,7 +192,7 @@ def summarise(frame: pd.DataFrame, k: int, seconds: Mapping[str, float]) -> dict
         "lacking": k - len(placed),
         "status": {str(name): int(count) for name, count in frame["status"].value_counts().items()},
         "distinct": int(placed["same_as"].isna().sum()),
-        "near_hull": int((placed[JUDGED_HULL].fillna(placed[HULL_COLUMN]) <= NEAR).sum()),
+        "near_hull": int((placed[JUDGED_HULL].fillna(placed[HULL_COLUMN]) <= THRESHOLD).sum()),
         "share_of_exact_group": _number(found.mean()),
         "least_distance": _number(placed["shortest_distance"].min()),
         "median_energy_predicted": _median(placed["energy"]),
