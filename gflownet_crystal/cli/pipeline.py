@@ -1,8 +1,9 @@
 """From a trained run to judged crystals: sample, rank, place atoms, relax, judge again; a table and one CIF each.
 
-The best distinct specs get atoms until k have them; of some tries each the one is kept that the energy model likes
-best. The best of those can be relaxed. candidates.csv has every spec that was tried, with what became of it and why
-it failed. Each stage is kept on disk: a pipeline that was stopped goes on with the same settings and resume=true.
+The best distinct specs get atoms until k have them, or more, of which the energy model chooses k; of some tries each
+the one is kept that it likes best. The best of those can be relaxed. candidates.csv has every spec that was tried,
+with what became of it and why it failed. Each stage is kept on disk: a pipeline that was stopped goes on with the
+same settings and resume=true.
 """
 
 from __future__ import annotations
@@ -31,7 +32,16 @@ from gflownet_crystal.cli.pipeline_stages import (
     sampled,
     why_unplaced,
 )
-from gflownet_crystal.cli.pipeline_table import Ended, candidates_table, ended, judged, summarise
+from gflownet_crystal.cli.pipeline_table import (
+    Ended,
+    best_first,
+    candidates_table,
+    ended,
+    judged,
+    outranked_rows,
+    summarise,
+    unplaced_rows,
+)
 from gflownet_crystal.cli.sample import sample_run
 from gflownet_crystal.cli.summary import hardware
 from gflownet_crystal.cli.values import flag
@@ -56,7 +66,7 @@ def run(config: DictConfig) -> None:
         frame = _samples(plan)
     with watch.time("generating"):
         placement = place_best(
-            plan.out, frame, plan.selection, plan.maker, plan.k, config.batch_size, plan.quiet
+            plan.out, frame, plan.selection, plan.maker, plan.choose_from, config.batch_size, plan.quiet
         )
     if not placement.n_placed:
         raise DataError(f"none of {len(placement.tried)} distinct samples got atoms: draw more with n=")
@@ -93,14 +103,12 @@ def _samples(plan: Plan) -> pd.DataFrame:
 
 
 def _candidates(plan: Plan, frame: pd.DataFrame, placement: Placement, watch: Stopwatch) -> Candidates:
-    placed, name = placement.table(), plan.config.energies
+    placed, outranked = _chosen(plan, placement.table())
     made, symprec = frame_to_structures(placed), plan.relaxation.symprec
     before = placed["formation_energy_per_atom"].to_numpy(dtype=np.float64)
-    unknown = np.full_like(before, np.nan)
     records: dict[int, dict[str, Any]] = {}
     if plan.load is not None:
-        above = judged(before, unknown, made, plan.hull, name)[JUDGED_HULL]
-        best = above.sort_values(kind="stable", na_position="last").index[: plan.n_relaxed].tolist()
+        best = best_first(placed[JUDGED_HULL])[: plan.n_relaxed].tolist()
         with watch.time("relaxing"):
             records = relax_best(
                 plan.out,
@@ -115,10 +123,23 @@ def _candidates(plan: Plan, frame: pd.DataFrame, placement: Placement, watch: St
     with watch.time("judging"):
         final = ended(made, records, symprec)
         before, after = _energies(plan, before, final, records)
-        energies = judged(before, after, final.structures, plan.hull, name)
+        energies = judged(before, after, final.structures, plan.hull, plan.config.energies)
         rows = placement.unplaced()
-        unplaced = dict(zip(rows, why_unplaced(frame.iloc[rows]), strict=True))
-        return candidates_table(frame, placed, unplaced, final, records, energies, symprec)
+        left_out = [
+            outranked_rows(frame, outranked),
+            unplaced_rows(frame, rows, why_unplaced(frame.iloc[rows])),
+        ]
+        return candidates_table(frame, placed, left_out, final, records, energies, symprec)
+
+
+def _chosen(plan: Plan, placed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The k structures nearest to the hull as generated, in the order of their specs, and the others."""
+    before = placed["formation_energy_per_atom"].to_numpy(dtype=np.float64)
+    unknown, name = np.full_like(before, np.nan), plan.config.energies
+    above = judged(before, unknown, frame_to_structures(placed), plan.hull, name)[JUDGED_HULL]
+    placed = placed.assign(**{JUDGED_HULL: above})
+    kept = np.isin(np.arange(len(placed)), best_first(above)[: plan.k])
+    return placed[kept].reset_index(drop=True), placed[~kept].reset_index(drop=True)
 
 
 def _energies(
@@ -144,6 +165,7 @@ def _about(plan: Plan, n_samples: int) -> dict[str, Any]:
         "out": str(plan.out),
         "k": plan.k,
         "samples": n_samples,
+        "choose_from": plan.choose_from,
         "tries": config.tries,
         "generator": OmegaConf.to_container(config.generator),
         "energies": config.energies,

@@ -20,7 +20,7 @@ from gflownet_crystal.cli.run_folder import CONFIG
 from gflownet_crystal.cli.sample import restrictions
 from gflownet_crystal.cli.values import flag, whole_number
 from gflownet_crystal.common.checkpoint import FOLDER
-from gflownet_crystal.common.errors import CheckpointError
+from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.evaluation.ranking import Selection
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.potentials import load_energies
@@ -33,6 +33,7 @@ _SAMPLES_A_CANDIDATE = 100
 _DECISIVE = (
     "k",
     "n",
+    "choose_from",
     "tries",
     "energies",
     "hull",
@@ -53,6 +54,7 @@ class Plan:
         out: folder to fill.
         k: candidates.
         n: samples.
+        choose_from: specs that get atoms, at least k.
         device: where it all happens.
         selection: what is a duplicate.
         maker: makes and rates structures.
@@ -71,6 +73,7 @@ class Plan:
     out: Path
     k: int
     n: int
+    choose_from: int
     device: torch.device
     selection: Selection
     maker: Maker
@@ -105,6 +108,7 @@ class Plan:
             out=Path(str(config.out)),
             k=k,
             n=n,
+            choose_from=_choose_from(config, k),
             device=device,
             selection=to_settings(Selection, selection, "pipeline"),
             maker=_maker(config, device),
@@ -126,6 +130,14 @@ class Plan:
     def model(self) -> dict[str, Any]:
         """Name and version of the model that relaxes."""
         return {"model": self.config.relax_model, "version": self.config.relax_version}
+
+
+def _choose_from(config: DictConfig, k: int) -> int:
+    if config.choose_from is None:
+        return k
+    if config.energies is None:
+        raise ConfigError("choose_from needs energies to choose by: set energies=alignn, or choose_from=null")
+    return whole_number(config.choose_from, "choose_from", k)
 
 
 def _known(folder: Path) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,9 @@ COLUMNS = (
 )  # fmt: skip
 """Columns of ``candidates.csv``: A, degrees, eV/atom; volumes and lengths change by a part of what they were."""
 
-UNPLACED = "unplaced"
+UNPLACED, OUTRANKED = "unplaced", "outranked"
+"""What becomes of specs that are no candidates: no atoms, or others whose atoms are nearer to the hull."""
+
 _SAME = Tolerances(stol=0.3, ltol=0.2, angle_tol=5.0)  # pymatgen's own
 
 
@@ -74,18 +76,18 @@ def ended(made: StructureBatch, records: Mapping[int, Mapping[str, Any]], sympre
 def candidates_table(
     frame: pd.DataFrame,
     placed: pd.DataFrame,
-    unplaced: Mapping[int, str],
+    left_out: Sequence[pd.DataFrame],
     final: Ended,
     records: Mapping[int, Mapping[str, Any]],
     energies: pd.DataFrame,
     symprec: float,
 ) -> Candidates:
-    """All specs that were tried, ranked by the best that is known of them; those without atoms come last, unranked.
+    """All specs that were tried, ranked by the best that is known of them; those left out come last, unranked.
 
     Args:
         frame: samples with ``e_above_hull``.
-        placed: what the generator made, best-ranked spec first.
-        unplaced: reasons by row of ``frame``.
+        placed: what the generator made of the candidates, best-ranked spec first.
+        left_out: the other specs that were tried, of :func:`outranked_rows` and :func:`unplaced_rows`.
         final: the structures of ``placed`` in the end.
         records: of relaxations, by place in ``placed``.
         energies: of :func:`judged`.
@@ -110,21 +112,49 @@ def candidates_table(
             for name in RELAXERS
         },
     )
-    # the sort is stable: where the judge knows nothing, the order stays that of the samples
-    order = table[JUDGED_HULL].sort_values(kind="stable", na_position="last").index.to_numpy()
-    table, structures = table.iloc[order], final.structures[torch.from_numpy(order.copy())]
+    order = best_first(table[JUDGED_HULL])
+    table, structures = table.iloc[order], final.structures[torch.from_numpy(order)]
     table = table.assign(
         rank=np.arange(1, len(table) + 1),
         same_as=same_as(structures),
         cif=[f"cif/{name}" for name in cif_names(structures)],
     )
-    left_out = frame.iloc[list(unplaced)].assign(
-        status=UNPLACED, reason=list(unplaced.values()), sample=list(unplaced)
-    )
-    whole = pd.concat([part for part in (table, left_out) if len(part)], ignore_index=True)
+    whole = pd.concat([part for part in (table, *left_out) if len(part)], ignore_index=True)
     whole = whole.reindex(columns=list(COLUMNS))
     counts = dict.fromkeys(("rank", "same_as", "space_group_found", "relax_steps", "try"), "Int64")
-    return Candidates(whole.astype(counts), structures, len(left_out))
+    return Candidates(whole.astype(counts), structures, int((whole["status"] == UNPLACED).sum()))
+
+
+def best_first(above_hull: pd.Series) -> NDArray[np.int64]:
+    """Places (n,) of energies above the hull, lowest first; equal and unknown ones (last) keep their order."""
+    return np.argsort(above_hull.to_numpy(dtype=np.float64), kind="stable")
+
+
+def outranked_rows(frame: pd.DataFrame, outranked: pd.DataFrame) -> pd.DataFrame:
+    """Rows of specs whose atoms are farther from the hull than those of all candidates.
+
+    Args:
+        frame: samples.
+        outranked: what the generator made of them, with energies above the hull.
+    """
+    return frame.iloc[outranked["row"].to_numpy()].assign(
+        status=OUTRANKED,
+        reason="others are nearer to the hull with their atoms",
+        energy_before=outranked["formation_energy_per_atom"].to_numpy(),
+        sample=outranked["row"].to_numpy(),
+        **{name: outranked[name].to_numpy() for name in (JUDGED_HULL, "try")},
+    )
+
+
+def unplaced_rows(frame: pd.DataFrame, rows: Sequence[int], reasons: Sequence[str]) -> pd.DataFrame:
+    """Rows of specs that got no atoms.
+
+    Args:
+        frame: samples.
+        rows: of it.
+        reasons: of each.
+    """
+    return frame.iloc[list(rows)].assign(status=UNPLACED, reason=reasons, sample=list(rows))
 
 
 def same_as(structures: StructureBatch) -> pd.Series:
@@ -182,10 +212,11 @@ def summarise(frame: pd.DataFrame, k: int, seconds: Mapping[str, float]) -> dict
         k: candidates that were asked for.
         seconds: that the stages took.
     """
-    placed = frame[frame["status"] != UNPLACED]
+    placed = frame[frame["rank"].notna()]
+    n_placed = int((frame["status"] != UNPLACED).sum())
     moved = frame[frame["energy_after"].notna()]
     found = placed["space_group_found"] == placed["space_group"]
-    rate = len(placed) / seconds["generating"] if seconds.get("generating") else None
+    rate = n_placed / seconds["generating"] if seconds.get("generating") else None
     return {
         "candidates": len(placed),
         # the samples ran out

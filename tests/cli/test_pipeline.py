@@ -160,6 +160,28 @@ def test_specs_that_fail_are_listed_with_reasons(folder: Path) -> None:
     assert json.loads(done.stdout)["status"]["unplaced"] == len(failed)
 
 
+def test_the_best_are_chosen_from_more_with_atoms(folder: Path, whole: Path) -> None:
+    done = pipeline(folder, "more", "choose_from=10")
+    assert done.returncode == 0, done.stderr
+    rows = table(folder / "more")
+    chosen, outranked = rows[rows["rank"].notna()], rows[rows["status"] == "outranked"]
+    assert chosen["rank"].tolist() == [1, 2, 3, 4, 5, 6] and len(outranked) == 4
+    assert outranked[["rank", "cif", "same_as", "shortest_distance"]].isna().all().all()
+    # the same specs get the same atoms, whether six or ten do
+    alone = folder / "ten"
+    assert pipeline(folder, "ten", "k=10").returncode == 0
+    pd.testing.assert_frame_equal(
+        rows[["sample", "energy_before", "e_above_hull_judged"]].sort_values("sample", ignore_index=True),
+        table(alone)[["sample", "energy_before", "e_above_hull_judged"]].sort_values(
+            "sample", ignore_index=True
+        ),
+    )
+    assert outranked["e_above_hull_judged"].min() >= chosen["e_above_hull_judged"].max()
+    assert len(list((folder / "more" / "cif").iterdir())) == 6
+    counts = json.loads(done.stdout)
+    assert counts["candidates"] == 6 and counts["lacking"] == 0 and counts["status"]["outranked"] == 4
+
+
 def test_a_stopped_pipeline_goes_on(folder: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     advance = Progress.advance
 
@@ -209,6 +231,8 @@ def test_without_a_judge_the_proxy_ranks(folder: Path) -> None:
         (["run=nowhere"], "nowhere"),
         (["k=0"], "k must be"),
         (["relax=-1"], "relax must be"),
+        (["choose_from=5"], "choose_from must be"),
+        (["choose_from=12", "energies=null"], "choose_from needs energies"),
         (["energies=oracle"], "oracle"),
         (["relax=1", "relax_model=oracle"], "oracle"),
         (["hull=nowhere.parquet"], "nowhere.parquet"),
