@@ -82,6 +82,14 @@ def is_closed(angles: Tensor) -> Tensor:
     return ((angles > 0.0) & (angles < 180.0)).all(dim=-1) & (closure(angles) > 0.0)
 
 
+def is_possible(lengths: Tensor, angles: Tensor) -> Tensor:
+    """Whether lengths are finite and above 0 and angles in (0, 180), (..., 3) and (..., 3) -> (...) bool.
+
+    The cosine of an angle hides its sign, so that the matrix of impossible parameters looks like a cell.
+    """
+    return ((lengths > 0.0) & lengths.isfinite() & (angles > 0.0) & (angles < 180.0)).all(dim=-1)
+
+
 def angle_interval(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """Open interval of the third angle that closes a cell with two given ones, in closed form.
 

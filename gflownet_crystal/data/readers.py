@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,6 +25,12 @@ MP20_COLUMNS = ("material_id", ENERGY_COLUMN, "cif", "spacegroup.number")
 
 MATBENCH_COLUMNS = ("structure", "e_form")
 """Columns of MatBench's formation-energy JSON, given in its ``columns`` field."""
+
+TABLES = (".parquet", ".csv", ".json", ".json.gz")
+"""Ends of the names of files with many crystals each."""
+
+# pymatgen takes the sign for the vector's direction, and reads another cell
+_IMPOSSIBLE_CELL = re.compile(r"^_cell_(?:length|angle)_\w+\s+-", re.MULTILINE)
 
 
 def read_source(source: Path | str) -> pd.DataFrame:
@@ -94,7 +101,7 @@ def read_mp20_csv(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path} as CSV: {str(error).splitlines()[0]}") from error
     require_columns(frame, MP20_COLUMNS, path)
-    structures = [_structure_of_cif(text, f"{path}, row {row}") for row, text in enumerate(frame["cif"])]
+    structures = [structure_of_cif(text, f"{path}, row {row}") for row, text in enumerate(frame["cif"])]
     table = _structure_frame(frame["material_id"].astype(str), structures)
     table[ENERGY_COLUMN] = frame[ENERGY_COLUMN].to_numpy(dtype=np.float64)
     for column in ("band_gap", "e_above_hull"):
@@ -159,20 +166,35 @@ def _read_cifs(files: list[Path]) -> pd.DataFrame:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"cannot read {file}: {error}") from error
-        structures.append(_structure_of_cif(text, str(file)))
+        structures.append(structure_of_cif(text, str(file)))
     return _structure_frame([file.stem for file in files], structures)
 
 
-def _structure_of_cif(text: Any, origin: str) -> Any:
+def structure_of_cif(text: Any, origin: str) -> Any:
+    """The pymatgen structure of the text of a CIF.
+
+    Args:
+        text: of one crystal.
+        origin: named in errors.
+
+    Raises:
+        DataError: the text is something else, or has several crystals.
+    """
     from pymatgen.io.cif import CifParser
 
+    if _IMPOSSIBLE_CELL.search(str(text)) is not None:
+        raise DataError(f"{origin}: a cell with a length or an angle below 0")
     try:
         with warnings.catch_warnings():
             # pymatgen warns of every rounded coordinate
             warnings.simplefilter("ignore")
-            return CifParser.from_str(str(text)).parse_structures(primitive=False)[0]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise DataError(f"{origin}: not a CIF of a crystal ({str(error).splitlines()[0]})") from error
+            structures = CifParser.from_str(str(text)).parse_structures(primitive=False)
+    except Exception as error:  # pymatgen raises all kinds of them
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{origin}: not a CIF of a crystal ({reason})") from error
+    if len(structures) != 1:
+        raise DataError(f"{origin}: {len(structures)} crystals in one CIF; give each a CIF of its own")
+    return structures[0]
 
 
 def _structure_frame(names: Iterable[str], structures: list[Any]) -> pd.DataFrame:

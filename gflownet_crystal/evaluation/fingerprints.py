@@ -80,7 +80,8 @@ def site_fingerprint(crystal: Crystal) -> NDArray[np.float64]:
     volume = abs(float(np.linalg.det(cell))) / max(1, len(numbers))
     if not volume >= SMALLEST_ATOM:
         raise ValueError(f"{volume:.3g} A^3 an atom: below {SMALLEST_ATOM} there is no fingerprint")
-    structure = Structure(cell, numbers.tolist(), points)
+    # far from the origin, pymatgen's search for neighbours loses digits, then neighbours, then does not end
+    structure = Structure(cell, numbers.tolist(), points % 1.0)
     featurizer = _site_featurizer()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

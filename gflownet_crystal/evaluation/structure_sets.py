@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.data.readers import read_structures_parquet
+from gflownet_crystal.crystallography.lattice import is_possible
+from gflownet_crystal.data.readers import read_structures_parquet, structure_of_cif
 from gflownet_crystal.data.schema import STRUCTURE_COLUMNS, require_columns
-from gflownet_crystal.relaxation.inputs import Item, read_items
+from gflownet_crystal.evaluation.tensor_files import TENSOR_FILES, read_tensor_file
+from gflownet_crystal.relaxation.inputs import Item, cif_files, read_items
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.structure import StructureBatch
 
-TENSOR_FILES = (".pt", ".pth")
-TENSORS = ("frac_coords", "atom_types", "lengths", "angles", "num_atoms")
-"""Names of a file of tensors, as the code of CDVAE and its successors writes it."""
-
+_LARGEST_ROW = 2.0**53
 _GROUP_TAG = re.compile(r"^_(?:space_group_IT_number|symmetry_Int_Tables_number)\s+'?(\d+)", re.MULTILINE)
 
 
@@ -103,7 +101,8 @@ def read_set(source: Path | str) -> StructureSet:
 
     Args:
         source: a folder of CIF files, one CIF, extended XYZ, Parquet in the package's schema, CSV with a column
-            ``cif``, torch tensors (``.pt``) named as in ``TENSORS``, or what ``relax`` reads.
+            ``cif``, torch tensors (``.pt``) named as in ``TENSORS``, or what ``relax`` reads. A column ``row`` of
+            Parquet or CSV names the target of each.
 
     Raises:
         DataError: nothing readable.
@@ -116,108 +115,114 @@ def read_set(source: Path | str) -> StructureSet:
     if path.suffix == ".parquet" and path.is_file():
         return _read_parquet(path)
     if path.suffix == ".csv":
-        return StructureSet.of(list(_items_of_csv(path)))
-    files = sorted(path.glob("*.cif")) if path.is_dir() else [path] if path.suffix == ".cif" else []
-    return StructureSet.of(read_items(path), _claims(files))
+        return _read_csv(path)
+    return StructureSet.of(read_items(path), _claims(map(_text, cif_files(path))))
 
 
 def _read_parquet(path: Path) -> StructureSet:
     frame = read_structures_parquet(path)
     require_columns(frame, STRUCTURE_COLUMNS, path)
-    sizes = [len(numbers) for numbers in frame["atomic_numbers"]]
-    whole = all(size > 0 for size in sizes) and all(len(lattice) == 6 for lattice in frame["lattice"])
-    if whole and all(len(x) == 3 * size for x, size in zip(frame["frac_coords"], sizes, strict=True)):
-        found = _of_batch(frame["material_id"].astype(str).tolist(), frame_to_structures(frame))
-    else:
+    try:
+        found = _of_frame(frame["material_id"].astype(str).tolist(), frame)
+    except DataError:
+        # row by row, to keep the good ones
         found = StructureSet.of(read_items(path))
-    rows = found.rows.numpy()
     groups = pd.to_numeric(frame.get("space_group", pd.Series(0, index=frame.index)), errors="coerce")
-    claimed = torch.from_numpy(groups.fillna(0).to_numpy(dtype="int64")[rows].copy())
-    target = torch.from_numpy(frame["row"].to_numpy(dtype="int64")[rows].copy()) if "row" in frame else None
-    return StructureSet(found.names, found.structures, found.rows, found.reasons, claimed, target)
+    claimed = groups.where(groups.between(1, 230), 0).to_numpy(dtype="int64")
+    return _with_targets(replace(found, claimed=torch.tensor(claimed)[found.rows]), frame, path)
 
 
 def _read_tensors(path: Path) -> StructureSet:
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        fractional, numbers, lengths, angles, sizes = (torch.as_tensor(stored[name]) for name in TENSORS)
-    except Exception as error:  # torch raises all kinds of them, for files with anything but tensors too
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(
-            f"cannot read {path}: a dictionary of the tensors {', '.join(TENSORS)}, and nothing that has to be "
-            f"unpickled, is needed ({reason})"
-        ) from error
-    counts = sizes.flatten().long()
-    # a leading dimension counts tries
-    tries = math.prod(sizes.shape[:-1])
-    flat = fractional.reshape(-1, 3).double(), numbers.flatten().long()
-    parameters = torch.cat([lengths.reshape(-1, 3), angles.reshape(-1, 3)], dim=1).double()
-    if not len(flat[0]) == len(flat[1]) == int(counts.sum()) or len(parameters) != len(counts):
-        raise DataError(f"{path}: num_atoms does not fit the numbers of coordinates, types or lattices")
-    names = [f"{path.stem}-{row}" for row in range(len(counts))]
-    frame = pd.DataFrame(
-        {
-            "lattice": list(parameters.numpy()),
-            "atomic_numbers": [x.numpy() for x in flat[1].split(counts.tolist())],
-            "frac_coords": [x.flatten().numpy() for x in flat[0].split(counts.tolist())],
-        }
-    )
-    found = _of_batch(names, frame_to_structures(frame))
+    frame, tries = read_tensor_file(path)
+    found = _of_frame([f"{path.stem}-{row}" for row in range(len(frame))], frame)
     if tries == 1:
         return found
-    target = torch.arange(len(counts) // tries).repeat(tries)[found.rows]
-    return StructureSet(found.names, found.structures, found.rows, found.reasons, found.claimed, target)
+    return replace(found, target=torch.arange(len(frame) // tries).repeat(tries)[found.rows])
 
 
-def _of_batch(names: Sequence[str], structures: StructureBatch) -> StructureSet:
-    """A set of a batch; structures with unknown elements, no atoms or numbers that are not finite are left out."""
-    numbers, index = structures.atomic_numbers, structures.structure_index
-    good = structures.cell.isfinite().all(2).all(1) & (structures.n_atoms > 0)
-    bad_atoms = (numbers < 1) | (numbers >= N_ATOMIC_NUMBERS) | ~structures.fractional.isfinite().all(1)
-    good[index[bad_atoms]] = False
-    rows = good.nonzero()[:, 0]
-    if not len(rows):
-        raise DataError(f"none of {len(names)} structures has a cell and known elements")
-    reason = "no atoms, unknown elements, or a cell or coordinates that are not finite"
-    reasons = dict.fromkeys((~good).nonzero()[:, 0].tolist(), reason)
-    kept = structures[rows]
-    without = torch.zeros(len(rows), dtype=torch.int64)
-    plain = StructureBatch(kept.cell, kept.atomic_numbers, kept.fractional, kept.structure_index, without)
-    return StructureSet(tuple(names), plain, rows, reasons, without)
-
-
-def _items_of_csv(path: Path) -> Iterator[Item]:
+def _read_csv(path: Path) -> StructureSet:
     try:
         frame = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path} as CSV: {str(error).splitlines()[0]}") from error
     require_columns(frame, ("cif",), path)
     name = next((column for column in ("material_id", "name") if column in frame.columns), None)
-    for row, text in enumerate(frame["cif"]):
-        yield _item_of_cif(f"{path.stem}-{row}" if name is None else str(frame[name][row]), text)
+    names = [f"{path.stem}-{row}" for row in range(len(frame))] if name is None else frame[name].astype(str)
+    items = [_item_of_cif(name, text) for name, text in zip(names, frame["cif"], strict=True)]
+    return _with_targets(StructureSet.of(items, _claims(map(str, frame["cif"]))), frame, path)
+
+
+def _with_targets(found: StructureSet, frame: pd.DataFrame, path: Path) -> StructureSet:
+    """A set with the targets that a column ``row`` of its table names."""
+    if "row" not in frame:
+        return found
+    numbers = pd.to_numeric(frame["row"], errors="coerce").to_numpy(dtype="float64")
+    whole = np.abs(numbers) < _LARGEST_ROW
+    whole[whole] = numbers[whole] % 1.0 == 0.0
+    if not whole.all():
+        first = int(np.flatnonzero(~whole)[0])
+        raise DataError(
+            f"{path}: column row has to name the row of a target, not {frame['row'].iloc[first]!r} (row {first})"
+        )
+    return replace(found, target=torch.from_numpy(numbers.astype("int64"))[found.rows])
+
+
+def _of_frame(names: Sequence[str], frame: pd.DataFrame) -> StructureSet:
+    """A set of rows in the package's schema; those that are no crystals are left out.
+
+    Raises:
+        DataError: rows that make no batch, or no crystal among them.
+    """
+    structures = frame_to_structures(frame.drop(columns="space_group", errors="ignore"))
+    faults = _faults(structures, torch.from_numpy(np.stack(frame["lattice"].tolist()).astype(np.float64)))
+    reasons = {
+        row: "; ".join(text for text, rows in faults.items() if bool(rows[row]))
+        for row in torch.stack(list(faults.values())).any(0).nonzero()[:, 0].tolist()
+    }
+    good = torch.ones(len(names), dtype=torch.bool)
+    good[list(reasons)] = False
+    rows = good.nonzero()[:, 0]
+    if not len(rows):
+        first = f"; the first: {reasons[0]}" if reasons else ""
+        raise DataError(f"none of {len(names)} structures could be read{first}")
+    return StructureSet(tuple(names), structures[rows], rows, reasons, torch.zeros_like(rows))
+
+
+def _faults(structures: StructureBatch, lattice: Tensor) -> dict[str, Tensor]:
+    """Structures (n,) bool with each fault, of their lattice parameters (n, 6)."""
+    numbers, index = structures.atomic_numbers, structures.structure_index
+
+    def holds(atoms: Tensor) -> Tensor:
+        rows = torch.zeros(len(structures), dtype=torch.bool)
+        rows[index[atoms]] = True
+        return rows
+
+    possible = is_possible(lattice[:, :3], lattice[:, 3:])
+    return {
+        "no atoms": structures.n_atoms == 0,
+        "unknown elements": holds((numbers < 1) | (numbers >= N_ATOMIC_NUMBERS)),
+        "coordinates that are not finite": holds(~structures.fractional.isfinite().all(1)),
+        "lattice lengths that are not above 0, or angles not between 0 and 180 degrees": ~possible,
+        "lattice angles that close no cell": possible & ~structures.cell.isfinite().all(2).all(1),
+    }
 
 
 def _item_of_cif(name: str, text: Any) -> Item:
-    from pymatgen.io.cif import CifParser
-
     try:
-        with warnings.catch_warnings():
-            # pymatgen warns of every rounded coordinate
-            warnings.simplefilter("ignore")
-            structure = CifParser.from_str(str(text)).parse_structures(primitive=False)[0]
-        return Item(name, from_pymatgen([structure]))
-    except Exception as error:  # pymatgen raises all kinds of them
-        return Item(name, None, f"not a CIF of an ordered crystal: {' '.join(str(error).split())}")
+        return Item(name, from_pymatgen([structure_of_cif(text, name)]))
+    except DataError as error:
+        return Item(name, None, str(error))
 
 
-def _claims(files: Sequence[Path]) -> dict[int, int]:
-    """Space groups that CIF files name, by place; P1, which writers name for want of symmetry, claims nothing."""
-    found = {}
-    for row, file in enumerate(files):
-        try:
-            match = _GROUP_TAG.search(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError):
-            continue
-        if match is not None and 1 < int(match[1]) <= 230:
-            found[row] = int(match[1])
-    return found
+def _claims(texts: Iterable[str]) -> dict[int, int]:
+    """Space groups that CIFs name, by place; P1, which writers name for want of symmetry, claims nothing."""
+    matches = enumerate(map(_GROUP_TAG.search, texts))
+    named = {row: int(match[1]) for row, match in matches if match is not None}
+    return {row: group for row, group in named.items() if 1 < group <= 230}
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.data.readers import read_cif_file, read_source
+from gflownet_crystal.crystallography.lattice import is_possible
+from gflownet_crystal.data.readers import TABLES, read_cif_file, read_source
 from gflownet_crystal.data.schema import STRUCTURE_COLUMNS, require_columns
 from gflownet_crystal.data.standardize import parameters_to_rows
 from gflownet_crystal.structures.convert import from_arrays, from_ase
@@ -48,15 +50,22 @@ def read_items(source: Path | str) -> list[Item]:
         DataError: nothing readable.
     """
     path = Path(source)
-    files = sorted(path.glob("*.cif")) if path.is_dir() else []
-    if files:
+    if files := cif_files(path):
         return [_item_of_cif(file) for file in files]
-    if path.suffix == ".cif" and path.is_file():
-        return [_item_of_cif(path)]
     items = list(_items_of_xyz(path) if path.suffix in XYZ else _items_of_table(path))
     if not items:
         raise DataError(f"no structures in {path}; give a file or folder with some")
     return items
+
+
+def cif_files(path: Path) -> list[Path]:
+    """The CIF that a path is, or those of a folder, sorted; those of its subfolders only where it has no data."""
+    if not path.is_dir():
+        return [path] if _is_cif(path) else []
+    if files := sorted(filter(_is_cif, path.iterdir())):
+        return files
+    tables = any(file.name.endswith(TABLES) for file in path.iterdir())
+    return [] if tables else sorted(filter(_is_cif, path.rglob("*")))
 
 
 def fingerprint(items: Sequence[Item]) -> str:
@@ -68,6 +77,10 @@ def fingerprint(items: Sequence[Item]) -> str:
             for tensor in (item.structure.cell, item.structure.atomic_numbers, item.structure.fractional):
                 digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
+
+
+def _is_cif(path: Path) -> bool:
+    return path.suffix.lower() == ".cif" and path.is_file()
 
 
 def _item_of_cif(file: Path) -> Item:
@@ -88,11 +101,18 @@ def _items_of_table(path: Path) -> Iterator[Item]:
 def _item_of_row(name: str, row: Any) -> Item:
     try:
         lattice = np.asarray(row["lattice"], dtype=np.float64)
-        numbers = np.asarray(row["atomic_numbers"], dtype=np.int64)
+        numbers = np.asarray(row["atomic_numbers"], dtype=np.float64)
         points = np.asarray(row["frac_coords"], dtype=np.float64).reshape(-1, 3)
         if lattice.shape != (6,):
             raise DataError(f"its lattice has {lattice.size} numbers, not six")
-        structure = from_arrays(parameters_to_rows(lattice[None]), [numbers], [points])
+        if not is_possible(*torch.tensor(lattice).split(3)):
+            raise DataError(
+                "a length of its lattice is not above 0, or an angle not between 0 and 180 degrees"
+            )
+        if (numbers % 1.0 != 0.0).any():
+            raise DataError("its atomic numbers are not whole")
+        cell = parameters_to_rows(lattice[None])
+        structure = from_arrays(cell, [numbers.astype(np.int64)], [points])
     except (ValueError, TypeError) as error:
         return Item(name, None, f"malformed: {error}")
     return _checked(name, structure)
@@ -121,4 +141,6 @@ def _checked(name: str, structure: StructureBatch) -> Item:
     numbers = structure.atomic_numbers
     if len(numbers) == 0 or bool(((numbers < 1) | (numbers >= N_ATOMIC_NUMBERS)).any()):
         return Item(name, None, f"no atoms, or atomic numbers outside 1 to {N_ATOMIC_NUMBERS - 1}")
+    if not bool(structure.cell.isfinite().all() and structure.fractional.isfinite().all()):
+        return Item(name, None, "a cell or coordinates that are not finite")
     return Item(name, structure)

@@ -113,7 +113,7 @@ def from_ase(atoms: Sequence[ase.Atoms]) -> StructureBatch:
         DataError: an object has no three-dimensional cell, or none are given.
     """
     for row, item in enumerate(atoms):
-        if item.cell.rank < 3:
+        if not (np.isfinite(item.cell.array).all() and item.cell.volume > 0.0):
             raise DataError(f"structure {row} ({item.symbols}) has no cell: give periodic crystals")
     return from_arrays(
         [item.cell.array for item in atoms],

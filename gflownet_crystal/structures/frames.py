@@ -48,7 +48,7 @@ def frame_to_structures(frame: pd.DataFrame) -> StructureBatch:
             is not part of a row.
 
     Raises:
-        DataError: a row lacks a part, or its atoms and coordinates do not fit together.
+        DataError: a row lacks a part, its atoms and coordinates do not fit together, or an atomic number is not whole.
     """
     sizes, sides, places = (_lengths(frame[name]) for name in ("atomic_numbers", "lattice", "frac_coords"))
     faulty = np.flatnonzero((sides != 6) | (places != 3 * sizes))
@@ -58,13 +58,15 @@ def frame_to_structures(frame: pd.DataFrame) -> StructureBatch:
             f"row {row} has {sizes[row]} atoms, {places[row]} coordinates and {sides[row]} lattice parameters; "
             "an atom has 3 coordinates, a lattice 6 parameters"
         )
-    numbers = _flat(frame["atomic_numbers"]).astype(np.int64)
+    numbers = _flat(frame["atomic_numbers"])
+    if (numbers % 1.0 != 0.0).any():
+        raise DataError("column atomic_numbers has numbers that are not whole")
     points = _flat(frame["frac_coords"])
     lattice = torch.from_numpy(_flat(frame["lattice"]).reshape(-1, 6))
     group = frame["space_group"] if "space_group" in frame.columns else pd.Series(0, index=frame.index)
     return StructureBatch(
         parameters_to_matrix(lattice[:, :3], lattice[:, 3:]),
-        torch.from_numpy(numbers),
+        torch.from_numpy(numbers.astype(np.int64)),
         torch.from_numpy(points.reshape(-1, 3)),
         torch.repeat_interleave(torch.arange(len(sizes)), torch.from_numpy(sizes)),
         torch.from_numpy(group.fillna(0).to_numpy(dtype=np.int64).copy()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from ase.build import bulk
 
+from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.evaluation.parallel import Crystal, to_crystals
 from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.structure import StructureBatch
@@ -48,3 +49,19 @@ def with_points(structures: StructureBatch, fractional: torch.Tensor) -> Structu
         structures.structure_index,
         structures.space_group,
     )
+
+
+def tensors(crystals: StructureBatch) -> dict[str, torch.Tensor]:
+    """As the code of CDVAE writes one try of each crystal."""
+    lengths, angles = matrix_to_parameters(crystals.cell)
+    parts = {
+        "frac_coords": crystals.fractional,
+        "atom_types": crystals.atomic_numbers,
+        "lengths": lengths,
+        "angles": angles,
+        "num_atoms": crystals.n_atoms,
+    }
+    return {
+        name: (tensor.float() if tensor.is_floating_point() else tensor.clone())[None]
+        for name, tensor in parts.items()
+    }

@@ -35,6 +35,14 @@ def test_fingerprints_are_matminers_and_failures_are_counted():
     assert "A^3" in found.reasons[3] and bool(found.tensors["sites"][3].isnan().all())
 
 
+def test_a_fingerprint_does_not_know_how_far_off_the_atoms_are_written():
+    pytest.importorskip("matminer")
+    (cell, numbers, points), *_ = arrays(rattled(some_crystals()[:1], 0.1))
+    far = points + np.array([[2.0**20, 0.0, 0.0], [0.0, -(2.0**24), 0.0]])
+    found = FingerprintMaker()([(cell, numbers, points), (cell, numbers, far)]).tensors["sites"]
+    np.testing.assert_allclose(found[1], found[0], atol=1e-6)
+
+
 def made_up(n: int, seed: int, failed: int) -> Features:
     generator = torch.Generator().manual_seed(seed)
     sites = 0.2 * torch.rand(n, 6, generator=generator, dtype=torch.float64)
