@@ -21,18 +21,21 @@ from numpy.typing import NDArray
 from gflownet_crystal.evaluation.extras import missing_extra
 from gflownet_crystal.evaluation.features import Features
 from gflownet_crystal.evaluation.parallel import Crystal
+from gflownet_crystal.structures.symmetry import equivalent_atoms
 
 N_SITE, N_COMPOSITION = 61, 132
 
 SMALLEST_ATOM = 0.5
 """A^3; structures with less volume an atom get no fingerprint: they have tens of thousands of neighbours an atom."""
 
-_REVISION = 1
+ALIKE = 1e-5
+"""A, within which symmetry has to make atoms alike for one of them to stand for all."""
+_REVISION = 2
 
 
 @dataclass(frozen=True)
 class FingerprintMaker:
-    """Features ``sites`` (n, 61) and ``composition`` (n, 132); about 0.15 s a structure of ten atoms.
+    """Features ``sites`` (n, 61) and ``composition`` (n, 132); about 0.07 s a structure of ten atoms.
 
     A structure without the one has neither, as in the published code; Magpie values that are not known stay NaN.
     """
@@ -69,7 +72,7 @@ class FingerprintMaker:
 
 
 def site_fingerprint(crystal: Crystal) -> NDArray[np.float64]:
-    """CrystalNN order parameters, averaged over the atoms, (61,) float64.
+    """CrystalNN order parameters, averaged over the atoms, (61,) float64; one of equivalent atoms stands for all.
 
     Raises:
         ValueError: the cell is too small, or a site has no fingerprint.
@@ -83,9 +86,12 @@ def site_fingerprint(crystal: Crystal) -> NDArray[np.float64]:
     # far from the origin, pymatgen's search for neighbours loses digits, then neighbours, then does not end
     structure = Structure(cell, numbers.tolist(), points % 1.0)
     featurizer = _site_featurizer()
+    rows, counts = np.unique(equivalent_atoms(cell, numbers, points, ALIKE), return_counts=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fingerprint = np.mean([featurizer.featurize(structure, row) for row in range(len(numbers))], axis=0)
+        fingerprint = np.average(
+            [featurizer.featurize(structure, row) for row in rows], axis=0, weights=counts
+        )
     if not np.isfinite(fingerprint).all():
         raise ValueError("a fingerprint that is not finite")
     return fingerprint

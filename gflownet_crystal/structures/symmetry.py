@@ -38,6 +38,28 @@ def find_space_groups(structures: StructureBatch, symprec: float = SYMPREC) -> T
     return torch.tensor([0 if dataset is None else dataset.number for dataset in datasets], dtype=torch.int64)
 
 
+def equivalent_atoms(
+    cell: NDArray[np.float64],
+    numbers: NDArray[np.int64],
+    points: NDArray[np.float64],
+    symprec: float = SYMPREC,
+) -> NDArray[np.int64]:
+    """For each atom of a crystal the first one that its symmetry makes alike, translations included, by moyo.
+
+    Args:
+        cell: (3, 3) rows, A.
+        numbers: (N,) atomic numbers.
+        points: (N, 3) fractional.
+        symprec: distance tolerance, A.
+
+    Returns:
+        (N,); every atom itself where the search fails.
+    """
+    with quiet_moyo():
+        dataset = _dataset(cell, numbers, points, symprec)
+    return np.arange(len(numbers)) if dataset is None else np.array(dataset.orbits, dtype=np.int64)
+
+
 def conventional_structures(structures: StructureBatch, symprec: float = SYMPREC) -> StructureBatch:
     """Conventional cells in the ITA setting, with lattice and positions symmetrised; about 0.5 ms each.
 

@@ -11,7 +11,7 @@ from gflownet_crystal.common.files import write_json
 from gflownet_crystal.evaluation.coverage import Scaler, coverage, nearest_distances
 from gflownet_crystal.evaluation.features import Features
 from gflownet_crystal.evaluation.fingerprints import FingerprintMaker
-from gflownet_crystal.structures.convert import from_arrays, to_pymatgen
+from gflownet_crystal.structures.convert import from_arrays, from_pymatgen, to_pymatgen
 from tests.evaluation.crystals import arrays, rattled, some_crystals
 
 
@@ -33,6 +33,28 @@ def test_fingerprints_are_matminers_and_failures_are_counted():
         np.testing.assert_allclose(found.tensors["composition"][row], magpie.featurize(structure.composition))
     assert found.done.tolist() == [True, True, True, False]
     assert "A^3" in found.reasons[3] and bool(found.tensors["sites"][3].isnan().all())
+
+
+# CrystalNN warns of every crystal without charges
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_one_of_equivalent_atoms_stands_for_all(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("matminer")
+    from matminer.featurizers.site.fingerprint import CrystalNNFingerprint
+    from pymatgen.core import Lattice, Structure
+
+    # rutile in a doubled cell: two kinds of sites among twelve
+    lattice = Lattice.tetragonal(4.594, 2.959)
+    rutile = Structure.from_spacegroup(136, lattice, ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]])
+    rutile.make_supercell([1, 1, 2])
+    sites, looked_at = CrystalNNFingerprint.from_preset("ops"), []
+    every = np.mean([sites.featurize(rutile, site) for site in range(12)], axis=0)
+    featurize = CrystalNNFingerprint.featurize
+    monkeypatch.setattr(
+        CrystalNNFingerprint, "featurize", lambda own, *site: looked_at.append(site) or featurize(own, *site)
+    )
+    found = FingerprintMaker()(arrays(from_pymatgen([rutile]))).tensors["sites"][0]
+    np.testing.assert_allclose(found, every, atol=1e-6)
+    assert len(looked_at) == 2
 
 
 def test_a_fingerprint_does_not_know_how_far_off_the_atoms_are_written():

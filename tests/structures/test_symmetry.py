@@ -14,7 +14,12 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.structures.convert import from_pymatgen, to_pymatgen
 from gflownet_crystal.structures.structure import StructureBatch
-from gflownet_crystal.structures.symmetry import conventional_structures, find_space_groups, symmetry_error
+from gflownet_crystal.structures.symmetry import (
+    conventional_structures,
+    equivalent_atoms,
+    find_space_groups,
+    symmetry_error,
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +76,17 @@ def test_the_error_sees_a_wrong_element(conventional: StructureBatch) -> None:
     numbers = rock_salt.atomic_numbers.clone()
     numbers[0] = 19
     assert symmetry_error(replace(rock_salt, atomic_numbers=numbers)).item() > 1.0
+
+
+def test_equivalent_atoms_are_those_of_spglib(crystals: list[Structure]) -> None:
+    for crystal in crystals:
+        cell, points, numbers = crystal.lattice.matrix, crystal.frac_coords, np.array(crystal.atomic_numbers)
+        found = equivalent_atoms(cell, numbers, points, 1e-3)
+        expected = spglib.get_symmetry_dataset((cell, points, numbers), 1e-3).equivalent_atoms
+        assert (found[:, None] == found).tolist() == (expected[:, None] == expected).tolist()
+    # without any symmetry each stands for itself
+    moved = points + np.random.default_rng(0).normal(0.0, 0.02, points.shape)
+    assert equivalent_atoms(cell, numbers, moved, 1e-3).tolist() == list(range(len(numbers)))
 
 
 def test_structures_without_a_group_are_refused(crystals: list[Structure]) -> None:
