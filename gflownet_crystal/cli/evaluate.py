@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gflownet_crystal.cli.build import to_settings
 from gflownet_crystal.cli.compose import resolved
@@ -27,7 +27,7 @@ from gflownet_crystal.cli.judging import Judging, reference_hull
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.sampler_figures import sampler_figures
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import check_writable, flag, whole_number
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import atomic_path, read_json, write_json
 from gflownet_crystal.evaluation.compared_sets import Choices, Evaluation
@@ -43,6 +43,8 @@ FIGURES, TABLE, STRUCTURES, PARTS = "metrics.json", "metrics.csv", "structures.c
 # these say how it is computed, not what
 _FREE = ("out", "cache", "processes", "device", "threads", "resume", "quiet", "metrics", "judge", "run", "sampler",
          "trust")  # fmt: skip
+
+_CACHED = ("distances", "coverage", "frechet")
 
 _LEFT_OUT = (
     f"left out: {', '.join(COMPARING)} and the distance of space groups, which compare to other structures; "
@@ -66,6 +68,8 @@ def run(config: DictConfig) -> None:
     judging = _judging(config, evaluation) if judges else None
     few = evaluation.made.head(whole_number(config.n_judged, "n_judged", 1))
     evaluation.check(names)
+    if evaluation.work.cache is not None and set(names) & set(_CACHED):
+        check_writable(evaluation.work.cache / "features")
     folder = _out(config)
     open_output(folder, _settings(config, evaluation), flag(config.resume, "resume"))
     if config.reference is None and config.metrics is None:
@@ -113,7 +117,7 @@ def chosen_metrics(config: DictConfig) -> list[str]:
         possible |= dict.fromkeys(COMPARING, config.reference is not None)
         names = [name for name in known if possible.get(name, True)]
     else:
-        names = [given] if isinstance(given, str) else list(map(str, given))
+        names = _names(given, "metrics")
     for name in names:
         if name not in known:
             raise unknown("metric", name, known)
@@ -131,7 +135,14 @@ def judge_names(config: DictConfig) -> list[str]:
     wanted = config.metrics is None or STABILITY in config.metrics
     if config.judge is None or not wanted:
         return []
-    return [config.judge] if isinstance(config.judge, str) else list(map(str, config.judge))
+    return _names(config.judge, "judge")
+
+
+def _names(given: Any, key: str) -> list[str]:
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, ListConfig | list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{key} must be a name or a list of names, not {given!r}")
+    return list(names)
 
 
 def to_choices(config: DictConfig, device: str) -> Choices:
@@ -180,8 +191,10 @@ def _kept(folder: Path, name: str, evaluation: Evaluation) -> Result:
         stored = read_json(path)
         return Result(stored["figures"], stored["columns"])
     result = METRICS[name](evaluation)
-    write_json(path, {"figures": plain(result.figures), "columns": _plain_columns(result.columns)})
-    return result
+    # the run that did the work and the one that goes on with it show the same
+    kept = Result(plain(result.figures), _plain_columns(result.columns))
+    write_json(path, {"figures": kept.figures, "columns": kept.columns})
+    return kept
 
 
 def _plain_columns(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
@@ -200,7 +213,7 @@ def _counts(evaluation: Evaluation) -> dict[str, int]:
 def _evaluation(config: DictConfig) -> Evaluation:
     """The sets, read, and how they are compared."""
     processes, quiet = whole_number(config.processes, "processes", 1), flag(config.quiet, "quiet")
-    work = Work(processes, Path(str(config.cache)), quiet=quiet)
+    work = Work(processes, None if config.cache is None else Path(str(config.cache)), quiet=quiet)
     choices = to_choices(config, str(find_device(config.device)))
     made = _read(config, "structures", "n")
     reference = None if config.reference is None else _read(config, "reference", "n_reference")

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.evaluation.coverage import COMPOSITION_CUTOFF, SITE_CUTOFF, Scaler
 from gflownet_crystal.evaluation.features import Features, Maker, compute_features
 from gflownet_crystal.evaluation.fingerprints import FingerprintMaker
@@ -53,6 +53,23 @@ class Choices:
     tolerances: Tolerances = field(default_factory=Tolerances)
     symprec: float = SYMPREC
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the values that are used as they are.
+
+        Raises:
+            ConfigError: one is of another type, or a length or cutoff not above 0.
+        """
+        for name in ("site_cutoff", "composition_cutoff", "symprec"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0.0:
+                raise ConfigError(f"{name} must be a number above 0, not {value!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise ConfigError(f"seed must be a whole number, not {self.seed!r}")
+        for name in ("network", "scaler"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise ConfigError(f"{name} must be a name or a file, not {value!r}")
 
 
 class Evaluation:
@@ -102,7 +119,7 @@ class Evaluation:
 
         Raises:
             ConfigError: a package is not installed, or there is no such table of oxidation states.
-            DataError: the scaler is none.
+            DataError: the scaler is none, or structures cannot be told to belong to targets.
             WeightsError: there are no such weights.
         """
         choices, wanted = self.choices, set(metrics)
@@ -112,6 +129,8 @@ class Evaluation:
             _ = FingerprintMaker().key
         if wanted & {"distances", "frechet"} and choices.network is not None:
             _ = self.network.key
+        if "matching" in wanted:
+            _ = self.aims
         if "coverage" in wanted and choices.scaler != REFERENCE_SCALER:
             _ = self.scaler
 
@@ -128,6 +147,28 @@ class Evaluation:
             return Scaler.read(Path(self.choices.scaler))
         features = self.fingerprints[1]
         return Scaler.of(features.tensors["composition"][features.done], "the reference")
+
+    @cached_property
+    def aims(self) -> tuple[Tensor, StructureSet]:
+        """The target of each structure that could be read, (m,) int64, and the targets.
+
+        Raises:
+            ConfigError: no targets were given.
+            DataError: structures cannot be told to belong to targets.
+        """
+        made, targets = self.made, self.targets
+        if targets is None:
+            raise ConfigError("matching needs what the structures were made for; give targets=FILE")
+        if made.target is None and len(made) != len(targets):
+            raise DataError(
+                f"{len(made)} structures and {len(targets)} targets: give one structure a target, or a column row"
+            )
+        target = made.rows if made.target is None else made.target
+        if bool(((target < 0) | (target >= len(targets))).any()):
+            raise DataError(
+                f"structures name targets outside 0 to {len(targets) - 1}; give the file they were made for"
+            )
+        return target, targets
 
     def share(self, chosen: Tensor) -> float:
         """Of all structures that were given, those readable ones that a mask (m,) chooses."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.evaluation.compared_sets import Evaluation
 from gflownet_crystal.evaluation.coverage import coverage
 from gflownet_crystal.evaluation.frechet import frechet_distance, frechet_floor
@@ -150,20 +149,7 @@ def matching(evaluation: Evaluation) -> Result:
         ConfigError: no targets were given.
         DataError: structures cannot be told to belong to targets.
     """
-    made, targets = evaluation.made, evaluation.targets
-    if targets is None:
-        raise ConfigError("matching needs what the structures were made for; give targets=FILE")
-    target = made.target
-    if target is None:
-        if len(made) != len(targets):
-            raise DataError(
-                f"{len(made)} structures and {len(targets)} targets: give one structure a target, or a column row"
-            )
-        target = made.rows
-    if bool(((target < 0) | (target >= len(targets))).any()):
-        raise DataError(
-            f"structures name targets outside 0 to {len(targets) - 1}; give the file they were made for"
-        )
+    target, targets = evaluation.aims
     place = torch.full((len(targets),), -1, dtype=torch.int64)
     place[targets.rows] = torch.arange(len(targets.rows))
     readable = place[target] >= 0

@@ -168,6 +168,15 @@ def test_it_goes_on_with_what_is_not_done(sets: Path, monkeypatch: pytest.Monkey
         (["oxidation_states=wikipedia", CHEAP], "smact14"),
         (["processes=0"], "processes"),
         (["n=0"], "n must"),
+        (["metrics=3"], "metrics must"),
+        (["judge=3"], "judge must"),
+        (["network=3"], "network must"),
+        (["symprec=abc"], "symprec must"),
+        (["symprec=-0.1"], "symprec must"),
+        (["site_cutoff=nan"], "site_cutoff must"),
+        (["seed=null"], "seed must"),
+        (["targets=reference.parquet", "metrics=[uniqueness,matching]"], "9 structures and 3 targets"),
+        (["cache=made.parquet", "metrics=[coverage]"], "cannot write"),
     ],
 )
 def test_errors_are_one_line(sets: Path, settings: list[str], said: str):
@@ -175,6 +184,26 @@ def test_errors_are_one_line(sets: Path, settings: list[str], said: str):
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1 and said in ended.stderr
     assert not (sets / "out").exists()
+
+
+def test_nothing_is_kept_without_a_cache(sets: Path):
+    pytest.importorskip("smact")
+    ended = evaluate(sets, "metrics=[distances]", "cache=null")
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(path.name for path in sets.iterdir()) == ["made.parquet", "out", "reference.parquet"]
+
+
+def test_figures_of_a_run_that_goes_on_are_the_same_to_the_byte(sets: Path):
+    pytest.importorskip("smact")
+    frame = pd.read_parquet(sets / "made.parquet")
+    # atoms on a line: no volume, and a density that JSON cannot say
+    frame.at[2, "lattice"] = np.array([1e-200, 1e-200, 1e-200, 90.0, 90.0, 90.0])
+    frame.to_parquet(sets / "made.parquet")
+    settings = ("metrics=[validity,space_groups,distances]", "network=null")
+    ended = evaluate(sets, *settings)
+    table = (sets / "out" / "structures.csv").read_bytes()
+    again = evaluate(sets, *settings, "resume=true")
+    assert again.stdout == ended.stdout and (sets / "out" / "structures.csv").read_bytes() == table
 
 
 def test_an_unknown_network_is_named(sets: Path):
