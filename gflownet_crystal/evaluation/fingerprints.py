@@ -28,8 +28,13 @@ N_SITE, N_COMPOSITION = 61, 132
 SMALLEST_ATOM = 0.5
 """A^3; structures with less volume an atom get no fingerprint: they have tens of thousands of neighbours an atom."""
 
+MOST_CELLS = 3e4
+"""Cells in a sphere as large as the cell's diagonal (MP's have at most 6,000); in thinner ones CrystalNN looks for
+neighbours of that many images and finds no end."""
+
 ALIKE = 1e-5
 """A, within which symmetry has to make atoms alike for one of them to stand for all."""
+
 _REVISION = 2
 
 
@@ -83,6 +88,9 @@ def site_fingerprint(crystal: Crystal) -> NDArray[np.float64]:
     volume = abs(float(np.linalg.det(cell))) / max(1, len(numbers))
     if not volume >= SMALLEST_ATOM:
         raise ValueError(f"{volume:.3g} A^3 an atom: below {SMALLEST_ATOM} there is no fingerprint")
+    cells = 4.0 / 3.0 * np.pi * float(np.linalg.norm(cell)) ** 3 / (volume * len(numbers))
+    if cells > MOST_CELLS:
+        raise ValueError(f"a thin cell: {cells:.3g} of it fit in a sphere of its diagonal's size")
     # far from the origin, pymatgen's search for neighbours loses digits, then neighbours, then does not end
     structure = Structure(cell, numbers.tolist(), points % 1.0)
     featurizer = _site_featurizer()

@@ -65,6 +65,13 @@ def test_a_fingerprint_does_not_know_how_far_off_the_atoms_are_written():
     np.testing.assert_allclose(found[1], found[0], atol=1e-6)
 
 
+def test_thin_cells_have_no_fingerprint():
+    pytest.importorskip("matminer")
+    thin = from_arrays(np.diag([400.0, 3.0, 0.7])[None], [[6]], [[0.0] * 3])
+    found = FingerprintMaker()(arrays(thin))
+    assert not found.done.any() and "thin cell" in found.reasons[0]
+
+
 def made_up(n: int, seed: int, failed: int) -> Features:
     generator = torch.Generator().manual_seed(seed)
     sites = 0.2 * torch.rand(n, 6, generator=generator, dtype=torch.float64)
