@@ -16,6 +16,7 @@ import torch
 from ase.data import atomic_masses
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
     crystal_lattice_system_of_group,
@@ -31,12 +32,15 @@ from gflownet_crystal.structures.elements import FORMULA_ORDER, SYMBOLS
 from gflownet_crystal.structures.formulas import reduce_composition
 
 A3_TO_CM3, GRAMS_OF_DALTON = 1e-24, 1.66053906892e-24
+_WHOLE = 1e9
 _SHOWN = {
     "rank", "space_group", "formula", "a", "b", "c", "alpha", "beta", "gamma", "volume_per_atom", "energy",
     "energy_std", "log_reward", "e_above_hull", "cif", "status", "energy_before", "energy_after", "volume_change",
     "rms_displacement", "space_group_after", "relaxed_cif", "judge", JUDGED_HULL,
-    "shortest_distance", "relaxer_before", "relaxer_after",
+    "shortest_distance", "relaxer_before", "relaxer_after", "length_change", "angle_change", "max_displacement",
+    "relax_steps",
 }  # fmt: skip
+_MOVED = ("converged", "not_converged")
 
 Card = dict[str, Any]
 
@@ -58,6 +62,9 @@ def make_cards(run: RunFiles, candidates: Population, known: Population | None) 
         card |= _energies(values, run)
         card["placed"] = _model(folder, values.get("cif"))
         card["relaxed"] = _model(relaxed_folder, values.get("relaxed_cif"))
+        # a pipeline keeps one file a candidate: relaxed, where it was
+        card["is_relaxed"] = run.is_pipeline and card["placed"] is not None and card["status"] in _MOVED
+        card["end"] = _end(card["placed"] if card["is_relaxed"] else card["relaxed"])
         card["known"] = None
         others = {name: value for name, value in values.items() if name not in _SHOWN and not pd.isna(value)}
         card["other"] = {name: shown(value) for name, value in others.items()}
@@ -131,6 +138,8 @@ def _energies(row: dict[str, Any], run: RunFiles) -> Card:
         "placed_above_hull": own if judged is None else None,
         "volume_change": number(row.get("volume_change")),
         "rms_displacement": number(row.get("rms_displacement")),
+        "max_displacement": number(row.get("max_displacement")),
+        "relax_steps": number(row.get("relax_steps")),
         "group_after": None if group is None or not 1 <= group <= 230 else int(group),
         "symbol_after": None if group is None or not 1 <= group <= 230 else space_group_symbol(int(group)),
     }
@@ -146,9 +155,11 @@ def number(value: Any) -> float | None:
 
 
 def shown(value: Any) -> str:
-    """Any value as a short text."""
+    """Any value as a short text: whole numbers as they are, others with four digits."""
     found = number(value) if not isinstance(value, str | bool) else None
-    return f"{found:.6g}" if found is not None else str(value)
+    if found is None:
+        return str(value)
+    return f"{found:.0f}" if found.is_integer() and abs(found) < _WHOLE else f"{found:.4g}"
 
 
 def _model(folder: Path, name: Any) -> Card | None:
@@ -164,6 +175,18 @@ def _model(folder: Path, name: Any) -> Card | None:
         if cell is None
         else {"file": path.name, "cell": cell, "link": data_link(cell.cif.encode(), "chemical/x-cif")}
     )
+
+
+def _end(model: Card | None) -> Card | None:
+    """Lattice (A, degrees) and volume per atom (A3) of a relaxed cell; None if there is none."""
+    if model is None:
+        return None
+    structure = model["cell"].structure
+    lengths, angles = matrix_to_parameters(structure.cell)
+    volume = (structure.volume / structure.n_atoms).item()
+    return {
+        "lengths": lengths[0].tolist(), "angles": angles[0].tolist(), "volume_per_atom": volume,
+    }  # fmt: skip
 
 
 def _atoms(card: Card) -> Crystal | None:
@@ -205,7 +228,8 @@ def all_cifs(cards: Sequence[Card]) -> bytes:
             for kind in ("placed", "relaxed"):
                 if card[kind] is not None:
                     # a fixed date: the same candidates make the same file
-                    entry = zipfile.ZipInfo(f"{kind}/{card[kind]['file']}", (2000, 1, 1, 0, 0, 0))
+                    folder = "relaxed" if card["is_relaxed"] else kind
+                    entry = zipfile.ZipInfo(f"{folder}/{card[kind]['file']}", (2000, 1, 1, 0, 0, 0))
                     entry.compress_type = zipfile.ZIP_DEFLATED
                     archive.writestr(entry, card[kind]["cell"].cif)
     return buffer.getvalue()

@@ -92,7 +92,11 @@ def training_drawing(studio: Studio, run: RunFiles) -> Drawing | None:
         return None
     caption = "Each iteration (pale) and the running mean over 2 % of them. Energies and rewards are means of a batch."
     return studio.draw(
-        "training_curves", "Training", caption, lambda: training_figure(run.metrics), wide=True
+        "training_curves",
+        "Training",
+        caption,
+        lambda: training_figure(run.metrics, run.property_label),
+        wide=True,
     )
 
 
@@ -117,8 +121,10 @@ def hull_drawing(studio: Studio, cards: Sequence[Card], near: float) -> Drawing 
     """Energies above hull by rank; None where they are not known."""
     if all(card["e_above_hull"] is None for card in cards):
         return None
-    caption = (
-        "Predicted (bars: the proxy's standard deviation) and judged, measured from the same hull. "
-        f"Shaded: up to {near} eV/atom above it."
-    )
+    judged = {card["status"] for card in cards if card["judged_above_hull"] is not None}
+    caption = "Predicted (bars: the proxy's standard deviation)"
+    caption += " and judged, measured from the same hull." if judged else "."
+    if judged - {"converged", None}:
+        caption += " Hollow: the relaxation did not come to rest."
+    caption += f" Shaded: up to {near} eV/atom above the hull."
     return studio.draw("above_hull", "Energies above hull", caption, lambda: hull_figure(cards, near))

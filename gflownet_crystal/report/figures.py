@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gflownet_crystal.crystallography.space_groups import (
@@ -26,7 +27,7 @@ LATTICE_PANELS = (
     ("alpha", r"$\alpha$ (degrees)"), ("beta", r"$\beta$ (degrees)"), ("gamma", r"$\gamma$ (degrees)"),
 )  # fmt: skip
 _CURVES = (
-    ("loss", "loss"), ("log_z", "log Z"), ("mean_log_reward", "mean log R"), ("mean_energy", "mean energy"),
+    ("loss", "loss"), ("log_z", "log Z"), ("mean_log_reward", "mean log R"), ("mean_energy", "mean {}"),
 )  # fmt: skip
 _SHORT = ("triclinic", "monocl.", "orthorhombic", "tetragonal", "trigonal", "trigonal", "hexag.", "cubic")
 _NAMED = 10
@@ -124,13 +125,18 @@ def lattice_figure(populations: Sequence[Population]) -> Figure:
     return figure
 
 
-def training_figure(metrics: Sequence[Mapping[str, Any]]) -> Figure:
-    """Loss, log Z, mean log-reward and mean energy by iteration, with running means over 2 % of them."""
+def training_figure(metrics: Sequence[Mapping[str, Any]], unit: str = "energy") -> Figure:
+    """Loss, log Z, mean log-reward and mean energy by iteration, with running means over 2 % of them.
+
+    Args:
+        metrics: one record an iteration.
+        unit: name and unit of the property.
+    """
     table = pd.DataFrame(list(metrics))
     figure = new_figure(9, 5)
     window = max(1, len(table) // 50)
     for axes, (key, label) in zip(figure.subplots(2, 2).ravel(), _CURVES, strict=True):
-        axes.set(xlabel="iteration", ylabel=label)
+        axes.set(xlabel="iteration", ylabel=label.replace("{}", plain(unit)))
         if key not in table:
             continue
         values = pd.to_numeric(table[key], errors="coerce")
@@ -169,7 +175,7 @@ def hull_figure(cards: Sequence[Mapping[str, Any]], near: float) -> Figure:
     """Energy above hull by rank: as predicted, with the proxy's standard deviation, and as judged.
 
     Args:
-        cards: with rank, e_above_hull, energy_std and judged_above_hull, any of the last three None.
+        cards: with rank, e_above_hull, energy_std, judged_above_hull and status, any of the last four None.
         near: eV/atom above the hull up to which a crystal counts as near it.
     """
     figure = new_figure(4.9, 3.6)
@@ -182,11 +188,12 @@ def hull_figure(cards: Sequence[Mapping[str, Any]], near: float) -> Figure:
     axes.errorbar(ranks, above, yerr=spread, fmt="o", ms=2.5, linewidth=0.6, color=COLOURS["samples"],
                   label="predicted")  # fmt: skip
     judged = [card for card in cards if card["judged_above_hull"] is not None]
-    if judged:
-        values = [card["judged_above_hull"] for card in judged]
-        axes.plot(
-            [card["rank"] for card in judged], values, "D", ms=5, color=COLOURS["reference"], label="judged"
-        )
+    for is_at_rest, fill, label in ((True, COLOURS["reference"], "judged"), (False, "none", "not at rest")):
+        drawn = [card for card in judged if (card["status"] in (None, "converged")) == is_at_rest]
+        if drawn:
+            ranks, above = [card["rank"] for card in drawn], [card["judged_above_hull"] for card in drawn]
+            axes.plot(ranks, above, "D", ms=5, color=COLOURS["reference"], mfc=fill, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.set(xlabel="rank", ylabel="energy above hull (eV/atom)")
-    figure.legend(loc="outside upper center", ncols=2)
+    figure.legend(loc="outside upper center", ncols=3)
     return figure

@@ -57,7 +57,7 @@ def _geometry(cards: Sequence[Card]) -> Finding | None:
     text = (
         f"The nearest two atoms of any candidate are {shortest:.2f} Å apart; the closest contact is {ratio:.2f} of "
         f"the summed covalent radii, and {crowded} of {len(cells)} have one below {CROWDED}."
-    )
+    ) + _as_relaxed(cards)
     return Finding(verdict, "Atoms", text + (f" {lost} CIF files could not be read." if lost else ""))
 
 
@@ -67,11 +67,14 @@ def _symmetry(cards: Sequence[Card]) -> Finding | None:
         return None
     right = sum(claimed == found for claimed, found in pairs)
     verdict = "good" if right == len(pairs) else "caution"
-    return Finding(
-        verdict,
-        "Symmetry",
-        f"A symmetry search finds exactly the space group asked for in {right} of {len(pairs)}.",
-    )
+    text = f"A symmetry search finds exactly the space group asked for in {right} of {len(pairs)}."
+    return Finding(verdict, "Symmetry", text + _as_relaxed(cards))
+
+
+def _as_relaxed(cards: Sequence[Card]) -> str:
+    """How many of the cells are no longer as the generator made them."""
+    relaxed = sum(card["is_relaxed"] for card in cards)
+    return f" {relaxed} of these cells are as relaxed." if relaxed else ""
 
 
 def _stability(cards: Sequence[Card]) -> Finding | None:

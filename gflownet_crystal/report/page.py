@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -122,7 +123,7 @@ def values_of(material: Material, studio: Studio) -> dict[str, Any]:
         "tiles": headline(run, cards, material.samples, material.energies),
         "findings": candidate_findings(cards, run, len(material.known or ())) if cards else [],
         "notes": list(material.notes),
-        "has_samples": run.samples is not None,
+        "may_be_crystals": _may_be_crystals(run),
         "cards": cards,
         "is_judged": any(card["status"] is not None for card in cards),
         "crystals": _crystals(cards),
@@ -151,7 +152,13 @@ def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, Any]:
     name, _, unit = run.property_label.partition(" (")
     folder = run.folder
     env, proxy = (run.summary.get(key, f"an unfinished {key}") for key in ("env", "proxy"))
-    what = f"{len(cards)} candidates" if cards else "no candidates yet"
+    what = (
+        f"{len(cards)} candidates"
+        if cards
+        else "no candidates yet"
+        if _may_be_crystals(run)
+        else "no crystals"
+    )
     return {
         "title": f"Report of the run {folder.resolve().name}",
         "subtitle": f"gflownet_crystal: {env} with {proxy}; {what}.",
@@ -162,23 +169,34 @@ def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, Any]:
         "near_hull": NEAR_HULL,
         "step": _STEP,
         "asked": asked(run),
-        "config": yaml.safe_dump(dict(run.config), sort_keys=False, allow_unicode=True),
+        "config": yaml.safe_dump(
+            dict(run.config), sort_keys=False, allow_unicode=True, default_flow_style=None
+        ),
         "commands": {
-            "train": f"gflownet-crystal train_gfn run.dir={folder} resume=true",
-            "export": f"gflownet-crystal export run={folder} out={folder / 'candidates'}",
+            "train": _command("train_gfn", f"run.dir={folder}", "resume=true"),
+            "export": _command("export", f"run={folder}", f"out={folder / 'candidates'}"),
             "relax": _relaxing(run),
         },
     }
 
 
+def _may_be_crystals(run: RunFiles) -> bool:
+    return run.samples is None or run.is_crystals
+
+
 def _relaxing(run: RunFiles) -> str:
     """The command that relaxes the candidates."""
     if run.is_pipeline:
-        command = (
-            f"gflownet-crystal pipeline run={run.folder} out={run.candidates_folder} relax=20 resume=true"
+        command = _command(
+            "pipeline", f"run={run.folder}", f"out={run.candidates_folder}", "relax=20", "resume=true"
         )
         return f"{command}  # and the other settings that made them"
-    return f"gflownet-crystal relax structures={run.candidates_folder} out={run.folder / 'relaxed'}"
+    return _command("relax", f"structures={run.candidates_folder}", f"out={run.folder / 'relaxed'}")
+
+
+def _command(*words: str) -> str:
+    """A line for a shell, which would take a name with blanks or brackets apart."""
+    return shlex.join(["gflownet-crystal", *words])
 
 
 def _assets() -> dict[str, str]:

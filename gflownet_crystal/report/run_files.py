@@ -60,10 +60,12 @@ class RunFiles:
 
     @property
     def property_label(self) -> str:
-        """Name and unit of the sampled property."""
+        """Name of the sampled property, and its unit where it has one."""
         name, unit = self.summary.get("property"), self.summary.get("unit")
         words = str(name).replace("_", " ").removesuffix(" per atom")
-        return f"{words} ({unit})" if name else "energy"
+        if not name:
+            return "energy"
+        return words if unit in (None, "", "1") else f"{words} ({unit})"
 
     @property
     def is_crystals(self) -> bool:

@@ -70,6 +70,13 @@ def test_a_run_without_results_has_a_report(tmp_path, capsys):
     assert not (folder / "figures").exists()
 
 
+def test_a_run_without_crystals_is_not_asked_for_candidates(tmp_path, capsys):
+    folder = write_run(tmp_path / "run", candidates=False)
+    pd.DataFrame({"x0": [0.1, 0.2], "energy": [1.0, 2.0]}).to_parquet(folder / "samples.parquet")
+    assert main(["report", f"run={folder}", *QUICK]) == 0
+    assert "no crystals, so no candidates" in capsys.readouterr().out
+
+
 def test_the_best_k_candidates_are_shown(folder, tmp_path, capsys):
     assert main(["report", f"run={folder}", f"out={tmp_path / 'one.html'}", "k=2", *QUICK]) == 0
     assert "2 candidates" in capsys.readouterr().out

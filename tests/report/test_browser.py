@@ -187,6 +187,42 @@ def test_a_finger_turns_the_cell_on_a_phone(browser, folder):
     opened.context.close()
 
 
+def test_a_finger_that_scrolls_over_a_cell_does_not_take_it(browser, folder):
+    """Only a cell that was tapped or turned keeps fingers to itself; the page scrolls over the others."""
+    opened = Opened(browser, folder, viewport={"width": 380, "height": 800}, has_touch=True, is_mobile=True)
+    opened.picture()
+    session = opened.context.new_cdp_session(opened.page)
+    for _ in range(2):
+        before = opened.page.evaluate("scrollY")
+        box = opened.canvas.bounding_box()
+        x, y = box["x"] + 150, box["y"] + box["height"] / 2
+        for kind, shift in (
+            ("touchStart", 0),
+            *(("touchMove", -20 * k) for k in (1, 2, 3, 4)),
+            ("touchEnd", None),
+        ):
+            points = [] if shift is None else [{"x": x, "y": y + shift}]
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+            opened.page.wait_for_timeout(30)
+        opened.page.wait_for_timeout(200)
+        assert opened.page.evaluate("scrollY") > before + 20
+        assert opened.canvas.evaluate("canvas => canvas.style.touchAction") == "pan-y"
+    opened.canvas.tap()
+    assert opened.canvas.evaluate("canvas => canvas.style.touchAction") == "none"
+    opened.context.close()
+
+
+def test_paper_shows_every_column(opened):
+    """At the width of A4 less its margins, nothing that scrolls on a screen is cut off."""
+    opened.page.set_viewport_size({"width": 703, "height": 1000})
+    opened.page.emulate_media(media="print")
+    opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    widths = opened.page.evaluate("""() => [...document.querySelectorAll('table, svg, pre')]
+        .map((one) => [one.tagName, one.getBoundingClientRect().right])""")
+    assert widths and max(right for _, right in widths) <= 703, widths
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= 703
+
+
 def test_print_leaves_out_what_paper_cannot_do(opened):
     opened.page.emulate_media(media="print")
     assert not opened.page.locator("nav").is_visible()

@@ -17,7 +17,7 @@ from pymatgen.core import Composition, Lattice, Structure
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_text
-from gflownet_crystal.report.cards import all_cifs, make_cards
+from gflownet_crystal.report.cards import all_cifs, make_cards, shown
 from gflownet_crystal.report.cells import Cell, element_styles
 from gflownet_crystal.report.drawings import Studio
 from gflownet_crystal.report.findings import candidate_findings
@@ -136,6 +136,21 @@ def test_all_cifs_are_in_the_archive(run, cards):
             assert base64.b64decode(card["placed"]["link"].partition(",")[2]) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (8472, "8472"),
+        (12.0, "12"),
+        (0.0727472, "0.07275"),
+        (-1.42109e-14, "-1.421e-14"),
+        ("a", "a"),
+        (True, "True"),
+    ],
+)
+def test_numbers_have_four_digits(value, text):
+    assert shown(value) == text
+
+
 def test_names_that_lead_out_of_the_folder_are_refused(tmp_path):
     write_text(tmp_path / "secret.cif", "secret")
     frame = candidate_frame(1).assign(cif="../secret.cif")
@@ -216,8 +231,19 @@ def test_the_table_of_a_pipeline_is_read(tmp_path):
     # the table's own distances, which may be from another hull than the proxy's; what it does not know is not shown
     assert [card["judged_above_hull"] for card in cards[:3]] == [0.3, None, None]
     assert [card["placed_above_hull"] for card in cards] == [None, 0.4, 1.5, None, 0.05]
-    assert [card["other"] for card in cards[:3]] == [{"relax_steps": "12"}, {}, {"same_as": "1"}]
+    assert [card["other"] for card in cards[:3]] == [{}, {}, {"same_as": "1"}]
+    assert cards[0]["relax_steps"] == 12
+    # the files of a pipeline are the relaxed crystals: their cells, not those of the specs, are told as such
+    assert [card["is_relaxed"] for card in cards[:3]] == [True, False, False]
+    end = Structure.from_file(run.candidates_folder / own["cif"][0]).lattice
+    assert cards[0]["end"]["lengths"] == pytest.approx(end.abc)
+    assert cards[0]["end"]["angles"] == pytest.approx(end.angles)
+    assert cards[0]["end"]["volume_per_atom"] == pytest.approx(end.volume / cards[0]["n_atoms"])
+    assert cards[1]["end"] is None
+    names = zipfile.ZipFile(io.BytesIO(all_cifs(cards))).namelist()
+    assert [name.partition("/")[0] for name in names[:2]] == ["relaxed", "placed"]
     text = {one.title: one.text for one in candidate_findings(cards, run)}
+    assert text["Symmetry"].endswith("1 of these cells are as relaxed.")
     assert text["Diversity"].endswith(f"a better one, {len(cards) - 1} are left.")
     # 0.3 eV/atom above the hull by the judge, and by chgnet a quarter less
     (told,) = [one.text for one in candidate_findings(cards, run) if one.title == "Judged energies"]

@@ -130,14 +130,27 @@ def test_judged_energies_are_drawn_beside_predicted_ones():
     points = axes.containers[0].lines[0].get_xydata()
     np.testing.assert_allclose(points, frame.loc[[0, 2], ["energy", "energy_after"]])
     cards = [{"rank": 1, "e_above_hull": -0.1, "energy_std": None, "judged_above_hull": 0.3},
-             {"rank": 2, "e_above_hull": None, "energy_std": 0.1, "judged_above_hull": None}]  # fmt: skip
+             {"rank": 2, "e_above_hull": None, "energy_std": 0.1, "judged_above_hull": None},
+             {"rank": 3, "e_above_hull": 0.0, "energy_std": 0.1, "judged_above_hull": 0.4}]  # fmt: skip
+    for card, status in zip(cards, ("converged", "failed", "not_converged"), strict=True):
+        card["status"] = status
     axes = hull_figure(cards, 0.1).axes[0]
-    assert [line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "D"] == [[[1.0, 0.3]]]
+    rested, hollow = [line for line in axes.lines if line.get_marker() == "D"]
+    assert rested.get_xydata().tolist() == [[1.0, 0.3]] and hollow.get_xydata().tolist() == [[3.0, 0.4]]
+    assert rested.get_markerfacecolor() != "none" and hollow.get_markerfacecolor() == "none"
+
+
+def test_the_ranks_of_few_candidates_are_whole_numbers():
+    card = {"rank": 1, "e_above_hull": 0.1, "energy_std": 0.1, "judged_above_hull": None, "status": None}
+    figure = hull_figure([card], 0.1)
+    figure.draw_without_rendering()
+    assert all(tick == round(tick) for tick in figure.axes[0].get_xticks())
 
 
 def test_training_curves_are_those_of_the_metrics():
     metrics = [{"step": k, "loss": 1.0 / k, "log_z": None if k == 3 else k} for k in range(1, 9)]
-    figure = training_figure(metrics)
+    figure = training_figure(metrics, "cost ($)")
+    assert figure.axes[3].get_ylabel() == r"mean cost (\$)"
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [record["loss"] for record in metrics])
     assert np.isnan(figure.axes[1].lines[0].get_ydata()[2])
     assert not figure.axes[2].lines

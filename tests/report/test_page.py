@@ -112,6 +112,7 @@ def test_every_candidate_has_its_card(whole):
     assert len(stored["crystals"]) == 6 and stored["crystals"][5]["relaxed"] is None
     links = [a for tag, a in whole.tags if tag == "a" and "download" in a]
     assert len(links) == 1 + 6 + 5
+    assert "How many of the 6 candidates hold each element." in whole.text
     assert "same formula and group" in whole.text and "relaxation: failed" in whole.text
 
 
@@ -121,6 +122,12 @@ def test_it_says_what_was_asked_and_found(whole):
     energy = sample_frame()["energy"]
     assert f"{energy.median():.2f}".replace("-", "\N{MINUS SIGN}") in whole.text
     assert f"{energy.quantile(0.95):.2f}".replace("-", "\N{MINUS SIGN}") in whole.text
+
+
+def test_the_lists_of_the_configuration_are_not_a_line_an_entry(whole):
+    (stored,) = [text for text in whole.texts if "_target_" in text and "elements:" in text]
+    assert "elements: [Na, Cl, Mg, O, Zn, S, Ca, F, Al, N]" in stored
+    assert len(stored.splitlines()) < 120
 
 
 def test_what_data_say_is_only_text(tmp_path):
@@ -156,6 +163,13 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path):
     assert "training_curves.png" in {path.name for path in (folder / "figures").iterdir()}
 
 
+def test_commands_stand_the_name_of_any_folder(tmp_path):
+    folder = write_run(tmp_path / "<img src=x onerror=alert(1)>", finished=False, candidates=False)
+    made = page_of(material_of(folder), folder / "report.html")
+    assert f"gflownet-crystal train_gfn 'run.dir={folder}' resume=true" in made.text
+    assert not any(tag == "img" for tag, _ in made.tags) and folder.name in made.text
+
+
 def test_candidates_that_nobody_judged_are_called_so(tmp_path):
     folder = write_run(tmp_path / "run", finished=False, relaxed=False)
     made = page_of(material_of(folder), folder / "report.html")
@@ -169,11 +183,19 @@ def test_samples_that_are_no_crystals_have_energies_only(tmp_path):
         folder / "samples.parquet"
     )
     made = page_of(material_of(folder), folder / "report.html")
-    assert "makes no crystals" in made.text
+    assert "makes no crystals" in made.text and "; no crystals." in made.text
+    assert "above hull" not in made.text and "no candidates yet" not in made.text
     assert [a["id"] for tag, a in made.tags if tag == "figure"] == [
         "figure-energy_distribution",
         "figure-training_curves",
     ]
+
+
+def test_a_property_without_a_unit_has_none(tmp_path):
+    folder = write_run(tmp_path / "run", candidates=False)
+    (folder / "summary.json").write_text('{"property": "reward", "unit": "1"}')
+    made = page_of(material_of(folder), folder / "report.html")
+    assert "Reward, predicted" in made.text and "(1)" not in made.text
 
 
 def test_a_page_is_never_too_large(tmp_path, monkeypatch):

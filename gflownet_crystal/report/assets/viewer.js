@@ -221,11 +221,14 @@ class CellViewer {
   listen() {
     const canvas = this.canvas;
     const release = (event) => this.pointers.delete(event.pointerId);
+    const take = () => canvas.focus({ preventScroll: true });
     canvas.addEventListener("pointerdown", (event) => {
       this.pointers.set(event.pointerId, event);
       canvas.setPointerCapture(event.pointerId);
-      canvas.focus({ preventScroll: true });
+      if (event.pointerType !== "touch") take();
     });
+    // a finger that scrolled the page ends with pointercancel and takes nothing
+    canvas.addEventListener("pointerup", take);
     canvas.addEventListener("pointermove", (event) => this.moved(event));
     for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) canvas.addEventListener(name, release);
     canvas.addEventListener("focus", () => { canvas.style.touchAction = "none"; });
