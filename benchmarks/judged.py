@@ -21,8 +21,7 @@ import torch
 
 from benchmarks.options import names, read_options, run
 from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.evaluation.stability import THRESHOLD
-from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
 from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.report.run_files import STATUS
@@ -55,7 +54,7 @@ def judged(folder: Path, hull: Hull) -> dict[str, float]:
         "spread": (difference - difference.median()).abs().median(),
         "spearman": ended["energy"].corr(ended["relaxer_after"], method="spearman"),
         "above_hull": np.median(above),
-        "within_0.1": (above <= THRESHOLD).sum() / tried,
+        "within_0.1": (above <= NEAR_HULL).sum() / tried,
         "volume_change": ended["volume_change"].median(),
         "length_change": ended["length_change"].median(),
         "rms_displacement": ended["rms_displacement"].median(),

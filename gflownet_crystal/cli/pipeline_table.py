@@ -16,9 +16,8 @@ from gflownet_crystal.evaluation.compared_sets import reduced_formulas
 from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.parallel import Work, to_crystals
 from gflownet_crystal.evaluation.ranking import HULL_COLUMN
-from gflownet_crystal.evaluation.stability import THRESHOLD
 from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike, unique
-from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
 from gflownet_crystal.relaxation.records import in_setting, structure_of
 from gflownet_crystal.report.run_files import JUDGED_HULL, PLACED, STATUS
 from gflownet_crystal.structures.distances import shortest_distance
@@ -223,7 +222,7 @@ def summarise(frame: pd.DataFrame, k: int, seconds: Mapping[str, float]) -> dict
         "lacking": k - len(placed),
         "status": {str(name): int(count) for name, count in frame["status"].value_counts().items()},
         "distinct": int(placed["same_as"].isna().sum()),
-        "near_hull": int((placed[JUDGED_HULL].fillna(placed[HULL_COLUMN]) <= THRESHOLD).sum()),
+        "near_hull": int((placed[JUDGED_HULL].fillna(placed[HULL_COLUMN]) <= NEAR_HULL).sum()),
         "share_of_exact_group": _number(found.mean()),
         "least_distance": _number(placed["shortest_distance"].min()),
         "median_energy_predicted": _median(placed["energy"]),

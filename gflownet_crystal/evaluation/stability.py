@@ -18,11 +18,8 @@ from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.novelty import NOVEL, first_known
 from gflownet_crystal.evaluation.parallel import Work, to_crystals
 from gflownet_crystal.evaluation.uniqueness import first_alike, unique
-from gflownet_crystal.proxies.hull import MAX_ELEMENTS, Hull
+from gflownet_crystal.proxies.hull import MAX_ELEMENTS, NEAR_HULL, Hull
 from gflownet_crystal.structures.structure import StructureBatch
-
-THRESHOLD = 0.1
-"""eV/atom above the hull up to which a structure counts as stable."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ def energy_above_hull(composition: Tensor, energy: Tensor, hull: Hull) -> Tensor
 
 
 def stability(
-    above: Tensor, unique: Tensor, novel: Tensor, n: int | None = None, threshold: float = THRESHOLD
+    above: Tensor, unique: Tensor, novel: Tensor, n: int | None = None, threshold: float = NEAR_HULL
 ) -> Stability:
     """Shares of stable, unique and novel structures.
 

@@ -12,6 +12,9 @@ from gflownet_crystal.common.errors import ProxyError
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec import CrystalSpec
 
+NEAR_HULL = 0.1
+"""eV/atom above the hull up to which a crystal counts as stable (C. Zeni et al., Nature 639, 624, 2025)."""
+
 MAX_ELEMENTS = 8
 """Most different elements of a composition that a hull is asked for."""
 

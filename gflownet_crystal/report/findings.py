@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gflownet_crystal.proxies.hull import NEAR_HULL
 from gflownet_crystal.report.cards import Card
 from gflownet_crystal.report.run_files import RunFiles
 
-NEAR_HULL = 0.1
-"""eV/atom above the hull up to which a crystal counts as near it; beyond, few are ever made."""
 TOO_NEAR = 0.5
 """A: nearer than this no two atoms are in any crystal (the usual test of structural validity)."""
 CROWDED = 0.7

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import gflownet_crystal
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_text
+from gflownet_crystal.proxies.hull import NEAR_HULL
 from gflownet_crystal.report.cards import Card, all_cifs, data_link, make_cards
 from gflownet_crystal.report.cells import element_styles
 from gflownet_crystal.report.drawings import (
@@ -30,7 +31,7 @@ from gflownet_crystal.report.drawings import (
 )
 from gflownet_crystal.report.drawings_crystals import crystal_drawings, table_drawing
 from gflownet_crystal.report.figures import system_shares
-from gflownet_crystal.report.findings import NEAR_HULL, candidate_findings
+from gflownet_crystal.report.findings import candidate_findings
 from gflownet_crystal.report.periodic_table import table_cells
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from gflownet_crystal.proxies.hull import NEAR_HULL
 from gflownet_crystal.report.cards import Card, number
-from gflownet_crystal.report.findings import NEAR_HULL
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles
 
