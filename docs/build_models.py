@@ -13,9 +13,7 @@ PAGE = DOCS / "models.md"
 WEIGHTS = DOCS.parent / "gflownet_crystal" / "weights"
 COMMAND = "python docs/build_models.py"
 
-_KEPT_APART = (
-    "MP-20 val and a share `holdout` of all reduced formulas kept apart; none of their formulas trained on"
-)
+_OF_LOSSES = "figures are losses of one step, not the quality of crystals"
 # of what a card says, what the page has a place of its own for, or what is too long for it
 _TOLD = {
     "kind",
@@ -37,13 +35,13 @@ class Kind:
     Attributes:
         what: the weights are.
         limits: of what they know.
-        split: where the card says none.
+        split: what is kept apart besides formulas held out, where the card says nothing of it.
         figure: dotted keys of the card for the table, the first that it has, each with words for it.
     """
 
     what: str
     limits: str
-    split: str = _KEPT_APART
+    split: str = "MP-20 val"
     figure: tuple[tuple[str, str], ...] = ()
 
 
@@ -61,14 +59,14 @@ KINDS: Mapping[str, Kind] = {
     ),
     "learned_hull": Kind(
         "the convex hull of formation energies, by composition",
-        "an estimate: where a reference set is at hand, its own hull is exact for that set",
-        split="a share `holdout` of all reduced formulas kept apart",
+        "an estimate, whose errors a sampler seeks; where a reference set is at hand, its own hull is exact for that "
+        "set",
         figure=(("validation.mae_e_above_hull", "MAE of energies above hull, held-out formulas"),),
     ),
     "structure_energy": Kind(
         "energies of structures",
-        "has seen crystals near rest, of few atoms: wrong arrangements and strained cells are judged too kindly where "
-        "no such were learned from; standard deviations are too small outside the Materials Project",
+        "judges wrong arrangements of atoms and strained cells too kindly, unless `data` names files of such; standard "
+        "deviations are too small outside the Materials Project",
         figure=(("validation.validation.mae", "MAE on MP-20 val"), ("test.wbm.parquet.mae", "MAE on WBM")),
     ),
     "assignment_ranker": Kind(
@@ -81,21 +79,20 @@ KINDS: Mapping[str, Kind] = {
     ),
     "wyckoff_sampler": Kind(
         "free parameters of Wyckoff positions, by a flow",
-        "figures are losses of one step, not the quality of crystals; learned from cells of at most `max_atoms` atoms",
+        _OF_LOSSES,
         figure=(("validation.velocity", "squared error of velocities"),),
     ),
     "gemsdiff": Kind(
         "a diffusion of positions and lattices",
-        "figures are losses of one step, not the quality of crystals; learned from cells of at most `max_atoms` atoms",
+        _OF_LOSSES,
     ),
     "langevin": Kind(
         "scores of sites, and in mode `paper` of lattice lengths, at several noises",
-        "figures are losses of one step, not the quality of crystals; learned from cells of at most `max_atoms` atoms",
+        _OF_LOSSES,
     ),
     "denoiser": Kind(
         "makes crystals of noisy positions without a lattice",
-        "figures are errors of one step from noise; learned from cells of at most `max_atoms` atoms",
-        split="MP-20 val; none of its formulas trained on",
+        "figures are errors of one step from noise",
         figure=(
             ("validation.lengths", "MP-20 val: lengths (A)"),
             ("validation.angles", "angles (degrees)"),
@@ -111,6 +108,9 @@ HEAD = f"""# Trained weights
 What ships in `gflownet_crystal/weights`: a `.safetensors` file each, and beside it the card that this page is
 made from (`{COMMAND}`). A file that does not match the checksum of its card is refused. Data are named as in
 the command that trained; they are labels of the Materials Project and MatBench, and are not part of the repository.
+*Split* is what was kept apart: no reduced formula of it was trained on. *Samples seen* counts every crystal as often
+as it was learned from. The curve is that of the error over the training, of `mlp` on the training data, else on the
+validation data; where it was still moving, a longer training would change the figures.
 
 | weights | what | data | split | samples seen | figures | limits |
 |---|---|---|---|---|---|---|
@@ -132,10 +132,10 @@ def _row(name: str, card: Mapping[str, Any]) -> str:
         f"[`{name}`](#{name})",
         kind.what,
         _data(card),
-        str(card.get("split", kind.split)),
+        _split(card, kind),
         _samples(card),
         _figures(card, kind),
-        kind.limits,
+        _limits(card, kind),
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
@@ -146,6 +146,24 @@ def _data(card: Mapping[str, Any]) -> str:
     # one card counts crystals, another structures or compositions
     counts = (f"{card[key]:,} {key}" for key in ("crystals", "structures", "compositions") if key in card)
     return ": ".join([names, *list(counts)[:1]])
+
+
+def _split(card: Mapping[str, Any], kind: Kind) -> str:
+    if "split" in card:
+        return str(card["split"])
+    said = dict(_flat(card))
+    share, held = said.get("settings.holdout"), said.get("validation.holdout.n")
+    kept = [kind.split]
+    if share:
+        kept.append(f"{100 * share:.3g} % of all reduced formulas")
+    elif held:
+        kept.append(f"held-out formulas ({held:,} structures)")
+    return " and ".join(kept)
+
+
+def _limits(card: Mapping[str, Any], kind: Kind) -> str:
+    atoms = card.get("max_atoms")
+    return kind.limits + (f"; learned from cells of at most {atoms} atoms" if atoms else "")
 
 
 def _samples(card: Mapping[str, Any]) -> str:
@@ -167,7 +185,7 @@ def _figures(card: Mapping[str, Any], kind: Kind) -> str:
 
 def _section(name: str, card: Mapping[str, Any]) -> str:
     kind = KINDS.get(str(card.get("kind")), _UNKNOWN)
-    lines = [f"\n## {name}\n", f"{kind.what[:1].upper()}{kind.what[1:]}. Limits: {kind.limits}.\n"]
+    lines = [f"\n## {name}\n", f"{kind.what[:1].upper()}{kind.what[1:]}. Limits: {_limits(card, kind)}.\n"]
     commands = [card[key] for key in ("command", "calibrated_by") if key in card]
     if commands:
         lines += ["```text", *(f"gflownet-crystal {command}" for command in commands), "```\n"]

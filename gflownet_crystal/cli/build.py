@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, is_dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -38,6 +38,17 @@ class Trust:
 
 
 COMMAND_LINE = Trust(everything=True)
+
+
+def trust_word(config: Any) -> str:
+    """What a command on a run folder with this configuration needs besides: `` trust=true``, or nothing.
+
+    Args:
+        config: resolved; looked through for names of classes from outside this package.
+    """
+    inner = list(config.values()) if isinstance(config, Mapping) else []
+    foreign = isinstance(config, Mapping) and TARGET in config and not Trust().allows(str(config[TARGET]))
+    return " trust=true" if foreign or any(map(trust_word, inner)) else ""
 
 
 def load_class(target: Any, contract: type[T], key: str, trust: Trust = COMMAND_LINE) -> type[T]:

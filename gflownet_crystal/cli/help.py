@@ -80,7 +80,9 @@ def _comments(verb: str, folders: Sequence[Path], choices: Mapping[str, Any]) ->
     sections = section_groups(choices)
     for place, group in [*((group, group) for group in verb_groups(verb)), *sections.items()]:
         prefix = "" if group == "experiment" else f"{place}."
-        files = [path for folder in reversed(folders) for path in sorted((folder / group).glob("*.yaml"))]
+        # experiments set keys of others, so that those that were not chosen say nothing of them
+        searched = [] if group == "experiment" else [*reversed(folders)]
+        files = [path for folder in searched for path in sorted((folder / group).glob("*.yaml"))]
         choice = choices[f"{group}@{place}"] if place in sections else choices.get(group)
         chosen = find_config(group, str(choice), folders)
         for path in [*files, *([chosen] if chosen else [])]:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import Trust
+from gflownet_crystal.cli.build import Trust, trust_word
 from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.cli.export import run as export_run
 from gflownet_crystal.cli.page import print_page
@@ -51,12 +51,12 @@ def write_results(folder: Path, config: DictConfig, parts: Parts, trainer: Train
     # the summary is on disk before the candidates are made, so that a failure there loses nothing
     write_json(files["summary"], summary)
     best, title = best_of(frame), "Best samples by reward"
-    following = f"gflownet-crystal sample run={folder} n=10000 out=FILE.parquet"
+    following = f"gflownet-crystal sample run={folder} n=10000 out=FILE.parquet{trust_word(config)}"
     if parts.env.produces == "specs" and config.export.k:
         files["candidates"] = folder / "candidates"
         _export(folder, files["candidates"], config)
         best, title = read_specs(files["candidates"] / "candidates.csv"), "Best candidates"
-        following = f"gflownet-crystal export run={folder} n=100000 k=100 out=DIR"
+        following = f"gflownet-crystal export run={folder} n=100000 k=100 out=DIR{trust_word(config)}"
     print_page(summary, best, title, files, following)
 
 

@@ -100,7 +100,7 @@ def split_table(table: pd.DataFrame, holdout: float, seed: int = 0) -> Parts:
     if not (train & has_cell).any() or not validation.any():
         raise DataError(
             f"{int((train & has_cell).sum())} crystals to train and {int(validation.sum())} to validate on; "
-            "give more data, or rows with mp20_split val"
+            "give more data, a greater holdout, or rows with mp20_split val"
         )
     return Parts(
         table[train].reset_index(drop=True),

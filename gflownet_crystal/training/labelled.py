@@ -164,7 +164,7 @@ def split_labelled(
     if not train.any() or not validation.any():
         raise DataError(
             f"{int(train.sum())} structures to train and {int(validation.sum())} to validate on; "
-            "give more data, or rows with mp20_split val"
+            "give more data, a greater holdout, or rows with mp20_split val"
         )
     return Splits(data.take(train), data.take(validation), data.take(held & ~banned))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from gflownet_crystal.cli.build import Trust, build, factory, load_class, to_settings
+from gflownet_crystal.cli.build import Trust, build, factory, load_class, to_settings, trust_word
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.envs.hypergrid import Hypergrid
@@ -141,3 +141,10 @@ def test_settings_are_checked_at_every_depth() -> None:
     ):
         with pytest.raises(ConfigError, match=says):
             to_settings(TrainerSettings, OmegaConf.create(wrong), "trainer")
+
+
+def test_a_configuration_with_a_class_of_the_users_own_asks_for_trust() -> None:
+    shipped = OmegaConf.create({"env": {"_target_": GRID}, "seed": 0, "list": [1]})
+    own = OmegaConf.create({"seed": 0, "policy": {"forward": {"_target_": "residual.Residual"}}})
+    assert trust_word(shipped) == ""
+    assert trust_word(own) == " trust=true"

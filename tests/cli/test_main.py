@@ -39,6 +39,18 @@ def test_help_tells_every_key_with_a_comment(verb: str, capsys: pytest.CaptureFi
     assert uncommented == []
 
 
+def test_comments_of_an_experiment_are_shown_only_where_it_is_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "hot.yaml").write_text(
+        "# @package _global_\nreward:\n  beta: 1.0  # hardly any\n"
+    )
+    for words, said in (([], False), (["experiment=hot"], True)):
+        assert main(["train_gfn", *words, "--config-dir", str(tmp_path), "--help"]) == 0
+        assert ("hardly any" in capsys.readouterr().out) == said
+
+
 def test_help_follows_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train_gfn", "env=hypergrid", "--help"]) == 0
     page = capsys.readouterr().out

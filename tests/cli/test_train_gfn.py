@@ -117,6 +117,7 @@ def test_a_proxy_of_ones_own_trains_resumes_and_samples(tmp_path: Path) -> None:
         run = f"run.dir={name}"
         first = run_command(tmp_path, "train_gfn", *SMALL_GRID, *words, run)
         assert first.returncode == 0, first.stderr
+        assert "out=FILE.parquet trust=true" in first.stdout
         more = run_command(
             tmp_path, "train_gfn", *words, run, "resume=true", "trainer.iterations=22", "quiet=true"
         )
