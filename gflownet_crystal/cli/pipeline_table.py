@@ -112,7 +112,7 @@ def candidates_table(
         },
     )
     order = best_first(table[JUDGED_HULL])
-    table, structures = table.iloc[order], final.structures[torch.from_numpy(order)]
+    table, structures = table.iloc[order].reset_index(drop=True), final.structures[torch.from_numpy(order)]
     table = table.assign(
         rank=np.arange(1, len(table) + 1),
         same_as=same_as(structures),

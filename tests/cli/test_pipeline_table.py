@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
-from gflownet_crystal.cli.pipeline_table import same_as
+from gflownet_crystal.cli.pipeline_table import Ended, candidates_table, same_as
 from gflownet_crystal.structures.convert import from_pymatgen
+from gflownet_crystal.structures.spec_io import specs_to_frame
+from gflownet_crystal.structures.symmetry import conventional_structures
 
 
 def crystal(group: str, length: float, elements: list[str], points: list[list[float]]) -> Structure:
@@ -28,6 +32,21 @@ def test_a_candidate_names_the_best_one_that_is_the_same_crystal() -> None:
     for place, rank in enumerate(found):
         better = [k + 1 for k in range(place) if StructureMatcher().fit(structures[k], structures[place])]
         assert better[:1] == ([] if found.isna()[place] else [rank])
+
+
+def test_doubles_are_named_by_their_rank_in_the_table() -> None:
+    crystals = [POTASSIUM, SALT, OTHER, crystal("Fm-3m", 5.5, ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])]
+    made = conventional_structures(from_pymatgen(crystals))
+    frame = specs_to_frame(made.specs()).assign(e_above_hull=0.0)
+    placed = pd.DataFrame({"row": range(4), "try": 0})
+    above = [0.2, 0.3, 0.4, 0.1]
+    energies = pd.DataFrame(
+        {"energy_before": above, "energy_after": np.nan, "e_above_hull_judged": above, "reason": ""}
+    )
+    ended = Ended(made, np.zeros(4, dtype=bool))
+    table = candidates_table(frame, placed, [], ended, {}, energies, 0.01).frame
+    assert table["sample"].tolist() == [3, 0, 1, 2] and table["rank"].tolist() == [1, 2, 3, 4]
+    assert table["same_as"].isna().tolist() == [True, True, False, True] and table["same_as"][2] == 1
 
 
 def test_a_structure_that_cannot_be_compared_is_nobodys_double() -> None:
