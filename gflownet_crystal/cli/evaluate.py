@@ -67,9 +67,9 @@ def run(config: DictConfig) -> None:
     evaluation = _evaluation(config)
     judging = _judging(config, evaluation) if judges else None
     few = evaluation.made.head(whole_number(config.n_judged, "n_judged", 1))
-    evaluation.check(names)
     if evaluation.work.cache is not None and set(names) & set(_CACHED):
         check_writable(evaluation.work.cache / "features")
+    evaluation.check(names)
     folder = _out(config)
     open_output(folder, _settings(config, evaluation), flag(config.resume, "resume"))
     if config.reference is None and config.metrics is None:

@@ -45,7 +45,7 @@ class Choices:
     """
 
     oxidation_states: str = OXIDATION_STATES[0]
-    network: str | None = "gemsnet"
+    network: str | None = "alignn"
     device: str = "cpu"
     scaler: str | None = None
     site_cutoff: float = SITE_CUTOFF
@@ -123,14 +123,14 @@ class Evaluation:
             WeightsError: there are no such weights.
         """
         choices, wanted = self.choices, set(metrics)
+        if "matching" in wanted:
+            _ = self.aims
         if wanted & {"validity", "matching", "distances"}:
             composition_validity(text_to_composition(["Na1 Cl1"]), choices.oxidation_states)
         if wanted & {"coverage", "frechet"}:
             _ = FingerprintMaker().key
         if wanted & {"distances", "frechet"} and choices.network is not None:
             _ = self.network.key
-        if "matching" in wanted:
-            _ = self.aims
         if "coverage" in wanted and choices.scaler != REFERENCE_SCALER:
             _ = self.scaler
 
