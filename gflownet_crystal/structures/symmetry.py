@@ -22,6 +22,9 @@ from gflownet_crystal.structures.structure import StructureBatch
 SYMPREC = 0.05
 """Distance tolerance in A with which the space groups of data are found."""
 
+_THINNEST = 8.0
+"""Least distance of a cell's opposite faces in tolerances: in thinner ones moyo's search can take all memory."""
+
 
 def find_space_groups(structures: StructureBatch, symprec: float = SYMPREC) -> Tensor:
     """Space group of each structure by moyo.
@@ -162,6 +165,8 @@ def _dataset(
     cell: NDArray[np.float64], numbers: NDArray[np.int64], points: NDArray[np.float64], symprec: float
 ) -> MoyoDataset | None:
     try:
+        if _THINNEST * symprec * np.linalg.norm(np.linalg.inv(cell), axis=0).max() > 1.0:
+            return None
         return MoyoDataset(
             Cell(cell.tolist(), points.tolist(), numbers.tolist()),
             symprec=symprec,

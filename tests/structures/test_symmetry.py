@@ -12,7 +12,7 @@ from pymatgen.core import Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.structures.convert import from_pymatgen, to_pymatgen
+from gflownet_crystal.structures.convert import from_arrays, from_pymatgen, to_pymatgen
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import (
     conventional_structures,
@@ -76,6 +76,13 @@ def test_the_error_sees_a_wrong_element(conventional: StructureBatch) -> None:
     numbers = rock_salt.atomic_numbers.clone()
     numbers[0] = 19
     assert symmetry_error(replace(rock_salt, atomic_numbers=numbers)).item() > 1.0
+
+
+def test_cells_about_as_thin_as_the_tolerance_are_not_searched() -> None:
+    cell = np.array([[[5.95, 0.0, 0.0], [-0.02, 5.88, 0.0], [-0.06, 0.02, 0.25]]])
+    thin = from_arrays(cell, [[8, 8, 26]], [[[0.0, 0.0, 0.0], [0.3, 0.4, 0.1], [0.7, 0.2, 0.6]]])
+    assert find_space_groups(thin, 0.05).tolist() == [0]
+    assert find_space_groups(thin, 0.01).tolist() == [1]
 
 
 def test_equivalent_atoms_are_those_of_spglib(crystals: list[Structure]) -> None:
