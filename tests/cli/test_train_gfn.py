@@ -38,7 +38,10 @@ def test_the_folder_has_everything_and_nothing_is_elsewhere(place: Path) -> None
 
 def test_samples_and_summary_agree(place: Path) -> None:
     run = place / "runs" / "hypergrid_grid_corners_0"
-    parquet, csv = pd.read_parquet(run / "samples.parquet"), pd.read_csv(run / "samples.csv")
+    parquet, csv = (
+        pd.read_parquet(run / "samples.parquet"),
+        pd.read_csv(run / "samples.csv", float_precision="round_trip"),
+    )
     assert np.array_equal(parquet.to_numpy(), csv.to_numpy()) and list(parquet.columns) == list(csv.columns)
     values = GridCorners(6).predict(torch.tensor(parquet[["x0", "x1"]].to_numpy()))
     assert np.allclose(parquet["energy"], values)
