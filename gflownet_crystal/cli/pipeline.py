@@ -50,6 +50,7 @@ from gflownet_crystal.common.files import write_json
 from gflownet_crystal.evaluation.ranking import HULL_COLUMN
 from gflownet_crystal.report.run_files import JUDGED_HULL
 from gflownet_crystal.structures.frames import frame_to_structures
+from gflownet_crystal.structures.structure import StructureBatch
 
 SUMMARY = "summary.json"
 _SAMPLING_BATCH = 2048
@@ -103,8 +104,12 @@ def _samples(plan: Plan) -> pd.DataFrame:
 
 
 def _candidates(plan: Plan, frame: pd.DataFrame, placement: Placement, watch: Stopwatch) -> Candidates:
-    placed, outranked = _chosen(plan, placement.table())
-    made, symprec = frame_to_structures(placed), plan.relaxation.symprec
+    tried = placement.table()
+    made, symprec = frame_to_structures(tried), plan.relaxation.symprec
+    tried = tried.assign(**{JUDGED_HULL: _above_hull(plan, tried, made)})
+    # in the order of their specs
+    kept = np.sort(best_first(tried[JUDGED_HULL])[: plan.k])
+    placed, made = tried.iloc[kept].reset_index(drop=True), made[torch.from_numpy(kept)]
     before = placed["formation_energy_per_atom"].to_numpy(dtype=np.float64)
     records: dict[int, dict[str, Any]] = {}
     if plan.load is not None:
@@ -126,20 +131,17 @@ def _candidates(plan: Plan, frame: pd.DataFrame, placement: Placement, watch: St
         energies = judged(before, after, final.structures, plan.hull, plan.config.energies)
         rows = placement.unplaced()
         left_out = [
-            outranked_rows(frame, outranked),
+            outranked_rows(frame, tried.drop(index=kept)),
             unplaced_rows(frame, rows, why_unplaced(frame.iloc[rows])),
         ]
         return candidates_table(frame, placed, left_out, final, records, energies, symprec)
 
 
-def _chosen(plan: Plan, placed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The k structures nearest to the hull as generated, in the order of their specs, and the others."""
+def _above_hull(plan: Plan, placed: pd.DataFrame, made: StructureBatch) -> pd.Series:
+    """Of structures as generated, eV/atom; NaN where nobody judged."""
     before = placed["formation_energy_per_atom"].to_numpy(dtype=np.float64)
-    unknown, name = np.full_like(before, np.nan), plan.config.energies
-    above = judged(before, unknown, frame_to_structures(placed), plan.hull, name)[JUDGED_HULL]
-    placed = placed.assign(**{JUDGED_HULL: above})
-    kept = np.isin(np.arange(len(placed)), best_first(above)[: plan.k])
-    return placed[kept].reset_index(drop=True), placed[~kept].reset_index(drop=True)
+    unknown = np.full_like(before, np.nan)
+    return judged(before, unknown, made, plan.hull, plan.config.energies)[JUDGED_HULL]
 
 
 def _energies(

@@ -71,7 +71,7 @@ def gather(files: RunFiles, known: Population | None, comparison: Comparison, k:
 
 def _said(material: Material, out: Path, size: int) -> str:
     parts = [f"{out} ({size / 1e6:.1f} MB)"]
-    if material.run.samples is not None and not material.run.is_crystals:
+    if not material.run.may_be_crystals:
         parts.append("no crystals, so no candidates")
     elif material.candidates is None:
         parts.append("no candidates yet: the report says how to make them")

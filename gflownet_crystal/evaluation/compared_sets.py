@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.annotations import check_type
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.evaluation.coverage import COMPOSITION_CUTOFF, SITE_CUTOFF, Scaler
 from gflownet_crystal.evaluation.features import Features, Maker, compute_features
@@ -60,16 +62,11 @@ class Choices:
         Raises:
             ConfigError: one is of another type, or a length or cutoff not above 0.
         """
+        for name, hint in typing.get_type_hints(type(self)).items():
+            check_type(getattr(self, name), hint, name)
         for name in ("site_cutoff", "composition_cutoff", "symprec"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0.0:
-                raise ConfigError(f"{name} must be a number above 0, not {value!r}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise ConfigError(f"seed must be a whole number, not {self.seed!r}")
-        for name in ("network", "scaler"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                raise ConfigError(f"{name} must be a name or a file, not {value!r}")
+            if not getattr(self, name) > 0.0:
+                raise ConfigError(f"{name} must be above 0, not {getattr(self, name)!r}")
 
 
 class Evaluation:

@@ -85,14 +85,16 @@ def site_fingerprint(crystal: Crystal) -> NDArray[np.float64]:
     from pymatgen.core import Structure
 
     cell, numbers, points = crystal
-    volume = abs(float(np.linalg.det(cell))) / max(1, len(numbers))
-    if not volume >= SMALLEST_ATOM:
-        raise ValueError(f"{volume:.3g} A^3 an atom: below {SMALLEST_ATOM} there is no fingerprint")
-    cells = 4.0 / 3.0 * np.pi * float(np.linalg.norm(cell)) ** 3 / (volume * len(numbers))
+    volume = abs(float(np.linalg.det(cell)))
+    share = volume / max(1, len(numbers))
+    if not share >= SMALLEST_ATOM:
+        raise ValueError(f"{share:.3g} A^3 an atom: below {SMALLEST_ATOM} there is no fingerprint")
+    cells = 4.0 / 3.0 * np.pi * float(np.linalg.norm(cell)) ** 3 / volume
     if cells > MOST_CELLS:
         raise ValueError(f"a thin cell: {cells:.3g} of it fit in a sphere of its diagonal's size")
     # far from the origin, pymatgen's search for neighbours loses digits, then neighbours, then does not end
-    structure = Structure(cell, numbers.tolist(), points % 1.0)
+    points = points % 1.0
+    structure = Structure(cell, numbers.tolist(), points)
     featurizer = _site_featurizer()
     rows, counts = np.unique(equivalent_atoms(cell, numbers, points, ALIKE), return_counts=True)
     with warnings.catch_warnings():

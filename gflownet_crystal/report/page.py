@@ -124,7 +124,7 @@ def values_of(material: Material, studio: Studio) -> dict[str, Any]:
         "tiles": headline(run, cards, material.samples, material.energies),
         "findings": candidate_findings(cards, run, len(material.known or ())) if cards else [],
         "notes": list(material.notes),
-        "may_be_crystals": _may_be_crystals(run),
+        "may_be_crystals": run.may_be_crystals,
         "cards": cards,
         "is_judged": any(card["status"] is not None for card in cards),
         "crystals": _crystals(cards),
@@ -153,13 +153,8 @@ def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, Any]:
     name, _, unit = run.property_label.partition(" (")
     folder = run.folder
     env, proxy = (run.summary.get(key, f"an unfinished {key}") for key in ("env", "proxy"))
-    what = (
-        f"{len(cards)} candidates"
-        if cards
-        else "no candidates yet"
-        if _may_be_crystals(run)
-        else "no crystals"
-    )
+    lacking = "no candidates yet" if run.may_be_crystals else "no crystals"
+    what = f"{len(cards)} candidates" if cards else lacking
     return {
         "title": f"Report of the run {folder.resolve().name}",
         "subtitle": f"gflownet_crystal: {env} with {proxy}; {what}.",
@@ -179,10 +174,6 @@ def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, Any]:
             "relax": _relaxing(run),
         },
     }
-
-
-def _may_be_crystals(run: RunFiles) -> bool:
-    return run.samples is None or run.is_crystals
 
 
 def _relaxing(run: RunFiles) -> str:

@@ -72,6 +72,11 @@ class RunFiles:
         """Whether the samples are crystals."""
         return self.samples is not None and set(REQUIRED_COLUMNS) <= set(self.samples.columns)
 
+    @property
+    def may_be_crystals(self) -> bool:
+        """Whether the samples are crystals, or there are none yet."""
+        return self.samples is None or self.is_crystals
+
 
 def read_run(
     folder: Path,
