@@ -34,6 +34,11 @@ class EnergyModel(nn.Module):
         self.register_buffer("element_energy", torch.zeros(N_ATOMIC_NUMBERS))
         self.register_buffer("scale", torch.ones(()))
 
+    @property
+    def needs_triplets(self) -> bool:
+        """Whether the network reads pairs of edges."""
+        return bool(getattr(self.network, "needs_triplets", True))
+
     @torch.no_grad()
     def fit_elements(self, structures: StructureBatch, energy: Tensor) -> None:
         """Set the elements' energies by ridge regression, and the scale to what they leave.

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from gflownet_crystal.data.label_schemes import is_legacy
 from gflownet_crystal.models.energy import EnergyModel
+from gflownet_crystal.models.inputs import CrystalGraph
+from gflownet_crystal.models.stored_graphs import StoredGraphs
 from gflownet_crystal.training.labelled import LabelledStructures, Splits
 from gflownet_crystal.training.loop import Task
 
@@ -44,14 +46,24 @@ class EnergyTask(Task):
         self.weight = torch.from_numpy(np.where(legacy, legacy_weight, 1.0)).float()
         model.fit_elements(splits.train.structures, splits.train.energy)
         self.device = model.scale.device
+        # a search of neighbours takes a GPU longer than the training step
+        self.stored = self._stored_graphs() if self.device.type == "cuda" else None
 
     def losses(self, rows: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """The weighted mean absolute error of a batch."""
         train = self.splits.train
-        graph = self.model.graph(train.structures[rows].to(self.device))
+        graph = self._graph(rows)
         target = train.energy[rows].to(self.device, torch.float32)
         error = (self.model(graph).float() - target).abs() * self.weight[rows].to(self.device)
         return {"mae": error.mean()}
+
+    def _graph(self, rows: Tensor) -> CrystalGraph:
+        if self.stored is None:
+            return self.model.graph(self.splits.train.structures[rows].to(self.device))
+        return self.stored.batch(rows.to(self.device), self.model.needs_triplets)
+
+    def _stored_graphs(self) -> StoredGraphs:
+        return StoredGraphs.of(self.splits.train.structures.to(self.device), self.model.graph)
 
     def validate(self) -> dict[str, float]:
         """Mean absolute and root mean square error on the watched structures."""
