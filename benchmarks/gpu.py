@@ -136,14 +136,8 @@ def _check_sampler(device: torch.device, n: int = 512) -> dict[str, Any]:
 def _to(value: Any, device: torch.device) -> Any:
     """Trajectories on a device."""
     stages = tuple(
-        type(part)(
-            *(
-                getattr(part, f.name).to(device)
-                for f in fields(part)
-            )
-        )
-        for part in value.stages
-    )  # fmt: skip
+        type(part)(*(getattr(part, field.name).to(device) for field in fields(part))) for part in value.stages
+    )
     return type(value)(_moved(value.terminal, device), stages)
 
 
@@ -159,9 +153,7 @@ def _check_energies(name: str, structures: StructureBatch, device: torch.device)
     exact = [
         energy_forces_stress(model.model, few.to(place)) for model, place in ((here, _CPU), (there, device))
     ]
-    for key, mine, other in zip(
-        ("energy_eV", "forces_eV_per_A", "stress_eV_per_A3"), *exact, strict=True
-    ):
+    for key, mine, other in zip(("energy_eV", "forces_eV_per_A", "stress_eV_per_A3"), *exact, strict=True):
         found[f"{key}_error"] = (mine - other.cpu()).abs().max().item()
     return found
 
@@ -175,7 +167,7 @@ def _generator(name: str, device: torch.device) -> Generator:
 def _specs(n: int, device: torch.device) -> Any:
     parts = _parts(_CPU)
     paths = sample_forward(parts.model, n, torch.Generator().manual_seed(1))
-    return parts.env.objects(_moved(paths.terminal, device))
+    return parts.env.objects(paths.terminal).to(device)
 
 
 def _check_generator(name: str, device: torch.device, n: int = 8) -> dict[str, Any]:
@@ -206,7 +198,7 @@ def rates(
                     name, structures, device, atoms, seconds
                 )
     for name in _GENERATORS:
-        work[f"{name}, 256 specs"] = lambda name=name: _generator_rate(name, device)  # type: ignore[misc]
+        work[f"{name}, 64 specs"] = lambda name=name: _generator_rate(name, device)  # type: ignore[misc]
     return work
 
 
@@ -290,7 +282,7 @@ def _network_rate(
     return found
 
 
-def _generator_rate(name: str, device: torch.device, n: int = 256) -> dict[str, Any]:
+def _generator_rate(name: str, device: torch.device, n: int = 64) -> dict[str, Any]:
     specs, generator = _specs(n, device), _generator(name, device)
     start = _wait(device)
     made = generator.generate(specs, seed=0)
