@@ -11,14 +11,13 @@ from typing import Any
 import yaml
 
 from benchmarks.fuzzing.cases import INPUTS, OUT, Case
-from benchmarks.fuzzing.folders import READING
+from benchmarks.fuzzing.folders import KEPT, READING
 from benchmarks.fuzzing.material import (
     CRYSTAL_RUN,
     DENOISER_RUN,
     ENERGY_RUN,
     GENERATOR_RUN,
     GRID_RUN,
-    QUICK,
     SPACE,
 )
 from benchmarks.fuzzing.mutations import TOKENS, damage_bytes, damage_text, damage_value
@@ -89,7 +88,7 @@ def _of_run(rng: random.Random, valid: Path, here: Path) -> Case:
             "quiet=true",
         )
         return Case(words, outputs=(OUT, f"{INPUTS}/run"))
-    return Case((*READING[verb], *(QUICK[:0])))
+    return Case(READING[verb], outputs=(OUT, KEPT))
 
 
 def damaged_yaml(text: str, rng: random.Random) -> bytes:

@@ -33,7 +33,10 @@ READING: Mapping[str, tuple[str, ...]] = {
     "generate": ("generate", f"run={_RUN}", "n=2", "out=out", *QUICK, "threads=1"),
     "pipeline": ("pipeline", f"run={_RUN}", "k=1", "n=4", "tries=1", "energies=null", "out=out", *QUICK, "threads=1"),
 }  # fmt: skip
-"""Commands that read a run folder and leave it as it is."""
+"""Commands that read a run folder."""
+
+KEPT = f"{_RUN}/untrained.parquet"
+"""What a report adds to the folder of its run, for the next report; all else there stays as it is."""
 
 RESUMING: Mapping[str, tuple[tuple[str, ...], str]] = {
     "run_crystal": ((*CRYSTAL_RUN, "trainer.iterations=3"), "run.dir"),
@@ -61,7 +64,7 @@ def make(rng: random.Random, valid: Path, here: Path) -> Case:
     if rng.random() < 0.6:
         shutil.copytree(valid / rng.choices(("run_crystal", "run_grid"), (5, 1))[0], here / _RUN)
         damage_folder(here / _RUN, rng)
-        return Case(READING[rng.choices(list(READING), (3, 3, 2, 1, 1, 1))[0]])
+        return Case(READING[rng.choices(list(READING), (3, 3, 2, 1, 1, 1))[0]], outputs=(OUT, KEPT))
     name = rng.choice(list(RESUMING))
     words, key = RESUMING[name]
     shutil.copytree(valid / name, here / _RUN)
