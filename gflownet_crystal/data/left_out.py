@@ -35,6 +35,10 @@ class LeftOut:
             if reason:
                 self.add(str(name), reason)
 
+    def update(self, other: LeftOut) -> None:
+        """Add all of another."""
+        self._pairs |= other._pairs
+
     def names(self) -> set[str]:
         """All names."""
         return {name for name, _ in self._pairs}

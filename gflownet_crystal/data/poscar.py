@@ -67,7 +67,7 @@ def row_of_poscar(text: str, name: str) -> Row:
 
 
 def _header(lines: list[str]) -> _Header:
-    vectors = np.array([_floats(line.split()[:3]) for line in lines[_VECTORS]])
+    vectors: NDArray[np.float64] = np.array([_floats(line.split()[:3]) for line in lines[_VECTORS]])
     if vectors.shape != (3, 3):
         raise IndexError
     scale = _scale(lines[1], vectors)
@@ -97,7 +97,9 @@ def _scale(line: str, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     if len(factors) == 3 and (factors > 0.0).all():
         return factors
     if len(factors) != 1 or factors[0] == 0.0 or not np.isfinite(factors[0]):
-        raise ValueError(f"scale {line.strip()[:30]!r} is neither a factor, three factors, nor minus a volume")
+        raise ValueError(
+            f"scale {line.strip()[:30]!r} is neither a factor, three factors, nor minus a volume"
+        )
     if factors[0] > 0.0:
         return np.repeat(factors, 3)
     volume = abs(np.linalg.det(vectors))

@@ -104,7 +104,9 @@ def _row_of_structure(value: Any, name: str, columns: dict[str, Any]) -> Row:
     except DataError as error:
         return Row(name, reason=str(error), columns=columns)
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
-        return Row(name, reason=f"not a pymatgen structure ({type(error).__name__}: {error})", columns=columns)
+        return Row(
+            name, reason=f"not a pymatgen structure ({type(error).__name__}: {error})", columns=columns
+        )
     return Row(name, cell, numbers, points, columns=columns)
 
 

@@ -1,13 +1,14 @@
 """Readers of crystals from any of the usual files and folders, all to rows of one table.
 
-A row is a crystal: material_id, lattice [a b c A, alpha beta gamma degrees], atomic_numbers, frac_coords (flat); or it has
-composition and space_group and no structure; labels where known. What is no crystal is a row with its reason.
+A row is a crystal: material_id, lattice [a b c A, alpha beta gamma degrees], atomic_numbers, frac_coords (flat); or it
+has composition and space_group and no structure; labels where known. What is no crystal is a row with its reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,11 @@ from gflownet_crystal.data.schema import LABEL_COLUMNS, STRUCTURE_COLUMNS, requi
 from gflownet_crystal.data.sources import SourceFile, source_files
 from gflownet_crystal.data.tensor_files import read_tensor_file
 
-_REFUSE = "refuse"
+FORMULA_CHECKS = ("refuse", "warn")
+"""What can become of a CIF whose own formula differs from what was read."""
+
+_REFUSE = FORMULA_CHECKS[0]
+_T = TypeVar("_T")
 
 
 def read_source(
@@ -32,8 +37,8 @@ def read_source(
     """The crystals of a file or folder.
 
     Args:
-        source: ``.cif``, POSCAR, ``.json`` of pymatgen or MatBench, extended ``.xyz``, ``.csv`` with a column ``cif`` or
-            the structure's columns, ``.parquet`` in the package's schema (with structures, or with composition and
+        source: ``.cif``, POSCAR, ``.json`` of pymatgen or MatBench, extended ``.xyz``, ``.csv`` with a column ``cif``
+            or the structure's columns, ``.parquet`` in the package's schema (with structures, or with composition and
             space_group), ``.pt`` with tensors; or a folder of any of these, mixed or not.
         formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
         left_out: takes names and reasons of what is no crystal; None raises at the first.
@@ -71,12 +76,43 @@ def read_file(file: SourceFile, formula_check: str = _REFUSE, alone: bool = True
     """
     try:
         if file.kind == "parquet":
-            return rows_of_table(read_table(file.path), file)
+            return rows_of_table(read_table(file.path), file, formula_check)
         return _READERS[file.kind](file, formula_check)
     except DataError as error:
         if alone:
             raise
         return rows_to_frame([Row(file.name, reason=reason_of(error, file.path))])
+
+
+def map_files(
+    sources: Iterable[Path | str], read: Callable[[SourceFile], _T], left_out: LeftOut | None = None
+) -> list[_T]:
+    """Read every file of several sources.
+
+    Args:
+        sources: files and folders.
+        read: reads a file.
+        left_out: takes files of folders that cannot be read; None raises at the first.
+
+    Returns:
+        Results in order.
+
+    Raises:
+        DataError: a file that was named cannot be read, or none of a folder.
+    """
+    results = []
+    for source in map(Path, sources):
+        files = source_files(source)
+        refused: list[DataError] = []
+        for file in files:
+            try:
+                results.append(read(file))
+            except DataError as error:
+                refused.append(error)
+                if left_out is None or not source.is_dir() or len(refused) == len(files):
+                    raise
+                left_out.add(file.name, reason_of(error, file.path))
+    return results
 
 
 def readable(frame: pd.DataFrame, source: Path | str, left_out: LeftOut | None = None) -> pd.DataFrame:
@@ -99,7 +135,9 @@ def readable(frame: pd.DataFrame, source: Path | str, left_out: LeftOut | None =
         if left_out is None:
             raise DataError(f"{source}, row {first} ({name}): {reason}")
         if not good.any():
-            raise DataError(f"{source}: none of {len(frame)} crystals could be read; the first, {name}: {reason}")
+            raise DataError(
+                f"{source}: none of {len(frame)} crystals could be read; the first, {name}: {reason}"
+            )
         left_out.add_rows(frame["material_id"], reasons)
     return frame[good].reset_index(drop=True)
 
@@ -112,7 +150,9 @@ def with_numbers(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             continue
         empty = frame[name].isna().to_numpy()
         if frame[name].dtype == object:
-            empty |= np.array([isinstance(value, str) and not value.strip() for value in frame[name]], dtype=bool)
+            empty |= np.array(
+                [isinstance(value, str) and not value.strip() for value in frame[name]], dtype=bool
+            )
         try:
             numbers = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError, OverflowError):  # lists, or numbers beyond any float
@@ -134,24 +174,32 @@ def read_table(path: Path) -> pd.DataFrame:
     except FileNotFoundError as error:
         raise DataError(f"no data at {path}; give a file") from error
     # Arrow's errors are OSErrors and ValueErrors; a damaged footer may also ask for any amount of memory
-    except (OSError, ValueError, TypeError, KeyError, MemoryError, OverflowError, NotImplementedError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        MemoryError,
+        OverflowError,
+        NotImplementedError,
+    ) as error:
         raise DataError(f"cannot read {path} as Parquet: {_first_line(error)}") from error
 
 
-def rows_of_table(frame: pd.DataFrame, file: SourceFile) -> pd.DataFrame:
+def rows_of_table(frame: pd.DataFrame, file: SourceFile, formula_check: str = _REFUSE) -> pd.DataFrame:
     """Checked rows of a table in the package's schema; rows without structures keep composition and space_group.
 
     Raises:
         DataError: it lacks columns.
     """
     if "cif" in frame.columns and "lattice" not in frame.columns:
-        return _rows_of_cif_column(frame, file, _REFUSE)
+        return _rows_of_cif_column(frame, file, formula_check)
     if "lattice" not in frame.columns and "composition" in frame.columns:
         require_columns(frame, ("composition", "space_group"), file.path)
-        frame = _named(frame.rename(columns={"matbench_id": "material_id"}), file)
+        frame = named(frame.rename(columns={"matbench_id": "material_id"}), file)
         return _with_source(frame, file.path.stem).assign(**{REASON: "", CELL: None})
     require_columns(frame, STRUCTURE_COLUMNS[1:], file.path)
-    return table_to_rows(_named(frame, file).drop(columns=[REASON, CELL], errors="ignore"))
+    return table_to_rows(named(frame, file).drop(columns=[REASON, CELL], errors="ignore"))
 
 
 def reason_of(error: Exception, path: Path) -> str:
@@ -177,9 +225,11 @@ def _rows_of_csv(file: SourceFile, formula_check: str) -> pd.DataFrame:
 def _rows_of_cif_column(frame: pd.DataFrame, file: SourceFile, formula_check: str) -> pd.DataFrame:
     """Rows of a table with the text of a CIF each, as the MP-20 benchmark has them."""
     require_columns(frame, ("cif",), file.path)
-    frame = _named(frame, file)
+    frame = named(frame, file)
     rows = [
-        row_of_cif(text, name, formula_check) if isinstance(text, str) else Row(name, reason="no text of a CIF")
+        row_of_cif(text, name, formula_check)
+        if isinstance(text, str)
+        else Row(name, reason="no text of a CIF")
         for name, text in zip(frame["material_id"], frame["cif"], strict=True)
     ]
     read = rows_to_frame(rows)
@@ -217,17 +267,19 @@ def _rows_of_json(file: SourceFile, formula_check: str) -> pd.DataFrame:
 
 def _rows_of_tensors(file: SourceFile, formula_check: str) -> pd.DataFrame:
     frame, _ = read_tensor_file(file.path)
-    return table_to_rows(_named(frame, file))
+    return table_to_rows(named(frame, file))
 
 
-def _named(frame: pd.DataFrame, file: SourceFile) -> pd.DataFrame:
+def named(frame: pd.DataFrame, file: SourceFile) -> pd.DataFrame:
     """A table whose ``material_id`` are texts, by the file's name where it has none."""
     column = next((name for name in ("material_id", "name") if name in frame.columns), None)
     numbered = [f"{file.name}-{row}" for row in range(len(frame))]
     if column is None:
         return frame.assign(material_id=numbered)
     missing = frame[column].isna()
-    return frame.assign(material_id=frame[column].astype(str).where(~missing, pd.Series(numbered, frame.index)))
+    return frame.assign(
+        material_id=frame[column].astype(str).where(~missing, pd.Series(numbered, frame.index))
+    )
 
 
 def _with_source(frame: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -20,6 +20,7 @@ REASON, CELL, CLAIMED = "reason", "_cell", "_claimed"
 """Columns beside those of the schema: why a row is no crystal (empty if it is one), the lattice vectors where the
 source has them (9 numbers, A), and the space group that a CIF names (0 for none)."""
 
+_NO_STRUCTURE = "a composition without a structure"
 _ARRAYS = ("lattice", "atomic_numbers", "frac_coords")
 
 
@@ -48,9 +49,9 @@ def rows_to_frame(rows: Sequence[Row]) -> pd.DataFrame:
     """Check rows and bring them to one form.
 
     Returns:
-        Columns material_id, lattice (6), atomic_numbers, frac_coords (flat), reason, _cell and the rows' own; those that
-        are no crystals have None in the first arrays. Left-handed lattice vectors and the coordinates in them change
-        their signs: every position stays as it is, and so does the hand of the crystal.
+        Columns material_id, lattice (6), atomic_numbers, frac_coords (flat), reason, _cell and the rows' own; those
+        that are no crystals have None in the first arrays. Left-handed lattice vectors and the coordinates in them
+        change their signs: every position stays as it is, and so does the hand of the crystal.
     """
     parsed = [_parse(row) for row in rows]
     reasons = [row.reason or fault for row, (fault, *_) in zip(rows, parsed, strict=True)]
@@ -72,7 +73,9 @@ def rows_to_frame(rows: Sequence[Row]) -> pd.DataFrame:
         structures = from_arrays(matrices, numbers, [values.reshape(-1, 3) for values in points])
         for place, reason in zip(good, check_structures(structures), strict=True):
             reasons[place] = reason
-    return _frame(rows, reasons, parsed, dict(zip(good, zip(lattices, matrices, points, strict=True), strict=True)))
+    return _frame(
+        rows, reasons, parsed, dict(zip(good, zip(lattices, matrices, points, strict=True), strict=True))
+    )
 
 
 def table_to_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -86,6 +89,16 @@ def table_to_rows(frame: pd.DataFrame) -> pd.DataFrame:
     arrays = zip(frame["material_id"].astype(str), *(frame[name] for name in _ARRAYS), strict=True)
     checked = rows_to_frame([Row(*values) for values in arrays]).set_index(frame.index)
     return frame.assign(**{name: checked[name] for name in (*_ARRAYS, REASON, CELL)})
+
+
+def structure_reasons(frame: pd.DataFrame) -> list[str]:
+    """Why checked rows are no structures, n texts; empty for those that are."""
+    if "lattice" not in frame.columns:
+        return [reason or _NO_STRUCTURE for reason in frame[REASON]]
+    given = [isinstance(lattice, np.ndarray) for lattice in frame["lattice"]]
+    return [
+        reason or ("" if has else _NO_STRUCTURE) for reason, has in zip(frame[REASON], given, strict=True)
+    ]
 
 
 def frame_to_oriented(frame: pd.DataFrame) -> StructureBatch:
@@ -103,6 +116,22 @@ def frame_to_oriented(frame: pd.DataFrame) -> StructureBatch:
     return from_arrays(matrices, list(frame["atomic_numbers"]), points)
 
 
+def parse_lattices(values: Sequence[Any] | pd.Series) -> tuple[NDArray[np.float64], list[str]]:
+    """Lattice parameters of cells given as parameters or vectors, see :class:`Row`.
+
+    Returns:
+        (n, 6) A and degrees, and n reasons, empty for those that close a cell.
+    """
+    cells, reasons = [], []
+    for value in values:
+        fault, cell, _, _ = _parse(Row("", value, [], []))
+        cells.append(np.full(6, np.nan) if fault else cell)
+        reasons.append(fault)
+    lattices, _ = _lattices(cells)
+    faults = check_parameters(torch.from_numpy(lattices))
+    return lattices, [reason or fault for reason, fault in zip(reasons, faults, strict=True)]
+
+
 def _parse(row: Row) -> tuple[str, Any, Any, Any]:
     """The fault of a row's arrays, or "", and lattice (6,) or (3, 3), numbers (n,) int64 and points (3n,)."""
     if row.reason:
@@ -112,7 +141,12 @@ def _parse(row: Row) -> tuple[str, Any, Any, Any]:
     except (TypeError, ValueError, OverflowError):
         return "a lattice, atomic numbers or coordinates that are missing or no numbers", None, None, None
     if lattice.size not in (6, 9):
-        return f"a lattice of {lattice.size} numbers; 6 parameters or 9 of three vectors are needed", None, None, None
+        return (
+            f"a lattice of {lattice.size} numbers; 6 parameters or 9 of three vectors are needed",
+            None,
+            None,
+            None,
+        )
     if points.size != 3 * numbers.size:
         return f"{points.size} coordinates of {numbers.size} atoms; an atom has 3", None, None, None
     if not np.isfinite(numbers).all() or (numbers % 1.0 != 0.0).any() or (np.abs(numbers) > 1e6).any():

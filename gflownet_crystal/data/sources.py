@@ -87,7 +87,8 @@ def source_files(source: Path | str) -> list[SourceFile]:
     if not files:
         raise DataError(f"{path} has no files of crystals ({KINDS}); give a folder with data")
     return [
-        SourceFile(file, kind_of(file) or "", name) for file, name in zip(files, _names(files, path), strict=True)
+        SourceFile(file, kind_of(file) or "", name)
+        for file, name in zip(files, _names(files, path), strict=True)
     ]
 
 

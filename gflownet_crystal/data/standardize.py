@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from moyopy import Setting
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import DataError
@@ -84,7 +83,7 @@ def _standardize_row(
         raise DataError(
             f"row {row}: the lattice parameters close no cell; give lengths in A and angles in degrees"
         )
-    dataset = find_dataset(basis, numbers, points.reshape(-1, 3), symprec, Setting.spglib())
+    dataset = find_dataset(basis, numbers, points.reshape(-1, 3), symprec)
     if dataset is None:
         return  # no symmetry at this tolerance: the row keeps group 0 and is left out by the caller
     result.space_group[row] = dataset.number

@@ -20,7 +20,7 @@ LONGEST = 1e4
 """A; the longest lattice vector. Searches for neighbours and symmetry in longer cells would not end."""
 
 FARTHEST = 1e6
-"""Largest fractional coordinate. Beyond it the place within the cell is lost to rounding, and symmetry searches fail."""
+"""Largest fractional coordinate. Far beyond it rounding loses the place in the cell, and symmetry searches fail."""
 
 _SHORTEST = 1e-3
 
@@ -36,11 +36,10 @@ def check_parameters(parameters: Tensor) -> list[str]:
     """
     lengths, angles = parameters[:, :3], parameters[:, 3:]
     reasons = [""] * len(parameters)
-    _mark(reasons, ~parameters.isfinite().all(1), "lattice parameters that are not finite")
     _mark(
         reasons,
         ~is_possible(lengths, angles),
-        "lattice lengths that are not above 0, or angles not between 0 and 180 degrees",
+        "lattice lengths that are not finite and above 0, or angles not between 0 and 180 degrees",
     )
     _mark(reasons, ~is_closed(angles), "lattice angles that close no cell")
     _mark(reasons, (lengths > LONGEST).any(1), f"a lattice vector longer than {LONGEST:g} A")
@@ -63,7 +62,7 @@ def check_structures(structures: StructureBatch, closest: float | None = None) -
     _mark(
         reasons,
         _having(structures, (numbers < 1) | (numbers >= N_ATOMIC_NUMBERS)),
-        f"atomic numbers outside 1 to {N_ATOMIC_NUMBERS - 1}",
+        f"unknown elements, atomic numbers outside 1 to {N_ATOMIC_NUMBERS - 1}",
     )
     _mark(
         reasons,
@@ -76,12 +75,16 @@ def check_structures(structures: StructureBatch, closest: float | None = None) -
         f"fractional coordinates beyond {FARTHEST:g}",
     )
     _mark(reasons, ~structures.cell.isfinite().all(2).all(1), "a cell that is not finite")
-    _mark(reasons, (structures.cell.norm(dim=2) > LONGEST).any(1), f"a lattice vector longer than {LONGEST:g} A")
+    _mark(
+        reasons, (structures.cell.norm(dim=2) > LONGEST).any(1), f"a lattice vector longer than {LONGEST:g} A"
+    )
     _mark_sound(reasons, structures, "a flat cell, or one without lattice vectors", closest)
     return reasons
 
 
-def require_structures(structures: StructureBatch, names: Sequence[str], closest: float | None = None) -> None:
+def require_structures(
+    structures: StructureBatch, names: Sequence[str], closest: float | None = None
+) -> None:
     """Refuse a batch in which a structure is no crystal.
 
     Args:

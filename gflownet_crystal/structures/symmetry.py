@@ -166,16 +166,14 @@ def find_dataset(
     numbers: NDArray[np.integer],
     points: NDArray[np.float64],
     symprec: float = SYMPREC,
-    setting: Setting | None = None,
 ) -> MoyoDataset | None:
-    """Symmetry of a crystal by moyo.
+    """Symmetry of a crystal by moyo, the standard cell in the ITA's setting.
 
     Args:
         cell: (3, 3) rows, A.
         numbers: (N,) atomic numbers.
         points: (N, 3) fractional.
         symprec: distance tolerance, A.
-        setting: of the standard cell; None for the ITA's.
 
     Returns:
         moyo's dataset; None where the search fails, or cannot end as the cell is too thin.
@@ -184,7 +182,7 @@ def find_dataset(
         if not _THINNEST * symprec * np.linalg.norm(np.linalg.inv(cell), axis=0).max() <= 1.0:
             return None
         found = Cell(cell.tolist(), points.tolist(), [int(number) for number in numbers])
-        return MoyoDataset(found, symprec=symprec, setting=setting or Setting.standard())
+        return MoyoDataset(found, symprec=symprec, setting=Setting.standard())
     except (ValueError, RuntimeError, OverflowError):
         return None
     except BaseException as error:
