@@ -56,7 +56,8 @@ def row_of_poscar(text: str, name: str) -> Row:
         numbers = [ATOMIC_NUMBERS[symbol] for symbol in _symbols(lines, header)]
         points = _points(lines, header)
         if header.cartesian:
-            points = np.linalg.solve(header.cell.T, (points * header.scale).T).T
+            cartesian = points * header.scale
+            points = np.asarray(np.linalg.solve(header.cell.T, cartesian.T).T, dtype=np.float64)
     except IndexError:
         return Row(name, reason="not a whole POSCAR: it ends too early")
     except KeyError as error:
