@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.schema import ENERGY_COLUMN, STRUCTURE_COLUMNS, require_columns
+from gflownet_crystal.structures.cif_reading import read_cif
 
 MP20_COLUMNS = ("material_id", ENERGY_COLUMN, "cif", "spacegroup.number")
 """Columns of the MP-20 benchmark's CSV files."""
@@ -28,9 +27,6 @@ MATBENCH_COLUMNS = ("structure", "e_form")
 
 TABLES = (".parquet", ".csv", ".json", ".json.gz")
 """Ends of the names of files with many crystals each."""
-
-# pymatgen takes the sign for the vector's direction, and reads another cell
-_IMPOSSIBLE_CELL = re.compile(r"^_cell_(?:length|angle)_\w+\s+-", re.MULTILINE)
 
 
 def read_source(source: Path | str) -> pd.DataFrame:
@@ -163,38 +159,29 @@ def _read_cifs(files: list[Path]) -> pd.DataFrame:
     structures = []
     for file in files:
         try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            content = file.read_bytes()
+        except OSError as error:
             raise DataError(f"cannot read {file}: {error}") from error
-        structures.append(structure_of_cif(text, str(file)))
+        structures.append(structure_of_cif(content, str(file)))
     return _structure_frame([file.stem for file in files], structures)
 
 
-def structure_of_cif(text: Any, origin: str) -> Any:
-    """The pymatgen structure of the text of a CIF.
+def structure_of_cif(text: str | bytes, origin: str) -> Any:
+    """The pymatgen structure of a CIF.
 
     Args:
-        text: of one crystal.
+        text: content of a CIF with one crystal, or the bytes of its file.
         origin: named in errors.
 
     Raises:
-        DataError: the text is something else, or has several crystals.
+        DataError: the content does not say which crystal it holds, or holds several.
     """
-    from pymatgen.io.cif import CifParser
+    from pymatgen.core import Structure
 
-    if _IMPOSSIBLE_CELL.search(str(text)) is not None:
-        raise DataError(f"{origin}: a cell with a length or an angle below 0")
-    try:
-        with warnings.catch_warnings():
-            # pymatgen warns of every rounded coordinate
-            warnings.simplefilter("ignore")
-            structures = CifParser.from_str(str(text)).parse_structures(primitive=False)
-    except Exception as error:  # pymatgen raises all kinds of them
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{origin}: not a CIF of a crystal ({reason})") from error
-    if len(structures) != 1:
-        raise DataError(f"{origin}: {len(structures)} crystals in one CIF; give each a CIF of its own")
-    return structures[0]
+    if not isinstance(text, str | bytes):
+        raise DataError(f"{origin}: no CIF but {text!r}")
+    crystal = read_cif(text, origin)
+    return Structure(crystal.cell, crystal.atomic_numbers.tolist(), crystal.frac_coords)
 
 
 def _structure_frame(names: Iterable[str], structures: list[Any]) -> pd.DataFrame:
