@@ -21,6 +21,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gflownet_crystal.cli.build import to_settings
 from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.groups import unknown
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.judging import Judging, reference_hull
@@ -217,7 +218,7 @@ def _evaluation(config: DictConfig) -> Evaluation:
     choices = to_choices(config, str(find_device(config.device)))
     made = _read(config, "structures", "n")
     reference = None if config.reference is None else _read(config, "reference", "n_reference")
-    targets = None if config.targets is None else read_set(str(config.targets))
+    targets = None if config.targets is None else read_set(str(config.targets), formula_check_of(config))
     return Evaluation(made, reference, choices, work, targets)
 
 
@@ -230,7 +231,7 @@ def _judging(config: DictConfig, evaluation: Evaluation) -> Judging:
 
 
 def _read(config: DictConfig, key: str, limit: str) -> StructureSet:
-    found = read_set(str(config[key]))
+    found = read_set(str(config[key]), formula_check_of(config))
     return found if config[limit] is None else found.head(whole_number(config[limit], limit, 1))
 
 

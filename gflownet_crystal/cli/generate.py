@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from gflownet_crystal.cli.build import build
 from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.data_tables import formula_check_of, tell
 from gflownet_crystal.cli.generated import part_file, write_generated, write_part
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.output_folder import open_output
@@ -25,7 +27,9 @@ from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.values import flag, whole_number
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
+from gflownet_crystal.data.sources import kind_of
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.models.structure_energies import StructureEnergies
@@ -146,12 +150,12 @@ def _spec_frame(config: DictConfig) -> pd.DataFrame:
     if (config.specs is None) == (config.run is None):
         raise ConfigError("give either specs=FILE or run=DIR")
     path = Path(str(config.specs)) if config.run is None else Path(str(config.run)) / "samples.parquet"
-    if path.is_file() and path.suffix in (".parquet", ".csv"):
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-        known = set(REQUIRED_COLUMNS) <= set(frame.columns)
-        frame = read_specs(path) if known else load_prepared([path])
+    if _holds_specs(path):
+        frame = read_specs(path)
     else:
-        frame = load_prepared([path])
+        left_out = LeftOut()
+        frame = load_prepared([path], formula_check=formula_check_of(config), left_out=left_out)
+        tell(left_out)
     frame = frame[frame["a"].notna()].reset_index(drop=True)
     if config.n is not None:
         frame = frame.iloc[: whole_number(config.n, "n", 1)]
@@ -159,6 +163,22 @@ def _spec_frame(config: DictConfig) -> pd.DataFrame:
         raise DataError(f"no specs in {path}; give a file with some")
     frame_to_specs(frame)
     return frame
+
+
+def _holds_specs(path: Path) -> bool:
+    """Whether a file is a table with the columns of specs; other files and folders hold crystals."""
+    kind = kind_of(path) if path.is_file() else None
+    try:
+        if kind == "parquet":
+            columns = pyarrow.parquet.read_schema(path).names
+        elif kind == "csv":
+            columns = list(pd.read_csv(path, nrows=0).columns)
+        else:
+            return False
+    except (OSError, ValueError):
+        # whoever reads the file says why it cannot be read
+        return False
+    return set(REQUIRED_COLUMNS) <= set(columns)
 
 
 def _fingerprint(frame: pd.DataFrame) -> str:

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.build import to_settings
 from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
@@ -42,7 +43,7 @@ def run(config: DictConfig) -> None:
     set_threads(config.threads)
     load = functools.partial(load_on, config.model, config.version, str(find_device(config.device)))
     folder, source = Path(str(config.out)), Path(str(config.structures))
-    items = read_items(source)
+    items = read_items(source, formula_check_of(config))
     # before anything is written: a model may be unknown, not installed, or without forces
     energies = load()
     energies.calculator()

@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.report_sets import Comparison, compare, known_crystals, of_the_space
 from gflownet_crystal.cli.run_folder import read_config
 from gflownet_crystal.cli.values import check_writable, flag, whole_number
@@ -40,7 +41,8 @@ def run(config: DictConfig) -> None:
     )
     plain: Any = OmegaConf.to_container(stored)
     files = read_run(folder, plain, samples=samples, candidates=candidates, relaxed=relaxed)
-    known = None if config.reference is None else known_crystals(Path(str(config.reference)), files)
+    check = formula_check_of(config)
+    known = None if config.reference is None else known_crystals(Path(str(config.reference)), files, check)
     stored.device, stored.threads = config.device, config.threads
     comparison = compare(stored, files, known, n, trust)
     for note in comparison.notes:

@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.data_tables import paths_of
+from gflownet_crystal.cli.data_tables import paths_of, read_crystals
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.train_network import (
     loop_settings,
@@ -24,7 +24,7 @@ from gflownet_crystal.cli.train_network import (
     validation_curve,
 )
 from gflownet_crystal.cli.trained_generators import TrainedGenerator, trained_generator
-from gflownet_crystal.training.labelled import read_labelled, split_labelled
+from gflownet_crystal.training.labelled import split_labelled
 from gflownet_crystal.training.loop import Loop
 
 
@@ -36,7 +36,7 @@ def run(config: DictConfig) -> None:
     trained = trained_generator(config.generator, config.seed, find_device(config.device))
     paths = paths_of(config.data, "data")
     splits = split_labelled(
-        read_labelled(paths, one_scheme=False), config.holdout, max_atoms=config.max_atoms
+        read_crystals(paths, one_scheme=False), config.holdout, max_atoms=config.max_atoms
     )
     if not config.quiet:
         print(f"{len(splits.train)} crystals to learn from, {len(splits.validation)} to validate on")
