@@ -192,8 +192,10 @@ class JumpHead(Head):
         """Flag logit (n,), log mixture weights (n, 1 or d, k), alpha and beta (n, d, k), all float64."""
         sizes = [1, self.n_weights, self.n_components * self.dimensions, self.n_components * self.dimensions]
         flag, weights, mean, scale = parameters.double().split(sizes, dim=1)
-        shape = (-1, self.dimensions, self.n_components)
-        log_weights = torch.log_softmax(weights.reshape(len(parameters), -1, self.n_components), dim=2)
+        # no size is left open: a batch may have no rows
+        rows, n_mixtures = len(parameters), self.n_weights // self.n_components
+        shape = (rows, self.dimensions, self.n_components)
+        log_weights = torch.log_softmax(weights.reshape(rows, n_mixtures, self.n_components), dim=2)
         log_scale, mean_logit = math.log(2.0) + scale.reshape(shape), mean.reshape(shape)
         limits = (math.log(self.low), math.log(self.high))
         alpha = bounded(log_scale + functional.logsigmoid(mean_logit), *limits).exp()
