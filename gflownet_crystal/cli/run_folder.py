@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gflownet_crystal.cli.build import COMMAND_LINE, Trust
 from gflownet_crystal.cli.compose import TARGET, first_line, parse_setting
 from gflownet_crystal.cli.parts import Parts, build_parts
+from gflownet_crystal.cli.values import whole_number
 from gflownet_crystal.common.checkpoint import Checkpoint, newest_checkpoint
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.common.files import write_text
@@ -52,7 +53,9 @@ def default_folder(config: DictConfig) -> Path:
     if config.run.dir is not None:
         return Path(str(config.run.dir))
     choices = config.record.choices
-    return Path("runs") / f"{choices.get('env')}_{choices.get('proxy')}_{config.seed}"
+    return (
+        Path("runs") / f"{choices.get('env')}_{choices.get('proxy')}_{whole_number(config.seed, 'seed', 0)}"
+    )
 
 
 SECTIONS = ("env", "proxy", "reward", "policy", "objective", "trainer", "record")
