@@ -6,6 +6,7 @@ was stopped goes on with the same run.dir and resume=true.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,9 @@ def _run(config: DictConfig, world: World) -> None:
     )
     checkpoint = latest(folder)
     if checkpoint is not None:
-        trainer.restore(checkpoint)
+        note = trainer.restore(checkpoint)
+        if note is not None and world.is_main:
+            print(f"warning: {note}", file=sys.stderr)
     # nothing is written before everything above was found to be right, by every process
     world.wait()
     if world.is_main:
