@@ -13,6 +13,23 @@ from gflownet_crystal.common.files import read_json, write_json
 SETTINGS = "settings.json"
 
 
+def holds_nothing(folder: Path) -> bool:
+    """Whether a folder is not there, or empty but for the halves of files that a killed run was about to write."""
+    return not folder.is_dir() or all(path.name.startswith(".") for path in folder.iterdir())
+
+
+def refuse_resume(folder: Path, key: str) -> None:
+    """Say that there is nothing to go on with.
+
+    Raises:
+        ConfigError: always.
+    """
+    raise ConfigError(
+        f"resume=true, but {key}={folder} holds nothing to go on with; leave resume out to start there, or give the "
+        f"{key} of what was started"
+    )
+
+
 def open_output(folder: Path, chosen: Mapping[str, Any], resume: bool) -> None:
     """Make the folder, or see that it is one to go on with.
 
@@ -22,15 +39,15 @@ def open_output(folder: Path, chosen: Mapping[str, Any], resume: bool) -> None:
         resume: whether to go on with what it holds.
 
     Raises:
-        ConfigError: it holds something and ``resume`` is not set, or was made with other settings.
+        ConfigError: it holds something and ``resume`` is not set, nothing and it is, or was made with other settings.
         DataError: it cannot be written.
     """
     if folder.is_file():
         raise ConfigError(f"out={folder} is a file; give a folder")
-    holds = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     path = folder / SETTINGS
-    # names with a dot are the halves of files that a killed run was about to write
-    if all(name.startswith(".") for name in holds):
+    if holds_nothing(folder):
+        if resume:
+            refuse_resume(folder, "out")
         check_writable(path)
         write_json(path, dict(chosen))
         return

@@ -13,9 +13,10 @@ from gflownet_crystal.cli.build import (
     COMMAND_LINE,
     Trust,
     build,
-    check_arguments,
     factory,
+    fitting_arguments,
     load_class,
+    plain,
     to_settings,
 )
 from gflownet_crystal.cli.compose import TARGET, resolved
@@ -101,12 +102,12 @@ def _eats(choice: str) -> str | None:
 
 def build_reward(config: DictConfig, device: torch.device, trust: Trust = COMMAND_LINE) -> Reward:
     """The proxy and the reward function; their sections must be resolved."""
-    settings = {key: value for key, value in config.reward.items() if key in _REWARD_KEYS}
+    settings = {str(key): plain(value) for key, value in config.reward.items() if key in _REWARD_KEYS}
     function_config = OmegaConf.create(
         {k: value for k, value in config.reward.items() if k not in _REWARD_KEYS}
     )
     function = build(function_config, RewardFunction, "reward", trust)
-    check_arguments(Reward, settings, "reward", given=("proxy", "function"))
+    settings = fitting_arguments(Reward, settings, "reward", given=("proxy", "function"))
     proxy = build(config.proxy, Proxy, "proxy", trust).to(device)
     return Reward(proxy, function, **settings)
 

@@ -18,7 +18,7 @@ from gflownet_crystal.cli.parts import find_device
 from gflownet_crystal.cli.relax import load_on
 from gflownet_crystal.cli.run_folder import CONFIG
 from gflownet_crystal.cli.sample import restrictions
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import check_whole, flag, whole_number
 from gflownet_crystal.common.checkpoint import FOLDER
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.evaluation.ranking import Selection
@@ -96,8 +96,8 @@ class Plan:
         folder = Path(str(config.run))
         k = whole_number(config.k, "k", 1)
         n = _SAMPLES_A_CANDIDATE * k if config.n is None else whole_number(config.n, "n", 1)
-        for key, lowest in (("batch_size", 1), ("processes", 1)):
-            whole_number(config[key], key, lowest)
+        for key, lowest in (("batch_size", 1), ("processes", 1), ("tries", 1), ("seed", 0)):
+            check_whole(config, key, lowest)
         selection = OmegaConf.masked_copy(config, ["volume_tolerance", "max_per_formula"])
         device = find_device(config.device)
         n_relaxed = whole_number(config.relax or 0, "relax", 0)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of, paths_of, read_prepared
-from gflownet_crystal.cli.values import check_writable, flag
+from gflownet_crystal.cli.values import check_writable, flag, whole_number
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path, write_text
 from gflownet_crystal.data.compounds import read_compounds
@@ -103,4 +103,5 @@ def _strained(paths: list[Path], config: DictConfig, left_out: LeftOut) -> pd.Da
 
     check = formula_check_of(config)
     frame = pd.concat([read_source(path, check, left_out) for path in paths], ignore_index=True)
-    return strained_energies(frame, str(config.strain), int(config.strains), int(config.seed), progress)
+    strains, seed = whole_number(config.strains, "strains", 1), whole_number(config.seed, "seed", 0)
+    return strained_energies(frame, str(config.strain), strains, seed, progress)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import Trust, trust_word
+from gflownet_crystal.cli.build import Trust, plain, trust_word
 from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.cli.export import run as export_run
 from gflownet_crystal.cli.page import print_page
@@ -62,13 +62,12 @@ def write_results(folder: Path, config: DictConfig, parts: Parts, trainer: Train
 
 def _summary(config: DictConfig, parts: Parts, trainer: Trainer, frame: pd.DataFrame) -> dict[str, Any]:
     proxy, settings = parts.reward.proxy, parts.settings
-    table = config.env.get("oxidation_table")
     return {
         "property": proxy.property_name,
         "unit": proxy.unit,
         "proxy": type(proxy).__name__,
         "env": type(parts.env).__name__,
-        "oxidation_table": table if table is None or isinstance(table, str) else dict(table),
+        "oxidation_table": plain(config.env.get("oxidation_table")),
         "iterations": trainer.iteration,
         "trajectories": trainer.iteration * settings.batch_size * trainer.world.size,
         "log_z": float(parts.model.log_z.detach()),

@@ -12,12 +12,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from gflownet_crystal.cli.build import plain
 from gflownet_crystal.cli.data_tables import paths_of, read_crystals
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.train_network import (
     loop_settings,
     open_training,
-    plain,
     still_falling,
     train,
     training_card,

@@ -6,6 +6,7 @@ was stopped goes on with the same run.dir and resume=true.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gflownet_crystal.cli.parts import Parts, build_parts, check_fit
 from gflownet_crystal.cli.results import write_results
 from gflownet_crystal.cli.run_folder import default_folder, latest, open_folder, write_config
 from gflownet_crystal.cli.samples import read_objects
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import check_whole, flag
 from gflownet_crystal.cli.weights_run import stoppable
 from gflownet_crystal.common.checkpoint import newest_checkpoint
 from gflownet_crystal.common.errors import ConfigError
@@ -55,7 +56,9 @@ def _run(config: DictConfig, world: World) -> None:
     )
     checkpoint = latest(folder)
     if checkpoint is not None:
-        trainer.restore(checkpoint)
+        note = trainer.restore(checkpoint)
+        if note is not None and world.is_main:
+            print(f"warning: {note}", file=sys.stderr)
     # nothing is written before everything above was found to be right, by every process
     world.wait()
     if world.is_main:
@@ -84,13 +87,12 @@ def _train(trainer: Trainer, folder: Path, config: DictConfig) -> None:
 
 
 def _check_values(config: DictConfig) -> None:
-    whole_number(config.seed, "seed", 0)
     for key in ("resume", "trust", "quiet"):
         flag(config[key], key)
-    whole_number(config.samples.n, "samples.n", 1)
-    whole_number(config.samples.batch_size, "samples.batch_size", 1)
-    whole_number(config.samples.seed, "samples.seed", 0)
-    whole_number(config.export.k, "export.k", 0)
+    for key in ("seed", "samples.seed", "export.k"):
+        check_whole(config, key, 0)
+    for key in ("samples.n", "samples.batch_size"):
+        check_whole(config, key, 1)
 
 
 def _dataset(config: DictConfig, parts: Parts) -> Terminals | None:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import to_settings
+from gflownet_crystal.cli.build import plain, to_settings
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.run_folder import latest, open_folder, write_config
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import check_whole, flag
 from gflownet_crystal.cli.weights_run import card_command, run_folder, stoppable, weights_file
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
@@ -33,11 +33,10 @@ def open_training(config: DictConfig, name: str, section: str = "model") -> tupl
     """
     folder = run_folder(config, name, section, config.seed)
     config = resolved(open_folder(folder, config, (section, "loop", "record"))[0])
-    whole_number(config.seed, "seed", 0)
+    check_whole(config, "seed", 0)
+    check_whole(config, "max_atoms", 1)
     for key in ("resume", "trust", "quiet"):
         flag(config[key], key)
-    if config.max_atoms is not None:
-        whole_number(config.max_atoms, "max_atoms", 1)
     check_number(config, "holdout", 1.0)
     return folder, config, weights_file(config.out or folder / "weights.safetensors")
 
@@ -126,9 +125,3 @@ def validation_curve(loop: Loop, *names: str) -> list[Any]:
 def still_falling(curve: Sequence[float]) -> bool:
     """Whether the last figure is the lowest."""
     return len(curve) > 1 and curve[-1] < min(curve[:-1])
-
-
-def plain(section: DictConfig) -> Mapping[str, Any]:
-    """A section of a configuration as a dictionary."""
-    values: Any = OmegaConf.to_container(section, resolve=True)
-    return values if isinstance(values, dict) else {}

@@ -17,7 +17,7 @@ from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import paths_of, read_prepared
 from gflownet_crystal.cli.parts import set_threads
 from gflownet_crystal.cli.run_folder import latest, open_folder, write_config
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import check_whole, flag
 from gflownet_crystal.cli.weights_run import card_command, run_folder, stoppable, weights_file
 from gflownet_crystal.proxies.recipe import Recipe
 from gflownet_crystal.proxies.stepwise import Stepwise
@@ -63,8 +63,7 @@ def run(config: DictConfig) -> None:
 def _check_values(config: DictConfig) -> None:
     for key in ("resume", "trust", "quiet"):
         flag(config[key], key)
-    if config.checkpoint_every is not None:
-        whole_number(config.checkpoint_every, "checkpoint_every", 1)
+    check_whole(config, "checkpoint_every", 1)
 
 
 def _tests(value: Any) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -30,9 +31,13 @@ class Boltzmann(RewardFunction):
         beta: inverse temperature, per unit of the value. Negative to seek high values.
         caution: how many standard deviations are added against the sampler.
         floor: values below it count as it, or None; closes holes of a proxy that has a known lowest value.
+
+    Raises:
+        ConfigError: a setting is not finite.
     """
 
     def __init__(self, beta: float, caution: float = 0.0, floor: float | None = None) -> None:
+        _check_finite(beta=beta, caution=caution, floor=floor)
         self.beta, self.caution, self.floor = beta, caution, floor
 
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
@@ -49,9 +54,13 @@ class Target(RewardFunction):
         target: in the unit of the value.
         width: in the unit of the value, positive; the value's own std is added in quadrature ``caution`` times.
         caution: weight of the std.
+
+    Raises:
+        ConfigError: a setting is not finite, or the width not positive.
     """
 
     def __init__(self, target: float, width: float, caution: float = 0.0) -> None:
+        _check_finite(target=target, width=width, caution=caution)
         if not width > 0.0:
             raise ConfigError(f"reward width must be positive, not {width}")
         self.target, self.width, self.caution = target, width, caution
@@ -59,6 +68,13 @@ class Target(RewardFunction):
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
         distance = (value - self.target).square() + (self.caution * std).square()
         return -0.5 * distance / self.width**2
+
+
+def _check_finite(**settings: float | None) -> None:
+    """Refuse settings of a reward that are not finite numbers; NaN passes every comparison."""
+    for name, value in settings.items():
+        if value is not None and not math.isfinite(value):
+            raise ConfigError(f"reward.{name} must be finite, not {value}")
 
 
 class LogValue(RewardFunction):
@@ -93,7 +109,7 @@ class Reward:
         penalty: log-reward of an invalid object.
 
     Raises:
-        ConfigError: unknown ``invalid``.
+        ConfigError: unknown ``invalid``, or a penalty that is not finite.
     """
 
     def __init__(
@@ -101,6 +117,7 @@ class Reward:
     ) -> None:
         if invalid not in INVALID_CHOICES:
             raise ConfigError(f"reward.invalid is one of {', '.join(INVALID_CHOICES)}, not {invalid!r}")
+        _check_finite(penalty=penalty)
         self.proxy, self.function, self.invalid, self.penalty = proxy, function, invalid, penalty
 
     def __call__(self, objects: Any) -> Scored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -50,6 +51,10 @@ def contents(folder: Path) -> dict[str, bytes]:
         (["env=hypergrid", "env.length=one"], ["env.length", "int"]),
         (["env=hypergrid", "env.length=1"], ["length"]),
         (["env=hypergrid", "seed=-1"], ["seed"]),
+        (["env=hypergrid", f"seed={10**20}"], ["seed", "9223372036854775807"]),
+        (["env=hypergrid", f"policy.forward.seed={10**20}"], ["policy.forward.seed", "at most"]),
+        (["env=hypergrid", "reward=boltzmann", "reward.beta=nan"], ["reward.beta", "finite"]),
+        (["env=hypergrid", "trainer.iterations=1.5e0"], ["trainer.iterations", "int"]),
         (["env=hypergrid", "device=gpu"], ["device", "cpu"]),
         (["env=hypergrid", "threads=0"], ["threads"]),
         (["env=hypergrid", "quiet=maybe"], ["quiet", "true or false"]),
@@ -190,3 +195,14 @@ def test_a_checkpoint_of_another_network_is_named(place: Path) -> None:
     config = place / "run" / "config.yaml"
     config.write_text(config.read_text().replace("n_hidden: 16", "n_hidden: 17"))
     assert "another configuration" in refused(place, "sample", "run=run", "out=s.csv")
+
+
+def test_an_oxidation_table_of_ones_own_reaches_the_end_of_a_run(tmp_path: Path) -> None:
+    space = ("env.elements=[Na,Cl]", "env.space_groups=[Fm-3m]", "env.n_elements=[2,2]", "env.max_count=4")
+    written = "env.oxidation_table={Na:[1],Cl:[-1]}"
+    result = run_command(tmp_path, "train_gfn", *CRYSTAL, *space, written, "run.dir=run", "quiet=true")
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["oxidation_table"] == {
+        "Na": [1],
+        "Cl": [-1],
+    }

@@ -192,9 +192,11 @@ def test_a_stopped_pipeline_goes_on(folder: Path, whole: Path, monkeypatch: pyte
 
     monkeypatch.setattr(Progress, "advance", killed)
     killed_in = []
-    for stage in ("generating", "relaxing"):
+    nothing = pipeline(folder, "cut", *RELAXED, "resume=true")
+    assert nothing.returncode == 2 and "holds nothing to go on with" in nothing.stderr
+    for stage, again in (("generating", []), ("relaxing", ["resume=true"])):
         killed_in.append(stage)
-        assert pipeline(folder, "cut", *RELAXED, "resume=true").returncode == 130
+        assert pipeline(folder, "cut", *RELAXED, *again).returncode == 130
         assert not (folder / "cut" / "candidates.csv").exists()
     monkeypatch.undo()
     # what is sampled is not sampled again
