@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import paths_of, read_prepared
-from gflownet_crystal.cli.values import check_writable, flag
+from gflownet_crystal.cli.values import check_new, flag
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path
 from gflownet_crystal.data.compounds import read_compounds
@@ -36,7 +36,8 @@ def run(config: DictConfig) -> None:
     config = resolved(config)
     paths = paths_of(config.source, "source")
     one_scheme, quiet = flag(config.one_scheme, "one_scheme"), flag(config.quiet, "quiet")
-    out, hull = _file(config.out, "out"), _file(config.hull, "hull")
+    overwrite = flag(config.overwrite, "overwrite")
+    out, hull = _file(config.out, "out", overwrite), _file(config.hull, "hull", overwrite)
     if out is None and hull is None:
         raise ConfigError(
             "nothing to write: give out=FILE.parquet for the table, or hull=FILE.parquet for a hull"
@@ -52,14 +53,14 @@ def run(config: DictConfig) -> None:
     print(json.dumps(done))
 
 
-def _file(value: Any, key: str) -> Path | None:
+def _file(value: Any, key: str, overwrite: bool) -> Path | None:
     """A Parquet file that can be written, or None."""
     if value is None:
         return None
     path = Path(str(value))
     if path.suffix != ".parquet":
         raise ConfigError(f"{key} must end in .parquet, not {path.name!r}")
-    check_writable(path)
+    check_new(path, key, overwrite)
     return path
 
 

@@ -16,7 +16,7 @@ from gflownet_crystal.cli.build import Trust
 from gflownet_crystal.cli.parts import build_model
 from gflownet_crystal.cli.run_folder import TrainedRun, open_run
 from gflownet_crystal.cli.samples import draw_samples
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import flag, seed_number, whole_number
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.data.readers import read_source
@@ -52,7 +52,7 @@ def sampler_figures(config: DictConfig) -> dict[str, Any]:
     trust = flag(config.trust, "trust")
     trained = open_run(Path(str(config.run)), config.device, config.threads, trust)
     chosen = config.sampler
-    n, seed = whole_number(chosen.n, "sampler.n", 1), whole_number(config.seed, "seed", 0)
+    n, seed = whole_number(chosen.n, "sampler.n", 1), seed_number(config.seed, "seed")
     data = None if config.reference is None else labels(str(config.reference))
     sampled = draw_samples(trained.parts.model, trained.parts.reward, n, chosen.batch_size, seed)
     figures: dict[str, Any] = {

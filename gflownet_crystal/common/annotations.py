@@ -9,6 +9,9 @@ from typing import Any
 
 from gflownet_crystal.common.errors import ConfigError
 
+_LARGEST = 2**53
+"""Larger whole numbers are no exact floats, and overflow where tensors are made of them."""
+
 
 def check_type(value: Any, hint: Any, key: str) -> None:
     """Check a value of a configuration.
@@ -22,7 +25,18 @@ def check_type(value: Any, hint: Any, key: str) -> None:
         ConfigError: it does not fit.
     """
     if hint is not None and not _fits(value, hint):
-        raise ConfigError(f"{key} must be {_words(hint)}, not {value!r}")
+        raise ConfigError(f"{key} must be {_words(hint)}, not {shown(value)}")
+
+
+def shown(value: Any) -> str:
+    """A value in an error: whole numbers of many digits are abridged."""
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return (
+            f"{str(value)[:25]}... (too large)"
+            if abs(value) < 10**4000
+            else "a number of thousands of digits"
+        )
+    return repr(value)
 
 
 def _options(hint: Any) -> tuple[Any, ...]:
@@ -42,7 +56,7 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if origin is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
     if origin in (bool, str, types.NoneType):
         return isinstance(value, origin)
     if origin in (list, Sequence):
