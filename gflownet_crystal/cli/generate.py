@@ -24,7 +24,7 @@ from gflownet_crystal.cli.generated import part_file, write_generated, write_par
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import flag, seed_number, whole_number
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.data.left_out import LeftOut
@@ -56,7 +56,13 @@ def run(config: DictConfig) -> None:
     folder = Path(str(config.out))
     chosen = {key: config[key] for key in ("tries", "keep", "judge", "batch_size", "seed")}
     chosen |= {"generator": OmegaConf.to_container(config.generator), "specs": _fingerprint(frame)}
-    open_output(folder, chosen, flag(config.resume, "resume"))
+    with open_output(folder, chosen, flag(config.resume, "resume")):
+        structures = _generate(folder, frame, maker, batch_size, quiet)
+        print(write_generated(folder, structures, frame, with_cif))
+
+
+def _generate(folder: Path, frame: pd.DataFrame, maker: Maker, batch_size: int, quiet: bool) -> pd.DataFrame:
+    """Structures of all specs; each batch is kept in the folder, and one that it has already is not made again."""
     starts = range(0, len(frame), batch_size)
     waiting = [start for start in starts if not part_file(folder, start).is_file()]
     with (
@@ -70,8 +76,7 @@ def run(config: DictConfig) -> None:
             write_part(part_file(folder, start), made)
             progress.advance(f"{len(made)} structures of {min(batch_size, len(frame) - start)} specs")
     parts = [pd.read_parquet(part_file(folder, start)) for start in starts]
-    structures = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    print(write_generated(folder, structures, frame, with_cif))
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ def _maker(config: DictConfig, generator: Generator, device: torch.device) -> Ma
     if config.keep not in KEEP:
         raise ConfigError(f"keep is one of {', '.join(KEEP)}, not {config.keep!r}")
     judge = None if config.judge is None else load_energies(str(config.judge)).to(device)
-    tries, seed = whole_number(config.tries, "tries", 1), whole_number(config.seed, "seed", 0)
+    tries, seed = whole_number(config.tries, "tries", 1), seed_number(config.seed, "seed")
     return Maker(generator, device, tries, seed, config.keep == "best", judge)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gflownet_crystal.cli.values import check_writable
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import read_json, write_json
+from gflownet_crystal.common.locks import lock_folder
 
 SETTINGS = "settings.json"
 
@@ -30,8 +31,9 @@ def refuse_resume(folder: Path, key: str) -> None:
     )
 
 
-def open_output(folder: Path, chosen: Mapping[str, Any], resume: bool) -> None:
-    """Make the folder, or see that it is one to go on with.
+@contextmanager
+def open_output(folder: Path, chosen: Mapping[str, Any], resume: bool) -> Iterator[None]:
+    """Make the folder, or see that it is one to go on with; no other process can fill it meanwhile.
 
     Args:
         folder: to fill.
@@ -39,16 +41,20 @@ def open_output(folder: Path, chosen: Mapping[str, Any], resume: bool) -> None:
         resume: whether to go on with what it holds.
 
     Raises:
-        ConfigError: it holds something and ``resume`` is not set, nothing and it is, or was made with other settings.
+        ConfigError: it holds something and ``resume`` is not set, nothing and it is, was made with other settings, or
+            another process is filling it.
         DataError: it cannot be written.
     """
-    if folder.is_file():
-        raise ConfigError(f"out={folder} is a file; give a folder")
+    if resume and holds_nothing(folder):
+        refuse_resume(folder, "out")
+    with lock_folder(folder):
+        _check_settings(folder, chosen, resume)
+        yield
+
+
+def _check_settings(folder: Path, chosen: Mapping[str, Any], resume: bool) -> None:
     path = folder / SETTINGS
     if holds_nothing(folder):
-        if resume:
-            refuse_resume(folder, "out")
-        check_writable(path)
         write_json(path, dict(chosen))
         return
     if not resume:

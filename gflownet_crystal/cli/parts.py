@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from gflownet_crystal.cli.build import (
 )
 from gflownet_crystal.cli.compose import TARGET, resolved
 from gflownet_crystal.cli.groups import PACKAGE_CONFIG, group_choices
-from gflownet_crystal.cli.values import whole_number
+from gflownet_crystal.cli.values import thread_count, whole_number
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
@@ -31,6 +32,7 @@ from gflownet_crystal.policies.base import MixtureSettings, Policy
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import Reward, RewardFunction
 
+_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 _REWARD_KEYS = ("invalid", "penalty")
 
 
@@ -139,6 +141,8 @@ def find_device(name: str) -> torch.device:
     Raises:
         ConfigError: unknown, or not on this machine.
     """
+    if not isinstance(name, str) or not _DEVICE.fullmatch(name):
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N for the GPU of number N, not {name!r}")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -158,4 +162,4 @@ def set_threads(threads: Any) -> None:
     """
     if threads is None:
         return
-    torch.set_num_threads(whole_number(threads, "threads", 1))
+    torch.set_num_threads(thread_count(threads))

@@ -194,8 +194,8 @@ def relax_best(
         KeyboardInterrupt: a signal asked for a stop.
     """
     out = folder / RELAXED
-    open_output(out, {**model, **asdict(settings)}, resume=not holds_nothing(out))
     names = [name.removesuffix(".cif") for name in cif_names(structures)]
     items = [Item(name, structures[row : row + 1]) for row, name in enumerate(names)]
-    records = relax_kept(out, items, rows, load, settings, str(model["model"]), processes, quiet)
+    with open_output(out, {**model, **asdict(settings)}, resume=not holds_nothing(out)):
+        records = relax_kept(out, items, rows, load, settings, str(model["model"]), processes, quiet)
     return {record["row"]: record for record in records}

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of, paths_of, read_prepared
-from gflownet_crystal.cli.values import check_writable, flag, whole_number
+from gflownet_crystal.cli.values import check_new, flag, seed_number, whole_number
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path, write_text
 from gflownet_crystal.data.compounds import read_compounds
@@ -41,7 +41,8 @@ def run(config: DictConfig) -> None:
     config = resolved(config)
     paths = paths_of(config.source, "source")
     one_scheme, quiet = flag(config.one_scheme, "one_scheme"), flag(config.quiet, "quiet")
-    out, hull = _file(config.out, "out"), _file(config.hull, "hull")
+    overwrite = flag(config.overwrite, "overwrite")
+    out, hull = _file(config.out, "out", overwrite), _file(config.hull, "hull", overwrite)
     if out is None and hull is None:
         raise ConfigError(
             "nothing to write: give out=FILE.parquet for the table, or hull=FILE.parquet for a hull"
@@ -67,14 +68,14 @@ def run(config: DictConfig) -> None:
     print(json.dumps(done))
 
 
-def _file(value: Any, key: str) -> Path | None:
+def _file(value: Any, key: str, overwrite: bool) -> Path | None:
     """A Parquet file that can be written, or None."""
     if value is None:
         return None
     path = Path(str(value))
     if path.suffix != ".parquet":
         raise ConfigError(f"{key} must end in .parquet, not {path.name!r}")
-    check_writable(path)
+    check_new(path, key, overwrite)
     return path
 
 
@@ -103,5 +104,5 @@ def _strained(paths: list[Path], config: DictConfig, left_out: LeftOut) -> pd.Da
 
     check = formula_check_of(config)
     frame = pd.concat([read_source(path, check, left_out) for path in paths], ignore_index=True)
-    strains, seed = whole_number(config.strains, "strains", 1), whole_number(config.seed, "seed", 0)
+    strains, seed = whole_number(config.strains, "strains", 1), seed_number(config.seed, "seed")
     return strained_energies(frame, str(config.strain), strains, seed, progress)

@@ -19,6 +19,7 @@ from gflownet_crystal.cli.report_sets import Comparison, compare, known_crystals
 from gflownet_crystal.cli.run_folder import read_config
 from gflownet_crystal.cli.values import check_writable, flag, whole_number
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.report.page import Material, figures_folder, write_report
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles, read_run
@@ -48,7 +49,8 @@ def run(config: DictConfig) -> None:
     for note in comparison.notes:
         print(f"warning: {note}", file=sys.stderr)
     material = gather(files, known, comparison, k)
-    size = write_report(material, out)
+    with lock_folder(figures_folder(files, out)):
+        size = write_report(material, out)
     print(_said(material, out, size))
 
 

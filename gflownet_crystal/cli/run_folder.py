@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -18,8 +17,9 @@ from gflownet_crystal.cli.output_folder import holds_nothing, refuse_resume
 from gflownet_crystal.cli.parts import Parts, build_parts
 from gflownet_crystal.cli.values import flag, whole_number
 from gflownet_crystal.common.checkpoint import Checkpoint, newest_checkpoint
-from gflownet_crystal.common.errors import CheckpointError, ConfigError
+from gflownet_crystal.common.errors import CheckpointError, ConfigError, DataError
 from gflownet_crystal.common.files import write_text
+from gflownet_crystal.common.yaml_files import read_yaml
 from gflownet_crystal.gflownet.trainer import load_weights
 
 CONFIG = "config.yaml"
@@ -164,13 +164,13 @@ def read_config(folder: Path, sections: Sequence[str] = SECTIONS) -> DictConfig:
     if not path.is_file():
         raise CheckpointError(f"{folder} is not a run folder (no {CONFIG}); give the run.dir of a training")
     try:
-        config = OmegaConf.load(path)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
-        raise CheckpointError(f"cannot read {path}: {first_line(error)}") from error
-    lacking = [name for name in sections if not isinstance(config, DictConfig) or name not in config]
+        config = read_yaml(path)
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
+    lacking = [name for name in sections if name not in config]
     if lacking:
         raise CheckpointError(f"{path} is damaged: it has no {', '.join(lacking)}")
-    return config  # type: ignore[return-value]
+    return config
 
 
 def open_run(

@@ -41,7 +41,11 @@ from gflownet_crystal.weights import save_weights
 
 def run(config: DictConfig) -> None:
     """The verb ``train_denoiser``."""
-    folder, config, out = open_training(config, "denoiser")
+    with open_training(config, "denoiser") as (folder, chosen, out):
+        _run(folder, chosen, out)
+
+
+def _run(folder: Path, config: DictConfig, out: Path) -> None:
     chosen = OmegaConf.create({"task": config.task, **config.denoising})
     settings = to_settings(DenoisingSettings, chosen, "denoising")
     half = loop_settings(config).half

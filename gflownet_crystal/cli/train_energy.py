@@ -41,7 +41,11 @@ from gflownet_crystal.weights import load_weights, save_weights
 
 def run(config: DictConfig) -> None:
     """The verb ``train_energy``."""
-    folder, config, out = open_training(config, "energy")
+    with open_training(config, "energy") as (folder, chosen, out):
+        _run(folder, chosen, out)
+
+
+def _run(folder: Path, config: DictConfig, out: Path) -> None:
     for key in ("legacy_weight", "strained"):
         check_number(config, key, float("inf"))
     half = loop_settings(config).half

@@ -30,7 +30,11 @@ from gflownet_crystal.training.loop import Loop
 
 def run(config: DictConfig) -> None:
     """The verb ``train_generator``."""
-    folder, config, out = open_training(config, "generator", "generator")
+    with open_training(config, "generator", "generator") as (folder, chosen, out):
+        _run(folder, chosen, out)
+
+
+def _run(folder: Path, config: DictConfig, out: Path) -> None:
     loop_settings(config)
     set_threads(config.threads)
     trained = trained_generator(config.generator, config.seed, find_device(config.device))

@@ -11,9 +11,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from gflownet_crystal.cli.build import trust_word
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.values import check_writable, whole_number
 from gflownet_crystal.common.checkpoint import TrainingStopped
+from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import ConfigError
 
 
@@ -41,8 +43,13 @@ def weights_file(value: Any) -> Path:
 
 
 @contextmanager
-def stoppable(verb: str, folder: Path) -> Iterator[Callable[[], bool]]:
+def stoppable(verb: str, folder: Path, config: DictConfig) -> Iterator[Callable[[], bool]]:
     """Let a training ask whether to stop; if it does, say how to go on.
+
+    Args:
+        verb: of the training.
+        folder: of the run.
+        config: of the run, resolved.
 
     Raises:
         TrainingStopped: the training stopped.
@@ -52,8 +59,8 @@ def stoppable(verb: str, folder: Path) -> Iterator[Callable[[], bool]]:
             yield should_stop
     except TrainingStopped as stop:
         raise TrainingStopped(
-            f"{stop}, a checkpoint is in {folder}; "
-            f"go on with: gflownet-crystal {verb} run.dir={folder} resume=true"
+            f"{stop}, a checkpoint is in {folder}; go on with: "
+            f"gflownet-crystal {verb} {setting_word('run.dir', folder)} resume=true{trust_word(config)}"
         ) from stop
 
 

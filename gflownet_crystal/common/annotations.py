@@ -15,6 +15,10 @@ from gflownet_crystal.common.errors import ConfigError
 LARGEST_WHOLE = 2**63 - 1
 """The largest whole number that a setting can be: tensors and random generators hold no larger one."""
 
+_LARGEST = 2**53
+"""Larger whole numbers are abridged in errors."""
+
+
 _UNFIT = object()
 
 
@@ -43,7 +47,7 @@ def fitting(value: Any, hint: Any, key: str) -> Any:
         words += ", and finite"
     elif _is_whole(value) and abs(int(value)) > LARGEST_WHOLE:
         words += f", and at most {LARGEST_WHOLE}"
-    raise ConfigError(f"{key} must be {words}, not {value!r}")
+    raise ConfigError(f"{key} must be {words}, not {shown(value)}")
 
 
 def fit_fields(settings: Any, place: str = "") -> None:
@@ -60,6 +64,17 @@ def fit_fields(settings: Any, place: str = "") -> None:
     for name in (field.name for field in fields(settings)):
         key = f"{place}.{name}" if place else name
         object.__setattr__(settings, name, fitting(getattr(settings, name), hints[name], key))
+
+
+def shown(value: Any) -> str:
+    """A value in an error: whole numbers of many digits are abridged."""
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return (
+            f"{str(value)[:25]}... (too large)"
+            if abs(value) < 10**4000
+            else "a number of thousands of digits"
+        )
+    return repr(value)
 
 
 def _options(hint: Any) -> tuple[Any, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ class MetricsFile:
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
+        self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(path, "ab")  # noqa: SIM115 - lives as long as the training
@@ -37,18 +40,35 @@ class MetricsFile:
         finite = {
             key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()
         }
-        self._file.write(json.dumps(finite).encode() + b"\n")
-        self._file.flush()
+        with self._told():
+            self._file.write(json.dumps(finite).encode() + b"\n")
+            self._file.flush()
 
     def settle(self) -> int:
         """Force what was written to disk and return the file's length in bytes."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._file.tell()
+        with self._told():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            return self._file.tell()
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with self._told():
+            self._file.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say of which file an error of the disk is.
+
+        Raises:
+            DataError: the disk is full, or the file cannot grow.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise DataError(
+                f"cannot write {self._path}: {error.strerror or error}; what was written before is kept"
+            ) from error
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
