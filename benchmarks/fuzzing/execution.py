@@ -311,6 +311,8 @@ def _work(runner: Runner, numbers: range, pipe: Any) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     used = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + _MEMORY, used + _MEMORY))
+    # whatever the process it was forked from had in their place
+    sys.stdout, sys.stderr = (open(handle, "w", encoding="utf-8", closefd=False) for handle in (1, 2))  # noqa: SIM115
     watch = Watch()
     for number in numbers:
         try:

@@ -176,7 +176,6 @@ def _damaged_row(values: Any, rng: random.Random) -> list[Any]:
         float("inf"),
         0.0,
         -1.0,
-        -row[place],
         1e308,
         1e8,
         1e-9,
@@ -187,7 +186,7 @@ def _damaged_row(values: Any, rng: random.Random) -> list[Any]:
         200.0,
     )
     row[place] = rng.choice(numbers)
-    return [float(value) for value in row]
+    return row
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:

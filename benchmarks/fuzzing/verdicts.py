@@ -13,7 +13,7 @@ crystals accepted that cannot be, an exit status other than 0 and 2, more or few
 started, and a fault of the fuzzer itself."""
 
 _ALLOWED = (0, 2)
-_NOTICE = re.compile(r"^(warning: |left out: |note: )")
+_NOTICE = re.compile(r"^(warning: |left out|note: )")
 _PROGRESS = re.compile(r"^\S* *\w+: +\d+%|^\d+ |it/s|s/it|\r")
 
 
