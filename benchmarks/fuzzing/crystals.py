@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pymatgen.core import Composition, Lattice
+from pymatgen.core import Composition, Element, Lattice
 
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
@@ -92,18 +92,19 @@ def _of_spec(group: float, formula: Any, lengths: Iterable[float], angles: Itera
         return [f"space group {group}"]
     if not all(math.isfinite(value) for value in (*lengths, *angles)):
         return ["lattice parameters that are not finite"]
-    if min(lengths) <= 0 or not _volume(lengths, angles) > 0:
+    if min(lengths) <= 0 or not 0 < min(angles) <= max(angles) < 180 or not _volume(lengths, angles) > 0:
         return [f"a cell of lengths {list(lengths)} and angles {list(angles)}"]
-    counts = Composition(str(formula)).get_el_amt_dict().values()
-    return (
-        [] if counts and all(count > 0 and count % 1 == 0 for count in counts) else [f"formula {formula!r}"]
-    )
+    counts = Composition(str(formula)).get_el_amt_dict()
+    whole = all(count > 0 and count % 1 == 0 for count in counts.values())
+    real = bool(counts) and all(map(Element.is_valid_symbol, counts))
+    return [] if whole and real else [f"formula {formula!r}"]
 
 
 def _volume(lengths: Iterable[float], angles: Iterable[float]) -> float:
+    a, b, c = lengths
     alpha, beta, gamma = (math.cos(math.radians(angle)) for angle in angles)
     square = 1 - alpha**2 - beta**2 - gamma**2 + 2 * alpha * beta * gamma
-    return math.prod(lengths) * math.sqrt(square) if square > 0 else 0.0
+    return float(a) * float(b) * float(c) * math.sqrt(square) if square > 0 else 0.0
 
 
 def _of_structure(
