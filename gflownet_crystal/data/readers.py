@@ -23,9 +23,7 @@ from gflownet_crystal.data.rows import CELL, REASON, Row, rows_to_frame, table_t
 from gflownet_crystal.data.schema import LABEL_COLUMNS, STRUCTURE_COLUMNS, require_columns
 from gflownet_crystal.data.sources import SourceFile, source_files
 from gflownet_crystal.data.tensor_files import read_tensor_file
-
-FORMULA_CHECKS = ("refuse", "warn")
-"""What can become of a CIF whose own formula differs from what was read."""
+from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 
 _REFUSE = FORMULA_CHECKS[0]
 _T = TypeVar("_T")
