@@ -14,7 +14,7 @@ from tqdm import tqdm
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
-from gflownet_crystal.data.readers import FORMULA_CHECKS
+from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 from gflownet_crystal.training.labelled import LabelledStructures, read_labelled
 
 

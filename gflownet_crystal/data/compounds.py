@@ -13,11 +13,12 @@ from torch import Tensor
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.left_out import LeftOut
-from gflownet_crystal.data.readers import map_files, named, read_file, read_table, readable, rows_of_table
+from gflownet_crystal.data.readers import map_files, read_file, readable
 from gflownet_crystal.data.rows import REASON
 from gflownet_crystal.data.schema import ENERGY_COLUMN, require_columns
 from gflownet_crystal.data.sources import SourceFile
 from gflownet_crystal.data.table_checks import formula_faults
+from gflownet_crystal.data.tables import named, read_table, rows_of_table
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
 

@@ -12,13 +12,7 @@ import torch
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.data.left_out import LeftOut
-from gflownet_crystal.data.readers import (
-    map_files,
-    read_file,
-    read_table,
-    readable,
-    rows_of_table,
-)
+from gflownet_crystal.data.readers import map_files, read_file, readable
 from gflownet_crystal.data.rows import REASON, table_to_rows
 from gflownet_crystal.data.schema import (
     ENERGY_COLUMN,
@@ -30,6 +24,7 @@ from gflownet_crystal.data.schema import (
 from gflownet_crystal.data.sources import SourceFile
 from gflownet_crystal.data.standardize import StandardCells, standard_cells, strained_parameters
 from gflownet_crystal.data.table_checks import check_prepared, check_strained, mark_crowded, spec_faults
+from gflownet_crystal.data.tables import read_table, rows_of_table
 from gflownet_crystal.structures.formulas import composition_to_text, text_to_composition
 from gflownet_crystal.structures.symmetry import SYMPREC
 

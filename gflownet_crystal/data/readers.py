@@ -19,13 +19,12 @@ from gflownet_crystal.data.extended_xyz import rows_of_xyz
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.poscar import row_of_poscar
 from gflownet_crystal.data.pymatgen_json import rows_of_json
-from gflownet_crystal.data.rows import CELL, REASON, Row, rows_to_frame, table_to_rows
-from gflownet_crystal.data.schema import LABEL_COLUMNS, STRUCTURE_COLUMNS, require_columns
+from gflownet_crystal.data.rows import REASON, Row, rows_to_frame, table_to_rows
+from gflownet_crystal.data.schema import LABEL_COLUMNS
 from gflownet_crystal.data.sources import SourceFile, source_files
+from gflownet_crystal.data.tables import named, read_table, rows_of_csv, rows_of_table
 from gflownet_crystal.data.tensor_files import read_tensor_file
-
-FORMULA_CHECKS = ("refuse", "warn")
-"""What can become of a CIF whose own formula differs from what was read."""
+from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 
 _REFUSE = FORMULA_CHECKS[0]
 _T = TypeVar("_T")
@@ -163,78 +162,9 @@ def with_numbers(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return frame, faults
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Any Parquet file.
-
-    Raises:
-        DataError: the file is not Parquet.
-    """
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise DataError(f"no data at {path}; give a file") from error
-    # Arrow's errors are OSErrors and ValueErrors; a damaged footer may also ask for any amount of memory
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        MemoryError,
-        OverflowError,
-        NotImplementedError,
-    ) as error:
-        raise DataError(f"cannot read {path} as Parquet: {_first_line(error)}") from error
-
-
-def rows_of_table(frame: pd.DataFrame, file: SourceFile, formula_check: str = _REFUSE) -> pd.DataFrame:
-    """Checked rows of a table in the package's schema; rows without structures keep composition and space_group.
-
-    Raises:
-        DataError: it lacks columns.
-    """
-    if "cif" in frame.columns and "lattice" not in frame.columns:
-        return _rows_of_cif_column(frame, file, formula_check)
-    if "lattice" not in frame.columns and "composition" in frame.columns:
-        require_columns(frame, ("composition", "space_group"), file.path)
-        frame = named(frame.rename(columns={"matbench_id": "material_id"}), file)
-        return _with_source(frame, file.path.stem).assign(**{REASON: "", CELL: None})
-    require_columns(frame, STRUCTURE_COLUMNS[1:], file.path)
-    return table_to_rows(named(frame, file).drop(columns=[REASON, CELL], errors="ignore"))
-
-
 def reason_of(error: Exception, path: Path) -> str:
     """An error's text without the name of the file, which stands beside it."""
     return str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
-
-
-def _rows_of_csv(file: SourceFile, formula_check: str) -> pd.DataFrame:
-    try:
-        frame = pd.read_csv(file.path, float_precision="round_trip")
-    except (OSError, ValueError, OverflowError, MemoryError) as error:
-        raise DataError(f"cannot read {file.path} as CSV: {_first_line(error)}") from error
-    if "cif" in frame.columns:
-        return _rows_of_cif_column(frame, file, formula_check)
-    if not set(STRUCTURE_COLUMNS[1:]) <= set(frame.columns):
-        raise DataError(
-            f"{file.path} lacks the columns of crystals: give cif, or {', '.join(STRUCTURE_COLUMNS[1:])}; "
-            f"it has {', '.join(map(str, frame.columns[:20]))}"
-        )
-    return rows_of_table(frame, file)
-
-
-def _rows_of_cif_column(frame: pd.DataFrame, file: SourceFile, formula_check: str) -> pd.DataFrame:
-    """Rows of a table with the text of a CIF each, as the MP-20 benchmark has them."""
-    require_columns(frame, ("cif",), file.path)
-    frame = named(frame, file)
-    rows = [
-        row_of_cif(text, name, formula_check)
-        if isinstance(text, str)
-        else Row(name, reason="no text of a CIF")
-        for name, text in zip(frame["material_id"], frame["cif"], strict=True)
-    ]
-    read = rows_to_frame(rows)
-    kept = frame.drop(columns=["cif", *(name for name in read.columns if name in frame.columns)])
-    return _with_source(pd.concat([read, kept.reset_index(drop=True)], axis=1), f"mp20_{file.path.stem}")
 
 
 def _rows_of_cif(file: SourceFile, formula_check: str) -> pd.DataFrame:
@@ -270,22 +200,6 @@ def _rows_of_tensors(file: SourceFile, formula_check: str) -> pd.DataFrame:
     return table_to_rows(named(frame, file))
 
 
-def named(frame: pd.DataFrame, file: SourceFile) -> pd.DataFrame:
-    """A table whose ``material_id`` are texts, by the file's name where it has none."""
-    column = next((name for name in ("material_id", "name") if name in frame.columns), None)
-    numbered = [f"{file.name}-{row}" for row in range(len(frame))]
-    if column is None:
-        return frame.assign(material_id=numbered)
-    missing = frame[column].isna()
-    return frame.assign(
-        material_id=frame[column].astype(str).where(~missing, pd.Series(numbered, frame.index))
-    )
-
-
-def _with_source(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    return frame if "energy_source" in frame.columns else frame.assign(energy_source=name)
-
-
 def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -301,13 +215,9 @@ def _text(path: Path) -> str:
         return content.decode("latin-1")
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
 _READERS: dict[str, Callable[[SourceFile, str], pd.DataFrame]] = {
     "cif": _rows_of_cif,
-    "csv": _rows_of_csv,
+    "csv": rows_of_csv,
     "json": _rows_of_json,
     "poscar": _rows_of_poscar,
     "tensors": _rows_of_tensors,

@@ -16,7 +16,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 CLOSEST = 0.5
 """A; structures with atoms closer than this are no crystals."""
 
-LONGEST = 1e4
+LONGEST = 1e3
 """A; the longest lattice vector. Searches for neighbours and symmetry in longer cells would not end."""
 
 FARTHEST = 1e6

@@ -16,11 +16,12 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.quality import is_plausible
-from gflownet_crystal.data.readers import map_files, read_file, read_table, readable, rows_of_table
+from gflownet_crystal.data.readers import map_files, read_file, readable
 from gflownet_crystal.data.schema import ENERGY_COLUMN, STRUCTURE_COLUMNS
 from gflownet_crystal.data.sources import SourceFile
 from gflownet_crystal.data.splits import in_holdout
 from gflownet_crystal.data.table_checks import check_strained
+from gflownet_crystal.data.tables import read_table, rows_of_table
 from gflownet_crystal.structures.checks import CLOSEST
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
 from gflownet_crystal.structures.frames import frame_to_structures
