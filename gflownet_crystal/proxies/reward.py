@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError, ProxyError
-from gflownet_crystal.proxies.base import Prediction, Proxy
+from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError, ProxyError
+from gflownet_crystal.proxies.base import Prediction, Proxy, checked_column, object_name
 
 INVALID_CHOICES = ("raise", "penalise")
 
@@ -124,22 +124,33 @@ class Reward:
         """Score n objects of the kind the proxy eats.
 
         Raises:
-            ProxyError: a value or log-reward is not finite and ``invalid`` is ``raise``; names the first such object.
+            ProxyError: the proxy or the reward function fails or breaks its contract; or a value or log-reward is not
+                finite and ``invalid`` is ``raise``; names the first such object.
         """
         prediction = self.proxy(objects)
-        log_reward = self.function(prediction.value, prediction.std)
+        name = f"reward {type(self.function).__name__}"
+        try:
+            log_reward = self.function(prediction.value, prediction.std)
+        except (TypeError, ValueError, ArithmeticError, RuntimeError, LookupError) as error:
+            if isinstance(error, GFlowNetCrystalError | torch.OutOfMemoryError):
+                raise
+            reason = " ".join(str(error).split())
+            raise ProxyError(f"{name} failed with {type(error).__name__} ({reason})") from error
+        log_reward = checked_column(log_reward, len(prediction.value), name)
         bad = ~(prediction.valid & torch.isfinite(log_reward))
         if self.invalid == "raise" and bool(bad.any()):
-            raise ProxyError(self._complaint(prediction, bad, objects))
+            raise ProxyError(self._complaint(prediction, log_reward, bad, objects))
         n_invalid = int((bad | prediction.penalised).sum())
         return Scored(prediction, log_reward.masked_fill(bad, self.penalty), n_invalid)
 
-    def _complaint(self, prediction: Prediction, bad: Tensor, objects: Any) -> str:
+    def _complaint(self, prediction: Prediction, log_reward: Tensor, bad: Tensor, objects: Any) -> str:
         first = int(bad.nonzero()[0])
-        what = objects[first : first + 1]
-        name = what.formulas()[0] if hasattr(what, "formulas") else what
         value, std = float(prediction.value[first]), float(prediction.std[first])
+        gave, mend = f"proxy {type(self.proxy).__name__} gave {value} (std {std})", "mend the proxy"
+        if bool(prediction.valid[first]):
+            gave += f", of which reward {type(self.function).__name__} makes {float(log_reward[first])},"
+            mend = "choose another reward"
         return (
-            f"proxy {type(self.proxy).__name__} gave {value} (std {std}) for {int(bad.sum())} of {len(bad)} objects, "
-            f"first at row {first}: {name}; mend the proxy or set reward.invalid=penalise"
+            f"{gave} for {int(bad.sum())} of {len(bad)} objects, first at row {first}: {object_name(objects, first)}; "
+            f"{mend} or set reward.invalid=penalise"
         )
