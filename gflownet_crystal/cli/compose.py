@@ -20,6 +20,7 @@ from gflownet_crystal.common.errors import ConfigError
 
 TARGET = "_target_"
 EXPERIMENT = "experiment"
+_WIDEST = 120
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,9 @@ def parse_setting(text: str) -> Setting:
     except (HydraException, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
+        shown = text if len(text) <= _WIDEST else f"{text[:_WIDEST]}..."
         raise ConfigError(
-            f"cannot read {text!r}: write key=value, lists as key=[a,b], --help lists the keys"
+            f"cannot read {shown!r}: write key=value, lists as key=[a,b], --help lists the keys"
         ) from error
 
 

@@ -23,7 +23,7 @@ def overview(verbs: Iterable[str]) -> str:
     """All verbs with the first line of what they do."""
     lines = ["gflownet-crystal VERB [key=value ...] [--config-dir DIR] [--help]", ""]
     for verb in verbs:
-        lines += _two_columns(f"  {verb}", _documentation(verb).splitlines()[0], 18)
+        lines += _two_columns(f"  {verb}", _documentation(verb).splitlines()[0], 19)
     return "\n".join([*lines, "", "gflownet-crystal VERB --help lists the keys of a verb."])
 
 
@@ -54,7 +54,8 @@ def _documentation(verb: str) -> str:
 
 
 def _line(key: str, value: str, comment: str) -> list[str]:
-    shown = value if len(value) <= _WIDEST else f"{value[:_WIDEST]}..."
+    room = min(_WIDEST, _width() - len(f"  {key}=...")) if value.startswith("[") else _WIDEST
+    shown = value if len(value) <= room else f"{value[:room]}..."
     # a comment has half of a narrow terminal
     return _two_columns(f"  {key}={shown}", comment, min(46, _width() // 2))
 

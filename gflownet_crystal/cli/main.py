@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gflownet_crystal.cli.failures import machine_failure
 from gflownet_crystal.cli.groups import unknown
-from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError
+from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
 
 VERBS = (
     "prepare_data",
@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stands for standard output to the end
     try:
         status = _dispatch(words)
-        sys.stdout.flush()
+        if fault := _of_output():
+            raise DataError(fault)
         return status
     except GFlowNetCrystalError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
@@ -81,6 +82,8 @@ def _of_output() -> str:
     """Why nothing more can be written to standard output; empty if it can."""
     try:
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise
     except OSError as error:
         _leave_output()
         return f"cannot write to standard output: {error.strerror or error}"

@@ -36,7 +36,7 @@ def run(config: DictConfig) -> None:
     )
     write_samples(out, frame)
     proxy = trained.parts.reward.proxy
-    median = f"median {proxy.property_name} {frame['energy'].median():.4g} {proxy.unit}"
+    median = f"median {proxy.property_name} ({proxy.unit}) {frame['energy'].median():.4g}"
     print(f"{len(frame)} samples of {folder} in {out}; {median}")
 
 

@@ -6,7 +6,7 @@ import re
 import shlex
 
 # texts that neither a shell nor Hydra's grammar of overrides reads as something else
-_PLAIN = re.compile(r"[./~]*[A-Za-z_][\w./~-]*")
+_PLAIN = re.compile(r"[./~]*[A-Za-z_][\w./~-]*", re.ASCII)
 _VALUES = frozenset({"null", "true", "false", "nan", "inf", "yes", "no", "on", "off"})
 
 

@@ -28,29 +28,36 @@ def read_yaml(path: Path) -> DictConfig:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise DataError(f"cannot read {path}: {size} bytes, and a configuration has at most {MAX_BYTES}")
+            raise DataError(f"{size} bytes, and a configuration has at most {MAX_BYTES}")
         text = path.read_text(encoding="utf-8")
-        if fault := _fault(text):
-            raise DataError(f"cannot read {path}: {fault}")
+        _require_plain(text)
         config = OmegaConf.create(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
-        raise DataError(
-            f"cannot read {path}: {(str(error).splitlines() or [type(error).__name__])[0]}"
-        ) from error
-    if not isinstance(config, DictConfig):
-        raise DataError(f"cannot read {path}: it is damaged, and no mapping of keys to values")
-    return config
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
+        raise DataError(f"cannot read {path}: {_reason(error)}") from error
+    return config  # type: ignore[return-value]  # a mapping, which was seen to above
 
 
-def _fault(text: str) -> str:
-    """Why a text is not read; empty if it may be."""
-    depth = 0
+def _reason(error: Exception) -> str:
+    # the first line of YAML's errors says what was being read when it found the problem
+    text = getattr(error, "problem", None) or str(error)
+    return next(iter(str(text).splitlines()), type(error).__name__)
+
+
+def _require_plain(text: str) -> None:
+    """See that a text is a mapping of values.
+
+    Raises:
+        DataError: it is something else.
+    """
+    depth, root = 0, None
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        root = root or (event if isinstance(event, yaml.NodeEvent) else None)
         depth += isinstance(event, _OPENING) - isinstance(event, _CLOSING)
         if depth > MAX_DEPTH:
-            return f"it is nested more than {MAX_DEPTH} deep"
+            raise DataError(f"it is nested more than {MAX_DEPTH} deep")
         if isinstance(event, yaml.AliasEvent):
-            return "it has an alias (*name), which no stored configuration has"
+            raise DataError("it has an alias (*name), which no stored configuration has")
         if isinstance(event, yaml.ScalarEvent) and "${" in event.value:
-            return f"it refers to another value ({event.value[:60]}), and a stored configuration holds values only"
-    return ""
+            raise DataError(f"it refers to {event.value[:60]}, and a stored configuration holds values only")
+    if not isinstance(root, yaml.MappingStartEvent):
+        raise DataError("it is damaged, and no mapping of keys to values")
