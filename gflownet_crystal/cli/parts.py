@@ -24,6 +24,7 @@ from gflownet_crystal.cli.compose import TARGET, resolved
 from gflownet_crystal.cli.groups import PACKAGE_CONFIG, group_choices
 from gflownet_crystal.cli.values import thread_count, whole_number
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.progress import announced
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
@@ -32,6 +33,7 @@ from gflownet_crystal.policies.base import MixtureSettings, Policy
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import Reward, RewardFunction
 
+BUILDING = "building the environment: tables of the allowed compositions"
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 _REWARD_KEYS = ("invalid", "penalty")
 
@@ -73,7 +75,8 @@ def build_parts(config: DictConfig, trust: Trust = COMMAND_LINE) -> Parts:
     device = find_device(config.device)
     settings = to_settings(TrainerSettings, config.trainer, "trainer")
     objective = build(config.objective, Objective, "objective", trust)
-    env = build(config.env, Env, "env", trust)
+    with announced(BUILDING, quiet=bool(config.get("quiet", False))):
+        env = build(config.env, Env, "env", trust)
     if (move := getattr(env, "to", None)) is not None:
         env = move(device)
     reward = build_reward(config, device, trust)

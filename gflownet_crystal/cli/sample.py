@@ -14,10 +14,12 @@ import pandas as pd
 from omegaconf import DictConfig, ListConfig
 
 from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.parts import BUILDING
 from gflownet_crystal.cli.run_folder import TrainedRun, open_run
 from gflownet_crystal.cli.samples import check_suffix, draw_samples, write_samples
 from gflownet_crystal.cli.values import check_new, flag, seed_number, whole_number
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.progress import announced
 
 
 def run(config: DictConfig) -> None:
@@ -99,7 +101,9 @@ def _restrict(trained: TrainedRun, restrict: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"env {type(env).__name__} cannot be restricted; leave out restrict.{next(iter(restrict))}"
         )
-    trained.parts.model.set_env(restricted(**restrict))
+    with announced(BUILDING):
+        narrower = restricted(**restrict)
+    trained.parts.model.set_env(narrower)
 
 
 def restrictions(config: DictConfig) -> dict[str, list[Any]]:
