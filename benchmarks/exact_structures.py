@@ -28,7 +28,7 @@ from gflownet_crystal.cli.build import build
 from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
-from gflownet_crystal.data.readers import read_table
+from gflownet_crystal.data.tables import read_table
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.structures.distances import shortest_distance
 from gflownet_crystal.structures.formulas import composition_to_text

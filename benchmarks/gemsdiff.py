@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.options import read_options, run
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
-from gflownet_crystal.data.readers import read_table
+from gflownet_crystal.data.tables import read_table
 from gflownet_crystal.generators.gemsdiff import GemsDiff
 from gflownet_crystal.models.gemsdiff import GemsDiffModel
 from gflownet_crystal.models.gemsdiff_settings import GemsDiffSettings

@@ -24,7 +24,7 @@ from benchmarks.options import read_options, run
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.crystallography.space_groups import crystal_lattice_system_of_group
-from gflownet_crystal.data.readers import read_table
+from gflownet_crystal.data.tables import read_table
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, is_dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gflownet_crystal.cli.compose import TARGET
-from gflownet_crystal.common.annotations import check_type
+from gflownet_crystal.common.annotations import fitting
 from gflownet_crystal.common.errors import ConfigError
 
 PACKAGE = "gflownet_crystal"
@@ -111,8 +111,7 @@ def factory(
         for name in map(str, config)
         if name != TARGET
     }
-    check_arguments(found, settings, key, given)
-    return partial(found, **settings)
+    return partial(found, **fitting_arguments(found, settings, key, given))
 
 
 def build(config: DictConfig, contract: type[T], key: str, trust: Trust = COMMAND_LINE) -> T:
@@ -131,10 +130,15 @@ def to_settings(settings: type[T], config: DictConfig, key: str) -> T:
     for name, value in ((str(word), value) for word, value in config.items()):
         hint, place = hints.get(name), f"{key}.{name}"
         if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, DictConfig):
-            value = to_settings(hint, value, place)
-        values[name] = value
-    check_arguments(settings, values, key)
-    return settings(**values)
+            values[name] = to_settings(hint, value, place)
+        else:
+            values[name] = plain(value)
+    return settings(**fitting_arguments(settings, values, key))
+
+
+def plain(value: Any) -> Any:
+    """A value of a configuration with lists and mappings as Python's own, references resolved."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def _plain(value: Any, key: str, trust: Trust, hint: Any = None) -> Any:
@@ -143,20 +147,25 @@ def _plain(value: Any, key: str, trust: Trust, hint: Any = None) -> Any:
         contract = hint if inspect.isclass(hint) and hint is not Any else object
         return build(value, contract, key, trust)
     if isinstance(value, DictConfig):
-        return {name: _plain(value[name], f"{key}.{name}", trust) for name in map(str, value)}
+        return {name: _plain(item, f"{key}.{name!s}", trust) for name, item in value.items()}
     if isinstance(value, ListConfig):
         return [_plain(item, f"{key}.{index}", trust) for index, item in enumerate(value)]
     return value
 
 
-def check_arguments(found: type, settings: dict[str, Any], key: str, given: Collection[str] = ()) -> None:
-    """Check settings against the arguments of a class, before it is called.
+def fitting_arguments(
+    found: type, settings: Mapping[str, Any], key: str, given: Collection[str] = ()
+) -> dict[str, Any]:
+    """Settings as the arguments of a class have them, checked before it is called.
 
     Args:
         found: the class.
         settings: keyword arguments.
         key: section of the configuration.
         given: arguments that do not come from the configuration.
+
+    Returns:
+        The settings, whole floats as whole numbers where those are asked for.
 
     Raises:
         ConfigError: an argument that the class does not take, one that is missing, or one of a wrong type.
@@ -176,8 +185,7 @@ def check_arguments(found: type, settings: dict[str, Any], key: str, given: Coll
             f"{key}: {found.__name__} needs {', '.join(f'{key}.{name}=...' for name in lacking)}"
         )
     hints = _hints(found)
-    for name, value in settings.items():
-        check_type(value, hints.get(name), f"{key}.{name}")
+    return {name: fitting(value, hints.get(name), f"{key}.{name}") for name, value in settings.items()}
 
 
 def _hints(found: type) -> dict[str, Any]:

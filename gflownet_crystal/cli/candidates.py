@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 
 TABLE = "candidates.csv"
 _BATCH = 8
+_OWN_NAME = re.compile(r"(cif/)?\d{3,}_([A-Z][a-z]?\d*)+\.cif")
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,9 @@ def cif_names(structures: StructureBatch) -> list[str]:
 
 
 def _listed(folder: Path) -> set[str]:
-    """CIFs of an earlier table; only names in the folder or its ``cif``, so that nothing outside is touched."""
+    """CIFs of an earlier table; only names that :func:`cif_names` gives, so that nothing else is touched."""
     try:
         names = pd.read_csv(folder / TABLE)["cif"].astype(str)
     except (OSError, ValueError, KeyError):
         return set()
-    return {name for name in names if name.endswith(".cif") and name.removeprefix("cif/") == Path(name).name}
+    return {name for name in names if _OWN_NAME.fullmatch(name)}

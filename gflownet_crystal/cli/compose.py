@@ -11,7 +11,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -19,6 +19,8 @@ from gflownet_crystal.cli.groups import PACKAGE_CONFIG, config_folders, group_ch
 from gflownet_crystal.common.errors import ConfigError
 
 TARGET = "_target_"
+EXPERIMENT = "experiment"
+_WIDEST = 120
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,17 @@ def parse_setting(text: str) -> Setting:
         parsed: Override = OverridesParser.create().parse_override(text)
         if parsed.is_delete() or parsed.is_sweep_override():
             raise ConfigError(f"cannot read {text!r}: give one key=value, lists as key=[a,b]")
+        if parsed.package is not None:
+            raise ConfigError(
+                f"cannot read {text!r}: a section is chosen by its own name, as proxy=mlp or proxy.energy=mlp"
+            )
         return Setting(parsed.key_or_group.replace("/", "."), parsed.value(), text, parsed.is_add())
     except (HydraException, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
+        shown = text if len(text) <= _WIDEST else f"{text[:_WIDEST]}..."
         raise ConfigError(
-            f"cannot read {text!r}: write key=value, lists as key=[a,b], --help lists the keys"
+            f"cannot read {shown!r}: write key=value, lists as key=[a,b], --help lists the keys"
         ) from error
 
 
@@ -166,8 +173,9 @@ def _chosen_config(
     groups = verb_groups(verb)
     chosen = [setting for setting in settings if setting.key in groups]
     for setting in chosen:
-        _check_choice(setting, setting.key, folders)
-    overrides = [setting.text.removeprefix("+") for setting in chosen]
+        _check_choice(setting, setting.key, folders, may_be_none=setting.key == EXPERIMENT)
+    # Hydra takes no null for a choice, and it is the default where it is allowed
+    overrides = [setting.text.removeprefix("+") for setting in chosen if setting.value is not None]
     config, choices = _compose(verb, overrides, folders)
     while inner := _inner_choices(settings, chosen, section_groups(choices)):
         # the outermost goes first: it decides which sections there are within it
@@ -186,10 +194,12 @@ def _inner_choices(
     return [s for s in settings if s not in chosen and s.key in sections and isinstance(s.value, str)]
 
 
-def _check_choice(setting: Setting, group: str, folders: Sequence[Path]) -> None:
+def _check_choice(setting: Setting, group: str, folders: Sequence[Path], may_be_none: bool = False) -> None:
+    if setting.value is None and may_be_none:
+        return
     names = group_choices(group, folders)
-    if setting.value is not None and str(setting.value) not in names:
-        raise unknown(setting.key, str(setting.value), names)
+    if not isinstance(setting.value, str) or setting.value not in names:
+        raise unknown(setting.key, setting.text.partition("=")[2], names)
 
 
 def _compose(
@@ -202,10 +212,11 @@ def _compose(
     try:
         with initialize_config_dir(config_dir=str(package), version_base=None):
             config = compose(verb, overrides=overrides, return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"cannot compose the configuration of {verb}: {' '.join(str(error).split())}"
-        ) from error
+    except MissingConfigException as error:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        raise unknown(group or "configuration", name, error.options or ()) from error
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"cannot compose the configuration of {verb}: {first_line(error)}") from error
     made = config.hydra.runtime.choices
     choices = {group: made.get(group) for group in verb_groups(verb)}
     choices |= {key: made[key] for key in map(str, made) if "@" in key}

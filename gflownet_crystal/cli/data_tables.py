@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from omegaconf import ListConfig
+from omegaconf import DictConfig, ListConfig
 from tqdm import tqdm
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
+from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
+from gflownet_crystal.training.labelled import LabelledStructures, read_labelled
 
 
 def paths_of(value: Any, key: str) -> list[Path]:
@@ -27,10 +30,54 @@ def paths_of(value: Any, key: str) -> list[Path]:
     return [Path(item) for item in values]
 
 
-def read_prepared(paths: Iterable[Path], quiet: bool) -> pd.DataFrame:
-    """A prepared table of all ``paths``."""
+def formula_check_of(config: DictConfig) -> str:
+    """What is to become of CIFs whose own formula differs from what was read.
+
+    Raises:
+        ConfigError: neither of the two choices.
+    """
+    chosen = str(config.formula_check)
+    if chosen not in FORMULA_CHECKS:
+        raise ConfigError(f"formula_check is one of {', '.join(FORMULA_CHECKS)}, not {chosen!r}")
+    return chosen
+
+
+def tell(left_out: LeftOut) -> None:
+    """Say on standard error how many crystals were left out, and why."""
+    if line := left_out.line():
+        print(line, file=sys.stderr)
+
+
+def read_prepared(
+    paths: Iterable[Path], quiet: bool, formula_check: str = "refuse", left_out: LeftOut | None = None
+) -> pd.DataFrame:
+    """A prepared table of all ``paths``.
+
+    Args:
+        paths: files and folders.
+        quiet: show no progress.
+        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+        left_out: takes what is no crystal; None says it on standard error.
+    """
 
     def progress(rows: Iterable[int]) -> Iterable[int]:
         return tqdm(rows, desc="converting", unit="crystal", disable=quiet, file=sys.stderr)
 
-    return load_prepared(paths, progress)
+    dropped = LeftOut() if left_out is None else left_out
+    table = load_prepared(paths, progress, formula_check=formula_check, left_out=dropped)
+    if left_out is None:
+        tell(dropped)
+    return table
+
+
+def read_crystals(paths: Sequence[Path], **options: Any) -> LabelledStructures:
+    """Labelled structures of all ``paths``; what is left out is said on standard error.
+
+    Args:
+        paths: files and folders.
+        options: of :func:`~gflownet_crystal.training.labelled.read_labelled`.
+    """
+    left_out = LeftOut()
+    data = read_labelled(paths, **options, left_out=left_out)
+    tell(left_out)
+    return data

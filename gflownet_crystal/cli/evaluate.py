@@ -21,13 +21,14 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gflownet_crystal.cli.build import to_settings
 from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.groups import unknown
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.judging import Judging, reference_hull
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.sampler_figures import sampler_figures
-from gflownet_crystal.cli.values import check_writable, flag, whole_number
+from gflownet_crystal.cli.values import check_writable, flag, thread_count, whole_number
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import atomic_path, read_json, write_json
 from gflownet_crystal.evaluation.compared_sets import Choices, Evaluation
@@ -71,12 +72,12 @@ def run(config: DictConfig) -> None:
         check_writable(evaluation.work.cache / "features")
     evaluation.check(names)
     folder = _out(config)
-    open_output(folder, _settings(config, evaluation), flag(config.resume, "resume"))
-    if config.reference is None and config.metrics is None:
-        print(_LEFT_OUT, file=sys.stderr)
-    figures: dict[str, Any] = {"counts": _counts(evaluation)}
-    with stop_on_signal() as should_stop:
+    settings = _settings(config, evaluation)
+    with open_output(folder, settings, flag(config.resume, "resume")), stop_on_signal() as should_stop:
+        if config.reference is None and config.metrics is None:
+            print(_LEFT_OUT, file=sys.stderr)
         evaluation.work = replace(evaluation.work, should_stop=should_stop)
+        figures: dict[str, Any] = {"counts": _counts(evaluation)}
         results = {name: _kept(folder, name, evaluation) for name in names if name != STABILITY}
         figures |= {name: result.figures for name, result in results.items()}
         if judging is not None:
@@ -85,16 +86,16 @@ def run(config: DictConfig) -> None:
                 name = Path(judge).stem
                 figures[STABILITY][name], rows = judging.judge(few, judge, folder / f"relaxed_{name}")
                 _write_csv(folder / f"{STABILITY}_{name}.csv", pd.DataFrame(rows))
-    _write_csv(folder / STRUCTURES, structure_table(evaluation.made, results))
-    _show(folder, figures)
+        _write_csv(folder / STRUCTURES, structure_table(evaluation.made, results))
+        _show(folder, figures)
 
 
 def _run_sampler(config: DictConfig) -> None:
     folder = _out(config)
     chosen: dict[str, Any] = {key: config[key] for key in ("run", "reference", "seed")}
     chosen |= {f"sampler.{key}": value for key, value in config.sampler.items()}
-    open_output(folder, chosen, flag(config.resume, "resume"))
-    _show(folder, sampler_figures(config))
+    with open_output(folder, chosen, flag(config.resume, "resume")):
+        _show(folder, sampler_figures(config))
 
 
 def _show(folder: Path, figures: Mapping[str, Any]) -> None:
@@ -212,12 +213,12 @@ def _counts(evaluation: Evaluation) -> dict[str, int]:
 
 def _evaluation(config: DictConfig) -> Evaluation:
     """The sets, read, and how they are compared."""
-    processes, quiet = whole_number(config.processes, "processes", 1), flag(config.quiet, "quiet")
+    processes, quiet = thread_count(config.processes, "processes"), flag(config.quiet, "quiet")
     work = Work(processes, None if config.cache is None else Path(str(config.cache)), quiet=quiet)
     choices = to_choices(config, str(find_device(config.device)))
     made = _read(config, "structures", "n")
     reference = None if config.reference is None else _read(config, "reference", "n_reference")
-    targets = None if config.targets is None else read_set(str(config.targets))
+    targets = None if config.targets is None else read_set(str(config.targets), formula_check_of(config))
     return Evaluation(made, reference, choices, work, targets)
 
 
@@ -230,7 +231,7 @@ def _judging(config: DictConfig, evaluation: Evaluation) -> Judging:
 
 
 def _read(config: DictConfig, key: str, limit: str) -> StructureSet:
-    found = read_set(str(config[key]))
+    found = read_set(str(config[key]), formula_check_of(config))
     return found if config[limit] is None else found.head(whole_number(config[limit], limit, 1))
 
 

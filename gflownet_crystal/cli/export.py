@@ -18,20 +18,15 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.build import build, to_settings
-from gflownet_crystal.cli.candidates import (
-    TABLE,
-    Candidates,
-    choose_candidates,
-    with_results,
-    write_candidates,
-)
+from gflownet_crystal.cli.candidates import Candidates, choose_candidates, with_results, write_candidates
 from gflownet_crystal.cli.compose import TARGET, resolved
 from gflownet_crystal.cli.parts import find_device
 from gflownet_crystal.cli.run_folder import read_config
 from gflownet_crystal.cli.sample import sample_run
-from gflownet_crystal.cli.values import check_writable, flag, whole_number
+from gflownet_crystal.cli.values import flag, seed_number, whole_number
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.common.files import read_json
+from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.evaluation.ranking import HULL_COLUMN, Selection
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull, load_hull
@@ -47,21 +42,36 @@ def run(config: DictConfig) -> None:
     config = resolved(config)
     folder, out = Path(str(config.run)), Path(str(config.out))
     k = whole_number(config.k, "k", 1)
-    seed = whole_number(config.seed, "seed", 0)
+    seed = seed_number(config.seed, "seed")
     quiet = flag(config.quiet, "quiet")
     chosen = OmegaConf.masked_copy(config, ["volume_tolerance", "max_per_formula"])
     selection = to_settings(Selection, chosen, "export")
     generator = build(config.generator, Generator, "generator")
     device = find_device(config.device)
     summary = summary_of_run(folder)
-    check_writable(out / TABLE)
     known = summary.get("property"), summary.get("unit")
-    hull, own = hulls_of_run(config.hull, known, folder)
-    frame = with_results(_samples(config, folder, seed))
-    frame[HULL_COLUMN] = predicted_above_hull(frame, known, hull, own)
-    candidates = choose_candidates(frame, k, generator, selection, seed=seed, device=device, quiet=quiet)
-    write_candidates(out, candidates)
+    with lock_folder(out):
+        _check_free(out, flag(config.overwrite, "overwrite"))
+        hull, own = hulls_of_run(config.hull, known, folder)
+        frame = with_results(_samples(config, folder, seed))
+        frame[HULL_COLUMN] = predicted_above_hull(frame, known, hull, own)
+        candidates = choose_candidates(frame, k, generator, selection, seed=seed, device=device, quiet=quiet)
+        write_candidates(out, candidates)
     print(_report(candidates, k, out))
+
+
+def _check_free(out: Path, overwrite: bool) -> None:
+    """See that a folder holds nothing, or may be written over.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    # names with a dot are the halves of files that a killed run was about to write
+    if not overwrite and any(not path.name.startswith(".") for path in out.iterdir()):
+        raise ConfigError(
+            f"out={out} is not empty; add overwrite=true to replace the candidates in it (other files stay), "
+            "or give another out=..."
+        )
 
 
 def energies_above_hull(frame: pd.DataFrame, hull: Hull | None = None) -> NDArray[np.float64]:

@@ -12,20 +12,24 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from gflownet_crystal.cli.build import build
 from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.data_tables import formula_check_of, tell
 from gflownet_crystal.cli.generated import part_file, write_generated, write_part
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import flag, seed_number, whole_number
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
+from gflownet_crystal.data.sources import kind_of
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.models.structure_energies import StructureEnergies
@@ -52,7 +56,13 @@ def run(config: DictConfig) -> None:
     folder = Path(str(config.out))
     chosen = {key: config[key] for key in ("tries", "keep", "judge", "batch_size", "seed")}
     chosen |= {"generator": OmegaConf.to_container(config.generator), "specs": _fingerprint(frame)}
-    open_output(folder, chosen, flag(config.resume, "resume"))
+    with open_output(folder, chosen, flag(config.resume, "resume")):
+        structures = _generate(folder, frame, maker, batch_size, quiet)
+        print(write_generated(folder, structures, frame, with_cif))
+
+
+def _generate(folder: Path, frame: pd.DataFrame, maker: Maker, batch_size: int, quiet: bool) -> pd.DataFrame:
+    """Structures of all specs; each batch is kept in the folder, and one that it has already is not made again."""
     starts = range(0, len(frame), batch_size)
     waiting = [start for start in starts if not part_file(folder, start).is_file()]
     with (
@@ -66,8 +76,7 @@ def run(config: DictConfig) -> None:
             write_part(part_file(folder, start), made)
             progress.advance(f"{len(made)} structures of {min(batch_size, len(frame) - start)} specs")
     parts = [pd.read_parquet(part_file(folder, start)) for start in starts]
-    structures = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    print(write_generated(folder, structures, frame, with_cif))
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -132,7 +141,7 @@ def _maker(config: DictConfig, generator: Generator, device: torch.device) -> Ma
     if config.keep not in KEEP:
         raise ConfigError(f"keep is one of {', '.join(KEEP)}, not {config.keep!r}")
     judge = None if config.judge is None else load_energies(str(config.judge)).to(device)
-    tries, seed = whole_number(config.tries, "tries", 1), whole_number(config.seed, "seed", 0)
+    tries, seed = whole_number(config.tries, "tries", 1), seed_number(config.seed, "seed")
     return Maker(generator, device, tries, seed, config.keep == "best", judge)
 
 
@@ -146,12 +155,12 @@ def _spec_frame(config: DictConfig) -> pd.DataFrame:
     if (config.specs is None) == (config.run is None):
         raise ConfigError("give either specs=FILE or run=DIR")
     path = Path(str(config.specs)) if config.run is None else Path(str(config.run)) / "samples.parquet"
-    if path.is_file() and path.suffix in (".parquet", ".csv"):
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-        known = set(REQUIRED_COLUMNS) <= set(frame.columns)
-        frame = read_specs(path) if known else load_prepared([path])
+    if _holds_specs(path):
+        frame = read_specs(path)
     else:
-        frame = load_prepared([path])
+        left_out = LeftOut()
+        frame = load_prepared([path], formula_check=formula_check_of(config), left_out=left_out)
+        tell(left_out)
     frame = frame[frame["a"].notna()].reset_index(drop=True)
     if config.n is not None:
         frame = frame.iloc[: whole_number(config.n, "n", 1)]
@@ -159,6 +168,22 @@ def _spec_frame(config: DictConfig) -> pd.DataFrame:
         raise DataError(f"no specs in {path}; give a file with some")
     frame_to_specs(frame)
     return frame
+
+
+def _holds_specs(path: Path) -> bool:
+    """Whether a file is a table with the columns of specs; other files and folders hold crystals."""
+    kind = kind_of(path) if path.is_file() else None
+    try:
+        if kind == "parquet":
+            columns = pyarrow.parquet.read_schema(path).names
+        elif kind == "csv":
+            columns = list(pd.read_csv(path, nrows=0).columns)
+        else:
+            return False
+    except (OSError, ValueError):
+        # whoever reads the file says why it cannot be read
+        return False
+    return set(REQUIRED_COLUMNS) <= set(columns)
 
 
 def _fingerprint(frame: pd.DataFrame) -> str:

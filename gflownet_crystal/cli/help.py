@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ _WIDEST = 60
 def overview(verbs: Iterable[str]) -> str:
     """All verbs with the first line of what they do."""
     lines = ["gflownet-crystal VERB [key=value ...] [--config-dir DIR] [--help]", ""]
-    lines += [f"  {verb:<16}{_documentation(verb).splitlines()[0]}" for verb in verbs]
+    for verb in verbs:
+        lines += _two_columns(f"  {verb}", _documentation(verb).splitlines()[0], 19)
     return "\n".join([*lines, "", "gflownet-crystal VERB --help lists the keys of a verb."])
 
 
@@ -28,18 +31,18 @@ def verb_help(verb: str, settings: Sequence[str], own: Sequence[Path]) -> str:
     """A verb's documentation, groups and keys, for the choices that ``settings`` make."""
     config, choices = compose_with_choices(verb, settings, own)
     folders = config_folders(own)
-    lines = [_documentation(verb), "", f"usage: gflownet-crystal {verb} [key=value ...] [--config-dir DIR]"]
+    lines = [*_wrapped(_documentation(verb)), ""]
+    lines += [f"usage: gflownet-crystal {verb} [key=value ...] [--config-dir DIR]"]
     groups = {group: group for group in verb_groups(verb)} | section_groups(choices)
     if groups:
         lines += ["", "groups (group=choice):"]
-        lines += [f"  {key:<12} {', '.join(group_choices(group, folders))}" for key, group in groups.items()]
+        for key, group in groups.items():
+            lines += _two_columns(f"  {key}", ", ".join(group_choices(group, folders)), 15)
     lines += ["", "keys (key=value):"]
     comments = _comments(verb, folders, choices)
-    lines += [
-        _line(key, value, comments.get(key, ""))
-        for key, value in _leaves(config)
-        if not key.startswith("record.")
-    ]
+    for key, value in _leaves(config):
+        if not key.startswith("record."):
+            lines += _line(key, value, comments.get(key, ""))
     return "\n".join(lines)
 
 
@@ -50,9 +53,34 @@ def _documentation(verb: str) -> str:
     return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or verb
 
 
-def _line(key: str, value: str, comment: str) -> str:
-    shown = value if len(value) <= _WIDEST else f"{value[:_WIDEST]}..."
-    return f"  {key}={shown}".ljust(44) + (f"  {comment}" if comment else "")
+def _line(key: str, value: str, comment: str) -> list[str]:
+    room = min(_WIDEST, _width() - len(f"  {key}=...")) if value.startswith("[") else _WIDEST
+    shown = value if len(value) <= room else f"{value[:room]}..."
+    # a comment has half of a narrow terminal
+    return _two_columns(f"  {key}={shown}", comment, min(46, _width() // 2))
+
+
+def _two_columns(left: str, right: str, indent: int) -> list[str]:
+    """A text and its explanation beside it, or below it where it has no room there."""
+    if not right:
+        return [left]
+    explained = textwrap.wrap(
+        right, max(20, _width() - indent), break_long_words=False, break_on_hyphens=False
+    )
+    if len(left) + 2 > indent:
+        return [left, *(" " * indent + line for line in explained)]
+    return [left.ljust(indent) + explained[0], *(" " * indent + line for line in explained[1:])]
+
+
+def _wrapped(text: str) -> list[str]:
+    """The paragraphs of a text in lines that the terminal has room for."""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    filled = [textwrap.wrap(p, _width(), break_long_words=False, break_on_hyphens=False) for p in paragraphs]
+    return [line for lines in filled for line in [*lines, ""]][:-1]
+
+
+def _width() -> int:
+    return max(60, shutil.get_terminal_size().columns)
 
 
 def _leaves(config: DictConfig, above: str = "") -> Iterator[tuple[str, str]]:

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gflownet_crystal.cli.failures import machine_failure
 from gflownet_crystal.cli.groups import unknown
-from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError
+from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
 
 VERBS = (
     "prepare_data",
@@ -42,9 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         141 if nobody reads standard output any more.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stdout is None:
+        # closed by whoever started this; the first file that is opened must not take its place
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stands for standard output to the end
     try:
         status = _dispatch(words)
-        sys.stdout.flush()
+        if fault := _of_output():
+            raise DataError(fault)
         return status
     except GFlowNetCrystalError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
@@ -54,13 +59,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return end_quietly()
+    except (OSError, MemoryError, RuntimeError) as error:
+        line = machine_failure(error)
+        if line is None:
+            raise
+        print(f"error: {_of_output() or ' '.join(line.split())}", file=sys.stderr)
+        return FAILED
 
 
 def end_quietly() -> int:
     """The status of a program of which nobody reads standard output any more, as of ``| head``."""
+    _leave_output()
+    return READER_GONE
+
+
+def _leave_output() -> None:
     # the interpreter flushes once more at its end, which must not fail again
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return READER_GONE
+
+
+def _of_output() -> str:
+    """Why nothing more can be written to standard output; empty if it can."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _leave_output()
+        return f"cannot write to standard output: {error.strerror or error}"
+    return ""
 
 
 def one_line(error: BaseException) -> str:
@@ -121,7 +148,12 @@ def split_options(words: Sequence[str]) -> tuple[list[str], list[Path], bool]:
 
 def _see_working_directory() -> None:
     """Let classes of the user's folder be found; at the end of the path, where they can hide nothing."""
-    here = os.getcwd()
+    try:
+        here = os.getcwd()
+    except OSError as error:
+        raise ConfigError(
+            f"the working directory is gone ({error.strerror or error}); change to a folder that exists"
+        ) from error
     if here not in sys.path:
         sys.path.append(here)
 

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gflownet_crystal.cli.values import check_writable
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import read_json, write_json
+from gflownet_crystal.common.locks import lock_folder
 
 SETTINGS = "settings.json"
 
 
-def open_output(folder: Path, chosen: Mapping[str, Any], resume: bool) -> None:
-    """Make the folder, or see that it is one to go on with.
+def holds_nothing(folder: Path) -> bool:
+    """Whether a folder is not there, or empty but for the halves of files that a killed run was about to write."""
+    return not folder.is_dir() or all(path.name.startswith(".") for path in folder.iterdir())
+
+
+def refuse_resume(folder: Path, key: str) -> None:
+    """Say that there is nothing to go on with.
+
+    Raises:
+        ConfigError: always.
+    """
+    raise ConfigError(
+        f"resume=true, but {key}={folder} holds nothing to go on with; leave resume out to start there, or give the "
+        f"{key} of what was started"
+    )
+
+
+@contextmanager
+def open_output(folder: Path, chosen: Mapping[str, Any], resume: bool) -> Iterator[None]:
+    """Make the folder, or see that it is one to go on with; no other process can fill it meanwhile.
 
     Args:
         folder: to fill.
@@ -22,16 +41,20 @@ def open_output(folder: Path, chosen: Mapping[str, Any], resume: bool) -> None:
         resume: whether to go on with what it holds.
 
     Raises:
-        ConfigError: it holds something and ``resume`` is not set, or was made with other settings.
+        ConfigError: it holds something and ``resume`` is not set, nothing and it is, was made with other settings, or
+            another process is filling it.
         DataError: it cannot be written.
     """
-    if folder.is_file():
-        raise ConfigError(f"out={folder} is a file; give a folder")
-    holds = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    if resume and holds_nothing(folder):
+        refuse_resume(folder, "out")
+    with lock_folder(folder):
+        _check_settings(folder, chosen, resume)
+        yield
+
+
+def _check_settings(folder: Path, chosen: Mapping[str, Any], resume: bool) -> None:
     path = folder / SETTINGS
-    # names with a dot are the halves of files that a killed run was about to write
-    if all(name.startswith(".") for name in holds):
-        check_writable(path)
+    if holds_nothing(folder):
         write_json(path, dict(chosen))
         return
     if not resume:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gflownet_crystal.crystallography.space_groups import space_group_symbol
@@ -40,7 +41,8 @@ def print_page(
         lines.insert(1, f"{figures['n_formulas']} formulas in {figures['n_space_groups']} space groups")
         lines.insert(2, f"elements: {' '.join(figures['elements'])}")
     lines += [f"{what}: {path}" for what, path in files.items()]
-    console.print("\n".join([*lines, f"next: {following}"]), soft_wrap=True)
+    # names of folders are no markup
+    console.print("\n".join([*lines, f"next: {following}"]), soft_wrap=True, markup=False)
 
 
 def best_table(frame: pd.DataFrame, title: str, label: str) -> Table:
@@ -64,7 +66,7 @@ def best_table(frame: pd.DataFrame, title: str, label: str) -> Table:
     if "e_above_hull" in frame.columns and frame["e_above_hull"].notna().any():
         shown["above hull (eV/atom)"] = frame["e_above_hull"].map("{:.4f}".format)
     shown["log R"] = frame["log_reward"].map("{:.3f}".format)
-    table = Table(*map(str, shown.columns), title=title)
+    table = Table(*(escape(str(name)) for name in shown.columns), title=escape(title))
     for row in shown.to_numpy():
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +14,17 @@ from gflownet_crystal.cli.build import (
     COMMAND_LINE,
     Trust,
     build,
-    check_arguments,
     factory,
+    fitting_arguments,
     load_class,
+    plain,
     to_settings,
 )
 from gflownet_crystal.cli.compose import TARGET, resolved
 from gflownet_crystal.cli.groups import PACKAGE_CONFIG, group_choices
-from gflownet_crystal.cli.values import whole_number
+from gflownet_crystal.cli.values import thread_count, whole_number
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.progress import announced
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
@@ -30,6 +33,8 @@ from gflownet_crystal.policies.base import MixtureSettings, Policy
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import Reward, RewardFunction
 
+BUILDING = "building the environment: tables of the allowed compositions"
+_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 _REWARD_KEYS = ("invalid", "penalty")
 
 
@@ -70,7 +75,8 @@ def build_parts(config: DictConfig, trust: Trust = COMMAND_LINE) -> Parts:
     device = find_device(config.device)
     settings = to_settings(TrainerSettings, config.trainer, "trainer")
     objective = build(config.objective, Objective, "objective", trust)
-    env = build(config.env, Env, "env", trust)
+    with announced(BUILDING, quiet=bool(config.get("quiet", False))):
+        env = build(config.env, Env, "env", trust)
     if (move := getattr(env, "to", None)) is not None:
         env = move(device)
     reward = build_reward(config, device, trust)
@@ -101,12 +107,12 @@ def _eats(choice: str) -> str | None:
 
 def build_reward(config: DictConfig, device: torch.device, trust: Trust = COMMAND_LINE) -> Reward:
     """The proxy and the reward function; their sections must be resolved."""
-    settings = {key: value for key, value in config.reward.items() if key in _REWARD_KEYS}
+    settings = {str(key): plain(value) for key, value in config.reward.items() if key in _REWARD_KEYS}
     function_config = OmegaConf.create(
         {k: value for k, value in config.reward.items() if k not in _REWARD_KEYS}
     )
     function = build(function_config, RewardFunction, "reward", trust)
-    check_arguments(Reward, settings, "reward", given=("proxy", "function"))
+    settings = fitting_arguments(Reward, settings, "reward", given=("proxy", "function"))
     proxy = build(config.proxy, Proxy, "proxy", trust).to(device)
     return Reward(proxy, function, **settings)
 
@@ -138,6 +144,8 @@ def find_device(name: str) -> torch.device:
     Raises:
         ConfigError: unknown, or not on this machine.
     """
+    if not isinstance(name, str) or not _DEVICE.fullmatch(name):
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N for the GPU of number N, not {name!r}")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -157,4 +165,4 @@ def set_threads(threads: Any) -> None:
     """
     if threads is None:
         return
-    torch.set_num_threads(whole_number(threads, "threads", 1))
+    torch.set_num_threads(thread_count(threads))

@@ -61,13 +61,19 @@ def run(config: DictConfig) -> None:
     config = resolved(config)
     set_threads(config.threads)
     plan = Plan.of(config)
-    open_output(plan.out, plan.decisive(), flag(config.resume, "resume"))
+    with open_output(plan.out, plan.decisive(), flag(config.resume, "resume")):
+        summary = _fill(plan)
+    print(json.dumps(summary, indent=2))
+
+
+def _fill(plan: Plan) -> dict[str, Any]:
+    """Go through the stages that the folder lacks; the summary."""
     watch = Stopwatch(plan.out)
     with watch.time("sampling"):
         frame = _samples(plan)
     with watch.time("generating"):
         placement = place_best(
-            plan.out, frame, plan.selection, plan.maker, plan.choose_from, config.batch_size, plan.quiet
+            plan.out, frame, plan.selection, plan.maker, plan.choose_from, plan.config.batch_size, plan.quiet
         )
     if not placement.n_placed:
         raise DataError(f"none of {len(placement.tried)} distinct samples got atoms: draw more with n=")
@@ -75,7 +81,7 @@ def run(config: DictConfig) -> None:
     write_candidates(plan.out, candidates)
     summary = _about(plan, len(frame)) | summarise(candidates.frame, plan.k, watch.seconds)
     write_json(plan.out / SUMMARY, summary)
-    print(json.dumps(summary, indent=2))
+    return summary
 
 
 def _samples(plan: Plan) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from gflownet_crystal.cli.parts import find_device
 from gflownet_crystal.cli.relax import load_on
 from gflownet_crystal.cli.run_folder import CONFIG
 from gflownet_crystal.cli.sample import restrictions
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import check_whole, flag, seed_number, thread_count, whole_number
 from gflownet_crystal.common.checkpoint import FOLDER
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.evaluation.ranking import Selection
@@ -96,8 +96,10 @@ class Plan:
         folder = Path(str(config.run))
         k = whole_number(config.k, "k", 1)
         n = _SAMPLES_A_CANDIDATE * k if config.n is None else whole_number(config.n, "n", 1)
-        for key, lowest in (("batch_size", 1), ("processes", 1)):
-            whole_number(config[key], key, lowest)
+        for key in ("batch_size", "processes", "tries"):
+            check_whole(config, key, 1)
+        seed_number(config.seed, "seed")
+        thread_count(config.processes, "processes")
         selection = OmegaConf.masked_copy(config, ["volume_tolerance", "max_per_formula"])
         device = find_device(config.device)
         n_relaxed = whole_number(config.relax or 0, "relax", 0)
@@ -147,7 +149,7 @@ def _known(folder: Path) -> tuple[Any, Any]:
 
 
 def _maker(config: DictConfig, device: torch.device) -> Maker:
-    tries, seed = whole_number(config.tries, "tries", 1), whole_number(config.seed, "seed", 0)
+    tries, seed = whole_number(config.tries, "tries", 1), seed_number(config.seed, "seed")
     judge = None if config.energies is None else load_energies(str(config.energies)).to(device)
     return Maker(build(config.generator, Generator, "generator"), device, tries, seed, True, judge)
 

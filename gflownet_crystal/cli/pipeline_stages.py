@@ -16,7 +16,7 @@ from gflownet_crystal.cli.candidates import cif_names
 from gflownet_crystal.cli.generate import Maker
 from gflownet_crystal.cli.generated import part_file, write_part
 from gflownet_crystal.cli.interrupt import stop_on_signal
-from gflownet_crystal.cli.output_folder import open_output
+from gflownet_crystal.cli.output_folder import holds_nothing, open_output
 from gflownet_crystal.cli.relax import relax_kept
 from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.common.progress import Progress
@@ -194,8 +194,8 @@ def relax_best(
         KeyboardInterrupt: a signal asked for a stop.
     """
     out = folder / RELAXED
-    open_output(out, {**model, **asdict(settings)}, resume=True)
     names = [name.removesuffix(".cif") for name in cif_names(structures)]
     items = [Item(name, structures[row : row + 1]) for row, name in enumerate(names)]
-    records = relax_kept(out, items, rows, load, settings, str(model["model"]), processes, quiet)
+    with open_output(out, {**model, **asdict(settings)}, resume=not holds_nothing(out)):
+        records = relax_kept(out, items, rows, load, settings, str(model["model"]), processes, quiet)
     return {record["row"]: record for record in records}

@@ -19,10 +19,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.build import to_settings
 from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import flag, thread_count
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.models.structure_energies import StructureEnergies
@@ -37,21 +38,21 @@ def run(config: DictConfig) -> None:
     config = resolved(config)
     names = [field.name for field in fields(RelaxationSettings)]
     settings = to_settings(RelaxationSettings, OmegaConf.masked_copy(config, names), "relax")
-    processes = whole_number(config.processes, "processes", 1)
+    processes = thread_count(config.processes, "processes")
     quiet, resume = flag(config.quiet, "quiet"), flag(config.resume, "resume")
     set_threads(config.threads)
     load = functools.partial(load_on, config.model, config.version, str(find_device(config.device)))
     folder, source = Path(str(config.out)), Path(str(config.structures))
-    items = read_items(source)
+    items = read_items(source, formula_check_of(config))
     # before anything is written: a model may be unknown, not installed, or without forces
     energies = load()
     energies.calculator()
     loader = load if processes > 1 else lambda: energies
     chosen = {"model": config.model, "version": config.version, **asdict(settings)}
-    open_output(folder, {**chosen, "structures": fingerprint(items)}, resume)
-    rows = range(len(items))
-    records = relax_kept(folder, items, rows, loader, settings, str(config.model), processes, quiet)
-    print(report(records, folder))
+    with open_output(folder, {**chosen, "structures": fingerprint(items)}, resume):
+        rows = range(len(items))
+        records = relax_kept(folder, items, rows, loader, settings, str(config.model), processes, quiet)
+    print(report(records, folder, settings.steps))
 
 
 def relax_kept(
@@ -115,12 +116,14 @@ def load_on(name: str, version: str | None, device: str) -> StructureEnergies:
     return load_energies(name, **({} if version is None else {"version": version})).to(device)
 
 
-def report(records: list[dict[str, Any]], folder: Path) -> str:
-    """What became of all crystals, in a few words."""
+def report(records: list[dict[str, Any]], folder: Path, steps: int) -> str:
+    """What became of all crystals that were given ``steps`` steps, in a few words."""
     count = Counter(record["status"] for record in records)
     parts = [f"{count['converged']} of {len(records)} crystals relaxed in {folder}"]
     if count["not_converged"]:
-        parts.append(f"{count['not_converged']} did not come to rest: give more steps=")
+        unmoved = f"{count['not_converged']} are not at rest, and steps=0 moves none"
+        moved = f"{count['not_converged']} did not come to rest: give more steps="
+        parts.append(moved if steps else unmoved)
     if count["failed"]:
         reason = next(record["reason"] for record in records if record["status"] == "failed")
         parts.append(f"{count['failed']} failed, see {TABLE}; the first: {reason}")

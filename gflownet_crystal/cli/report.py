@@ -14,10 +14,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.report_sets import Comparison, compare, known_crystals, of_the_space
 from gflownet_crystal.cli.run_folder import read_config
 from gflownet_crystal.cli.values import check_writable, flag, whole_number
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.report.page import Material, figures_folder, write_report
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles, read_run
@@ -40,13 +42,15 @@ def run(config: DictConfig) -> None:
     )
     plain: Any = OmegaConf.to_container(stored)
     files = read_run(folder, plain, samples=samples, candidates=candidates, relaxed=relaxed)
-    known = None if config.reference is None else known_crystals(Path(str(config.reference)), files)
+    check = formula_check_of(config)
+    known = None if config.reference is None else known_crystals(Path(str(config.reference)), files, check)
     stored.device, stored.threads = config.device, config.threads
     comparison = compare(stored, files, known, n, trust)
     for note in comparison.notes:
         print(f"warning: {note}", file=sys.stderr)
     material = gather(files, known, comparison, k)
-    size = write_report(material, out)
+    with lock_folder(figures_folder(files, out)):
+        size = write_report(material, out)
     print(_said(material, out, size))
 
 

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from gflownet_crystal.cli.build import Trust
+from gflownet_crystal.cli.data_tables import tell
 from gflownet_crystal.cli.parts import Parts, build_parts
 from gflownet_crystal.cli.samples import draw_samples, write_samples
 from gflownet_crystal.common.errors import DataError, GFlowNetCrystalError
+from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
 from gflownet_crystal.proxies.reward import Reward
@@ -114,7 +116,7 @@ def of_the_space(known: Population, files: RunFiles) -> Population:
     return known.made_of(elements, "known crystals of these elements")
 
 
-def known_crystals(path: Path, files: RunFiles) -> Population:
+def known_crystals(path: Path, files: RunFiles, formula_check: str = "refuse") -> Population:
     """The crystals of a file or folder, with ``energy`` where it is labelled with the run's property.
 
     Their atoms are kept where it has some.
@@ -122,11 +124,14 @@ def known_crystals(path: Path, files: RunFiles) -> Population:
     Args:
         path: as ``prepare_data`` reads or writes.
         files: of the run.
+        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
 
     Raises:
         DataError: it cannot be read, or holds no crystals.
     """
-    table = load_prepared([path], atoms=True)
+    left_out = LeftOut()
+    table = load_prepared([path], atoms=True, formula_check=formula_check, left_out=left_out)
+    tell(left_out)
     table = table[(table["strain"].fillna("") == "") & (table["space_group"] > 0)].reset_index(drop=True)
     if table.empty:
         raise DataError(f"{path} holds no crystals; give a file with some")

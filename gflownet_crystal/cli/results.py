@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import Trust, trust_word
+from gflownet_crystal.cli.build import Trust, plain, trust_word
 from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.cli.export import run as export_run
 from gflownet_crystal.cli.page import print_page
 from gflownet_crystal.cli.parts import Parts, build_model
 from gflownet_crystal.cli.samples import draw_samples, write_samples
 from gflownet_crystal.cli.summary import best_of, element_shares, hardware, summarise_samples
+from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.files import write_json
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.evaluation.figures_training import (
@@ -51,24 +52,24 @@ def write_results(folder: Path, config: DictConfig, parts: Parts, trainer: Train
     # the summary is on disk before the candidates are made, so that a failure there loses nothing
     write_json(files["summary"], summary)
     best, title = best_of(frame), "Best samples by reward"
-    following = f"gflownet-crystal sample run={folder} n=10000 out=FILE.parquet{trust_word(config)}"
+    named = setting_word("run", folder)
+    following = f"gflownet-crystal sample {named} n=10000 out=FILE.parquet{trust_word(config)}"
     if parts.env.produces == "specs" and config.export.k:
         files["candidates"] = folder / "candidates"
         _export(folder, files["candidates"], config)
         best, title = read_specs(files["candidates"] / "candidates.csv"), "Best candidates"
-        following = f"gflownet-crystal export run={folder} n=100000 k=100 out=DIR{trust_word(config)}"
+        following = f"gflownet-crystal export {named} n=100000 k=100 out=DIR{trust_word(config)}"
     print_page(summary, best, title, files, following)
 
 
 def _summary(config: DictConfig, parts: Parts, trainer: Trainer, frame: pd.DataFrame) -> dict[str, Any]:
     proxy, settings = parts.reward.proxy, parts.settings
-    table = config.env.get("oxidation_table")
     return {
         "property": proxy.property_name,
         "unit": proxy.unit,
         "proxy": type(proxy).__name__,
         "env": type(parts.env).__name__,
-        "oxidation_table": table if table is None or isinstance(table, str) else dict(table),
+        "oxidation_table": plain(config.env.get("oxidation_table")),
         "iterations": trainer.iteration,
         "trajectories": trainer.iteration * settings.batch_size * trainer.world.size,
         "log_z": float(parts.model.log_z.detach()),
@@ -97,5 +98,6 @@ def _export(folder: Path, out: Path, config: DictConfig) -> None:
     """Write the best candidates as ``export`` does."""
     settings = compose_config("export", [])
     settings.run, settings.out, settings.k = str(folder), str(out), config.export.k
+    settings.overwrite = True
     settings.device, settings.trust, settings.quiet = config.device, config.trust, config.quiet
     export_run(settings)

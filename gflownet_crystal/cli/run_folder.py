@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gflownet_crystal.cli.build import COMMAND_LINE, Trust
 from gflownet_crystal.cli.compose import TARGET, first_line, parse_setting
+from gflownet_crystal.cli.output_folder import holds_nothing, refuse_resume
 from gflownet_crystal.cli.parts import Parts, build_parts
+from gflownet_crystal.cli.values import flag, whole_number
 from gflownet_crystal.common.checkpoint import Checkpoint, newest_checkpoint
-from gflownet_crystal.common.errors import CheckpointError, ConfigError
+from gflownet_crystal.common.errors import CheckpointError, ConfigError, DataError
 from gflownet_crystal.common.files import write_text
+from gflownet_crystal.common.yaml_files import read_yaml
 from gflownet_crystal.gflownet.trainer import load_weights
 
 CONFIG = "config.yaml"
@@ -52,7 +54,9 @@ def default_folder(config: DictConfig) -> Path:
     if config.run.dir is not None:
         return Path(str(config.run.dir))
     choices = config.record.choices
-    return Path("runs") / f"{choices.get('env')}_{choices.get('proxy')}_{config.seed}"
+    return (
+        Path("runs") / f"{choices.get('env')}_{choices.get('proxy')}_{whole_number(config.seed, 'seed', 0)}"
+    )
 
 
 SECTIONS = ("env", "proxy", "reward", "policy", "objective", "trainer", "record")
@@ -73,16 +77,17 @@ def open_folder(
         The configuration, and which foreign classes it may build.
 
     Raises:
-        ConfigError: the folder holds something and ``resume`` is not set, or resuming with other settings.
+        ConfigError: the folder holds something and ``resume`` is not set, or nothing and it is; or resuming with other
+            settings.
     """
-    if not folder.exists():
-        return config, COMMAND_LINE
-    if not folder.is_dir():
+    resume = flag(config.resume, "resume")
+    if folder.exists() and not folder.is_dir():
         raise ConfigError(f"run.dir={folder} is a file; give a folder")
-    # names with a dot are the halves of files that a killed run was about to write
-    if all(path.name.startswith(".") for path in folder.iterdir()):
+    if holds_nothing(folder):
+        if resume:
+            refuse_resume(folder, "run.dir")
         return config, COMMAND_LINE
-    if not config.resume:
+    if not resume:
         raise ConfigError(
             f"run folder {folder} is not empty; add resume=true to go on, or give another run.dir=..."
         )
@@ -159,13 +164,13 @@ def read_config(folder: Path, sections: Sequence[str] = SECTIONS) -> DictConfig:
     if not path.is_file():
         raise CheckpointError(f"{folder} is not a run folder (no {CONFIG}); give the run.dir of a training")
     try:
-        config = OmegaConf.load(path)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
-        raise CheckpointError(f"cannot read {path}: {first_line(error)}") from error
-    lacking = [name for name in sections if not isinstance(config, DictConfig) or name not in config]
+        config = read_yaml(path)
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
+    lacking = [name for name in sections if name not in config]
     if lacking:
         raise CheckpointError(f"{path} is damaged: it has no {', '.join(lacking)}")
-    return config  # type: ignore[return-value]
+    return config
 
 
 def open_run(

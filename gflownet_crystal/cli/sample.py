@@ -14,10 +14,12 @@ import pandas as pd
 from omegaconf import DictConfig, ListConfig
 
 from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.parts import BUILDING
 from gflownet_crystal.cli.run_folder import TrainedRun, open_run
 from gflownet_crystal.cli.samples import check_suffix, draw_samples, write_samples
-from gflownet_crystal.cli.values import check_writable, flag, whole_number
+from gflownet_crystal.cli.values import check_new, flag, seed_number, whole_number
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.progress import announced
 
 
 def run(config: DictConfig) -> None:
@@ -25,19 +27,19 @@ def run(config: DictConfig) -> None:
     config = resolved(config)
     out, folder = Path(str(config.out)), Path(str(config.run))
     check_suffix(out)
-    check_writable(out)
-    frame = sample_run(
-        folder,
+    check_new(out, "out", flag(config.overwrite, "overwrite"))
+    trained = open_run(folder, config.device, config.threads, flag(config.trust, "trust"))
+    frame = sample_trained(
+        trained,
         whole_number(config.n, "n", 1),
-        whole_number(config.seed, "seed", 0),
-        config.device,
+        seed_number(config.seed, "seed"),
         batch_size=whole_number(config.batch_size, "batch_size", 1),
         restrict=restrictions(config.restrict),
-        threads=config.threads,
-        trust=flag(config.trust, "trust"),
     )
     write_samples(out, frame)
-    print(f"{len(frame)} samples of {folder} in {out}; median energy {frame['energy'].median():.4g}")
+    proxy = trained.parts.reward.proxy
+    median = f"median {proxy.property_name} ({proxy.unit}) {frame['energy'].median():.4g}"
+    print(f"{len(frame)} samples of {folder} in {out}; {median}")
 
 
 def sample_run(
@@ -74,6 +76,19 @@ def sample_run(
         EmptySpaceError: nothing is left to sample.
     """
     trained = open_run(run_dir, device, threads, trust)
+    return sample_trained(trained, n, seed, batch_size=batch_size, restrict=restrict, after_batch=after_batch)
+
+
+def sample_trained(
+    trained: TrainedRun,
+    n: int,
+    seed: int = 0,
+    *,
+    batch_size: int = 2048,
+    restrict: Mapping[str, Any] | None = None,
+    after_batch: Callable[[int], None] = lambda drawn: None,
+) -> pd.DataFrame:
+    """Sample from a run that is open; see :func:`sample_run`."""
     if restrict:
         _restrict(trained, restrict)
     return draw_samples(trained.parts.model, trained.parts.reward, n, batch_size, seed, after_batch)
@@ -86,7 +101,9 @@ def _restrict(trained: TrainedRun, restrict: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"env {type(env).__name__} cannot be restricted; leave out restrict.{next(iter(restrict))}"
         )
-    trained.parts.model.set_env(restricted(**restrict))
+    with announced(BUILDING):
+        narrower = restricted(**restrict)
+    trained.parts.model.set_env(narrower)
 
 
 def restrictions(config: DictConfig) -> dict[str, list[Any]]:

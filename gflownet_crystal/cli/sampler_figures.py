@@ -13,12 +13,14 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from gflownet_crystal.cli.build import Trust
+from gflownet_crystal.cli.data_tables import tell
 from gflownet_crystal.cli.parts import build_model
 from gflownet_crystal.cli.run_folder import TrainedRun, open_run
 from gflownet_crystal.cli.samples import draw_samples
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import check_whole, flag, seed_number, whole_number
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
+from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.readers import read_source
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.envs.base import DiscreteActions
@@ -52,7 +54,9 @@ def sampler_figures(config: DictConfig) -> dict[str, Any]:
     trust = flag(config.trust, "trust")
     trained = open_run(Path(str(config.run)), config.device, config.threads, trust)
     chosen = config.sampler
-    n, seed = whole_number(chosen.n, "sampler.n", 1), whole_number(config.seed, "seed", 0)
+    n, seed = whole_number(chosen.n, "sampler.n", 1), seed_number(config.seed, "seed")
+    check_whole(config, "sampler.batch_size", 1)
+    check_whole(config, "sampler.trajectories", 2)
     data = None if config.reference is None else labels(str(config.reference))
     sampled = draw_samples(trained.parts.model, trained.parts.reward, n, chosen.batch_size, seed)
     figures: dict[str, Any] = {
@@ -79,7 +83,9 @@ def labels(path: str) -> Tensor:
     Raises:
         DataError: it has none.
     """
-    frame = read_source(path)
+    left_out = LeftOut()
+    frame = read_source(path, left_out=left_out)
+    tell(left_out)
     if ENERGY_COLUMN not in frame.columns:
         raise DataError(f"{path} has no column {ENERGY_COLUMN} to compare energies with; leave reference out")
     return torch.from_numpy(pd.to_numeric(frame[ENERGY_COLUMN], errors="coerce").to_numpy(dtype="float64"))

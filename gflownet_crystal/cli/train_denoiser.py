@@ -13,13 +13,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from gflownet_crystal.cli.build import to_settings
-from gflownet_crystal.cli.data_tables import paths_of
+from gflownet_crystal.cli.build import plain, to_settings
+from gflownet_crystal.cli.data_tables import paths_of, read_crystals
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.train_network import (
     loop_settings,
     open_training,
-    plain,
     still_falling,
     train,
     training_card,
@@ -35,14 +34,18 @@ from gflownet_crystal.training.denoising_task import (
     Puzzles,
     reconstruction_figures,
 )
-from gflownet_crystal.training.labelled import read_labelled, split_labelled
+from gflownet_crystal.training.labelled import split_labelled
 from gflownet_crystal.training.loop import Loop
 from gflownet_crystal.weights import save_weights
 
 
 def run(config: DictConfig) -> None:
     """The verb ``train_denoiser``."""
-    folder, config, out = open_training(config, "denoiser")
+    with open_training(config, "denoiser") as (folder, chosen, out):
+        _run(folder, chosen, out)
+
+
+def _run(folder: Path, config: DictConfig, out: Path) -> None:
     chosen = OmegaConf.create({"task": config.task, **config.denoising})
     settings = to_settings(DenoisingSettings, chosen, "denoising")
     half = loop_settings(config).half
@@ -56,7 +59,7 @@ def run(config: DictConfig) -> None:
     model = Denoiser(network, flag(config.model.volumes, "model.volumes")).to(device)
     paths = paths_of(config.data, "data")
     tests = [] if config.test is None else paths_of(config.test, "test")
-    splits = split_labelled(read_labelled(paths), config.holdout, max_atoms=config.max_atoms)
+    splits = split_labelled(read_crystals(paths), config.holdout, max_atoms=config.max_atoms)
     task = DenoisingTask(model, splits, settings, half)
     loop = train(task, config, folder, "train_denoiser")
     card = _card(config, loop, paths, network_settings)
@@ -68,7 +71,7 @@ def run(config: DictConfig) -> None:
         "without_a_network": task.baselines(puzzles),
     }
     for path in tests:
-        puzzles = Puzzles.of(read_labelled([path]).structures, settings.sigma)
+        puzzles = Puzzles.of(read_crystals([path]).structures, settings.sigma)
         figures = {"n": len(puzzles.clean), **reconstruction_figures(model, puzzles)}
         card.setdefault("test", {})[path.name] = figures
     tensors: dict[str, Tensor] = dict(model.state_dict())

@@ -15,13 +15,13 @@ import numpy as np
 from omegaconf import DictConfig
 from torch import Tensor
 
-from gflownet_crystal.cli.data_tables import paths_of
+from gflownet_crystal.cli.build import plain
+from gflownet_crystal.cli.data_tables import paths_of, read_crystals
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.train_network import (
     check_number,
     loop_settings,
     open_training,
-    plain,
     still_falling,
     train,
     training_card,
@@ -34,14 +34,18 @@ from gflownet_crystal.models.trained_energies import KIND, UNCERTAINTY
 from gflownet_crystal.models.uncertainty import LatentDistance
 from gflownet_crystal.training.energy_calibration import Judged, calibrate, judge
 from gflownet_crystal.training.energy_task import EnergyTask, error_figures, figures_of
-from gflownet_crystal.training.labelled import LabelledStructures, Splits, read_labelled, split_labelled
+from gflownet_crystal.training.labelled import LabelledStructures, Splits, split_labelled
 from gflownet_crystal.training.loop import Loop
 from gflownet_crystal.weights import load_weights, save_weights
 
 
 def run(config: DictConfig) -> None:
     """The verb ``train_energy``."""
-    folder, config, out = open_training(config, "energy")
+    with open_training(config, "energy") as (folder, chosen, out):
+        _run(folder, chosen, out)
+
+
+def _run(folder: Path, config: DictConfig, out: Path) -> None:
     for key in ("legacy_weight", "strained"):
         check_number(config, key, float("inf"))
     half = loop_settings(config).half
@@ -50,7 +54,7 @@ def run(config: DictConfig) -> None:
     network = build_network(config.model.name, plain(config.model.settings), config.seed)
     paths = paths_of(config.data, "data")
     tests = {} if config.test is None else {path.name: path for path in paths_of(config.test, "test")}
-    data = read_labelled(paths, strained=config.strained, seed=config.seed)
+    data = read_crystals(paths, strained=config.strained, seed=config.seed)
     splits = split_labelled(data, config.holdout, max_atoms=config.max_atoms)
     model = EnergyModel(network).to(device)
     task = EnergyTask(model, splits, config.legacy_weight, half)
@@ -62,7 +66,7 @@ def run(config: DictConfig) -> None:
     card["validation"] = _validation(splits, validation, holdout, data)
     uncertainty, card["uncertainty"] = calibrate(model, splits.train, validation, holdout, config.seed)
     if tests:
-        card["test"] = {name: error_figures(model, read_labelled([path])) for name, path in tests.items()}
+        card["test"] = {name: error_figures(model, read_crystals([path])) for name, path in tests.items()}
     save_weights(out, _stored(model, uncertainty), card)
     shown = {key: card.get(key) for key in ("validation", "uncertainty", "test")}
     print(json.dumps({"weights": str(out), **shown}, indent=2))

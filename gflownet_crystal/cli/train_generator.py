@@ -12,31 +12,35 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.data_tables import paths_of
+from gflownet_crystal.cli.build import plain
+from gflownet_crystal.cli.data_tables import paths_of, read_crystals
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.train_network import (
     loop_settings,
     open_training,
-    plain,
     still_falling,
     train,
     training_card,
     validation_curve,
 )
 from gflownet_crystal.cli.trained_generators import TrainedGenerator, trained_generator
-from gflownet_crystal.training.labelled import read_labelled, split_labelled
+from gflownet_crystal.training.labelled import split_labelled
 from gflownet_crystal.training.loop import Loop
 
 
 def run(config: DictConfig) -> None:
     """The verb ``train_generator``."""
-    folder, config, out = open_training(config, "generator", "generator")
+    with open_training(config, "generator", "generator") as (folder, chosen, out):
+        _run(folder, chosen, out)
+
+
+def _run(folder: Path, config: DictConfig, out: Path) -> None:
     loop_settings(config)
     set_threads(config.threads)
     trained = trained_generator(config.generator, config.seed, find_device(config.device))
     paths = paths_of(config.data, "data")
     splits = split_labelled(
-        read_labelled(paths, one_scheme=False), config.holdout, max_atoms=config.max_atoms
+        read_crystals(paths, one_scheme=False), config.holdout, max_atoms=config.max_atoms
     )
     if not config.quiet:
         print(f"{len(splits.train)} crystals to learn from, {len(splits.validation)} to validate on")

@@ -6,6 +6,8 @@ was stopped goes on with the same run.dir and resume=true.
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ from gflownet_crystal.cli.parts import Parts, build_parts, check_fit
 from gflownet_crystal.cli.results import write_results
 from gflownet_crystal.cli.run_folder import default_folder, latest, open_folder, write_config
 from gflownet_crystal.cli.samples import read_objects
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import HIGHEST_SEED, check_whole, flag
 from gflownet_crystal.cli.weights_run import stoppable
 from gflownet_crystal.common.checkpoint import newest_checkpoint
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.gflownet.distributed import World, join_world
 from gflownet_crystal.gflownet.loggers import Logger
 from gflownet_crystal.gflownet.replay import Terminals
@@ -29,12 +32,12 @@ from gflownet_crystal.gflownet.trainer import Trainer, load_weights
 
 def run(config: DictConfig) -> None:
     """The verb ``train_gfn``; under ``torchrun`` several processes train together and the first one writes."""
-    with join_world() as world:
-        _run(config, world)
-
-
-def _run(config: DictConfig, world: World) -> None:
     folder = default_folder(config)
+    with join_world() as world, lock_folder(folder) if world.is_main else nullcontext():
+        _run(config, folder, world)
+
+
+def _run(config: DictConfig, folder: Path, world: World) -> None:
     config, trust = open_folder(folder, config)
     check_fit(config, trust)
     config = resolved(config)
@@ -55,7 +58,9 @@ def _run(config: DictConfig, world: World) -> None:
     )
     checkpoint = latest(folder)
     if checkpoint is not None:
-        trainer.restore(checkpoint)
+        note = trainer.restore(checkpoint)
+        if note is not None and world.is_main:
+            print(f"warning: {note}", file=sys.stderr)
     # nothing is written before everything above was found to be right, by every process
     world.wait()
     if world.is_main:
@@ -77,20 +82,20 @@ def _train(trainer: Trainer, folder: Path, config: DictConfig) -> None:
     if trainer.world.is_main:
         trainer.logger.start(folder, settings)
     try:
-        with stoppable("train_gfn", folder) as should_stop:
+        with stoppable("train_gfn", folder, config) as should_stop:
             trainer.train(should_stop)
     finally:
         trainer.logger.close()
 
 
 def _check_values(config: DictConfig) -> None:
-    whole_number(config.seed, "seed", 0)
     for key in ("resume", "trust", "quiet"):
         flag(config[key], key)
-    whole_number(config.samples.n, "samples.n", 1)
-    whole_number(config.samples.batch_size, "samples.batch_size", 1)
-    whole_number(config.samples.seed, "samples.seed", 0)
-    whole_number(config.export.k, "export.k", 0)
+    for key in ("seed", "samples.seed"):
+        check_whole(config, key, 0, HIGHEST_SEED)
+    check_whole(config, "export.k", 0)
+    for key in ("samples.n", "samples.batch_size"):
+        check_whole(config, key, 1)
 
 
 def _dataset(config: DictConfig, parts: Parts) -> Terminals | None:

@@ -2,44 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import to_settings
+from gflownet_crystal.cli.build import plain, to_settings
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.run_folder import latest, open_folder, write_config
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import HIGHEST_SEED, check_whole, flag
 from gflownet_crystal.cli.weights_run import card_command, run_folder, stoppable, weights_file
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.training.loop import METRICS, Loop, Task
 from gflownet_crystal.training.settings import LoopSettings
 
 
-def open_training(config: DictConfig, name: str, section: str = "model") -> tuple[Path, DictConfig, Path]:
-    """The run folder, the configuration to train with, and the weights file to write, all checked.
+@contextmanager
+def open_training(
+    config: DictConfig, name: str, section: str = "model"
+) -> Iterator[tuple[Path, DictConfig, Path]]:
+    """Hold the run folder.
 
     Args:
         config: composed from the command line.
         name: first word of the folder's name where ``run.dir`` is null.
         section: the section that says what is trained.
 
+    Yields:
+        The folder, the configuration to train with, and the weights file to write, all checked.
+
     Raises:
-        ConfigError: a value is out of range, or the folder is another run's.
+        ConfigError: a value is out of range, the folder is another run's, or another process is writing to it.
         DataError: the weights file cannot be written.
     """
     folder = run_folder(config, name, section, config.seed)
+    with lock_folder(folder):
+        yield folder, *_checked(folder, config, section)
+
+
+def _checked(folder: Path, config: DictConfig, section: str) -> tuple[DictConfig, Path]:
+    """The configuration to train with, and the weights file."""
     config = resolved(open_folder(folder, config, (section, "loop", "record"))[0])
-    whole_number(config.seed, "seed", 0)
+    check_whole(config, "seed", 0, HIGHEST_SEED)
+    check_whole(config, "max_atoms", 1)
     for key in ("resume", "trust", "quiet"):
         flag(config[key], key)
-    if config.max_atoms is not None:
-        whole_number(config.max_atoms, "max_atoms", 1)
     check_number(config, "holdout", 1.0)
-    return folder, config, weights_file(config.out or folder / "weights.safetensors")
+    return config, weights_file(config.out or folder / "weights.safetensors")
 
 
 def check_number(config: DictConfig, key: str, limit: float) -> None:
@@ -76,7 +89,7 @@ def train(task: Task, config: DictConfig, folder: Path, verb: str) -> Loop:
     if checkpoint is not None:
         loop.restore(checkpoint)
     write_config(folder, config)
-    with stoppable(verb, folder) as should_stop:
+    with stoppable(verb, folder, config) as should_stop:
         loop.train(should_stop)
     loop.finish()
     return loop
@@ -126,9 +139,3 @@ def validation_curve(loop: Loop, *names: str) -> list[Any]:
 def still_falling(curve: Sequence[float]) -> bool:
     """Whether the last figure is the lowest."""
     return len(curve) > 1 and curve[-1] < min(curve[:-1])
-
-
-def plain(section: DictConfig) -> Mapping[str, Any]:
-    """A section of a configuration as a dictionary."""
-    values: Any = OmegaConf.to_container(section, resolve=True)
-    return values if isinstance(values, dict) else {}

@@ -17,8 +17,9 @@ from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import paths_of, read_prepared
 from gflownet_crystal.cli.parts import set_threads
 from gflownet_crystal.cli.run_folder import latest, open_folder, write_config
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import check_whole, flag
 from gflownet_crystal.cli.weights_run import card_command, run_folder, stoppable, weights_file
+from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.proxies.recipe import Recipe
 from gflownet_crystal.proxies.stepwise import Stepwise
 from gflownet_crystal.training.stepwise_run import take_steps
@@ -28,6 +29,11 @@ from gflownet_crystal.weights import save_weights
 def run(config: DictConfig) -> None:
     """The verb ``train_proxy``."""
     folder = run_folder(config, "proxy", "proxy", config.training.get("seed", 0))
+    with lock_folder(folder):
+        _run(folder, config)
+
+
+def _run(folder: Path, config: DictConfig) -> None:
     config, trust = open_folder(folder, config, ("proxy", "training", "record"))
     config = resolved(config)
     _check_values(config)
@@ -41,7 +47,7 @@ def run(config: DictConfig) -> None:
 
     def take(training: Stepwise) -> None:
         write_config(folder, config)
-        with stoppable("train_proxy", folder) as should_stop:
+        with stoppable("train_proxy", folder, config) as should_stop:
             take_steps(training, folder, checkpoint, config.checkpoint_every, config.quiet, should_stop)
 
     trained = recipe.fit(table, take)
@@ -63,8 +69,7 @@ def run(config: DictConfig) -> None:
 def _check_values(config: DictConfig) -> None:
     for key in ("resume", "trust", "quiet"):
         flag(config[key], key)
-    if config.checkpoint_every is not None:
-        whole_number(config.checkpoint_every, "checkpoint_every", 1)
+    check_whole(config, "checkpoint_every", 1)
 
 
 def _tests(value: Any) -> list[Path]:

@@ -6,18 +6,64 @@ import os
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
+from gflownet_crystal.common.annotations import shown
 from gflownet_crystal.common.errors import ConfigError, DataError
 
+_HIGHEST = 2**31 - 1
 
-def whole_number(value: Any, key: str, lowest: int) -> int:
-    """A whole number of at least ``lowest``.
+HIGHEST_SEED = 2**32 - 1
+"""The largest seed that every generator of random numbers takes."""
+
+
+def whole_number(value: Any, key: str, lowest: int, highest: int = _HIGHEST) -> int:
+    """A whole number from ``lowest`` to ``highest``; 1e3 is one.
 
     Raises:
         ConfigError: it is something else.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+    number = int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(number, bool) or not isinstance(number, int) or number < lowest:
         raise ConfigError(f"{key} must be a whole number of at least {lowest}, not {value!r}")
-    return value
+    if number > highest:
+        raise ConfigError(f"{key} must be a whole number of at most {highest}, not {shown(value)}")
+    return number
+
+
+def check_whole(config: DictConfig, key: str, lowest: int, highest: int = _HIGHEST) -> None:
+    """Make a value of a configuration a whole number, where it is given.
+
+    Args:
+        config: changed in place where the value is a whole float.
+        key: dotted.
+        lowest: that it may be.
+        highest: that it may be.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    value = OmegaConf.select(config, key)
+    if value is not None:
+        OmegaConf.update(config, key, whole_number(value, key, lowest, highest))
+
+
+def seed_number(value: Any, key: str) -> int:
+    """A seed that every generator of random numbers takes: a whole number from 0 to 2**32 - 1.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    return whole_number(value, key, 0, HIGHEST_SEED)
+
+
+def thread_count(value: Any, key: str = "threads") -> int:
+    """A number of threads or processes that an operating system can be asked for.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    return whole_number(value, key, 1, max(64, 4 * (os.cpu_count() or 1)))
 
 
 def flag(value: Any, key: str) -> bool:
@@ -29,6 +75,23 @@ def flag(value: Any, key: str) -> bool:
     if not isinstance(value, bool):
         raise ConfigError(f"{key} must be true or false, not {value!r}")
     return value
+
+
+def check_new(path: Path, key: str, overwrite: bool) -> None:
+    """See before any work that a file can be written and that no other one is lost by it.
+
+    Args:
+        path: of the file; its folder is made if missing.
+        key: of the setting that names it.
+        overwrite: an earlier file may be replaced.
+
+    Raises:
+        ConfigError: it exists, and ``overwrite`` is not set.
+        DataError: it cannot be written.
+    """
+    check_writable(path)
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{key}={path} exists; add overwrite=true to replace it, or give another {key}=...")
 
 
 def check_writable(path: Path) -> None:

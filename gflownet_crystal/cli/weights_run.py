@@ -11,9 +11,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from gflownet_crystal.cli.build import trust_word
 from gflownet_crystal.cli.interrupt import stop_on_signal
-from gflownet_crystal.cli.values import check_writable
+from gflownet_crystal.cli.values import check_writable, whole_number
 from gflownet_crystal.common.checkpoint import TrainingStopped
+from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import ConfigError
 
 
@@ -23,7 +25,7 @@ def run_folder(config: DictConfig, name: str, section: str, seed: Any) -> Path:
         return Path(str(config.run.dir))
     # the section may be filled from a group of another name: denoiser@model
     (choice,) = (value for key, value in config.record.choices.items() if str(key).split("@")[-1] == section)
-    return Path("runs") / f"{name}_{choice}_{seed}"
+    return Path("runs") / f"{name}_{choice}_{whole_number(seed, 'seed', 0)}"
 
 
 def weights_file(value: Any) -> Path:
@@ -41,8 +43,13 @@ def weights_file(value: Any) -> Path:
 
 
 @contextmanager
-def stoppable(verb: str, folder: Path) -> Iterator[Callable[[], bool]]:
+def stoppable(verb: str, folder: Path, config: DictConfig) -> Iterator[Callable[[], bool]]:
     """Let a training ask whether to stop; if it does, say how to go on.
+
+    Args:
+        verb: of the training.
+        folder: of the run.
+        config: of the run, resolved.
 
     Raises:
         TrainingStopped: the training stopped.
@@ -52,8 +59,8 @@ def stoppable(verb: str, folder: Path) -> Iterator[Callable[[], bool]]:
             yield should_stop
     except TrainingStopped as stop:
         raise TrainingStopped(
-            f"{stop}, a checkpoint is in {folder}; "
-            f"go on with: gflownet-crystal {verb} run.dir={folder} resume=true"
+            f"{stop}, a checkpoint is in {folder}; go on with: "
+            f"gflownet-crystal {verb} {setting_word('run.dir', folder)} resume=true{trust_word(config)}"
         ) from stop
 
 

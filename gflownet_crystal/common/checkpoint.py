@@ -62,7 +62,8 @@ def save_checkpoint(
     """
     tensors = {f"{part}/{name}": value for part, named in parts.items() for name, value in named.items()}
     path = run_dir / FOLDER / f"step_{iteration:08d}.safetensors"
-    values = {"iteration": iteration, "checksum": _checksum(tensors), **metadata}
+    values = {"iteration": iteration, **metadata}
+    values["checksum"] = _checksum(tensors, values)
     save_tensors(path, tensors, {"training": json.dumps(values)})
     # a run that was killed while writing leaves a temporary file behind
     for old in (*checkpoint_paths(run_dir)[:-N_KEPT], *path.parent.glob(".step_*")):
@@ -87,10 +88,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         tensors, text = load_tensors(path)
         metadata = json.loads(text["training"])
-        intact = metadata["checksum"] == _checksum(tensors)
-    except (WeightsError, KeyError, TypeError, json.JSONDecodeError) as error:
+        checksum = metadata.pop("checksum")
+    except (WeightsError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"checkpoint {path} is corrupt ({error})") from error
-    if not intact:
+    # checkpoints of before the checksum covered their metadata are read as they are
+    if checksum not in (_checksum(tensors, metadata), _checksum_of_tensors(tensors)):
         raise CheckpointError(f"checkpoint {path} is corrupt (its checksum differs)")
     return Checkpoint(path, tensors, metadata)
 
@@ -118,7 +120,15 @@ def newest_checkpoint(run_dir: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, complaints
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> int:
+def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> int:
+    """Of the tensors with their types and shapes, and of the metadata but the checksum itself."""
+    kinds = {name: f"{value.dtype} {tuple(value.shape)}" for name, value in tensors.items()}
+    # numbers are written as they will be read again
+    text = json.dumps([kinds, json.loads(json.dumps(metadata))], sort_keys=True)
+    return zlib.crc32(text.encode(), _checksum_of_tensors(tensors))
+
+
+def _checksum_of_tensors(tensors: Mapping[str, Tensor]) -> int:
     total = 0
     for name in sorted(tensors):
         total = zlib.crc32(

@@ -84,6 +84,8 @@ def read_json(path: Path | str) -> Any:
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise DataError(f"cannot read {path} as JSON: it is nested too deeply") from error
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path} as JSON: {error}") from error
 
@@ -94,7 +96,11 @@ def save_tensors(
     """Write named tensors (and text metadata) as one safetensors file, atomically."""
     contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file(contiguous, temporary, metadata=dict(metadata or {}))
+        try:
+            save_file(contiguous, temporary, metadata=dict(metadata or {}))
+        except safetensors.SafetensorError as error:
+            # a disk that is full, a file larger than allowed
+            raise DataError(f"cannot write {path}: {error}; earlier files are as they were") from error
 
 
 def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.errors import CheckpointError, DataError
 
 
 class MetricsFile:
@@ -23,6 +25,7 @@ class MetricsFile:
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
+        self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(path, "ab")  # noqa: SIM115 - lives as long as the training
@@ -37,29 +40,93 @@ class MetricsFile:
         finite = {
             key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()
         }
-        self._file.write(json.dumps(finite).encode() + b"\n")
-        self._file.flush()
+        with self._told():
+            self._file.write(json.dumps(finite).encode() + b"\n")
+            self._file.flush()
 
     def settle(self) -> int:
         """Force what was written to disk and return the file's length in bytes."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._file.tell()
+        with self._told():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            return self._file.tell()
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with self._told():
+            self._file.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say of which file an error of the disk is.
+
+        Raises:
+            DataError: the disk is full, or the file cannot grow.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise DataError(
+                f"cannot write {self._path}: {error.strerror or error}; what was written before is kept"
+            ) from error
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """All records of a metrics file; a last line that was cut off by a kill is left out.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: the file cannot be read, or a line is damaged.
     """
+    return _records(path, _content(path))
+
+
+def settled_length(path: Path, offset: int) -> int:
+    """Bytes of a metrics file to keep where a training goes on from a checkpoint, after a look at all of them.
+
+    Args:
+        path: of the file.
+        offset: its length when the checkpoint was written.
+
+    Returns:
+        ``offset``, or 0 if the file is empty: the user did without the earlier records.
+
+    Raises:
+        CheckpointError: the file is missing, too short, or a line is damaged.
+    """
+    without = f"to go on without the records so far, leave an empty file there (: > {path})"
+    if offset and not path.is_file():
+        raise CheckpointError(
+            f"{path} is missing, which holds the training's records; restore it, or {without}"
+        )
+    if not offset or not (content := _content(path)):
+        return 0
     try:
-        lines = path.read_bytes().split(b"\n")
+        if len(content) < offset or content[offset - 1 : offset] != b"\n":
+            raise DataError(
+                f"{path} is damaged: it does not hold the {offset} bytes of the checkpoint's time"
+            )
+        _records(path, content[:offset])
+    except DataError as error:
+        raise CheckpointError(f"{error}; restore it, or {without}") from error
+    return offset
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _records(path: Path, content: bytes) -> list[dict[str, Any]]:
+    records = []
     # what follows the last newline was not written to its end
-    return [json.loads(line) for line in lines[:-1]]
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path} is damaged: line {number} is not JSON") from error
+        if not isinstance(record, dict):
+            raise DataError(f"{path} is damaged: line {number} is no record")
+        records.append(record)
+    return records

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -64,3 +67,28 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+@contextmanager
+def announced(message: str, after: float = 2.0, quiet: bool = False) -> Iterator[None]:
+    """Show a line if the work inside takes longer than some seconds; where :class:`Progress` shows its own.
+
+    Args:
+        message: the line.
+        after: seconds.
+        quiet: show nothing.
+    """
+
+    def show() -> None:
+        stream = sys.stderr if sys.stderr.isatty() else sys.stdout
+        stream.write(message + "\n")
+        stream.flush()
+
+    timer = threading.Timer(after, show)
+    timer.daemon = True
+    if not quiet:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

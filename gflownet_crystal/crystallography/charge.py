@@ -32,6 +32,8 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.occupation import check_counts
 
 TABLE_NAME = "oxidation_states.json"
+LARGEST_STATE = 10
+"""Of an element, in absolute value; iridium's 9 is the highest that is known."""
 TABLES = ("default", "common", "icsd", "all")
 
 
@@ -189,7 +191,30 @@ def _states_of(elements: Sequence[str], table: str | Mapping[str, Sequence[int]]
     if unknown:
         raise ConfigError(f"unknown element {', '.join(unknown)}; elements are given by symbol, H to Pu")
     states = oxidation_table(table) if isinstance(table, str) else table
-    return [tuple(sorted({int(state) for state in states.get(symbol, ()) if state})) for symbol in elements]
+    if foreign := [str(symbol) for symbol in states if symbol not in _elements()]:
+        raise ConfigError(
+            f"oxidation_table names {', '.join(foreign)}, no element from H to Pu; give symbols as Na"
+        )
+    return [_checked_states(symbol, states.get(symbol, ())) for symbol in elements]
+
+
+def _checked_states(symbol: str, states: object) -> tuple[int, ...]:
+    """The distinct states but 0, ascending."""
+    if not isinstance(states, Sequence) or isinstance(states, str):
+        raise ConfigError(f"oxidation_table.{symbol} is {states!r}; give a list, as [1] or [-1, 1]")
+    checked = [_checked_state(symbol, state) for state in states]
+    return tuple(sorted({state for state in checked if state}))
+
+
+def _checked_state(symbol: str, state: object) -> int:
+    if isinstance(state, bool) or not isinstance(state, int | float) or not float(state).is_integer():
+        raise ConfigError(
+            f"oxidation_table.{symbol} has the state {state!r}; states are whole numbers with their sign in front, as "
+            "1 or -2; where atoms have different ones, name both"
+        )
+    if abs(state) > LARGEST_STATE:
+        raise ConfigError(f"oxidation_table.{symbol} has the state {state}; none is above {LARGEST_STATE}")
+    return int(state)
 
 
 def _name(table: str | Mapping[str, Sequence[int]]) -> str:

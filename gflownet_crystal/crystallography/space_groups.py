@@ -7,6 +7,9 @@ All arrays are indexed by the group's ITA number 1..230; entry 0 stands for "not
 
 from __future__ import annotations
 
+import re
+from difflib import get_close_matches
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -109,6 +112,12 @@ _SYMBOLS = tuple(
 )
 
 
+_SYMBOLS_BEFORE_1992 = {
+    "Abm2": 39, "Aba2": 41, "Cmca": 64, "Cmma": 67, "Ccca": 68
+}  # fmt: skip
+"""Groups whose symbols now have an e for a double glide plane."""
+
+
 def space_group_symbol(group: int) -> str:
     """Short Hermann-Mauguin symbol of the standard setting, as ``P21/c`` for group 14.
 
@@ -118,17 +127,56 @@ def space_group_symbol(group: int) -> str:
     return _SYMBOLS[check_space_group(group) - 1]
 
 
-def check_space_group(group: int) -> int:
-    """Return ``group`` if it is an ITA number.
+def check_space_group(group: object) -> int:
+    """ITA number of a space group.
+
+    Args:
+        group: its number, or its short Hermann-Mauguin symbol with or without blanks and underscores, as ``P2_1/c``;
+            ``P 1 21/c 1``, ``Fm3m`` for ``Fm-3m`` and the symbols of before 1992, as ``Cmca`` for ``Cmce``, too.
 
     Raises:
-        ConfigError: ``group`` is not in 1..230.
+        ConfigError: there is no such group; symbols that are nearly alike are named.
     """
-    if not 1 <= group <= N_SPACE_GROUPS:
+    if isinstance(group, str) and not group.strip().isdecimal():
+        return _number_of_symbol(group)
+    try:
+        number = float(group)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = float("nan")
+    if isinstance(group, bool) or not (number.is_integer() and 1 <= number <= N_SPACE_GROUPS):
         raise ConfigError(
-            f"space group {group} does not exist; give an ITA number from 1 to {N_SPACE_GROUPS}"
+            f"space group {group} does not exist; give an ITA number from 1 to {N_SPACE_GROUPS}, "
+            "or a symbol as Fm-3m"
         )
-    return int(group)
+    return int(number)
+
+
+def _number_of_symbol(text: str) -> int:
+    known = _numbers_by_symbol()
+    wanted = re.sub(r"[\s_]", "", text).lower()
+    if (number := known.get(wanted)) is not None:
+        return number
+    near = [_SYMBOLS[known[word] - 1] for word in get_close_matches(wanted, known, n=4)]
+    raise ConfigError(
+        f"no standard space group symbol {text!r}; "
+        + (f"near ones are {', '.join(dict.fromkeys(near))}; " if near else "")
+        + f"give an ITA number from 1 to {N_SPACE_GROUPS} or a symbol as P2_1/c"
+    )
+
+
+@cache
+def _numbers_by_symbol() -> dict[str, int]:
+    """ITA numbers by symbols in small letters, which keep all apart."""
+    numbers = {symbol.lower(): number for number, symbol in enumerate(_SYMBOLS, start=1)}
+    # the symbols of 1952 leave out the bar of 3 in centrosymmetric cubic groups
+    first_cubic = 1 + len(_SYMBOLS) - 36
+    bars = {symbol.replace("-", ""): number for symbol, number in numbers.items() if "-3" in symbol}
+    older = {symbol: number for symbol, number in bars.items() if number >= first_cubic}
+    # full symbols of monoclinic groups in the standard setting, unique axis b
+    full = {f"{symbol[0]}1{symbol[1:]}1": number for symbol, number in numbers.items() if 3 <= number <= 15}
+    return (
+        older | full | {symbol.lower(): number for symbol, number in _SYMBOLS_BEFORE_1992.items()} | numbers
+    )
 
 
 def _crystal_lattice_system(crystal_class: CrystalClass, symbol: str) -> str:

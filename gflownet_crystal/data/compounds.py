@@ -12,21 +12,33 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.label_schemes import to_one_scheme
-from gflownet_crystal.data.readers import read_source, read_table
+from gflownet_crystal.data.left_out import LeftOut
+from gflownet_crystal.data.readers import map_files, read_file, readable
+from gflownet_crystal.data.rows import REASON
 from gflownet_crystal.data.schema import ENERGY_COLUMN, require_columns
+from gflownet_crystal.data.sources import SourceFile
+from gflownet_crystal.data.table_checks import formula_faults
+from gflownet_crystal.data.tables import named, read_table, rows_of_table
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
 
 _STRAIN_ENERGY = "delta_energy_per_atom"
 
 
-def read_compounds(sources: Iterable[Path | str], one_scheme: bool = False) -> pd.DataFrame:
+def read_compounds(
+    sources: Iterable[Path | str],
+    one_scheme: bool = False,
+    formula_check: str = "refuse",
+    left_out: LeftOut | None = None,
+) -> pd.DataFrame:
     """The lowest formation energy of each formula in files of crystals.
 
     Args:
         sources: files or folders, raw (see :func:`gflownet_crystal.data.readers.read_source`) or prepared, or Parquet
             with no more than ``formula`` and ``formation_energy_per_atom``. Strained crystals are left out.
         one_scheme: bring labels of before 2020 to the MaterialsProject2020 scheme first.
+        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+        left_out: takes names and reasons of what is no crystal; None raises at the first.
 
     Returns:
         One row a reduced formula: ``formula`` and ``formation_energy_per_atom`` (eV/atom), rows without energy dropped.
@@ -35,8 +47,8 @@ def read_compounds(sources: Iterable[Path | str], one_scheme: bool = False) -> p
         DataError: a source is unreadable or malformed, or none has an energy.
     """
     paths = [Path(source) for source in sources]
-    files = [file for path in paths for file in (sorted(path.glob("*.parquet")) or [path])]
-    tables = [table for file in files if (table := _compounds_of(file)) is not None]
+    found = map_files(paths, lambda file: _compounds_of(file, formula_check, left_out), left_out)
+    tables = [table for table in found if table is not None]
     names = ", ".join(map(str, paths))
     if not tables:
         raise DataError(f"{names} holds no crystals; give structures or formulas with {ENERGY_COLUMN}")
@@ -54,17 +66,23 @@ def lowest_by_formula(table: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby("formula", as_index=False)[ENERGY_COLUMN].min()
 
 
-def _compounds_of(path: Path) -> pd.DataFrame | None:
+def _compounds_of(file: SourceFile, formula_check: str, left_out: LeftOut | None) -> pd.DataFrame | None:
     """Formulas, energies and their sources; None for a file of strain energies."""
-    frame = read_table(path) if path.suffix == ".parquet" else None
+    frame = read_table(file.path) if file.kind == "parquet" else None
     if frame is not None and _STRAIN_ENERGY in frame.columns and ENERGY_COLUMN not in frame.columns:
         return None
-    if frame is None or "formula" not in frame.columns:
-        frame = read_source(path)
+    if frame is not None and "formula" in frame.columns:
+        require_columns(frame, ("formula",), file.path)
+        frame = named(frame, file).assign(**{REASON: formula_faults(frame["formula"])})
+        frame = readable(frame, file.path, left_out)
+    else:
+        rows = read_file(file, formula_check) if frame is None else rows_of_table(frame, file, formula_check)
+        if "composition" in rows.columns and "lattice" not in rows.columns:
+            rows = rows.assign(**{REASON: formula_faults(rows["composition"])})
+        frame = readable(rows, file.path, left_out)
         frame = frame.assign(formula=composition_to_text(_counts(frame)))
-    if frame is not None and ENERGY_COLUMN not in frame.columns:
+    if ENERGY_COLUMN not in frame.columns:
         frame = frame.assign(**{ENERGY_COLUMN: np.nan})
-    require_columns(frame, ("formula", ENERGY_COLUMN), path)
     if "strain" in frame.columns:
         frame = frame[(frame["strain"] == "").to_numpy()]
     source = frame["energy_source"].astype(str) if "energy_source" in frame.columns else "unknown"

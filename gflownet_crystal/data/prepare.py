@@ -8,21 +8,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.cells import lattice_points
-from gflownet_crystal.data.readers import read_source, read_table
+from gflownet_crystal.data.left_out import LeftOut
+from gflownet_crystal.data.readers import map_files, read_file, readable
+from gflownet_crystal.data.rows import REASON, table_to_rows
 from gflownet_crystal.data.schema import (
     ENERGY_COLUMN,
     LATTICE_COLUMNS,
     PREPARED_COLUMNS,
     PROVENANCE_COLUMNS,
-    STRAIN_COLUMNS,
     STRUCTURE_COLUMNS,
-    require_columns,
 )
+from gflownet_crystal.data.sources import SourceFile
 from gflownet_crystal.data.standardize import StandardCells, standard_cells, strained_parameters
+from gflownet_crystal.data.table_checks import check_prepared, check_strained, mark_crowded, spec_faults
+from gflownet_crystal.data.tables import read_table, rows_of_table
 from gflownet_crystal.structures.formulas import composition_to_text, text_to_composition
 from gflownet_crystal.structures.symmetry import SYMPREC
 
@@ -35,7 +37,12 @@ def is_prepared(frame: pd.DataFrame) -> bool:
 
 
 def load_prepared(
-    sources: Iterable[Path | str], progress: Progress = iter, *, atoms: bool = False
+    sources: Iterable[Path | str],
+    progress: Progress = iter,
+    *,
+    atoms: bool = False,
+    formula_check: str = "refuse",
+    left_out: LeftOut | None = None,
 ) -> pd.DataFrame:
     """One prepared table of several sources, each raw or already prepared.
 
@@ -44,29 +51,46 @@ def load_prepared(
             joined to the structures of the other sources.
         progress: wraps the row counter of each conversion.
         atoms: keep the stored cells with their atoms, the columns of STRUCTURE_COLUMNS, where a source has them.
+        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+        left_out: takes names and reasons of what is no crystal; None raises at the first.
 
     Raises:
-        DataError: a source is unreadable, malformed, or strains crystals that no source holds.
+        DataError: a source is unreadable, malformed, strains crystals that no source holds, or has no crystals at all.
     """
-    tables, strained = [], []
-    for path in _expand(sources):
-        frame = read_table(path) if path.suffix == ".parquet" else None
+    strained: list[tuple[Path, pd.DataFrame]] = []
+
+    def read(file: SourceFile) -> list[pd.DataFrame]:
+        frame = read_table(file.path) if file.kind == "parquet" else None
+        if frame is not None and _is_strained(frame):
+            strained.append((file.path, frame))
+            return []
         if frame is not None and is_prepared(frame):
-            tables.append(frame)
-        elif frame is not None and "delta_energy_per_atom" in frame.columns:
-            strained.append((path, frame))
-        else:
-            tables.append(prepare(read_source(path), progress=progress, atoms=atoms))
+            return [check_prepared(frame, file.path, left_out)]
+        rows = read_file(file, formula_check) if frame is None else rows_of_table(frame, file, formula_check)
+        return [
+            prepare(readable(rows, file.path, left_out), progress=progress, atoms=atoms, left_out=left_out)
+        ]
+
+    tables = [table for found in map_files(sources, read, left_out) for table in found]
     if not tables:
         raise DataError("no crystals to prepare: strained energies need the file of their structures as well")
-    table = pd.concat(tables, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
     for path, frame in strained:
-        table = pd.concat([table, prepare_strained(frame, table, path)], ignore_index=True)
+        table = pd.concat([table, prepare_strained(frame, table, path, left_out)], ignore_index=True)
     return table.drop(columns=[column for column in table.columns if column.startswith("_")])
 
 
+def _is_strained(frame: pd.DataFrame) -> bool:
+    return "delta_energy_per_atom" in frame.columns and not is_prepared(frame)
+
+
 def prepare(
-    frame: pd.DataFrame, symprec: float = SYMPREC, progress: Progress = iter, *, atoms: bool = False
+    frame: pd.DataFrame,
+    symprec: float = SYMPREC,
+    progress: Progress = iter,
+    *,
+    atoms: bool = False,
+    left_out: LeftOut | None = None,
 ) -> pd.DataFrame:
     """Convert stored structures to conventional specs.
 
@@ -75,37 +99,39 @@ def prepare(
         symprec: tolerance of the symmetry search, A.
         progress: wraps the row counter.
         atoms: keep the stored cells with their atoms, the columns of STRUCTURE_COLUMNS.
+        left_out: takes names and reasons of what is no crystal; None raises at the first.
 
     Returns:
         The prepared table; crystals without symmetry at this tolerance are left out. A column ``_linear`` keeps each
         change of basis for strained cells.
 
     Raises:
-        DataError: a row is malformed.
+        DataError: a row is malformed, or none is left.
     """
     if "lattice" not in frame.columns:
-        return _without_structure(frame)
+        return _without_structure(frame, left_out)
+    frame = readable(mark_crowded(table_to_rows(frame)), "the crystals", left_out)
     cells = standard_cells(
-        _lattice_array(frame), list(frame["atomic_numbers"]), list(frame["frac_coords"]), symprec, progress
+        np.stack(list(frame["lattice"])),
+        list(frame["atomic_numbers"]),
+        list(frame["frac_coords"]),
+        symprec,
+        progress,
     )
     table = pd.DataFrame({"material_id": frame["material_id"].astype(str).to_numpy()})
     _put_cells(table, cells)
     table["_linear"] = list(cells.linear.reshape(-1, 9))
     for column in STRUCTURE_COLUMNS[1:] if atoms else ():
         table[column] = frame[column].to_numpy()
-    return _with_labels(table, frame)[cells.space_group > 0].reset_index(drop=True)
-
-
-def _lattice_array(frame: pd.DataFrame) -> NDArray[np.float64]:
-    try:
-        lattices = np.stack([np.asarray(lattice, dtype=np.float64) for lattice in frame["lattice"]])
-    except (ValueError, TypeError) as error:
-        raise DataError(f"column lattice: every row needs a b c alpha beta gamma ({error})") from error
-    if lattices.ndim != 2 or lattices.shape[1] != 6:
+    found = cells.space_group > 0
+    if left_out is not None:
+        reasons = np.where(found, "", f"no symmetry found at {symprec:g} A")
+        left_out.add_rows(table["material_id"], reasons.tolist())
+    if not found.any():
         raise DataError(
-            f"column lattice: every row needs the six numbers a b c alpha beta gamma, not {lattices.shape}"
+            f"no symmetry found at {symprec:g} A in any of {len(table)} crystals: check their cells and distances"
         )
-    return lattices
+    return _with_labels(table, frame)[found].reset_index(drop=True)
 
 
 def _put_cells(table: pd.DataFrame, cells: StandardCells) -> None:
@@ -125,7 +151,9 @@ def _with_labels(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _without_structure(frame: pd.DataFrame) -> pd.DataFrame:
+def _without_structure(frame: pd.DataFrame, left_out: LeftOut | None) -> pd.DataFrame:
+    reasons = spec_faults(frame["composition"], frame["space_group"])
+    frame = readable(frame.assign(**{REASON: reasons}), "the compositions", left_out)
     table = pd.DataFrame({"material_id": frame["material_id"].astype(str).to_numpy()})
     table["space_group"] = frame["space_group"].to_numpy(dtype=np.int64)
     table["formula"] = composition_to_text(conventional_counts(frame))
@@ -140,32 +168,34 @@ def conventional_counts(frame: pd.DataFrame) -> torch.Tensor:
     return text_to_composition(frame["composition"].tolist()) * lattice_points(group)[:, None]
 
 
-def prepare_strained(strained: pd.DataFrame, table: pd.DataFrame, origin: Path | str) -> pd.DataFrame:
+def prepare_strained(
+    strained: pd.DataFrame, table: pd.DataFrame, origin: Path | str, left_out: LeftOut | None = None
+) -> pd.DataFrame:
     """Conventional cells of strained crystals, labelled with the crystal's energy plus the strain's.
 
     Args:
         strained: columns of STRAIN_COLUMNS.
         table: prepared with :func:`prepare`, so that each change of basis is known.
         origin: named in errors.
+        left_out: takes names and reasons of cells that are none, and has those of crystals that were left out before;
+            None raises at the first.
 
     Raises:
         DataError: a column is missing or a crystal is not in ``table``.
     """
-    require_columns(strained, STRAIN_COLUMNS, origin)
     if "_linear" not in table.columns:
         raise DataError(
             f"{origin} strains stored cells: give the structures themselves, not a prepared table"
         )
+    strained = check_strained(strained, set(table["material_id"]), origin, left_out)
+    if strained.empty:
+        return table.iloc[:0]
     rows = pd.Series(table.index, index=table["material_id"])
-    rows = rows[~rows.index.duplicated()].reindex(strained["material_id"].astype(str))
-    if rows.isna().any():
-        raise DataError(
-            f"{origin} strains crystals that no source holds, such as {rows.index[rows.isna()][0]}"
-        )
+    rows = rows[~rows.index.duplicated()].reindex(strained["material_id"])
     out = table.loc[rows.to_numpy(dtype=np.int64)].reset_index(drop=True)
     linear = np.stack(list(out["_linear"])).reshape(-1, 3, 3)
     parameters = strained_parameters(
-        _lattice_array(strained), linear, out["space_group"].to_numpy(dtype=np.int64)
+        np.stack(list(strained["lattice"])), linear, out["space_group"].to_numpy(dtype=np.int64)
     )
     for column, values in zip(LATTICE_COLUMNS, parameters.T, strict=True):
         out[column] = values
@@ -187,12 +217,3 @@ def labelled_crystals(table: pd.DataFrame, origin: str) -> pd.DataFrame:
     if rows.empty:
         raise DataError(f"{origin} has no crystals with {ENERGY_COLUMN}; give structures with labels")
     return rows
-
-
-def _expand(sources: Iterable[Path | str]) -> list[Path]:
-    paths: list[Path] = []
-    for source in sources:
-        path = Path(source)
-        tables = sorted(path.glob("*.parquet")) if path.is_dir() else []
-        paths.extend(tables or [path])
-    return paths

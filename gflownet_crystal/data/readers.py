@@ -1,217 +1,225 @@
-"""Readers of crystal data: Parquet in the package's schema, MP-20 CSV, MatBench JSON and folders of CIF files.
+"""Readers of crystals from any of the usual files and folders, all to rows of one table.
 
-Every reader returns the same frame: material_id, lattice [a b c A, alpha beta gamma degrees], atomic_numbers,
-frac_coords (flat) for rows with a structure, or composition and space_group for rows without; labels where known.
+A row is a crystal: material_id, lattice [a b c A, alpha beta gamma degrees], atomic_numbers, frac_coords (flat); or it
+has composition and space_group and no structure; labels where known. What is no crystal is a row with its reason.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
-import re
-import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.data.schema import ENERGY_COLUMN, STRUCTURE_COLUMNS, require_columns
+from gflownet_crystal.data.cif_rows import row_of_cif
+from gflownet_crystal.data.extended_xyz import rows_of_xyz
+from gflownet_crystal.data.left_out import LeftOut
+from gflownet_crystal.data.poscar import row_of_poscar
+from gflownet_crystal.data.pymatgen_json import rows_of_json
+from gflownet_crystal.data.rows import REASON, Row, rows_to_frame, table_to_rows
+from gflownet_crystal.data.schema import LABEL_COLUMNS
+from gflownet_crystal.data.sources import SourceFile, source_files
+from gflownet_crystal.data.tables import named, read_table, rows_of_csv, rows_of_table
+from gflownet_crystal.data.tensor_files import read_tensor_file
+from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 
-MP20_COLUMNS = ("material_id", ENERGY_COLUMN, "cif", "spacegroup.number")
-"""Columns of the MP-20 benchmark's CSV files."""
-
-MATBENCH_COLUMNS = ("structure", "e_form")
-"""Columns of MatBench's formation-energy JSON, given in its ``columns`` field."""
-
-TABLES = (".parquet", ".csv", ".json", ".json.gz")
-"""Ends of the names of files with many crystals each."""
-
-# pymatgen takes the sign for the vector's direction, and reads another cell
-_IMPOSSIBLE_CELL = re.compile(r"^_cell_(?:length|angle)_\w+\s+-", re.MULTILINE)
+_REFUSE = FORMULA_CHECKS[0]
+_T = TypeVar("_T")
 
 
-def read_source(source: Path | str) -> pd.DataFrame:
-    """Read a file or folder by what it is.
+def read_source(
+    source: Path | str, formula_check: str = _REFUSE, left_out: LeftOut | None = None
+) -> pd.DataFrame:
+    """The crystals of a file or folder.
 
     Args:
-        source: ``.parquet`` (package schema, with structures or with composition and space_group), ``.csv`` (MP-20),
-            ``.json`` or ``.json.gz`` (MatBench), or a folder of any of these or of ``.cif`` files.
+        source: ``.cif``, POSCAR, ``.json`` of pymatgen or MatBench, extended ``.xyz``, ``.csv`` with a column ``cif``
+            or the structure's columns, ``.parquet`` in the package's schema (with structures, or with composition and
+            space_group), ``.pt`` with tensors; or a folder of any of these, mixed or not.
+        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+        left_out: takes names and reasons of what is no crystal; None raises at the first.
 
     Returns:
-        One frame, rows in the order of the source.
+        One frame, rows in the order of the source, all of them crystals.
 
     Raises:
-        DataError: nothing readable, a malformed file or a missing column; one line.
+        DataError: nothing readable, or, without ``left_out``, a row that is no crystal; one line.
     """
-    path = Path(source)
-    if path.is_dir():
-        return _read_folder(path)
-    if not path.is_file():
-        raise DataError(f"no data at {path}; give a file or a folder")
-    if path.name.endswith((".json", ".json.gz")):
-        return read_matbench_json(path)
-    readers = {".parquet": read_structures_parquet, ".csv": read_mp20_csv, ".cif": read_cif_file}
-    if path.suffix not in readers:
-        raise DataError(f"cannot read {path}: give .parquet, .csv, .json, .json.gz or .cif")
-    return readers[path.suffix](path)
+    return readable(read_rows(source, formula_check), source, left_out)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Any Parquet file.
+def read_rows(source: Path | str, formula_check: str = _REFUSE) -> pd.DataFrame:
+    """All rows of a file or folder, see :func:`read_source`; those that are no crystals with a ``reason``.
 
     Raises:
-        DataError: the file is not Parquet.
+        DataError: nothing readable; a file alone that cannot be read. In a folder such a file is a row with a reason.
+    """
+    files = source_files(source)
+    tables = [read_file(file, formula_check, alone=not Path(source).is_dir()) for file in files]
+    return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+
+
+def read_file(file: SourceFile, formula_check: str = _REFUSE, alone: bool = True) -> pd.DataFrame:
+    """All rows of one file.
+
+    Args:
+        file: of any kind.
+        formula_check: see :func:`read_source`.
+        alone: whether a file that cannot be read is an error, and not a row with a reason.
+
+    Raises:
+        DataError: the file cannot be read, and is alone.
     """
     try:
-        return pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise DataError(f"no data at {path}; give a file") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path} as Parquet: {str(error).splitlines()[0]}") from error
+        if file.kind == "parquet":
+            return rows_of_table(read_table(file.path), file, formula_check)
+        return _READERS[file.kind](file, formula_check)
+    except DataError as error:
+        if alone:
+            raise
+        return rows_to_frame([Row(file.name, reason=reason_of(error, file.path))])
 
 
-def read_structures_parquet(path: Path) -> pd.DataFrame:
-    """Parquet in the package's schema; rows without structures have composition and space_group instead.
+def map_files(
+    sources: Iterable[Path | str], read: Callable[[SourceFile], _T], left_out: LeftOut | None = None
+) -> list[_T]:
+    """Read every file of several sources.
+
+    Args:
+        sources: files and folders.
+        read: reads a file.
+        left_out: takes files of folders that cannot be read; None raises at the first.
+
+    Returns:
+        Results in order.
 
     Raises:
-        DataError: the file is not Parquet or lacks a column.
+        DataError: a file that was named cannot be read, or none of a folder.
     """
-    frame = read_table(path)
-    if "lattice" not in frame.columns and "composition" in frame.columns:
-        require_columns(frame, ("composition", "space_group"), path)
-        frame = frame.rename(columns={"matbench_id": "material_id"})
-        if "material_id" not in frame.columns:
-            frame["material_id"] = [f"{path.stem}-{row}" for row in range(len(frame))]
-        return _with_source(frame, path.stem)
-    require_columns(frame, STRUCTURE_COLUMNS, path)
+    results = []
+    for source in map(Path, sources):
+        files = source_files(source)
+        refused: list[DataError] = []
+        for file in files:
+            try:
+                results.append(read(file))
+            except DataError as error:
+                refused.append(error)
+                if left_out is None or not source.is_dir() or len(refused) == len(files):
+                    raise
+                left_out.add(file.name, reason_of(error, file.path))
+    return results
+
+
+def readable(frame: pd.DataFrame, source: Path | str, left_out: LeftOut | None = None) -> pd.DataFrame:
+    """The rows that are crystals and whose labels are numbers.
+
+    Args:
+        frame: of :func:`read_rows`.
+        source: named in errors.
+        left_out: see :func:`read_source`.
+
+    Raises:
+        DataError: none is, or, without ``left_out``, not all are.
+    """
+    frame, faults = with_numbers(frame)
+    reasons = [reason or fault for reason, fault in zip(frame[REASON], faults, strict=True)]
+    good = np.array([not reason for reason in reasons], dtype=bool)
+    if not good.all():
+        first = int(np.flatnonzero(~good)[0])
+        name, reason = frame["material_id"].iloc[first], reasons[first]
+        if left_out is None:
+            raise DataError(f"{source}, row {first} ({name}): {reason}")
+        if not good.any():
+            raise DataError(
+                f"{source}: none of {len(frame)} crystals could be read; the first, {name}: {reason}"
+            )
+        left_out.add_rows(frame["material_id"], reasons)
+    return frame[good].reset_index(drop=True)
+
+
+def with_numbers(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """A table whose labels are float64, and for each row why a label of it is none; empty ones are NaN."""
+    faults = [""] * len(frame)
+    for name in LABEL_COLUMNS:
+        if name not in frame.columns:
+            continue
+        empty = frame[name].isna().to_numpy()
+        if frame[name].dtype == object:
+            empty |= np.array(
+                [isinstance(value, str) and not value.strip() for value in frame[name]], dtype=bool
+            )
+        try:
+            numbers = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        except (TypeError, ValueError, OverflowError):  # lists, or numbers beyond any float
+            numbers = np.full(len(frame), np.nan)
+        for row in np.flatnonzero(~empty & ~np.isfinite(numbers)):
+            faults[row] = faults[row] or f"{name} that is no finite number"
+        frame = frame.assign(**{name: numbers})
+    return frame, faults
+
+
+def reason_of(error: Exception, path: Path) -> str:
+    """An error's text without the name of the file, which stands beside it."""
+    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
+
+
+def _rows_of_cif(file: SourceFile, formula_check: str) -> pd.DataFrame:
+    return _single(row_of_cif(_bytes(file.path), file.name, formula_check, str(file.path)), file)
+
+
+def _rows_of_poscar(file: SourceFile, formula_check: str) -> pd.DataFrame:
+    return _single(row_of_poscar(_text(file.path), file.name), file)
+
+
+def _single(row: Row, file: SourceFile) -> pd.DataFrame:
+    """The row of a file of one crystal; a file that holds none is one that cannot be read."""
+    frame = rows_to_frame([row])
+    if reason := frame[REASON].iloc[0]:
+        raise DataError(f"{file.path}: {reason}")
     return frame
 
 
-def read_mp20_csv(path: Path) -> pd.DataFrame:
-    """MP-20's CSV: one CIF text a row.
+def _rows_of_xyz(file: SourceFile, formula_check: str) -> pd.DataFrame:
+    rows = rows_of_xyz(_text(file.path), file.name)
+    if not rows or all(row.reason for row in rows):
+        reason = rows[0].reason if rows else "it is empty"
+        raise DataError(f"{file.path}: no crystals in it, {reason}; give a whole file")
+    return rows_to_frame(rows)
 
-    Raises:
-        DataError: a column is missing or a CIF is malformed; the row is named.
-    """
+
+def _rows_of_json(file: SourceFile, formula_check: str) -> pd.DataFrame:
+    return rows_to_frame(rows_of_json(file.path, file.name))
+
+
+def _rows_of_tensors(file: SourceFile, formula_check: str) -> pd.DataFrame:
+    frame, _ = read_tensor_file(file.path)
+    return table_to_rows(named(frame, file))
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        frame = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path} as CSV: {str(error).splitlines()[0]}") from error
-    require_columns(frame, MP20_COLUMNS, path)
-    structures = [structure_of_cif(text, f"{path}, row {row}") for row, text in enumerate(frame["cif"])]
-    table = _structure_frame(frame["material_id"].astype(str), structures)
-    table[ENERGY_COLUMN] = frame[ENERGY_COLUMN].to_numpy(dtype=np.float64)
-    for column in ("band_gap", "e_above_hull"):
-        if column in frame.columns:
-            table[column] = frame[column].to_numpy(dtype=np.float64)
-    table["energy_source"] = f"mp20_{path.stem}"
-    return table
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def read_matbench_json(path: Path) -> pd.DataFrame:
-    """MatBench's formation-energy task: ``{"index", "columns", "data"}`` with structures as pymatgen dictionaries.
-
-    Raises:
-        DataError: the file is not of this form; the row is named.
-    """
-    from pymatgen.core import Structure
-
+def _text(path: Path) -> str:
+    content = _bytes(path)
     try:
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8") as file:
-            content = json.load(file)
-        index, columns, data = content["index"], list(content["columns"]), content["data"]
-        structure_column, label_column = (columns.index(name) for name in MATBENCH_COLUMNS)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        needs = 'an object with "index", "columns" (structure, e_form) and "data"'
-        raise DataError(f"{path} is not a MatBench JSON file: {needs} is needed ({error!r})") from error
-    structures = []
-    for row, values in enumerate(data):
-        try:
-            structures.append(Structure.from_dict(values[structure_column]))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise DataError(f"{path}, row {row}: not a pymatgen structure ({error!r})") from error
-    table = _structure_frame([f"{path.stem.removesuffix('.json')}-{key}" for key in index], structures)
-    table[ENERGY_COLUMN] = [float(values[label_column]) for values in data]
-    return _with_source(table, "matbench")
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
-def read_cif_file(path: Path) -> pd.DataFrame:
-    """One CIF file; there is no label.
-
-    Raises:
-        DataError: the file is malformed.
-    """
-    return _read_cifs([path])
-
-
-def _read_folder(folder: Path) -> pd.DataFrame:
-    for suffixes in ((".parquet",), (".csv",), (".json", ".json.gz")):
-        files = sorted(file for file in folder.iterdir() if file.name.endswith(suffixes))
-        if files:
-            return pd.concat([read_source(file) for file in files], ignore_index=True)
-    files = sorted(folder.rglob("*.cif"))
-    if not files:
-        raise DataError(f"{folder} has no .parquet, .csv, .json or .cif files; give a folder with data")
-    return _read_cifs(files)
-
-
-def _read_cifs(files: list[Path]) -> pd.DataFrame:
-    structures = []
-    for file in files:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"cannot read {file}: {error}") from error
-        structures.append(structure_of_cif(text, str(file)))
-    return _structure_frame([file.stem for file in files], structures)
-
-
-def structure_of_cif(text: Any, origin: str) -> Any:
-    """The pymatgen structure of the text of a CIF.
-
-    Args:
-        text: of one crystal.
-        origin: named in errors.
-
-    Raises:
-        DataError: the text is something else, or has several crystals.
-    """
-    from pymatgen.io.cif import CifParser
-
-    if _IMPOSSIBLE_CELL.search(str(text)) is not None:
-        raise DataError(f"{origin}: a cell with a length or an angle below 0")
-    try:
-        with warnings.catch_warnings():
-            # pymatgen warns of every rounded coordinate
-            warnings.simplefilter("ignore")
-            structures = CifParser.from_str(str(text)).parse_structures(primitive=False)
-    except Exception as error:  # pymatgen raises all kinds of them
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{origin}: not a CIF of a crystal ({reason})") from error
-    if len(structures) != 1:
-        raise DataError(f"{origin}: {len(structures)} crystals in one CIF; give each a CIF of its own")
-    return structures[0]
-
-
-def _structure_frame(names: Iterable[str], structures: list[Any]) -> pd.DataFrame:
-    for name, structure in zip(names, structures, strict=True):
-        if not structure.is_ordered:
-            raise DataError(
-                f"{name}: a site is shared by several elements; only ordered crystals can be used"
-            )
-    return pd.DataFrame(
-        {
-            "material_id": list(names),
-            "lattice": [np.array(structure.lattice.parameters) for structure in structures],
-            "atomic_numbers": [np.array(structure.atomic_numbers) for structure in structures],
-            "frac_coords": [structure.frac_coords.ravel() for structure in structures],
-        }
-    )
-
-
-def _with_source(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    return frame if "energy_source" in frame.columns else frame.assign(energy_source=name)
+_READERS: dict[str, Callable[[SourceFile, str], pd.DataFrame]] = {
+    "cif": _rows_of_cif,
+    "csv": rows_of_csv,
+    "json": _rows_of_json,
+    "poscar": _rows_of_poscar,
+    "tensors": _rows_of_tensors,
+    "xyz": _rows_of_xyz,
+}

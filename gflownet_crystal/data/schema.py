@@ -15,6 +15,9 @@ LATTICE_COLUMNS = ("a", "b", "c", "alpha", "beta", "gamma")
 ENERGY_COLUMN = "formation_energy_per_atom"
 """Label of a row, eV/atom."""
 
+LABEL_COLUMNS = (ENERGY_COLUMN, "band_gap", "e_above_hull", "delta_energy_per_atom")
+"""Columns whose values are finite numbers or empty."""
+
 STRUCTURE_COLUMNS = ("material_id", "lattice", "atomic_numbers", "frac_coords")
 """Columns that make a row a structure: ``lattice`` [a b c A, alpha beta gamma degrees], flat fractional coordinates."""
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from moyopy import Cell, MoyoDataset
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.structures.symmetry import SYMPREC, quiet_moyo
+from gflownet_crystal.structures.symmetry import SYMPREC, find_dataset, quiet_moyo
 
 N_ELEMENTS = 119
 
@@ -84,11 +83,9 @@ def _standardize_row(
         raise DataError(
             f"row {row}: the lattice parameters close no cell; give lengths in A and angles in degrees"
         )
-    cell = Cell(basis.tolist(), points.reshape(-1, 3).tolist(), [int(number) for number in numbers])
-    try:
-        dataset = MoyoDataset(cell, symprec=symprec)
-    except (ValueError, RuntimeError):
-        return  # no symmetry at this tolerance: the row keeps group 0 and is dropped by the caller
+    dataset = find_dataset(basis, numbers, points.reshape(-1, 3), symprec)
+    if dataset is None:
+        return  # no symmetry at this tolerance: the row keeps group 0 and is left out by the caller
     result.space_group[row] = dataset.number
     result.counts[row] = np.bincount(dataset.std_cell.numbers, minlength=N_ELEMENTS)
     result.parameters[row] = rows_to_parameters(np.asarray(dataset.std_cell.basis)[None])[0]

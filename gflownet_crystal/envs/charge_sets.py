@@ -7,16 +7,14 @@ dropped: the radius is chosen so that nothing could balance them.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 WORD_BITS = 63
 _FULL = torch.iinfo(torch.int64).max
-# members are shifted in blocks, so that a batch with a few large sets does not pay for them in every row
-_BLOCKS = (0, 2, 8, 24, 64, 160, 100_000)
 
 
 def n_words(radius: int) -> int:
@@ -65,25 +63,26 @@ def sumset(first: Tensor, second: Tensor) -> Tensor:
 class ChargeKernels:
     """A numbered collection of sets whose members can be subtracted from other sets.
 
+    A set is kept as runs: members of one sign at equal distances, which a few doublings subtract together.
+
     Args:
         member: (S, 2 * radius + 1) bool, the sets.
     """
 
     def __init__(self, member: Tensor) -> None:
-        self.radius = (member.shape[1] - 1) // 2
+        radius = (member.shape[1] - 1) // 2
         self.size = member.sum(dim=1)
-        longest = max(1, int(self.size.max()))
-        charges = torch.arange(-self.radius, self.radius + 1)
-        # members first, in ascending order
-        order = member.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :longest]
-        self.charge = charges[order]
-        words = n_words(self.radius)
-        self.valid = pack(torch.ones(2 * self.radius + 1, dtype=torch.bool))
-        self.n_words = words
+        runs = [_runs(row.nonzero()[0] - radius) for row in member.numpy()]
+        most = max(1, *map(len, runs)) if runs else 1
+        padded = [[*some, *[(0, 0, 0)] * (most - len(some))] for some in runs]
+        table = torch.tensor(padded, dtype=torch.int64).view(len(runs), most, 3)
+        self.first, self.step, self.length = (column.contiguous() for column in table.permute(2, 1, 0))
+        self.valid = pack(torch.ones(2 * radius + 1, dtype=torch.bool))
 
     def to(self, device: torch.device | str) -> ChargeKernels:
         """Move the tables to ``device`` and return self."""
-        self.size, self.charge, self.valid = (t.to(device) for t in (self.size, self.charge, self.valid))
+        for name, value in vars(self).items():
+            setattr(self, name, value.to(device))
         return self
 
     def subtract(self, words: Tensor, kernel: Tensor) -> Tensor:
@@ -96,38 +95,56 @@ class ChargeKernels:
         Returns:
             (n, W) int64 sets; empty where the kernel is.
         """
-        size, order = self.size[kernel].sort(descending=True)
         result = torch.zeros_like(words)
-        kernel, words = kernel[order], words[order]
-        for start, stop in pairwise(_BLOCKS):
-            if start >= self.charge.shape[1]:
-                break
-            active = int((size > start).sum())
+        for run in range(len(self.length)):
+            length = self.length[run, kernel]
+            # longest first, so that each doubling works on a prefix
+            length, row = length.sort(descending=True)
+            active = int((length > 0).sum())
             if not active:
                 break
-            number = torch.arange(start, min(stop, self.charge.shape[1]), device=words.device)
-            shifted = self._shifted(words[:active], self.charge[kernel[:active]][:, number])
-            inside = number < size[:active, None]
-            result[:active] |= _union(shifted * inside[..., None])
-        return torch.empty_like(result).index_copy_(0, order, result & self.valid)
+            length, row = length[:active], row[:active]
+            some = kernel[row]
+            found = self._without_run(words[row], self.first[run, some], self.step[run, some], length)
+            result[row] = result[row] | found
+        return result & self.valid
 
-    def _shifted(self, words: Tensor, charge: Tensor) -> Tensor:
-        """(n, m, W): each row's set minus each of its (n, m) charges."""
-        width = self.n_words
-        padded = functional.pad(words, (width + 1, width + 1))
-        whole, bits = charge.div(WORD_BITS, rounding_mode="floor"), charge.remainder(WORD_BITS)
-        # a shift by more than the row's length finds only padding
-        first = whole.clamp(-width - 1, width) + width + 1
-        index = first[..., None] + torch.arange(width + 1, device=words.device)
-        found = padded[:, None].expand(-1, charge.shape[1], -1).gather(2, index)
-        low = found[..., :-1] >> bits[..., None]
-        return low | ((found[..., 1:] << (WORD_BITS - bits)[..., None]) & _FULL)
+    @staticmethod
+    def _without_run(words: Tensor, first: Tensor, step: Tensor, length: Tensor) -> Tensor:
+        """(n, W): the sets minus the members of a run each, given longest first."""
+        found, covered = _shifted(words, first), 1
+        while (active := int((length > covered).sum())) > 0:
+            further = torch.clamp(length[:active] - covered, max=covered)
+            found[:active] |= _shifted(found[:active], step[:active] * further)
+            covered *= 2
+        return found
 
 
-def _union(sets: Tensor) -> Tensor:
-    """(n, m, W) to (n, W): bitwise or over the middle dimension."""
-    while sets.shape[1] > 1:
-        half = sets.shape[1] // 2
-        joined = sets[:, :half] | sets[:, half : 2 * half]
-        sets = torch.cat([joined, sets[:, 2 * half :]], dim=1)
-    return sets[:, 0]
+def _runs(charges: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """First member, step and length of runs that make up the ascending ``charges``.
+
+    All members of a run have one sign and the first is nearest to zero, so that subtracting them one by one moves
+    a set one way only, and what leaves the radius never comes back.
+    """
+    found = []
+    for part in (charges[charges < 0][::-1], charges[charges >= 0]):
+        if not len(part):
+            continue
+        gaps = np.diff(part)
+        common = np.bincount(np.abs(gaps)).argmax() if len(gaps) else 0
+        parts = np.split(part, (np.abs(gaps) != common).nonzero()[0] + 1)
+        found += [(int(some[0]), int(some[1] - some[0]) if len(some) > 1 else 0, len(some)) for some in parts]
+    return sorted(found, key=lambda run: -run[2])
+
+
+def _shifted(words: Tensor, charge: Tensor) -> Tensor:
+    """(n, W): each row's set minus its charge (n,)."""
+    width = words.shape[1]
+    padded = functional.pad(words, (width + 1, width + 1))
+    whole, bits = charge.div(WORD_BITS, rounding_mode="floor"), charge.remainder(WORD_BITS)
+    # a shift by more than the row's length finds only padding
+    first = whole.clamp(-width - 1, width) + width + 1
+    index = first[:, None] + torch.arange(width + 1, device=words.device)
+    found = padded.gather(1, index)
+    low = found[:, :-1] >> bits[:, None]
+    return low | ((found[:, 1:] << (WORD_BITS - bits)[:, None]) & _FULL)

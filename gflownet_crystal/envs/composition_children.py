@@ -88,11 +88,9 @@ def _by_two_more(
     rows = deep.any(dim=1).nonzero().squeeze(1)
     if not len(rows):
         return found, unsure
-    tables, where = look.deep_tables, (occupation[rows], n_atoms[rows])
-    any_two, some_two = (
-        _by_supply(look, demand[rows], table[where], count[rows])
-        for table in (tables.any_two, tables.some_two)
-    )
+    none_missing = torch.zeros(len(rows), len(look.usable), dtype=torch.bool, device=deep.device)
+    supplies = look.deep_tables.further(2, none_missing, occupation[rows], n_atoms[rows])
+    some_two, any_two = (_by_supply(look, demand[rows], supply, count[rows]) for supply in supplies)
     fit = ((n_elements + 2 <= look.most_elements) & (n_elements + 2 >= look.least_elements))[rows, None]
     found[rows] = deep[rows] & any_two & fit & (missing[rows] == 0)
     unsure[rows] = deep[rows] & ((some_two & fit & (missing[rows] <= 2)) | (depth[rows] > 2))
@@ -106,14 +104,13 @@ def _by_required(
 
     It settles children that look no further than the required elements they miss.
     """
-    tables, missing = look.deep_tables, look.missing(parent.chosen)
+    missing = look.missing(parent.chosen)
     found, settled = torch.zeros_like(parent.chosen), torch.zeros_like(parent.chosen)
     rows = (missing > 0).nonzero().squeeze(1)
-    if not len(tables.required_numbers) or not len(rows):
+    if not len(rows):
         return found, settled
     number, n_elements, other = missing[rows], parent.n_elements[rows] + 1, ~look.required
-    code = look.missing_code(parent.chosen[rows])
-    supply = tables.required[code, occupation[rows], n_atoms[rows]]
+    supply = look.deep_tables.required(look.required & ~parent.chosen[rows], occupation[rows], n_atoms[rows])
     fit = (n_elements + number <= look.most_elements) & (n_elements + number >= look.least_elements)
     found[rows] = _by_supply(look, parent.demand[rows], supply, count[rows]) & fit[:, None] & other
     depth = look.depth_of(number, n_elements, n_atoms[rows], parent.base_depth[rows])

@@ -1,30 +1,27 @@
 """Tables for looking further than one element ahead: they settle nearly every question that would need a search.
 
-* ``required``: what the required elements still missing supply together, exactly;
-* ``some_two``: what some two further elements supply, whichever they are - a refusal where it does not help;
-* ``any_two``: what two further elements supply whatever was chosen before - a certificate where it helps.
+* in spaces of few kinds of elements, what every choice of further elements supplies, exactly;
+* what the required elements still missing and some r others supply, whichever they are - a refusal where it does not
+  help;
+* what they supply with r others whatever was chosen before - a certificate where it helps, and exact for r = 0.
 
-They are made when first needed. All are by Wyckoff state and atoms so far, (S, N + 1, W') sets as
-:class:`CompositionTables` packs them.
+They are made when first needed.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
-from itertools import combinations
+from itertools import islice, product
 
 import torch
 from torch import Tensor
 
-from gflownet_crystal.crystallography.occupation import IMPOSSIBLE
-from gflownet_crystal.envs.charge_sets import ChargeKernels, unpack
+from gflownet_crystal.envs.charge_sets import meets
 from gflownet_crystal.envs.composition_rules import CompositionRules
+from gflownet_crystal.envs.composition_supply import Supply, no_more, one_more, preceded, preceded_by_any
 from gflownet_crystal.envs.composition_tables import CompositionTables
 
-MOST_REQUIRED = 4
-"""With more required elements than this, ``required`` is left empty and a search decides."""
-
-_STATES = 16
+MOST_CHOICES = 512
+"""With more choices of further elements than this, by their classes, they are not listed and a search decides."""
 
 
 class DeepTables:
@@ -35,93 +32,78 @@ class DeepTables:
         tables: those of one element.
 
     Attributes:
-        required_numbers: (r,) int64 places of the required elements in the vocabulary, at most MOST_REQUIRED.
+        choices: (q, C) int64 numbers of further elements of each class, two or more in all; None where too many.
     """
 
     def __init__(self, rules: CompositionRules, tables: CompositionTables) -> None:
         self.tables = tables
         self.device = tables.start.device
-        numbers = rules.is_required().nonzero().squeeze(1)
-        self.required_numbers = numbers[: len(numbers) if len(numbers) <= MOST_REQUIRED else 0].to(
-            self.device
-        )
+        self._supplies: dict[tuple[tuple[int, ...], int], Supply] = {}
+        self.choices = self._choices(rules.most_elements - 1)
 
-    @property
-    def some_two(self) -> Tensor:
-        """(S, N + 1, W') see the module."""
-        return self._two_more[0]
+    def further(
+        self, steps: int, missing: Tensor, occupation: Tensor, n_atoms: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Charges that ``steps`` further elements supply, among them the required ones that are missing.
 
-    @property
-    def any_two(self) -> Tensor:
-        """(S, N + 1, W') see the module."""
-        return self._two_more[1]
+        Args:
+            steps: further elements.
+            missing: (n, E) bool, required elements not chosen yet.
+            occupation: (n,) int64 Wyckoff states.
+            n_atoms: (n,) int64.
 
-    @cached_property
-    def required(self) -> Tensor:
-        """(2 ** r, S, N + 1, W'); bit i of the first index says that the i-th required element is missing."""
-        tables, r = self.tables, len(self.required_numbers)
-        atoms = torch.arange(tables.most_atoms + 1, device=self.device)
-        whole = (atoms >= tables.least_atoms).long()[None, :, None]
-        nothing = (whole * tables.start).repeat(len(tables.transition), 1, 1)
-        nothing[IMPOSSIBLE] = 0
-        supply = nothing.new_zeros(2**r, *nothing.shape)
-        supply[0] = nothing
-        adding = ChargeKernels(tables.member.flatten(0, 1).flip(1).cpu()).to(self.device)
-        for size in range(1, r + 1):
-            for members in combinations(range(r), size):
-                code = sum(1 << member for member in members)
-                # the order of the elements does not matter, so one of them may come first
-                later = supply[code ^ (1 << members[0])]
-                supply[code] = self._preceded(later, int(self.required_numbers[members[0]]), adding)
-        return supply
+        Returns:
+            Two (n, W') sets: of some elements, where those that are not required may repeat; of elements that can be
+            found whatever was chosen before. Empty where more are missing than ``steps``.
+        """
+        by_class, which = torch.unique(self.by_class(missing), dim=0, return_inverse=True)
+        some, every = self.tables.start.new_zeros(2, len(missing), len(self.tables.start))
+        for index, numbers in enumerate(by_class.tolist()):
+            if sum(numbers) <= steps:
+                rows = (which == index).nonzero().squeeze(1)
+                supply = self._supply(tuple(numbers), steps - sum(numbers))
+                some[rows], every[rows] = supply.of(occupation[rows], n_atoms[rows])
+        return some, every
 
-    def _preceded(self, later: Tensor, element: int, adding: ChargeKernels) -> Tensor:
-        """What an element in any allowed count and then ``later`` supply, (S, N + 1, W')."""
-        tables, charge_words = self.tables, self.tables.n_charge_words
-        kind = tables.class_of[element]
-        supply = torch.zeros_like(later)
-        for count in tables.allowed_by_count[:, element].nonzero().squeeze(1).tolist():
-            after = later[tables.transition[:, count]][:, count:]
-            state, atoms = after.any(dim=-1).nonzero().unbind(dim=1)
-            words = after[state, atoms]
-            kernel = (kind * (tables.n_counts + 1) + count).expand(len(words))
-            charges = adding.subtract(words[:, :charge_words], kernel)
-            metal = words[:, charge_words:] & tables.metal_word[kind]
-            supply[state, atoms] |= torch.cat([charges, metal], dim=1)
-        return supply
+    def required(self, missing: Tensor, occupation: Tensor, n_atoms: Tensor) -> Tensor:
+        """(n, W') charges that the required elements ``missing`` (n, E) bool supply together, (n,) states and atoms."""
+        steps, found = missing.sum(dim=1), self.tables.start.new_zeros(len(missing), len(self.tables.start))
+        for number in range(1, int(steps.max()) + 1 if len(steps) else 1):
+            rows = (steps == number).nonzero().squeeze(1)
+            found[rows] = self.further(number, missing[rows], occupation[rows], n_atoms[rows])[0]
+        return found
 
-    @cached_property
-    def _two_more(self) -> tuple[Tensor, Tensor]:
-        """``some_two`` and ``any_two``, a few Wyckoff states at a time."""
-        parts = [
-            self._two_from(states) for states in torch.arange(len(self.tables.transition)).split(_STATES)
-        ]
-        some, every = zip(*parts, strict=True)
-        return torch.cat(some), torch.cat(every)
+    def by_class(self, elements: Tensor) -> Tensor:
+        """(n, C) int64 how many of ``elements`` (n, E) bool are of each class."""
+        numbers = torch.zeros(len(elements), self.tables.n_classes, dtype=torch.int64, device=self.device)
+        return numbers.index_add(1, self.tables.class_of, elements.long())
 
-    def _two_from(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        tables = self.tables
-        atoms = torch.arange(tables.most_atoms + 1, device=self.device)
-        words = tables.completing.shape[1]
-        by_class = torch.zeros(
-            2, words, len(states), len(atoms), tables.n_classes, dtype=torch.int64, device=self.device
-        )
-        for count in range(1, tables.n_counts + 1):
-            after = tables.transition[states.to(self.device), count]
-            possible = (after != IMPOSSIBLE)[:, None] & (atoms + count <= tables.most_atoms)
-            state, total = possible.nonzero().unbind(dim=1)
-            offer = tables.offer(after[state], total + count)
-            by_class[:, :, state, total] |= tables.completing[:, :, offer, count]
-        some = torch.zeros_like(by_class[0, ..., 0])
-        for number in range(tables.n_classes):
-            some |= by_class[0, ..., number]
-        sets = by_class[1].movedim(0, -1)
-        bits = torch.cat(
-            [
-                unpack(sets[..., : tables.n_charge_words], tables.radius),
-                sets[..., tables.n_charge_words :].bool(),
-            ],
-            dim=-1,
-        )
-        suppliers = torch.einsum("sacq,c->saq", bits.float(), tables.class_size.float())
-        return some.movedim(0, -1), tables.packed(suppliers >= tables.most_elements)
+    def closed_by(self, choice: Tensor, demand: Tensor, occupation: Tensor, n_atoms: Tensor) -> Tensor:
+        """(n,) bool: whether the elements of ``choice`` (C,) meet the demands."""
+        return meets(self._supply(tuple(choice.tolist()), 0).of(occupation, n_atoms)[0], demand)
+
+    def _supply(self, numbers: tuple[int, ...], others: int) -> Supply:
+        """Of ``numbers[c]`` further elements of each class c and some others, L = 2; made when first asked for."""
+        key = (numbers, others)
+        if key not in self._supplies:
+            kind = next((index for index, number in enumerate(numbers) if number), None)
+            if kind is not None:
+                # the order of the elements does not matter, so one of the first class may come first
+                fewer = (*numbers[:kind], numbers[kind] - 1, *numbers[kind + 1 :])
+                self._supplies[key] = preceded(self.tables, self._supply(fewer, others), kind)
+            elif others > 1:
+                self._supplies[key] = preceded_by_any(self.tables, self._supply(numbers, others - 1))
+            else:
+                self._supplies[key] = (one_more if others else no_more)(self.tables)
+        return self._supplies[key]
+
+    def _choices(self, most: int) -> Tensor | None:
+        sizes = self.tables.class_size.clamp(max=max(most, 0)).tolist()
+        if sum(size > 0 for size in sizes) >= MOST_CHOICES.bit_length():
+            return None
+        every = (numbers for numbers in product(*(range(size + 1) for size in sizes)) if sum(numbers) <= most)
+        listed = list(islice(every, MOST_CHOICES + 1))
+        if len(listed) > MOST_CHOICES:
+            return None
+        deep = [numbers for numbers in listed if sum(numbers) >= 2]
+        return torch.tensor(deep, dtype=torch.int64, device=self.device).view(-1, self.tables.n_classes)

@@ -80,11 +80,6 @@ class LookAhead:
         owed = torch.maximum(missing, self.least_elements - n_elements)
         return torch.maximum(torch.maximum(owed, owed_atoms), base_depth)
 
-    def missing_code(self, chosen: Tensor) -> Tensor:
-        """(n,) int64: which required elements are missing, as ``DeepTables.required`` numbers them."""
-        absent = (~chosen[:, self.deep_tables.required_numbers]).long()
-        return (absent << torch.arange(absent.shape[1], device=chosen.device)).sum(dim=1)
-
     def open_ended(self, partial: Partial) -> Tensor:
         """(n,) bool: closed, or closed by at most ``depth`` more elements."""
         return self.reaches(partial, self.depth(partial))
@@ -96,8 +91,7 @@ class LookAhead:
         return self._several_more(found, partial, depth)
 
     def _in_range(self, n_elements: Tensor, n_atoms: Tensor) -> Tensor:
-        elements = (n_elements >= self.least_elements) & (n_elements <= self.most_elements)
-        return elements & (n_atoms >= self.least_atoms) & (n_atoms <= self.most_atoms)
+        return self._number_fits(n_elements) & (n_atoms >= self.least_atoms) & (n_atoms <= self.most_atoms)
 
     def _one_more(self, partial: Partial) -> Tensor:
         """(n,) bool: closed by exactly one more element."""
@@ -143,20 +137,37 @@ class LookAhead:
         To be asked only where neither none nor one more element closes the composition.
         """
         tables, state, atoms = self.deep_tables, partial.occupation, partial.n_atoms
-        missing, n_elements = self.missing(partial.chosen), partial.n_elements
-        two_fit = self._in_range(n_elements + 2, torch.full_like(atoms, self.most_atoms))
-        certain = two_fit & (missing == 0) & meets(tables.any_two[state, atoms], partial.demand)
-        refused = (depth == 2) & ~(
-            two_fit & (missing <= 2) & meets(tables.some_two[state, atoms], partial.demand)
-        )
-        if len(tables.required_numbers):
-            code = self.missing_code(partial.chosen)
-            all_fit = self._in_range(n_elements + missing, torch.full_like(atoms, self.most_atoms))
-            owed = all_fit & (missing > 0) & meets(tables.required[code, state, atoms], partial.demand)
-            certain = certain | owed
-            # every element to come is owed to a required one
-            refused = refused | ((missing >= depth) & ~owed)
-        return certain, refused
+        n_elements = partial.n_elements
+        if tables.choices is not None:
+            certain = self._by_choices(tables.choices, partial, depth)
+            return certain, ~certain
+        certain = torch.zeros_like(depth, dtype=torch.bool)
+        possible = torch.zeros_like(certain)
+        for steps in range(2, int(depth.max()) + 1):
+            fit = (steps <= depth) & self._number_fits(n_elements + steps)
+            some, every = tables.further(steps, self.required & ~partial.chosen, state, atoms)
+            certain = certain | (fit & meets(every, partial.demand))
+            possible = possible | (fit & meets(some, partial.demand))
+        return certain, ~possible
+
+    def _by_choices(self, choices: Tensor, partial: Partial, depth: Tensor) -> Tensor:
+        """(n,) bool; compositions that some two to ``depth`` more elements complete, by trying every choice."""
+        tables = self.deep_tables
+        available = tables.by_class(~partial.chosen & self.usable)
+        missing = tables.by_class(self.required & ~partial.chosen)
+        found = torch.zeros_like(depth, dtype=torch.bool)
+        for choice in choices:
+            size = int(choice.sum())
+            open_to = (choice <= available).all(dim=1) & (choice >= missing).all(dim=1)
+            open_to &= (size <= depth) & self._number_fits(partial.n_elements + size) & ~found
+            rows = open_to.nonzero().squeeze(1)
+            if len(rows):
+                some = partial[rows]
+                found[rows] = tables.closed_by(choice, some.demand, some.occupation, some.n_atoms)
+        return found
+
+    def _number_fits(self, n_elements: Tensor) -> Tensor:
+        return (n_elements >= self.least_elements) & (n_elements <= self.most_elements)
 
     @property
     def deep_tables(self) -> DeepTables:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.annotations import fitting
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 
@@ -64,7 +65,8 @@ class CompositionRules:
                     f"{name} names {', '.join(foreign)}, not among elements {', '.join(self.elements)}"
                 )
         ranges = {
-            symbol: _range(f"count_ranges.{symbol}", pair) for symbol, pair in self.count_ranges.items()
+            symbol: self._count_range(f"count_ranges.{symbol}", pair)
+            for symbol, pair in self.count_ranges.items()
         }
         object.__setattr__(self, "count_ranges", ranges)
         if both := set(self.required_elements) & set(self.excluded_elements):
@@ -76,10 +78,24 @@ class CompositionRules:
                 f"{len(self.required_elements)} required elements, but n_elements allows at most {self.n_elements[1]}"
             )
 
+    def _count_range(self, name: str, pair: Sequence[int]) -> Range:
+        least, most = _range(name, pair)
+        if most > self.max_count:
+            raise ConfigError(
+                f"{name} is [{least}, {most}], above max_count={self.max_count}, the largest count of an element; "
+                "lower the one or raise the other"
+            )
+        return least, most
+
     @property
     def n_vocabulary(self) -> int:
         """E, the number of elements in the vocabulary."""
         return len(self.elements)
+
+    @property
+    def usable_elements(self) -> list[str]:
+        """Symbols of the vocabulary that are not excluded."""
+        return [symbol for symbol in self.elements if symbol not in self.excluded_elements]
 
     @property
     def atomic_numbers(self) -> Tensor:
@@ -89,7 +105,7 @@ class CompositionRules:
     @property
     def most_elements(self) -> int:
         """Most different elements that the vocabulary and the atoms leave room for."""
-        return min(self.n_elements[1], self.n_vocabulary - len(self.excluded_elements), self.n_atoms[1])
+        return min(self.n_elements[1], len(self.usable_elements), self.n_atoms[1])
 
     def allowed_counts(self) -> Tensor:
         """(E, K + 1) bool: counts that each element may have where it is present; never 0."""
@@ -126,6 +142,8 @@ class CompositionRules:
             ConfigError: an element outside the vocabulary, or ranges that do not overlap.
         """
         only = self.elements if elements is None else _symbols("elements", elements)
+        if not only:
+            raise ConfigError("elements is empty: nothing is left to sample; name at least one, as [Na, Cl]")
         foreign = [symbol for symbol in only if symbol not in self.elements]
         if foreign:
             raise ConfigError(f"{', '.join(foreign)} not in the vocabulary {', '.join(self.elements)}")
@@ -163,7 +181,7 @@ def _symbols(name: str, symbols: Sequence[str]) -> tuple[str, ...]:
 
 def _range(name: str, pair: Sequence[int]) -> Range:
     try:
-        least, most = (int(value) for value in pair)
+        least, most = (fitting(value, int, name) for value in pair)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name} is {pair!r}; give the least and the most, as [1, 5]") from error
     if not 1 <= least <= most:

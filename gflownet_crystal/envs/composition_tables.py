@@ -14,11 +14,11 @@ from torch import Tensor
 
 from gflownet_crystal.crystallography.charge import ChargeModel
 from gflownet_crystal.crystallography.occupation import IMPOSSIBLE, WyckoffOccupation
-from gflownet_crystal.envs.charge_sets import ChargeKernels, meets, n_words, pack, sumset, unpack
+from gflownet_crystal.envs.charge_sets import ChargeKernels, meets, n_words, pack
 from gflownet_crystal.envs.composition_bounds import SupplyBounds
 from gflownet_crystal.envs.composition_rules import CompositionRules
 
-_CHUNK = 256
+_CHUNK = 50_000
 
 
 class CompositionTables:
@@ -76,9 +76,7 @@ class CompositionTables:
 
     def offer(self, occupation: Tensor, n_atoms: Tensor) -> Tensor:
         """Number of the offer of partial compositions with these automaton states and atoms, any shape."""
-        least = (self.least_atoms - n_atoms).clamp(1, self.offer_of.shape[1]) - 1
-        room = (self.most_atoms - n_atoms).clamp(0, self.n_counts)
-        return self.offer_of[self.counts_of_state[occupation], least, room]
+        return self.offer_of[self.counts_of_state[occupation], n_atoms.clamp(max=self.most_atoms)]
 
     def within_bounds(self, demand: Tensor, occupation: Tensor, n_atoms: Tensor, steps: int) -> Tensor:
         """(n,) bool; False where no ``steps`` further elements have the atoms and the range of charges demanded."""
@@ -114,18 +112,16 @@ class CompositionTables:
         self.start = torch.cat([pack(zero), torch.ones(self.metal_word.shape[1], dtype=torch.int64)])
 
     def _tabulate_offers(self, n_atoms: Sequence[int]) -> None:
-        """Number the distinct sets of counts that a state, a least count and a budget leave."""
+        """Number the distinct sets of counts that a state and the atoms so far leave."""
         self.least_atoms, self.most_atoms = n_atoms
         possible, self.counts_of_state = torch.unique(
             self.transition[:, 1:] != IMPOSSIBLE, dim=0, return_inverse=True
         )
-        count = torch.arange(1, self.n_counts + 1)
-        least = torch.arange(1, max(1, min(self.n_counts + 1, self.least_atoms - 1)) + 1)
-        room = torch.arange(self.n_counts + 1)
-        within = (count >= least[:, None, None]) & (count <= room[:, None])
-        sets = possible[:, None, None] & within
-        self.offers, number = torch.unique(sets.flatten(0, 2), dim=0, return_inverse=True)
-        self.offer_of = number.view(sets.shape[:3])
+        total = torch.arange(self.most_atoms + 1)[:, None] + torch.arange(1, self.n_counts + 1)
+        within = (total >= self.least_atoms) & (total <= self.most_atoms)
+        sets = possible[:, None] & within
+        self.offers, number = torch.unique(sets.flatten(0, 1), dim=0, return_inverse=True)
+        self.offer_of = number.view(sets.shape[:2])
 
     def _tabulate_supply(self) -> None:
         member = torch.cat([self.member[:, 1:], _as_bits(self.charges, self.n_charge_words)[:, 1:]], dim=-1)
@@ -144,18 +140,26 @@ class CompositionTables:
     def _tabulate_completing(self) -> None:
         """Demands that a count of a class and then one of its followers meet."""
         levels = self.supply_at_least[[0, max(0, self.most_elements - 1)]]
-        follower = unpack(levels[..., : self.n_charge_words], self.radius).flatten(0, 1)
-        parts = []
-        for number in range(self.n_classes):
-            sums = [pack(sumset(some[:, None], self.member[number])) for some in follower.split(_CHUNK)]
-            parts.append(torch.cat(sums).unflatten(0, levels.shape[:2]))
-        words = torch.stack(parts, dim=3)
-        metal = (
-            levels[:, :, None, None, self.n_charge_words :]
-            & self.charges.transpose(0, 1)[..., self.n_charge_words :]
-        )
+        self.adding = ChargeKernels(self.member.flatten(0, 1).flip(1))
         # words outermost and classes innermost, as the masks read it
-        self.completing = torch.cat([words, metal], dim=-1).permute(0, 4, 1, 2, 3).contiguous()
+        completing = self.preceded(levels.flatten(0, 1), range(self.n_classes))
+        self.completing = completing.unflatten(1, levels.shape[:2]).transpose(0, 1).contiguous()
+
+    def preceded(self, sets: Tensor, kinds: Sequence[int]) -> Tensor:
+        """What a count of each of the classes and then each of the sets (m, W') supply, (W', m, K + 1, kinds)."""
+        distinct, which = torch.unique(sets, dim=0, return_inverse=True)
+        which_kind, words = torch.tensor(kinds, device=sets.device), self.n_charge_words
+        count = torch.arange(self.n_counts + 1, device=sets.device)
+        kernel = (which_kind * (self.n_counts + 1) + count[:, None]).flatten()
+        found = distinct.new_zeros(len(distinct), len(kernel), distinct.shape[1])
+        size = max(1, _CHUNK // len(kernel))
+        for part, some in zip(found.split(size), distinct.split(size), strict=True):
+            rows = some[:, :words].repeat_interleave(len(kernel), dim=0)
+            sums = self.adding.subtract(rows, kernel.repeat(len(some)))
+            part[..., :words] = sums.view(len(some), len(kernel), words)
+        found[..., words:] = distinct[:, None, words:] & self.charges.flatten(0, 1)[kernel, words:]
+        by_count = found.unflatten(1, (self.n_counts + 1, len(kinds)))
+        return by_count.permute(3, 0, 1, 2).index_select(1, which)
 
 
 def _as_bits(charges: Tensor, n_charge_words: int) -> Tensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, cast
+from typing import Any, Self, cast, get_type_hints
 
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.annotations import fitting
 from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
 from gflownet_crystal.crystallography.charge import ChargeModel
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, check_space_group
@@ -37,7 +38,8 @@ class Crystal(Env):
 
     Args:
         elements: symbols of the vocabulary.
-        space_groups: allowed ITA numbers; all 230 if None. Those that no composition fits are left out.
+        space_groups: allowed ITA numbers or Hermann-Mauguin symbols; all 230 if None. Those that no composition fits
+            are left out.
         max_count: largest number of atoms of one element in the conventional cell.
         count_ranges: least and most atoms of single elements.
         n_elements: least and most different elements.
@@ -63,7 +65,7 @@ class Crystal(Env):
     def __init__(
         self,
         elements: Sequence[str],
-        space_groups: Sequence[int] | None = None,
+        space_groups: Sequence[int | str] | None = None,
         max_count: int = 16,
         count_ranges: Mapping[str, Sequence[int]] | None = None,
         n_elements: Sequence[int] = (1, 5),
@@ -96,17 +98,25 @@ class Crystal(Env):
         self,
         rules: CompositionRules,
         scale: CompositionRules,
-        groups: Sequence[int],
+        groups: Sequence[int | str],
         box: LatticeBox,
         minimum_increment: float,
     ) -> None:
         self.rules = rules
-        groups = [check_space_group(group) for group in groups]
-        self.composition = CompositionStage(rules, groups, scale)
-        kept = [group for group in groups if bool(self.composition.fillable[group])]
+        numbers = list(dict.fromkeys(map(check_space_group, groups)))
+        if not numbers:
+            raise EmptySpaceError(
+                "space_groups is empty; give at least one, as [225] or [Fm-3m], or null for all"
+            )
+        if not rules.usable_elements:
+            raise EmptySpaceError(
+                f"all of {', '.join(rules.elements)} are excluded: no element may be used; leave some"
+            )
+        self.composition = CompositionStage(rules, numbers, scale)
+        kept = [group for group in numbers if bool(self.composition.fillable[group])]
         if not kept:
-            raise EmptySpaceError(_why_empty(rules, groups))
-        self.unfillable_groups = tuple(group for group in groups if group not in kept)
+            raise EmptySpaceError(_why_empty(rules, numbers))
+        self.unfillable_groups = tuple(group for group in numbers if group not in kept)
         self.space_group = SpaceGroupStage(kept)
         self.lattice = LatticeStage(box, rules.atomic_numbers, minimum_increment)
         self.stages = (self.space_group, self.composition, self.lattice)
@@ -156,13 +166,13 @@ class Crystal(Env):
         """log |dx / du| of the lattice box at each terminal state: what the lattice stage adds to the measure."""
         return self.lattice.log_jacobian(_fields(terminal)[2], terminal)
 
-    def restrict(self, space_groups: Sequence[int] | None = None, **changes: Any) -> Crystal:
+    def restrict(self, space_groups: Sequence[int | str] | None = None, **changes: Any) -> Crystal:
         """The same environment under tighter constraints; its actions and features keep their layout.
 
         A policy trained in this environment samples from the restricted one as it is.
 
         Args:
-            space_groups: the only groups to use; the present ones if None.
+            space_groups: the only groups to use, numbers or symbols; the present ones if None.
             **changes: ``elements``, ``excluded_elements``, ``required_elements``, ``n_elements``, ``n_atoms`` or
                 ``count_ranges``, see :meth:`CompositionRules.restricted`.
 
@@ -206,10 +216,14 @@ def _fields(terminal: Context) -> tuple[Tensor, Tensor, JumpState]:
 def _box(coordinates: str, settings: Mapping[str, Any]) -> LatticeBox:
     if coordinates not in COORDINATES:
         raise ConfigError(f"coordinates {coordinates!r} do not exist; choose one of {', '.join(COORDINATES)}")
-    try:
-        return COORDINATES[coordinates](**settings)
-    except TypeError as error:
-        raise ConfigError(f"lattice settings of coordinates={coordinates}: {error}") from error
+    box = COORDINATES[coordinates]
+    hints = get_type_hints(box.__init__)
+    known = [name for name in hints if name != "return"]
+    if foreign := [str(name) for name in settings if name not in known]:
+        raise ConfigError(
+            f"coordinates={coordinates} take no lattice.{', lattice.'.join(foreign)}; they take {', '.join(known)}"
+        )
+    return box(**{name: fitting(value, hints[name], f"lattice.{name}") for name, value in settings.items()})
 
 
 def _why_empty(rules: CompositionRules, groups: Sequence[int]) -> str:
@@ -217,16 +231,17 @@ def _why_empty(rules: CompositionRules, groups: Sequence[int]) -> str:
     named = (
         f"space group {groups[0]}" if len(groups) == 1 else f"any of the {len(groups)} space groups asked for"
     )
-    usable = [symbol for symbol in rules.elements if symbol not in rules.excluded_elements]
+    usable = rules.usable_elements
     if len(usable) < rules.n_elements[0]:
         return (
             f"n_elements asks for at least {rules.n_elements[0]} elements, but only {len(usable)} may be used"
         )
     model = ChargeModel(usable, rules.oxidation_table, rules.mixed_valence, rules.metallic, max_count=1)
     if not rules.metallic and not (bool((model.states > 0).any()) and bool((model.states < 0).any())):
+        table = repr(rules.oxidation_table) if isinstance(rules.oxidation_table, str) else "given"
         sign = "negative" if bool((model.states < 0).any()) else "positive"
         return (
-            f"no composition of {', '.join(usable)} is neutral: the table {rules.oxidation_table!r} gives them "
+            f"no composition of {', '.join(usable)} is neutral: the oxidation table {table} gives them "
             f"{sign} oxidation states only; add elements of the other sign, or set metallic=true"
         )
     smallest = min(wyckoff_positions(group)[-1].multiplicity for group in groups)

@@ -61,7 +61,9 @@ class SpaceGroupStage(Stage):
         self.allowed = torch.zeros(N_SPACE_GROUPS + 1, dtype=torch.bool)
         self.allowed[[check_space_group(group) for group in groups]] = True
         if not bool(self.allowed.any()):
-            raise EmptySpaceError("no space group is allowed; give at least one ITA number from 1 to 230")
+            raise EmptySpaceError(
+                "no space group is allowed; give at least one, as [225] or [Fm-3m], or null for all"
+            )
         self.system_of = torch.from_numpy(crystal_lattice_system_of_group)
         self.symmetry_of = torch.from_numpy(point_symmetry_of_group)
         self._mask = self._forward_masks()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import check_type
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.evaluation.coverage import COMPOSITION_CUTOFF, SITE_CUTOFF, Scaler
 from gflownet_crystal.evaluation.features import Features, Maker, compute_features
@@ -62,8 +61,7 @@ class Choices:
         Raises:
             ConfigError: one is of another type, or a length or cutoff not above 0.
         """
-        for name, hint in typing.get_type_hints(type(self)).items():
-            check_type(getattr(self, name), hint, name)
+        fit_fields(self)
         for name in ("site_cutoff", "composition_cutoff", "symprec"):
             if not getattr(self, name) > 0.0:
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)!r}")

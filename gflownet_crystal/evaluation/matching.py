@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.evaluation.parallel import Crystal, Work, run_all
 
@@ -52,8 +53,9 @@ class Tolerances:
         Raises:
             ConfigError: one is not a number above 0.
         """
+        fit_fields(self)
         for name, value in vars(self).items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0.0:
+            if not value > 0.0:
                 raise ConfigError(f"{name} must be a number above 0, not {value!r}")
 
     def matcher(self) -> StructureMatcher:

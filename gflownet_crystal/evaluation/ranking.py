@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.structures.spec_io import frame_to_specs
 
@@ -37,6 +38,7 @@ class Selection:
         Raises:
             ConfigError: a negative tolerance, or no crystal of a formula allowed.
         """
+        fit_fields(self)
         if not self.volume_tolerance >= 0:
             raise ConfigError(f"volume_tolerance={self.volume_tolerance} must not be negative")
         if self.max_per_formula is not None and self.max_per_formula < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,6 +52,9 @@ class WandbLogger(Logger):
         self._run: Any = None
 
     def start(self, run_dir: Path, config: Mapping[str, Any]) -> None:
+        if self.mode == "offline":
+            # its reports of errors look up a host when they are set up, at the import
+            os.environ.update(WANDB_ERROR_REPORTING="false", WANDB_MODE="offline")
         try:
             import wandb
         except ImportError as error:

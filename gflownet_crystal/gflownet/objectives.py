@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -34,9 +35,7 @@ class TrajectoryBalance(Objective):
     """
 
     def __init__(self, huber: float | None = None) -> None:
-        if huber is not None and not huber > 0.0:
-            raise ConfigError(f"huber must be positive or null, not {huber}")
-        self.huber = huber
+        self.huber = _checked_huber(huber)
 
     def __call__(self, log_z: Tensor, log_pf: Tensor, log_pb: Tensor, log_reward: Tensor) -> Tensor:
         residual = log_z + log_pf - log_reward - log_pb
@@ -48,15 +47,25 @@ class LogVariance(Objective):
 
     (Zhang et al. 2023, "Robust scheduling with GFlowNets", equation 6; also called VarGrad.) The learned ``log Z``
     still follows the batch mean, so that it is an estimate of the partition function.
+
+    Args:
+        huber: residuals beyond it count linearly, or None for the plain square.
     """
 
     def __init__(self, huber: float | None = None) -> None:
-        self.huber = huber
+        self.huber = _checked_huber(huber)
 
     def __call__(self, log_z: Tensor, log_pf: Tensor, log_pb: Tensor, log_reward: Tensor) -> Tensor:
         estimate = log_reward + log_pb - log_pf
         centre = estimate.mean().detach()
         return _mean_square(centre - estimate, self.huber) + (log_z - centre).square()
+
+
+def _checked_huber(huber: float | None) -> float | None:
+    # from infinity on, the linear part would be infinity minus infinity
+    if huber is not None and not 0.0 < huber < math.inf:
+        raise ConfigError(f"huber must be positive and finite, or null, not {huber}")
+    return huber
 
 
 def _mean_square(residual: Tensor, huber: float | None) -> Tensor:

@@ -43,7 +43,9 @@ class Optimizer:
         loss.backward()
         self.world.average_gradients([*self.named.values()])
         limit = self.settings.clip_norm
-        return nn.utils.clip_grad_norm_(self.policies, float("inf") if limit is None else limit)
+        norm = nn.utils.clip_grad_norm_(self.policies, float("inf") if limit is None else limit)
+        # without any gradient, as where every action was forced, the norm is a zero on the CPU
+        return norm.to(loss.device)
 
     @torch.no_grad()
     def step(self, iteration: int) -> None:

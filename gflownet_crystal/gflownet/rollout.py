@@ -236,11 +236,15 @@ def _log_prob(
     """(n,) sum of one stage's log-probabilities; forced actions have probability 1 and cost no network call."""
     head = (model.backward_heads if backward else model.forward_heads)[index]
     support = part.backward_support if backward else part.forward_support
+    zeros = torch.zeros(context.n, dtype=torch.float64, device=part.row.device)
     chosen = (~head.forced(support)).nonzero().squeeze(1)
+    if not len(chosen):
+        # a policy need not know batches without rows
+        return zeros
     row, state = part.row[chosen], (part.child if backward else part.parent)[chosen]
     parameters = (model.backward_parameters if backward else model.forward_parameters)(
         index, state, context[row]
     )
     action = (part.backward if backward else part.forward)[chosen]
     log_prob = head.log_prob(parameters, support[chosen], action)
-    return torch.zeros(context.n, dtype=torch.float64, device=row.device).index_add(0, row, log_prob)
+    return zeros.index_add(0, row, log_prob)

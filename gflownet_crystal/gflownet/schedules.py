@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.policies.distributions import Behaviour
 
@@ -36,6 +37,7 @@ class LearningRateSchedule:
     step_factor: float = 0.5
 
     def __post_init__(self) -> None:
+        fit_fields(self, "schedule")
         if self.kind not in KINDS:
             raise ConfigError(f"schedule.kind is one of {', '.join(KINDS)}, not {self.kind!r}")
         if self.warm_up < 0 or self.step_every < 1 or self.final_factor < 0.0 or not self.step_factor > 0.0:
@@ -76,6 +78,7 @@ class BehaviourSchedule:
     iterations: int
 
     def __post_init__(self) -> None:
+        fit_fields(self)
         # both ends are checked now, so that a long training does not fail on its last iteration
         Behaviour(self.exploration, self.temperature)
         Behaviour(self.exploration_final, self.temperature_final)

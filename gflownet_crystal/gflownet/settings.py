@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.gflownet.replay import DRAW_CHOICES, KEEP_CHOICES
 from gflownet_crystal.gflownet.schedules import BehaviourSchedule, LearningRateSchedule
 
 
@@ -16,6 +18,16 @@ class ReplaySettings:
     keep: str = "best"
     draw: str = "rank"
 
+    def __post_init__(self) -> None:
+        fit_fields(self, "trainer.replay")
+        if self.capacity < 1:
+            raise ConfigError(f"trainer.replay.capacity must be at least 1, not {self.capacity}")
+        if self.keep not in KEEP_CHOICES or self.draw not in DRAW_CHOICES:
+            raise ConfigError(
+                f"trainer.replay.keep is one of {', '.join(KEEP_CHOICES)} and trainer.replay.draw one of "
+                f"{', '.join(DRAW_CHOICES)}; got {self.keep!r} and {self.draw!r}"
+            )
+
 
 @dataclass(frozen=True)
 class ScheduleSettings:
@@ -26,6 +38,9 @@ class ScheduleSettings:
     final_factor: float = 0.02
     step_every: int = 1000
     step_factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        fit_fields(self, "trainer.schedule")
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,7 @@ class TrainerSettings:
     replay: ReplaySettings = field(default_factory=ReplaySettings)
 
     def __post_init__(self) -> None:
+        fit_fields(self, "trainer")
         self._check_counts()
         if not (self.learning_rate > 0.0 and self.learning_rate_log_z > 0.0):
             raise ConfigError(
@@ -88,6 +104,10 @@ class TrainerSettings:
         for name in ("iterations", "batch_size", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"trainer.{name} must be at least 1, not {getattr(self, name)}")
+        if self.behaviour_iterations is not None and self.behaviour_iterations < 1:
+            raise ConfigError(
+                f"trainer.behaviour_iterations must be at least 1 or null, not {self.behaviour_iterations}"
+            )
 
     @property
     def n_replay(self) -> int:

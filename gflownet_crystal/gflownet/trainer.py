@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gflownet_crystal.common.checkpoint import Checkpoint, TrainingStopped, save_checkpoint
 from gflownet_crystal.common.errors import CheckpointError, GFlowNetCrystalError
-from gflownet_crystal.common.metrics import MetricsFile
+from gflownet_crystal.common.metrics import MetricsFile, settled_length
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.gflownet.batch import Batch, Source, draw_batch
 from gflownet_crystal.gflownet.distributed import World
@@ -20,6 +20,7 @@ from gflownet_crystal.gflownet.loggers import Logger, NoLogger
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
 from gflownet_crystal.gflownet.optimizer import Optimizer
+from gflownet_crystal.gflownet.random_states import restore_generator, state_name
 from gflownet_crystal.gflownet.replay import Replay, Terminals
 from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
 from gflownet_crystal.gflownet.settings import TrainerSettings
@@ -180,7 +181,7 @@ class Trainer:
             return
         parts: dict[str, dict[str, Tensor]] = {
             "model": dict(self.model.state_dict()),
-            "random": {"generators": states},
+            "random": {state_name(self.model.device): states},
             **self.optimizer.state(),
         }
         if self.replay is not None:
@@ -188,32 +189,34 @@ class Trainer:
         offset = metrics.settle()
         save_checkpoint(self.run_dir, self.iteration, parts, metrics_offset=offset, seconds=self.seconds)
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint, to the bit.
+    def restore(self, checkpoint: Checkpoint) -> str | None:
+        """Go on from a checkpoint: to the bit on the kind of device that it was trained on.
+
+        Returns:
+            None, or words on the new stream of random numbers that a device of another kind starts.
 
         Raises:
-            CheckpointError: it belongs to another configuration.
+            CheckpointError: it belongs to another configuration, or the records of the steps so far are damaged.
         """
         load_weights(self.model, checkpoint, averaged=False)
         try:
             self.optimizer.load_state(checkpoint)
-            self.generator.set_state(self._own_random_state(checkpoint.part("random")["generators"]))
+            if self.replay is not None:
+                self.replay.load_state_dict(checkpoint.part("replay"))
+            self.iteration = int(checkpoint.metadata["iteration"])
+            self.seconds = float(checkpoint.metadata["seconds"])
+            self.metrics_offset = settled_length(
+                self.run_dir / "metrics.jsonl", int(checkpoint.metadata["metrics_offset"])
+            )
+            return restore_generator(
+                self.generator, checkpoint.part("random"), self.world.rank, self.world.size, self.iteration
+            )
+        except CheckpointError:
+            raise
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"checkpoint {checkpoint.path} does not fit this training: {error}"
             ) from error
-        if self.replay is not None:
-            self.replay.load_state_dict(checkpoint.part("replay"))
-        self.iteration = checkpoint.metadata["iteration"]
-        self.seconds = checkpoint.metadata["seconds"]
-        self.metrics_offset = checkpoint.metadata["metrics_offset"]
-
-    def _own_random_state(self, states: Tensor) -> Tensor:
-        if len(states) != self.world.size:
-            raise CheckpointError(
-                f"the run was trained by {len(states)} processes and now has {self.world.size}; start as many"
-            )
-        return states[self.world.rank].clone()
 
     def _empty_replay(self) -> Replay:
         # one trajectory from a generator of its own shows what terminal states look like

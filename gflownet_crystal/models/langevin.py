@@ -21,6 +21,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError, WeightsError
 from gflownet_crystal.models.bases import polynomial_envelope
 from gflownet_crystal.models.dimenet_edges import DimeNetEdges
@@ -64,6 +65,7 @@ class NoiseLevels:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        fit_fields(self, "levels")
         if self.number < 2:
             raise ConfigError(f"levels.number is {self.number}: it has to be at least 2")
         if not (self.first > self.last > 0.0 and self.first_variance > self.last_variance > 0.0):
@@ -270,6 +272,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        fit_fields(self, "generator")
         for name in ("steps", "position_rate", "lattice_rate"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"generator.{name}={getattr(self, name)} has to be above zero")

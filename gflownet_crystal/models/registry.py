@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from gflownet_crystal.common.annotations import check_type
+from gflownet_crystal.common.annotations import fitting
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.alignn import ALIGNN, ALIGNNSettings
 from gflownet_crystal.models.egnn import EGNN
@@ -69,10 +69,12 @@ def settings_from(found: type, values: Mapping[str, Any], place: str = "model.se
         for name, value in values.items()
         if is_dataclass(hints[name]) and isinstance(value, Mapping)
     }
-    for key, value in values.items():
-        if key not in nested:
-            check_type(value, hints[key], f"{place}.{key}")
-    return found(**{**values, **nested})
+    plain = {
+        key: fitting(value, hints[key], f"{place}.{key}")
+        for key, value in values.items()
+        if key not in nested
+    }
+    return found(**plain, **nested)
 
 
 def build_network(name: str, settings: Mapping[str, Any], seed: int = 0) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 
 
@@ -38,6 +39,7 @@ class SiteSettings:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        fit_fields(self, "generator.network")
         for name, value in vars(self).items():
             least = 2 if name.startswith("n_") and name != "n_layers" else 1
             if not value >= least:

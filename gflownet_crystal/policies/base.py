@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Actions, DiscreteActions, Env
 from gflownet_crystal.policies.distributions import CategoricalHead, Head, JumpHead
@@ -58,6 +59,7 @@ class MixtureSettings:
     initial_back_to_source: float = 0.5
 
     def __post_init__(self) -> None:
+        fit_fields(self, "policy.mixture")
         for name in ("initial_stop", "initial_back_to_source"):
             if not 0.0 < getattr(self, name) < 1.0:
                 raise ConfigError(f"{name} is a probability in (0, 1), not {getattr(self, name)}")

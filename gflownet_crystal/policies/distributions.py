@@ -39,8 +39,8 @@ class Behaviour:
     def __post_init__(self) -> None:
         if not 0.0 <= self.exploration <= 1.0:
             raise ConfigError(f"exploration is a probability in [0, 1], not {self.exploration}")
-        if not self.temperature > 0.0:
-            raise ConfigError(f"temperature must be positive, not {self.temperature}")
+        if not 0.0 < self.temperature < math.inf:
+            raise ConfigError(f"temperature must be positive and finite, not {self.temperature}")
 
 
 ON_POLICY = Behaviour()
@@ -129,9 +129,10 @@ class JumpHead(Head):
         initial_flag: float = 0.5,
     ) -> None:
         low, high = concentration_range
-        if n_components < 1 or not 0.0 < low <= 1.0 <= high:
+        if n_components < 1 or not 0.0 < low <= 1.0 <= high < math.inf:
             raise ConfigError(
-                f"a Beta mixture needs components >= 1 and 0 < low <= 1 <= high; got {n_components} and {low}, {high}"
+                f"a Beta mixture needs components >= 1 and finite 0 < low <= 1 <= high; "
+                f"got {n_components} and {low}, {high}"
             )
         self.dimensions, self.n_components, self.joint = dimensions, n_components, joint
         self.low, self.high, self.initial_flag = low, high, initial_flag
@@ -192,8 +193,10 @@ class JumpHead(Head):
         """Flag logit (n,), log mixture weights (n, 1 or d, k), alpha and beta (n, d, k), all float64."""
         sizes = [1, self.n_weights, self.n_components * self.dimensions, self.n_components * self.dimensions]
         flag, weights, mean, scale = parameters.double().split(sizes, dim=1)
-        shape = (-1, self.dimensions, self.n_components)
-        log_weights = torch.log_softmax(weights.reshape(len(parameters), -1, self.n_components), dim=2)
+        # no size is left open: a batch may have no rows
+        rows, n_mixtures = len(parameters), self.n_weights // self.n_components
+        shape = (rows, self.dimensions, self.n_components)
+        log_weights = torch.log_softmax(weights.reshape(rows, n_mixtures, self.n_components), dim=2)
         log_scale, mean_logit = math.log(2.0) + scale.reshape(shape), mean.reshape(shape)
         limits = (math.log(self.low), math.log(self.high))
         alpha = bounded(log_scale + functional.logsigmoid(mean_logit), *limits).exp()

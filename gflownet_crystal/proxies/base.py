@@ -12,14 +12,18 @@ A proxy of the user's own subclasses :class:`Proxy`, states ``property_name`` an
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ProxyError
+from gflownet_crystal.common.errors import GFlowNetCrystalError, ProxyError
 
 
 @dataclass(frozen=True)
@@ -70,27 +74,106 @@ class Proxy(ABC):
             batch: n objects of the kind ``eats``.
 
         Raises:
-            ProxyError: the result does not have one value an object.
+            ProxyError: ``predict`` fails, or its result is not one real value an object, with a standard deviation that
+                is not negative.
         """
-        with torch.no_grad():
+        with torch.no_grad(), naming_the_object(f"proxy {type(self).__name__}", self.predict, batch):
             result = self.predict(batch)
-        return self._prediction(result, len(batch))
+        return self._prediction(result, batch)
 
-    def _prediction(self, result: Any, n: int, penalised: Tensor | None = None) -> Prediction:
-        """What :meth:`predict` returned of n objects, checked."""
-        value, std = (
-            result if isinstance(result, tuple) else (result, torch.zeros_like(torch.as_tensor(result)))
-        )
-        value, std = self._checked(value, n), self._checked(std, n)
+    def _prediction(self, result: Any, batch: Any, penalised: Tensor | None = None) -> Prediction:
+        """What :meth:`predict` returned of the objects of a batch, checked."""
+        name = f"proxy {type(self).__name__}"
+        if isinstance(result, tuple) and len(result) != 2:
+            raise ProxyError(
+                f"{name} returned {len(result)} columns; it must return the values, or the pair of values and "
+                "standard deviations"
+            )
+        value, std = result if isinstance(result, tuple) else (result, None)
+        value = checked_column(value, len(batch), name)
+        std = torch.zeros_like(value) if std is None else checked_column(std, len(batch), name)
+        if bool((std < 0.0).any()):
+            row = int((std < 0.0).nonzero()[0])
+            raise ProxyError(
+                f"{name} gave the standard deviation {float(std[row])} for row {row}: {object_name(batch, row)}; "
+                "none is negative: mend the proxy"
+            )
         valid = torch.isfinite(value) & torch.isfinite(std)
         return Prediction(value, std, valid, torch.zeros_like(valid) if penalised is None else penalised)
 
-    def _checked(self, column: Tensor, n: int) -> Tensor:
-        name = type(self).__name__
-        if not isinstance(column, Tensor):
-            raise ProxyError(f"proxy {name} must return torch tensors, not {type(column).__name__}")
-        if tuple(column.shape) != (n,):
-            raise ProxyError(
-                f"proxy {name} returned shape {tuple(column.shape)} for {n} objects; it must be ({n},)"
-            )
-        return column.detach().double()
+
+def checked_column(column: Any, n: int, name: str) -> Tensor:
+    """A column of one real number an object, as (n,) float64 without gradient.
+
+    Args:
+        column: as a class of the user's returned it.
+        n: number of objects.
+        name: of that class, for the message.
+
+    Raises:
+        ProxyError: no tensor, of another shape, or not of real numbers.
+    """
+    if not isinstance(column, Tensor):
+        raise ProxyError(f"{name} must return torch tensors, not {type(column).__name__}")
+    if tuple(column.shape) != (n,):
+        raise ProxyError(f"{name} returned shape {tuple(column.shape)} for {n} objects; it must be ({n},)")
+    if column.is_complex() or column.dtype == torch.bool:
+        raise ProxyError(f"{name} returned {column.dtype}; it must return real numbers, as torch.float64")
+    return column.detach().double()
+
+
+@contextmanager
+def naming_the_object(name: str, function: Callable[[Any], Any], batch: Any) -> Iterator[None]:
+    """Turn an error of a class of the user's into one line that names the first object it fails for.
+
+    Args:
+        name: of the class, for the message.
+        function: that is called with the batch; called again with parts of it to find the object.
+        batch: n objects.
+
+    Raises:
+        ProxyError: in place of any error that the package does not know; errors of memory stay as they are.
+    """
+    try:
+        yield
+    except (GFlowNetCrystalError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"
+        reason = " ".join(str(error).split()) or "no message"
+        row = _failing_row(function, batch)
+        about = (
+            f"all {len(batch)} objects together" if row is None else f"row {row}: {object_name(batch, row)}"
+        )
+        raise ProxyError(
+            f"{name} failed with {type(error).__name__} ({reason}; {place}) for {about}"
+        ) from error
+
+
+def _failing_row(function: Callable[[Any], Any], batch: Any) -> int | None:
+    """The first row of one half after the other that fails, alone in the end; None if no half does."""
+    first, n = 0, len(batch)
+    while n > 1:
+        half = n // 2
+        if _fails(function, batch[first : first + half]):
+            n = half
+        elif _fails(function, batch[first + half : first + n]):
+            first, n = first + half, n - half
+        else:
+            return None
+    return first if n else None
+
+
+def _fails(function: Callable[[Any], Any], batch: Any) -> bool:
+    try:
+        function(batch)
+    except Exception:
+        return True
+    return False
+
+
+def object_name(batch: Any, row: int) -> str:
+    """An object of a batch in words: its formula where it has one."""
+    one = batch[row : row + 1]
+    return " ".join(str(one.formulas()[0] if hasattr(one, "formulas") else one).split())

@@ -32,7 +32,8 @@ class MLPProxy(StoredProxy):
 
     Args:
         weights: name of shipped weights or path of a ``.safetensors`` file with its card beside it.
-        batch_size: specs evaluated at a time; bounds the memory, not the result.
+        batch_size: specs evaluated at a time; bounds the memory, not the result. None for all of a batch on a GPU,
+            ``cpu_batch_size`` on a CPU.
 
     Raises:
         WeightsError: the weights are missing, corrupt or of another network.
@@ -40,7 +41,7 @@ class MLPProxy(StoredProxy):
 
     kind: ClassVar[str] = KIND
 
-    def __init__(self, weights: str | Path = "mlp", batch_size: int = 1024) -> None:
+    def __init__(self, weights: str | Path = "mlp", batch_size: int | None = None) -> None:
         super().__init__(weights, batch_size)
 
     def _build(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:

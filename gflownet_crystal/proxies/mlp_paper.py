@@ -116,15 +116,16 @@ class PaperMLPProxy(StoredProxy):
 
     Args:
         weights: name of shipped weights or path of a ``.safetensors`` file with its card beside it.
-        batch_size: specs evaluated at a time.
+        batch_size: specs evaluated at a time; None for all of a batch on a GPU, ``cpu_batch_size`` on a CPU.
 
     Raises:
         WeightsError: the weights are missing, corrupt or of another network.
     """
 
     kind: ClassVar[str] = KIND
+    cpu_batch_size: ClassVar[int] = 4096
 
-    def __init__(self, weights: str | Path = "mlp_paper", batch_size: int = 4096) -> None:
+    def __init__(self, weights: str | Path = "mlp_paper", batch_size: int | None = None) -> None:
         super().__init__(weights, batch_size)
 
     def _build(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.checkpoint import Checkpoint
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.proxies.mlp_data import TrainingData
@@ -67,6 +68,7 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        fit_fields(self, "training")
         if self.members < 2:
             raise ConfigError(
                 f"members must be at least 2, not {self.members}: they learn from each other's folds"

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError, ProxyError
 from gflownet_crystal.common.files import atomic_path
-from gflownet_crystal.data.readers import read_table
 from gflownet_crystal.data.schema import ENERGY_COLUMN, require_columns
+from gflownet_crystal.data.tables import read_table
 from gflownet_crystal.proxies.hull import MAX_ELEMENTS, Hull, by_number_of_elements, checked_composition
 from gflownet_crystal.proxies.hull_program import lowest_mixture
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError, ProxyError
-from gflownet_crystal.proxies.base import Prediction, Proxy
+from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError, ProxyError
+from gflownet_crystal.proxies.base import Prediction, Proxy, checked_column, object_name
 
 INVALID_CHOICES = ("raise", "penalise")
 
@@ -30,9 +31,13 @@ class Boltzmann(RewardFunction):
         beta: inverse temperature, per unit of the value. Negative to seek high values.
         caution: how many standard deviations are added against the sampler.
         floor: values below it count as it, or None; closes holes of a proxy that has a known lowest value.
+
+    Raises:
+        ConfigError: a setting is not finite.
     """
 
     def __init__(self, beta: float, caution: float = 0.0, floor: float | None = None) -> None:
+        _check_finite(beta=beta, caution=caution, floor=floor)
         self.beta, self.caution, self.floor = beta, caution, floor
 
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
@@ -49,9 +54,13 @@ class Target(RewardFunction):
         target: in the unit of the value.
         width: in the unit of the value, positive; the value's own std is added in quadrature ``caution`` times.
         caution: weight of the std.
+
+    Raises:
+        ConfigError: a setting is not finite, or the width not positive.
     """
 
     def __init__(self, target: float, width: float, caution: float = 0.0) -> None:
+        _check_finite(target=target, width=width, caution=caution)
         if not width > 0.0:
             raise ConfigError(f"reward width must be positive, not {width}")
         self.target, self.width, self.caution = target, width, caution
@@ -59,6 +68,13 @@ class Target(RewardFunction):
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
         distance = (value - self.target).square() + (self.caution * std).square()
         return -0.5 * distance / self.width**2
+
+
+def _check_finite(**settings: float | None) -> None:
+    """Refuse settings of a reward that are not finite numbers; NaN passes every comparison."""
+    for name, value in settings.items():
+        if value is not None and not math.isfinite(value):
+            raise ConfigError(f"reward.{name} must be finite, not {value}")
 
 
 class LogValue(RewardFunction):
@@ -93,7 +109,7 @@ class Reward:
         penalty: log-reward of an invalid object.
 
     Raises:
-        ConfigError: unknown ``invalid``.
+        ConfigError: unknown ``invalid``, or a penalty that is not finite.
     """
 
     def __init__(
@@ -101,28 +117,40 @@ class Reward:
     ) -> None:
         if invalid not in INVALID_CHOICES:
             raise ConfigError(f"reward.invalid is one of {', '.join(INVALID_CHOICES)}, not {invalid!r}")
+        _check_finite(penalty=penalty)
         self.proxy, self.function, self.invalid, self.penalty = proxy, function, invalid, penalty
 
     def __call__(self, objects: Any) -> Scored:
         """Score n objects of the kind the proxy eats.
 
         Raises:
-            ProxyError: a value or log-reward is not finite and ``invalid`` is ``raise``; names the first such object.
+            ProxyError: the proxy or the reward function fails or breaks its contract; or a value or log-reward is not
+                finite and ``invalid`` is ``raise``; names the first such object.
         """
         prediction = self.proxy(objects)
-        log_reward = self.function(prediction.value, prediction.std)
+        name = f"reward {type(self.function).__name__}"
+        try:
+            log_reward = self.function(prediction.value, prediction.std)
+        except (TypeError, ValueError, ArithmeticError, RuntimeError, LookupError) as error:
+            if isinstance(error, GFlowNetCrystalError | torch.OutOfMemoryError):
+                raise
+            reason = " ".join(str(error).split())
+            raise ProxyError(f"{name} failed with {type(error).__name__} ({reason})") from error
+        log_reward = checked_column(log_reward, len(prediction.value), name)
         bad = ~(prediction.valid & torch.isfinite(log_reward))
         if self.invalid == "raise" and bool(bad.any()):
-            raise ProxyError(self._complaint(prediction, bad, objects))
+            raise ProxyError(self._complaint(prediction, log_reward, bad, objects))
         n_invalid = int((bad | prediction.penalised).sum())
         return Scored(prediction, log_reward.masked_fill(bad, self.penalty), n_invalid)
 
-    def _complaint(self, prediction: Prediction, bad: Tensor, objects: Any) -> str:
+    def _complaint(self, prediction: Prediction, log_reward: Tensor, bad: Tensor, objects: Any) -> str:
         first = int(bad.nonzero()[0])
-        what = objects[first : first + 1]
-        name = what.formulas()[0] if hasattr(what, "formulas") else what
         value, std = float(prediction.value[first]), float(prediction.std[first])
+        gave, mend = f"proxy {type(self.proxy).__name__} gave {value} (std {std})", "mend the proxy"
+        if bool(prediction.valid[first]):
+            gave += f", of which reward {type(self.function).__name__} makes {float(log_reward[first])},"
+            mend = "choose another reward"
         return (
-            f"proxy {type(self.proxy).__name__} gave {value} (std {std}) for {int(bad.sum())} of {len(bad)} objects, "
-            f"first at row {first}: {name}; mend the proxy or set reward.invalid=penalise"
+            f"{gave} for {int(bad.sum())} of {len(bad)} objects, first at row {first}: {object_name(objects, first)}; "
+            f"{mend} or set reward.invalid=penalise"
         )

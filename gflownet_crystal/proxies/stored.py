@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
@@ -20,7 +21,8 @@ class StoredProxy(Proxy):
 
     Args:
         weights: name of shipped weights or path of a ``.safetensors`` file with its card beside it.
-        batch_size: specs evaluated at a time; bounds the memory, not the result.
+        batch_size: specs evaluated at a time; bounds the memory, not the result. None for all of a batch on a GPU, and
+            ``cpu_batch_size`` on a CPU, whose caches hold no more.
 
     Raises:
         ConfigError: ``batch_size`` below 1.
@@ -28,15 +30,16 @@ class StoredProxy(Proxy):
     """
 
     kind: ClassVar[str]
+    cpu_batch_size: ClassVar[int] = 1024
     eats: ClassVar[str] = "specs"
     property_name: ClassVar[str] = "formation_energy_per_atom"
     unit: ClassVar[str] = "eV/atom"
 
-    def __init__(self, weights: str | Path, batch_size: int) -> None:
+    def __init__(self, weights: str | Path, batch_size: int | None = None) -> None:
         self._set(*load_weights(weights, self.kind), batch_size)
 
     @classmethod
-    def of(cls, tensors: dict[str, Tensor], card: dict[str, Any], batch_size: int = 1024) -> Self:
+    def of(cls, tensors: dict[str, Tensor], card: dict[str, Any], batch_size: int | None = None) -> Self:
         """A proxy from tensors in memory, such as a training just left.
 
         Raises:
@@ -46,9 +49,9 @@ class StoredProxy(Proxy):
         proxy._set(tensors, card, batch_size)
         return proxy
 
-    def _set(self, tensors: dict[str, Tensor], card: dict[str, Any], batch_size: int) -> None:
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
+    def _set(self, tensors: dict[str, Tensor], card: dict[str, Any], batch_size: int | None) -> None:
+        if batch_size is not None and batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1 or null, not {batch_size}")
         self.card, self.batch_size = card, batch_size
         self._build(tensors, card)
 
@@ -57,6 +60,14 @@ class StoredProxy(Proxy):
         """Set up the networks, or raise WeightsError."""
 
     def batches(self, specs: CrystalSpec) -> Iterator[CrystalSpec]:
-        """The specs in parts of ``batch_size``; one empty part if there are none."""
-        for start in range(0, max(len(specs), 1), self.batch_size):
-            yield specs[start : start + self.batch_size]
+        """The specs in parts; one empty part if there are none."""
+        size = self.rows_at_a_time(len(specs), specs.device)
+        for start in range(0, max(len(specs), 1), size):
+            yield specs[start : start + size]
+
+    def rows_at_a_time(self, n: int, device: torch.device) -> int:
+        """Specs of n that are evaluated at a time on a device; at least 1."""
+        if self.batch_size is not None:
+            return self.batch_size
+        # a GPU is used well by one large call only
+        return self.cpu_batch_size if device.type == "cpu" else max(n, 1)

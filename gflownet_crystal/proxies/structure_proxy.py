@@ -13,7 +13,7 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.models.trained_energies import TrainedEnergies
-from gflownet_crystal.proxies.base import Prediction, Proxy
+from gflownet_crystal.proxies.base import Prediction, Proxy, naming_the_object
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
 
@@ -83,9 +83,9 @@ class StructureProxy(Proxy):
         Raises:
             ProxyError: the model breaks its contract.
         """
-        with torch.no_grad():
+        with torch.no_grad(), naming_the_object(f"proxy {type(self).__name__}", self._judge, batch):
             value, std, penalised = self._judge(batch)
-        return self._prediction((value, std), len(batch), penalised)
+        return self._prediction((value, std), batch, penalised)
 
     @torch.no_grad()
     def predict(self, batch: CrystalSpec) -> tuple[Tensor, Tensor]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 
 
@@ -37,13 +37,9 @@ class RelaxationSettings:
         Raises:
             ConfigError: a value is of another type or out of range.
         """
-        for name in ("cell", "symmetry", "primitive"):
-            if not isinstance(getattr(self, name), bool):
-                raise ConfigError(f"{name} must be true or false, not {getattr(self, name)!r}")
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 0:
+        fit_fields(self)
+        if self.steps < 0:
             raise ConfigError(f"steps must be a whole number of at least 0, not {self.steps!r}")
         for name in ("symprec", "fmax", "max_volume_change"):
-            value = getattr(self, name)
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not is_number or not 0.0 < value < math.inf:
-                raise ConfigError(f"{name} must be a number above 0, not {value!r}")
+            if not getattr(self, name) > 0.0:
+                raise ConfigError(f"{name} must be a number above 0, not {getattr(self, name)!r}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.data.readers import read_cif_file
+from gflownet_crystal.data.readers import read_source
 from gflownet_crystal.structures.distances import PeriodicLattice, shortest_distance_ratio
 from gflownet_crystal.structures.elements import COVALENT_RADII, ELECTRONEGATIVITY, SYMBOLS
 from gflownet_crystal.structures.frames import frame_to_structures
@@ -44,7 +44,7 @@ class Cell:
         """The crystal of a CIF, None if the file is missing or holds none."""
         try:
             text = path.read_text(encoding="utf-8")
-            structure = frame_to_structures(read_cif_file(path))
+            structure = frame_to_structures(read_source(path))
         except (OSError, UnicodeDecodeError, DataError):
             return None
         lattice = PeriodicLattice.of(structure.cell[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 import gflownet_crystal
+from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_text
 from gflownet_crystal.proxies.hull import NEAR_HULL
@@ -169,8 +169,10 @@ def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, Any]:
             dict(run.config), sort_keys=False, allow_unicode=True, default_flow_style=None
         ),
         "commands": {
-            "train": _command("train_gfn", f"run.dir={folder}", "resume=true"),
-            "export": _command("export", f"run={folder}", f"out={folder / 'candidates'}"),
+            "train": _command("train_gfn", setting_word("run.dir", folder), "resume=true"),
+            "export": _command(
+                "export", setting_word("run", folder), setting_word("out", folder / "candidates")
+            ),
             "relax": _relaxing(run),
         },
     }
@@ -179,16 +181,15 @@ def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, Any]:
 def _relaxing(run: RunFiles) -> str:
     """The command that relaxes the candidates."""
     if run.is_pipeline:
-        command = _command(
-            "pipeline", f"run={run.folder}", f"out={run.candidates_folder}", "relax=20", "resume=true"
-        )
+        named = setting_word("run", run.folder), setting_word("out", run.candidates_folder)
+        command = _command("pipeline", *named, "relax=20", "resume=true")
         return f"{command}  # and the other settings that made them"
-    return _command("relax", f"structures={run.candidates_folder}", f"out={run.folder / 'relaxed'}")
+    named = setting_word("structures", run.candidates_folder), setting_word("out", run.folder / "relaxed")
+    return _command("relax", *named)
 
 
 def _command(*words: str) -> str:
-    """A line for a shell, which would take a name with blanks or brackets apart."""
-    return shlex.join(["gflownet-crystal", *words])
+    return " ".join(["gflownet-crystal", *words])
 
 
 def _assets() -> dict[str, str]:

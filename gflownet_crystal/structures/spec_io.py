@@ -12,8 +12,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path
+from gflownet_crystal.crystallography.space_groups import check_space_group
 from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.spec import CrystalSpec
 
@@ -57,7 +58,7 @@ def frame_to_specs(frame: pd.DataFrame, device: torch.device | str = "cpu") -> C
     """The specs of a frame; ``volume_per_atom`` and result columns are not needed and not read.
 
     Args:
-        frame: a frame with :data:`REQUIRED_COLUMNS`.
+        frame: a frame with :data:`REQUIRED_COLUMNS`; space groups by ITA number or Hermann-Mauguin symbol.
         device: device of the tensors.
 
     Returns:
@@ -67,6 +68,7 @@ def frame_to_specs(frame: pd.DataFrame, device: torch.device | str = "cpu") -> C
         DataError: a column is missing, or a row has a value that no crystal has, with its name and row.
     """
     check_columns(frame)
+    frame = _with_numbers(frame)
     space_group = _numbers(
         frame, "space_group", lambda x: (x >= 1) & (x <= 230) & (x == np.round(x)), "1 to 230"
     )
@@ -142,9 +144,9 @@ def read_specs(path: Path | str) -> pd.DataFrame:
         raise DataError(f"cannot read specs from {path}: {reason}") from error
     try:
         check_columns(frame)
+        return _with_numbers(frame)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    return frame
 
 
 def _numbers(
@@ -158,6 +160,31 @@ def _numbers(
         row = int(wrong.argmax())
         raise DataError(f"column {name}, row {row}: {frame[name].iloc[row]} is not {needs}")
     return values
+
+
+def _with_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with ITA numbers where its column of space groups has Hermann-Mauguin symbols."""
+    column = frame["space_group"]
+    # each symbol of a file is looked up once
+    named = {value for value in column.unique() if isinstance(value, str) and not _is_number(value)}
+    if not named:
+        return frame
+    numbers: dict[str, int] = {}
+    for symbol in named:
+        try:
+            numbers[symbol] = check_space_group(symbol)
+        except ConfigError as error:
+            row = column.tolist().index(symbol)
+            raise DataError(f"column space_group, row {row}: {error}") from error
+    return frame.assign(space_group=[numbers.get(value, value) for value in column])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _suffix(path: Path | str) -> str:

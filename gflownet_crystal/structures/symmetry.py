@@ -37,7 +37,7 @@ def find_space_groups(structures: StructureBatch, symprec: float = SYMPREC) -> T
         (n,) int64 on the CPU; 0 where the search fails.
     """
     with quiet_moyo():
-        datasets = [_dataset(*arrays, symprec) for arrays in iterate_arrays(structures)]
+        datasets = [find_dataset(*arrays, symprec) for arrays in iterate_arrays(structures)]
     return torch.tensor([0 if dataset is None else dataset.number for dataset in datasets], dtype=torch.int64)
 
 
@@ -59,7 +59,7 @@ def equivalent_atoms(
         (N,); every atom itself where the search fails.
     """
     with quiet_moyo():
-        dataset = _dataset(cell, numbers, points, symprec)
+        dataset = find_dataset(cell, numbers, points, symprec)
     return np.arange(len(numbers)) if dataset is None else np.array(dataset.orbits, dtype=np.int64)
 
 
@@ -77,7 +77,7 @@ def conventional_structures(structures: StructureBatch, symprec: float = SYMPREC
         DataError: moyo finds no symmetry in a structure, named by its row.
     """
     with quiet_moyo():
-        datasets = [_dataset(*arrays, symprec) for arrays in iterate_arrays(structures)]
+        datasets = [find_dataset(*arrays, symprec) for arrays in iterate_arrays(structures)]
     failed = [row for row, dataset in enumerate(datasets) if dataset is None]
     if failed:
         raise DataError(
@@ -161,18 +161,34 @@ def _atom_error(
     return largest
 
 
-def _dataset(
-    cell: NDArray[np.float64], numbers: NDArray[np.int64], points: NDArray[np.float64], symprec: float
+def find_dataset(
+    cell: NDArray[np.float64],
+    numbers: NDArray[np.integer],
+    points: NDArray[np.float64],
+    symprec: float = SYMPREC,
 ) -> MoyoDataset | None:
+    """Symmetry of a crystal by moyo, the standard cell in the ITA's setting.
+
+    Args:
+        cell: (3, 3) rows, A.
+        numbers: (N,) atomic numbers.
+        points: (N, 3) fractional.
+        symprec: distance tolerance, A.
+
+    Returns:
+        moyo's dataset; None where the search fails, or cannot end as the cell is too thin.
+    """
     try:
-        if _THINNEST * symprec * np.linalg.norm(np.linalg.inv(cell), axis=0).max() > 1.0:
+        if not _THINNEST * symprec * np.linalg.norm(np.linalg.inv(cell), axis=0).max() <= 1.0:
             return None
-        return MoyoDataset(
-            Cell(cell.tolist(), points.tolist(), numbers.tolist()),
-            symprec=symprec,
-            setting=Setting.standard(),
-        )
-    except (ValueError, RuntimeError):
+        found = Cell(cell.tolist(), points.tolist(), [int(number) for number in numbers])
+        return MoyoDataset(found, symprec=symprec, setting=Setting.standard())
+    except (ValueError, RuntimeError, OverflowError):
+        return None
+    except BaseException as error:
+        # a panic of moyo's Rust code is no Exception, and its class cannot be imported
+        if type(error).__name__ != "PanicException":
+            raise
         return None
 
 

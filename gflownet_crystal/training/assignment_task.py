@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.data.splits import formula_keys
 from gflownet_crystal.generators.assignment_inputs import ranker_inputs
@@ -44,6 +45,7 @@ class RankerSettings:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        fit_fields(self, "generator.network")
         for name, value in vars(self).items():
             if value < 1:
                 raise ConfigError(f"generator.network.{name} must be at least 1, not {value}")
@@ -66,6 +68,7 @@ class AssignmentSettings:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        fit_fields(self, "generator.task")
         for name, least in {"listed": 1, "folds": 2}.items():
             if getattr(self, name) < least:
                 raise ConfigError(

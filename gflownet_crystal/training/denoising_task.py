@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.denoiser import Denoiser
 from gflownet_crystal.structures.structure import StructureBatch
@@ -48,6 +49,7 @@ class DenoisingSettings:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        fit_fields(self, "denoising")
         if self.task not in ("denoise", "lattice"):
             raise ConfigError(f"unknown task {self.task!r}: choose denoise or lattice")
         if not 0.0 < self.noise < 0.5:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.gemsdiff import Draws, GemsDiffModel
 from gflownet_crystal.models.gemsdiff_settings import GemsDiffSettings
@@ -46,6 +47,7 @@ class DiffusionSettings:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        fit_fields(self, "generator.task")
         for name in ("position_weight", "lattice_weight"):
             if not 0.0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"generator.task.{name} must be 0 or more, not {getattr(self, name)}")

@@ -14,18 +14,20 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.label_schemes import to_one_scheme
+from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.quality import is_plausible
-from gflownet_crystal.data.readers import read_source, read_table
-from gflownet_crystal.data.schema import ENERGY_COLUMN
+from gflownet_crystal.data.readers import map_files, read_file, readable
+from gflownet_crystal.data.schema import ENERGY_COLUMN, STRUCTURE_COLUMNS
+from gflownet_crystal.data.sources import SourceFile
 from gflownet_crystal.data.splits import in_holdout
+from gflownet_crystal.data.table_checks import check_strained
+from gflownet_crystal.data.tables import read_table, rows_of_table
+from gflownet_crystal.structures.checks import CLOSEST
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.strained import strained_copies
-
-CLOSEST = 0.5
-"""A; records with atoms closer than this are no crystals."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,15 @@ class Splits:
 
 
 def read_labelled(
-    paths: Sequence[Path], one_scheme: bool = True, strained: float = 1.0, seed: int = 0
+    paths: Sequence[Path],
+    one_scheme: bool = True,
+    strained: float = 1.0,
+    seed: int = 0,
+    left_out: LeftOut | None = None,
 ) -> LabelledStructures:
-    """Read structures with energies; records that are no crystals, or have no energy (empty or NaN), are left out.
+    """Read structures with energies.
+
+    Rows without an energy (empty or NaN), of an impossible volume, or with atoms on top of each other are left out.
 
     Args:
         paths: files or folders that :func:`~gflownet_crystal.data.readers.read_source` reads, and strained-energies
@@ -88,26 +96,27 @@ def read_labelled(
         one_scheme: bring labels with earlier corrections to the MaterialsProject2020 scheme.
         strained: strained copies taken for each crystal that has some, in the mean.
         seed: of the choice of strained copies.
+        left_out: takes names and reasons of records that are no crystals; None raises at one that cannot be read.
 
     Raises:
         DataError: a file cannot be read, holds no structure with an energy, or one that is no finite number.
     """
-    tables, strains = _read_tables(paths)
+    tables, strains = _read_tables(paths, left_out)
     table = pd.concat(tables, ignore_index=True)
-    table = table[table[ENERGY_COLUMN].notna() & table["lattice"].notna()].reset_index(drop=True)
+    table = table[table[ENERGY_COLUMN].notna()].reset_index(drop=True)
     if table.empty:
         raise DataError(f"no structure with an energy in {', '.join(map(str, paths))}")
-    _check_energies(table)
     structures = frame_to_structures(table)
     composition = structures.composition
     fractions = composition.double() / composition.sum(1, keepdim=True)
     plausible = is_plausible(fractions, structures.volume / structures.n_atoms)
+    plausible = _keep(table, plausible, "a volume that no crystal of its elements has", left_out)
     table = table[plausible]
     copies = [strained_copies(table, rows, strained, seed, path) for path, rows in strains.items()]
     added = [frame_to_structures(rows) for rows in copies if len(rows)]
     structures = StructureBatch.cat([structures[torch.from_numpy(plausible)], *added])
     table = pd.concat([table, *copies], ignore_index=True)
-    kept = usable(structures, CLOSEST).numpy()
+    kept = _keep(table, usable(structures, CLOSEST).numpy(), f"atoms closer than {CLOSEST} A", left_out)
     table, structures = table[kept].reset_index(drop=True), structures[torch.from_numpy(kept)]
     composition = reduce_composition(structures.composition)
     formula = np.array(composition_to_text(composition, separator="", write_one=False), dtype=np.str_)
@@ -120,23 +129,48 @@ def read_labelled(
     )
 
 
-def _read_tables(paths: Sequence[Path]) -> tuple[list[pd.DataFrame], dict[Path, pd.DataFrame]]:
+def _keep(
+    table: pd.DataFrame, kept: NDArray[np.bool_], reason: str, left_out: LeftOut | None
+) -> NDArray[np.bool_]:
+    """The mask of rows to keep, the others told to ``left_out``."""
+    if left_out is not None:
+        left_out.add_rows(table["material_id"], np.where(kept, "", reason).tolist())
+    return kept
+
+
+def _read_tables(
+    paths: Sequence[Path], left_out: LeftOut | None
+) -> tuple[list[pd.DataFrame], dict[Path, pd.DataFrame]]:
     """The tables of crystals, and those of strained cells."""
-    tables, strains = [], {}
-    for path in paths:
-        if path.suffix == ".parquet" and "delta_energy_per_atom" in (frame := read_table(path)).columns:
-            strains[path] = frame
-            continue
-        table = read_source(path)
-        missing = {"lattice", "atomic_numbers", "frac_coords", ENERGY_COLUMN} - set(table.columns)
+    strains: dict[Path, pd.DataFrame] = {}
+
+    def read(file: SourceFile) -> list[pd.DataFrame]:
+        frame = read_table(file.path) if file.kind == "parquet" else None
+        if frame is not None and "delta_energy_per_atom" in frame.columns:
+            strains[file.path] = check_strained(frame, None, file.path, left_out)
+            return []
+        rows = read_file(file) if frame is None else rows_of_table(frame, file)
+        missing = {*STRUCTURE_COLUMNS, ENERGY_COLUMN} - set(rows.columns)
         if missing:
             raise DataError(
-                f"{path} has no column {', '.join(sorted(missing))}: give structures with energies"
+                f"{file.path} has no column {', '.join(sorted(missing))}: give structures with energies"
             )
-        tables.append(table)
+        return [_with_structures(rows, file.path, left_out)]
+
+    tables = [table for found in map_files(paths, read, left_out) for table in found]
     if not tables:
         raise DataError("strained energies need the file of their structures as well")
     return tables, strains
+
+
+def _with_structures(rows: pd.DataFrame, path: Path, left_out: LeftOut | None) -> pd.DataFrame:
+    """The rows that are structures.
+
+    Raises:
+        DataError: a label is no number, none is a structure, or, without ``left_out``, not all are.
+    """
+    _check_energies(rows)
+    return readable(rows, path, left_out)
 
 
 def split_labelled(
@@ -170,8 +204,9 @@ def split_labelled(
 
 
 def _check_energies(table: pd.DataFrame) -> None:
-    energy = pd.to_numeric(table[ENERGY_COLUMN], errors="coerce").to_numpy(dtype=np.float64)
-    faulty = table["material_id"][~np.isfinite(energy)]
+    given = table[table[ENERGY_COLUMN].notna()]
+    energy = pd.to_numeric(given[ENERGY_COLUMN], errors="coerce").to_numpy(dtype=np.float64)
+    faulty = given["material_id"][~np.isfinite(energy)]
     if len(faulty):
         raise DataError(
             f"{ENERGY_COLUMN} of {len(faulty)} structure(s), {faulty.iloc[0]} the first, is no finite number: "

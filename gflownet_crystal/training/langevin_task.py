@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.crystallography.site_projectors import site_flats
 from gflownet_crystal.crystallography.wyckoff import wyckoff_table
@@ -58,6 +59,7 @@ class LangevinTaskSettings:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        fit_fields(self, "generator.task")
         if self.mode not in ("spec", "paper"):
             raise ConfigError(f"unknown generator.task.mode {self.mode!r}: choose spec or paper")
         if not 0.0 <= self.lattice_weight < float("inf"):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gflownet_crystal.common.checkpoint import Checkpoint, TrainingStopped, save_checkpoint
 from gflownet_crystal.common.errors import CheckpointError, GFlowNetCrystalError
-from gflownet_crystal.common.metrics import MetricsFile
+from gflownet_crystal.common.metrics import MetricsFile, settled_length
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.models.compiling import compile_kernels
 from gflownet_crystal.models.energy import autocast
@@ -203,7 +203,11 @@ class Loop:
             )
             self.samples = int(checkpoint.metadata["samples"])
             self.seconds = float(checkpoint.metadata["seconds"])
-            self.metrics_offset = int(checkpoint.metadata["metrics_offset"])
+            self.metrics_offset = settled_length(
+                self.run_dir / METRICS, int(checkpoint.metadata["metrics_offset"])
+            )
+        except CheckpointError:
+            raise
         except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointError.of_other_settings(checkpoint.path, error) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 
 
@@ -46,6 +47,7 @@ class LoopSettings:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        fit_fields(self, "loop")
         whole = {"epochs": self.epochs, "atoms": self.atoms, "checkpoint_every": self.checkpoint_every,
                  "validate_every": self.validate_every}  # fmt: skip
         for name, value in whole.items():
@@ -55,6 +57,11 @@ class LoopSettings:
         for name, share in {"warm_up": self.warm_up, "ema": self.ema}.items():
             if not 0.0 <= share < 1.0:
                 raise ConfigError(f"loop.{name} must be at least 0 and below 1, not {share}")
+        if min(self.weight_decay, self.final_factor) < 0.0:
+            raise ConfigError(
+                f"loop.weight_decay and loop.final_factor must be 0 or more, not {self.weight_decay} and "
+                f"{self.final_factor}"
+            )
         if not (self.learning_rate > 0.0 and self.clip_norm > 0.0):
             raise ConfigError(
                 f"loop.learning_rate and loop.clip_norm must be positive, not {self.learning_rate} and {self.clip_norm}"

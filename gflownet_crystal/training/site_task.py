@@ -8,6 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.models.parameter_flow import ParameterFlow, velocity_loss
 from gflownet_crystal.models.site_settings import SiteSettings
@@ -42,6 +43,7 @@ class SiteTaskSettings:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        fit_fields(self, "generator.task")
         if self.validated is not None and self.validated < 1:
             raise ConfigError(f"generator.task.validated must be at least 1, not {self.validated}")
         if self.max_pairs < 1:

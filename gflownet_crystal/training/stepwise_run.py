@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gflownet_crystal.common.checkpoint import Checkpoint, TrainingStopped, save_checkpoint
 from gflownet_crystal.common.errors import CheckpointError
-from gflownet_crystal.common.metrics import MetricsFile
+from gflownet_crystal.common.metrics import MetricsFile, settled_length
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.proxies.stepwise import Stepwise
 from gflownet_crystal.training.loop import METRICS
@@ -36,7 +36,7 @@ def take_steps(
         CheckpointError: the checkpoint belongs to another configuration.
         TrainingStopped: ``should_stop`` said yes.
     """
-    offset = 0 if checkpoint is None else _restore(training, checkpoint)
+    offset = 0 if checkpoint is None else _restore(training, checkpoint, run_dir)
     every = max(1, training.steps // 100) if checkpoint_every is None else checkpoint_every
     with (
         closing(MetricsFile(run_dir / METRICS, offset)) as metrics,
@@ -54,10 +54,12 @@ def take_steps(
                 raise TrainingStopped(f"stopped after step {training.done}")
 
 
-def _restore(training: Stepwise, checkpoint: Checkpoint) -> int:
+def _restore(training: Stepwise, checkpoint: Checkpoint, run_dir: Path) -> int:
     """Go on from a checkpoint; bytes of the metrics up to it."""
     try:
         training.restore(checkpoint)
-        return int(checkpoint.metadata["metrics_offset"])
+        return settled_length(run_dir / METRICS, int(checkpoint.metadata["metrics_offset"]))
+    except CheckpointError:
+        raise
     except (KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError.of_other_settings(checkpoint.path, error) from error

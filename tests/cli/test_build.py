@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
 from gflownet_crystal.cli.build import Trust, build, factory, load_class, to_settings, trust_word
+from gflownet_crystal.cli.values import whole_number
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.envs.hypergrid import Hypergrid
-from gflownet_crystal.gflownet.settings import TrainerSettings
-from gflownet_crystal.policies.base import Policy
+from gflownet_crystal.evaluation.matching import Tolerances
+from gflownet_crystal.evaluation.ranking import Selection
+from gflownet_crystal.gflownet.schedules import BehaviourSchedule, LearningRateSchedule
+from gflownet_crystal.gflownet.settings import ReplaySettings, ScheduleSettings, TrainerSettings
+from gflownet_crystal.models.langevin import NoiseLevels
+from gflownet_crystal.models.site_settings import SiteSettings
+from gflownet_crystal.policies.base import MixtureSettings, Policy
 from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.proxies.mlp_training import TrainingSettings
 from gflownet_crystal.proxies.toy import GridCorners
+from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.training.assignment_task import AssignmentSettings, RankerSettings
+from gflownet_crystal.training.denoising_task import DenoisingSettings
+from gflownet_crystal.training.gemsdiff_task import DiffusionSettings
+from gflownet_crystal.training.langevin_task import LangevinTaskSettings
+from gflownet_crystal.training.settings import LoopSettings
+from gflownet_crystal.training.site_task import SiteTaskSettings
 
 GRID = "gflownet_crystal.envs.hypergrid.Hypergrid"
 
@@ -77,6 +94,7 @@ class Nested(GridCorners):
     ) -> None:
         super().__init__(4)
         self.inner, self.scale = inner, scale
+        self.depth, self.counts, self.names = depth, counts, names
 
 
 def section(**settings: object) -> object:
@@ -94,6 +112,10 @@ def section(**settings: object) -> object:
         ({"counts": 3}, "proxy.counts must be a list of int, not 3"),
         ({"counts": [1, "x"]}, "proxy.counts must be a list of int"),
         ({"names": [1]}, "proxy.names must be a mapping or null"),
+        ({"scale": math.nan}, "proxy.scale must be float or null, and finite, not nan"),
+        ({"scale": math.inf}, "proxy.scale must be float or null, and finite, not inf"),
+        ({"depth": 10**20}, "proxy.depth must be int, and at most 9223372036854775807"),
+        ({"depth": 1e300}, "proxy.depth must be int, and at most"),
     ],
 )
 def test_wrong_arguments_are_told_before_the_call(settings: dict[str, object], says: str) -> None:
@@ -111,10 +133,65 @@ def test_wrong_arguments_are_told_before_the_call(settings: dict[str, object], s
         {"names": {"a": 1}},
         {"label": "x"},
         {"label": ["x"]},
+        {"depth": 1e3},
+        {"counts": [1.0, 2]},
+        {"names": {"a": 1.0}},
     ],
 )
 def test_right_arguments_pass(settings: dict[str, object]) -> None:
     assert isinstance(build(section(**settings), Proxy, "proxy"), Nested)
+
+
+def test_whole_floats_become_whole_numbers_wherever_those_are_asked_for() -> None:
+    made = build(section(depth=1e3, counts=[1e1, 2], names={"a": 2.0}, scale=3), Proxy, "proxy")
+    assert isinstance(made, Nested)
+    for value, expected in ((made.depth, 1000), (made.counts, [10, 2]), (made.names, {"a": 2})):
+        assert value == expected and "." not in str(value)
+    settings = to_settings(TrainerSettings, OmegaConf.create({"iterations": 1e3}), "trainer")
+    assert type(settings.iterations) is int and settings.iterations == 1000
+    assert whole_number(1e3, "n", 1) == 1000 and type(whole_number(1e3, "n", 1)) is int
+
+
+@pytest.mark.parametrize("value", [1.5, math.nan, math.inf, True, "3", None, 10**20, 0])
+def test_other_numbers_are_not_whole(value: object) -> None:
+    with pytest.raises(ConfigError, match="n must be a whole number"):
+        whole_number(value, "n", 1)
+
+
+NUMBERS = [
+    (settings, field.name)
+    for settings in (
+        AssignmentSettings, BehaviourSchedule, DenoisingSettings, DiffusionSettings, LangevinTaskSettings,
+        LearningRateSchedule, LoopSettings, MixtureSettings, NoiseLevels, RankerSettings, RelaxationSettings,
+        ReplaySettings, ScheduleSettings, Selection, SiteSettings, SiteTaskSettings, Tolerances, TrainerSettings,
+        TrainingSettings,
+    )
+    for field in fields(settings)
+    if any(kind in str(field.type) for kind in ("int", "float"))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(("settings", "name"), NUMBERS)
+def test_no_number_of_any_settings_is_infinite_or_nan(settings: type, name: str, value: float) -> None:
+    """In Python, where no configuration is checked before."""
+    required = {"kind": "cosine", "iterations": 3} if settings is LearningRateSchedule else {}
+    if settings is BehaviourSchedule:
+        required = {
+            "exploration": 0.1, "exploration_final": 0.0, "temperature": 1.0, "temperature_final": 1.0, "iterations": 3
+        }  # fmt: skip
+    with pytest.raises(ConfigError):
+        settings(**{**required, name: value})
+
+
+def test_lists_of_a_configuration_reach_settings_as_lists() -> None:
+    @dataclass(frozen=True)
+    class Settings:
+        ends: list[float]
+        table: Any = None
+
+    made = to_settings(Settings, OmegaConf.create({"ends": [1, 2], "table": {"Na": [1]}}), "some")
+    assert type(made.ends) is list and type(made.table) is dict and type(made.table["Na"]) is list
 
 
 def test_sections_inside_become_objects() -> None:

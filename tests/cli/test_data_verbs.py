@@ -144,3 +144,48 @@ def test_missing_columns_are_named(tmp_path: Path, capsys: pytest.CaptureFixture
     stored_frame().drop(columns="formation_energy_per_atom").to_parquet(path)
     assert main(["evaluate_proxy", f"data={path}"]) == 2
     assert "formation_energy_per_atom" in capsys.readouterr().err
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = tmp_path / "mixed", tmp_path / "made" / "prepared.parquet"
+    (folder / "a").mkdir(parents=True)
+    salt, rutile = conventional_structures()[0], conventional_structures()[3]
+    (folder / "salt.CIF").write_text(salt.to(fmt="cif"))
+    (folder / "POSCAR").write_text(rutile.to(fmt="poscar"))
+    (folder / "a" / "salt.json").write_text(salt.to_json())
+    (folder / "broken.cif").write_text("data_x\n")
+    frame = stored_frame()[:3]
+    frame.at[1, "atomic_numbers"] = 0 * np.asarray(frame.at[1, "atomic_numbers"])
+    frame.to_parquet(folder / "rows.parquet")
+    assert main(["prepare_data", f"source={folder}", f"out={out}", "quiet=true"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["rows"] == 5 and printed["left_out"]["n"] == 2
+    assert sum(printed["left_out"]["reasons"].values()) == 2
+    left_out = pd.read_csv(out.with_name("left_out.csv"))
+    assert sorted(left_out["name"]) == ["broken", "test-1"] and left_out["reason"].notna().all()
+    names = pd.read_parquet(out)["material_id"].tolist()
+    assert sorted(names) == ["POSCAR", "a/salt", "salt", "test-0", "test-2"]
+
+
+def test_a_refused_file_alone_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "broken.cif").write_text("data_x\n")
+    for words in (
+        ["prepare_data", f"source={tmp_path}/broken.cif", f"out={tmp_path}/p.parquet"],
+        ["relax", f"structures={tmp_path}/broken.cif", f"out={tmp_path}/r", "model=alignn"],
+        ["evaluate", f"structures={tmp_path}/broken.cif", f"out={tmp_path}/e"],
+        ["generate", f"specs={tmp_path}/broken.cif", f"out={tmp_path}/g"],
+    ):
+        assert main(words) == 2
+        message = capsys.readouterr().err.strip()
+        assert message.startswith("error: ") and "broken.cif" in message and "\n" not in message
+
+
+def test_formulas_that_differ_are_refused_or_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = conventional_structures()[0].to(fmt="cif").replace("Na4 Cl4", "Na4 Cl4 H2")
+    assert "H2" in text
+    (tmp_path / "salt.cif").write_text(text)
+    words = ["prepare_data", f"source={tmp_path}/salt.cif", f"out={tmp_path}/p.parquet", "quiet=true"]
+    assert main(words) == 2 and "formula" in capsys.readouterr().err
+    assert main([*words, "formula_check=warn"]) == 0
+    assert pd.read_parquet(tmp_path / "p.parquet")["formula"].tolist() == ["Na4 Cl4"]
+    assert main([*words, "formula_check=maybe"]) == 2 and "refuse, warn" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -50,7 +51,19 @@ def contents(folder: Path) -> dict[str, bytes]:
         (["env=hypergrid", "env.length=one"], ["env.length", "int"]),
         (["env=hypergrid", "env.length=1"], ["length"]),
         (["env=hypergrid", "seed=-1"], ["seed"]),
-        (["env=hypergrid", "device=gpu"], ["device", "cpu"]),
+        (["env=hypergrid", f"seed={10**20}"], ["seed", "4294967295"]),
+        (["env=hypergrid", f"policy.forward.seed={10**20}"], ["policy.forward.seed", "at most"]),
+        (["env=hypergrid", "reward=boltzmann", "reward.beta=nan"], ["reward.beta", "finite"]),
+        (["env=hypergrid", "trainer.iterations=1.5e0"], ["trainer.iterations", "int"]),
+        (["env=hypergrid", "device=gpu"], ["device must be auto, cpu, cuda or cuda:N", "'gpu'"]),
+        (["env=hypergrid", "device=mps"], ["device must be auto, cpu, cuda or cuda:N", "'mps'"]),
+        (["env=hypergrid", "device=[cpu]"], ["device must be auto, cpu, cuda or cuda:N"]),
+        (["env=hypergrid", "device=0"], ["device must be auto, cpu, cuda or cuda:N"]),
+        (["env=null"], ["unknown env 'null'", "crystal", "hypergrid"]),
+        (["env=[crystal,box]"], ["unknown env", "crystal_paper"]),
+        (["proxy@env=mlp"], ["proxy=mlp"]),
+        (["experiment=mine"], ["unknown experiment 'mine'", "hypergrid"]),
+        (["env=hypergrid", "run.dir=metrics.csv"], ["metrics.csv is named like a file"]),
         (["env=hypergrid", "threads=0"], ["threads"]),
         (["env=hypergrid", "quiet=maybe"], ["quiet", "true or false"]),
         (["env=hypergrid", "reward.invalid=ignore"], ["raise, penalise"]),
@@ -177,6 +190,39 @@ def test_a_damaged_configuration_is_named(place: Path, damage: str, says: str) -
     assert says in refused(place, "sample", "run=run", "out=s.csv")
 
 
+@pytest.mark.parametrize("verb", ["sample", "train_gfn", "report"])
+def test_a_stored_configuration_fetches_nothing_of_the_reader(
+    place: Path, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_READER", "swordfish")
+    config = place / "run" / "config.yaml"
+    text = config.read_text()
+    settings = {"sample": ["run=run", "out=s.csv"], "report": ["run=run"]}
+    words = settings.get(verb, ["run.dir=run", "resume=true"])
+    for value in ("${oc.env:SECRET_OF_THE_READER}", "'a ${oc.env:SECRET_OF_THE_READER} b'"):
+        config.write_text(text.replace("run:\n  dir: run", f"run:\n  dir: {value}"))
+        assert "SECRET" in config.read_text()
+        line = refused(place, verb, *words)
+        assert "swordfish" not in line and "${oc.env" in line
+    config.write_text("x: &a [1, 2]\ny: [*a, *a]\n" + text)
+    assert "alias" in refused(place, verb, *words)
+    config.write_text("deep: " + "[" * 5_000 + "]" * 5_000 + "\n" + text)
+    assert "deep" in refused(place, verb, *words)
+
+
+def test_files_are_replaced_on_request_only(place: Path) -> None:
+    path = place / "s.csv"
+    path.write_text("mine")
+    assert "overwrite=true" in refused(place, "sample", "run=run", "out=s.csv", "n=10")
+    assert path.read_text() == "mine"
+    assert run_command(place, "sample", "run=run", "out=s.csv", "n=10", "overwrite=true").returncode == 0
+    assert path.read_text().startswith("x0,")
+    (place / "t.parquet").write_text("mine")
+    for key in ("out", "hull"):
+        line = refused(place, "prepare_data", f"source={place / 's.csv'}", f"{key}=t.parquet")
+        assert f"{key}=t.parquet exists; add overwrite=true" in line
+
+
 def test_damaged_checkpoints_are_named(place: Path) -> None:
     for path in (place / "run" / "checkpoints").iterdir():
         path.write_bytes(b"nothing")
@@ -190,3 +236,14 @@ def test_a_checkpoint_of_another_network_is_named(place: Path) -> None:
     config = place / "run" / "config.yaml"
     config.write_text(config.read_text().replace("n_hidden: 16", "n_hidden: 17"))
     assert "another configuration" in refused(place, "sample", "run=run", "out=s.csv")
+
+
+def test_an_oxidation_table_of_ones_own_reaches_the_end_of_a_run(tmp_path: Path) -> None:
+    space = ("env.elements=[Na,Cl]", "env.space_groups=[Fm-3m]", "env.n_elements=[2,2]", "env.max_count=4")
+    written = "env.oxidation_table={Na:[1],Cl:[-1]}"
+    result = run_command(tmp_path, "train_gfn", *CRYSTAL, *space, written, "run.dir=run", "quiet=true")
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["oxidation_table"] == {
+        "Na": [1],
+        "Cl": [-1],
+    }

@@ -148,6 +148,8 @@ def test_it_goes_on_with_what_is_not_done(sets: Path, monkeypatch: pytest.Monkey
 
     metrics = {name: metric(name) for name in ("first", "second")}
     monkeypatch.setattr("gflownet_crystal.cli.evaluate.METRICS", metrics)
+    nothing = evaluate(sets, "resume=true")
+    assert nothing.returncode == 2 and "holds nothing to go on with" in nothing.stderr
     assert evaluate(sets).returncode == 130
     assert evaluate(sets).returncode == 2
     ended = evaluate(sets, "resume=true")

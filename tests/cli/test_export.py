@@ -150,10 +150,29 @@ def test_a_smaller_export_leaves_no_stale_cifs(tmp_path: Path) -> None:
     own = tmp_path / "best" / "notes.cif"
     own.parent.mkdir()
     own.write_text("mine")
-    assert main(command(run, tmp_path / "best", "k=5")) == 0
-    assert main(command(run, tmp_path / "best", "k=2")) == 0
+    assert main(command(run, tmp_path / "best", "k=5", "overwrite=true")) == 0
+    # a table that someone else has filled says nothing of what may be removed
+    table = own.parent / "candidates.csv"
+    listed = pd.read_csv(table)
+    pd.concat([listed, listed.head(1).assign(cif="notes.cif")]).to_csv(table, index=False)
+    assert main(command(run, tmp_path / "best", "k=2", "overwrite=true")) == 0
     names = {path.name for path in own.parent.iterdir()}
     assert names == {"candidates.csv", "notes.cif", "001_NaCl.cif", "002_NaCl.cif"}
+
+
+def test_a_folder_that_holds_something_is_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", crystals=CRYSTALS[:7])
+    other = tmp_path / "best" / "001_NaCl.cif"
+    other.parent.mkdir()
+    other.write_text("mine")
+    assert main(command(run, tmp_path / "best", "k=2")) == 2
+    told = capsys.readouterr().err
+    assert "overwrite=true" in told and str(other.parent) in told and told.count("\n") == 1
+    assert [path.read_text() for path in other.parent.iterdir()] == ["mine"]
+    assert main(command(run, tmp_path / "best.csv", "k=2")) == 2
+    assert "named like a file" in capsys.readouterr().err and not (tmp_path / "best.csv").exists()
 
 
 @pytest.mark.parametrize(

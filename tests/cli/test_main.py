@@ -32,11 +32,28 @@ def test_verbs_scripts_configs_and_readme_are_the_same_list() -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_tells_every_key_with_a_comment(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, "--help"]) == 0
-    page = capsys.readouterr().out
+    # a comment that has no room beside its key stands below it
+    page = re.sub(r"\n {10,}", "  ", capsys.readouterr().out)
     keys = re.findall(r"^  ([\w.]+)=(.*)$", page, flags=re.MULTILINE)
     assert keys
     uncommented = [key for key, rest in keys if "  " not in rest.strip() and not key.endswith("_target_")]
     assert uncommented == []
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_help_fits_the_terminal_and_says_the_same_at_any_width(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def page(verb: str, columns: int) -> str:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert main([verb, "--help"] if verb else ["--help"]) == 0
+        return capsys.readouterr().out
+
+    for verb in ("", "train_gfn", "pipeline", "evaluate"):
+        narrow, wide = page(verb, width), page(verb, 500)
+        assert max(map(len, narrow.splitlines())) <= width
+        comments = [word for word in wide.split() if word.isalpha()]
+        assert [word for word in narrow.split() if word.isalpha()] == comments
 
 
 def test_comments_of_an_experiment_are_shown_only_where_it_is_chosen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -57,7 +58,8 @@ def test_killed_runs_end_as_the_undisturbed_one(tmp_path: Path) -> None:
     moments = random.Random(4)
     run = tmp_path / "killed"
     for share in (0.2, 0.5, 0.8):
-        process = start(tmp_path, *LONG_GRID, "run.dir=killed", "resume=true")
+        again = ["resume=true"] if run.is_dir() else []
+        process = start(tmp_path, *LONG_GRID, "run.dir=killed", *again)
         wait_for(process, run, int(ITERATIONS * share))
         time.sleep(moments.random() * 0.05)
         process.send_signal(signal.SIGKILL)
@@ -124,6 +126,44 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("resume")
     assert run_command(folder, "train_gfn", *SMALL_GRID, "run.dir=run").returncode == 0
     return folder / "run"
+
+
+@pytest.mark.parametrize("settings", [[], ["run.dir=none"], ["run.dir=empty"]])
+def test_there_must_be_something_to_go_on_with(tmp_path: Path, settings: list[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    result = run_command(tmp_path, "train_gfn", *SMALL_GRID, *settings, "resume=true")
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
+    assert "holds nothing to go on with" in result.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "shorter", "a line", "no record"])
+@pytest.mark.parametrize("iterations", [20, 30], ids=["finished", "going on"])
+def test_damaged_metrics_are_told_before_any_step(
+    tmp_path: Path, small_run: Path, damage: str, iterations: int
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    path = run / "metrics.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "shorter":
+        path.write_bytes(b"".join(lines[:-1]))
+    else:
+        lines[6] = (b"#" if damage == "a line" else b"1") * (len(lines[6]) - 1) + b"\n"
+        path.write_bytes(b"".join(lines))
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    given = ("run.dir=run", "resume=true", f"trainer.iterations={iterations}")
+    result = run_command(tmp_path, "train_gfn", *given)
+    assert result.returncode == 2 and result.stderr.count("\n") == 1, result.stderr
+    assert "metrics.jsonl" in result.stderr and ("line 7" in result.stderr or "line" not in damage)
+    assert before == {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    # the way out that the line names
+    path.write_bytes(b"")
+    result = run_command(tmp_path, "train_gfn", *given)
+    assert result.returncode == 0, result.stderr
+    assert [record["step"] for record in read_metrics(path)] == list(range(21, iterations + 1))
 
 
 def test_saying_the_same_again_is_fine(small_run: Path) -> None:

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
+from gflownet_crystal.cli.build import plain
 from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.cli.main import main
-from gflownet_crystal.cli.train_network import plain
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.models.denoiser import Denoiser

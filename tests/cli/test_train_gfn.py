@@ -74,11 +74,14 @@ def test_sample_repeats_itself_by_seed(place: Path, suffix: str) -> None:
 
 
 def test_another_run_does_not_overwrite(place: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in (place / "runs").rglob("*")}
+    def written() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in (place / "runs").rglob("*") if path.is_file()}
+
+    before = written()
     result = run_command(place, "train_gfn", *SMALL_GRID)
     assert result.returncode == 2
     assert "resume=true" in result.stderr and result.stderr.count("\n") == 1
-    assert before == {path: path.stat().st_mtime_ns for path in (place / "runs").rglob("*")}
+    assert before == written()
 
 
 def test_a_run_goes_on_with_more_iterations(place: Path) -> None:
@@ -129,7 +132,7 @@ def test_a_proxy_of_ones_own_trains_resumes_and_samples(tmp_path: Path) -> None:
         assert bare.returncode == 2 and "trust=true" in bare.stderr and bare.stderr.count("\n") == 1
         refused = run_command(tmp_path, "sample", f"run={name}", "n=10", "out=s.csv")
         assert refused.returncode == 2 and "trust=true" in refused.stderr
-        sampled = run_command(tmp_path, "sample", f"run={name}", "n=10", "out=s.csv", "trust=true")
+        sampled = run_command(tmp_path, "sample", f"run={name}", "n=10", f"out={name}.csv", "trust=true")
         assert sampled.returncode == 0, sampled.stderr
-        frame = pd.read_csv(tmp_path / "s.csv")
+        frame = pd.read_csv(tmp_path / f"{name}.csv")
         assert np.allclose(frame["energy"], 2.0 * (frame["x0"] + frame["x1"]) + 1.0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gemmi
 import numpy as np
 import pytest
 import spglib
@@ -11,6 +12,7 @@ from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
     LATTICE_SYSTEMS,
     POINT_SYMMETRIES,
+    check_space_group,
     crystal_lattice_system_of_group,
     lattice_system_of_group,
     point_symmetry_of_group,
@@ -42,6 +44,33 @@ def test_symbols_are_those_of_spglib() -> None:
     types = [spglib.get_spacegroup_type(hall_numbers()[group]) for group in GROUPS]
     expected = [kind.international_short.replace("_", "") for kind in types]
     assert [space_group_symbol(group) for group in GROUPS] == expected
+
+
+def test_symbols_lead_to_the_numbers_that_gemmi_gives() -> None:
+    for group in GROUPS:
+        symbol = space_group_symbol(group)
+        assert check_space_group(symbol) == group
+        assert check_space_group(f" {symbol.lower()} ") == group
+        # blanks and the screw axes' underscores, as other programs write them
+        assert check_space_group(SpaceGroup.from_int_number(group).symbol) == group
+        found = gemmi.find_spacegroup_by_number(group)
+        for written in (found.hm, found.short_name()):
+            # the full symbols of monoclinic groups and of other settings are no standard symbols
+            if written.replace(" ", "") in {space_group_symbol(one) for one in GROUPS}:
+                assert check_space_group(written) == group
+
+
+@pytest.mark.parametrize(
+    "symbol", ["Abm2", "Aba2", "Cmca", "Cmma", "Ccca", "Fm3m", "Fd3m", "Pm3n", "Ia3", "Im3m"]
+)
+def test_older_symbols_lead_to_the_numbers_that_gemmi_gives(symbol: str) -> None:
+    assert check_space_group(symbol) == gemmi.find_spacegroup_by_name(symbol).number
+
+
+@pytest.mark.parametrize("symbol", ["P21/n", "Fmmmm", "I4/mmmm"])
+def test_an_unknown_symbol_is_refused_with_near_ones(symbol: str) -> None:
+    with pytest.raises(ConfigError, match="near ones are"):
+        check_space_group(symbol)
 
 
 def test_crystal_classes_are_those_of_spglib() -> None:

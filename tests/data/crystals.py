@@ -46,3 +46,23 @@ def stored_frame(primitive: bool = True) -> pd.DataFrame:
             "mp20_split": "none",
         }
     )
+
+
+# no mirror, no inversion: quartz of the other hand is of group 154
+QUARTZ = Structure.from_spacegroup(
+    152, Lattice.hexagonal(4.913, 5.405), ["Si", "O"], [[0.4697, 0, 1 / 3], [0.4135, 0.2669, 0.4524]]
+)
+
+
+def table(structure: Structure, vectors: bool = False) -> pd.DataFrame:
+    """One row in the Parquet schema, its lattice as parameters or as vectors."""
+    lattice = structure.lattice.matrix.ravel() if vectors else np.array(structure.lattice.parameters)
+    return pd.DataFrame(
+        {
+            "material_id": ["one"],
+            "lattice": [lattice.tolist()],
+            "atomic_numbers": [list(structure.atomic_numbers)],
+            "frac_coords": [structure.frac_coords.ravel().tolist()],
+            "formation_energy_per_atom": [-3.0],
+        }
+    )

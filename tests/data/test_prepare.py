@@ -127,7 +127,7 @@ def test_rows_without_structure_count_the_conventional_cell(tmp_path: Path) -> N
     ("name", "content", "message"),
     [
         ("a.parquet", b"not parquet", "cannot read"),
-        ("a.csv", b"material_id,cif\nx,y\n", "lacks the columns"),
+        ("a.csv", b"material_id,xml\nx,y\n", "lacks the columns"),
         ("a.json", b"{}", "MatBench"),
         ("a.cif", b"nothing", "not a CIF"),
         ("a.txt", b"", "cannot read"),

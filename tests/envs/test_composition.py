@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 import torch
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.envs import composition_deep
 from gflownet_crystal.envs.composition import CompositionStage, CompositionState
 from gflownet_crystal.envs.composition_masks import CompositionMasks, LookAheadMasks, TableMasks
 from gflownet_crystal.envs.composition_rules import CompositionRules
@@ -54,6 +56,31 @@ SPACES: dict[str, dict[str, Any]] = {
         "n_elements": (1, 2),
         **ONE_STATE,
     },
+    "all six elements": {
+        "elements": ("Na", "K", "Mg", "O", "S", "Cl"),
+        "max_count": 2,
+        "n_elements": (6, 6),
+        "n_atoms": (6, 12),
+    },
+    "five of six elements": {
+        "elements": ("Na", "K", "Cu", "Al", "O", "Cl"),
+        "max_count": 2,
+        "n_elements": (5, 5),
+        "n_atoms": (6, 10),
+        "metallic": True,
+    },
+    "nearly all the atoms that fit": {
+        "elements": ("Na", "Fe", "O", "Cl"),
+        "max_count": 5,
+        "n_atoms": (17, 18),
+    },
+    "required among many": {
+        "elements": ("Na", "Mg", "O", "Cl", "Fe"),
+        "max_count": 3,
+        "n_elements": (4, 5),
+        "n_atoms": (8, 12),
+        "required_elements": ("O", "Fe"),
+    },
     "only three together": {
         "elements": ("Na", "P", "S"),
         "max_count": 2,
@@ -82,6 +109,20 @@ def test_reachable_terminals_are_those_of_enumeration_in_both_directions(
             assert walk_backward(stage, group, terminals) == edges
             found += len(expected)
     assert found > 0
+
+
+@pytest.mark.parametrize("name", [name for name, space in SPACES.items() if len(space["elements"]) > 3])
+def test_look_ahead_without_a_list_of_choices_finds_what_enumeration_finds(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(composition_deep, "MOST_CHOICES", 0)
+    rules = CompositionRules(**SPACES[name])
+    stage = stage_with(rules, LookAheadMasks, GROUPS)
+    slow = SlowRules(rules, METALS)
+    for group in GROUPS:
+        expected = slow.enumerate(group)
+        assert bool(stage.fillable[group]) == bool(expected)
+        assert not expected or walk_forward(stage, group)[0] == expected
 
 
 def random_rules(generator: torch.Generator) -> CompositionRules:
@@ -124,6 +165,67 @@ def test_both_ways_to_the_masks_agree_with_the_slow_rules(seed: int) -> None:
         counts = torch.tensor(sorted(expected))
         reached = look.reached(counts, torch.full((len(counts),), group))
         assert {tuple(row) for row in counts[reached].tolist()} == terminals
+
+
+IONIC = (
+    "H",
+    "Li",
+    "B",
+    "C",
+    "N",
+    "O",
+    "F",
+    "Na",
+    "Mg",
+    "Al",
+    "Si",
+    "P",
+    "S",
+    "Cl",
+    "K",
+    "Ca",
+    "Ti",
+    "V",
+    "Mn",
+    "Fe",
+)
+WIDE_SPACES: dict[str, dict[str, Any]] = {
+    "seven metals": {
+        "elements": ("Ni", "Cr", "Fe", "Nb", "Ta", "Mo", "Ti"),
+        "n_elements": (7, 7),
+        "metallic": True,
+        "max_count": 20,
+        "n_atoms": (2, 40),
+    },
+    "six with oxygen": {
+        "elements": ("Mg", "Co", "Ni", "Cu", "Zn", "O"),
+        "n_elements": (6, 6),
+        "max_count": 20,
+        "n_atoms": (2, 40),
+    },
+    "200 atoms": {"elements": IONIC, "n_elements": (2, 4), "max_count": 120, "n_atoms": (200, 200)},
+}
+
+
+@pytest.mark.parametrize("name", [*list(WIDE_SPACES)[:2], pytest.param("200 atoms", marks=pytest.mark.slow)])
+def test_spaces_of_many_elements_or_atoms_are_built_soon_and_end_in_valid_compositions(name: str) -> None:
+    rules = CompositionRules(**WIDE_SPACES[name])
+    start = time.process_time()
+    stage = CompositionStage(rules, range(1, 231))
+    assert time.process_time() - start < 20.0
+    slow = SlowRules(rules, rules.elements if rules.metallic else ())
+    groups = stage.fillable.nonzero().squeeze(1)
+    assert len(groups) > 100
+    state, context = stage.source(group_context(1, len(groups))), group_context(1, len(groups))
+    context.states[0].group.copy_(groups)
+    generator = torch.Generator().manual_seed(0)
+    while not bool(stage.finished(state).all()):
+        rows = (~stage.finished(state)).nonzero().squeeze(1)
+        support = stage.forward_support(state[rows], context[rows])
+        assert support.any(dim=1).all()
+        action = stage.random_action(support, generator)
+        state = state.put(rows, stage.step(state[rows], action, context[rows]))
+    assert all(slow.valid(g, c) for g, c in zip(groups.tolist(), state.counts.tolist(), strict=True))
 
 
 def paper_like_stage(**changes: Any) -> CompositionStage:

@@ -142,6 +142,8 @@ def test_a_restricted_environment_keeps_its_layout_and_samples_within_the_restri
         ({"elements": ["Li", "Mg"]}, "no composition of Li, Mg is neutral.*positive"),
         ({"space_groups": [230]}, "space group 230.*smallest orbit has 16"),
         ({"n_elements": (6, 6)}, "6 elements"),
+        ({"excluded_elements": SMALL["elements"]}, "excluded: no element may be used"),
+        ({"space_groups": []}, r"space_groups is empty; give at least one, as \[225\] or \[Fm-3m\]"),
         (
             {"n_elements": (2, 2), "n_atoms": (2, 2), "space_groups": [14]},
             "space group 14.*fills the Wyckoff positions",
@@ -151,6 +153,25 @@ def test_a_restricted_environment_keeps_its_layout_and_samples_within_the_restri
 def test_empty_spaces_are_refused_with_the_reason(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(EmptySpaceError, match=words):
         Crystal(**{**SMALL, **changes})
+
+
+def test_groups_may_be_given_by_symbol() -> None:
+    by_number, by_symbol = (
+        Crystal(**{**SMALL, "space_groups": groups})
+        for groups in ([14, 225], ["Fm-3m", "P2_1/c", 225.0, "14"])
+    )
+    assert torch.equal(by_number.space_group.allowed, by_symbol.space_group.allowed)
+    narrow = by_number.restrict(space_groups=["F m -3 m"])
+    assert narrow.space_group.allowed.nonzero().squeeze(1).tolist() == [225]
+
+
+def test_a_table_of_whole_floats_is_one_of_whole_numbers() -> None:
+    tables = [{"Na": [1], "Cl": [-1]}, {"Na": [1.0], "Cl": [-1.0]}]
+    masks = [
+        Crystal(["Na", "Cl"], [225], max_count=8, oxidation_table=table).composition.masks.first
+        for table in tables
+    ]
+    assert torch.equal(*masks)
 
 
 def test_groups_that_nothing_fits_are_left_out_and_named() -> None:
@@ -165,6 +186,22 @@ def test_groups_that_nothing_fits_are_left_out_and_named() -> None:
         ({"coordinates": "polar"}, "polar.*shape, raw"),
         ({"lattice": {"colour": 1}}, "colour"),
         ({"space_groups": [0]}, "space group 0"),
+        ({"space_groups": ["Fm3k"]}, "Fm3k.*near ones are.*Fm-3m"),
+        ({"lattice": {"canonical": 3}}, "lattice.canonical must be bool, not 3"),
+        ({"lattice": {"log_volume": [float("nan"), 1.0]}}, "lattice.log_volume .*finite"),
+        ({"oxidation_table": {"Xx": [1]}}, "oxidation_table names Xx"),
+        (
+            {"oxidation_table": {symbol: ["1+"] for symbol in SMALL["elements"]}},
+            r"state '1\+'; states are whole numbers",
+        ),
+        (
+            {"oxidation_table": {symbol: [0.5] for symbol in SMALL["elements"]}},
+            "state 0.5; states are whole numbers",
+        ),
+        ({"oxidation_table": dict.fromkeys(SMALL["elements"], 1)}, "give a list"),
+        ({"oxidation_table": {symbol: [100] for symbol in SMALL["elements"]}}, "none is above 10"),
+        ({"count_ranges": {SMALL["elements"][0]: [1, 1000]}}, "above max_count"),
+        ({"count_ranges": {SMALL["elements"][0]: [1.5, 3]}}, "count_ranges"),
         ({"oxidation_table": "mine"}, "mine"),
         ({"elements": "NaCl"}, "list of symbols"),
     ],
@@ -181,8 +218,12 @@ def test_restrictions_that_make_no_sense_are_refused() -> None:
         ({"n_atoms": [30, 40]}, "overlap"),
         ({"space_groups": [231]}, "231"),
         ({"colour": 1}, "colour"),
+        ({"elements": []}, "elements is empty"),
+        ({"space_groups": []}, "space_groups is empty"),
+        ({"space_groups": ["Fm3k"]}, "near ones are"),
+        ({"excluded_elements": SMALL["elements"]}, "no element may be used"),
     ]:
-        with pytest.raises(ConfigError, match=words):
+        with pytest.raises((ConfigError, EmptySpaceError), match=words):
             env.restrict(**changes)
 
 

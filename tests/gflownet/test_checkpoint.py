@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from gflownet_crystal.common.checkpoint import (
     save_checkpoint,
 )
 from gflownet_crystal.common.errors import CheckpointError
+from gflownet_crystal.common.files import save_tensors
 
 
 def parts(seed: int) -> dict[str, dict[str, torch.Tensor]]:
@@ -67,6 +70,54 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, damage
     assert checkpoint is not None
     assert checkpoint.metadata["iteration"] == 25
     assert len(complaints) == 1 and path.name in complaints[0]
+
+
+def test_no_byte_of_a_checkpoint_changes_unseen(tmp_path: Path) -> None:
+    """Every byte of a small file is changed in turn; what still loads says the same as before."""
+    path = save_checkpoint(tmp_path, 25, {"a": {"b": torch.arange(3)}}, metrics_offset=117, seconds=1.25)
+    content, saved = path.read_bytes(), load_checkpoint(path)
+    assert b"117" in content
+    for place in range(len(content)):
+        changed = bytearray(content)
+        # a digit becomes another digit, which keeps the file readable
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        try:
+            loaded = load_checkpoint(path)
+        except CheckpointError:
+            continue
+        assert loaded.metadata == saved.metadata, place
+        assert loaded.tensors.keys() == saved.tensors.keys()
+        assert torch.equal(loaded.tensors["a/b"], saved.tensors["a/b"])
+        assert loaded.tensors["a/b"].dtype == saved.tensors["a/b"].dtype
+
+
+@pytest.mark.parametrize("key", ["iteration", "metrics_offset", "seed"])
+def test_a_changed_digit_of_the_metadata_is_seen(tmp_path: Path, key: str) -> None:
+    path = save_checkpoint(tmp_path, 1234, parts(1), metrics_offset=1234, seed=1234)
+    content = path.read_bytes()
+    wanted = f'{key}\\": 1234'.encode()
+    assert content.count(wanted) == 1
+    path.write_bytes(content.replace(wanted, wanted[:-1] + b"5"))
+    with pytest.raises(CheckpointError, match="corrupt"):
+        load_checkpoint(path)
+
+
+def test_checkpoints_of_before_are_read(tmp_path: Path) -> None:
+    """Their checksum is a CRC of names and contents of the tensors alone."""
+    tensors = {"model/a": torch.arange(4.0), "model/b": torch.ones(2, dtype=torch.int64)}
+    checksum = zlib.crc32(
+        b"".join(name.encode() + value.numpy().tobytes() for name, value in tensors.items())
+    )
+    path = tmp_path / "step_00000003.safetensors"
+    text = json.dumps({"iteration": 3, "checksum": checksum, "seconds": 1.0})
+    save_tensors(path, tensors, {"training": text})
+    loaded = load_checkpoint(path)
+    assert loaded.metadata == {"iteration": 3, "seconds": 1.0}
+    assert torch.equal(loaded.part("model")["a"], tensors["model/a"])
+    save_tensors(path, tensors | {"model/a": torch.zeros(4)}, {"training": text})
+    with pytest.raises(CheckpointError, match="corrupt"):
+        load_checkpoint(path)
 
 
 def test_no_checkpoint_and_no_whole_checkpoint(tmp_path: Path) -> None:

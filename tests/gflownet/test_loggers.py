@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.gflownet.loggers import WandbLogger
+from tests.cli.commands import environment
 
 wandb = pytest.importorskip("wandb")
 
@@ -68,6 +71,35 @@ def test_an_offline_run_holds_the_config_and_each_step(
     assert [(row["step"], row["loss"]) for row in history] == [(1, 1.0), (2, 0.5), (3, 1.0 / 3)]
     output = capfd.readouterr()
     assert output.out == output.err == ""
+
+
+NO_LOOKUPS = """
+import socket, sys
+def refuse(*words, **named):
+    print("LOOKUP", words, file=sys.stderr, flush=True)
+    raise OSError("no network")
+for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getfqdn", "create_connection"):
+    setattr(socket, name, refuse)
+from pathlib import Path
+from gflownet_crystal.gflownet.loggers import WandbLogger
+logger = WandbLogger()
+logger.start(Path(sys.argv[1]), {"seed": 1})
+logger.log(1, {"loss": 1.0})
+logger.close()
+"""
+
+
+def test_an_offline_run_looks_up_no_host(tmp_path: Path) -> None:
+    # in a process of its own, as the package asks its environment at the import; errors that it meets would be reported
+    settings = {name: value for name, value in environment().items() if not name.startswith("WANDB")}
+    # its second process is written in Go, whose resolver says what it does
+    result = subprocess.run(
+        [sys.executable, "-c", NO_LOOKUPS, str(tmp_path)], env=settings | {"GODEBUG": "netdns=2"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "LOOKUP" not in result.stderr and "netdns" not in result.stdout + result.stderr
+    assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
 
 
 def test_an_unknown_mode_is_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -44,6 +46,8 @@ def test_log_variance_has_the_policy_gradient_of_trajectory_balance_at_the_batch
     assert torch.allclose(ours, theirs)
 
 
-def test_huber_must_be_positive() -> None:
-    with pytest.raises(ConfigError):
-        TrajectoryBalance(huber=0.0)
+@pytest.mark.parametrize("huber", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("objective", [TrajectoryBalance, LogVariance])
+def test_huber_must_be_positive_and_finite(objective: type, huber: float) -> None:
+    with pytest.raises(ConfigError, match="huber"):
+        objective(huber=huber)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -69,6 +71,15 @@ def test_a_reward_of_zero_does_not_pass_silently() -> None:
     [
         lambda: Reward(Column(), LogValue(), invalid="ignore"),
         lambda: Target(0.0, 0.0),
+        lambda: Target(math.nan, 1.0),
+        lambda: Target(0.0, math.nan),
+        lambda: Target(0.0, math.inf),
+        lambda: Boltzmann(math.nan),
+        lambda: Boltzmann(math.inf),
+        lambda: Boltzmann(1.0, caution=math.nan),
+        lambda: Boltzmann(1.0, floor=math.nan),
+        lambda: Reward(Column(), LogValue(), penalty=math.nan),
+        lambda: Reward(Column(), LogValue(), penalty=-math.inf),
         lambda: GridCorners(8, r0=0.0),
         lambda: BoxCorners(2, offset=0.7),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from gflownet_crystal.cli.compose import parse_setting
 from gflownet_crystal.cli.report import gather
 from gflownet_crystal.cli.report_sets import Comparison
 from gflownet_crystal.common.errors import DataError
@@ -166,7 +168,10 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path):
 def test_commands_stand_the_name_of_any_folder(tmp_path):
     folder = write_run(tmp_path / "<img src=x onerror=alert(1)>", finished=False, candidates=False)
     made = page_of(material_of(folder), folder / "report.html")
-    assert f"gflownet-crystal train_gfn 'run.dir={folder}' resume=true" in made.text
+    line = next(line for line in made.text.splitlines() if "gflownet-crystal train_gfn" in line)
+    words = shlex.split(line[line.index("gflownet-crystal train_gfn") :])
+    setting = parse_setting(words[2])
+    assert (setting.key, setting.value, words[3]) == ("run.dir", str(folder), "resume=true")
     assert not any(tag == "img" for tag, _ in made.tags) and folder.name in made.text
 
 

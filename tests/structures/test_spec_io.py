@@ -11,6 +11,7 @@ import torch
 from pymatgen.core import Composition
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.crystallography.space_groups import space_group_symbol
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import (
     SPEC_COLUMNS,
@@ -61,6 +62,7 @@ def test_formula_column_is_read_by_pymatgen() -> None:
         ("space_group", 0),
         ("space_group", 231),
         ("space_group", 2.5),
+        ("space_group", "Fm3k"),
         ("formula", None),
         ("formula", "Qq2"),
         ("a", -1.0),
@@ -76,6 +78,16 @@ def test_a_malformed_value_is_named_with_its_row(column: str, value: object) -> 
     frame.loc[3, column] = value
     with pytest.raises(DataError, match=f"column {column}, row 3"):
         frame_to_specs(frame)
+
+
+def test_space_groups_may_be_symbols(tmp_path: Path) -> None:
+    specs = random_specs(40)
+    frame = specs_to_frame(specs)
+    path = tmp_path / "specs.csv"
+    frame.assign(space_group=[space_group_symbol(group) for group in frame["space_group"]]).to_csv(
+        path, index=False
+    )
+    assert torch.equal(frame_to_specs(read_specs(path)).space_group, specs.space_group)
 
 
 def test_angles_that_close_no_cell_are_refused() -> None:

@@ -1,0 +1,38 @@
+"""One execution of the fuzzer: a command on damaged inputs, in a folder of its own."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+INPUTS, OUT = "in", "out"
+"""Folders of a case: what the command is given, and where it writes."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command, or a reader, and what it may touch.
+
+    Attributes:
+        words: of the command line, or a description of the reader.
+        outputs: paths that it may write to, relative to the folder of the case.
+        read: called in place of the command; returns crystals, see :func:`benchmarks.fuzzing.crystals.impossible`.
+        close_atoms: whether crystals with atoms nearer than 0.5 A may be returned, as by readers of what is judged.
+    """
+
+    words: tuple[str, ...]
+    outputs: tuple[str, ...] = (OUT,)
+    read: Callable[[], Any] | None = None
+    close_atoms: bool = False
+
+
+Maker = Callable[[random.Random, Path, Path], Case]
+"""Makes a case from a stream of random numbers, the folder of valid inputs and the folder of the case."""
+
+
+def stream(seed: int, target: str, number: int) -> random.Random:
+    """Random numbers of one case: the same in every process and for every number of workers."""
+    return random.Random(f"{seed}/{target}/{number}")

@@ -1,0 +1,71 @@
+"""Extended XYZ files, frame by frame."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import numpy as np
+
+from gflownet_crystal.data.rows import Row
+from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
+
+
+def rows_of_xyz(text: str, name: str) -> list[Row]:
+    """All frames of an extended XYZ file; one that cannot be read is no reason to lose the others.
+
+    Args:
+        text: of the file.
+        name: the beginning of the names of its crystals.
+    """
+    return [
+        Row(f"{name}-{number}", reason=frame) if is_fault else _row(frame, f"{name}-{number}")
+        for number, (frame, is_fault) in enumerate(_frames(text))
+    ]
+
+
+def _frames(text: str) -> Iterator[tuple[str, bool]]:
+    """Texts of single frames; at the end the reason why the rest holds none, and True."""
+    lines = text.splitlines()
+    start = 0
+    while start < len(lines):
+        words = lines[start].split()
+        if not words:
+            start += 1
+            continue
+        if len(words) != 1 or not words[0].isascii() or not words[0].isdecimal():
+            yield f"not extended XYZ: line {start + 1} is no number of atoms", True
+            return
+        end = start + 2 + int(words[0][:12])
+        if end > len(lines):
+            yield "not a whole file of extended XYZ: it ends within a frame", True
+            return
+        yield "\n".join(lines[start:end]) + "\n", False
+        start = end
+
+
+def _row(frame: str, name: str) -> Row:
+    from ase.io.extxyz import read_xyz
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            (atoms,) = read_xyz(StringIO(frame), index=slice(None))
+        cell = atoms.cell.array
+        if not np.isfinite(cell).all() or not atoms.cell.volume > 0.0:
+            return Row(name, reason="no cell with a volume; only periodic crystals can be used")
+        if (symbol := _molecule(atoms, frame)) is not None:
+            return Row(name, reason=f"{symbol!r} is no element")
+        return Row(name, cell, atoms.numbers, atoms.cell.scaled_positions(atoms.positions))
+    except Exception as error:  # ASE's readers raise all kinds of errors
+        return Row(name, reason=f"not extended XYZ ({type(error).__name__}: {error})")
+
+
+def _molecule(atoms: Any, frame: str) -> str | None:
+    """A name of two capital letters that are elements each, such as CO, which ASE takes for cobalt."""
+    pairs = {symbol.upper() for symbol in atoms.get_chemical_symbols() if len(symbol) == 2}
+    pairs = {pair for pair in pairs if set(pair) <= set(ATOMIC_NUMBERS)}
+    words = {word for line in frame.splitlines()[2:] for word in line.split()} if pairs else set()
+    return min(pairs & words, default=None)

@@ -1,0 +1,65 @@
+"""What readers could not use: named, with the reason, and counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import pandas as pd
+
+_SHOWN = 20
+
+
+class LeftOut:
+    """Names and reasons of what was left out, in order; the same pair counts once."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[tuple[str, str], None] = {}
+
+    def __len__(self) -> int:
+        """Number of crystals and files left out."""
+        return len(self._pairs)
+
+    def add(self, name: str, reason: str) -> None:
+        """Add one.
+
+        Args:
+            name: of the crystal or file.
+            reason: one line.
+        """
+        self._pairs[str(name), " ".join(str(reason).split())] = None
+
+    def add_rows(self, names: Iterable[object], reasons: Iterable[str]) -> None:
+        """Add those with a reason that is not empty."""
+        for name, reason in zip(names, reasons, strict=True):
+            if reason:
+                self.add(str(name), reason)
+
+    def update(self, other: LeftOut) -> None:
+        """Add all of another."""
+        self._pairs |= other._pairs
+
+    def names(self) -> set[str]:
+        """All names."""
+        return {name for name, _ in self._pairs}
+
+    def counts(self) -> dict[str, int]:
+        """Number left out by reason, most frequent first; rare ones beyond the first 20 reasons as one."""
+        frequent = Counter(reason for _, reason in self._pairs).most_common()
+        shown = dict(frequent[:_SHOWN])
+        if rest := sum(count for _, count in frequent[_SHOWN:]):
+            shown["other reasons"] = rest
+        return shown
+
+    def frame(self) -> pd.DataFrame:
+        """Columns name and reason."""
+        return pd.DataFrame(list(self._pairs), columns=["name", "reason"], dtype=object)
+
+    def line(self) -> str:
+        """A summary in one line; empty if nothing was left out."""
+        if not self._pairs:
+            return ""
+        parts = [f"{count} with {reason}" for reason, count in self.counts().items()]
+        (first, _), *_ = self._pairs
+        more = f" and {len(parts) - 3} more reasons" if len(parts) > 3 else ""
+        return f"left out {len(self)}, {first} the first: {'; '.join(parts[:3])}{more}"

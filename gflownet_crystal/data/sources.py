@@ -1,0 +1,121 @@
+"""Files of crystals in a file or folder, what kind each is, and names that tell them apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from gflownet_crystal.common.errors import DataError
+
+SUFFIXES = {
+    ".cif": "cif",
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".json": "json",
+    ".json.gz": "json",
+    ".xyz": "xyz",
+    ".extxyz": "xyz",
+    ".vasp": "poscar",
+    ".poscar": "poscar",
+    ".pt": "tensors",
+    ".pth": "tensors",
+}
+"""Kinds of files by the end of their names, in any letter case."""
+
+VASP_NAMES = ("POSCAR", "CONTCAR")
+"""Files whose names begin so, in any letter case, and have no end of ``SUFFIXES``, are VASP's."""
+
+KINDS = ".cif, .parquet, .csv, .json, .json.gz, .xyz, .extxyz, .vasp, .pt, or a POSCAR or CONTCAR"
+
+_OWN_TABLES = ("structures.parquet", "relaxed.parquet")
+_OWN_OUTPUT = "settings.json"
+# tables beside crystals that verbs of this package write, which hold none
+_NO_CRYSTALS = (
+    "candidates.csv", "relaxed.csv", "unplaced.csv", "structures.csv", "metrics.csv", "left_out.csv", "settings.json",
+    "summary.json", "metrics.json", "candidates.parquet", "samples.parquet", "samples.csv",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of crystals.
+
+    Attributes:
+        path: where it is.
+        kind: a value of ``SUFFIXES``.
+        name: of its crystal, or the beginning of those of its crystals; unique in its source.
+    """
+
+    path: Path
+    kind: str
+    name: str
+
+
+def kind_of(path: Path) -> str | None:
+    """The kind of a file by its name; None for one that holds no crystals."""
+    lower = path.name.lower()
+    for suffix, kind in SUFFIXES.items():
+        if lower.endswith(suffix):
+            return kind
+    return "poscar" if lower.startswith(tuple(name.lower() for name in VASP_NAMES)) else None
+
+
+def source_files(source: Path | str) -> list[SourceFile]:
+    """Files of crystals that a path is or holds.
+
+    Args:
+        source: a file, or a folder, which is looked through with its subfolders. Names that begin with a dot are passed
+            over, and tables that verbs of this package write beside crystals. Of a folder that ``generate`` or
+            ``relax`` made, its table is taken, which holds all of its crystals.
+
+    Returns:
+        At least one, in the order of their paths.
+
+    Raises:
+        DataError: nothing there, or nothing of a known kind.
+    """
+    path = Path(source)
+    if not path.is_dir():
+        if not path.is_file():
+            raise DataError(f"no data at {path}; give a file or a folder")
+        kind = kind_of(path)
+        if kind is None:
+            raise DataError(f"cannot read {path}: give {KINDS}")
+        return [SourceFile(path, kind, _stem(path))]
+    files = _own_table(path) or sorted(file for file in path.rglob("*") if _is_wanted(file, path))
+    if not files:
+        raise DataError(f"{path} has no files of crystals ({KINDS}); give a folder with data")
+    return [
+        SourceFile(file, kind_of(file) or "", name)
+        for file, name in zip(files, _names(files, path), strict=True)
+    ]
+
+
+def _own_table(folder: Path) -> list[Path]:
+    tables = [folder / name for name in _OWN_TABLES] if (folder / _OWN_OUTPUT).is_file() else []
+    return [table for table in tables if table.is_file()][:1]
+
+
+def _is_wanted(file: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return not hidden and file.name not in _NO_CRYSTALS and kind_of(file) is not None and file.is_file()
+
+
+def _names(files: list[Path], folder: Path) -> list[str]:
+    """Stems; where several files share one, their paths in the folder, with the suffix if need be."""
+    stems = [_stem(file) for file in files]
+    inside = [file.relative_to(folder) for file in files]
+    paths = [path.with_name(stem).as_posix() for path, stem in zip(inside, stems, strict=True)]
+    n_stems, n_paths = Counter(stems), Counter(paths)
+    return [
+        stem if n_stems[stem] == 1 else path if n_paths[path] == 1 else file.as_posix()
+        for stem, path, file in zip(stems, paths, inside, strict=True)
+    ]
+
+
+def _stem(path: Path) -> str:
+    lower = path.name.lower()
+    suffix = next((suffix for suffix in SUFFIXES if lower.endswith(suffix)), "")
+    # a longer suffix ends as a shorter one does not: .json.gz is found as itself
+    return path.name[: len(path.name) - len(suffix)] or path.name

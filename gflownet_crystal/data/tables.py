@@ -1,0 +1,110 @@
+"""Tables of crystals, Parquet and CSV, as checked rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.data.cif_rows import row_of_cif
+from gflownet_crystal.data.rows import CELL, REASON, Row, rows_to_frame, table_to_rows
+from gflownet_crystal.data.schema import STRUCTURE_COLUMNS, require_columns
+from gflownet_crystal.data.sources import SourceFile
+from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Any Parquet file.
+
+    Raises:
+        DataError: the file is not Parquet.
+    """
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise DataError(f"no data at {path}; give a file") from error
+    # Arrow's errors are OSErrors and ValueErrors; a damaged footer may also ask for any amount of memory
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        MemoryError,
+        OverflowError,
+        NotImplementedError,
+    ) as error:
+        raise DataError(f"cannot read {path} as Parquet: {_first_line(error)}") from error
+
+
+def rows_of_table(
+    frame: pd.DataFrame, file: SourceFile, formula_check: str = FORMULA_CHECKS[0]
+) -> pd.DataFrame:
+    """Checked rows of a table in the package's schema; rows without structures keep composition and space_group.
+
+    Raises:
+        DataError: it lacks columns.
+    """
+    if "cif" in frame.columns and "lattice" not in frame.columns:
+        return _rows_of_cif_column(frame, file, formula_check)
+    if "lattice" not in frame.columns and "composition" in frame.columns:
+        require_columns(frame, ("composition", "space_group"), file.path)
+        frame = named(frame.rename(columns={"matbench_id": "material_id"}), file)
+        return _with_source(frame, file.path.stem).assign(**{REASON: "", CELL: None})
+    require_columns(frame, STRUCTURE_COLUMNS[1:], file.path)
+    return table_to_rows(named(frame, file).drop(columns=[REASON, CELL], errors="ignore"))
+
+
+def rows_of_csv(file: SourceFile, formula_check: str = FORMULA_CHECKS[0]) -> pd.DataFrame:
+    """Checked rows of a CSV with a column ``cif``, or with the columns of structures as texts of lists.
+
+    Raises:
+        DataError: the file is not CSV or lacks columns.
+    """
+    try:
+        frame = pd.read_csv(file.path, float_precision="round_trip")
+    except (OSError, ValueError, OverflowError, MemoryError) as error:
+        raise DataError(f"cannot read {file.path} as CSV: {_first_line(error)}") from error
+    if "cif" in frame.columns:
+        return _rows_of_cif_column(frame, file, formula_check)
+    if not set(STRUCTURE_COLUMNS[1:]) <= set(frame.columns):
+        raise DataError(
+            f"{file.path} lacks the columns of crystals: give cif, or {', '.join(STRUCTURE_COLUMNS[1:])}; "
+            f"it has {', '.join(map(str, frame.columns[:20]))}"
+        )
+    return rows_of_table(frame, file)
+
+
+def _rows_of_cif_column(frame: pd.DataFrame, file: SourceFile, formula_check: str) -> pd.DataFrame:
+    """Rows of a table with the text of a CIF each, as the MP-20 benchmark has them."""
+    require_columns(frame, ("cif",), file.path)
+    frame = named(frame, file)
+    rows = [
+        row_of_cif(text, name, formula_check)
+        if isinstance(text, str)
+        else Row(name, reason="no text of a CIF")
+        for name, text in zip(frame["material_id"], frame["cif"], strict=True)
+    ]
+    read = rows_to_frame(rows)
+    kept = frame.drop(columns=["cif", *(name for name in read.columns if name in frame.columns)])
+    return _with_source(pd.concat([read, kept.reset_index(drop=True)], axis=1), f"mp20_{file.path.stem}")
+
+
+def named(frame: pd.DataFrame, file: SourceFile) -> pd.DataFrame:
+    """A table whose ``material_id`` are texts, by the file's name where it has none."""
+    column = next((name for name in ("material_id", "name") if name in frame.columns), None)
+    numbered = [f"{file.name}-{row}" for row in range(len(frame))]
+    if column is None:
+        return frame.assign(material_id=numbered)
+    missing = frame[column].isna()
+    return frame.assign(
+        material_id=frame[column].astype(str).where(~missing, pd.Series(numbered, frame.index))
+    )
+
+
+def _with_source(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    return frame if "energy_source" in frame.columns else frame.assign(energy_source=name)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
