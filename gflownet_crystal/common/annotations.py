@@ -94,7 +94,7 @@ def _fitted(value: Any, hint: Any) -> Any:
     if origin is typing.Literal:
         return value if value in typing.get_args(hint) else _UNFIT
     if origin is float:
-        return value if _is_real(value) and math.isfinite(value) else _UNFIT
+        return value if _is_real(value) and _is_finite(value) else _UNFIT
     if origin is int:
         return int(value) if _is_whole(value) and abs(int(value)) <= LARGEST_WHOLE else _UNFIT
     if origin in (bool, str, types.NoneType):
@@ -130,7 +130,15 @@ def _fitted_mapping(value: Any, hint: Any) -> Any:
 def _holds_infinite(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(map(_holds_infinite, value))
-    return _is_real(value) and not math.isfinite(value)
+    return _is_real(value) and not _is_finite(value)
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        # a whole number too large for a float
+        return False
 
 
 def _is_real(value: Any) -> bool:
