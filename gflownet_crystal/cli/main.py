@@ -111,10 +111,11 @@ def _dispatch(words: list[str]) -> int:
 
         print(verb_help(verb, settings, own))
         return 0
-    from gflownet_crystal.cli.compose import compose_config
+    from gflownet_crystal.cli.compose import compose_config, telling_keys
 
     config = compose_config(verb, settings, own)
-    importlib.import_module(f"gflownet_crystal.cli.{verb}").run(config)
+    with telling_keys():
+        importlib.import_module(f"gflownet_crystal.cli.{verb}").run(config)
     return 0
 
 
