@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gflownet_crystal.cli.groups import unknown
 from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError
+from gflownet_crystal.common.openmp import let_threads_sleep
 
 VERBS = (
     "prepare_data",
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         141 if nobody reads standard output any more.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    let_threads_sleep()
     try:
         status = _dispatch(words)
         sys.stdout.flush()
