@@ -11,6 +11,7 @@ from pathlib import Path
 from gflownet_crystal.cli.failures import machine_failure
 from gflownet_crystal.cli.groups import unknown
 from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
+from gflownet_crystal.common.openmp import let_threads_sleep
 
 VERBS = (
     "prepare_data",
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:
         # closed by whoever started this; the first file that is opened must not take its place
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stands for standard output to the end
+    let_threads_sleep()
     try:
         status = _dispatch(words)
         if fault := _of_output():
