@@ -35,7 +35,7 @@ from benchmarks.fuzzing.verdicts import CATEGORIES, signature
 from benchmarks.options import names, read_options, run
 from gflownet_crystal.common.errors import ConfigError
 
-SHARES = {"readers": 0.5, "configs": 0.15, "folders": 0.15, "overrides": 0.2}
+SHARES = {"readers": 0.7, "configs": 0.08, "folders": 0.08, "overrides": 0.14}
 """Share of each target in all executions."""
 
 _DEFAULTS = {

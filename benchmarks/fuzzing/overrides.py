@@ -82,11 +82,8 @@ def make(rng: random.Random, valid: Path, here: Path) -> Case:
 
 def _named(words: list[str]) -> list[str]:
     """Places in the folder of the case that a word may ask to write to."""
-    values = [
-        word.partition("=")[2].strip("'\"")
-        for word in words
-        if word.startswith(("out=", "run.dir=", "cache="))
-    ]
+    keys = ("out=", "run.dir=", "cache=", "hull=")
+    values = [word.partition("=")[2].strip("'\"") for word in words if word.lstrip("+").startswith(keys)]
     return [value for value in values if value and not value.startswith((".", "/"))]
 
 

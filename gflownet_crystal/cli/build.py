@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gflownet_crystal.cli.compose import TARGET
+from gflownet_crystal.cli.compose import TARGET, require_section
 from gflownet_crystal.common.annotations import fitting
 from gflownet_crystal.common.errors import ConfigError
 
@@ -102,6 +102,7 @@ def factory(
     Raises:
         ConfigError: see :func:`load_class`; or an argument that the class does not take, or lacks, or of a wrong type.
     """
+    require_section(config, key)
     if TARGET not in config:
         raise ConfigError(f"{key} names no class; set {key}.{TARGET}=my_module.MyClass")
     found = load_class(config[TARGET], contract, key, trust)
@@ -125,6 +126,7 @@ def to_settings(settings: type[T], config: DictConfig, key: str) -> T:
     Raises:
         ConfigError: naming the key and what is allowed.
     """
+    require_section(config, key)
     hints = typing.get_type_hints(settings)
     values: dict[str, Any] = {}
     for name, value in ((str(word), value) for word, value in config.items()):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from gflownet_crystal.cli.groups import PACKAGE_CONFIG, config_folders, group_choices, unknown
+from gflownet_crystal.cli.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices, unknown
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.yaml_files import check_yaml
 
 TARGET = "_target_"
 EXPERIMENT = "experiment"
@@ -160,6 +162,22 @@ def resolved(config: DictConfig) -> DictConfig:
     return copy
 
 
+@contextmanager
+def telling_keys() -> Iterator[None]:
+    """Tell in one line which key of a configuration is missing or has a value of another kind.
+
+    Raises:
+        ConfigError: in place of OmegaConf's own.
+    """
+    try:
+        yield
+    except OmegaConfBaseException as error:
+        raise ConfigError(
+            f"configuration key {error.full_key or error.key}: {first_line(error)}; "
+            "a config of your own, or that of a run folder, has to have the keys that --help lists"
+        ) from error
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text."""
     lines = str(error).splitlines()
@@ -200,6 +218,8 @@ def _check_choice(setting: Setting, group: str, folders: Sequence[Path], may_be_
     names = group_choices(group, folders)
     if not isinstance(setting.value, str) or setting.value not in names:
         raise unknown(setting.key, setting.text.partition("=")[2], names)
+    if (path := find_config(group, setting.value, folders[:-1])) is not None:
+        check_yaml(path)
 
 
 def _compose(
@@ -215,14 +235,33 @@ def _compose(
     except MissingConfigException as error:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         raise unknown(group or "configuration", name, error.options or ()) from error
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+    # Hydra and OmegaConf check little of a user's file themselves
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, AttributeError,
+            AssertionError, OSError, RecursionError) as error:  # fmt: skip
         raise ConfigError(f"cannot compose the configuration of {verb}: {first_line(error)}") from error
     made = config.hydra.runtime.choices
     choices = {group: made.get(group) for group in verb_groups(verb)}
     choices |= {key: made[key] for key in map(str, made) if "@" in key}
     with open_dict(config):
         del config["hydra"]
+    for place in [
+        *(group for group in choices if "@" not in group and group in config),
+        *section_groups(choices),
+    ]:
+        require_section(OmegaConf.select(config, place), place)
     return config, choices
+
+
+def require_section(found: Any, place: str) -> None:
+    """Check that a place of a configuration holds keys with values.
+
+    Raises:
+        ConfigError: it holds something else.
+    """
+    if not isinstance(found, DictConfig):
+        raise ConfigError(
+            f"{place} must be a section of keys with values, not {found!r}; --help lists its keys"
+        )
 
 
 def _is_target(setting: Setting) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from gflownet_crystal.cli.failures import machine_failure
 from gflownet_crystal.cli.groups import unknown
 from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
+from gflownet_crystal.common.openmp import let_threads_sleep
 
 VERBS = (
     "prepare_data",
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:
         # closed by whoever started this; the first file that is opened must not take its place
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stands for standard output to the end
+    let_threads_sleep()
     try:
         status = _dispatch(words)
         if fault := _of_output():
@@ -111,10 +113,11 @@ def _dispatch(words: list[str]) -> int:
 
         print(verb_help(verb, settings, own))
         return 0
-    from gflownet_crystal.cli.compose import compose_config
+    from gflownet_crystal.cli.compose import compose_config, telling_keys
 
     config = compose_config(verb, settings, own)
-    importlib.import_module(f"gflownet_crystal.cli.{verb}").run(config)
+    with telling_keys():
+        importlib.import_module(f"gflownet_crystal.cli.{verb}").run(config)
     return 0
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gflownet_crystal.cli.build import COMMAND_LINE, Trust
-from gflownet_crystal.cli.compose import TARGET, first_line, parse_setting
+from gflownet_crystal.cli.compose import TARGET, first_line, parse_setting, require_section
 from gflownet_crystal.cli.output_folder import holds_nothing, refuse_resume
 from gflownet_crystal.cli.parts import Parts, build_parts
 from gflownet_crystal.cli.values import flag, whole_number
@@ -170,6 +170,11 @@ def read_config(folder: Path, sections: Sequence[str] = SECTIONS) -> DictConfig:
     lacking = [name for name in sections if name not in config]
     if lacking:
         raise CheckpointError(f"{path} is damaged: it has no {', '.join(lacking)}")
+    for name in sections:
+        try:
+            require_section(config[name], name)
+        except ConfigError as error:
+            raise CheckpointError(f"{path} is damaged: {error}") from error
     return config
 
 

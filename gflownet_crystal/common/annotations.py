@@ -6,7 +6,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -103,6 +103,9 @@ def _fitted(value: Any, hint: Any) -> Any:
         return _fitted_items(value, hint)
     if origin in (dict, Mapping):
         return _fitted_mapping(value, hint)
+    # a section that has become no object of its class
+    if is_dataclass(origin) and isinstance(value, bool | int | float | str | list):
+        return _UNFIT
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import yaml
@@ -10,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gflownet_crystal.common.errors import DataError
 
-MAX_BYTES, MAX_DEPTH = 1_000_000, 50
+MAX_BYTES, MAX_DEPTH, MAX_VALUES = 1_000_000, 50, 100_000
 _OPENING = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
 _CLOSING = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
@@ -35,6 +36,44 @@ def read_yaml(path: Path) -> DictConfig:
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
         raise DataError(f"cannot read {path}: {_reason(error)}") from error
     return config  # type: ignore[return-value]  # a mapping, which was seen to above
+
+
+def check_yaml(path: Path) -> None:
+    """Check that a user's own file is of limited depth and size once its aliases stand for what they name.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        DataError: it is not, or it cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        _require_shallow(text)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None and _expanded(root, {}) > MAX_VALUES:
+            raise DataError(f"its aliases stand for more than {MAX_VALUES} values")
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DataError(f"cannot read {path}: {_reason(error)}") from error
+
+
+def _require_shallow(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, _OPENING) - isinstance(event, _CLOSING)
+        if depth > MAX_DEPTH:
+            raise DataError(f"it is nested more than {MAX_DEPTH} deep")
+
+
+def _expanded(node: yaml.Node, sizes: dict[int, float]) -> float:
+    """Number of values of a node, aliases replaced; infinite if it is within itself."""
+    if id(node) not in sizes:
+        # for a node that is met again before its size is known
+        sizes[id(node)] = math.inf
+        held = node.value if isinstance(node, yaml.CollectionNode) else []
+        inner = [part for pair in held for part in pair] if isinstance(node, yaml.MappingNode) else held
+        sizes[id(node)] = 1 + sum(_expanded(part, sizes) for part in inner)
+    return sizes[id(node)]
 
 
 def _reason(error: Exception) -> str:

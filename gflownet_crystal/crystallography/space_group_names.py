@@ -89,7 +89,7 @@ def _settings_of_symbol(text: str, choices: list[_Choices]) -> list[NamedSetting
         settings = [NamedSetting(setting, 0, False) for setting in settings_of_number(int(text))]
         return [found for found in settings if all(choice.admits(found.setting) for choice in choices)]
     # older names have the bar behind its digit, as in F D 3 - M
-    for candidate in (text, re.sub(r"([1346])-(?=[a-z123]|$)", r"-\1", "".join(text.split()))):
+    for candidate in (text, re.sub(r"([1346])-(?=[a-z123]|$)", r"-\1", text)):
         for symbol, suffix in _splits(candidate):
             entries = _table().get("".join(symbol.split()), [])
             wanted = [*choices, suffix] if suffix else choices
@@ -161,7 +161,9 @@ def _splits(text: str) -> Iterator[tuple[str, _Choices | None]]:
 
 def _clean(name: str) -> tuple[str, list[_Choices]] | None:
     """The symbol in lower case without decoration, and the choices beside it; ``None`` if a part is not understood."""
-    text = name.replace("$", "").strip().strip("'\"").strip().lower()
+    text = name.replace("$", "").strip().lower()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1].strip()
     text = _BAR.sub(lambda found: f"-{found.group(1) or found.group(2)}", text)
     text = _SUBSCRIPT.sub(lambda found: "".join(part or "" for part in found.groups()), text)
     choices = [_choice_of(comment) for comment in _COMMENT.findall(text)]

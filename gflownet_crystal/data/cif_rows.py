@@ -28,7 +28,15 @@ def row_of_cif(content: str | bytes, name: str, formula_check: str = "refuse", o
         crystal = read_cif(content, source, formula_check)
     except DataError as error:
         return Row(name, reason=str(error).removeprefix(f"{source}: "))
-    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, OverflowError, RecursionError) as error:
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        IndexError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         # the libraries below have errors of their own for texts that they cannot parse
         return Row(name, reason=f"not a CIF of a crystal ({type(error).__name__}: {error})")
     for note in crystal.notes:

@@ -21,7 +21,7 @@ from gflownet_crystal.data.poscar import row_of_poscar
 from gflownet_crystal.data.pymatgen_json import rows_of_json
 from gflownet_crystal.data.rows import REASON, Row, rows_to_frame, table_to_rows
 from gflownet_crystal.data.schema import LABEL_COLUMNS
-from gflownet_crystal.data.sources import SourceFile, source_files
+from gflownet_crystal.data.sources import SourceFile, files_of_all, source_files
 from gflownet_crystal.data.tables import named, read_table, rows_of_csv, rows_of_table
 from gflownet_crystal.data.tensor_files import read_tensor_file
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
@@ -100,8 +100,8 @@ def map_files(
         DataError: a file that was named cannot be read, or none of a folder.
     """
     results = []
-    for source in map(Path, sources):
-        files = source_files(source)
+    paths = list(map(Path, sources))
+    for source, files in zip(paths, files_of_all(paths), strict=True):
         refused: list[DataError] = []
         for file in files:
             try:

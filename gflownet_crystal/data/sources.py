@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gflownet_crystal.common.errors import DataError
@@ -89,6 +90,20 @@ def source_files(source: Path | str) -> list[SourceFile]:
     return [
         SourceFile(file, kind_of(file) or "", name)
         for file, name in zip(files, _names(files, path), strict=True)
+    ]
+
+
+def files_of_all(sources: Iterable[Path | str]) -> list[list[SourceFile]]:
+    """Files of several sources; names that several of them have are the files' whole paths.
+
+    Raises:
+        DataError: nothing in one of them.
+    """
+    found = [source_files(source) for source in sources]
+    count = Counter(file.name for files in found for file in files)
+    return [
+        [file if count[file.name] == 1 else replace(file, name=file.path.as_posix()) for file in files]
+        for files in found
     ]
 
 

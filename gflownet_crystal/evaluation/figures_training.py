@@ -27,7 +27,8 @@ def training_curves(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
     for axes, (key, label) in zip(figure.subplots(1, len(_CURVES)), _CURVES, strict=True):
         axes.plot(steps, [record[key] for record in metrics], linewidth=0.8)
         axes.set(xlabel="iteration", ylabel=label)
-        if key == "loss":
+        # a loss may be zero throughout
+        if key == "loss" and any(record[key] > 0 for record in metrics):
             axes.set_yscale("log")
     _save(figure, path)
 

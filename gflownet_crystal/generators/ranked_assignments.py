@@ -26,7 +26,7 @@ from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.weights import load_weights, save_weights
+from gflownet_crystal.weights import fitting_card, load_weights, save_weights
 
 LISTED = 200
 """Assignments of a spec that are scored, at most."""
@@ -79,9 +79,11 @@ class RankedAssignments:
             WeightsError: there is no such file, or it is damaged.
         """
         tensors, card = load_weights(weights, KIND)
-        ranker = AssignmentRanker(**card["settings"])
-        ranker.load_state_dict(_part(tensors, "ranker"))
-        return cls(AssignmentTable.from_tensors(_part(tensors, "table")), ranker, listed)
+        with fitting_card(weights):
+            ranker = AssignmentRanker(**card["settings"])
+            ranker.load_state_dict(_part(tensors, "ranker"))
+            table = AssignmentTable.from_tensors(_part(tensors, "table"))
+        return cls(table, ranker, listed)
 
     def save(self, path: Path, card: Mapping[str, Any]) -> None:
         """Write table and ranker, in float16.

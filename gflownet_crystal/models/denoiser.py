@@ -22,7 +22,7 @@ from gflownet_crystal.models.vector_fields import AtomOutput
 from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.structure import StructureBatch
-from gflownet_crystal.weights import load_weights
+from gflownet_crystal.weights import fitting_card, load_weights
 
 KIND = "denoiser"
 """Kind of the weights."""
@@ -72,9 +72,10 @@ class Denoiser(nn.Module):
             WeightsError: there are none, or they are of another kind.
         """
         tensors, card = load_weights(weights, KIND)
-        network = build_network(card["network"]["name"], card["network"]["settings"])
-        denoiser = cls(network, card["volumes"])
-        denoiser.load_state_dict(tensors)
+        with fitting_card(weights):
+            network = build_network(card["network"]["name"], card["network"]["settings"])
+            denoiser = cls(network, card["volumes"])
+            denoiser.load_state_dict(tensors)
         return denoiser.eval()
 
     @torch.no_grad()

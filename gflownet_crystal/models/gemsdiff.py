@@ -13,7 +13,6 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from gflownet_crystal.common.errors import ConfigError, WeightsError
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.models.diffusion_graph import AtomTable
 from gflownet_crystal.models.element_values import fitted_volumes
@@ -27,7 +26,7 @@ from gflownet_crystal.models.scatter import segment_sum
 from gflownet_crystal.models.torus_diffusion import TorusDiffusion, path_scale
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.structure import StructureBatch
-from gflownet_crystal.weights import load_weights
+from gflownet_crystal.weights import fitting_card, load_weights
 
 KIND = "gemsdiff"
 """Kind of the weights."""
@@ -100,15 +99,10 @@ class GemsDiffModel(nn.Module):
             WeightsError: there are none, or they are of another kind or do not fit their card.
         """
         tensors, card = load_weights(weights, KIND)
-        try:
+        with fitting_card(weights):
             values = card["network"]["settings"]
             model = cls(settings_from(GemsDiffSettings, values, "network.settings"))
             model.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError, ConfigError) as error:
-            reason = str(error).splitlines()[0]
-            raise WeightsError(
-                f"{weights} does not fit the model of its card: {reason}; retrain it"
-            ) from error
         return model.eval()
 
     @property

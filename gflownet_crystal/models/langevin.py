@@ -30,7 +30,7 @@ from gflownet_crystal.models.lattice_lengths import equal_lengths, length_gradie
 from gflownet_crystal.models.registry import settings_from
 from gflownet_crystal.structures.symmetry_images import SiteSymmetry
 from gflownet_crystal.structures.symmetry_multigraph import MultigraphPlan, SymmetryMultigraph
-from gflownet_crystal.weights import load_weights
+from gflownet_crystal.weights import fitting_card, load_weights
 
 KIND = "langevin"
 """Kind of the weights."""
@@ -208,11 +208,14 @@ class ScoreModel(nn.Module):
             WeightsError: there are none, or they are of another kind or mode.
         """
         tensors, card = load_weights(weights, KIND)
-        if card["mode"] != mode:
-            raise WeightsError(f"weights {str(weights)!r} were trained for mode {card['mode']}, not {mode}")
-        settings = settings_from(DimeNetSettings, card["network"]["settings"])
-        model = cls(settings, settings_from(NoiseLevels, card["levels"], "levels"))
-        model.load_state_dict(tensors)
+        if card.get("mode") != mode:
+            raise WeightsError(
+                f"weights {str(weights)!r} were trained for mode {card.get('mode')}, not {mode}"
+            )
+        with fitting_card(weights):
+            settings = settings_from(DimeNetSettings, card["network"]["settings"])
+            model = cls(settings, settings_from(NoiseLevels, card["levels"], "levels"))
+            model.load_state_dict(tensors)
         return model.eval()
 
     @property

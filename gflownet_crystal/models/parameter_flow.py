@@ -19,7 +19,7 @@ from gflownet_crystal.models.registry import settings_from
 from gflownet_crystal.models.site_graph import SiteGraph
 from gflownet_crystal.models.site_network import SiteNetwork
 from gflownet_crystal.models.site_settings import SiteSettings
-from gflownet_crystal.weights import load_weights
+from gflownet_crystal.weights import fitting_card, load_weights
 
 KIND = "wyckoff_sampler"
 """Kind of the weights."""
@@ -52,8 +52,9 @@ class ParameterFlow(nn.Module):
             WeightsError: there are none, or they are of another kind.
         """
         tensors, card = load_weights(weights, KIND)
-        flow = cls.new(settings_from(SiteSettings, card["network"]["settings"], "network.settings"))
-        flow.load_state_dict(tensors)
+        with fitting_card(weights):
+            flow = cls.new(settings_from(SiteSettings, card["network"]["settings"], "network.settings"))
+            flow.load_state_dict(tensors)
         return flow.eval()
 
     @property

@@ -145,8 +145,8 @@ def build_model(
         model.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(UNCERTAINTY)})
         own = {k.removeprefix(UNCERTAINTY): v for k, v in tensors.items() if k.startswith(UNCERTAINTY)}
         return model.eval(), LatentDistance.of(own) if own else None
-    except (KeyError, TypeError, RuntimeError, ConfigError) as error:
-        reason = str(error).splitlines()[0]
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(
             f"weights do not fit the network of their card: {reason}; restore or retrain them"
         ) from error

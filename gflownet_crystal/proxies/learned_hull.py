@@ -110,7 +110,7 @@ class LearnedHull(Hull):
             network = EnergyEnsemble(**card["network"])
             network.load_state_dict(tensors)
             return cls(network.eval(), float(card["entry_shift"]))
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise WeightsError(f"weights do not fit the hull: {reason}; restore or retrain them") from error
 

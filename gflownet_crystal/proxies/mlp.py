@@ -127,7 +127,7 @@ def build(tensors: dict[str, Tensor], card: dict[str, Any]) -> tuple[EnergyEnsem
         }
         network.load_state_dict(state)
         return network.eval(), tensors["shape_range"].double(), tensors["calibration"].double()
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(
             f"weights do not fit the energy ensemble: {reason}; restore or retrain them"

@@ -132,7 +132,7 @@ class PaperMLPProxy(StoredProxy):
         try:
             self.network = PaperNetwork(**card["network"]).eval()
             self.network.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise WeightsError(
                 f"weights do not fit the paper's network: {reason}; restore or retrain them"

@@ -40,8 +40,8 @@ def error_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, object]:
     by_source = pd.Series(error).groupby(table["energy_source"].to_numpy()).mean()
     figures: dict[str, object] = {
         "n": len(table),
-        "mae": float(error.mean()),
-        "rmse": float(np.sqrt((error**2).mean())),
+        "mae": float(pd.Series(error).mean()),
+        "rmse": float(np.sqrt(pd.Series(error**2).mean())),
         "mae_by_energy_source": {str(name): float(value) for name, value in by_source.items()},
     }
     if needs_conversion(table).any():

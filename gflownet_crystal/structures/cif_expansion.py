@@ -50,11 +50,12 @@ def expand(
         owners.append(np.full(len(orbit), row))
         orbits.append(orbit)
     owner, points = np.concatenate(owners), np.concatenate(orbits)
-    twice = _listed_twice(sites, owner, points, cell)
-    if twice:
-        kept = ~np.isin(owner, list(twice))
+    pairs, distances = _pairs(points, cell, CLOSEST)
+    if len(pairs):
+        kept = ~np.isin(owner, list(_listed_twice(sites, owner, pairs[distances < _LISTED_TWICE])))
+        left = kept[pairs].all(axis=1)
+        _check_distances(sites, owner, pairs[left], distances[left])
         owner, points = owner[kept], points[kept]
-    _check_distances(sites, owner, points, cell)
     return owner, points
 
 
@@ -172,22 +173,18 @@ def neighbours_within(
     return int(np.max(counts))
 
 
-def _listed_twice(
-    sites: CifSites, owner: NDArray[np.int64], points: NDArray[np.float64], cell: NDArray[np.float64]
-) -> set[int]:
+def _listed_twice(sites: CifSites, owner: NDArray[np.int64], pairs: NDArray[np.int64]) -> set[int]:
     """Sites that are images of earlier ones of the same element, but for rounding."""
     twice: set[int] = set()
-    for first, second in _pairs(points, cell, _LISTED_TWICE)[0]:
-        one, other = sorted((int(owner[first]), int(owner[second])))
+    for one, other in np.sort(owner[pairs], axis=1).tolist():
         if one != other and sites.elements[one] == sites.elements[other]:
             twice.add(other)
     return twice
 
 
 def _check_distances(
-    sites: CifSites, owner: NDArray[np.int64], points: NDArray[np.float64], cell: NDArray[np.float64]
+    sites: CifSites, owner: NDArray[np.int64], pairs: NDArray[np.int64], distances: NDArray[np.float64]
 ) -> None:
-    pairs, distances = _pairs(points, cell, CLOSEST)
     if not len(pairs):
         return
     nearest = int(distances.argmin())

@@ -17,7 +17,7 @@ _TOKEN = re.compile(r"([A-Z][a-z]?)\s*(\d+(?:\.\d*)?|\.\d+)?(?:\(\d+\))?\s*")
 _SUM, _WEIGHT = "_chemical_formula_sum", "_chemical_formula_weight"
 _UNITS = ("_cell_formula_units_z", "_cell_z_pdb")
 _HYDROGEN = ("D", "T")
-_SAME_WEIGHT = 0.003
+_SAME_WEIGHT, _ROUNDING = 0.003, 1e-6
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,13 @@ class CifFormula:
             numbers: (N,) atomic numbers of all atoms of the cell.
         """
         if self.counts:
-            if not any(self._is_multiple(numbers, scale) for scale in self._scales(len(numbers))):
+            least, most = self._units_of(numbers)
+            fits = (
+                any(least <= units <= most for units in self._allowed_units())
+                if self.units
+                else least <= most
+            )
+            if not fits:
                 units = f" and Z = {self.units:g}" if self.units else ""
                 return f"the atoms of its cell are {_formula(numbers)}, but its formula is {quoted(self.text)}{units}"
         elif self.weight:
@@ -54,26 +60,21 @@ class CifFormula:
         """Whether the formula and Z say how many atoms the cell has, and these are as many."""
         return bool(self.counts) and self.units > 0 and not self.fault(numbers)
 
-    def _scales(self, size: int) -> list[float]:
+    def _allowed_units(self) -> list[float]:
         """How many times the cell may hold the formula."""
-        if not self.units:
-            return [size / sum(count for count, _ in self.counts.values())]
         # some programs write the formula of the whole cell beside Z
         whole = all(count % self.units == 0 for count, _ in self.counts.values())
         return [self.units, 1.0] if whole else [self.units]
 
-    def _is_multiple(self, numbers: NDArray[np.int64], scale: float) -> bool:
+    def _units_of(self, numbers: NDArray[np.int64]) -> tuple[float, float]:
+        """Range of the formula units that make up these atoms; the first is above the second if none do."""
         found = np.bincount(numbers, minlength=len(SYMBOLS))
-        elements = set(np.nonzero(found)[0].tolist()) | set(self.counts)
-        total = sum(error for _, error in self.counts.values()) / sum(
-            count for count, _ in self.counts.values()
-        )
-        for element in elements:
+        least, most = 0.0, np.inf
+        for element in {*np.nonzero(found)[0].tolist(), *self.counts}:
             count, error = self.counts.get(element, (0.0, 0.0))
-            allowed = scale * (error + (0.0 if self.units else count * total)) + 1e-6 * len(numbers)
-            if abs(found[element] - scale * count) > allowed:
-                return False
-        return True
+            least = max(least, found[element] / (count + error) if count else np.inf)
+            most = min(most, found[element] / (count - error) if count > error else np.inf)
+        return least * (1.0 - _ROUNDING), most * (1.0 + _ROUNDING)
 
     def _weight_fault(self, numbers: NDArray[np.int64]) -> str:
         mass = sum(gemmi.Element(int(element)).weight for element in numbers)
@@ -124,7 +125,7 @@ def _counts(text: str) -> dict[int, tuple[float, float]]:
             return {}
         digits = len(amount.partition(".")[2])
         before, error = counts.get(element, (0.0, 0.0))
-        rounding = 0.5 * 10.0**-digits if "." in amount else 0.0
+        rounding = 0.5 * 10.0**-digits if float(amount or 1) % 1.0 else 0.0
         counts[element] = (before + float(amount or 1), error + rounding)
     return {element: pair for element, pair in counts.items() if pair[0] > 0}
 

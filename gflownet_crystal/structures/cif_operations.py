@@ -103,7 +103,7 @@ def _check_closed(rotations: NDArray[np.int64], shifts: NDArray[np.int64], tripl
     """Refuse operations without the identity, or a product of which is not among them."""
     if IDENTITY not in triplets:
         raise DataError("the symmetry operations lack the identity x,y,z; give all operations")
-    if np.abs(rotations).max() > _LARGEST_ENTRY:
+    if np.abs(rotations).max() > _LARGEST_ENTRY or (np.abs(np.round(np.linalg.det(rotations))) != 1).any():
         raise DataError("the symmetry operations are of no space group in this cell")
     products = np.einsum("aij,bjk->abik", rotations, rotations)
     moved = (np.einsum("aij,bj->abi", rotations, shifts) + shifts[:, None]) % _DENOMINATOR

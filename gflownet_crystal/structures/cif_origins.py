@@ -16,8 +16,8 @@ from gflownet_crystal.structures.cif_sites import CifSites
 from gflownet_crystal.structures.convert import from_arrays
 from gflownet_crystal.structures.distances import shortest_distance_ratio
 
-# a crystal is squeezed if a shortest distance is below so much of the covalent radii, and another is so much wider
-_SQUEEZED, _WIDER = 0.9, 1.2
+# shortest distance of a crystal in sums of covalent radii, and how much wider than another it must be to be chosen
+_PLAUSIBLE, _WIDER = 0.8, 1.2
 _SAME = 0.01
 
 
@@ -104,11 +104,9 @@ def _not_squeezed(readings: list[Reading], cell: NDArray[np.float64]) -> list[Re
     )
     ratios = shortest_distance_ratio(batch).tolist()
     widest = max(ratios)
-    return [
-        reading
-        for reading, ratio in zip(readings, ratios, strict=True)
-        if ratio >= _SQUEEZED or ratio * _WIDER > widest
-    ]
+    if widest < _PLAUSIBLE:
+        return readings
+    return [reading for reading, ratio in zip(readings, ratios, strict=True) if ratio * _WIDER > widest]
 
 
 def _is_same(one: Reading, other: Reading, cell: NDArray[np.float64]) -> bool:

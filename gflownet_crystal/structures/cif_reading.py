@@ -122,8 +122,7 @@ def _read_cell(block: CifBlock) -> NDArray[np.float64]:
     if max(lengths) > _LONGEST:
         raise DataError(f"a cell with lengths {_listed(lengths)}; lengths up to {_LONGEST:g} A are read")
     cell = np.array(gemmi.UnitCell(*lengths, *angles).orth.mat.tolist()).T
-    volume = np.linalg.det(cell)
-    if not np.isfinite(cell).all() or volume <= 0:
+    if not np.isfinite(cell).all() or np.linalg.det(cell) <= 0:
         raise DataError(f"angles {_listed(angles)} close no cell")
     heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
     if heights.min() < CLOSEST:
@@ -147,8 +146,9 @@ def _check_claim(symmetry: CifSymmetry, reading: Reading, cell: NDArray[np.float
     arrays = reading.numbers, reading.points
     if not symmetry.claimed or any(is_invariant(*arrays, group, cell, SYMPREC) for group in symmetry.claimed):
         return
+    # as after a relaxation, which may move the origin
     found = int(find_space_groups(from_arrays([cell], [arrays[0]], [arrays[1]]))[0])
-    if found != symmetry.number:
+    if found != symmetry.number or found == 1:
         raise DataError(
             f"it names the space group {space_group_symbol(symmetry.number)}, but lists {len(reading.group)} of its "
             "operations, and its atoms do not have the others"

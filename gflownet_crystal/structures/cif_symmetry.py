@@ -195,13 +195,17 @@ def _of_operations(
     """Listed operations, which must be those of the named group in some setting."""
     _check_fit(listed, cell)
     types = {meaning.group.number for meaning in meanings} or numbers
-    if not types or listed.number in types:
-        return CifSymmetry((listed,), listed.number if types else 0, notes=notes)
+    if not types:
+        return CifSymmetry((listed,), 0, notes=notes)
     settings = [meaning.group for meaning in meanings]
     settings = settings or [_group_of_setting(found) for found in settings_of_number(min(types))]
     larger = tuple(
-        group for group in settings if len(group) > len(listed) and group.misfit(cell) <= _LARGEST_MISFIT
+        group
+        for group in settings
+        if listed.triplets < group.triplets and group.misfit(cell) <= _LARGEST_MISFIT
     )
+    if listed.number in types and not (larger and all(len(group) != len(listed) for group in settings)):
+        return CifSymmetry((listed,), listed.number, notes=notes)
     if not larger:
         name = " or ".join(space_group_symbol(number) for number in sorted(types))
         raise DataError(

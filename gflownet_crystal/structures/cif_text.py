@@ -11,6 +11,7 @@ import math
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from typing import cast
 
 from gemmi import cif
 
@@ -41,7 +42,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\(\d+\))?", re.ASCII)
 _FRACTION = re.compile(r"([+-]?\d{1,4})/(\d{1,4})", re.ASCII)
 _PLACE = re.compile(r"^[^:]*:(\d+)(?::\d+\(\d+\))?:\s*")
-_LONGEST = 80
+_LONGEST, _MOSTLY = 80, 0.8
 
 
 @dataclass
@@ -104,9 +105,11 @@ def _decoded(content: bytes) -> str:
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return content.removeprefix(mark).decode(encoding, errors="replace")
-    start = content[:200]
-    if b"\x00" in start:
-        return content.decode("utf-16-be" if start[:1] == b"\x00" else "utf-16-le", errors="replace")
+    # every second byte of ASCII text in UTF-16 is 0
+    for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        halves = content[start:200:2]
+        if halves and halves.count(0) > _MOSTLY * len(halves):
+            return content.decode(encoding, errors="replace")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
@@ -141,10 +144,9 @@ def read_blocks(text: str) -> list[CifBlock]:
 def _read_block(block: cif.Block) -> CifBlock:
     read = CifBlock(block.name.strip())
     for item in block:
-        pair = item.pair
+        pair = cast(list[str] | None, item.pair)
         if pair is not None:
-            tag, value = list(pair)
-            _keep(read, str(tag), [str(value)])
+            _keep(read, pair[0], [pair[1]])
         elif item.loop is not None and item.loop.tags:
             width, values = len(item.loop.tags), item.loop.values
             for place, tag in enumerate(item.loop.tags):
@@ -156,7 +158,9 @@ def _read_block(block: cif.Block) -> CifBlock:
 def _keep(block: CifBlock, tag: str, values: list[str]) -> None:
     name = _normal(tag)
     if name.startswith(_KEPT):
-        block.columns.setdefault(name, []).append([cif.as_string(value).strip() for value in values])
+        block.columns.setdefault(name, []).append(
+            [value if value in NULLS else cif.as_string(value).strip() for value in values]
+        )
 
 
 def _normal(tag: str) -> str:

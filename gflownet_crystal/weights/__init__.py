@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ def weights_path(weights: str | Path) -> Path:
     Raises:
         WeightsError: there is no such file; the shipped names are listed.
     """
+    if not isinstance(weights, str | Path):
+        raise WeightsError(f"weights must be a shipped name or a .safetensors file, not {weights!r}")
     path = Path(weights)
     if path.suffix != ".safetensors":
         path = FOLDER / f"{weights}.safetensors"
@@ -87,6 +90,27 @@ def load_weights(weights: str | Path, kind: str) -> tuple[dict[str, Tensor], dic
     return {
         name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()
     }, card
+
+
+@contextmanager
+def fitting_card(weights: str | Path) -> Iterator[None]:
+    """Tell in one line that a network cannot be made as the card of its weights says.
+
+    Args:
+        weights: named in the error.
+
+    Raises:
+        WeightsError: the card lacks a value or has one of another kind, or the tensors are of other shapes.
+    """
+    try:
+        yield
+    except WeightsError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise WeightsError(
+            f"{weights} does not fit its card ({reason}); restore both files or retrain"
+        ) from error
 
 
 def _digest(path: Path) -> str:

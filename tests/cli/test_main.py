@@ -12,6 +12,7 @@ import pytest
 
 from gflownet_crystal.cli.main import VERBS, main, split_options
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.openmp import WAITING
 from tests.cli.commands import REPOSITORY, run_words
 
 SCRIPTS = REPOSITORY / "scripts"
@@ -111,3 +112,25 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     result = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, cwd=tmp_path, check=False)
     os.close(writing)
     assert (result.returncode, result.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="OpenMP of GNU says what it read")
+@pytest.mark.parametrize(
+    ("own", "policy"),
+    [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE"), ({"GOMP_SPINCOUNT": "77"}, "77")],
+)
+@pytest.mark.parametrize("door", [["-m", "gflownet_crystal"], ["scripts/sample.py"]])
+def test_threads_sleep_where_they_wait_unless_the_user_says_otherwise(
+    tmp_path: Path, own: dict[str, str], policy: str, door: list[str]
+) -> None:
+    kept = {name: value for name, value in os.environ.items() if name not in WAITING}
+    settings = {"OMP_DISPLAY_ENV": "VERBOSE", "PYTHONPATH": str(REPOSITORY), **own}
+    verb = ["sample"] if door[0] == "-m" else []
+    # it fails for want of a run, after PyTorch was loaded
+    words = [sys.executable, *door, *verb, f"run={tmp_path}", "out=none.csv"]
+    done = subprocess.run(
+        words, cwd=REPOSITORY, env=kept | settings, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and "is not a run folder" in done.stderr
+    said = [line for line in done.stderr.splitlines() if "WAIT_POLICY" in line or "SPINCOUNT" in line]
+    assert said and any(f"'{policy}'" in line for line in said), done.stderr

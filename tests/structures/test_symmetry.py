@@ -99,3 +99,13 @@ def test_equivalent_atoms_are_those_of_spglib(crystals: list[Structure]) -> None
 def test_structures_without_a_group_are_refused(crystals: list[Structure]) -> None:
     with pytest.raises(DataError, match="claims no space group"):
         symmetry_error(from_pymatgen(crystals[:2]))
+
+
+@pytest.mark.parametrize("place", [1e308, -1e308, float("inf"), float("nan")])
+def test_a_search_that_panics_finds_no_group(place: float) -> None:
+    # far coordinates end moyo in a panic of its Rust code, which is no Exception
+    batch = from_arrays([np.eye(3) * 4.0], [[11, 17]], [[[0, 0, 0], [place, 0.5, 0.5]]])
+    assert find_space_groups(batch).tolist() == [0]
+    assert equivalent_atoms(np.eye(3) * 4.0, np.array([11, 17]), batch.fractional.numpy()).tolist() == [0, 1]
+    with pytest.raises(DataError, match="no symmetry found"):
+        conventional_structures(batch)
