@@ -27,10 +27,10 @@ def paths_of(value: Any, key: str) -> list[Path]:
     return [Path(item) for item in values]
 
 
-def read_prepared(paths: Iterable[Path], quiet: bool) -> pd.DataFrame:
-    """A prepared table of all ``paths``."""
+def read_prepared(paths: Iterable[Path], quiet: bool, *, atoms: bool = False) -> pd.DataFrame:
+    """A prepared table of all ``paths``; with the stored cells and their atoms, where it has some, if ``atoms``."""
 
     def progress(rows: Iterable[int]) -> Iterable[int]:
         return tqdm(rows, desc="converting", unit="crystal", disable=quiet, file=sys.stderr)
 
-    return load_prepared(paths, progress)
+    return load_prepared(paths, progress, atoms=atoms)

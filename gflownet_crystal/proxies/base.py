@@ -70,7 +70,7 @@ class Proxy(ABC):
             batch: n objects of the kind ``eats``.
 
         Raises:
-            ProxyError: the result does not have one value an object.
+            ProxyError: the result does not have one real value an object, or a standard deviation is below 0.
         """
         with torch.no_grad():
             result = self.predict(batch)
@@ -78,10 +78,19 @@ class Proxy(ABC):
 
     def _prediction(self, result: Any, n: int, penalised: Tensor | None = None) -> Prediction:
         """What :meth:`predict` returned of n objects, checked."""
-        value, std = (
-            result if isinstance(result, tuple) else (result, torch.zeros_like(torch.as_tensor(result)))
-        )
-        value, std = self._checked(value, n), self._checked(std, n)
+        if isinstance(result, tuple) and len(result) != 2:
+            raise ProxyError(
+                f"proxy {type(self).__name__} returned {len(result)} tensors; give values, or values and their std"
+            )
+        value, std = result if isinstance(result, tuple) else (result, None)
+        value = self._checked(value, n)
+        std = torch.zeros_like(value) if std is None else self._checked(std, n)
+        if bool((std < 0).any()):
+            row = int((std < 0).nonzero()[0])
+            raise ProxyError(
+                f"proxy {type(self).__name__} returned a standard deviation below 0 ({float(std[row])}) for object "
+                f"{row} of {n}; it must be at least 0"
+            )
         valid = torch.isfinite(value) & torch.isfinite(std)
         return Prediction(value, std, valid, torch.zeros_like(valid) if penalised is None else penalised)
 
@@ -92,5 +101,9 @@ class Proxy(ABC):
         if tuple(column.shape) != (n,):
             raise ProxyError(
                 f"proxy {name} returned shape {tuple(column.shape)} for {n} objects; it must be ({n},)"
+            )
+        if column.is_complex():
+            raise ProxyError(
+                f"proxy {name} returned complex numbers ({column.dtype}); give real ones, as value.real"
             )
         return column.detach().double()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,17 @@ from gflownet_crystal.common.errors import ConfigError, ProxyError
 from gflownet_crystal.proxies.base import Prediction, Proxy
 
 INVALID_CHOICES = ("raise", "penalise")
+
+
+def _check_finite(**settings: float | None) -> None:
+    for name, value in settings.items():
+        if value is not None and not math.isfinite(value):
+            raise ConfigError(f"reward.{name} is {value}; give a finite number")
+
+
+def _check_caution(caution: float) -> None:
+    if caution < 0.0:
+        raise ConfigError(f"reward.caution is {caution}; a weight of the standard deviation is at least 0")
 
 
 class RewardFunction(ABC):
@@ -30,9 +42,14 @@ class Boltzmann(RewardFunction):
         beta: inverse temperature, per unit of the value. Negative to seek high values.
         caution: how many standard deviations are added against the sampler.
         floor: values below it count as it, or None; closes holes of a proxy that has a known lowest value.
+
+    Raises:
+        ConfigError: a setting is no finite number, or ``caution`` is below 0.
     """
 
     def __init__(self, beta: float, caution: float = 0.0, floor: float | None = None) -> None:
+        _check_finite(beta=beta, caution=caution, floor=floor)
+        _check_caution(caution)
         self.beta, self.caution, self.floor = beta, caution, floor
 
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
@@ -49,9 +66,14 @@ class Target(RewardFunction):
         target: in the unit of the value.
         width: in the unit of the value, positive; the value's own std is added in quadrature ``caution`` times.
         caution: weight of the std.
+
+    Raises:
+        ConfigError: a setting is no finite number, ``width`` is not above 0, or ``caution`` is below 0.
     """
 
     def __init__(self, target: float, width: float, caution: float = 0.0) -> None:
+        _check_finite(target=target, width=width, caution=caution)
+        _check_caution(caution)
         if not width > 0.0:
             raise ConfigError(f"reward width must be positive, not {width}")
         self.target, self.width, self.caution = target, width, caution
@@ -93,7 +115,7 @@ class Reward:
         penalty: log-reward of an invalid object.
 
     Raises:
-        ConfigError: unknown ``invalid``.
+        ConfigError: unknown ``invalid``, or a ``penalty`` that is no finite number.
     """
 
     def __init__(
@@ -101,6 +123,7 @@ class Reward:
     ) -> None:
         if invalid not in INVALID_CHOICES:
             raise ConfigError(f"reward.invalid is one of {', '.join(INVALID_CHOICES)}, not {invalid!r}")
+        _check_finite(penalty=penalty)
         self.proxy, self.function, self.invalid, self.penalty = proxy, function, invalid, penalty
 
     def __call__(self, objects: Any) -> Scored:
@@ -110,12 +133,25 @@ class Reward:
             ProxyError: a value or log-reward is not finite and ``invalid`` is ``raise``; names the first such object.
         """
         prediction = self.proxy(objects)
-        log_reward = self.function(prediction.value, prediction.std)
+        log_reward = self._checked(self.function(prediction.value, prediction.std), len(prediction.value))
         bad = ~(prediction.valid & torch.isfinite(log_reward))
         if self.invalid == "raise" and bool(bad.any()):
             raise ProxyError(self._complaint(prediction, bad, objects))
         n_invalid = int((bad | prediction.penalised).sum())
         return Scored(prediction, log_reward.masked_fill(bad, self.penalty), n_invalid)
+
+    def _checked(self, log_reward: Any, n: int) -> Tensor:
+        name = type(self.function).__name__
+        if not isinstance(log_reward, Tensor) or tuple(log_reward.shape) != (n,) or log_reward.is_complex():
+            told = (
+                f"{tuple(log_reward.shape)} {log_reward.dtype}"
+                if isinstance(log_reward, Tensor)
+                else type(log_reward).__name__
+            )
+            raise ProxyError(
+                f"reward {name} returned {told} for {n} objects; it must be a real tensor of shape ({n},)"
+            )
+        return log_reward.double()
 
     def _complaint(self, prediction: Prediction, bad: Tensor, objects: Any) -> str:
         first = int(bad.nonzero()[0])
