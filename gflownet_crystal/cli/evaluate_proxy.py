@@ -44,10 +44,11 @@ def run(config: DictConfig) -> None:
         )
     if config.atoms not in ATOMS:
         raise ConfigError(f"atoms is one of {', '.join(ATOMS)}, not {config.atoms!r}")
-    own = config.atoms == "own" and isinstance(proxy, StructureProxy)
-    table = labelled_crystals(read_prepared(paths, config.quiet, atoms=own), str(config.data))
-    if own:
-        prediction = proxy.judge(_structures(table, str(config.data)).to(device))
+    judge = proxy.judge if isinstance(proxy, StructureProxy) and config.atoms == "own" else None
+    table = read_prepared(paths, config.quiet, atoms=judge is not None)
+    table = labelled_crystals(table, str(config.data))
+    if judge is not None:
+        prediction = judge(_structures(table, str(config.data)).to(device))
     else:
         specs = frame_to_specs(table)
         if (fault := complaint(specs, spec_faults(specs))) is not None:
