@@ -188,4 +188,7 @@ def test_formulas_that_differ_are_refused_or_told(tmp_path: Path, capsys: pytest
     assert main(words) == 2 and "formula" in capsys.readouterr().err
     assert main([*words, "formula_check=warn"]) == 0
     assert pd.read_parquet(tmp_path / "p.parquet")["formula"].tolist() == ["Na4 Cl4"]
-    assert main([*words, "overwrite=true", "formula_check=maybe"]) == 2 and "refuse, warn" in capsys.readouterr().err
+    assert (
+        main([*words, "overwrite=true", "formula_check=maybe"]) == 2
+        and "refuse, warn" in capsys.readouterr().err
+    )
