@@ -125,7 +125,9 @@ def _read_cell(block: CifBlock, closest: float) -> NDArray[np.float64]:
     if max(lengths) > _LONGEST:
         raise DataError(f"a cell with lengths {_listed(lengths)}; lengths up to {_LONGEST:g} A are read")
     cell = np.array(gemmi.UnitCell(*lengths, *angles).orth.mat.tolist()).T
-    if not np.isfinite(cell).all() or np.linalg.det(cell) <= 0:
+    with np.errstate(all="ignore"):
+        volume = np.linalg.det(cell) if np.isfinite(cell).all() else 0.0
+    if not 0 < volume < np.inf:
         raise DataError(f"angles {_listed(angles)} close no cell")
     heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
     if heights.min() < closest:
