@@ -122,6 +122,8 @@ def _read_cell(block: CifBlock, closest: float) -> NDArray[np.float64]:
         raise DataError(
             f"a cell with a length or an angle {fault}: {_listed(lengths)} A, {_listed(angles)} degrees"
         )
+    if min(lengths) < closest:
+        raise DataError(f"a cell only {min(lengths):.3g} A thick; it must be at least {closest} A")
     if max(lengths) > _LONGEST:
         raise DataError(f"a cell with lengths {_listed(lengths)}; lengths up to {_LONGEST:g} A are read")
     cell = np.array(gemmi.UnitCell(*lengths, *angles).orth.mat.tolist()).T
