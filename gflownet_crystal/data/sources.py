@@ -84,7 +84,9 @@ def source_files(source: Path | str) -> list[SourceFile]:
         if kind is None:
             raise DataError(f"cannot read {path}: give {KINDS}")
         return [SourceFile(path, kind, _stem(path))]
-    files = _own_table(path) or sorted(file for file in path.rglob("*") if _is_wanted(file, path))
+    own = _own_outputs(path)
+    wanted = sorted(file for file in path.rglob("*") if _is_wanted(file, path))
+    files = [file for file in wanted if all(own.get(parent, file) == file for parent in file.parents)]
     if not files:
         raise DataError(f"{path} has no files of crystals ({KINDS}); give a folder with data")
     return [
@@ -107,9 +109,10 @@ def files_of_all(sources: Iterable[Path | str]) -> list[list[SourceFile]]:
     ]
 
 
-def _own_table(folder: Path) -> list[Path]:
-    tables = [folder / name for name in _OWN_TABLES] if (folder / _OWN_OUTPUT).is_file() else []
-    return [table for table in tables if table.is_file()][:1]
+def _own_outputs(folder: Path) -> dict[Path, Path]:
+    """Folders in a folder, itself included, that ``generate`` or ``relax`` made, with the table of each."""
+    tables = [table for name in reversed(_OWN_TABLES) for table in folder.rglob(name)]
+    return {table.parent: table for table in tables if (table.parent / _OWN_OUTPUT).is_file()}
 
 
 def _is_wanted(file: Path, folder: Path) -> bool:

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.data.readers import read_source
+from gflownet_crystal.structures.cif_reading import read_cif
+from gflownet_crystal.structures.convert import from_arrays
 from gflownet_crystal.structures.distances import PeriodicLattice, shortest_distance_ratio
 from gflownet_crystal.structures.elements import COVALENT_RADII, ELECTRONEGATIVITY, SYMBOLS
-from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups
 
+# candidates are read to be judged, their distances too
+_CLOSEST = 1e-3
 _IONIC = 1.0
 # where Jmol's colours are all the same green
 _COLOURS = {"F": "#7fd3e6", "Ca": "#4f86c6", "Mg": "#e08b4a", "Ni": "#2f7d6b"}
@@ -44,9 +46,10 @@ class Cell:
         """The crystal of a CIF, None if the file is missing or holds none."""
         try:
             text = path.read_text(encoding="utf-8")
-            structure = frame_to_structures(read_source(path))
+            crystal = read_cif(text, str(path), closest=_CLOSEST)
         except (OSError, UnicodeDecodeError, DataError):
             return None
+        structure = from_arrays([crystal.cell], [crystal.atomic_numbers], [crystal.frac_coords])
         lattice = PeriodicLattice.of(structure.cell[0])
         points = structure.fractional
         distances = lattice.distances(points[:, None] - points).fill_diagonal_(lattice.shortest)

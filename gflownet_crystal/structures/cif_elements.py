@@ -107,7 +107,10 @@ def _of_label(text: str, in_formula: Collection[int], lone: Collection[str]) -> 
     molecule = _MOLECULE.match(text[len(letters) :]) is not None
     number = 0 if letters in _HYDROGENS else _number_of(letters)
     # in capitals FE is iron, but NO may be nitrogen, and CA a carbon atom beside others
-    two = len(letters) == 2 and letters not in SYMBOLS and (letters.upper() in _GROUPS or letters[:1] in lone)
+    two = len(letters) == 2 and letters not in SYMBOLS
+    two &= (
+        letters.upper() in _GROUPS or letters[:1] in lone or (bool(in_formula) and number not in in_formula)
+    )
     if number and not two and not molecule:
         return SiteElement(number)
     candidates = {number, ATOMIC_NUMBERS.get(letters[:1], 0) if len(letters) == 2 else 0}

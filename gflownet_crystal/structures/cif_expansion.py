@@ -26,7 +26,7 @@ _MOST_IMAGES = 1_000_000
 
 
 def expand(
-    sites: CifSites, group: SymmetryGroup, cell: NDArray[np.float64]
+    sites: CifSites, group: SymmetryGroup, cell: NDArray[np.float64], closest: float = CLOSEST
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """All atoms of the cell.
 
@@ -34,6 +34,7 @@ def expand(
         sites: n sites.
         group: operations.
         cell: (3, 3) rows, A.
+        closest: least distance of two atoms, A.
 
     Returns:
         (N,) int64, the site of each atom; (N, 3) float64, fractional coordinates in [0, 1).
@@ -50,11 +51,11 @@ def expand(
         owners.append(np.full(len(orbit), row))
         orbits.append(orbit)
     owner, points = np.concatenate(owners), np.concatenate(orbits)
-    pairs, distances = _pairs(points, cell, CLOSEST)
+    pairs, distances = _pairs(points, cell, closest)
     if len(pairs):
         kept = ~np.isin(owner, list(_listed_twice(sites, owner, pairs[distances < _LISTED_TWICE])))
         left = kept[pairs].all(axis=1)
-        _check_distances(sites, owner, pairs[left], distances[left])
+        _check_distances(sites, owner, pairs[left], distances[left], closest)
         owner, points = owner[kept], points[kept]
     return owner, points
 
@@ -183,14 +184,18 @@ def _listed_twice(sites: CifSites, owner: NDArray[np.int64], pairs: NDArray[np.i
 
 
 def _check_distances(
-    sites: CifSites, owner: NDArray[np.int64], pairs: NDArray[np.int64], distances: NDArray[np.float64]
+    sites: CifSites,
+    owner: NDArray[np.int64],
+    pairs: NDArray[np.int64],
+    distances: NDArray[np.float64],
+    closest: float,
 ) -> None:
     if not len(pairs):
         return
     nearest = int(distances.argmin())
     first, second = (quoted(sites.labels[owner[atom]]) for atom in pairs[nearest])
     both = f"two images of site {first}" if first == second else f"sites {first} and {second}"
-    raise DataError(f"{both} are {distances[nearest]:.4f} A apart; atoms are at least {CLOSEST} A apart")
+    raise DataError(f"{both} are {distances[nearest]:.4f} A apart; atoms are at least {closest} A apart")
 
 
 def _pairs(

@@ -41,20 +41,29 @@ class Reading:
 
     @classmethod
     def of(
-        cls, group: SymmetryGroup, sites: CifSites, cell: NDArray[np.float64], formula: CifFormula
+        cls,
+        group: SymmetryGroup,
+        sites: CifSites,
+        cell: NDArray[np.float64],
+        formula: CifFormula,
+        closest: float,
     ) -> Reading:
         """Expand sites under a group.
 
         Raises:
             DataError: atoms are too near to each other.
         """
-        owner, points = expand(sites, group, cell)
+        owner, points = expand(sites, group, cell, closest)
         numbers = sites.atomic_numbers[owner]
         return cls(group, owner, numbers, points, formula.fault(numbers))
 
 
 def choose_reading(
-    groups: tuple[SymmetryGroup, ...], sites: CifSites, cell: NDArray[np.float64], formula: CifFormula
+    groups: tuple[SymmetryGroup, ...],
+    sites: CifSites,
+    cell: NDArray[np.float64],
+    formula: CifFormula,
+    closest: float,
 ) -> Reading:
     """The one reading that the file's formula, multiplicities and distances leave.
 
@@ -63,6 +72,7 @@ def choose_reading(
         sites: as listed.
         cell: (3, 3) rows, A.
         formula: of the file.
+        closest: least distance of two atoms, A.
 
     Raises:
         DataError: no reading has its atoms apart, or several are left.
@@ -70,7 +80,7 @@ def choose_reading(
     readings, reasons = [], []
     for group in groups:
         try:
-            readings.append(Reading.of(group, sites, cell, formula))
+            readings.append(Reading.of(group, sites, cell, formula, closest))
         except DataError as error:
             reasons.append(str(error) if len(groups) == 1 else f"{group.name}: {error}")
     if not readings:

@@ -52,13 +52,16 @@ class CifCrystal:
     notes: tuple[str, ...] = ()
 
 
-def read_cif(content: str | bytes, origin: str, formula_check: str = "refuse") -> CifCrystal:
+def read_cif(
+    content: str | bytes, origin: str, formula_check: str = "refuse", closest: float = CLOSEST
+) -> CifCrystal:
     """Read the one crystal of a CIF.
 
     Args:
         content: text of the CIF, or the bytes of its file in UTF-8, UTF-16 or Latin-1.
         origin: name of the source in errors.
         formula_check: ``refuse`` crystals that differ from the file's own formula, or ``warn`` of them in the notes.
+        closest: least distance of two atoms, A; less where crystals are read to be judged.
 
     Raises:
         DataError: the file does not say which crystal it holds, or holds none or several; one line.
@@ -69,7 +72,7 @@ def read_cif(content: str | bytes, origin: str, formula_check: str = "refuse") -
             f"unknown formula_check {formula_check!r}; choose one of {', '.join(FORMULA_CHECKS)}"
         )
     try:
-        return _read_block(_one_block(decode(content)), formula_check == "refuse")
+        return _read_block(_one_block(decode(content)), formula_check == "refuse", closest)
     except DataError as error:
         raise DataError(f"{origin}: {error}") from error
 
@@ -84,12 +87,12 @@ def _one_block(text: str) -> CifBlock:
     return crystals[0]
 
 
-def _read_block(block: CifBlock, refuse: bool) -> CifCrystal:
-    cell = _read_cell(block)
+def _read_block(block: CifBlock, refuse: bool, closest: float) -> CifCrystal:
+    cell = _read_cell(block, closest)
     formula, remarks = read_formula(block)
     sites = read_sites(block, cell, formula.counts.keys())
     symmetry = read_symmetry(block, cell)
-    reading = choose_reading(symmetry.groups, sites, cell, formula)
+    reading = choose_reading(symmetry.groups, sites, cell, formula, closest)
     notes = [*remarks, *sites.notes, *symmetry.notes]
     if len(symmetry.groups) > 1:
         notes.append(f"the origin is not named: {reading.group.name} is taken")
@@ -104,7 +107,7 @@ def _read_block(block: CifBlock, refuse: bool) -> CifCrystal:
     return CifCrystal(cell, reading.numbers, reading.points, symmetry.number, tuple(notes))
 
 
-def _read_cell(block: CifBlock) -> NDArray[np.float64]:
+def _read_cell(block: CifBlock, closest: float) -> NDArray[np.float64]:
     """Lattice vectors as rows, a along x and b in the xy plane."""
     lengths = [_parameter(block, tag) for tag in _LENGTHS]
     angles = [_parameter(block, tag, _RIGHT_ANGLE) for tag in _ANGLES]
@@ -125,8 +128,8 @@ def _read_cell(block: CifBlock) -> NDArray[np.float64]:
     if not np.isfinite(cell).all() or np.linalg.det(cell) <= 0:
         raise DataError(f"angles {_listed(angles)} close no cell")
     heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-    if heights.min() < CLOSEST:
-        raise DataError(f"a cell only {heights.min():.3g} A thick; it must be at least {CLOSEST} A")
+    if heights.min() < closest:
+        raise DataError(f"a cell only {heights.min():.3g} A thick; it must be at least {closest} A")
     return cell
 
 

@@ -33,7 +33,8 @@ def hull_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pd.DataFrame({"formula": formulas, ENERGY: energies}).to_parquet(folder / "source.parquet")
     done = run_command(folder, "prepare_data", "source=source.parquet", "hull=hull.parquet", "quiet=true")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"hull": "hull.parquet", "formulas": 9, "stable": 8}
+    told = {"hull": "hull.parquet", "formulas": 9, "stable": 8, "left_out": {"n": 0, "reasons": {}}}
+    assert json.loads(done.stdout) == told
     return folder / "hull.parquet"
 
 

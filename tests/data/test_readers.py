@@ -167,11 +167,15 @@ def test_a_mixed_folder_is_read_whole_and_equal_stems_are_told_apart(tmp_path: P
 
 
 def test_of_a_folder_that_generate_made_its_table_is_read(tmp_path: Path) -> None:
-    table(QUARTZ, False).to_parquet(tmp_path / "structures.parquet")
-    (tmp_path / "settings.json").write_text("{}")
-    (tmp_path / "cif").mkdir()
-    WRITERS["one.cif"](tmp_path / "cif" / "one.cif", QUARTZ)
-    assert len(read_source(tmp_path)) == 1
+    made = tmp_path / "run" / "made"
+    (made / "cif").mkdir(parents=True)
+    table(QUARTZ).to_parquet(made / "structures.parquet")
+    (made / "settings.json").write_text("{}")
+    WRITERS["one.cif"](made / "cif" / "one.cif", QUARTZ)
+    for source in (made, tmp_path):
+        assert len(read_source(source)) == 1
+    (made / "settings.json").unlink()
+    assert len(read_source(made)) == 2
 
 
 @pytest.mark.parametrize(

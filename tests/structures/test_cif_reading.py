@@ -273,3 +273,9 @@ def test_angles_are_right_ones_by_default_and_numbers_have_uncertainties():
     bare = "\n".join(line for line in text.splitlines() if "angle" not in line)
     assert formula(bare) == "Na4 Cl4"
     assert "do not fit" in refusal(bare.replace("F m -3 m", "P 63/m m c"))
+
+
+def test_crowded_crystals_are_read_on_request():
+    text = cif(CUBE, [("Cs", "0 0 0"), ("Rb", "0.1 0 0")])
+    assert "0.4000 A apart" in refusal(text)
+    assert len(read_cif(text, "x", closest=0.3).atomic_numbers) == 2

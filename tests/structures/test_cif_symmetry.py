@@ -213,7 +213,7 @@ FULL = triplets(gemmi.find_spacegroup_by_name("F m -3 m"))
         (FULL[:50], [], "form no group"),
         (FULL[1:], [], "lack the identity"),
         (("x,y,z", "-x,-y,z+1/4"), [], "form no group"),
-        (("x,y,z", "x,x,z"), [], "form no group"),
+        (("x,y,z", "x,x,z"), [], "of no space group"),
         (("x,y,z", "x+1/5,y,z"), [], "no symmetry operation"),
         (("x,y,z", "x,y"), [], "no symmetry operation"),
         (("x,y,z", "a,b,c"), [], "no symmetry operation"),
