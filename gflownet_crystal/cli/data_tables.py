@@ -49,7 +49,12 @@ def tell(left_out: LeftOut) -> None:
 
 
 def read_prepared(
-    paths: Iterable[Path], quiet: bool, formula_check: str = "refuse", left_out: LeftOut | None = None
+    paths: Iterable[Path],
+    quiet: bool,
+    formula_check: str = "refuse",
+    left_out: LeftOut | None = None,
+    *,
+    atoms: bool = False,
 ) -> pd.DataFrame:
     """A prepared table of all ``paths``.
 
@@ -58,13 +63,14 @@ def read_prepared(
         quiet: show no progress.
         formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
         left_out: takes what is no crystal; None says it on standard error.
+        atoms: keep the stored cells with their atoms, where there are some.
     """
 
     def progress(rows: Iterable[int]) -> Iterable[int]:
         return tqdm(rows, desc="converting", unit="crystal", disable=quiet, file=sys.stderr)
 
     dropped = LeftOut() if left_out is None else left_out
-    table = load_prepared(paths, progress, formula_check=formula_check, left_out=dropped)
+    table = load_prepared(paths, progress, atoms=atoms, formula_check=formula_check, left_out=dropped)
     if left_out is None:
         tell(dropped)
     return table

@@ -37,6 +37,7 @@ from gflownet_crystal.structures.distances import shortest_distance_ratio
 from gflownet_crystal.structures.frames import structures_to_frame
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.spec_checks import NO_OCCUPATION, complaint, spec_faults
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, frame_to_specs, read_specs
 from gflownet_crystal.structures.structure import StructureBatch
 
@@ -150,7 +151,7 @@ def _spec_frame(config: DictConfig) -> pd.DataFrame:
 
     Raises:
         ConfigError: not exactly one of ``specs`` and ``run`` is given.
-        DataError: the file is missing or holds no specs.
+        DataError: the file is missing, holds no specs, or one with a cell that its group does not allow.
     """
     if (config.specs is None) == (config.run is None):
         raise ConfigError("give either specs=FILE or run=DIR")
@@ -166,7 +167,11 @@ def _spec_frame(config: DictConfig) -> pd.DataFrame:
         frame = frame.iloc[: whole_number(config.n, "n", 1)]
     if frame.empty:
         raise DataError(f"no specs in {path}; give a file with some")
-    frame_to_specs(frame)
+    specs = frame_to_specs(frame)
+    faults = spec_faults(specs)
+    # counts that no occupation has are told spec by spec, as specs without a structure
+    if (fault := complaint(specs, faults.masked_fill(faults == NO_OCCUPATION, 0))) is not None:
+        raise DataError(f"{path}: {fault}")
     return frame
 
 

@@ -117,6 +117,12 @@ _SYMBOLS_BEFORE_1992 = {
 }  # fmt: skip
 """Groups whose symbols now have an e for a double glide plane."""
 
+ENANTIOMORPHIC_PAIRS = (
+    (76, 78), (91, 95), (92, 96), (144, 145), (151, 153), (152, 154), (169, 170), (171, 172), (178, 179), (180, 181),
+    (212, 213),
+)  # fmt: skip
+"""The 11 pairs of groups that are each other's mirror image: a crystal of one is the other hand of one of the other."""
+
 
 def space_group_symbol(group: int) -> str:
     """Short Hermann-Mauguin symbol of the standard setting, as ``P21/c`` for group 14.
@@ -207,3 +213,13 @@ def _tabulate() -> tuple[NDArray[np.int64], ...]:
 crystal_lattice_system_of_group, point_symmetry_of_group, lattice_system_of_group = _tabulate()
 """Each (231,) int64: 1..8 into CRYSTAL_LATTICE_SYSTEMS, 1..5 into POINT_SYMMETRIES (0 at entry 0), and
 0..5 into LATTICE_SYSTEMS (-1 at entry 0)."""
+
+
+def _first_hands() -> NDArray[np.int64]:
+    first = np.arange(N_SPACE_GROUPS + 1)
+    first[[pair[1] for pair in ENANTIOMORPHIC_PAIRS]] = [pair[0] for pair in ENANTIOMORPHIC_PAIRS]
+    return first
+
+
+first_hand_of_group = _first_hands()
+"""(231,) int64: the lower number of an enantiomorphic pair, else the group itself."""

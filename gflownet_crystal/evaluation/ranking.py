@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.crystallography.space_groups import first_hand_of_group
 from gflownet_crystal.structures.spec_io import frame_to_specs
 
 HULL_COLUMN = "e_above_hull"
@@ -76,7 +77,8 @@ def distinct_rows(frame: pd.DataFrame, selection: Selection) -> Iterator[int]:
     """
     specs = frame_to_specs(frame)
     formulas = specs.reduced_formulas()
-    groups = specs.space_group.tolist()
+    # mirror images are one crystal
+    groups = first_hand_of_group[specs.space_group.numpy()].tolist()
     log_volumes = specs.volume_per_atom.log().tolist()
     width = log1p(selection.volume_tolerance)
     limit = len(frame) if selection.max_per_formula is None else selection.max_per_formula

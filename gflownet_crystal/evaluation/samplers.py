@@ -14,6 +14,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.crystallography.space_groups import first_hand_of_group
 from gflownet_crystal.evaluation.agreement import total_variation
 from gflownet_crystal.evaluation.exact import terminal_distribution
 from gflownet_crystal.gflownet.model import GFlowNet
@@ -98,7 +99,8 @@ def top_diversity(specs: CrystalSpec, log_reward: Tensor, k: int = 100) -> Diver
     formulas = specs.reduced_formulas()
     # two decimals of the log volume: alike within one per cent
     volumes = specs.volume_per_atom.log().mul(100).round().tolist()
-    groups = specs.space_group.tolist()
+    # mirror images are one crystal
+    groups = first_hand_of_group[specs.space_group.cpu().numpy()].tolist()
     for row in order.tolist():
         key = formulas[row], groups[row], volumes[row]
         if key not in seen and len(chosen) < k:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import WeightsError
-from gflownet_crystal.proxies.mlp_features import composition_features, shape_features
+from gflownet_crystal.proxies.mlp_features import check_specs, composition_features, shape_features
 from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
 from gflownet_crystal.proxies.stored import StoredProxy
 from gflownet_crystal.structures.spec import CrystalSpec
@@ -64,8 +64,10 @@ class MLPProxy(StoredProxy):
             (n,) float64 values and (n,) float64 standard deviations, eV/atom.
 
         Raises:
-            ProxyError: a spec has no atoms, an unknown element or group, or an open cell.
+            ProxyError: a spec has no atoms, an unknown element or group, an open cell, a cell of another lattice
+                system, or counts that the group's positions cannot hold.
         """
+        check_specs(batch)
         energy, spread, noise, rise = self._in_batches(batch)
         variance = self.calibration[0] ** 2 * spread + self.calibration[1] ** 2 * noise
         return energy + rise, torch.sqrt(variance) + 0.5 * rise

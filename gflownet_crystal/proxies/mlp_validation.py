@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gflownet_crystal.data.label_schemes import needs_conversion, to_one_scheme
 from gflownet_crystal.data.schema import ENERGY_COLUMN
-from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.proxies.base import Prediction, Proxy
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs
 
@@ -34,7 +34,18 @@ def error_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, object]:
         proxy: predicts ``formation_energy_per_atom`` of specs.
         table: prepared rows with a lattice and a label.
     """
-    prediction = proxy(frame_to_specs(table))
+    return prediction_figures(proxy(frame_to_specs(table)), table)
+
+
+def prediction_figures(prediction: Prediction, table: pd.DataFrame) -> dict[str, object]:
+    """The figures of :func:`error_figures` from what a proxy says of the rows of a table.
+
+    ``n_unusable`` counts those that took the proxy's penalty, where there are any; they are among the n.
+
+    Args:
+        prediction: of n objects.
+        table: n prepared rows with a label.
+    """
     labels = table[ENERGY_COLUMN].to_numpy(dtype=np.float64)
     error = np.abs(prediction.value.cpu().numpy() - labels)
     by_source = pd.Series(error).groupby(table["energy_source"].to_numpy()).mean()
@@ -47,6 +58,8 @@ def error_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, object]:
     if needs_conversion(table).any():
         converted = to_one_scheme(table)[ENERGY_COLUMN].to_numpy(dtype=np.float64)
         figures["mae_in_one_scheme"] = float(np.abs(prediction.value.cpu().numpy() - converted).mean())
+    if bool(prediction.penalised.any()):
+        figures["n_unusable"] = int(prediction.penalised.sum())
     deviation = prediction.std.cpu().numpy()
     if (deviation > 0).any():
         figures["within_2_std"] = float((error <= 2 * deviation).mean())

@@ -16,6 +16,11 @@ from gflownet_crystal.proxies.base import Prediction, Proxy, checked_column, obj
 INVALID_CHOICES = ("raise", "penalise")
 
 
+def _check_caution(caution: float) -> None:
+    if caution < 0.0:
+        raise ConfigError(f"reward.caution is {caution}; a weight of the standard deviation is at least 0")
+
+
 class RewardFunction(ABC):
     """A map from a prediction to a log-reward; dimensionless."""
 
@@ -33,11 +38,12 @@ class Boltzmann(RewardFunction):
         floor: values below it count as it, or None; closes holes of a proxy that has a known lowest value.
 
     Raises:
-        ConfigError: a setting is not finite.
+        ConfigError: a setting is no finite number, or ``caution`` is below 0.
     """
 
     def __init__(self, beta: float, caution: float = 0.0, floor: float | None = None) -> None:
         _check_finite(beta=beta, caution=caution, floor=floor)
+        _check_caution(caution)
         self.beta, self.caution, self.floor = beta, caution, floor
 
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
@@ -56,11 +62,12 @@ class Target(RewardFunction):
         caution: weight of the std.
 
     Raises:
-        ConfigError: a setting is not finite, or the width not positive.
+        ConfigError: a setting is no finite number, ``width`` is not above 0, or ``caution`` is below 0.
     """
 
     def __init__(self, target: float, width: float, caution: float = 0.0) -> None:
         _check_finite(target=target, width=width, caution=caution)
+        _check_caution(caution)
         if not width > 0.0:
             raise ConfigError(f"reward width must be positive, not {width}")
         self.target, self.width, self.caution = target, width, caution
@@ -109,7 +116,7 @@ class Reward:
         penalty: log-reward of an invalid object.
 
     Raises:
-        ConfigError: unknown ``invalid``, or a penalty that is not finite.
+        ConfigError: unknown ``invalid``, or a ``penalty`` that is no finite number.
     """
 
     def __init__(

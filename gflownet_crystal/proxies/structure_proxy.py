@@ -16,6 +16,8 @@ from gflownet_crystal.models.trained_energies import TrainedEnergies
 from gflownet_crystal.proxies.base import Prediction, Proxy, naming_the_object
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.spec_checks import spec_faults
+from gflownet_crystal.structures.structure import StructureBatch
 
 PLAUSIBLE = (-6.0, 6.0)
 """Formation energies of anything like a crystal, eV/atom."""
@@ -24,8 +26,8 @@ PLAUSIBLE = (-6.0, 6.0)
 class StructureProxy(Proxy):
     """Formation energy per atom of the structure that a builder makes of a spec.
 
-    A spec whose atoms cannot be placed, and a structure that the model cannot judge or gives an implausible energy,
-    gets the value ``unusable`` with standard deviation 0, and is marked as penalised.
+    A spec outside its contract or whose atoms cannot be placed, and a structure that the model cannot judge or gives an
+    implausible energy, gets the value ``unusable`` with standard deviation 0, and is marked as penalised.
 
     Args:
         energies: the model.
@@ -93,12 +95,28 @@ class StructureProxy(Proxy):
         value, std, _ = self._judge(batch)
         return value, std
 
+    @torch.no_grad()
+    def judge(self, structures: StructureBatch) -> Prediction:
+        """Energies of structures with the atoms that they have; nothing is placed.
+
+        Args:
+            structures: n structures on the proxy's device.
+
+        Raises:
+            ProxyError: the model breaks its contract.
+        """
+        energy, deviation, believed = self._of_atoms(structures)
+        value = torch.where(believed, energy, self.unusable)
+        return self._prediction((value, deviation * believed), len(structures), ~believed)
+
     def _judge(self, specs: CrystalSpec) -> tuple[Tensor, Tensor, Tensor]:
         """Values and standard deviations, (n,) float64 each, and which are penalties, (n,) bool."""
         value = specs.lengths.new_full((len(specs),), torch.inf)
         std = torch.zeros_like(value)
+        sound = (spec_faults(specs) == 0).nonzero().squeeze(1)
         for draw in range(self.draws):
-            rows, energy, deviation = self._energies(specs, self.seed + draw)
+            rows, energy, deviation = self._energies(specs[sound], self.seed + draw)
+            rows = sound[rows]
             better = energy < value[rows]
             rows = rows[better]
             value[rows], std[rows] = energy[better], deviation[better]
@@ -109,10 +127,15 @@ class StructureProxy(Proxy):
         """Specs with a structure of a believable energy, (m,) int64, energies and standard deviations, (m,) float64."""
         made = self.builder.generate(specs, seed)
         structures = to_primitive(made.structures) if self.primitive else made.structures
+        energy, deviation, believed = self._of_atoms(structures)
+        return made.rows[believed], energy[believed], deviation[believed]
+
+    def _of_atoms(self, structures: StructureBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Energies and standard deviations, (n,) float64 each, finite where they are believed, (n,) bool."""
         energy, deviation = self.energies.predict(structures)
         # no comparison with NaN is true
         believed = (energy >= self.plausible[0]) & (energy <= self.plausible[1]) & deviation.isfinite()
-        return made.rows[believed], energy[believed], deviation[believed]
+        return energy, deviation.nan_to_num(), believed
 
 
 class TrainedStructureProxy(StructureProxy):

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from gflownet_crystal.crystallography.space_groups import first_hand_of_group
 from gflownet_crystal.evaluation.matching import Pair, Tolerances, rms_distances
 from gflownet_crystal.evaluation.parallel import Crystal, Work, to_crystals
 from gflownet_crystal.report.population import Population
@@ -50,7 +51,7 @@ def nearest_known(
     orders = list(_in_order(candidates, known))
     atoms = crystals or [None] * len(candidates)
     compared = _compare([near for near, _ in orders], atoms, known, [distance for _, distance in orders])
-    group, known_group = (p.frame["space_group"].to_numpy(dtype=np.int64) for p in (candidates, known))
+    group, known_group = (_groups(population) for population in (candidates, known))
     found = []
     for index, ((near, distance), rms) in enumerate(zip(orders, compared, strict=True)):
         matched = min(rms, key=lambda row: rms[row], default=None)
@@ -61,10 +62,16 @@ def nearest_known(
     return pd.DataFrame(found, columns=["row", "distance", "same_group", "n_compared", "rms"])
 
 
+def _groups(population: Population) -> NDArray[np.int64]:
+    """Space groups, the first of each two mirror images."""
+    hands: NDArray[np.int64] = first_hand_of_group[population.frame["space_group"].to_numpy(dtype=np.int64)]
+    return hands
+
+
 def _in_order(candidates: Population, known: Population) -> Iterable[tuple[NDArray[np.int64], float]]:
     """Of each candidate the crystals of the nearest composition, nearest first, and its distance."""
     mine, theirs = fractions(candidates.composition), fractions(known.composition)
-    group, known_group = (p.frame["space_group"].to_numpy(dtype=np.int64) for p in (candidates, known))
+    group, known_group = (_groups(population) for population in (candidates, known))
     volume, known_volume = (
         np.log(p.frame["volume_per_atom"].to_numpy(dtype=np.float64)) for p in (candidates, known)
     )

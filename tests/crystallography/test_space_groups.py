@@ -10,10 +10,12 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_CLASSES,
     CRYSTAL_LATTICE_SYSTEMS,
+    ENANTIOMORPHIC_PAIRS,
     LATTICE_SYSTEMS,
     POINT_SYMMETRIES,
     check_space_group,
     crystal_lattice_system_of_group,
+    first_hand_of_group,
     lattice_system_of_group,
     point_symmetry_of_group,
     space_group_symbol,
@@ -117,3 +119,13 @@ def test_entry_zero_means_not_chosen() -> None:
 def test_unknown_group_is_refused(group: int) -> None:
     with pytest.raises(ConfigError, match="1 to 230"):
         space_group_symbol(group)
+
+
+def test_mirror_images_of_groups_are_those_that_spglib_finds() -> None:
+    for group in GROUPS:
+        rotations, translations = rotations_and_translations(group)
+        # inversion turns (R, t) into (R, -t)
+        mirrored = spglib.get_spacegroup_type_from_symmetry(rotations, -translations)
+        hands = {first_hand_of_group[group], first_hand_of_group[mirrored.number]}
+        assert hands == {min(group, mirrored.number)}
+        assert (tuple(sorted((group, mirrored.number))) in ENANTIOMORPHIC_PAIRS) == (group != mirrored.number)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, ProxyError
 from gflownet_crystal.proxies import Boltzmann, LogValue, Proxy, Reward, Target
+from gflownet_crystal.proxies.reward import RewardFunction
 from gflownet_crystal.proxies.toy import BoxCorners, GridCorners
 
 
@@ -104,3 +107,69 @@ def test_box_corners_integrates_to_its_closed_form() -> None:
     axis = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
     mean = proxy(torch.cartesian_prod(axis, axis)).value.mean()
     assert float(mean.log()) == pytest.approx(proxy.log_integral(), abs=1e-5)
+
+
+NAN, INFINITY = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Boltzmann(NAN), "reward.beta is nan"),
+        (lambda: Boltzmann(INFINITY), "reward.beta is inf"),
+        (lambda: Boltzmann(1.0, caution=NAN), "reward.caution"),
+        (lambda: Boltzmann(1.0, caution=-1.0), "reward.caution is -1.0"),
+        (lambda: Boltzmann(1.0, floor=NAN), "reward.floor"),
+        (lambda: Target(NAN, 1.0), "reward.target"),
+        (lambda: Target(1.0, NAN), "reward.width"),
+        (lambda: Target(1.0, 1.0, caution=-0.5), "reward.caution"),
+        (lambda: Reward(Column(), LogValue(), penalty=NAN), "reward.penalty"),
+    ],
+)
+def test_settings_that_are_no_finite_numbers_are_refused_by_name(
+    make: Callable[[], object], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make()
+
+
+class Answer(Column):
+    """Gives one answer whatever it is asked."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def predict(self, batch: Tensor) -> Any:
+        return self.answer
+
+
+REAL = torch.ones(3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((REAL, torch.tensor([0.1, -0.2, 0.3])), "below 0 .*object 1 of 3"),
+        ((REAL, torch.ones(3, dtype=torch.complex64)), "complex"),
+        (torch.ones(3, dtype=torch.complex128), "complex"),
+        ((REAL, REAL, REAL), "returned 3 tensors"),
+        ((REAL, torch.ones(2)), r"shape \(2,\)"),
+        (1.0, "must return torch tensors, not float"),
+        (None, "must return torch tensors, not NoneType"),
+    ],
+)
+def test_answers_that_are_no_values_are_refused_whatever_is_done_with_invalid_ones(
+    answer: Any, words: str
+) -> None:
+    for invalid in ("raise", "penalise"):
+        with pytest.raises(ProxyError, match=words):
+            Reward(Answer(answer), Boltzmann(1.0), invalid=invalid)(POINTS)
+
+
+def test_reward_functions_that_give_no_log_reward_are_refused() -> None:
+    class Odd(RewardFunction):
+        def __call__(self, value: Tensor, std: Tensor) -> Tensor:
+            return value[:1]
+
+    with pytest.raises(ProxyError, match=r"reward Odd returned \(1,\)"):
+        Reward(Column(), Odd())(POINTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from gflownet_crystal.cli.compose import compose_config, resolved
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.generators.base import Generation, Generator
 from gflownet_crystal.generators.placement import WyckoffPlacement
 from gflownet_crystal.generators.quick_placement import QuickPlacement
@@ -25,11 +27,14 @@ from gflownet_crystal.models.trained_energies import KIND, TrainedEnergies
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import Boltzmann, Reward
 from gflownet_crystal.proxies.structure_proxy import StructureProxy, TrainedStructureProxy
+from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.testing import check_proxy
 from gflownet_crystal.testing.references import known_properties, reference_specs
 from gflownet_crystal.weights import save_weights
+from tests.data.crystals import stored_frame
 from tests.generators.test_placement import random_specs
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -182,3 +187,49 @@ def test_it_trains_resumes_samples_and_exports(weights: Path, tmp_path: Path) ->
 def test_parts_of_another_kind_and_numbers_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         StructureProxy(**{"energies": MeanNumber(), "builder": QUICK, **options})
+
+
+def test_evaluate_proxy_judges_the_atoms_of_the_data(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame, data = stored_frame(), tmp_path / "crystals.parquet"
+    frame.to_parquet(data)
+    command = ["evaluate_proxy", f"proxy={weights.stem}", f"proxy.weights={weights}", "device=cpu"]
+    labels = torch.tensor(frame["formation_energy_per_atom"].to_numpy())
+    assert main([*command, f"data={data}"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    energy, _ = TrainedEnergies(weights).predict(frame_to_structures(frame))
+    assert figures["n"] == len(frame)
+    assert figures["mae"] == pytest.approx(float((energy - labels).abs().mean()), abs=1e-6)
+    assert main([*command, f"data={data}", "atoms=placed"]) == 0
+    placed = json.loads(capsys.readouterr().out)
+    specs = frame_to_specs(load_prepared([data]))
+    value = TrainedStructureProxy(str(weights), QuickPlacement())(specs).value
+    assert placed["mae"] == pytest.approx(float((value - labels).abs().mean()), abs=1e-6)
+    prepared = tmp_path / "prepared.parquet"
+    load_prepared([data]).to_parquet(prepared)
+    assert main([*command, f"data={prepared}"]) == 2
+    assert "no atoms stored" in capsys.readouterr().err
+    assert main([*command, f"data={data}", "atoms=both"]) == 2
+    assert "own, placed" in capsys.readouterr().err
+
+
+def test_structures_that_no_model_should_judge_take_the_penalty_and_are_counted() -> None:
+    structures = QUICK.generate(reference_specs()).structures
+    proxy = StructureProxy(MeanNumber(), QUICK, unusable=7.5)
+    found = proxy.judge(structures)
+    lithium = structures.composition[:, 3] > 0
+    assert found.penalised.equal(lithium) and bool(lithium.any())
+    assert bool((found.value[lithium] == 7.5).all()) and bool((found.std[lithium] == 0).all())
+
+
+def test_specs_outside_their_contract_take_the_penalty() -> None:
+    good = reference_specs()
+    bad = CrystalSpec(good.space_group, good.composition, good.lengths.clone(), good.angles)
+    salt = (good.space_group == 225).nonzero()[0]
+    bad.lengths[salt, 2] *= 1.2
+    found = StructureProxy(MeanNumber(), QUICK)(bad)
+    as_is = StructureProxy(MeanNumber(), QUICK)(good)
+    assert bool(found.penalised[salt]) and not bool(as_is.penalised[salt])
+    others = good.space_group != 225
+    assert found.value[others].equal(as_is.value[others])
