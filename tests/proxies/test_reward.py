@@ -149,10 +149,10 @@ REAL = torch.ones(3)
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ((REAL, torch.tensor([0.1, -0.2, 0.3])), "below 0 .*object 1 of 3"),
+        ((REAL, torch.tensor([0.1, -0.2, 0.3])), "standard deviation .*row 1"),
         ((REAL, torch.ones(3, dtype=torch.complex64)), "complex"),
         (torch.ones(3, dtype=torch.complex128), "complex"),
-        ((REAL, REAL, REAL), "returned 3 tensors"),
+        ((REAL, REAL, REAL), "returned 3 columns"),
         ((REAL, torch.ones(2)), r"shape \(2,\)"),
         (1.0, "must return torch tensors, not float"),
         (None, "must return torch tensors, not NoneType"),
@@ -171,5 +171,5 @@ def test_reward_functions_that_give_no_log_reward_are_refused() -> None:
         def __call__(self, value: Tensor, std: Tensor) -> Tensor:
             return value[:1]
 
-    with pytest.raises(ProxyError, match=r"reward Odd returned \(1,\)"):
+    with pytest.raises(ProxyError, match=r"reward Odd returned shape \(1,\)"):
         Reward(Column(), Odd())(POINTS)
