@@ -141,7 +141,10 @@ def operation_of(text: str) -> gemmi.Op:
     try:
         if not _TRIPLET.fullmatch(triplet):
             raise ValueError("letters other than x, y and z")
-        return gemmi.Op(_DECIMAL.sub(_fraction, triplet))
+        operation = gemmi.Op(_DECIMAL.sub(_fraction, triplet))
+        if abs(operation.det_rot()) != _DENOMINATOR**3:
+            raise ValueError("it changes volumes")
+        return operation
     except (RuntimeError, ValueError) as error:
         raise DataError(f"{quoted(text)} is no symmetry operation that can be read ({error})") from error
 

@@ -30,6 +30,7 @@ FORMULA_CHECKS = ("refuse", "warn")
 _LENGTHS = ("_cell_length_a", "_cell_length_b", "_cell_length_c")
 _ANGLES = ("_cell_angle_alpha", "_cell_angle_beta", "_cell_angle_gamma")
 _RIGHT_ANGLE, _LONGEST = 90.0, 1000.0
+_FLAT = 1e-9
 _OXYGEN, _BOND_TO_OXYGEN = 8, 2.0
 
 
@@ -122,10 +123,15 @@ def _read_cell(block: CifBlock, closest: float) -> NDArray[np.float64]:
         raise DataError(
             f"a cell with a length or an angle {fault}: {_listed(lengths)} A, {_listed(angles)} degrees"
         )
+    if min(lengths) < closest:
+        raise DataError(f"a cell only {min(lengths):.3g} A thick; it must be at least {closest} A")
     if max(lengths) > _LONGEST:
         raise DataError(f"a cell with lengths {_listed(lengths)}; lengths up to {_LONGEST:g} A are read")
     cell = np.array(gemmi.UnitCell(*lengths, *angles).orth.mat.tolist()).T
-    if not np.isfinite(cell).all() or np.linalg.det(cell) <= 0:
+    # rounding makes vectors of angles near 0 infinitely long
+    sound = np.isfinite(cell).all() and np.abs(cell).max() <= 2 * _LONGEST
+    volume = np.linalg.det(cell) if sound else 0.0
+    if volume <= _FLAT * np.prod(lengths):
         raise DataError(f"angles {_listed(angles)} close no cell")
     heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
     if heights.min() < closest:
