@@ -142,28 +142,34 @@ def damage_json(text: str, rng: random.Random) -> bytes:
 
 def damage_frame(frame: pd.DataFrame, rng: random.Random) -> pd.DataFrame:
     """A table with a column dropped, renamed, doubled or retyped, or with a strange value in one of its cells."""
-    frame = frame.copy()
-    column = rng.choice(list(frame.columns))
+    if frame.empty:
+        return frame
+    frame, place = frame.copy(), rng.randrange(frame.shape[1])
+    column = str(frame.columns[place])
     way = rng.choices(
         ("cell", "entry", "column", "drop", "rename", "double", "empty"), (8, 8, 3, 2, 1, 1, 1)
     )[0]
     if way == "drop":
-        return frame.drop(columns=column)
+        return frame.drop(columns=frame.columns[place])
     if way == "rename":
-        return frame.rename(columns={column: rng.choice((f"{column} ", column.upper(), "x", ""))})
+        return frame.rename(
+            columns={frame.columns[place]: rng.choice((f"{column} ", column.upper(), "x", ""))}
+        )
     if way == "double":
-        return pd.concat([frame, frame[[column]]], axis=1)
+        return pd.concat([frame, frame.iloc[:, [place]]], axis=1)
     if way == "empty":
         return frame.iloc[: rng.choice((0, 1))]
-    values, row = list(frame[column]), rng.randrange(len(frame))
+    values, row = list(frame.iloc[:, place]), rng.randrange(len(frame))
     if way == "column":
         values = [rng.choice(VALUES)] * len(values)
     elif way == "entry" and isinstance(values[row], np.ndarray | list) and len(values[row]):
         values[row] = _damaged_row(values[row], rng)
     else:
         values[row] = rng.choice(VALUES)
-    frame[column] = pd.Series(values, index=frame.index, dtype=object)
-    return frame
+    # by place: names may be there twice
+    parts = [frame.iloc[:, other] for other in range(frame.shape[1])]
+    parts[place] = pd.Series(values, index=frame.index, dtype=object, name=frame.columns[place])
+    return pd.concat(parts, axis=1)
 
 
 def _damaged_row(values: Any, rng: random.Random) -> list[Any]:

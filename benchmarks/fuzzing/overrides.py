@@ -84,6 +84,8 @@ def _named(words: list[str]) -> list[str]:
     """Places in the folder of the case that a word may ask to write to."""
     keys = ("out=", "run.dir=", "cache=", "hull=")
     values = [word.partition("=")[2].strip("'\"") for word in words if word.lstrip("+").startswith(keys)]
+    # lists are written with blanks
+    values += [value.replace(",", ", ") for value in values]
     return [value for value in values if value and not value.startswith((".", "/"))]
 
 

@@ -116,8 +116,9 @@ def _read(path: Path, rng: random.Random) -> Case:
     }
     fitting = {"read_specs", "load_prepared"} if path.name in _SPEC_FILES else set(readers) - {"read_specs"}
     name = rng.choice(sorted(fitting) if rng.random() < 0.95 else sorted(readers))
-    # close atoms are judged, as invalid, where generated structures are read
-    return Case((name, f"{INPUTS}/{path.name}"), read=readers[name], close_atoms=name == "read_set")
+    # close atoms are judged where generated structures are read, and fail where structures are to be relaxed
+    close = name in ("read_set", "read_items")
+    return Case((name, f"{INPUTS}/{path.name}"), read=readers[name], close_atoms=close)
 
 
 def _command(path: Path, rng: random.Random) -> Case:

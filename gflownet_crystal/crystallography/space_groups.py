@@ -116,6 +116,7 @@ _SYMBOLS_BEFORE_1992 = {
     "Abm2": 39, "Aba2": 41, "Cmca": 64, "Cmma": 67, "Ccca": 68
 }  # fmt: skip
 """Groups whose symbols now have an e for a double glide plane."""
+
 ENANTIOMORPHIC_PAIRS = (
     (76, 78), (91, 95), (92, 96), (144, 145), (151, 153), (152, 154), (169, 170), (171, 172), (178, 179), (180, 181),
     (212, 213),

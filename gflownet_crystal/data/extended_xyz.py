@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from io import StringIO
@@ -11,6 +12,9 @@ import numpy as np
 
 from gflownet_crystal.data.rows import Row
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
+
+_COLUMNS = re.compile(r"\bProperties\s*=\s*(\"[^\"]*\"|\S+)", re.IGNORECASE)
+_POSITIONS = re.compile(r"[=:\"](pos|positions):R:3\b", re.IGNORECASE)
 
 
 def rows_of_xyz(text: str, name: str) -> list[Row]:
@@ -50,6 +54,9 @@ def _row(frame: str, name: str) -> Row:
     from ase.io.extxyz import read_xyz
 
     try:
+        # ASE puts all atoms at the origin where a file gives no positions
+        if (columns := _COLUMNS.search(frame)) is not None and not _POSITIONS.search(columns[0]):
+            return Row(name, reason="its Properties have no positions (pos:R:3)")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             (atoms,) = read_xyz(StringIO(frame), index=slice(None))

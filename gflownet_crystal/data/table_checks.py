@@ -33,7 +33,9 @@ def mark_crowded(frame: pd.DataFrame, closest: float = CLOSEST) -> pd.DataFrame:
 
 def formula_faults(formulas: pd.Series) -> list[str]:
     """Why texts are no formulas, n reasons; empty for those that are."""
-    faults = {text: _formula_fault(text) for text in formulas.drop_duplicates()}
+    # of what is no text, some cannot be compared
+    texts = dict.fromkeys(text for text in formulas if isinstance(text, str))
+    faults = {text: _formula_fault(text) for text in texts}
     return [faults[text] if isinstance(text, str) else _formula_fault(text) for text in formulas]
 
 

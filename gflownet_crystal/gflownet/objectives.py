@@ -65,7 +65,8 @@ def _checked_huber(huber: float | None) -> float | None:
     # from infinity on, the linear part would be infinity minus infinity
     if huber is not None and not 0.0 < huber < math.inf:
         raise ConfigError(f"huber must be positive and finite, or null, not {huber}")
-    return huber
+    # a whole number of more than 64 bits is no number to torch
+    return None if huber is None else float(huber)
 
 
 def _mean_square(residual: Tensor, huber: float | None) -> Tensor:

@@ -228,6 +228,8 @@ def load_energies(name: str, **options: Any) -> StructureEnergies:
         ConfigError: an unknown name (the choices are listed) or option, or a package that is not installed.
         WeightsError: a weights file is missing, corrupt or of another kind.
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"energies must be a name or a .safetensors file, not {name!r}")
     if name in POTENTIALS:
         found: Callable[..., StructureEnergies] = POTENTIALS[name]
     else:

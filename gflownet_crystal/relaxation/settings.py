@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 
+LARGEST_SYMPREC = 0.5
+"""A; beyond it a search for symmetry takes different atoms for one."""
+
 
 @dataclass(frozen=True)
 class RelaxationSettings:
@@ -43,3 +46,6 @@ class RelaxationSettings:
         for name in ("symprec", "fmax", "max_volume_change"):
             if not getattr(self, name) > 0.0:
                 raise ConfigError(f"{name} must be a number above 0, not {getattr(self, name)!r}")
+        # spglib crashes where the tolerance is about as large as the distances of atoms
+        if self.symprec > LARGEST_SYMPREC:
+            raise ConfigError(f"symprec must be at most {LARGEST_SYMPREC} A, not {self.symprec!r}")

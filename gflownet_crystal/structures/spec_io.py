@@ -98,6 +98,8 @@ def check_columns(frame: pd.DataFrame) -> None:
     Raises:
         DataError: naming the columns that are missing.
     """
+    if twice := [name for name in REQUIRED_COLUMNS if list(frame.columns).count(name) > 1]:
+        raise DataError(f"several columns {', '.join(twice)}: specs need one of each")
     missing = [name for name in REQUIRED_COLUMNS if name not in frame.columns]
     if missing:
         raise DataError(
