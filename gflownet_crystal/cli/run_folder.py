@@ -15,7 +15,7 @@ from gflownet_crystal.cli.build import COMMAND_LINE, Trust
 from gflownet_crystal.cli.compose import TARGET, first_line, parse_setting, require_section
 from gflownet_crystal.cli.output_folder import holds_nothing, refuse_resume
 from gflownet_crystal.cli.parts import Parts, build_parts
-from gflownet_crystal.cli.values import flag, whole_number
+from gflownet_crystal.cli.values import flag, seed_number
 from gflownet_crystal.common.checkpoint import Checkpoint, newest_checkpoint
 from gflownet_crystal.common.errors import CheckpointError, ConfigError, DataError
 from gflownet_crystal.common.files import write_text
@@ -54,9 +54,7 @@ def default_folder(config: DictConfig) -> Path:
     if config.run.dir is not None:
         return Path(str(config.run.dir))
     choices = config.record.choices
-    return (
-        Path("runs") / f"{choices.get('env')}_{choices.get('proxy')}_{whole_number(config.seed, 'seed', 0)}"
-    )
+    return Path("runs") / f"{choices.get('env')}_{choices.get('proxy')}_{seed_number(config.seed, 'seed')}"
 
 
 SECTIONS = ("env", "proxy", "reward", "policy", "objective", "trainer", "record")

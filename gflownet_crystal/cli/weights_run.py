@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from gflownet_crystal.cli.build import trust_word
 from gflownet_crystal.cli.interrupt import stop_on_signal
-from gflownet_crystal.cli.values import check_writable, whole_number
+from gflownet_crystal.cli.values import check_writable, seed_number
 from gflownet_crystal.common.checkpoint import TrainingStopped
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import ConfigError
@@ -25,7 +25,7 @@ def run_folder(config: DictConfig, name: str, section: str, seed: Any) -> Path:
         return Path(str(config.run.dir))
     # the section may be filled from a group of another name: denoiser@model
     (choice,) = (value for key, value in config.record.choices.items() if str(key).split("@")[-1] == section)
-    return Path("runs") / f"{name}_{choice}_{whole_number(seed, 'seed', 0)}"
+    return Path("runs") / f"{name}_{choice}_{seed_number(seed, 'seed')}"
 
 
 def weights_file(value: Any) -> Path:

@@ -15,9 +15,8 @@ from gflownet_crystal.common.errors import ConfigError
 LARGEST_WHOLE = 2**63 - 1
 """The largest whole number that a setting can be: tensors and random generators hold no larger one."""
 
-_LARGEST = 2**53
+_LONGEST_SHOWN = 2**53
 """Larger whole numbers are abridged in errors."""
-
 
 _UNFIT = object()
 
@@ -68,7 +67,7 @@ def fit_fields(settings: Any, place: str = "") -> None:
 
 def shown(value: Any) -> str:
     """A value in an error: whole numbers of many digits are abridged."""
-    if isinstance(value, int) and abs(value) > _LARGEST:
+    if isinstance(value, int) and abs(value) > _LONGEST_SHOWN:
         return (
             f"{str(value)[:25]}... (too large)"
             if abs(value) < 10**4000
