@@ -30,7 +30,8 @@ from typing import Any
 import torch
 
 from benchmarks.fuzzing.cases import Maker
-from benchmarks.fuzzing.execution import Outcome, Runner
+from benchmarks.fuzzing.execution import Runner
+from benchmarks.fuzzing.outcomes import Outcome
 from benchmarks.fuzzing.verdicts import CATEGORIES, signature
 from benchmarks.options import names, read_options, run
 from gflownet_crystal.common.errors import ConfigError

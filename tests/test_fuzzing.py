@@ -18,8 +18,9 @@ import torch
 
 from benchmarks.fuzzing.cases import Case
 from benchmarks.fuzzing.crystals import impossible
-from benchmarks.fuzzing.execution import Limits, Outcome, Runner
+from benchmarks.fuzzing.execution import Limits, Runner
 from benchmarks.fuzzing.mutations import damage_bytes, damage_frame, damage_text, damage_value
+from benchmarks.fuzzing.outcomes import Outcome
 from benchmarks.fuzzing.verdicts import Observed, faults, signature
 from gflownet_crystal.cli.main import FAILED
 from gflownet_crystal.common.errors import DataError
@@ -31,17 +32,14 @@ LIMITS = Limits(processor=0.5, wall=5.0)
 
 def crystal(edge: float = 4.0, numbers: Sequence[int] = (11, 17), second: float = 0.5) -> StructureBatch:
     points = np.array([[0.0, 0.0, 0.0], [second] * 3])
-    cell = np.diag([edge] * 3)[None]
-    return from_arrays(cell, [np.array(numbers)], [points])
+    return from_arrays(np.diag([edge] * 3)[None], [np.array(numbers)], [points])
 
 
 @pytest.fixture
 def outcomes(tmp_path: Path) -> Callable[..., list[Outcome]]:
     """What the fuzzer says of commands, or of readers, that do as they are planted."""
 
-    def run(
-        command: Callable[[Sequence[str]], int], n: int = 1, read: Callable | None = None
-    ) -> list[Outcome]:
+    def run(command: Callable[[Sequence[str]], int], n: int = 1, read: Callable | None = None):
         def make(rng: random.Random, valid: Path, here: Path) -> Case:
             (here / "in" / "file").write_text("given")
             return Case(("verb", "key=value"), read=read)

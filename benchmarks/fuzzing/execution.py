@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-import resource
 import shutil
-import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from multiprocessing import connection, get_context
+from dataclasses import dataclass, field
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.fuzzing.cases import INPUTS, Case, Maker, stream
 from benchmarks.fuzzing.crystals import impossible, impossible_files
+from benchmarks.fuzzing.outcomes import Outcome
+from benchmarks.fuzzing.processes import CaseProcess
 from benchmarks.fuzzing.verdicts import Observed, faults, place_of
 from benchmarks.fuzzing.watching import Watch, changed, contents
 from gflownet_crystal.cli.main import FAILED, main, one_line
@@ -31,9 +31,6 @@ CHUNK = 25
 
 DRAWN = 8
 """In one case of so many, figures are drawn, which takes longer than all the rest of most commands."""
-
-_TICK = os.sysconf("SC_CLK_TCK")
-_MEMORY = 6 * 2**30
 
 
 @dataclass(frozen=True)
@@ -47,29 +44,6 @@ class Limits:
 
     processor: float = 10.0
     wall: float = 90.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a case.
-
-    Attributes:
-        target: name of its target.
-        number: of the case.
-        words: of the command line.
-        status: exit status; None if there was none.
-        seconds: of processor time.
-        faults: category and detail of each.
-        said: end of standard error.
-    """
-
-    target: str
-    number: int
-    words: tuple[str, ...] = ()
-    status: int | None = None
-    seconds: float = 0.0
-    faults: tuple[tuple[str, str], ...] = ()
-    said: str = ""
 
 
 @dataclass
@@ -99,11 +73,11 @@ class Runner:
     def run(self, numbers: range, n_processes: int = 1) -> Iterator[Outcome]:
         """Outcomes of the cases, in any order."""
         waiting = [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)][::-1]
-        running: list[_Process] = []
+        running: list[CaseProcess] = []
         try:
             while waiting or running:
                 while waiting and len(running) < n_processes:
-                    running.append(_Process(self, waiting.pop()))
+                    running.append(CaseProcess(self, waiting.pop()))
                 connection.wait([process.pipe for process in running], timeout=0.2)
                 for process in list(running):
                     yield from process.outcomes()
@@ -231,95 +205,3 @@ class _Streams:
     def _flush() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
-
-
-class _Process:
-    """A forked process with a range of cases."""
-
-    def __init__(self, runner: Runner, numbers: range) -> None:
-        self._runner, self.left = runner, numbers
-        self.ended = False
-        self.pipe, far = get_context("fork").Pipe(duplex=False)
-        self._process = get_context("fork").Process(target=_work, args=(runner, numbers, far))
-        self._process.start()
-        far.close()
-        self._begin()
-
-    def _begin(self) -> None:
-        self._since, self._used = time.monotonic(), self._processor_time()
-
-    def outcomes(self) -> Iterator[Outcome]:
-        """Outcomes that came since the last call; that of the case at which the process hung or died, too."""
-        try:
-            while self.pipe.poll():
-                outcome = self.pipe.recv()
-                self.left = self.left[1:]
-                self._runner.clear(outcome)
-                yield outcome
-                self._begin()
-        except EOFError:
-            yield from self._lost(("traceback", f"the process died ({self._status()})"))
-            return
-        used, waited = self._processor_time() - self._used, time.monotonic() - self._since
-        limits = self._runner.limits
-        if len(self.left) and (used > limits.processor or waited > limits.wall):
-            yield from self._lost(("hang", f"{used:.0f} s of processor time, {waited:.0f} s"), used)
-
-    def _lost(self, fault: tuple[str, str], seconds: float = 0.0) -> Iterator[Outcome]:
-        self.kill()
-        self.ended = True
-        if not len(self.left):
-            return
-        number, self.left = self.left[0], self.left[1:]
-        runner = self._runner
-        # the case is made once more, for its words
-        here = runner.folder / "again"
-        shutil.rmtree(here, ignore_errors=True)
-        (here / INPUTS).mkdir(parents=True)
-        case = runner.maker(stream(runner.seed, runner.target, number), runner.valid, here)
-        said = runner.folder / f"{runner.target}-{number}.err"
-        text = said.read_text(encoding="utf-8", errors="replace")[-2000:] if said.is_file() else ""
-        outcome = Outcome(runner.target, number, case.words, None, seconds, (fault,), text)
-        runner.clear(outcome)
-        yield outcome
-
-    def kill(self) -> None:
-        """End the process with all that it started."""
-        if self._process.pid is not None:
-            try:
-                os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                self._process.kill()
-        self._process.join()
-        self.pipe.close()
-
-    def _status(self) -> str:
-        self._process.join(5)
-        return f"exit status {self._process.exitcode}"
-
-    def _processor_time(self) -> float:
-        """Seconds of this process and of those that it started and waited for."""
-        try:
-            line = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
-        except OSError:
-            return 0.0
-        return sum(map(int, line.rpartition(")")[2].split()[11:15])) / _TICK
-
-
-def _work(runner: Runner, numbers: range, pipe: Any) -> None:
-    os.setpgid(0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    used = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + _MEMORY, used + _MEMORY))
-    # whatever the process it was forked from had in their place
-    sys.stdout, sys.stderr = (open(handle, "w", encoding="utf-8", closefd=False) for handle in (1, 2))  # noqa: SIM115
-    watch = Watch()
-    for number in numbers:
-        try:
-            outcome = runner.one(number, watch)
-        except BaseException:
-            outcome = Outcome(runner.target, number, faults=(("fuzzer", traceback.format_exc(limit=-4)),))
-        pipe.send(replace(outcome, words=tuple(map(str, outcome.words))))
-    pipe.close()
-    # neither flushes nor exit functions of the process it was forked from
-    os._exit(0)

@@ -86,6 +86,8 @@ def _named(words: list[str]) -> list[str]:
     values = [word.partition("=")[2].strip("'\"") for word in words if word.lstrip("+").startswith(keys)]
     # lists are written with blanks
     values += [value.replace(",", ", ") for value in values]
+    # the seed of all small commands
+    values += ["0"] * ("${seed}" in values)
     return [value for value in values if value and not value.startswith((".", "/"))]
 
 

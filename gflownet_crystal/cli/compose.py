@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from gflownet_crystal.cli.config_errors import first_line
 from gflownet_crystal.cli.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices, unknown
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.yaml_files import check_yaml
 
 TARGET = "_target_"
@@ -162,28 +162,6 @@ def resolved(config: DictConfig) -> DictConfig:
     return copy
 
 
-@contextmanager
-def telling_keys() -> Iterator[None]:
-    """Tell in one line which key of a configuration is missing or has a value of another kind.
-
-    Raises:
-        ConfigError: in place of OmegaConf's own.
-    """
-    try:
-        yield
-    except OmegaConfBaseException as error:
-        raise ConfigError(
-            f"configuration key {error.full_key or error.key}: {first_line(error)}; "
-            "a config of your own, or that of a run folder, has to have the keys that --help lists"
-        ) from error
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text."""
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
 def _chosen_config(
     verb: str, settings: Sequence[Setting], folders: Sequence[Path]
 ) -> tuple[DictConfig, dict[str, Any], list[Setting]]:
@@ -219,7 +197,10 @@ def _check_choice(setting: Setting, group: str, folders: Sequence[Path], may_be_
     if not isinstance(setting.value, str) or setting.value not in names:
         raise unknown(setting.key, setting.text.partition("=")[2], names)
     if (path := find_config(group, setting.value, folders[:-1])) is not None:
-        check_yaml(path)
+        try:
+            check_yaml(path)
+        except DataError as error:
+            raise ConfigError(f"cannot compose {setting.text}: {error}") from error
 
 
 def _compose(

@@ -113,7 +113,8 @@ def _dispatch(words: list[str]) -> int:
 
         print(verb_help(verb, settings, own))
         return 0
-    from gflownet_crystal.cli.compose import compose_config, telling_keys
+    from gflownet_crystal.cli.compose import compose_config
+    from gflownet_crystal.cli.config_errors import telling_keys
 
     config = compose_config(verb, settings, own)
     with telling_keys():

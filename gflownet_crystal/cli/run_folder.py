@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gflownet_crystal.cli.build import COMMAND_LINE, Trust
-from gflownet_crystal.cli.compose import TARGET, first_line, parse_setting, require_section
+from gflownet_crystal.cli.compose import TARGET, parse_setting, require_section
+from gflownet_crystal.cli.config_errors import first_line
 from gflownet_crystal.cli.output_folder import holds_nothing, refuse_resume
 from gflownet_crystal.cli.parts import Parts, build_parts
 from gflownet_crystal.cli.values import flag, seed_number

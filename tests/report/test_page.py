@@ -168,8 +168,8 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path):
 def test_commands_stand_the_name_of_any_folder(tmp_path):
     folder = write_run(tmp_path / "<img src=x onerror=alert(1)>", finished=False, candidates=False)
     made = page_of(material_of(folder), folder / "report.html")
-    line = next(line for line in made.text.splitlines() if "gflownet-crystal train_gfn" in line)
-    words = shlex.split(line[line.index("gflownet-crystal train_gfn") :])
+    command = made.text[made.text.index("gflownet-crystal train_gfn") :]
+    words = shlex.split(command[: command.index("resume=true") + len("resume=true")])
     setting = parse_setting(words[2])
     assert (setting.key, setting.value, words[3]) == ("run.dir", str(folder), "resume=true")
     assert not any(tag == "img" for tag, _ in made.tags) and folder.name in made.text
