@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 
+_LONGEST_CUTOFF = 100.0
+
 
 @dataclass(frozen=True)
 class SiteSettings:
@@ -24,7 +26,7 @@ class SiteSettings:
         time_width: of the embedding of the time.
 
     Raises:
-        ConfigError: a number is not positive.
+        ConfigError: a number is not positive, or the cutoff above 100 A.
     """
 
     width: int = 96
@@ -44,3 +46,7 @@ class SiteSettings:
             least = 2 if name.startswith("n_") and name != "n_layers" else 1
             if not value >= least:
                 raise ConfigError(f"generator.network.{name} must be at least {least}, not {value}")
+        if self.cutoff > _LONGEST_CUTOFF:
+            raise ConfigError(
+                f"generator.network.cutoff must be at most {_LONGEST_CUTOFF:g} A, not {self.cutoff:g}"
+            )

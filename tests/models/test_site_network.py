@@ -10,6 +10,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.parameter_flow import ParameterFlow
 from gflownet_crystal.models.site_graph import SiteGraph
 from gflownet_crystal.models.site_network import SiteNetwork, Surroundings
@@ -151,3 +152,9 @@ def test_a_crystal_does_not_depend_on_its_batch() -> None:
 def test_sizes_have_to_be_positive(option: str) -> None:
     with pytest.raises(ValueError, match=option):
         SiteSettings(**{option: 0})
+
+
+@pytest.mark.parametrize("cutoff", [1e308, 101.0, 0.0, float("nan")])
+def test_cutoffs_that_no_crystal_needs_are_refused(cutoff: float) -> None:
+    with pytest.raises(ConfigError, match=r"generator\.network\.cutoff must be"):
+        SiteSettings(cutoff=cutoff)
