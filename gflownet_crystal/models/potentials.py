@@ -24,6 +24,7 @@ from gflownet_crystal.common.files import read_json
 from gflownet_crystal.models.corrections import materials_project_corrections
 from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.structures.batching import batches_of_atoms
+from gflownet_crystal.structures.checks import CLOSEST
 from gflownet_crystal.structures.convert import to_ase
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS, N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.periodic_pairs import PeriodicPoints, usable
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 
 REFERENCES = Path(__file__).with_name("potential_references.json")
 """Energies of the elements, eV/atom, by potential and symbol."""
-
-CLOSEST = 0.5
-"""A; crystals with atoms or lattice vectors shorter than this are not judged: no bond is."""
 
 _SEARCH_ATOMS = 1024
 

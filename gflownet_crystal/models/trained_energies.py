@@ -15,6 +15,7 @@ from gflownet_crystal.models.registry import build_network
 from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.models.uncertainty import LatentDistance
 from gflownet_crystal.structures.batching import batches_of_atoms
+from gflownet_crystal.structures.checks import CLOSEST
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.periodic_pairs import has_cell
 from gflownet_crystal.structures.structure import StructureBatch
@@ -25,9 +26,6 @@ KIND = "structure_energy"
 
 UNCERTAINTY = "uncertainty."
 """How the names of the uncertainty's tensors begin; the others are the model's."""
-
-CLOSEST = 0.5
-"""A; structures with atoms closer than this are no crystals, and not in the training data."""
 
 FARTHEST = 6.0
 """A; an atom whose nearest neighbour is farther away than this is alone."""

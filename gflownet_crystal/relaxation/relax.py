@@ -13,10 +13,10 @@ from ase.constraints import FixSymmetry
 from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 
-from gflownet_crystal.models.potentials import CLOSEST
 from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.primitive_cell import PrimitiveCell
 from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.structures.checks import CLOSEST
 from gflownet_crystal.structures.convert import from_ase, to_ase
 from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.structure import StructureBatch

@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.structures.checks import CLOSEST
 from gflownet_crystal.structures.cif_operations import SymmetryGroup
 from gflownet_crystal.structures.cif_sites import MOST_ATOMS, CifSites
 from gflownet_crystal.structures.cif_text import quoted
 
 ONE_ATOM = 0.05
 """Images of a site nearer than this, A, are one atom on a special position that the digits of the file miss."""
-
-CLOSEST = 0.5
-"""Least distance of two atoms, A."""
 
 _LISTED_TWICE = 1e-4
 _EXACT = 1e-6

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.crystallography.space_groups import space_group_symbol
-from gflownet_crystal.structures.cif_expansion import CLOSEST, is_invariant, neighbours_within
+from gflownet_crystal.structures.checks import CLOSEST, LONGEST
+from gflownet_crystal.structures.cif_expansion import is_invariant, neighbours_within
 from gflownet_crystal.structures.cif_formula import read_formula
 from gflownet_crystal.structures.cif_origins import Reading, choose_reading
 from gflownet_crystal.structures.cif_sites import CifSites, has_sites, read_sites
@@ -29,7 +30,7 @@ FORMULA_CHECKS = ("refuse", "warn")
 
 _LENGTHS = ("_cell_length_a", "_cell_length_b", "_cell_length_c")
 _ANGLES = ("_cell_angle_alpha", "_cell_angle_beta", "_cell_angle_gamma")
-_RIGHT_ANGLE, _LONGEST = 90.0, 1000.0
+_RIGHT_ANGLE = 90.0
 _FLAT = 1e-9
 _OXYGEN, _BOND_TO_OXYGEN = 8, 2.0
 
@@ -125,11 +126,11 @@ def _read_cell(block: CifBlock, closest: float) -> NDArray[np.float64]:
         )
     if min(lengths) < closest:
         raise DataError(f"a cell only {min(lengths):.3g} A thick; it must be at least {closest} A")
-    if max(lengths) > _LONGEST:
-        raise DataError(f"a cell with lengths {_listed(lengths)}; lengths up to {_LONGEST:g} A are read")
+    if max(lengths) > LONGEST:
+        raise DataError(f"a cell with lengths {_listed(lengths)}; lengths up to {LONGEST:g} A are read")
     cell = np.array(gemmi.UnitCell(*lengths, *angles).orth.mat.tolist()).T
     # rounding makes vectors of angles near 0 infinitely long
-    sound = np.isfinite(cell).all() and np.abs(cell).max() <= 2 * _LONGEST
+    sound = np.isfinite(cell).all() and np.abs(cell).max() <= 2 * LONGEST
     volume = np.linalg.det(cell) if sound else 0.0
     if volume <= _FLAT * np.prod(lengths):
         raise DataError(f"angles {_listed(angles)} close no cell")

@@ -14,8 +14,9 @@ from gflownet_crystal.common.errors import ConfigError, DataError, WeightsError
 from gflownet_crystal.models.energy import EnergyModel
 from gflownet_crystal.models.energy_calculator import EnergyCalculator
 from gflownet_crystal.models.registry import build_network
-from gflownet_crystal.models.trained_energies import CLOSEST, KIND, UNCERTAINTY, TrainedEnergies
+from gflownet_crystal.models.trained_energies import KIND, UNCERTAINTY, TrainedEnergies
 from gflownet_crystal.models.uncertainty import LatentDistance
+from gflownet_crystal.structures.checks import CLOSEST
 from gflownet_crystal.structures.convert import from_arrays, from_pymatgen, to_ase
 from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.structure import StructureBatch
