@@ -29,7 +29,7 @@ from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.sampler_figures import sampler_figures
 from gflownet_crystal.cli.values import check_writable, flag, thread_count, whole_number
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path, read_json, write_json
 from gflownet_crystal.evaluation.compared_sets import Choices, Evaluation
 from gflownet_crystal.evaluation.matching import Tolerances
@@ -161,6 +161,8 @@ def structure_table(made: StructureSet, results: Mapping[str, Result]) -> pd.Dat
     columns = {name: values for result in results.values() for name, values in result.columns.items()}
     formulas = made.structures.specs().formulas()
     rows = made.rows.tolist()
+    if any(len(values) != len(rows) for values in columns.values()):
+        raise DataError("kept results are of other structures: leave resume out, and give another out=...")
     read = pd.DataFrame({"formula": formulas, **columns}, index=rows)
     table = pd.DataFrame({"row": range(len(made)), "name": made.names})
     table["reason"] = [made.reasons.get(row, "") for row in range(len(made))]

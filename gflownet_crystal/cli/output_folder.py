@@ -62,6 +62,8 @@ def _check_settings(folder: Path, chosen: Mapping[str, Any], resume: bool) -> No
     if not path.is_file():
         raise ConfigError(f"out={folder} was not made by this verb (no {SETTINGS}); give another out=...")
     stored = read_json(path)
+    if not isinstance(stored, dict):
+        raise ConfigError(f"{path} is damaged; give another out=...")
     for key, value in chosen.items():
         if stored.get(key) != value:
             was = "" if isinstance(value, str) and len(value) == 64 else f" (it was {stored.get(key)})"

@@ -14,12 +14,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.build import build
-from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.compose import require_section, resolved
 from gflownet_crystal.cli.parts import Parts, build_parts, check_fit
 from gflownet_crystal.cli.results import write_results
 from gflownet_crystal.cli.run_folder import default_folder, latest, open_folder, write_config
 from gflownet_crystal.cli.samples import read_objects
-from gflownet_crystal.cli.values import HIGHEST_SEED, check_whole, flag
+from gflownet_crystal.cli.values import HIGHEST_SEED, check_whole, flag, seed_number
 from gflownet_crystal.cli.weights_run import stoppable
 from gflownet_crystal.common.checkpoint import newest_checkpoint
 from gflownet_crystal.common.errors import ConfigError
@@ -28,6 +28,8 @@ from gflownet_crystal.gflownet.distributed import World, join_world
 from gflownet_crystal.gflownet.loggers import Logger
 from gflownet_crystal.gflownet.replay import Terminals
 from gflownet_crystal.gflownet.trainer import Trainer, load_weights
+
+_SECTIONS = ("trainer", "run", "dataset", "samples", "export", "record")
 
 
 def run(config: DictConfig) -> None:
@@ -91,7 +93,10 @@ def _train(trainer: Trainer, folder: Path, config: DictConfig) -> None:
 def _check_values(config: DictConfig) -> None:
     for key in ("resume", "trust", "quiet"):
         flag(config[key], key)
+    for key in _SECTIONS:
+        require_section(config.get(key), key)
     for key in ("seed", "samples.seed"):
+        seed_number(OmegaConf.select(config, key), key)
         check_whole(config, key, 0, HIGHEST_SEED)
     check_whole(config, "export.k", 0)
     for key in ("samples.n", "samples.batch_size"):

@@ -93,7 +93,10 @@ def _fitted(value: Any, hint: Any) -> Any:
     if origin is typing.Literal:
         return value if value in typing.get_args(hint) else _UNFIT
     if origin is float:
-        return value if _is_real(value) and _is_finite(value) else _UNFIT
+        if not _is_real(value) or not _is_finite(value):
+            return _UNFIT
+        # tensors take no whole number beyond 64 bits
+        return float(value) if abs(value) > LARGEST_WHOLE else value
     if origin is int:
         return int(value) if _is_whole(value) and abs(int(value)) <= LARGEST_WHOLE else _UNFIT
     if origin in (bool, str, types.NoneType):

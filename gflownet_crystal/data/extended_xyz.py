@@ -14,6 +14,8 @@ from gflownet_crystal.data.rows import Row
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 
 _COLUMNS = re.compile(r"\bProperties\s*=\s*(\"[^\"]*\"|\S+)", re.IGNORECASE)
+_COUNT = re.compile(r":[RILS]:(\d+)", re.IGNORECASE)
+_MOST_NUMBERS = 10_000
 _POSITIONS = re.compile(r"[=:\"](pos|positions):R:3\b", re.IGNORECASE)
 
 
@@ -57,11 +59,16 @@ def _row(frame: str, name: str) -> Row:
         # ASE puts all atoms at the origin where a file gives no positions
         if (columns := _COLUMNS.search(frame)) is not None and not _POSITIONS.search(columns[0]):
             return Row(name, reason="its Properties have no positions (pos:R:3)")
+        # ASE takes one step for each number that an atom is said to have
+        if columns is not None and any(int(n[:12]) > _MOST_NUMBERS for n in _COUNT.findall(columns[0])):
+            return Row(name, reason=f"its Properties have more than {_MOST_NUMBERS} numbers an atom")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             (atoms,) = read_xyz(StringIO(frame), index=slice(None))
         cell = atoms.cell.array
-        if not np.isfinite(cell).all() or not atoms.cell.volume > 0.0:
+        with np.errstate(all="ignore"):
+            volume = atoms.cell.volume
+        if not np.isfinite(cell).all() or not volume > 0.0:
             return Row(name, reason="no cell with a volume; only periodic crystals can be used")
         if (symbol := _molecule(atoms, frame)) is not None:
             return Row(name, reason=f"{symbol!r} is no element")

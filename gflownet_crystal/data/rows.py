@@ -65,7 +65,9 @@ def rows_to_frame(rows: Sequence[Row]) -> pd.DataFrame:
     lattices, matrices = lattices[kept], matrices[kept]
     points = [parsed[place][3] for place in good]
     if good:
-        hand = np.sign(np.linalg.det(matrices))
+        with np.errstate(all="ignore"):
+            # a volume too large for a number keeps its sign
+            hand = np.sign(np.linalg.det(matrices))
         hand[hand == 0] = 1.0
         matrices = matrices * hand[:, None, None]
         points = [values if sign > 0 else -values for values, sign in zip(points, hand, strict=True)]

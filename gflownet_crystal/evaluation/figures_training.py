@@ -46,7 +46,9 @@ def energy_distribution(
     """
     untrained = untrained[np.isfinite(untrained)]
     ends = np.quantile(np.concatenate([trained, untrained]), [0.01, 0.99])
-    low, high = ends if ends[1] > ends[0] else (ends[0] - 0.5, ends[0] + 0.5)
+    # bins need a width that their numbers resolve
+    pad = max(0.5, 1e-6 * float(np.abs(ends).max()))
+    low, high = ends if ends[1] - ends[0] > 1e-6 * pad else (ends[0] - pad, ends[1] + pad)
     bins = np.linspace(low, high, 60)
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()

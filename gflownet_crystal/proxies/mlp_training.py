@@ -73,6 +73,8 @@ class TrainingSettings:
             raise ConfigError(
                 f"members must be at least 2, not {self.members}: they learn from each other's folds"
             )
+        if not self.learning_rate > 0.0:
+            raise ConfigError(f"training.learning_rate must be above 0, not {self.learning_rate}")
         for name in ("width", "token_width", "embedding", "steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")

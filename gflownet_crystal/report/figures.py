@@ -140,8 +140,9 @@ def training_figure(metrics: Sequence[Mapping[str, Any]], unit: str = "energy") 
         if key not in table:
             continue
         values = pd.to_numeric(table[key], errors="coerce")
-        axes.plot(table["step"], values, color=COLOURS["samples"], alpha=0.35, linewidth=0.8)
-        axes.plot(table["step"], values.rolling(window, min_periods=1).mean(), color=COLOURS["samples"])
+        steps = pd.to_numeric(table["step"], errors="coerce")
+        axes.plot(steps, values, color=COLOURS["samples"], alpha=0.35, linewidth=0.8)
+        axes.plot(steps, values.rolling(window, min_periods=1).mean(), color=COLOURS["samples"])
         if key == "loss" and (values > 0).any():
             axes.set_yscale("log")
     return figure

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.crystallography.lattice import is_closed, is_possible
+from gflownet_crystal.crystallography.lattice import is_closed, is_possible, parameters_to_matrix
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.periodic_pairs import has_cell, usable
 from gflownet_crystal.structures.structure import StructureBatch
@@ -43,7 +43,15 @@ def check_parameters(parameters: Tensor) -> list[str]:
     )
     _mark(reasons, ~is_closed(angles), "lattice angles that close no cell")
     _mark(reasons, (lengths > LONGEST).any(1), f"a lattice vector longer than {LONGEST:g} A")
+    _mark(reasons, ~(_thickness(lengths, angles) >= _SHORTEST), f"a cell thinner than {_SHORTEST:g} A")
     return reasons
+
+
+def _thickness(lengths: Tensor, angles: Tensor) -> Tensor:
+    """Least distance of opposite faces, A, (n,); meaningless where parameters close no cell."""
+    cell = parameters_to_matrix(lengths, angles)
+    normals = torch.linalg.cross(cell[:, [1, 2, 0]], cell[:, [2, 0, 1]])
+    return cell.det().abs() / normals.norm(dim=2).amax(1)
 
 
 def check_structures(structures: StructureBatch, closest: float | None = None) -> list[str]:

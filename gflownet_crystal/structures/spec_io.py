@@ -15,6 +15,7 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path
 from gflownet_crystal.crystallography.space_groups import check_space_group
+from gflownet_crystal.structures.checks import check_parameters
 from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.spec import CrystalSpec
 
@@ -89,6 +90,9 @@ def frame_to_specs(frame: pd.DataFrame, device: torch.device | str = "cpu") -> C
         raise DataError(
             f"columns alpha, beta, gamma, row {row}: {specs.angles[row].tolist()} degrees close no cell"
         )
+    for row, reason in enumerate(check_parameters(torch.cat([specs.lengths, specs.angles], dim=1))):
+        if reason:
+            raise DataError(f"columns a to gamma, row {row}: {reason}")
     return specs.to(device)
 
 
@@ -168,7 +172,7 @@ def _with_numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with ITA numbers where its column of space groups has Hermann-Mauguin symbols."""
     column = frame["space_group"]
     # each symbol of a file is looked up once
-    named = {value for value in column.unique() if isinstance(value, str) and not _is_number(value)}
+    named = {value for value in column if isinstance(value, str) and not _is_number(value)}
     if not named:
         return frame
     numbers: dict[str, int] = {}
@@ -176,9 +180,11 @@ def _with_numbers(frame: pd.DataFrame) -> pd.DataFrame:
         try:
             numbers[symbol] = check_space_group(symbol)
         except ConfigError as error:
-            row = column.tolist().index(symbol)
+            row = next(n for n, value in enumerate(column) if isinstance(value, str) and value == symbol)
             raise DataError(f"column space_group, row {row}: {error}") from error
-    return frame.assign(space_group=[numbers.get(value, value) for value in column])
+    return frame.assign(
+        space_group=[numbers.get(value, value) if isinstance(value, str) else value for value in column]
+    )
 
 
 def _is_number(text: str) -> bool:

@@ -85,3 +85,10 @@ def test_distances_count_where_they_are_asked_for() -> None:
 def test_parameters_that_close_a_cell(parameters: list[float], good: bool) -> None:
     (reason,) = check_parameters(torch.tensor([parameters], dtype=torch.float64))
     assert (reason == "") == good
+
+
+def test_parameters_of_cells_without_thickness_are_refused() -> None:
+    thin = torch.tensor([[5.0, 5.0, 5.0, 1e-320, 90.0, 90.0], [5.0, 5.0, 1e-4, 90.0, 90.0, 90.0]])
+    good = torch.tensor([[5.0, 5.0, 5.0, 90.0, 90.0, 90.0]])
+    reasons = check_parameters(torch.cat([thin, good]).double())
+    assert all(reasons[:2]) and not reasons[2]
