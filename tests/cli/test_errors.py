@@ -52,6 +52,8 @@ def contents(folder: Path) -> dict[str, bytes]:
         (["env=hypergrid", "env.length=1"], ["length"]),
         (["env=hypergrid", "seed=-1"], ["seed"]),
         (["env=hypergrid", f"seed={10**20}"], ["seed", "4294967295"]),
+        (["env=hypergrid", "seed=null"], ["seed must be a whole number"]),
+        (["env=hypergrid", "samples=true"], ["samples"]),
         (["env=hypergrid", f"policy.forward.seed={10**20}"], ["policy.forward.seed", "at most"]),
         (["env=hypergrid", "reward=boltzmann", "reward.beta=nan"], ["reward.beta", "finite"]),
         (["env=hypergrid", "trainer.iterations=1.5e0"], ["trainer.iterations", "int"]),

@@ -81,3 +81,9 @@ def test_too_little_to_train_on_is_refused() -> None:
         Shuffled(torch.empty(0, dtype=torch.int64))
     with pytest.raises(ConfigError, match="members must be at least 2"):
         TrainingSettings(members=1)
+
+
+@pytest.mark.parametrize("rate", [-1.0, 0.0])
+def test_learning_rates_that_are_not_above_0_are_refused(rate: float) -> None:
+    with pytest.raises(ConfigError, match=r"training\.learning_rate must be above 0"):
+        TrainingSettings(learning_rate=rate)
