@@ -81,7 +81,7 @@ def _check_finite(**settings: float | None) -> None:
     """Refuse settings of a reward that are not finite numbers; NaN passes every comparison."""
     for name, value in settings.items():
         if value is not None and not math.isfinite(value):
-            raise ConfigError(f"reward.{name} is {value}; give a finite number")
+            raise ConfigError(f"reward.{name} must be finite, not {value}")
 
 
 class LogValue(RewardFunction):
