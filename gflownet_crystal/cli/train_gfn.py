@@ -19,7 +19,7 @@ from gflownet_crystal.cli.parts import Parts, build_parts, check_fit
 from gflownet_crystal.cli.results import write_results
 from gflownet_crystal.cli.run_folder import default_folder, latest, open_folder, write_config
 from gflownet_crystal.cli.samples import read_objects
-from gflownet_crystal.cli.values import HIGHEST_SEED, check_whole, flag, seed_number
+from gflownet_crystal.cli.values import check_whole, flag, seed_number
 from gflownet_crystal.cli.weights_run import stoppable
 from gflownet_crystal.common.checkpoint import newest_checkpoint
 from gflownet_crystal.common.errors import ConfigError
@@ -96,8 +96,7 @@ def _check_values(config: DictConfig) -> None:
     for key in _SECTIONS:
         require_section(config.get(key), key)
     for key in ("seed", "samples.seed"):
-        seed_number(OmegaConf.select(config, key), key)
-        check_whole(config, key, 0, HIGHEST_SEED)
+        OmegaConf.update(config, key, seed_number(OmegaConf.select(config, key), key))
     check_whole(config, "export.k", 0)
     for key in ("samples.n", "samples.batch_size"):
         check_whole(config, key, 1)
