@@ -71,6 +71,32 @@ class JumpSupport(TensorBatch):
     log_width: Tensor
 
 
+@dataclass(frozen=True)
+class StageLayout:
+    """Places of a stage's columns in a wider layout, which environments of different vocabularies share.
+
+    Attributes:
+        n_features, n_summary: columns of the layout's features and summaries.
+        n_forward, n_backward: actions of the layout in the two directions.
+        features, summary: (columns of the stage,) int64 places in the layout.
+        forward, backward: (actions of the stage,) int64 places in the layout.
+    """
+
+    n_features: int
+    n_summary: int
+    n_forward: int
+    n_backward: int
+    features: Tensor
+    summary: Tensor
+    forward: Tensor
+    backward: Tensor
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """Columns and actions of the layout."""
+        return self.n_features, self.n_summary, self.n_forward, self.n_backward
+
+
 Actions = DiscreteActions | JumpActions
 Action = Tensor | Jump
 Support = Tensor | JumpSupport
@@ -111,6 +137,7 @@ class Stage(ABC):
         max_transitions: no trajectory spends more steps in this stage.
         n_features: columns of :meth:`features`.
         n_summary: columns of :meth:`summary`.
+        layout: places of columns and numbered actions in a wider layout; None where the stage's own are all there are.
     """
 
     name: str
@@ -119,6 +146,7 @@ class Stage(ABC):
     max_transitions: int
     n_features: int
     n_summary: int
+    layout: StageLayout | None = None
 
     @abstractmethod
     def source(self, context: Context) -> State:
@@ -236,6 +264,29 @@ class Env(ABC):
             sizes.append(stage.n_features + summaries)
             summaries += stage.n_summary
         return sizes
+
+    def layout_sizes(self) -> list[int]:
+        """Number of policy inputs of each stage in the layout that the policies are made for."""
+        sizes, summaries = [], 0
+        for stage in self.stages:
+            wide = stage.layout
+            sizes.append((stage.n_features if wide is None else wide.n_features) + summaries)
+            summaries += stage.n_summary if wide is None else wide.n_summary
+        return sizes
+
+    def feature_places(self, index: int) -> Tensor | None:
+        """(feature_sizes()[index],) int64 places of the policy inputs of a stage in the layout; None if all are used."""
+        if all(stage.layout is None for stage in self.stages[: index + 1]):
+            return None
+        stage = self.stages[index]
+        wide = stage.layout
+        places = [torch.arange(stage.n_features) if wide is None else wide.features.cpu()]
+        start = stage.n_features if wide is None else wide.n_features
+        for past in self.stages[:index]:
+            wide = past.layout
+            places.append(start + (torch.arange(past.n_summary) if wide is None else wide.summary.cpu()))
+            start += past.n_summary if wide is None else wide.n_summary
+        return torch.cat(places)
 
     def features(self, index: int, state: State, context: Context) -> Tensor:
         """(n, feature_sizes()[index]) float32 policy input of stage ``index``."""

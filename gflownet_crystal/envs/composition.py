@@ -12,9 +12,13 @@ from torch import Tensor
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.envs.base import Action, Context, DiscreteActions, Stage, State
+from gflownet_crystal.envs.composition_layout import LAYOUT_COUNTS, composition_layout
 from gflownet_crystal.envs.composition_masks import composition_masks
 from gflownet_crystal.envs.composition_rules import CompositionRules
 from gflownet_crystal.envs.space_group import SpaceGroupState
+
+_ATOMS, _ELEMENTS = 50.0, 5.0
+"""Scales of the numbers of atoms and elements in features, the same in all environments."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,6 @@ class CompositionStage(Stage):
     Args:
         rules: the constraints.
         groups: space groups that matter; all 230 if None.
-        scale: ranges of atoms and elements that features are relative to; the rules' own if None. Tighter rules for
-            a trained policy keep those it was trained with.
     """
 
     name = "composition"
@@ -49,16 +51,17 @@ class CompositionStage(Stage):
         self,
         rules: CompositionRules,
         groups: Sequence[int] | None = None,
-        scale: CompositionRules | None = None,
     ) -> None:
-        self.rules, self.scale = rules, scale or rules
+        self.rules = rules
         self.n_vocabulary, self.n_counts = rules.n_vocabulary, rules.max_count
         self.forward_actions = DiscreteActions(self.n_vocabulary * self.n_counts + 1)
         self.backward_actions = DiscreteActions(self.n_vocabulary + 1)
         self.max_transitions = rules.most_elements + 1
-        self.n_digits = self.n_counts.bit_length()
+        self.most_counts = max(LAYOUT_COUNTS, self.n_counts)
+        self.n_digits = self.most_counts.bit_length()
         self.n_features = (3 + self.n_digits) * self.n_vocabulary + 3
         self.n_summary = 2 * self.n_vocabulary + 2
+        self.layout = composition_layout(rules.atomic_numbers, self.n_counts, self.most_counts)
         self.masks = composition_masks(rules, range(1, N_SPACE_GROUPS + 1) if groups is None else groups)
 
     def to(self, device: torch.device | str) -> CompositionStage:
@@ -128,19 +131,19 @@ class CompositionStage(Stage):
         )
 
     def features(self, state: State) -> Tensor:
-        """Counts over K, their logarithms, presence and binary digits by element; atoms, elements, whether stopped.
+        """Counts over the layout's largest, their logarithms, presence and binary digits by element; atoms, elements, whether stopped.
 
         The digits tell neighbouring counts apart, which occupy different Wyckoff positions in many groups.
         """
         at = cast(CompositionState, state)
         counts = at.counts.float()
-        atoms = counts.sum(dim=1, keepdim=True) / self.scale.n_atoms[1]
+        atoms = counts.sum(dim=1, keepdim=True) / _ATOMS
         present = (at.counts > 0).float()
-        elements = present.sum(dim=1, keepdim=True) / self.scale.n_elements[1]
+        elements = present.sum(dim=1, keepdim=True) / _ELEMENTS
         place = torch.arange(self.n_digits, device=counts.device)
         digits = (at.counts[:, :, None] >> place) & 1
         parts = [
-            counts / self.n_counts,
+            counts / self.most_counts,
             torch.log1p(counts),
             present,
             digits.flatten(1).float(),
@@ -155,8 +158,8 @@ class CompositionStage(Stage):
         counts = cast(CompositionState, state).counts.float()
         atoms = counts.sum(dim=1, keepdim=True).clamp(min=1.0)
         present = (counts > 0).float()
-        elements = present.sum(dim=1, keepdim=True) / self.scale.n_elements[1]
-        return torch.cat([counts / atoms, present, (atoms / self.scale.n_atoms[1]).log(), elements], dim=1)
+        elements = present.sum(dim=1, keepdim=True) / _ELEMENTS
+        return torch.cat([counts / atoms, present, (atoms / _ATOMS).log(), elements], dim=1)
 
 
 def _group(context: Context) -> Tensor:

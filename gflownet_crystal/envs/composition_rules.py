@@ -121,6 +121,12 @@ class CompositionRules:
         """(E,) bool."""
         return torch.tensor([symbol in self.required_elements for symbol in self.elements])
 
+    def of_usable_elements(self) -> Self:
+        """The same rules over a vocabulary without the excluded elements."""
+        usable = self.usable_elements
+        ranges = {symbol: pair for symbol, pair in self.count_ranges.items() if symbol in usable}
+        return replace(self, elements=usable, excluded_elements=(), count_ranges=ranges)
+
     def restricted(
         self,
         elements: Sequence[str] | None = None,

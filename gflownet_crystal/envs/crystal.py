@@ -92,12 +92,11 @@ class Crystal(Env):
             metallic=metallic,
         )
         groups = range(1, N_SPACE_GROUPS + 1) if space_groups is None else space_groups
-        self._build(rules, rules, groups, _box(coordinates, lattice or {}), minimum_increment)
+        self._build(rules, groups, _box(coordinates, lattice or {}), minimum_increment)
 
     def _build(
         self,
         rules: CompositionRules,
-        scale: CompositionRules,
         groups: Sequence[int | str],
         box: LatticeBox,
         minimum_increment: float,
@@ -112,15 +111,17 @@ class Crystal(Env):
             raise EmptySpaceError(
                 f"all of {', '.join(rules.elements)} are excluded: no element may be used; leave some"
             )
-        self.composition = CompositionStage(rules, numbers, scale)
+        # elements that no composition holds cost nothing
+        used = rules.of_usable_elements()
+        self.composition = CompositionStage(used, numbers)
         kept = [group for group in numbers if bool(self.composition.fillable[group])]
         if not kept:
             raise EmptySpaceError(_why_empty(rules, numbers))
         self.unfillable_groups = tuple(group for group in numbers if group not in kept)
         self.space_group = SpaceGroupStage(kept)
-        self.lattice = LatticeStage(box, rules.atomic_numbers, minimum_increment)
+        self.lattice = LatticeStage(box, used.atomic_numbers, minimum_increment)
         self.stages = (self.space_group, self.composition, self.lattice)
-        self.atomic_numbers = rules.atomic_numbers
+        self.atomic_numbers = used.atomic_numbers
 
     def to(self, device: torch.device | str) -> Self:
         """Move all tables to ``device`` and return self."""
@@ -167,7 +168,7 @@ class Crystal(Env):
         return self.lattice.log_jacobian(_fields(terminal)[2], terminal)
 
     def restrict(self, space_groups: Sequence[int | str] | None = None, **changes: Any) -> Crystal:
-        """The same environment under tighter constraints; its actions and features keep their layout.
+        """The same environment under tighter constraints, on the same layout of actions and features.
 
         A policy trained in this environment samples from the restricted one as it is.
 
@@ -199,8 +200,8 @@ class Crystal(Env):
                 f"space groups {', '.join(map(str, foreign))} are not in the space that is restricted"
             )
         restricted = type(self).__new__(type(self))
-        rules, scale = self.rules.restricted(**changes), self.composition.scale
-        restricted._build(rules, scale, groups, self.lattice.box, self.lattice.minimum_increment)
+        rules = self.rules.restricted(**changes)
+        restricted._build(rules, groups, self.lattice.box, self.lattice.minimum_increment)
         return restricted.to(self.atomic_numbers.device)
 
 

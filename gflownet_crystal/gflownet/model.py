@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Context, Env, State
-from gflownet_crystal.policies.base import MixtureSettings, Policy, StageShape, build_heads, stage_shapes
+from gflownet_crystal.policies.base import (
+    MixtureSettings,
+    Policy,
+    StageShape,
+    build_heads,
+    stage_columns,
+    stage_shapes,
+)
 
 PolicyFactory = Callable[[Sequence[StageShape]], Policy]
 
@@ -34,18 +42,30 @@ class GFlowNet(nn.Module):
         n_log_z: int = 16,
     ) -> None:
         super().__init__()
-        mixture = mixture or MixtureSettings()
-        self.env = env
-        self.forward_heads = build_heads(env, mixture, backward=False)
-        self.backward_heads = build_heads(env, mixture, backward=True)
+        self.mixture = mixture or MixtureSettings()
+        self._use(env)
         self.forward_policy = forward_policy(stage_shapes(env, self.forward_heads))
-        self.backward_policy = backward_policy(stage_shapes(env, self.backward_heads))
+        self.backward_policy = backward_policy(stage_shapes(env, self.backward_heads, backward=True))
         self.log_z_weights = nn.Parameter(torch.zeros(n_log_z))
+
+    def _use(self, env: Env) -> None:
+        self.env = env
+        self.forward_heads = build_heads(env, self.mixture, backward=False)
+        self.backward_heads = build_heads(env, self.mixture, backward=True)
+        self._forward_columns = stage_columns(env, self.forward_heads, backward=False)
+        self._backward_columns = stage_columns(env, self.backward_heads, backward=True)
 
     @property
     def log_z(self) -> Tensor:
         """() float64 logarithm of the partition function."""
         return self.log_z_weights.double().sum()
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move parameters and the places of columns; see :meth:`torch.nn.Module.to`."""
+        moved = super().to(*args, **kwargs)
+        for columns in (moved._forward_columns, moved._backward_columns):
+            columns[:] = [one.to(moved.device) for one in columns]
+        return moved
 
     @property
     def device(self) -> torch.device:
@@ -54,26 +74,32 @@ class GFlowNet(nn.Module):
 
     def forward_parameters(self, stage: int, state: State, context: Context) -> Tensor:
         """(n, n_parameters) of the forward action distribution."""
-        parameters: Tensor = self.forward_policy(stage, self.env.features(stage, state, context))
-        return parameters
+        features = self.env.features(stage, state, context)
+        return self.forward_policy.some(stage, features, self._forward_columns[stage])
 
     def backward_parameters(self, stage: int, state: State, context: Context) -> Tensor:
         """(n, n_parameters) of the backward action distribution."""
-        parameters: Tensor = self.backward_policy(stage, self.env.features(stage, state, context))
-        return parameters
+        features = self.env.features(stage, state, context)
+        return self.backward_policy.some(stage, features, self._backward_columns[stage])
 
     def set_env(self, env: Env) -> None:
         """Sample in another environment of the same layout, such as a restriction of this one.
 
         Raises:
-            ConfigError: the stages differ in their features or actions.
+            ConfigError: the stages differ in their layouts.
         """
-        same_actions = [
-            (mine.forward_actions, mine.backward_actions) == (theirs.forward_actions, theirs.backward_actions)
-            for mine, theirs in zip(self.env.stages, env.stages, strict=True)
-        ]
-        if self.env.feature_sizes() != env.feature_sizes() or not all(same_actions):
+        if _layout(self.env) != _layout(env):
             raise ConfigError(
                 "the environment has other features or actions than the one the policies were made for"
             )
-        self.env = env
+        self._use(env)
+        self.to(self.device)
+
+
+def _layout(env: Env) -> list[object]:
+    """Sizes of the features and actions of the layout, stage by stage."""
+    actions = [
+        (stage.forward_actions, stage.backward_actions) if stage.layout is None else stage.layout.sizes
+        for stage in env.stages
+    ]
+    return [*env.layout_sizes(), *actions]

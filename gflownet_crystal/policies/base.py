@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.annotations import fit_fields
@@ -23,12 +24,32 @@ class StageShape:
         n_features: columns of the input.
         n_parameters: columns of the output.
         initial_bias: (n_parameters,) bias at which the output should start.
+        n_used: columns of the input that the environment fills, which set the scale of initial weights; None for all.
     """
 
     name: str
     n_features: int
     n_parameters: int
     initial_bias: Tensor
+    n_used: int | None = None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The part of a stage's layout that an environment uses; None for all of it.
+
+    Attributes:
+        inputs: (i,) int64 columns of the features, the others are zero; their order is that of the features given.
+        outputs: (o,) int64 columns of the parameters that are asked for.
+    """
+
+    inputs: Tensor | None = None
+    outputs: Tensor | None = None
+
+    def to(self, device: torch.device) -> Columns:
+        """The columns on another device."""
+        inputs, outputs = (None if one is None else one.to(device) for one in (self.inputs, self.outputs))
+        return Columns(inputs, outputs)
 
 
 class Policy(nn.Module, ABC):
@@ -45,6 +66,25 @@ class Policy(nn.Module, ABC):
     @abstractmethod
     def forward(self, stage: int, features: Tensor) -> Tensor:
         """(n, n_features) float32 features of stage ``stage`` to (n, n_parameters) float32 parameters."""
+
+    def some(self, stage: int, features: Tensor, columns: Columns) -> Tensor:
+        """Some of the parameters from the features that are not zero.
+
+        Subclasses that can skip the other columns override it; the result is that of :meth:`forward`.
+
+        Args:
+            stage: number of the stage.
+            features: (n, i) float32 of the columns ``columns.inputs``.
+            columns: of the layout that are used.
+
+        Returns:
+            (n, o) float32 parameters of the columns ``columns.outputs``.
+        """
+        if columns.inputs is not None:
+            wide = features.new_zeros(len(features), self.shapes[stage].n_features)
+            features = wide.index_copy(1, columns.inputs, features)
+        parameters: Tensor = self(stage, features)
+        return parameters if columns.outputs is None else parameters[:, columns.outputs]
 
 
 @dataclass(frozen=True)
@@ -79,9 +119,23 @@ def _head(space: Actions, mixture: MixtureSettings, flag: float) -> Head:
     return JumpHead(space.dimensions, mixture.n_components, limits, mixture.joint, flag)
 
 
-def stage_shapes(env: Env, heads: Sequence[Head]) -> list[StageShape]:
-    """What a policy with these heads must read and write at each stage of ``env``."""
-    return [
-        StageShape(stage.name, size, head.n_parameters, head.initial_bias())
-        for stage, size, head in zip(env.stages, env.feature_sizes(), heads, strict=True)
-    ]
+def stage_shapes(env: Env, heads: Sequence[Head], backward: bool = False) -> list[StageShape]:
+    """What a policy with these heads must read and write at each stage of ``env``, in its layout."""
+    shapes = []
+    sizes = zip(env.layout_sizes(), env.feature_sizes(), strict=True)
+    for stage, head, (size, used) in zip(env.stages, heads, sizes, strict=True):
+        bias = head.initial_bias()
+        if stage.layout is not None and isinstance(head, CategoricalHead):
+            bias = bias.new_zeros(stage.layout.n_backward if backward else stage.layout.n_forward)
+        shapes.append(StageShape(stage.name, size, len(bias), bias, used))
+    return shapes
+
+
+def stage_columns(env: Env, heads: Sequence[Head], backward: bool) -> list[Columns]:
+    """The columns of its layout that ``env`` uses at each stage."""
+    columns = []
+    for index, (stage, head) in enumerate(zip(env.stages, heads, strict=True)):
+        wide = stage.layout if isinstance(head, CategoricalHead) else None
+        outputs = None if wide is None else wide.backward if backward else wide.forward
+        columns.append(Columns(env.feature_places(index), outputs))
+    return columns

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.policies.base import Policy, StageShape
+from gflownet_crystal.policies.base import Columns, Policy, StageShape
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "leaky_relu": nn.LeakyReLU,
@@ -51,8 +53,17 @@ class MLPPolicy(Policy):
         self._initialise(torch.Generator().manual_seed(seed))
 
     def forward(self, stage: int, features: Tensor) -> Tensor:
-        output: Tensor = self.networks[stage](features)
-        return output
+        return self.some(stage, features, Columns())
+
+    def some(self, stage: int, features: Tensor, columns: Columns) -> Tensor:
+        first, *hidden, last = cast(nn.Sequential, self.networks[stage])
+        weight = first.weight if columns.inputs is None else first.weight[:, columns.inputs]
+        inner = linear(features, weight, first.bias)
+        for layer in hidden:
+            inner = layer(inner)
+        if columns.outputs is None:
+            return cast(Tensor, last(inner))
+        return linear(inner, last.weight[columns.outputs], last.bias[columns.outputs])
 
     @torch.no_grad()
     def _initialise(self, generator: torch.Generator) -> None:
@@ -61,7 +72,8 @@ class MLPPolicy(Policy):
             layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
             for layer in layers:
                 gain = 0.01 if layer is layers[-1] else 2.0**0.5
-                scale = gain / layer.in_features**0.5
+                used = shape.n_used if layer is layers[0] and shape.n_used is not None else layer.in_features
+                scale = gain / used**0.5
                 layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * scale)
                 layer.bias.zero_()
             layers[-1].bias.copy_(shape.initial_bias)

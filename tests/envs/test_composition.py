@@ -268,8 +268,8 @@ def test_binary_digits_among_the_features_tell_the_count() -> None:
     stage = CompositionStage(CompositionRules(("Na", "Cl"), max_count=12))
     counts = torch.cartesian_prod(torch.arange(13), torch.arange(13))
     features = stage.features(CompositionState(counts, torch.zeros(len(counts), dtype=torch.bool)))
-    digits = features[:, 6:14].reshape(-1, 2, 4)
-    assert torch.equal(digits @ torch.tensor([1.0, 2.0, 4.0, 8.0]), counts.float())
+    digits = features[:, 6:16].reshape(-1, 2, 5)
+    assert torch.equal(digits @ torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0]), counts.float())
 
 
 @pytest.mark.parametrize(
