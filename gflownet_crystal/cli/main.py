@@ -20,6 +20,7 @@ VERBS = (
     "train_energy",
     "train_denoiser",
     "train_generator",
+    "train_prior",
     "train_gfn",
     "sample",
     "export",

@@ -112,7 +112,7 @@ def training_card(
         "parameters": sum(value.numel() for value in loop.named.values()),
         "settings": plain(config.loop),
         "seed": config.seed,
-        "max_atoms": config.max_atoms,
+        **({"max_atoms": config.max_atoms} if "max_atoms" in config else {}),
         "structures": len(loop.task.sizes),
         "samples_seen": loop.samples,
         "training_seconds": round(loop.seconds),

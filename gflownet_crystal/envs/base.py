@@ -14,7 +14,7 @@ Forward and backward directions of a stage have their own action space of the sa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -72,6 +72,21 @@ class JumpSupport(TensorBatch):
 
 
 @dataclass(frozen=True)
+class Descriptors:
+    """Fixed descriptions of the columns of a layout; alike columns, as of alike elements, have alike descriptors.
+
+    Attributes:
+        features: (n_features, p) float32.
+        summary: (n_summary, q) float32.
+        forward: (n_forward, r) float32.
+    """
+
+    features: Tensor
+    summary: Tensor
+    forward: Tensor
+
+
+@dataclass(frozen=True)
 class StageLayout:
     """Places of a stage's columns in a wider layout, which environments of different vocabularies share.
 
@@ -80,6 +95,7 @@ class StageLayout:
         n_forward, n_backward: actions of the layout in the two directions.
         features, summary: (columns of the stage,) int64 places in the layout.
         forward, backward: (actions of the stage,) int64 places in the layout.
+        describe: makes the descriptors of the layout, for policies that use them.
     """
 
     n_features: int
@@ -90,6 +106,7 @@ class StageLayout:
     summary: Tensor
     forward: Tensor
     backward: Tensor
+    describe: Callable[[], Descriptors]
 
     @property
     def sizes(self) -> tuple[int, int, int, int]:
@@ -275,7 +292,7 @@ class Env(ABC):
         return sizes
 
     def feature_places(self, index: int) -> Tensor | None:
-        """(feature_sizes()[index],) int64 places of the policy inputs of a stage in the layout; None if all are used."""
+        """(feature_sizes()[index],) int64 places of a stage's policy inputs in the layout; None if it has no others."""
         if all(stage.layout is None for stage in self.stages[: index + 1]):
             return None
         stage = self.stages[index]
@@ -287,6 +304,17 @@ class Env(ABC):
             places.append(start + (torch.arange(past.n_summary) if wide is None else wide.summary.cpu()))
             start += past.n_summary if wide is None else wide.n_summary
         return torch.cat(places)
+
+    def input_descriptors(self, index: int) -> Tensor:
+        """(layout_sizes()[index], q) float32 descriptors of the policy inputs of a stage; zero where none are known."""
+        stage = self.stages[index]
+        wide = stage.layout
+        own = torch.zeros(stage.n_features, 0) if wide is None else wide.describe().features
+        earlier = [
+            torch.zeros(past.n_summary, 0) if past.layout is None else past.layout.describe().summary
+            for past in self.stages[:index]
+        ]
+        return torch.block_diag(own, *earlier)
 
     def features(self, index: int, state: State, context: Context) -> Tensor:
         """(n, feature_sizes()[index]) float32 policy input of stage ``index``."""

@@ -131,7 +131,7 @@ class CompositionStage(Stage):
         )
 
     def features(self, state: State) -> Tensor:
-        """Counts over the layout's largest, their logarithms, presence and binary digits by element; atoms, elements, whether stopped.
+        """Counts, their logarithms, presence and binary digits by element; numbers of atoms and elements; the stop.
 
         The digits tell neighbouring counts apart, which occupy different Wyckoff positions in many groups.
         """

@@ -167,6 +167,19 @@ class Crystal(Env):
         """log |dx / du| of the lattice box at each terminal state: what the lattice stage adds to the measure."""
         return self.lattice.log_jacobian(_fields(terminal)[2], terminal)
 
+    def layout(self) -> dict[str, Any]:
+        """Settings in which environments have to agree for one policy to serve them.
+
+        Elements, groups, ranges and chemistry are not among them: they are masks.
+        """
+        box = self.lattice.box
+        return {
+            "coordinates": next(name for name, kind in COORDINATES.items() if type(box) is kind),
+            "lattice": dict(box.settings),
+            "minimum_increment": self.lattice.minimum_increment,
+            "most_counts": self.composition.most_counts,
+        }
+
     def restrict(self, space_groups: Sequence[int | str] | None = None, **changes: Any) -> Crystal:
         """The same environment under tighter constraints, on the same layout of actions and features.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,9 +33,11 @@ class LatticeBox(ABC):
 
     Attributes:
         names: of the natural coordinates.
+        settings: that the box was made with, by name.
     """
 
     names: tuple[str, ...]
+    settings: dict[str, Any]
 
     @abstractmethod
     def interval(

@@ -46,6 +46,11 @@ class RawBox(LatticeBox):
         low, high = interval_of("angles", angles, 0.0, 180.0)
         self.angles = (math.radians(low), math.radians(high))
         check_angles(self.angles)
+        self.settings = {
+            "lengths": list(self.lengths),
+            "angles": [float(end) for end in angles],
+            "shortest": float(shortest),
+        }
         self.least_edge = least_edges(shortest)
         if (needed := shortest * max(EDGE_FACTORS.values())) >= self.lengths[1]:
             raise ConfigError(

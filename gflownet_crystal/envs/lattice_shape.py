@@ -58,6 +58,13 @@ class ShapeBox(LatticeBox):
         self.angles = tuple(math.radians(end) for end in interval_of("angles", angles, 0.0, 180.0))
         check_angles(self.angles)
         self.canonical = canonical
+        self.settings = {
+            "log_volume": [float(end) for end in log_volume],
+            "axial_ratio": [float(end) for end in axial_ratio],
+            "angles": [float(end) for end in angles],
+            "canonical": canonical,
+            "shortest": float(shortest),
+        }
         self.log_least_volume = log_least_volumes(shortest)
 
     def interval(

@@ -47,6 +47,8 @@ class GFlowNet(nn.Module):
         self.forward_policy = forward_policy(stage_shapes(env, self.forward_heads))
         self.backward_policy = backward_policy(stage_shapes(env, self.backward_heads, backward=True))
         self.log_z_weights = nn.Parameter(torch.zeros(n_log_z))
+        # dropout is for maximum likelihood alone: a sampler's densities are those it draws with
+        self.eval()
 
     def _use(self, env: Env) -> None:
         self.env = env

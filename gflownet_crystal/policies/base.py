@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ class StageShape:
         n_parameters: columns of the output.
         initial_bias: (n_parameters,) bias at which the output should start.
         n_used: columns of the input that the environment fills, which set the scale of initial weights; None for all.
+        describe: makes descriptors of the columns, for policies that use them: (n_features, p) of the input and
+            (n_parameters, q) of the output, float32; None where nothing is known of them.
     """
 
     name: str
@@ -32,6 +35,7 @@ class StageShape:
     n_parameters: int
     initial_bias: Tensor
     n_used: int | None = None
+    describe: Callable[[], tuple[Tensor, Tensor]] | None = None
 
 
 @dataclass(frozen=True)
@@ -123,12 +127,20 @@ def stage_shapes(env: Env, heads: Sequence[Head], backward: bool = False) -> lis
     """What a policy with these heads must read and write at each stage of ``env``, in its layout."""
     shapes = []
     sizes = zip(env.layout_sizes(), env.feature_sizes(), strict=True)
-    for stage, head, (size, used) in zip(env.stages, heads, sizes, strict=True):
+    for index, (stage, head, (size, used)) in enumerate(zip(env.stages, heads, sizes, strict=True)):
         bias = head.initial_bias()
         if stage.layout is not None and isinstance(head, CategoricalHead):
             bias = bias.new_zeros(stage.layout.n_backward if backward else stage.layout.n_forward)
-        shapes.append(StageShape(stage.name, size, len(bias), bias, used))
+        describe = partial(_descriptors, env, index, None if backward else head, len(bias))
+        shapes.append(StageShape(stage.name, size, len(bias), bias, used, describe))
     return shapes
+
+
+def _descriptors(env: Env, index: int, forward_head: Head | None, n_parameters: int) -> tuple[Tensor, Tensor]:
+    wide = env.stages[index].layout
+    described = wide is not None and isinstance(forward_head, CategoricalHead)
+    outputs = wide.describe().forward if wide is not None and described else torch.zeros(n_parameters, 0)
+    return env.input_descriptors(index), outputs
 
 
 def stage_columns(env: Env, heads: Sequence[Head], backward: bool) -> list[Columns]:

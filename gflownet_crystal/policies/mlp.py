@@ -56,10 +56,11 @@ class MLPPolicy(Policy):
         return self.some(stage, features, Columns())
 
     def some(self, stage: int, features: Tensor, columns: Columns) -> Tensor:
-        first, *hidden, last = cast(nn.Sequential, self.networks[stage])
+        layers = list(cast(nn.Sequential, self.networks[stage]))
+        first, last = cast(nn.Linear, layers[0]), cast(nn.Linear, layers[-1])
         weight = first.weight if columns.inputs is None else first.weight[:, columns.inputs]
         inner = linear(features, weight, first.bias)
-        for layer in hidden:
+        for layer in layers[1:-1]:
             inner = layer(inner)
         if columns.outputs is None:
             return cast(Tensor, last(inner))

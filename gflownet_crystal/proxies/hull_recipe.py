@@ -20,11 +20,11 @@ from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
 from gflownet_crystal.proxies.learned_hull import KIND, LearnedHull
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_data import Packed, join
-from gflownet_crystal.proxies.mlp_elements import N_PROPERTIES, element_properties
 from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
 from gflownet_crystal.proxies.mlp_training import prototype_rows
 from gflownet_crystal.proxies.recipe import Recipe, Run, Trained, split_table
 from gflownet_crystal.proxies.stepwise import Averaged, Stepwise, take_all_steps
+from gflownet_crystal.structures.element_properties import N_PROPERTIES, element_properties
 from gflownet_crystal.structures.formulas import reduce_composition, text_to_composition
 
 _SHIFTS = np.linspace(0.0, 0.2, 41)

@@ -21,8 +21,8 @@ from gflownet_crystal.proxies.mlp_elastic import (
     random_strains,
     strain_measures,
 )
-from gflownet_crystal.proxies.mlp_elements import element_properties
 from gflownet_crystal.proxies.mlp_features import Composition, composition_features, shape_features
+from gflownet_crystal.structures.element_properties import element_properties
 from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import WeightsError
-from gflownet_crystal.proxies.mlp_elements import N_PROPERTIES
 from gflownet_crystal.proxies.mlp_features import check_specs
 from gflownet_crystal.proxies.stored import StoredProxy
+from gflownet_crystal.structures.element_properties import N_PROPERTIES
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec import CrystalSpec
 

@@ -14,11 +14,11 @@ from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.quality import is_plausible
 from gflownet_crystal.data.schema import ENERGY_COLUMN
-from gflownet_crystal.proxies.mlp_elements import element_properties, periods_and_groups
 from gflownet_crystal.proxies.mlp_paper import KIND, PaperMLPProxy, PaperNetwork
 from gflownet_crystal.proxies.mlp_validation import error_figures
 from gflownet_crystal.proxies.recipe import Recipe, Run, Trained, split_table
 from gflownet_crystal.proxies.stepwise import Stepwise, take_all_steps
+from gflownet_crystal.structures.element_properties import element_properties, periods_and_groups
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs
 

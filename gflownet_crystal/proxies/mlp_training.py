@@ -14,11 +14,11 @@ from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.checkpoint import Checkpoint
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.proxies.mlp_data import TrainingData
-from gflownet_crystal.proxies.mlp_elements import N_PROPERTIES, element_properties
 from gflownet_crystal.proxies.mlp_features import N_BUCKETS
 from gflownet_crystal.proxies.mlp_losses import Batch, batch_losses
 from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
 from gflownet_crystal.proxies.stepwise import Averaged, Stepwise
+from gflownet_crystal.structures.element_properties import N_PROPERTIES, element_properties
 
 
 @dataclass(frozen=True)

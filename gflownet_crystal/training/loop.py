@@ -34,11 +34,13 @@ class Task(ABC):
 
     Attributes:
         model: the network, on its device.
-        sizes: (n,) int64 on the CPU, atoms of each training structure.
+        sizes: (n,) int64 on the CPU, atoms of each training structure; 1 each where batches have a fixed size.
+        progress: share of the training that is over, set before each step.
     """
 
     model: nn.Module
     sizes: Tensor
+    progress: float = 0.0
 
     @abstractmethod
     def losses(self, rows: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
@@ -105,6 +107,7 @@ class Loop:
             for rows in batches[self.position :]:
                 start = time.perf_counter()
                 share = (self.epoch + self.position / len(batches)) / self.settings.epochs
+                self.task.progress = share
                 record = self._update(rows, self.settings.rate(share))
                 seconds = time.perf_counter() - start
                 self.seconds += seconds

@@ -140,7 +140,9 @@ def test_a_restricted_environment_keeps_its_layout_and_samples_within_the_restri
     wide, inside = env.encode(specs)
     assert inside.all()
     for index in range(3):
-        torch.testing.assert_close(layout_features(env, index, wide), layout_features(narrow, index, terminal))
+        torch.testing.assert_close(
+            layout_features(env, index, wide), layout_features(narrow, index, terminal)
+        )
 
 
 @pytest.mark.parametrize(

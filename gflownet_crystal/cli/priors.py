@@ -1,0 +1,140 @@
+"""Priors and trained samplers by name, file or run folder: their policies in an environment of the same layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from gflownet_crystal.cli.build import Trust, build, plain
+from gflownet_crystal.cli.parts import build_model
+from gflownet_crystal.cli.run_folder import CONFIG, latest, read_config
+from gflownet_crystal.common.errors import CheckpointError, ConfigError
+from gflownet_crystal.envs.base import Env
+from gflownet_crystal.envs.crystal import Crystal
+from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.weights import fitting_card, load_weights, save_weights, weights_path
+
+KIND = "prior"
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class StoredPolicy:
+    """Policies as they are stored.
+
+    Attributes:
+        source: as the user named it.
+        policy: the section ``policy`` of the configuration that they were made with.
+        layout: of the environment, see :meth:`Crystal.layout`; None where the source does not say.
+        tensors: of the model, but for log Z.
+        card: of the weights; empty for a run folder.
+    """
+
+    source: str
+    policy: dict[str, Any]
+    layout: dict[str, Any] | None
+    tensors: dict[str, Tensor]
+    card: dict[str, Any]
+
+    def model(self, env: Env, device: torch.device, trust: Trust | None = None) -> GFlowNet:
+        """The trained policies in an environment.
+
+        Raises:
+            ConfigError: the environment's layout is another.
+            WeightsError: the weights do not fit their card.
+        """
+        self._check_layout(env)
+        with fitting_card(self.source):
+            model = build_model(OmegaConf.create({"policy": self.policy}), env, device, trust or Trust())
+            model.load_state_dict(self.tensors | {"log_z_weights": model.log_z_weights.detach()})
+        return model
+
+    def _check_layout(self, env: Env) -> None:
+        if not isinstance(env, Crystal):
+            raise ConfigError(
+                f"{self.source} is a policy for crystals, not for env {type(env).__name__}; give prior=null"
+            )
+        mine, theirs = self.layout, env.layout()
+        if mine is None or mine == theirs:
+            return
+        differing = [key for key in theirs if mine.get(key) != theirs[key]]
+        raise ConfigError(
+            f"env and {self.source} differ in {', '.join(f'env.{_KEYS.get(key, key)}' for key in differing)} "
+            f"({_shown(mine, differing)} there): leave these keys of env=crystal as they are, or give prior=null"
+        )
+
+
+_KEYS = {"most_counts": "max_count"}
+
+
+def _shown(layout: Mapping[str, Any], keys: list[str]) -> str:
+    return ", ".join(str(layout.get(key)) for key in keys)
+
+
+def stored_policy(source: str | Path) -> StoredPolicy:
+    """Policies by their source.
+
+    Args:
+        source: name of shipped weights, a ``.safetensors`` file of ``train_prior``, or the run folder of a training.
+
+    Raises:
+        WeightsError: a file is missing, corrupt or of another kind.
+        CheckpointError: a run folder without weights.
+    """
+    path = Path(str(source))
+    if not path.is_dir():
+        return _of_file(source)
+    if (path / WEIGHTS).is_file():
+        return _of_file(path / WEIGHTS)
+    return _of_run(path)
+
+
+def is_source(value: Any) -> bool:
+    """Whether a text names a file or a run folder of policies."""
+    path = Path(str(value))
+    return path.suffix == ".safetensors" or (path / CONFIG).is_file()
+
+
+def _of_file(source: str | Path) -> StoredPolicy:
+    tensors, card = load_weights(source, KIND)
+    with fitting_card(weights_path(source)):
+        return StoredPolicy(str(source), dict(card["policy"]), dict(card["layout"]), tensors, card)
+
+
+def _of_run(folder: Path) -> StoredPolicy:
+    config = read_config(folder, ("env", "policy", "record"))
+    checkpoint = latest(folder)
+    if checkpoint is None:
+        raise CheckpointError(f"{folder} has no checkpoint yet; train it with resume=true first")
+    tensors = checkpoint.part("model") | checkpoint.part("average")
+    tensors.pop("log_z_weights", None)
+    return StoredPolicy(str(folder), plain(config.policy), _layout_of(config), tensors, {})
+
+
+def _layout_of(config: DictConfig) -> dict[str, Any] | None:
+    env = build(config.env, Env, "env", Trust())
+    return env.layout() if isinstance(env, Crystal) else None
+
+
+def save_prior(path: Path, model: GFlowNet, policy: Mapping[str, Any], card: Mapping[str, Any]) -> None:
+    """Write the policies of a model with what :func:`stored_policy` needs to make them again.
+
+    Args:
+        path: the ``.safetensors`` file.
+        model: in a crystal environment.
+        policy: section of the configuration.
+        card: what else is known.
+    """
+    env = model.env
+    if not isinstance(env, Crystal):
+        raise ConfigError("priors are made for crystals; give env=crystal_89 or another crystal environment")
+    tensors = {name: value for name, value in model.state_dict().items() if name != "log_z_weights"}
+    save_weights(
+        path, tensors, {"kind": KIND, "policy": dict(policy), "layout": env.layout(), **card}, half=True
+    )

@@ -1,0 +1,100 @@
+"""Train a prior: policies that make known crystals likely, to sample from and to start other trainings with.
+
+Trajectories to known crystals are sampled backward and made likely forward. MP-20's val is kept apart, and its reduced
+formulas. Metrics and checkpoints go to a run folder; a training that was stopped goes on with the same run.dir and
+resume=true.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from gflownet_crystal.cli.build import build, plain, to_settings
+from gflownet_crystal.cli.data_tables import paths_of, read_prepared
+from gflownet_crystal.cli.parts import BUILDING, build_model, find_device, set_threads
+from gflownet_crystal.cli.priors import save_prior, stored_policy
+from gflownet_crystal.cli.train_network import (
+    loop_settings,
+    open_training,
+    still_falling,
+    train,
+    training_card,
+    validation_curve,
+)
+from gflownet_crystal.common.progress import announced
+from gflownet_crystal.envs.crystal import Crystal
+from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.policies.residual import ResidualPolicy
+from gflownet_crystal.training.loop import Loop
+from gflownet_crystal.training.prior_data import PriorSplits, split_known
+from gflownet_crystal.training.prior_task import PriorSettings, PriorTask
+
+
+def run(config: DictConfig) -> None:
+    """The verb ``train_prior``."""
+    with open_training(config, "prior", "policy") as (folder, chosen, out):
+        _run(folder, chosen, out)
+
+
+def _run(folder: Path, config: DictConfig, out: Path) -> None:
+    loop_settings(config)
+    settings = to_settings(PriorSettings, config.task, "task")
+    set_threads(config.threads)
+    device = find_device(config.device)
+    with announced(BUILDING, quiet=config.quiet):
+        env = build(config.env, Crystal, "env").to(device)
+    model = build_model(config, env, device)
+    if config.start is not None:
+        model = stored_policy(str(config.start)).model(env, device)
+    splits = _read(config, env, settings)
+    task = PriorTask(model, splits, settings)
+    loop = train(task, config, folder, "train_prior")
+    model, policy = folded(model, plain(config.policy))
+    task.model = model
+    card = _card(config, task, splits, loop)
+    save_prior(out, model, policy, card)
+    print(json.dumps({"weights": str(out), "validation": card["validation"]}, indent=2))
+
+
+def _read(config: DictConfig, env: Crystal, settings: PriorSettings) -> PriorSplits:
+    table = read_prepared(paths_of(config.data, "data"), config.quiet)
+    more: pd.DataFrame | None = None
+    if config.more is not None:
+        more = read_prepared(paths_of(config.more, "more"), config.quiet)
+    splits = split_known(table, more, env, settings.limit, config.holdout, config.seed)
+    if not config.quiet:
+        for purpose, known in (("learn from", splits.train), ("validate on", splits.validation)):
+            print(f"{known.terminal.n} of {known.n_read} crystals to {purpose} lie in the space")
+    return splits
+
+
+def folded(model: GFlowNet, policy: dict[str, Any]) -> tuple[GFlowNet, dict[str, Any]]:
+    """The model without descriptors and dropout, and the section ``policy`` that describes it."""
+    forward = model.forward_policy
+    if isinstance(forward, ResidualPolicy):
+        model.forward_policy = forward.folded()
+        policy = {**policy, "forward": {**policy["forward"], "descriptors": False, "dropout": 0.0}}
+    return model.eval(), policy
+
+
+def _card(config: DictConfig, task: PriorTask, splits: PriorSplits, loop: Loop) -> dict[str, Any]:
+    curve = validation_curve(loop)
+    paths = [
+        path for key in ("data", "more") if config[key] is not None for path in paths_of(config[key], key)
+    ]
+    figures = task.figures()
+    return {
+        "unit": "nats",
+        **training_card(config, loop, "train_prior", paths, {"name": "policy"}),
+        "env": plain(config.env),
+        "task": plain(config.task),
+        "crystals": {"train": splits.train.terminal.n, "validation": splits.validation.terminal.n},
+        "validation": figures,
+        "validation_curve": curve,
+        "curve_still_falling": still_falling([record["val_nll"] for record in curve]),
+    }
