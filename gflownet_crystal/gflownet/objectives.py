@@ -56,7 +56,7 @@ class TrajectoryBalance(Objective):
 
 
 class RelativeTrajectoryBalance(TrajectoryBalance):
-    """``(log Z + log P_F - w log P_prior - log R)^2`` (Venkatraman et al. 2024, equation 9, for w = 1).
+    """``(log Z + log P_F - w log P_prior - log R)^2`` (Venkatraman et al. 2024, for w = 1).
 
     Its objects are distributed as ``prior(x)^w R(x) / Z``; :class:`gflownet_crystal.gflownet.prior.Prior` says how
     the prior enters the target for each weight w.
