@@ -58,7 +58,11 @@ LATTICE_RULES = CompositionRules(
     elements=("Li", "Mg", "O", "F"), max_count=4, n_elements=(2, 2), n_atoms=(2, 8)
 )
 LATTICE_GROUPS = (139, 225)
-NODES = 24
+NODES = 32
+PRIOR_SAMPLES = 128
+"""Backward trajectories to each node."""
+PRIOR_DRAWS = 100_000
+"""Objects of the prior whose mean reward is a second value of Z at weight 1."""
 
 
 class RandomPolicy:
@@ -183,12 +187,13 @@ def lattice(options: dict[str, str]) -> dict[str, float]:
         prior,
     )
     end = time.process_time()
-    drawn = sample_terminal(prior.model, 20_000, torch.Generator().manual_seed(5))
-    log_reward = reward(env.objects(drawn)).log_reward
+    drawn = sample_terminal(prior.model, PRIOR_DRAWS, torch.Generator().manual_seed(5))
+    values = reward(env.objects(drawn)).log_reward.exp()
     return {
         "log_z_quadrature": exact,
         "log_integral_of_prior": log_norm,
-        "log_mean_reward_of_prior_samples": float(log_mean(log_reward[None])[0]),
+        "log_mean_reward_of_prior_samples": float(values.mean().log()),
+        "its_error": float(values.std() / values.mean()) / len(values) ** 0.5,
         "log_z_error": float(model.log_z.detach()) - exact,
         "processor_seconds": end - between,
         "processor_seconds_quadrature": between - start,
@@ -207,7 +212,9 @@ def quadrature(
         terminal, inside = env.encode(specs)
         if not bool(inside.all()):
             raise ConfigError("a node of the quadrature lies outside of the space")
-        ratios = log_ratios(prior.model, terminal, 32, generator) - env.log_reference(terminal)[:, None]
+        ratios = (
+            log_ratios(prior.model, terminal, PRIOR_SAMPLES, generator) - env.log_reference(terminal)[:, None]
+        )
         log_prior = torch.logsumexp(ratios, dim=1) - math.log(ratios.shape[1])
         # the plain mean has no bias where the density itself is integrated
         power = log_prior if prior.weight == 1.0 else prior.weight * log_mean(ratios)
