@@ -29,8 +29,9 @@ from gflownet_crystal.envs.composition_rules import CompositionRules
 from gflownet_crystal.envs.space_group import SpaceGroupStage, SpaceGroupState
 from gflownet_crystal.evaluation.agreement import total_variation
 from gflownet_crystal.evaluation.exact import row_hash, terminal_distribution
-from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.gflownet.model import GFlowNet, PolicyFactory
 from gflownet_crystal.gflownet.objectives import Objective, TrajectoryBalance
+from gflownet_crystal.gflownet.prior import Prior
 from gflownet_crystal.gflownet.settings import ScheduleSettings, TrainerSettings
 from gflownet_crystal.gflownet.trainer import Trainer
 from gflownet_crystal.policies import MixtureSettings, MLPPolicy, UniformPolicy
@@ -113,12 +114,16 @@ def train(
     settings: TrainerSettings,
     seed: int,
     mixture: MixtureSettings | None = None,
+    backward: PolicyFactory = UniformPolicy,
+    prior: Prior | None = None,
 ) -> GFlowNet:
     """A model trained by the package's trainer, with its averaged weights where it keeps them."""
     policy = partial(MLPPolicy, n_layers=2, n_hidden=256, activation="silu", seed=seed)
-    model = GFlowNet(env, policy, UniformPolicy, mixture)
+    model = GFlowNet(env, policy, backward, mixture)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(model, reward, objective, settings, Path(folder), seed=seed, quiet=True)
+        trainer = Trainer(
+            model, reward, objective, settings, Path(folder), seed=seed, quiet=True, prior=prior
+        )
         trainer.train()
         if trainer.optimizer.average is not None:
             model.load_state_dict(trainer.optimizer.average, strict=False)
@@ -147,8 +152,8 @@ def discrete(iterations: int, batch: int, seed: int) -> dict[str, float]:
     model = train(env, reward, TrajectoryBalance(), settings, seed)
     seconds = time.perf_counter() - start
     terminal, probability = terminal_distribution(model)
-    target = dict(zip(_keys(pairs), (log_reward - log_z).exp().tolist(), strict=True))
-    made = dict(zip(_keys(env.objects(terminal)), probability.tolist(), strict=True))
+    target = dict(zip(keys_of(pairs), (log_reward - log_z).exp().tolist(), strict=True))
+    made = dict(zip(keys_of(env.objects(terminal)), probability.tolist(), strict=True))
     events = sorted(target.keys() | made.keys())
     columns = [torch.tensor([weights.get(event, 0.0) for event in events]) for weights in (made, target)]
     return {
@@ -167,11 +172,12 @@ def discrete(iterations: int, batch: int, seed: int) -> dict[str, float]:
 
 def _untrained(env: Env, target: dict[int, float]) -> float:
     terminal, probability = terminal_distribution(GFlowNet(env, UniformPolicy, UniformPolicy))
-    weights = [target[key] for key in _keys(env.objects(terminal))]
+    weights = [target[key] for key in keys_of(env.objects(terminal))]
     return total_variation(probability, torch.tensor(weights))
 
 
-def _keys(pairs: Pair) -> list[int]:
+def keys_of(pairs: Pair) -> list[int]:
+    """A fingerprint of each object."""
     keys: list[int] = row_hash([pairs.space_group, pairs.counts]).tolist()
     return keys
 

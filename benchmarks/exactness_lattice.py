@@ -58,15 +58,19 @@ class SyntheticWell(Proxy):
 
 def quadrature(reward: Reward, groups: Tensor, counts: Tensor, atomic_numbers: Tensor) -> float:
     """log Z, the sum over pairs of integrals over log volume and the free log ratios."""
-    parts = [
-        _log_integral(reward, group, row, atomic_numbers) for group, row in zip(groups, counts, strict=True)
-    ]
+    parts = []
+    for group, row in zip(groups, counts, strict=True):
+        specs, log_weight = box_nodes(group, row, atomic_numbers, NODES)
+        parts.append(torch.logsumexp(reward(specs).log_reward + log_weight, dim=0))
     return float(torch.logsumexp(torch.stack(parts), dim=0))
 
 
-def _log_integral(reward: Reward, group: Tensor, counts: Tensor, atomic_numbers: Tensor) -> Tensor:
+def box_nodes(
+    group: Tensor, counts: Tensor, atomic_numbers: Tensor, n_nodes: int
+) -> tuple[CrystalSpec, Tensor]:
+    """Gauss-Legendre nodes in log volume and the free log ratios of one pair, and the logarithms of their weights."""
     free = FREE_RATIOS[int(lattice_system_of_group[int(group)])]
-    points, log_weight = unit_box_nodes(1 + len(free), NODES)
+    points, log_weight = unit_box_nodes(1 + len(free), n_nodes)
     low, high = (math.log(end) for end in AXIAL_RATIO)
     log_volume = LOG_VOLUME[0] + (LOG_VOLUME[1] - LOG_VOLUME[0]) * points[:, 0]
     log_ratios = torch.zeros(len(points), 3, dtype=torch.float64)
@@ -78,8 +82,7 @@ def _log_integral(reward: Reward, group: Tensor, counts: Tensor, atomic_numbers:
     lengths = log_ratios.exp() * (volume / log_ratios.sum(dim=1).exp())[:, None] ** (1.0 / 3.0)
     angles = torch.full_like(lengths, 90.0)
     specs = CrystalSpec(group.expand(len(points)), composition, lengths, angles)
-    size = math.log(LOG_VOLUME[1] - LOG_VOLUME[0]) + len(free) * math.log(high - low)
-    return torch.logsumexp(reward(specs).log_reward + log_weight, dim=0) + size
+    return specs, log_weight + math.log(LOG_VOLUME[1] - LOG_VOLUME[0]) + len(free) * math.log(high - low)
 
 
 def main(arguments: list[str]) -> None:

@@ -1,7 +1,7 @@
-"""Probability with which a trained sampler makes a given object, by importance sampling over trajectories.
+"""Probability with which a sampler makes a given object, by importance sampling over trajectories.
 
 ``p(x) = E[P_F(tau) / P_B(tau | x)]`` over backward trajectories ``tau ~ P_B(. | x)``. The estimate is a log-mean-exp
-of K such ratios; its error is the bootstrap's.
+of K such ratios; its error is the bootstrap's. The mean of one log-ratio is the bound that maximum likelihood raises.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.gflownet.rollout import evaluate, sample_backward
+from gflownet_crystal.gflownet.rollout import Trajectories, evaluate, sample_backward
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,7 @@ def log_prob(
     """
     if n_trajectories < 2:
         raise ConfigError(f"n_trajectories must be at least 2 for an error estimate, not {n_trajectories}")
-    chunk = max(1, batch_size // n_trajectories)
-    log_ratios = []
-    for rows in torch.arange(terminal.n, device=terminal.device).split(chunk):
-        repeated = terminal[rows.repeat_interleave(n_trajectories)]
-        log_pf, log_pb = evaluate(model, sample_backward(model, repeated, generator))
-        log_ratios.append((log_pf - log_pb).reshape(len(rows), n_trajectories))
-    log_ratio = torch.cat(log_ratios)
+    log_ratio = log_ratios(model, terminal, n_trajectories, generator, batch_size)
     estimate = _log_mean_exp(log_ratio)
     draws = torch.randint(
         n_trajectories, (n_bootstrap, n_trajectories), generator=generator, device=terminal.device
@@ -69,6 +63,53 @@ def log_prob(
     # one resample of places serves all objects: each object's error is still its own
     resampled = torch.stack([_log_mean_exp(log_ratio[:, places]) for places in draws])
     return LogLikelihood(estimate - model.env.log_reference(terminal), resampled.std(dim=0))
+
+
+@torch.no_grad()
+def log_ratios(
+    model: GFlowNet,
+    terminal: Context,
+    n_trajectories: int,
+    generator: torch.Generator,
+    batch_size: int = 4096,
+) -> Tensor:
+    """``log P_F(tau) - log P_B(tau | x)`` of backward trajectories to objects.
+
+    Args:
+        model: environment and policies.
+        terminal: finished states of all stages, n rows.
+        n_trajectories: K, backward trajectories an object.
+        generator: source of randomness, on the model's device.
+        batch_size: trajectories evaluated at once.
+
+    Returns:
+        (n, K) float64, with respect to the stages' coordinates.
+    """
+    chunk = max(1, batch_size // n_trajectories)
+    parts = []
+    for rows in torch.arange(terminal.n, device=terminal.device).split(chunk):
+        repeated = terminal[rows.repeat_interleave(n_trajectories)]
+        log_pf, log_pb = evaluate(model, sample_backward(model, repeated, generator))
+        parts.append((log_pf - log_pb).reshape(len(rows), n_trajectories))
+    return torch.cat(parts)
+
+
+def negative_elbo(model: GFlowNet, trajectories: Trajectories) -> Tensor:
+    """The loss of maximum likelihood: a bound from above on each object's ``-log p(x)``, with gradients.
+
+    Its mean over backward trajectories is ``-log p(x)`` plus the divergence of ``P_B(. | x)`` from the forward policy's
+    own ways to x, which is 0 where the two agree. The gradient is that of the forward policy only: on its own
+    samples, the derivative of ``log P_B`` is noise of mean zero.
+
+    Args:
+        model: environment and policies.
+        trajectories: n of them, sampled backward by the model's backward policy.
+
+    Returns:
+        (n,) float64 ``log P_B - log P_F``, for densities with respect to the environment's reference measure.
+    """
+    log_pf, log_pb = evaluate(model, trajectories)
+    return log_pb.detach() - log_pf + model.env.log_reference(trajectories.terminal)
 
 
 def _log_mean_exp(log_ratio: Tensor) -> Tensor:

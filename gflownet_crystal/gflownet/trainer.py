@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.checkpoint import Checkpoint, TrainingStopped, save_checkpoint
-from gflownet_crystal.common.errors import CheckpointError, GFlowNetCrystalError
+from gflownet_crystal.common.errors import CheckpointError, ConfigError, GFlowNetCrystalError
 from gflownet_crystal.common.metrics import MetricsFile, settled_length
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.gflownet.batch import Batch, Source, draw_batch
@@ -20,6 +20,7 @@ from gflownet_crystal.gflownet.loggers import Logger, NoLogger
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
 from gflownet_crystal.gflownet.optimizer import Optimizer
+from gflownet_crystal.gflownet.prior import Prior, PriorTerms
 from gflownet_crystal.gflownet.random_states import restore_generator, state_name
 from gflownet_crystal.gflownet.replay import Replay, Terminals
 from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
@@ -48,6 +49,12 @@ class Trainer:
         logger: receives the metrics of each step too.
         quiet: show no progress.
         world: the processes that train together; this one alone if None.
+        prior: takes part in the target, and is neither trained nor saved; put in the model's environment, so that
+            both have the same masks.
+
+    Raises:
+        ConfigError: the objective does not go with the prior or with the lack of one, or the prior is of another
+            layout or the model itself.
     """
 
     def __init__(
@@ -62,8 +69,10 @@ class Trainer:
         logger: Logger | None = None,
         quiet: bool = False,
         world: World | None = None,
+        prior: Prior | None = None,
     ) -> None:
-        self.world = world or World()
+        _check_prior(model, objective, prior)
+        self.world, self.prior = world or World(), prior
         self.model, self.reward, self.objective, self.settings = model, reward, objective, settings
         self.run_dir, self.dataset, self.logger = run_dir, dataset, logger or NoLogger()
         self.quiet = quiet or not self.world.is_main
@@ -118,17 +127,28 @@ class Trainer:
         batch = self._draw()
         log_pf, log_pb = evaluate(self.model, batch.trajectories)
         # the reward is with respect to the reference measure, the policies' densities to the stages' coordinates
-        log_reward = batch.log_reward + self.model.env.log_reference(batch.trajectories.terminal)
+        log_reference = self.model.env.log_reference(batch.trajectories.terminal)
+        if self.prior is None:
+            terms, log_target = None, batch.log_reward + log_reference + log_pb
+        else:
+            terms = self.prior.terms(batch.trajectories, self.generator)
+            log_target = self.prior.log_target(terms, log_pb, batch.log_reward, log_reference)
         if self.iteration == 0 and self.settings.init_log_z:
-            self._initialise_log_z(self.world.mean((log_reward + log_pb - log_pf).detach().mean()))
-        loss = self.objective(self.model.log_z, log_pf, log_pb, log_reward)
-        norm = self.optimizer.backward(loss)
-        figures = self._figures(batch, loss, norm)
+            self._initialise_log_z(self.world.mean((log_target - log_pf).detach().mean()))
+        loss = self.objective(self.model.log_z, log_pf, log_target)
+        norm = self.optimizer.backward(loss + self._backward_loss(log_pb[: batch.new.n]))
+        figures = self._figures(batch, loss, norm, _prior_figures(batch, log_pf, terms))
         self._require_finite(figures)
         self.optimizer.step(self.iteration)
         if self.replay is not None:
             self.replay.add(self.world.gather_context(batch.new), self.world.gather(batch.scored.log_reward))
         return figures
+
+    def _backward_loss(self, log_pb: Tensor) -> Tensor | float:
+        """Fits a learned backward policy to the policy's own trajectories where the target leaves it free."""
+        if self.prior is None or not self.prior.by_trajectory or not log_pb.requires_grad:
+            return 0.0
+        return -log_pb.mean()
 
     def _draw(self) -> Batch:
         chosen = self.settings
@@ -145,7 +165,9 @@ class Trainer:
     def _initialise_log_z(self, estimate: Tensor) -> None:
         self.model.log_z_weights.fill_(1.0).mul_(estimate / len(self.model.log_z_weights))
 
-    def _figures(self, batch: Batch, loss: Tensor, norm: Tensor) -> dict[str, float]:
+    def _figures(
+        self, batch: Batch, loss: Tensor, norm: Tensor, further: dict[str, Tensor]
+    ) -> dict[str, float]:
         scored = batch.scored
         columns = {
             "loss": loss,
@@ -154,6 +176,7 @@ class Trainer:
             "max_log_reward": self.world.gather(scored.log_reward).max(),
             "mean_energy": scored.prediction.value[scored.prediction.valid].mean(),
             "gradient_norm": norm,
+            **further,
         }
         counts = torch.tensor([batch.trajectories.n_transitions, scored.n_invalid], device=self.model.device)
         values = torch.stack([column.detach().double() for column in columns.values()])
@@ -223,6 +246,35 @@ class Trainer:
         example = sample_forward(self.model, 1, torch.Generator(self.model.device).manual_seed(0))
         chosen = self.settings.replay
         return Replay(example.terminal, chosen.capacity, chosen.keep, chosen.draw)
+
+
+def _prior_figures(batch: Batch, log_pf: Tensor, terms: PriorTerms | None) -> dict[str, Tensor]:
+    """Means over the trajectories that the policy sampled: divergence from the prior, and the prior's log-density."""
+    if terms is None:
+        return {}
+    n = batch.new.n
+    return {
+        "kl_from_prior": (log_pf.detach() - terms.log_pf)[:n].mean(),
+        "mean_log_prior": terms.log_prior[:n].mean(),
+    }
+
+
+def _check_prior(model: GFlowNet, objective: Objective, prior: Prior | None) -> None:
+    name = type(objective).__name__
+    if prior is None:
+        if objective.needs_prior:
+            raise ConfigError(
+                f"objective {name} needs a prior; give prior=default or a file or run of one, or choose "
+                "objective=trajectory_balance"
+            )
+        return
+    if not objective.takes_prior:
+        raise ConfigError(
+            f"objective {name} knows no prior; choose objective=relative_trajectory_balance, or set prior=null"
+        )
+    if prior.model is model:
+        raise ConfigError("the prior is the model to train; give the prior a model of its own")
+    prior.model.set_env(model.env)
 
 
 def load_weights(model: nn.Module, checkpoint: Checkpoint, averaged: bool = True) -> None:

@@ -8,9 +8,11 @@ import torch
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.envs.hypergrid import GridState, Hypergrid
-from gflownet_crystal.gflownet.likelihood import log_prob
+from gflownet_crystal.evaluation.exact import terminal_distribution
+from gflownet_crystal.gflownet.likelihood import log_prob, log_ratios, negative_elbo
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.policies import MLPPolicy
+from gflownet_crystal.gflownet.rollout import sample_backward
+from gflownet_crystal.policies import MLPPolicy, UniformPolicy
 
 
 def random_model(env: Hypergrid) -> GFlowNet:
@@ -74,3 +76,62 @@ def test_one_trajectory_has_no_error_estimate() -> None:
     terminal, _ = env.encode(env.cells())
     with pytest.raises(ConfigError, match="at least 2"):
         log_prob(random_model(env), terminal, 1, torch.Generator())
+
+
+def test_one_trajectory_bounds_the_log_probability_and_its_mean_is_the_bound() -> None:
+    env = Hypergrid(2, 5)
+    model = random_model(env)
+    terminal, _ = env.encode(env.cells())
+    exact = exact_log_prob(model, env)
+    ratios = log_ratios(model, terminal, 400, torch.Generator().manual_seed(2), batch_size=10_000)
+    rows = torch.arange(terminal.n).repeat_interleave(400)
+    trajectories = sample_backward(model, terminal[rows], torch.Generator().manual_seed(2))
+    loss = negative_elbo(model, trajectories).detach().reshape(-1, 400)
+    # the same draws, so the same ratios
+    assert torch.allclose(-loss, ratios, atol=1e-5)
+    error = loss.std(dim=1) / 400**0.5
+    assert bool((loss.mean(dim=1) >= -exact - 4.0 * error - 1e-5).all())
+    assert torch.allclose(ratios.exp().mean(dim=1).log(), exact, atol=0.2)
+
+
+class Measured(Hypergrid):
+    """With a reference measure of density 2 everywhere."""
+
+    def log_reference(self, terminal: Context) -> torch.Tensor:
+        return torch.full((terminal.n,), 2.0, dtype=torch.float64).log()
+
+
+def test_the_bound_is_of_the_density_by_the_reference_measure_and_trains_the_forward_policy_only() -> None:
+    env = Measured(1, 5)
+    model = random_model(env)
+    terminal, _ = env.encode(env.cells())
+    trajectories = sample_backward(model, terminal, torch.Generator().manual_seed(2))
+    loss = negative_elbo(model, trajectories)
+    # every cell of a line has one trajectory: the bound is tight, as the estimate is exact
+    estimate = log_prob(model, terminal, 2, torch.Generator().manual_seed(1)).log_prob
+    assert torch.allclose(-loss.detach(), estimate, atol=1e-6)
+    assert float((loss.detach().neg() + torch.tensor(2.0).log()).exp().sum()) == pytest.approx(1.0, abs=1e-5)
+    loss.sum().backward()
+    assert all(p.grad is None for p in model.backward_policy.parameters())
+    assert all(p.grad is not None for p in model.forward_policy.parameters())
+
+
+def test_maximum_likelihood_reaches_the_distribution_of_the_data() -> None:
+    env = Hypergrid(2, 5)
+    model = GFlowNet(env, lambda s: MLPPolicy(s, 2, 32, seed=0), UniformPolicy)
+    generator = torch.Generator().manual_seed(0)
+    terminal, _ = env.encode(env.cells())
+    log_data = torch.log_softmax(2.0 * torch.randn(25, generator=generator, dtype=torch.float64), dim=0)
+    adam = torch.optim.Adam(model.forward_policy.parameters(), lr=1e-2)
+    for _ in range(150):
+        rows = torch.multinomial(log_data.exp(), 256, replacement=True, generator=generator)
+        loss = negative_elbo(model, sample_backward(model, terminal[rows], generator)).mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    reached, probability = terminal_distribution(model)
+    cells = env.objects(reached)
+    made = torch.zeros(25, dtype=torch.float64).index_put((cells[:, 0] * 5 + cells[:, 1],), probability)
+    assert float((log_data.exp() * (log_data + 3.2189)).sum()) > 0.5
+    # 25 cells and some 10,000 remembered draws leave about 25 / 20,000 nats of noise
+    assert float((log_data.exp() * (log_data - made.log())).sum()) < 0.02

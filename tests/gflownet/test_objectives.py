@@ -8,30 +8,35 @@ import pytest
 import torch
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.gflownet.objectives import LogVariance, TrajectoryBalance
+from gflownet_crystal.gflownet.objectives import LogVariance, RelativeTrajectoryBalance, TrajectoryBalance
 
 F64 = torch.float64
 LOG_PF = torch.tensor([-3.0, -1.0, -2.5], dtype=F64)
 LOG_PB = torch.tensor([-0.5, -1.5, 0.0], dtype=F64)
 LOG_REWARD = torch.tensor([1.0, 2.0, -1.0], dtype=F64)
+LOG_TARGET = LOG_REWARD + LOG_PB
 
 
-def test_both_vanish_at_balance() -> None:
+def test_all_vanish_at_balance() -> None:
     log_z = torch.tensor(1.7, dtype=F64)
-    balanced = LOG_PF + log_z - LOG_PB
-    for objective in (TrajectoryBalance(), TrajectoryBalance(huber=0.5), LogVariance()):
-        assert float(objective(log_z, LOG_PF, LOG_PB, balanced)) == pytest.approx(0.0, abs=1e-12)
+    for objective in (
+        TrajectoryBalance(),
+        TrajectoryBalance(huber=0.5),
+        RelativeTrajectoryBalance(),
+        LogVariance(),
+    ):
+        assert float(objective(log_z, LOG_PF, LOG_PF + log_z)) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_trajectory_balance_is_the_mean_square_residual() -> None:
-    loss = TrajectoryBalance()(torch.tensor(0.0, dtype=F64), LOG_PF, LOG_PB, LOG_REWARD)
+    loss = TrajectoryBalance()(torch.tensor(0.0, dtype=F64), LOG_PF, LOG_TARGET)
     assert float(loss) == pytest.approx((3.5**2 + 1.5**2 + 1.5**2) / 3)
 
 
 def test_huber_is_linear_and_continuous_beyond_its_limit() -> None:
     zero = torch.zeros(1, dtype=F64)
     at = [
-        float(TrajectoryBalance(huber=2.0)(zero[0], torch.tensor([x], dtype=F64), zero, zero))
+        float(TrajectoryBalance(huber=2.0)(zero[0], torch.tensor([x], dtype=F64), zero))
         for x in (2.0, 3.0, 5.0)
     ]
     assert at[0] == 4.0
@@ -40,14 +45,14 @@ def test_huber_is_linear_and_continuous_beyond_its_limit() -> None:
 
 def test_log_variance_has_the_policy_gradient_of_trajectory_balance_at_the_batch_log_z() -> None:
     log_pf = LOG_PF.clone().requires_grad_()
-    centre = (LOG_REWARD + LOG_PB - LOG_PF).mean()
-    ours = torch.autograd.grad(LogVariance()(centre, log_pf, LOG_PB, LOG_REWARD), log_pf)[0]
-    theirs = torch.autograd.grad(TrajectoryBalance()(centre, log_pf, LOG_PB, LOG_REWARD), log_pf)[0]
+    centre = (LOG_TARGET - LOG_PF).mean()
+    ours = torch.autograd.grad(LogVariance()(centre, log_pf, LOG_TARGET), log_pf)[0]
+    theirs = torch.autograd.grad(TrajectoryBalance()(centre, log_pf, LOG_TARGET), log_pf)[0]
     assert torch.allclose(ours, theirs)
 
 
 @pytest.mark.parametrize("huber", [0.0, -1.0, math.nan, math.inf])
-@pytest.mark.parametrize("objective", [TrajectoryBalance, LogVariance])
+@pytest.mark.parametrize("objective", [TrajectoryBalance, RelativeTrajectoryBalance, LogVariance])
 def test_huber_must_be_positive_and_finite(objective: type, huber: float) -> None:
     with pytest.raises(ConfigError, match="huber"):
         objective(huber=huber)

@@ -182,10 +182,8 @@ def test_nan_from_a_proxy_names_the_object_and_keeps_the_checkpoint(tmp_path: Pa
 class NotFinite(Objective):
     """A loss that is not a number."""
 
-    def __call__(
-        self, log_z: torch.Tensor, log_pf: torch.Tensor, log_pb: torch.Tensor, log_reward: torch.Tensor
-    ) -> torch.Tensor:
-        return (log_z + log_pf - log_reward - log_pb).mean() * float("nan")
+    def __call__(self, log_z: torch.Tensor, log_pf: torch.Tensor, log_target: torch.Tensor) -> torch.Tensor:
+        return (log_z + log_pf - log_target).mean() * float("nan")
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path: Path) -> None:
