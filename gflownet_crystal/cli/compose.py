@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gflownet_crystal.cli.config_errors import first_line
 from gflownet_crystal.cli.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices, unknown
+from gflownet_crystal.cli.implied import PRIOR, has_prior, implied_choices
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.yaml_files import check_yaml
 
@@ -72,7 +73,7 @@ def compose_with_choices(
     A section within another that comes from a group has the key ``group@section``, as ``proxy@proxy.energy``.
     """
     folders = config_folders(own)
-    settings = [parse_setting(text) for text in arguments]
+    settings = [_prior_by_source(parse_setting(text), folders) for text in arguments]
     config, choices, chosen = _chosen_config(verb, settings, folders)
     values = [setting for setting in settings if setting not in chosen]
     # a class goes first: it replaces its whole section, and other settings then fill the new one
@@ -169,10 +170,16 @@ def _chosen_config(
     groups = verb_groups(verb)
     chosen = [setting for setting in settings if setting.key in groups]
     for setting in chosen:
-        _check_choice(setting, setting.key, folders, may_be_none=setting.key == EXPERIMENT)
-    # Hydra takes no null for a choice, and it is the default where it is allowed
-    overrides = [setting.text.removeprefix("+") for setting in chosen if setting.value is not None]
+        _check_choice(setting, setting.key, folders, may_be_none=setting.key in (EXPERIMENT, PRIOR))
+    overrides = [
+        _override(setting) for setting in chosen if setting.value is not None or setting.key == PRIOR
+    ]
     config, choices = _compose(verb, overrides, folders)
+    if PRIOR in groups:
+        given = {setting.key: setting.value for setting in settings}
+        if not has_prior(config.env, given):
+            overrides += implied_choices(given, choices.get(EXPERIMENT), folders)
+            config, choices = _compose(verb, overrides, folders)
     while inner := _inner_choices(settings, chosen, section_groups(choices)):
         # the outermost goes first: it decides which sections there are within it
         setting = min(inner, key=lambda one: one.key.count("."))
@@ -182,6 +189,19 @@ def _chosen_config(
         overrides.append(f"{group}@{setting.key}={setting.value}")
         config, choices = _compose(verb, overrides, folders)
     return config, choices, chosen
+
+
+def _override(setting: Setting) -> str:
+    """A choice as Hydra reads it: null is the default but for the prior, whose group is then left out."""
+    return f"~{setting.key}" if setting.value is None else setting.text.removeprefix("+")
+
+
+def _prior_by_source(setting: Setting, folders: Sequence[Path]) -> Setting:
+    """``prior=FILE`` or ``prior=RUN`` as ``prior.source=...``."""
+    named = setting.key == PRIOR and isinstance(setting.value, str)
+    if not named or setting.value in group_choices(PRIOR, folders):
+        return setting
+    return Setting(f"{PRIOR}.source", setting.value, setting.text, setting.added)
 
 
 def _inner_choices(
@@ -225,8 +245,10 @@ def _compose(
     choices |= {key: made[key] for key in map(str, made) if "@" in key}
     with open_dict(config):
         del config["hydra"]
+        if PRIOR in choices and PRIOR not in config:
+            config[PRIOR] = None
     for place in [
-        *(group for group in choices if "@" not in group and group in config),
+        *(group for group in choices if "@" not in group and config.get(group) is not None),
         *section_groups(choices),
     ]:
         require_section(OmegaConf.select(config, place), place)

@@ -52,8 +52,19 @@ class StoredPolicy:
         self._check_layout(env)
         with fitting_card(self.source):
             model = build_model(OmegaConf.create({"policy": self.policy}), env, device, trust or Trust())
-            model.load_state_dict(self.tensors | {"log_z_weights": model.log_z_weights.detach()})
+        self.start(model)
         return model
+
+    def start(self, model: GFlowNet) -> None:
+        """Put the trained policies in a model that was made with the same section ``policy``; log Z stays as it is.
+
+        Raises:
+            ConfigError: the layout of the model's environment is another.
+            WeightsError: the weights do not fit their card.
+        """
+        self._check_layout(model.env)
+        with fitting_card(self.source):
+            model.load_state_dict(self.tensors | {"log_z_weights": model.log_z_weights.detach()})
 
     def _check_layout(self, env: Env) -> None:
         if not isinstance(env, Crystal):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,11 @@ from gflownet_crystal.cli.build import COMMAND_LINE, Trust
 from gflownet_crystal.cli.compose import TARGET, parse_setting, require_section
 from gflownet_crystal.cli.config_errors import first_line
 from gflownet_crystal.cli.output_folder import holds_nothing, refuse_resume
-from gflownet_crystal.cli.parts import Parts, build_parts
 from gflownet_crystal.cli.values import flag, seed_number
 from gflownet_crystal.common.checkpoint import Checkpoint, newest_checkpoint
 from gflownet_crystal.common.errors import CheckpointError, ConfigError, DataError
 from gflownet_crystal.common.files import write_text
 from gflownet_crystal.common.yaml_files import read_yaml
-from gflownet_crystal.gflownet.trainer import load_weights
 
 CONFIG = "config.yaml"
 
@@ -31,23 +28,6 @@ FREE_ON_RESUME = (
     "loop.checkpoint_every",
 )  # fmt: skip
 """Keys and sections that may change when a run goes on; all others are what was trained."""
-
-
-@dataclass(frozen=True)
-class TrainedRun:
-    """A run folder, opened for sampling.
-
-    Attributes:
-        folder: its path.
-        config: stored configuration, resolved.
-        parts: environment, reward and the model with its trained weights.
-        checkpoint: whose weights they are.
-    """
-
-    folder: Path
-    config: DictConfig
-    parts: Parts
-    checkpoint: Checkpoint
 
 
 def default_folder(config: DictConfig) -> Path:
@@ -175,31 +155,6 @@ def read_config(folder: Path, sections: Sequence[str] = SECTIONS) -> DictConfig:
         except ConfigError as error:
             raise CheckpointError(f"{path} is damaged: {error}") from error
     return config
-
-
-def open_run(
-    folder: Path, device: str = "auto", threads: int | None = None, trust: bool = False
-) -> TrainedRun:
-    """A trained run, ready to sample.
-
-    Args:
-        folder: run folder of ``train_gfn``.
-        device: where to sample.
-        threads: CPU threads, or None.
-        trust: build classes from outside this package that the folder names.
-
-    Raises:
-        CheckpointError: no run folder, no checkpoint, or one that does not fit.
-        ConfigError: a foreign class without ``trust``.
-    """
-    config = read_config(folder)
-    config.device, config.threads = device, threads
-    parts = build_parts(config, Trust(everything=trust))
-    checkpoint = latest(folder)
-    if checkpoint is None:
-        raise CheckpointError(f"{folder} has no checkpoint yet; train it with resume=true first")
-    load_weights(parts.model, checkpoint)
-    return TrainedRun(folder, config, parts, checkpoint)
 
 
 def latest(folder: Path) -> Checkpoint | None:

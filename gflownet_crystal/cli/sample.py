@@ -15,8 +15,8 @@ from omegaconf import DictConfig, ListConfig
 
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.parts import BUILDING
-from gflownet_crystal.cli.run_folder import TrainedRun, open_run
 from gflownet_crystal.cli.samples import check_suffix, draw_samples, write_samples
+from gflownet_crystal.cli.trained_runs import TrainedRun, open_run
 from gflownet_crystal.cli.values import check_new, flag, seed_number, whole_number
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.progress import announced

@@ -15,8 +15,8 @@ from torch import Tensor
 from gflownet_crystal.cli.build import Trust
 from gflownet_crystal.cli.data_tables import tell
 from gflownet_crystal.cli.parts import build_model
-from gflownet_crystal.cli.run_folder import TrainedRun, open_run
 from gflownet_crystal.cli.samples import draw_samples
+from gflownet_crystal.cli.trained_runs import TrainedRun, open_run
 from gflownet_crystal.cli.values import check_whole, flag, seed_number, whole_number
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS

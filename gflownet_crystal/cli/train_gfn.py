@@ -19,6 +19,7 @@ from gflownet_crystal.cli.parts import Parts, build_parts, check_fit
 from gflownet_crystal.cli.results import write_results
 from gflownet_crystal.cli.run_folder import default_folder, latest, open_folder, write_config
 from gflownet_crystal.cli.samples import read_objects
+from gflownet_crystal.cli.starting import build_prior, starting_policy, with_policy
 from gflownet_crystal.cli.values import check_whole, flag, seed_number
 from gflownet_crystal.cli.weights_run import stoppable
 from gflownet_crystal.common.checkpoint import newest_checkpoint
@@ -44,7 +45,10 @@ def _run(config: DictConfig, folder: Path, world: World) -> None:
     check_fit(config, trust)
     config = resolved(config)
     _check_values(config)
+    stored = starting_policy(config)
+    config = with_policy(config, stored)
     parts = build_parts(config, trust)
+    prior = build_prior(config, parts, trust)
     logger = build(config.logger, Logger, "logger", trust)
     trainer = Trainer(
         parts.model,
@@ -57,8 +61,11 @@ def _run(config: DictConfig, folder: Path, world: World) -> None:
         logger=logger,
         quiet=config.quiet,
         world=world,
+        prior=prior,
     )
     checkpoint = latest(folder)
+    if checkpoint is None and stored is not None:
+        stored.start(parts.model)
     if checkpoint is not None:
         note = trainer.restore(checkpoint)
         if note is not None and world.is_main:

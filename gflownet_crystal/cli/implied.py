@@ -1,0 +1,50 @@
+"""Choices of a training that follow from the others: without a prior, it starts from nothing, as in the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig
+
+from gflownet_crystal.cli.groups import find_config
+
+PRIOR = "prior"
+_WITHOUT = {"objective": "trajectory_balance", "reward": "boltzmann", "trainer": "default"}
+_CRYSTAL = "gflownet_crystal.envs.crystal.Crystal"
+
+
+def has_prior(env: DictConfig, given: Mapping[str, Any]) -> bool:
+    """Whether a training has a prior.
+
+    Args:
+        env: section of the environment.
+        given: values of the command line by key; a prior that is given decides.
+    """
+    if PRIOR in given or f"{PRIOR}.source" in given:
+        return given.get(PRIOR, "") is not None
+    target = given.get("env._target_", env.get("_target_"))
+    return target == _CRYSTAL and given.get("env.coordinates", env.get("coordinates")) == "shape"
+
+
+def implied_choices(given: Mapping[str, Any], experiment: str | None, folders: Sequence[Path]) -> list[str]:
+    """Choices of a training without a prior, where neither the command line nor the experiment makes one.
+
+    Args:
+        given: values of the command line by key.
+        experiment: its name, or None.
+        folders: the user's and the package's.
+    """
+    path = None if experiment is None else find_config("experiment", experiment, folders)
+    made = set(given) | (set() if path is None else _overridden(path))
+    words = [f"{group}={choice}" for group, choice in _WITHOUT.items() if group not in made]
+    return words if PRIOR in given else [f"~{PRIOR}", *words]
+
+
+def _overridden(path: Path) -> set[str]:
+    """Groups that an experiment chooses from."""
+    defaults = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("defaults") or []
+    keys = [str(key) for entry in defaults if isinstance(entry, dict) for key in entry]
+    return {key.removeprefix("override ").lstrip("/") for key in keys}

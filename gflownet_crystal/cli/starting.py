@@ -1,0 +1,68 @@
+"""Where a training starts: the policies of a prior, of a file or of another run; and the prior itself."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig, OmegaConf
+
+from gflownet_crystal.cli.build import Trust, fitting_arguments, plain
+from gflownet_crystal.cli.compose import parse_setting
+from gflownet_crystal.cli.parts import Parts
+from gflownet_crystal.cli.priors import StoredPolicy, stored_policy
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.gflownet.prior import Prior
+
+PRIOR = "prior"
+
+
+def starting_policy(config: DictConfig) -> StoredPolicy | None:
+    """The policies that a training starts from; None where it starts from new weights.
+
+    Args:
+        config: of ``train_gfn``.
+
+    Raises:
+        ConfigError: the command line sets keys of the section ``policy``, which comes with the weights.
+        WeightsError: the weights are missing, corrupt or of another kind.
+    """
+    source, prior = config.get("start"), config.get(PRIOR)
+    if source == PRIOR:
+        source = None if prior is None else prior.source
+    if source is None:
+        return None
+    given = [parse_setting(text).key for text in config.record.command]
+    if own := [key for key in given if key.split(".")[0] == "policy"]:
+        raise ConfigError(
+            f"{own[0]} has no effect, as the policy comes with start={config.start}: leave it out, or give start=null "
+            "to train new weights"
+        )
+    return stored_policy(str(source))
+
+
+def with_policy(config: DictConfig, stored: StoredPolicy | None) -> DictConfig:
+    """The configuration with the section ``policy`` of the weights that the training starts from."""
+    if stored is not None:
+        config.policy = OmegaConf.create(stored.policy)
+    return config
+
+
+def build_prior(config: DictConfig, parts: Parts, trust: Trust) -> Prior | None:
+    """The frozen prior of a training, in its environment; None without one.
+
+    A new training notes the digest of the prior's weights in its configuration, so that it cannot go on with others.
+
+    Raises:
+        ConfigError: a setting is out of range, the layouts differ, or a run that goes on had another prior.
+    """
+    section = config.get(PRIOR)
+    if section is None:
+        return None
+    stored = stored_policy(str(section.source))
+    digest, noted = stored.card.get("sha256"), section.get("digest")
+    if noted is not None and noted != digest:
+        raise ConfigError(
+            f"the prior {section.source} is not the one that the run began with; restore it, or give another run.dir"
+        )
+    section.digest = digest
+    settings = {key: plain(section[key]) for key in ("weight", "n_samples")}
+    settings = fitting_arguments(Prior, settings, PRIOR, given=("model", "batch_size"))
+    return Prior(stored.model(parts.env, parts.device, trust), **settings)

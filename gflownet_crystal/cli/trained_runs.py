@@ -1,0 +1,81 @@
+"""Trained samplers, opened for sampling: run folders, and priors that no run folder belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from gflownet_crystal.cli.build import Trust
+from gflownet_crystal.cli.compose import compose_config, resolved
+from gflownet_crystal.cli.parts import Parts, build_parts
+from gflownet_crystal.cli.priors import WEIGHTS, stored_policy
+from gflownet_crystal.cli.run_folder import SECTIONS, latest, read_config
+from gflownet_crystal.common.errors import CheckpointError, WeightsError
+from gflownet_crystal.gflownet.trainer import load_weights
+from gflownet_crystal.weights import weights_path
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A trained sampler.
+
+    Attributes:
+        folder: the run folder, or the name or file of a prior.
+        config: as stored, resolved.
+        parts: environment, reward and the model with its trained weights.
+    """
+
+    folder: Path
+    config: DictConfig
+    parts: Parts
+
+
+def open_run(
+    folder: Path, device: str = "auto", threads: int | None = None, trust: bool = False
+) -> TrainedRun:
+    """A trained sampler, ready to sample.
+
+    Args:
+        folder: run folder of ``train_gfn`` or ``train_prior``, or a prior: the name of shipped weights (``prior``) or a
+            ``.safetensors`` file.
+        device: where to sample.
+        threads: CPU threads, or None.
+        trust: build classes from outside this package that the folder names.
+
+    Raises:
+        CheckpointError: no run folder, no checkpoint, or one that does not fit.
+        WeightsError: a prior that is missing, corrupt or of another kind.
+        ConfigError: a foreign class without ``trust``.
+    """
+    if _is_prior(folder):
+        return _open_prior(folder, device, threads)
+    config = read_config(folder, SECTIONS)
+    config.device, config.threads = device, threads
+    parts = build_parts(config, Trust(everything=trust))
+    checkpoint = latest(folder)
+    if checkpoint is None:
+        raise CheckpointError(f"{folder} has no checkpoint yet; train it with resume=true first")
+    load_weights(parts.model, checkpoint)
+    return TrainedRun(folder, config, parts)
+
+
+def _is_prior(source: Path) -> bool:
+    if source.is_dir():
+        return (source / WEIGHTS).is_file()
+    try:
+        return weights_path(source).is_file()
+    except WeightsError:
+        return False
+
+
+def _open_prior(source: Path, device: str, threads: int | None) -> TrainedRun:
+    """The prior in the space that it was trained in; its samples are scored as those of a training at its defaults."""
+    stored = stored_policy(source)
+    config = resolved(compose_config("train_gfn", []))
+    config.device, config.threads, config.quiet = device, threads, True
+    config.env, config.policy = OmegaConf.create(stored.card["env"]), OmegaConf.create(stored.policy)
+    parts = build_parts(config)
+    model = stored.model(parts.env, parts.device)
+    return TrainedRun(source, config, Parts(**(vars(parts) | {"model": model})))
