@@ -15,6 +15,7 @@ from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.rollout import evaluate, sample_backward
 from gflownet_crystal.training.loop import Task
 from gflownet_crystal.training.prior_data import PriorSplits
+from gflownet_crystal.training.substitution import Substitution
 
 _SEED = 3
 
@@ -27,6 +28,8 @@ class PriorSettings:
         limit: largest distance of training crystals above the hull of the data's labels, eV/atom; None for all.
         further_until: share of the training after which further crystals play no part; they are taken with a
             probability that falls linearly to zero until then.
+        substituted, substituted_final: share of training crystals in which elements are exchanged for alike ones, at
+            the start and at the end; see :class:`gflownet_crystal.training.substitution.Substitution`.
         watched: validation crystals of the bound that is watched in training.
         judged: validation crystals of the bound on the card.
         samples: K, backward trajectories a crystal of the bound on the card.
@@ -37,6 +40,8 @@ class PriorSettings:
 
     limit: float | None = 0.1
     further_until: float = 0.85
+    substituted: float = 0.45
+    substituted_final: float = 0.15
     watched: int = 1024
     judged: int = 2048
     samples: int = 64
@@ -46,6 +51,9 @@ class PriorSettings:
         fit_fields(self, "task")
         if not 0.0 < self.further_until <= 1.0:
             raise ConfigError(f"task.further_until is a share in (0, 1], not {self.further_until}")
+        for name in ("substituted", "substituted_final"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"task.{name} is a share in [0, 1], not {getattr(self, name)}")
         if self.limit is not None and self.limit < 0.0:
             raise ConfigError(f"task.limit must be 0 or more, or null, not {self.limit}")
         for name, least in {"watched": 1, "judged": 1, "samples": 2}.items():
@@ -72,6 +80,7 @@ class PriorTask(Task):
         self.further = splits.train.further
         self.sizes = torch.ones(self.train.n, dtype=torch.int64)
         self.validation = _shuffled(splits.validation.terminal)
+        self.substitution = Substitution(model.env.objects(self.train).to("cpu"))
 
     def losses(self, rows: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """The bound of a batch; further crystals are thinned out as the training goes on."""
@@ -80,7 +89,23 @@ class PriorTask(Task):
         # a batch of further crystals only, late in the training, keeps one
         rows = rows[kept] if bool(kept.any()) else rows[:1]
         seed = int(torch.randint(2**62, (1,), generator=generator))
-        return {"nll": self._bound(self.train[rows.to(self.model.device)], seed)}
+        return {"nll": self._bound(self._with_exchanges(rows, generator), seed)}
+
+    def _with_exchanges(self, rows: Tensor, generator: torch.Generator) -> Context:
+        """Crystals of a batch, elements exchanged in some; where that leaves the space, the crystal stays as it is."""
+        first, last = self.settings.substituted, self.settings.substituted_final
+        chosen = torch.rand(len(rows), generator=generator) < first + (last - first) * self.progress
+        device, env = self.model.device, self.model.env
+        if not bool(chosen.any()):
+            return self.train[rows.to(device)]
+        specs = env.objects(self.train[rows[chosen].to(device)]).to("cpu")
+        exchanged, inside = env.encode(self.substitution(specs, generator).to(device))
+        kept = torch.cat([rows[~chosen], rows[chosen][~inside.cpu()]])
+        unchanged = self.train[kept.to(device)]
+        states = tuple(
+            type(one).cat([one, other]) for one, other in zip(unchanged.states, exchanged.states, strict=True)
+        )
+        return Context(unchanged.n + exchanged.n, device, states)
 
     def _bound(self, terminal: Context, seed: int) -> Tensor:
         generator = torch.Generator(self.model.device).manual_seed(seed)
