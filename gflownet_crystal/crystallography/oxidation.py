@@ -2,8 +2,8 @@
 
 Which atoms of one element may differ in their state is a matter of the table too, where mixed valence is allowed:
 
-- ``plausible``: metals only, and between neighbouring states at most 2 apart (Fe 2+ with 3+ in Fe3O4, Pb 2+ with 4+ in
-  Pb3O4, never Cr 2+ with 6+); non-metals never, so oxygen is O 2-, and sulphur all S 2- or all S 1- (pyrite);
+- ``plausible``: only atoms of a metal, in two neighbouring positive states at most 2 apart (Fe 2+ with 3+ in Fe3O4, Pb
+  2+ with 4+ in Pb3O4, never Cr 2+ with 6+); anions never: oxygen is O 2-, sulphur all S 2- or all S 1- (pyrite);
 - other tables: any states of one sign (never S 2- with 6+).
 """
 
@@ -37,8 +37,8 @@ class OxidationTable:
     Attributes:
         name: the table in messages.
         states: distinct non-zero states by symbol, ascending; an element that is left out has none.
-        neighbouring: whether only metals mix states, and only neighbouring ones at most
-            2 apart; else any states of one sign mix.
+        neighbouring: whether only metals mix states, two neighbouring positive ones at most 2 apart; else any states of
+            one sign mix.
     """
 
     name: str
@@ -73,17 +73,15 @@ class OxidationTable:
     def together(self, symbol: str, mixed_valence: bool) -> list[tuple[int, ...]]:
         """Sets of states of an element: its atoms all take theirs from one of the sets."""
         states = self.of_element(symbol)
-        single = [(state,) for state in states]
+        single: list[tuple[int, ...]] = [(state,) for state in states]
         if not mixed_valence:
             return single
-        signs = [tuple(s for s in states if s < 0), tuple(s for s in states if s > 0)]
+        negative, positive = (tuple(s for s in states if s * sign > 0) for sign in (-1, 1))
         if not self.neighbouring:
-            return [same_sign for same_sign in signs if same_sign]
+            return [same_sign for same_sign in (negative, positive) if same_sign]
         if not element_entries()[symbol]["is_metal"]:
             return single
-        return single + [
-            pair for same_sign in signs for pair in pairwise(same_sign) if pair[1] - pair[0] <= 2
-        ]
+        return single + [pair for pair in pairwise(positive) if pair[1] - pair[0] <= 2]
 
 
 @cache

@@ -73,10 +73,10 @@ def totals(states: tuple[int, ...], count: int, mixed: bool) -> frozenset[int]:
 
 @cache
 def neighbouring_totals(states: tuple[int, ...], count: int) -> frozenset[int]:
-    """Total charges of ``count`` atoms: some have one state, the others the next of its sign at most 2 away."""
+    """Total charges of ``count`` atoms: some have one positive state, the others the next, at most 2 away."""
     found = {count * state for state in states}
     for lower, upper in pairwise(states):
-        if lower * upper > 0 and upper - lower in (1, 2):
+        if lower > 0 and upper - lower in (1, 2):
             found |= {many * lower + (count - many) * upper for many in range(count + 1)}
     return frozenset(found)
 
