@@ -14,8 +14,8 @@ TEXT = """# Everyday oxidation states
 <!-- made by `{command}` -->
 
 `env.oxidation_table=plausible` balances compositions with the states below: those that a chemist writes without
-comment. All but those of Po, At and Fr have at least three reports in the ICSD, and together they are {share} of its reports of
-non-zero states from H to Pu.
+comment. All but those of Po, At and Fr have at least three reports in the ICSD, and together they are {share} of its
+reports of non-zero states from H to Pu.
 
 - **One anion has one state.** Oxygen is 2-, halides are 1-. Sulphur, selenium and tellurium are all 2- or, in pairs as
   in pyrite, all 1-; likewise P, As and Sb 3-, 2- or 1-.

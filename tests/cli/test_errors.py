@@ -255,5 +255,5 @@ def test_an_oxidation_table_of_ones_own_reaches_the_end_of_a_run(
     result = run_command(tmp_path, "train_gfn", *CRYSTAL, *space, own, "run.dir=run", "quiet=true")
     assert result.returncode == 0, result.stderr
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["oxidation_table"] == table
-    sampled = run_command(tmp_path, "sample", "run=run", "n=4", "out=s.csv", "quiet=true")
+    sampled = run_command(tmp_path, "sample", "run=run", "n=4", "out=s.csv")
     assert sampled.returncode == 0, sampled.stderr
