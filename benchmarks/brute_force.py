@@ -8,13 +8,13 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from gflownet_crystal.crystallography.charge import oxidation_table
+from gflownet_crystal.crystallography.oxidation import OxidationTable
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.envs.composition_rules import CompositionRules
 
 
 def enumerate_space(rules: CompositionRules, groups: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """All (group, composition) pairs of a space with a named oxidation table, mixed valence and no metals.
+    """All (group, composition) pairs of a space with mixed valence and no metals.
 
     Returns:
         (k,) int64 space groups and (k, E) int64 counts of the vocabulary's elements.
@@ -35,12 +35,11 @@ def _within_ranges(rules: CompositionRules) -> list[tuple[int, ...]]:
 
 
 def _is_neutral(rules: CompositionRules, counts: tuple[int, ...]) -> bool:
-    states = oxidation_table(str(rules.oxidation_table))
+    table = OxidationTable.of(rules.oxidation_table)
     reachable = {0}
     for symbol, count in zip(rules.elements, counts, strict=True):
         if count:
-            totals = _totals(tuple(s for s in states[symbol] if s > 0), count)
-            totals |= _totals(tuple(s for s in states[symbol] if s < 0), count)
+            totals = {total for states in table.together(symbol, True) for total in _totals(states, count)}
             reachable = {charge + total for charge in reachable for total in totals}
     return 0 in reachable
 

@@ -30,12 +30,12 @@ from tests.envs.slow_rules import SlowRules, fits_positions
 _DEFAULTS = {"env": "crystal_paper", "n": "10000", "pyxtal": "0"}
 
 
-def build(name: str) -> Crystal:
-    """The environment of a packaged config."""
+def build(name: str, **changes: Any) -> Crystal:
+    """The environment of a packaged config, with changed settings."""
     path = files("gflownet_crystal.config").joinpath(f"env/{name}.yaml")
     settings: dict[str, Any] = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")))  # type: ignore[assignment]
     settings.pop("_target_")
-    return Crystal(**settings)
+    return Crystal(**{**settings, **changes})
 
 
 def random_terminals(env: Crystal, n: int, generator: torch.Generator) -> tuple[Context, int]:

@@ -1,12 +1,16 @@
-"""How much of known chemistry the default options admit and the masks reach, and how much of random compositions.
+"""How much of known chemistry an oxidation table admits and the masks reach, and how much of random compositions.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.reach data=FILE.parquet [n=0]
+    OMP_NUM_THREADS=1 python -m benchmarks.reach data=FILE.parquet [table=default] [mixed_valence=true] [n=0]
 
 FILE holds crystals in the columns ``lattice``, ``atomic_numbers`` and ``frac_coords``; n of them are taken at random,
 all with n=0. Prints one JSON object:
 
-* ``admitted``: share of known compositions with an anion that are neutral under the default options;
+* ``admitted``: share of known compositions with an anion that are neutral by the table;
 * ``admitted_random``: the same of random compositions of 2 to 5 of the same elements with counts 1 to 8;
+* ``distinct_admitted``: share of distinct known formulas with at least one of N O F P S Cl Se Br I;
+* ``distinct_admitted_more_anions``: the same with H C As Te among the anions;
+* ``frequent_random_admitted``: share of random compositions of 2 to 5 elements, drawn with the frequencies and reduced
+  counts that the elements have in the distinct known formulas;
 * ``reached``: of the known crystals whose conventional composition is a valid whole in the space of the 89 elements
   (neutral, within its ranges, on the group's Wyckoff positions), the share that the masks reach;
 * ``in_box``: of those reached, the share whose lattice lies in the box;
@@ -16,7 +20,7 @@ all with n=0. Prints one JSON object:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,17 +30,23 @@ from torch import Tensor
 
 from benchmarks.masks import build
 from benchmarks.options import read_options, run
+from gflownet_crystal.cli.groups import unknown
+from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.charge import ChargeModel
+from gflownet_crystal.crystallography.oxidation import TABLES
 from gflownet_crystal.data.standardize import standard_cells
 from gflownet_crystal.envs.composition_lookahead import LookAhead
 from gflownet_crystal.envs.composition_partial import partial_of
 from gflownet_crystal.envs.composition_tables import CompositionTables
 from gflownet_crystal.envs.crystal import Crystal
-from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS, SYMBOLS
+from gflownet_crystal.structures.elements import SYMBOLS
 from gflownet_crystal.structures.formulas import reduce_composition
 from gflownet_crystal.structures.spec import CrystalSpec
 
-ANION_FORMERS = ("H", "C", "N", "O", "F", "P", "S", "Cl", "As", "Se", "Br", "Sb", "Te", "I")
+COMMON_ANIONS = ("N", "O", "F", "P", "S", "Cl", "Se", "Br", "I")
+MORE_ANIONS = (*COMMON_ANIONS, "H", "C", "As", "Te")
+ANION_FORMERS = (*MORE_ANIONS, "Sb")
+N_RANDOM = 5000
 _CHUNK = 2000
 
 
@@ -54,12 +64,25 @@ def conventional_specs(frame: pd.DataFrame) -> CrystalSpec:
     )
 
 
-def is_neutral(counts: Tensor, elements: Sequence[str], **options: Any) -> Tensor:
-    """(n,) bool under the package's default options, from reduced counts (n, E)."""
+def is_neutral(
+    counts: Tensor,
+    elements: Sequence[str],
+    table: str = "default",
+    mixed_valence: bool = True,
+    metallic: bool = False,
+) -> Tensor:
+    """(n,) bool, from counts (n, E)."""
     # elements without states are tolerated here, and refused one composition at a time
-    model = ChargeModel(elements, max_count=int(counts.max()), metallic=True)
-    model.metallic = bool(options.get("metallic", False))
+    model = ChargeModel(elements, table, mixed_valence, metallic=True, max_count=max(1, int(counts.max())))
+    model.metallic = metallic
     return torch.cat([model.neutral(part) for part in counts.split(_CHUNK)])
+
+
+def with_anion(compositions: Tensor, anions: Sequence[str]) -> Tensor:
+    """(n,) bool; compositions (n, atomic numbers) of several elements, one of them among the anions."""
+    present = compositions > 0
+    numbers = [SYMBOLS.index(symbol) for symbol in anions]
+    return present[:, numbers].any(dim=1) & (present.sum(dim=1) > 1)
 
 
 def random_compositions(n: int, n_elements: int, seed: int) -> Tensor:
@@ -68,6 +91,23 @@ def random_compositions(n: int, n_elements: int, seed: int) -> Tensor:
     size = torch.randint(2, 6, (n, 1), generator=generator)
     order = torch.rand(n, n_elements, generator=generator).argsort(dim=1).argsort(dim=1)
     return torch.randint(1, 9, (n, n_elements), generator=generator) * (order < size)
+
+
+def frequent_compositions(n: int, known: Tensor, seed: int) -> Tensor:
+    """(n, E) int64: 2 to 5 different elements, by their frequencies and with their counts in ``known`` (k, E)."""
+    generator = torch.Generator().manual_seed(seed)
+    size = torch.randint(2, 6, (n, 1), generator=generator)
+    frequencies = (known > 0).sum(dim=0).double()
+    chosen = torch.multinomial(frequencies.expand(n, -1), 5, generator=generator)
+    found = torch.zeros(n, known.shape[1], dtype=torch.int64)
+    chosen, row = (
+        chosen[torch.arange(5) < size],
+        torch.arange(n)[:, None].expand(-1, 5)[torch.arange(5) < size],
+    )
+    for element in chosen.unique().tolist():
+        rows, counts = row[chosen == element], known[known[:, element] > 0, element]
+        found[rows, element] = counts[torch.randint(len(counts), (len(rows),), generator=generator)]
+    return found
 
 
 def reached_share(env: Crystal, specs: CrystalSpec) -> dict[str, float]:
@@ -91,31 +131,65 @@ def reached_share(env: Crystal, specs: CrystalSpec) -> dict[str, float]:
     }
 
 
+def chemistry_of(options: Mapping[str, str]) -> dict[str, Any]:
+    """``oxidation_table`` and ``mixed_valence`` as the options ``table`` and ``mixed_valence`` have them.
+
+    Raises:
+        ConfigError: a table that does not exist, or mixed_valence neither true nor false.
+    """
+    table, mixed_valence = options["table"], options["mixed_valence"]
+    if table not in TABLES:
+        raise unknown("table", table, TABLES)
+    if mixed_valence not in ("true", "false"):
+        raise ConfigError(f"mixed_valence must be true or false, not {mixed_valence!r}")
+    return {"oxidation_table": table, "mixed_valence": mixed_valence == "true"}
+
+
+def admitted_shares(compositions: Tensor, table: str, mixed_valence: bool) -> dict[str, float]:
+    """Shares of known and random compositions that a table admits.
+
+    Args:
+        compositions: (n, atomic numbers) int64 of known crystals.
+        table: a name in TABLES.
+        mixed_valence: whether atoms of an element may differ in their state.
+    """
+    present = compositions.sum(dim=0).nonzero().squeeze(1)
+    elements = [SYMBOLS[number] for number in present.tolist()]
+    reduced = reduce_composition(compositions)
+    known = reduced[with_anion(reduced, ANION_FORMERS)]
+    distinct = torch.unique(reduced, dim=0)
+
+    def share(some: Tensor) -> float:
+        return round(is_neutral(some, elements, table, mixed_valence).double().mean().item(), 4)
+
+    return {
+        "with_anion": len(known),
+        "admitted": share(known[:, present]),
+        "admitted_random": share(random_compositions(N_RANDOM, len(elements), seed=0)),
+        "distinct_admitted": share(distinct[with_anion(distinct, COMMON_ANIONS)][:, present]),
+        "distinct_admitted_more_anions": share(distinct[with_anion(distinct, MORE_ANIONS)][:, present]),
+        "frequent_random_admitted": share(frequent_compositions(N_RANDOM, distinct[:, present], seed=0)),
+    }
+
+
 def main(arguments: list[str]) -> None:
     """Read, count, print."""
-    options = read_options(__doc__, {"n": "0"}, arguments, required=["data"])
+    defaults = {"n": "0", "table": "default", "mixed_valence": "true"}
+    options = read_options(__doc__, defaults, arguments, required=["data"])
+    chemistry = chemistry_of(options)
     torch.set_num_threads(1)
     frame = pd.read_parquet(options["data"], columns=["atomic_numbers", "frac_coords", "lattice"])
     if n := int(options["n"]):
         frame = frame.sample(min(n, len(frame)), random_state=0)
     specs = conventional_specs(frame)
-    present = specs.composition.sum(dim=0).nonzero().squeeze(1)
-    elements = [SYMBOLS[number] for number in present.tolist()]
-    anions = torch.zeros(N_ATOMIC_NUMBERS, dtype=torch.bool)
-    anions[[SYMBOLS.index(symbol) for symbol in ANION_FORMERS]] = True
-    with_anion = ((specs.composition > 0) & anions).any(dim=1)
-    known = reduce_composition(specs.composition)[with_anion][:, present]
-    several = (known > 0).sum(dim=1) > 1
-    random = random_compositions(5000, len(elements), seed=0)
-    result: dict[str, Any] = {
+    table, mixed_valence = chemistry["oxidation_table"], chemistry["mixed_valence"]
+    result = {
         "crystals": len(specs),
-        "with_anion": int(several.sum()),
-        "admitted": round(is_neutral(known[several], elements).double().mean().item(), 4),
-        "admitted_random": round(is_neutral(random, elements).double().mean().item(), 4),
-        **reached_share(build("crystal_89"), specs),
+        **admitted_shares(specs.composition, table, mixed_valence),
+        **reached_share(build("crystal_89", **chemistry), specs),
     }
-    magnetite = is_neutral(torch.tensor([[3, 4]]), ["Fe", "O"])
-    alloy = is_neutral(torch.tensor([[2, 1]]), ["Mg", "Ni"], metallic=True)
+    magnetite = is_neutral(torch.tensor([[3, 4]]), ["Fe", "O"], table, mixed_valence)
+    alloy = is_neutral(torch.tensor([[2, 1]]), ["Mg", "Ni"], table, mixed_valence, metallic=True)
     print(json.dumps(result | {"with_options": [bool(magnetite), bool(alloy)]}))
 
 

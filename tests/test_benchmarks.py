@@ -1,6 +1,7 @@
 """The programs of benchmarks/ say what they take, and name what they cannot read."""
 
 import ast
+import json
 import os
 import runpy
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import everyday
 from benchmarks.options import names, read_options
 from gflownet_crystal.cli.main import READER_GONE
 from gflownet_crystal.common.errors import ConfigError
@@ -145,3 +147,19 @@ def test_lists_of_values():
     assert names(options, "others") == []
     with pytest.raises(ConfigError, match=r"unknown precision 'float64'.*choose one of float32"):
         names(options, "precision", ("float32",))
+
+
+def test_everyday_says_which_specs_do_not_balance(tmp_path, called, capsys):
+    cell = "225,5.6,5.6,5.6,90,90,90"
+    formulas = ("Na4 Cl4", "Mg4 O4", "Na1 Ca3 S2 F17", "Cu4", "Na4 O4")
+    header = "space_group,a,b,c,alpha,beta,gamma,formula"
+    path = tmp_path / "specs.csv"
+    path.write_text("\n".join([header, *(f"{cell},{formula}" for formula in formulas)]) + "\n")
+    everyday.main([f"specs={path}"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["specs"] == 5
+    assert [found[key] for key in ("balanced", "metallic", "unbalanced")] == [0.4, 0.2, 0.4]
+    assert len(found["unbalanced_formulas"]) == 2
+    assert found["unbalanced_with"]["F"] == 1.0
+    assert found["unbalanced_with"]["Na"] == pytest.approx(2 / 3, abs=1e-3)
+    assert "unknown table" in called("everyday", f"specs={path}", "table=a,b")[2]

@@ -3,38 +3,40 @@
 Two readings of an oxidation table:
 
 - one state per element: all k atoms of an element have the same state, their totals are k times its states;
-- mixed valence: the k atoms may differ but have one sign (Fe 2+ with 3+ in Fe3O4, never S 2- with 6+), so
-  the totals are the k-fold sums of the positive states and of the negative states.
+- mixed valence: the k atoms may differ where the table allows it. In most tables they need one sign (Fe 2+ with 3+ in
+  Fe3O4, never S 2- with 6+), so the totals are the k-fold sums of the positive states and of the negative states; in
+  ``plausible`` only metals mix, see :mod:`oxidation`.
 
-The ``default`` table is meant for mixed valence. Shares of compositions that balance, in %: Materials Project
-compounds within 0.08 eV/atom of the hull (MP-20) with at least one of N O F P S Cl Se Br I, the same with H C As Te
-added, and random compositions of 2 to 5 elements drawn with the elements' frequencies and counts in MP-20:
+The ``default`` and ``plausible`` tables are meant for mixed valence. Shares of compositions that balance, in %:
+distinct formulas of Materials Project compounds within 0.08 eV/atom of the hull (MP-20) with at least one of N O F P S
+Cl Se Br I, the same with H C As Te added, and random compositions of 2 to 5 elements drawn with the elements'
+frequencies and reduced counts in MP-20 (``python -m benchmarks.reach data=FILE table=NAME mixed_valence=true|false``):
 
-    table    one state per element    mixed valence
-    default              89  87  21                 95  93  24
-    common               61  58   8                 64  61  10
-    icsd                 81  78  14                 87  84  16
-    all                  92  90  49                 97  95  54
+    table      one state per element    mixed valence
+    default                89  87  29                 95  92  34
+    plausible              85  81  17                 90  87  18
+    common                 61  58   9                 64  61  12
+    icsd                   81  78  18                 87  84  21
+    all                    91  90  56                 97  95  62
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from functools import cache, reduce
-from importlib.resources import files
-from typing import Any, Self
+from collections.abc import Sequence
+from functools import reduce
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.occupation import check_counts
-
-TABLE_NAME = "oxidation_states.json"
-LARGEST_STATE = 10
-"""Of an element, in absolute value; iridium's 9 is the highest that is known."""
-TABLES = ("default", "common", "icsd", "all")
+from gflownet_crystal.crystallography.oxidation import (
+    TABLES,
+    OxidationTable,
+    TableSetting,
+    element_entries,
+)
 
 
 class ChargeModel:
@@ -54,7 +56,7 @@ class ChargeModel:
     def __init__(
         self,
         elements: Sequence[str],
-        table: str | Mapping[str, Sequence[int]] = "default",
+        table: TableSetting = "default",
         mixed_valence: bool = True,
         metallic: bool = False,
         max_count: int = 20,
@@ -63,8 +65,8 @@ class ChargeModel:
 
         Args:
             elements: element symbols.
-            table: a name in TABLES, or oxidation states by element symbol.
-            mixed_valence: whether atoms of an element may have different states of one sign.
+            table: a name in TABLES, or oxidation states by element symbol; see :class:`OxidationTable`.
+            mixed_valence: whether atoms of an element may have different states, where the table allows it.
             metallic: let metals, alloys and single elements pass.
             max_count: largest number of atoms of one element in the composition that is checked.
 
@@ -78,19 +80,24 @@ class ChargeModel:
         self.elements = tuple(elements)
         self.max_count = max_count
         self.metallic = metallic
-        states = _states_of(self.elements, table)
+        if unknown := [symbol for symbol in self.elements if symbol not in element_entries()]:
+            raise ConfigError(f"unknown element {', '.join(unknown)}; elements are given by symbol, H to Pu")
+        oxidation = OxidationTable.of(table)
+        states = [oxidation.of_element(symbol) for symbol in self.elements]
         stateless = [symbol for symbol, values in zip(self.elements, states, strict=True) if not values]
         if stateless and not metallic:
             raise ConfigError(
-                f"no oxidation state of {', '.join(stateless)} in the table {_name(table)}; "
+                f"no oxidation state of {', '.join(stateless)} in the table {oxidation.name}; "
                 f"leave them out, use another of {', '.join(TABLES)}, or set metallic=true"
             )
         width = max((len(values) for values in states), default=0)
         self.states: Tensor = torch.tensor([[*values, *[0] * (width - len(values))] for values in states])
         self.offset = max_count * max((abs(state) for values in states for state in values), default=0)
-        self.charges: Tensor = torch.stack([self._reachable(values, mixed_valence) for values in states])
+        self.charges: Tensor = torch.stack(
+            [self._reachable(oxidation.together(symbol, mixed_valence)) for symbol in self.elements]
+        )
         self.is_metal: Tensor = torch.tensor(
-            [bool(_elements()[symbol]["is_metal"]) for symbol in self.elements]
+            [bool(element_entries()[symbol]["is_metal"]) for symbol in self.elements]
         )
 
     def to(self, device: torch.device | str) -> Self:
@@ -141,20 +148,15 @@ class ChargeModel:
         right = torch.nn.functional.pad(right, (margin, margin))
         return (left & right.flip(1)).any(dim=1)
 
-    def _reachable(self, states: Sequence[int], mixed_valence: bool) -> Tensor:
-        """(K + 1, 2 * offset + 1) bool of one element."""
+    def _reachable(self, sets: Sequence[Sequence[int]]) -> Tensor:
+        """(K + 1, 2 * offset + 1) bool of one element, whose atoms take their states from one of the sets."""
         reachable = torch.zeros(self.max_count + 1, 2 * self.offset + 1, dtype=torch.bool)
         reachable[0, self.offset] = True
-        if not mixed_valence:
-            for count in range(1, self.max_count + 1):
-                reachable[count, [self.offset + count * state for state in states]] = True
-            return reachable
-        for same_sign in ([s for s in states if s < 0], [s for s in states if s > 0]):
+        for states in sets:
             sums = reachable[0].clone()
             for count in range(1, self.max_count + 1):
                 # sums never reach the window's ends before count == max_count, so nothing wraps around
-                shifted = [sums.roll(state) for state in same_sign]
-                sums = torch.stack(shifted).any(dim=0) if shifted else torch.zeros_like(sums)
+                sums = torch.stack([sums.roll(state) for state in states]).any(dim=0)
                 reachable[count] |= sums
         return reachable
 
@@ -167,55 +169,3 @@ def _sums(first: Tensor, second: Tensor) -> Tensor:
     spectrum = torch.fft.rfft(first.double(), n=padded) * torch.fft.rfft(second.double(), n=padded)
     ways: Tensor = torch.fft.irfft(spectrum, n=padded)[:, :length]
     return ways > 0.5
-
-
-@cache
-def _elements() -> dict[str, dict[str, Any]]:
-    text = files(__package__).joinpath(TABLE_NAME).read_text(encoding="utf-8")
-    return dict(json.loads(text))
-
-
-def oxidation_table(name: str) -> dict[str, tuple[int, ...]]:
-    """Non-zero oxidation states by element symbol, H to Pu; empty where the table has none.
-
-    Raises:
-        ConfigError: no table has that name.
-    """
-    if name not in TABLES:
-        raise ConfigError(f"oxidation table {name!r} does not exist; choose one of {', '.join(TABLES)}")
-    return {symbol: tuple(entry[name]) for symbol, entry in _elements().items()}
-
-
-def _states_of(elements: Sequence[str], table: str | Mapping[str, Sequence[int]]) -> list[tuple[int, ...]]:
-    unknown = [symbol for symbol in elements if symbol not in _elements()]
-    if unknown:
-        raise ConfigError(f"unknown element {', '.join(unknown)}; elements are given by symbol, H to Pu")
-    states = oxidation_table(table) if isinstance(table, str) else table
-    if foreign := [str(symbol) for symbol in states if symbol not in _elements()]:
-        raise ConfigError(
-            f"oxidation_table names {', '.join(foreign)}, no element from H to Pu; give symbols as Na"
-        )
-    return [_checked_states(symbol, states.get(symbol, ())) for symbol in elements]
-
-
-def _checked_states(symbol: str, states: object) -> tuple[int, ...]:
-    """The distinct states but 0, ascending."""
-    if not isinstance(states, Sequence) or isinstance(states, str):
-        raise ConfigError(f"oxidation_table.{symbol} is {states!r}; give a list, as [1] or [-1, 1]")
-    checked = [_checked_state(symbol, state) for state in states]
-    return tuple(sorted({state for state in checked if state}))
-
-
-def _checked_state(symbol: str, state: object) -> int:
-    if isinstance(state, bool) or not isinstance(state, int | float) or not float(state).is_integer():
-        raise ConfigError(
-            f"oxidation_table.{symbol} has the state {state!r}; states are whole numbers with their sign in front, as "
-            "1 or -2; where atoms have different ones, name both"
-        )
-    if abs(state) > LARGEST_STATE:
-        raise ConfigError(f"oxidation_table.{symbol} has the state {state}; none is above {LARGEST_STATE}")
-    return int(state)
-
-
-def _name(table: str | Mapping[str, Sequence[int]]) -> str:
-    return repr(table) if isinstance(table, str) else "given"

@@ -128,12 +128,13 @@ def _runs(charges: NDArray[np.int64]) -> list[tuple[int, int, int]]:
     """
     found = []
     for part in (charges[charges < 0][::-1], charges[charges >= 0]):
-        if not len(part):
-            continue
-        gaps = np.diff(part)
-        common = np.bincount(np.abs(gaps)).argmax() if len(gaps) else 0
-        parts = np.split(part, (np.abs(gaps) != common).nonzero()[0] + 1)
-        found += [(int(some[0]), int(some[1] - some[0]) if len(some) > 1 else 0, len(some)) for some in parts]
+        gaps, start = np.diff(part), 0
+        while start < len(part):
+            following = gaps[start:]
+            # as long as the gap stays the same
+            length = 1 + int(np.append(following == following[:1], False).argmin())
+            found.append((int(part[start]), int(following[0]) if length > 1 else 0, length))
+            start += length
     return sorted(found, key=lambda run: -run[2])
 
 

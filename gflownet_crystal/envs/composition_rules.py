@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.annotations import fitting
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.crystallography.oxidation import TableSetting
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 
 Range = tuple[int, int]
@@ -28,7 +29,8 @@ class CompositionRules:
         n_atoms: least and most atoms in the cell.
         required_elements: every composition holds them.
         excluded_elements: no composition holds them, although the vocabulary does.
-        oxidation_table: a name known to ``crystallography.charge``, or oxidation states by symbol.
+        oxidation_table: a name known to ``crystallography.oxidation``, or oxidation states by symbol, which may name a
+            ``base`` for the others.
         mixed_valence: atoms of an element may differ in their state.
         metallic: metals, alloys and single elements pass without an ionic solution.
 
@@ -43,7 +45,7 @@ class CompositionRules:
     n_atoms: Sequence[int] = (1, 50)
     required_elements: Sequence[str] = ()
     excluded_elements: Sequence[str] = ()
-    oxidation_table: str | Mapping[str, Sequence[int]] = "default"
+    oxidation_table: TableSetting = "default"
     mixed_valence: bool = True
     metallic: bool = False
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from gflownet_crystal.common.annotations import fitting
 from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
 from gflownet_crystal.crystallography.charge import ChargeModel
+from gflownet_crystal.crystallography.oxidation import OxidationTable, TableSetting
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, check_space_group
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.envs.base import Context, Env
@@ -45,7 +46,7 @@ class Crystal(Env):
         n_elements: least and most different elements.
         n_atoms: least and most atoms in the conventional cell.
         required_elements, excluded_elements: in every composition, and in none.
-        oxidation_table: name of a table, or oxidation states by symbol.
+        oxidation_table: name of a table, or oxidation states by symbol, which may name a ``base`` for the others.
         mixed_valence: whether atoms of an element may differ in their oxidation state.
         metallic: whether metals, alloys and single elements pass without an ionic solution.
         coordinates: ``shape`` or ``raw``.
@@ -72,7 +73,7 @@ class Crystal(Env):
         n_atoms: Sequence[int] = (1, 50),
         required_elements: Sequence[str] = (),
         excluded_elements: Sequence[str] = (),
-        oxidation_table: str | Mapping[str, Sequence[int]] = "default",
+        oxidation_table: TableSetting = "default",
         mixed_valence: bool = True,
         metallic: bool = False,
         coordinates: str = "shape",
@@ -252,7 +253,7 @@ def _why_empty(rules: CompositionRules, groups: Sequence[int]) -> str:
         )
     model = ChargeModel(usable, rules.oxidation_table, rules.mixed_valence, rules.metallic, max_count=1)
     if not rules.metallic and not (bool((model.states > 0).any()) and bool((model.states < 0).any())):
-        table = repr(rules.oxidation_table) if isinstance(rules.oxidation_table, str) else "given"
+        table = OxidationTable.of(rules.oxidation_table).name
         sign = "negative" if bool((model.states < 0).any()) else "positive"
         return (
             f"no composition of {', '.join(usable)} is neutral: the oxidation table {table} gives them "

@@ -66,6 +66,15 @@ def _range(value: Any) -> str:
     return str(value)
 
 
+def _table(table: Any) -> str:
+    if not isinstance(table, Mapping):
+        return f"“{table}”"
+    if table.get("base") is None:
+        return "“own”"
+    own = [str(symbol) for symbol in table if symbol != "base"]
+    return f"“{table['base']}”" + (f" with other states of {' '.join(own)}" if own else "")
+
+
 def _space(env: Mapping[str, Any]) -> str:
     elements = env.get("elements")
     if not isinstance(elements, Sequence) or isinstance(elements, str):
@@ -78,8 +87,7 @@ def _space(env: Mapping[str, Any]) -> str:
     parts.append(f"{len(groups)} space groups" if isinstance(groups, Sequence) else "all space groups")
     table = env.get("oxidation_table")
     if table is not None:
-        name = table if isinstance(table, str) else "own"
-        parts.append(f"charges balanced by the oxidation table “{name}”")
+        parts.append(f"charges balanced by the oxidation table {_table(table)}")
     for key, words in (("required_elements", "each with"), ("excluded_elements", "without")):
         if env.get(key):
             parts.append(f"{words} {' '.join(map(str, env[key]))}")

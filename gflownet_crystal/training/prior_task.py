@@ -98,8 +98,9 @@ class PriorTask(Task):
         device, env = self.model.device, self.model.env
         if not bool(chosen.any()):
             return self.train[rows.to(device)]
-        specs = env.objects(self.train[rows[chosen].to(device)]).to("cpu")
-        exchanged, inside = env.encode(self.substitution(specs, generator).to(device))
+        with torch.autocast(device.type, enabled=False):
+            specs = env.objects(self.train[rows[chosen].to(device)]).to("cpu")
+            exchanged, inside = env.encode(self.substitution(specs, generator).to(device))
         kept = torch.cat([rows[~chosen], rows[chosen][~inside.cpu()]])
         unchanged = self.train[kept.to(device)]
         states = tuple(
@@ -109,7 +110,10 @@ class PriorTask(Task):
 
     def _bound(self, terminal: Context, seed: int) -> Tensor:
         generator = torch.Generator(self.model.device).manual_seed(seed)
-        log_pf, log_pb = evaluate(self.model, sample_backward(self.model, terminal, generator))
+        # masks and densities need float32, whatever the products of the network are made in
+        with torch.autocast(self.model.device.type, enabled=False):
+            trajectories = sample_backward(self.model, terminal, generator)
+        log_pf, log_pb = evaluate(self.model, trajectories)
         return (log_pb - log_pf + self.model.env.log_reference(terminal)).mean()
 
     @torch.no_grad()

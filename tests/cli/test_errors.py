@@ -240,12 +240,20 @@ def test_a_checkpoint_of_another_network_is_named(place: Path) -> None:
     assert "another configuration" in refused(place, "sample", "run=run", "out=s.csv")
 
 
-def test_an_oxidation_table_of_ones_own_reaches_the_end_of_a_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("written", "table"),
+    [
+        ("{Na:[1],Cl:[-1]}", {"Na": [1], "Cl": [-1]}),
+        ("{base:plausible,Cl:[-1,7]}", {"base": "plausible", "Cl": [-1, 7]}),
+    ],
+)
+def test_an_oxidation_table_of_ones_own_reaches_the_end_of_a_run(
+    tmp_path: Path, written: str, table: dict[str, object]
+) -> None:
     space = ("env.elements=[Na,Cl]", "env.space_groups=[Fm-3m]", "env.n_elements=[2,2]", "env.max_count=4")
-    written = "env.oxidation_table={Na:[1],Cl:[-1]}"
-    result = run_command(tmp_path, "train_gfn", *CRYSTAL, *space, written, "run.dir=run", "quiet=true")
+    own = f"env.oxidation_table={written}"
+    result = run_command(tmp_path, "train_gfn", *CRYSTAL, *space, own, "run.dir=run", "quiet=true")
     assert result.returncode == 0, result.stderr
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["oxidation_table"] == {
-        "Na": [1],
-        "Cl": [-1],
-    }
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["oxidation_table"] == table
+    sampled = run_command(tmp_path, "sample", "run=run", "n=4", "out=s.csv")
+    assert sampled.returncode == 0, sampled.stderr

@@ -14,25 +14,36 @@ from pymatgen.core import Element
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.build_oxidation import build_tables
-from gflownet_crystal.crystallography.charge import TABLE_NAME, TABLES, ChargeModel, oxidation_table
+from gflownet_crystal.crystallography.charge import ChargeModel
+from gflownet_crystal.crystallography.oxidation import TABLE_NAME, TABLES, oxidation_table
 
-ELEMENTS = ("H", "Li", "C", "N", "O", "F", "Mg", "P", "S", "Cl", "Fe", "Cu", "Sn")
+ELEMENTS = ("H", "Li", "C", "N", "O", "F", "Mg", "P", "S", "Cl", "Fe", "Cu", "Sn", "Mn")
+METALS = ("Li", "Mg", "Fe", "Cu", "Sn", "Mn")
 COMPOSITIONS = st.dictionaries(st.sampled_from(ELEMENTS), st.integers(1, 6), min_size=1, max_size=5)
 
 
-def totals_by_enumeration(states: tuple[int, ...], count: int, mixed_valence: bool) -> set[int]:
+def totals_by_enumeration(symbol: str, table: str, count: int, mixed_valence: bool) -> set[int]:
+    states = oxidation_table(table)[symbol]
     if count == 0:
         return {0}
-    if not mixed_valence:
-        return {count * state for state in states}
-    signs = ([s for s in states if s < 0], [s for s in states if s > 0])
-    return {sum(chosen) for sign in signs for chosen in combinations_with_replacement(sign, count)}
+    totals = {count * state for state in states}
+    if not mixed_valence or (table == "plausible" and symbol not in METALS):
+        return totals
+    for chosen in combinations_with_replacement(states, count):
+        kinds = sorted(set(chosen))
+        one_sign = kinds[0] * kinds[-1] > 0
+        # of the everyday states only two that follow each other, at most two apart
+        neighbours = (
+            len(kinds) == 2 and kinds[1] - kinds[0] <= 2 and not set(states) & {kinds[0] + 1} - {kinds[1]}
+        )
+        if one_sign and (table != "plausible" or neighbours):
+            totals.add(sum(chosen))
+    return totals
 
 
 def neutral_by_enumeration(composition: Mapping[str, int], table: str, mixed_valence: bool) -> bool:
     """Every combination of totals, element by element, added up."""
-    states = oxidation_table(table)
-    totals = [totals_by_enumeration(states[symbol], n, mixed_valence) for symbol, n in composition.items()]
+    totals = [totals_by_enumeration(symbol, table, n, mixed_valence) for symbol, n in composition.items()]
     return any(sum(chosen) == 0 for chosen in product(*totals))
 
 
@@ -71,11 +82,11 @@ def test_a_batch_is_checked_row_by_row(mixed_valence: bool) -> None:
 
 
 @pytest.mark.parametrize("mixed_valence", [False, True])
-def test_reachable_totals(mixed_valence: bool) -> None:
-    model = ChargeModel(ELEMENTS, "all", mixed_valence, max_count=6)
-    states = oxidation_table("all")
+@pytest.mark.parametrize("table", ["all", "plausible"])
+def test_reachable_totals(table: str, mixed_valence: bool) -> None:
+    model = ChargeModel(ELEMENTS, table, mixed_valence, max_count=6)
     for symbol, count in product(ELEMENTS, range(7)):
-        expected = sorted(totals_by_enumeration(states[symbol], count, mixed_valence))
+        expected = sorted(totals_by_enumeration(symbol, table, count, mixed_valence))
         assert model.totals(symbol, count) == expected, (symbol, count)
 
 

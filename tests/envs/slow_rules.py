@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
-from itertools import product
+from itertools import pairwise, product
 
 import torch
 from torch import Tensor
 
-from gflownet_crystal.crystallography.charge import oxidation_table
+from gflownet_crystal.crystallography.oxidation import oxidation_table
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.envs.composition_rules import CompositionRules
+from gflownet_crystal.structures.elements import SYMBOLS
+
+NON_METALS = "H He B C N O F Ne Si P S Cl Ar As Se Br Kr Te I Xe Po At Rn"
+MIXING = frozenset(SYMBOLS[1:]) - frozenset(NON_METALS.split())
+"""Elements that mix valences where not all do."""
 
 
 @cache
@@ -66,14 +71,25 @@ def totals(states: tuple[int, ...], count: int, mixed: bool) -> frozenset[int]:
     return frozenset(found)
 
 
+@cache
+def neighbouring_totals(states: tuple[int, ...], count: int) -> frozenset[int]:
+    """Total charges of ``count`` atoms: some have one positive state, the others the next, at most 2 away."""
+    found = {count * state for state in states}
+    for lower, upper in pairwise(states):
+        if lower > 0 and upper - lower in (1, 2):
+            found |= {many * lower + (count - many) * upper for many in range(count + 1)}
+    return frozenset(found)
+
+
 class SlowRules:
     """The constraints of a :class:`CompositionRules`, checked one composition at a time."""
 
     def __init__(self, rules: CompositionRules, metals: Sequence[str] = ()) -> None:
-        table = rules.oxidation_table
-        self.states = (
-            oxidation_table(table) if isinstance(table, str) else {k: tuple(v) for k, v in table.items()}
-        )
+        setting = rules.oxidation_table
+        table = {"base": setting} if isinstance(setting, str) else dict(setting)
+        self.base = table.pop("base", None)
+        states = oxidation_table(self.base) if self.base else {}
+        self.states = states | {symbol: tuple(sorted(own)) for symbol, own in table.items()}
         self.rules, self.metals = rules, frozenset(metals)
 
     def valid(self, group: int, counts: Sequence[int]) -> bool:
@@ -99,15 +115,19 @@ class SlowRules:
         ]
         if self.rules.metallic and (len(present) == 1 or all(symbol in self.metals for symbol, _ in present)):
             return True
-        states, mixed = self.states, self.rules.mixed_valence
-        sets = sorted(
-            (totals(tuple(states.get(symbol, ())), count, mixed) for symbol, count in present), key=len
-        )
+        sets = sorted((self.totals(symbol, count) for symbol, count in present), key=len)
         charges = {0}
         for own in sets[:-1]:
             charges = {charge + other for charge in charges for other in own}
         # the largest set only has to hold the opposite of a sum of the others
         return any(-charge in sets[-1] for charge in charges)
+
+    def totals(self, symbol: str, count: int) -> frozenset[int]:
+        """Total charges of ``count`` atoms of an element."""
+        states, mixed = tuple(self.states.get(symbol, ())), self.rules.mixed_valence
+        if self.base != "plausible" or not mixed:
+            return totals(states, count, mixed)
+        return neighbouring_totals(states, count) if symbol in MIXING else totals(states, count, mixed=False)
 
     def enumerate(self, group: int) -> set[tuple[int, ...]]:
         """Every valid composition of a small space."""

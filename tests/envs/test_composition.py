@@ -15,13 +15,38 @@ from gflownet_crystal.envs.composition_rules import CompositionRules
 from tests.envs.slow_rules import SlowRules, fits_positions
 from tests.envs.walks import going, group_context, stage_with, walk_backward, walk_forward
 
-METALS = ("Na", "Mg", "Al", "Fe", "Cu")
+METALS = ("Na", "Mg", "Al", "Fe", "Cu", "Mn", "Cr", "Pb", "Sb")
 GROUPS = (1, 2, 12, 14, 47, 62, 99, 123, 166, 194, 216, 221, 225)
 ONE_STATE: dict[str, Any] = {"oxidation_table": "icsd", "mixed_valence": False}
 
 SPACES: dict[str, dict[str, Any]] = {
     "ionic": {"elements": ("Na", "Mg", "O", "Cl"), "max_count": 4, "n_atoms": (1, 10), **ONE_STATE},
     "mixed valence": {"elements": ("Na", "Fe", "O", "Cl"), "max_count": 4, "n_atoms": (1, 12)},
+    "everyday states": {
+        "elements": ("Na", "Mn", "S", "O", "P"),
+        "max_count": 4,
+        "n_atoms": (1, 10),
+        "oxidation_table": "plausible",
+    },
+    "everyday states of alloys": {
+        "elements": ("Fe", "Pb", "O", "Sb"),
+        "max_count": 4,
+        "n_atoms": (1, 12),
+        "oxidation_table": "plausible",
+        "metallic": True,
+    },
+    "everyday states, required": {
+        "elements": ("Na", "Cr", "O", "N"),
+        "max_count": 4,
+        "required_elements": ("N", "O"),
+        "oxidation_table": "plausible",
+    },
+    "everyday states and peroxides": {
+        "elements": ("Na", "Fe", "O", "Cl"),
+        "max_count": 4,
+        "n_atoms": (1, 12),
+        "oxidation_table": {"base": "plausible", "O": [-2, -1], "Cl": [-1, 7]},
+    },
     "metallic": {"elements": ("Na", "Cu", "O", "Al"), "max_count": 4, "n_atoms": (1, 12), "metallic": True},
     "required": {
         "elements": ("Na", "Mg", "O", "Cl"),
@@ -140,7 +165,7 @@ def random_rules(generator: torch.Generator) -> CompositionRules:
         n_atoms=(draw(1, 4), draw(6, 10)),
         n_elements=(least, draw(least, len(elements))),
         required_elements=elements[: draw(0, min(1, least))],
-        oxidation_table=("icsd", "default", "common")[draw(0, 2)],
+        oxidation_table=("icsd", "default", "common", "plausible")[draw(0, 3)],
         mixed_valence=bool(draw(0, 1)),
         metallic=bool(draw(0, 1)),
     )
@@ -177,6 +202,8 @@ def paper_like_stage(**changes: Any) -> CompositionStage:
         ONE_STATE,
         {},
         {"metallic": True},
+        {"oxidation_table": "plausible"},
+        {"oxidation_table": "plausible", "n_elements": (3, 4)},
         {"required_elements": ("Li", "O"), **ONE_STATE},
         {"n_elements": (3, 4), **ONE_STATE},
         {"n_atoms": (30, 50), **ONE_STATE},
