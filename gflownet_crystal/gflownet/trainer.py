@@ -126,9 +126,19 @@ class Trainer:
         figures = self._figures(batch, loss, norm)
         self._require_finite(figures)
         self.optimizer.step(self.iteration)
-        if self.replay is not None:
-            self.replay.add(self.world.gather_context(batch.new), self.world.gather(batch.scored.log_reward))
+        self._remember(batch)
         return figures
+
+    def _remember(self, batch: Batch) -> None:
+        """What later iterations know of this one's objects, of all processes alike."""
+        history = self.reward.history
+        if self.replay is None and history is None:
+            return
+        found = self.world.gather_context(batch.new)
+        if self.replay is not None:
+            self.replay.add(found, self.world.gather(batch.scored.log_reward))
+        if history is not None:
+            history.remember(self.model.env.objects(found))
 
     def _draw(self) -> Batch:
         chosen = self.settings
@@ -186,6 +196,8 @@ class Trainer:
         }
         if self.replay is not None:
             parts["replay"] = self.replay.state_dict()
+        if self.reward.history is not None:
+            parts["history"] = self.reward.history.state_dict()
         offset = metrics.settle()
         save_checkpoint(self.run_dir, self.iteration, parts, metrics_offset=offset, seconds=self.seconds)
 
@@ -203,6 +215,8 @@ class Trainer:
             self.optimizer.load_state(checkpoint)
             if self.replay is not None:
                 self.replay.load_state_dict(checkpoint.part("replay"))
+            if self.reward.history is not None:
+                self.reward.history.load_state_dict(checkpoint.part("history"))
             self.iteration = int(checkpoint.metadata["iteration"])
             self.seconds = float(checkpoint.metadata["seconds"])
             self.metrics_offset = settled_length(
