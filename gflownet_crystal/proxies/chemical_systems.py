@@ -20,10 +20,7 @@ _MOST_ENTRIES = 2**15 - 1
 
 
 def system_keys(elements: Tensor) -> Tensor:
-    """One number (n,) for each set of at most 8 elements (n, k), ascending atomic numbers: digits in base 119.
-
-    Zeros that fill up a row add nothing.
-    """
+    """One number (n,) for each set of at most 8 elements (n, k), ascending atomic numbers: digits in base 119."""
     return (elements * N_ATOMIC_NUMBERS ** torch.arange(elements.shape[1])).sum(1)
 
 
@@ -33,11 +30,11 @@ def by_system(composition: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     Args:
         composition: (m, 119) int64 counts, at most 8 elements each.
     """
-    present = composition > 0
-    # ascending atomic numbers, filled up with zeros
-    numbers = torch.where(present, torch.arange(N_ATOMIC_NUMBERS), N_ATOMIC_NUMBERS).sort(dim=1).values
-    numbers = numbers[:, :MAX_ELEMENTS]
-    keys, order = system_keys(torch.where(numbers < N_ATOMIC_NUMBERS, numbers, 0)).sort(stable=True)
+    row, number = composition.nonzero(as_tuple=True)
+    n_elements = (composition > 0).sum(1)
+    digit = torch.arange(len(row)) - (n_elements.cumsum(0) - n_elements)[row]
+    keys = torch.zeros(len(composition), dtype=torch.int64)
+    keys, order = keys.index_add_(0, row, number * N_ATOMIC_NUMBERS**digit).sort(stable=True)
     distinct, counts = torch.unique_consecutive(keys, return_counts=True)
     return order, distinct, counts.cumsum(0) - counts, counts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -104,7 +105,13 @@ def load_hull(hull: str | Path | None = None, hull_weights: str | Path = "hull")
     if hull is None or hull == LEARNED:
         return LearnedHull.from_weights(hull_weights)
     if hull == REFERENCE:
-        return ReferenceHull.from_weights()
+        return _shipped()
     return (
         ReferenceHull.from_weights(hull) if Path(hull).suffix == ".safetensors" else ReferenceHull.read(hull)
     )
+
+
+@cache
+def _shipped() -> ReferenceHull:
+    """The shipped reference hull, read once: look-ups change nothing in it."""
+    return ReferenceHull.from_weights()

@@ -24,7 +24,7 @@ def look_up(known: KnownCompounds, *pairs: tuple[str, int]) -> list[tuple[bool, 
 @pytest.mark.parametrize(
     ("formula", "group"),
     [
-        ("Na4 Cl4", 225), ("Ca4 F8", 225), ("Zn4 S4", 216), ("Fe4 O6", 167), ("Ti2 O4", 136), ("Mg2 Al4 O8", 227),
+        ("Na4 Cl4", 225), ("Ca4 F8", 225), ("Zn4 S4", 216), ("Cr4 O6", 167), ("Ti2 O4", 136), ("Mg2 Al4 O8", 227),
         ("Sr1 Ti1 O3", 221), ("Ga2 N2", 186), ("Fe2 S4", 205), ("Li4 Fe4 P4 O16", 62),
     ],
 )  # fmt: skip
@@ -52,11 +52,11 @@ def test_no_two_of_the_known_formulas_share_a_key() -> None:
 
 def test_few_unknown_formulas_are_taken_for_known() -> None:
     generator = torch.Generator().manual_seed(0)
-    composition = torch.zeros(200_000, 119, dtype=torch.int64)
-    elements = torch.rand(200_000, 94, generator=generator).argsort(1)[:, :6] + 1
-    composition.scatter_(1, elements, torch.randint(13, 30, (200_000, 6), generator=generator))
-    formula, pair = KNOWN.look_up(composition, torch.ones(200_000, dtype=torch.int64))
-    # 0.016 are to be expected
+    composition = torch.zeros(50_000, 119, dtype=torch.int64)
+    elements = torch.rand(50_000, 94, generator=generator).argsort(1)[:, :6] + 1
+    composition.scatter_(1, elements, torch.randint(13, 30, (50_000, 6), generator=generator))
+    formula, pair = KNOWN.look_up(composition, torch.ones(50_000, dtype=torch.int64))
+    # 0.004 are to be expected
     assert int(formula.sum()) == int(pair.sum()) == 0
 
 
