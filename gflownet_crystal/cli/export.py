@@ -21,7 +21,7 @@ from gflownet_crystal.cli.build import build, to_settings
 from gflownet_crystal.cli.candidates import Candidates, choose_candidates, with_results, write_candidates
 from gflownet_crystal.cli.compose import TARGET, resolved
 from gflownet_crystal.cli.parts import find_device
-from gflownet_crystal.cli.run_folder import read_config
+from gflownet_crystal.cli.run_folder import CONFIG, read_config
 from gflownet_crystal.cli.sample import sample_run
 from gflownet_crystal.cli.values import flag, seed_number, whole_number
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
@@ -123,6 +123,8 @@ def own_hull(folder: Path) -> Hull | None:
 
 def reward_hull(folder: Path) -> Hull | None:
     """The hull that a run's reward subtracts from formation energies; None where it subtracts none."""
+    if not (folder / CONFIG).is_file():
+        return None
     reward = read_config(folder, ["proxy"]).get("reward")
     discovery = f"{Discovery.__module__}.{Discovery.__name__}"
     if not isinstance(reward, DictConfig) or reward.get(TARGET) != discovery:
