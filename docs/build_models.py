@@ -63,6 +63,25 @@ KINDS: Mapping[str, Kind] = {
         "set",
         figure=(("validation.mae_e_above_hull", "MAE of energies above hull, held-out formulas"),),
     ),
+    "reference_hull": Kind(
+        "the convex hull of known compounds, from public labels that agree with each other; and how many known "
+        "crystals there are in each chemical system",
+        "knows no compound outside its data; pure elements stand at 0",
+        split="none",
+        figure=(
+            ("validation.mp20_val.mae_e_above_hull", "MAE of energies above hull, MP-20 val"),
+            ("validation.mp20_val_without_its_formulas.mae_e_above_hull", "from a hull without its formulas"),
+        ),
+    ),
+    "known_compounds": Kind(
+        "hash keys of known reduced formulas and of their space groups",
+        "compounds of other collections count as new: add them with `reward.novelty.known=FILE`",
+        split="none",
+        figure=(
+            ("formulas", "formulas"),
+            ("formulas_with_groups", "formulas with groups"),
+        ),
+    ),
     "structure_energy": Kind(
         "energies of structures",
         "judges wrong arrangements of atoms and strained cells too kindly, unless `data` names files of such; standard "
@@ -188,7 +207,7 @@ def _section(name: str, card: Mapping[str, Any]) -> str:
     lines = [f"\n## {name}\n", f"{kind.what[:1].upper()}{kind.what[1:]}. Limits: {_limits(card, kind)}.\n"]
     commands = [card[key] for key in ("command", "calibrated_by") if key in card]
     if commands:
-        lines += ["```text", *(f"gflownet-crystal {command}" for command in commands), "```\n"]
+        lines += ["```text", *map(_whole_command, commands), "```\n"]
     figures = [*_flat(card.get("validation", {})), *_flat(card.get("test", {}), "test")]
     if figures:
         lines += ["| figure | value |", "|---|---|"]
@@ -199,6 +218,11 @@ def _section(name: str, card: Mapping[str, Any]) -> str:
         f"{key} {_number(value)}" for key, value in _flat({k: v for k, v in card.items() if k not in _TOLD})
     ]
     return "\n".join(lines) + f"\nFrom the card: {'; '.join(said)}.\n"
+
+
+def _whole_command(command: str) -> str:
+    """A command of a card, which leaves out the name of the program where it is a verb's."""
+    return command if command.startswith("python ") else f"gflownet-crystal {command}"
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

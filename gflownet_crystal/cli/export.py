@@ -21,7 +21,7 @@ from gflownet_crystal.cli.build import build, to_settings
 from gflownet_crystal.cli.candidates import Candidates, choose_candidates, with_results, write_candidates
 from gflownet_crystal.cli.compose import TARGET, resolved
 from gflownet_crystal.cli.parts import find_device
-from gflownet_crystal.cli.run_folder import read_config
+from gflownet_crystal.cli.run_folder import CONFIG, read_config
 from gflownet_crystal.cli.sample import sample_run
 from gflownet_crystal.cli.values import flag, seed_number, whole_number
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
@@ -29,7 +29,8 @@ from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.evaluation.ranking import HULL_COLUMN, Selection
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull, load_hull
+from gflownet_crystal.proxies.discovery import Discovery
+from gflownet_crystal.proxies.e_above_hull import REFERENCE, EnergyAboveHull, load_hull
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
 
@@ -93,7 +94,7 @@ def hulls_of_run(path: Any, known: tuple[Any, Any], folder: Path) -> tuple[Hull 
     """The hull that the user names, and the run's own where energies are to be measured from the one for the other.
 
     Args:
-        path: of a reference hull, or None.
+        path: of a reference hull, or None for that of the run's reward, if it has one.
         known: property of the run's proxy, and its unit.
         folder: of the run.
 
@@ -101,7 +102,7 @@ def hulls_of_run(path: Any, known: tuple[Any, Any], folder: Path) -> tuple[Hull 
         ConfigError: the run's proxy predicts nothing that a hull is needed for, or its own hull is not known.
     """
     if path is None:
-        return None, None
+        return reward_hull(folder) if known == FORMATION_ENERGY else None, None
     if known == FORMATION_ENERGY:
         return load_hull(str(path)), None
     if known != ABOVE_HULL:
@@ -118,6 +119,17 @@ def own_hull(folder: Path) -> Hull | None:
     if proxy.get(TARGET) != f"{EnergyAboveHull.__module__}.{EnergyAboveHull.__name__}":
         return None
     return load_hull(proxy.hull, proxy.hull_weights)
+
+
+def reward_hull(folder: Path) -> Hull | None:
+    """The hull that a run's reward subtracts from formation energies; None where it subtracts none."""
+    if not (folder / CONFIG).is_file():
+        return None
+    reward = read_config(folder, ["proxy"]).get("reward")
+    discovery = f"{Discovery.__module__}.{Discovery.__name__}"
+    if not isinstance(reward, DictConfig) or reward.get(TARGET) != discovery:
+        return None
+    return load_hull(str(reward.get("hull", REFERENCE)))
 
 
 def predicted_above_hull(

@@ -12,7 +12,14 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.build import build, to_settings
-from gflownet_crystal.cli.export import ABOVE_HULL, FORMATION_ENERGY, hulls_of_run, own_hull, summary_of_run
+from gflownet_crystal.cli.export import (
+    ABOVE_HULL,
+    FORMATION_ENERGY,
+    hulls_of_run,
+    own_hull,
+    reward_hull,
+    summary_of_run,
+)
 from gflownet_crystal.cli.generate import Maker
 from gflownet_crystal.cli.parts import find_device
 from gflownet_crystal.cli.relax import load_on
@@ -155,10 +162,10 @@ def _maker(config: DictConfig, device: torch.device) -> Maker:
 
 
 def _hull(path: Any, known: tuple[Any, Any], folder: Path) -> Hull:
-    """The hull that the user names, else the run's own, else the learned one."""
+    """The hull that the user names, else that of the run's proxy or reward, else the learned one."""
     if path is not None:
         return load_hull(str(path))
-    return (own_hull(folder) if known == ABOVE_HULL else None) or load_hull()
+    return (own_hull(folder) if known == ABOVE_HULL else reward_hull(folder)) or load_hull()
 
 
 def _predicted_hulls(path: Any, known: tuple[Any, Any], folder: Path) -> tuple[Hull | None, Hull | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def draw_samples(
 
     Returns:
         One row an object: the columns of a spec file for crystals, else ``x0``, ``x1``, ... and the results
-        ``energy`` (the proxy's property), ``energy_std`` and ``log_reward``.
+        ``energy`` (the proxy's property), ``energy_std`` and ``log_reward``, then the columns that the reward adds.
 
     Raises:
         ConfigError: n or batch_size below 1.
@@ -54,19 +54,24 @@ def draw_samples(
     frames = []
     for start in range(0, n, batch_size):
         objects = model.env.objects(sample_terminal(model, min(batch_size, n - start), generator))
-        frames.append(objects_to_frame(objects, reward(objects)))
+        frames.append(objects_to_frame(objects, reward(objects), reward.function.columns(objects)))
         after_batch(min(start + batch_size, n))
     return pd.concat(frames, ignore_index=True)
 
 
-def objects_to_frame(objects: Any, scored: Scored) -> pd.DataFrame:
+def objects_to_frame(objects: Any, scored: Scored, added: Mapping[str, Tensor] | None = None) -> pd.DataFrame:
     """Objects and their results as a table.
+
+    Args:
+        objects: n of them.
+        scored: their results.
+        added: further columns, (n,) each.
 
     Raises:
         ConfigError: objects that are neither specs nor an (n, d) tensor.
     """
     values = (scored.prediction.value, scored.prediction.std, scored.log_reward)
-    results = dict(zip(RESULTS, values, strict=True))
+    results: dict[str, Tensor] = {**dict(zip(RESULTS, values, strict=True)), **(added or {})}
     if isinstance(objects, CrystalSpec):
         return specs_to_frame(objects, **results)
     if not isinstance(objects, Tensor) or objects.dim() != 2:

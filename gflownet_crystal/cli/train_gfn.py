@@ -87,6 +87,8 @@ def _train(trainer: Trainer, folder: Path, config: DictConfig) -> None:
         print(f"resuming {folder} after iteration {trainer.iteration}")
     if trainer.iteration >= trainer.settings.iterations:
         return
+    if not trainer.quiet and (words := trainer.reward.function.describe()):
+        print(words)
     settings: Any = OmegaConf.to_container(config)
     if trainer.world.is_main:
         trainer.logger.start(folder, settings)

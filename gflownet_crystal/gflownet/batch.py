@@ -61,7 +61,7 @@ def draw_batch(
         generator: source of randomness, on the model's device.
     """
     sampled = sample_forward(model, n, generator, behaviour)
-    scored = reward(model.env.objects(sampled.terminal))
+    scored = reward.in_training(model.env.objects(sampled.terminal))
     parts, log_rewards = [sampled], [scored.log_reward]
     for source, count in sources:
         terminal, log_reward = source.draw(count, generator)

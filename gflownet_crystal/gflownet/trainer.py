@@ -140,8 +140,7 @@ class Trainer:
         figures = self._figures(batch, loss, norm, _prior_figures(batch, log_pf, terms))
         self._require_finite(figures)
         self.optimizer.step(self.iteration)
-        if self.replay is not None:
-            self.replay.add(self.world.gather_context(batch.new), self.world.gather(batch.scored.log_reward))
+        self._remember(batch)
         return figures
 
     def _backward_loss(self, log_pb: Tensor) -> Tensor | float:
@@ -149,6 +148,17 @@ class Trainer:
         if self.prior is None or not self.prior.by_trajectory or not log_pb.requires_grad:
             return 0.0
         return -log_pb.mean()
+
+    def _remember(self, batch: Batch) -> None:
+        """What later iterations know of this one's objects, of all processes alike."""
+        history = self.reward.history
+        if self.replay is None and history is None:
+            return
+        found = self.world.gather_context(batch.new)
+        if self.replay is not None:
+            self.replay.add(found, self.world.gather(batch.scored.log_reward))
+        if history is not None:
+            history.remember(self.model.env.objects(found))
 
     def _draw(self) -> Batch:
         chosen = self.settings
@@ -209,6 +219,8 @@ class Trainer:
         }
         if self.replay is not None:
             parts["replay"] = self.replay.state_dict()
+        if self.reward.history is not None:
+            parts["history"] = self.reward.history.state_dict()
         offset = metrics.settle()
         save_checkpoint(self.run_dir, self.iteration, parts, metrics_offset=offset, seconds=self.seconds)
 
@@ -226,6 +238,8 @@ class Trainer:
             self.optimizer.load_state(checkpoint)
             if self.replay is not None:
                 self.replay.load_state_dict(checkpoint.part("replay"))
+            if self.reward.history is not None:
+                self.reward.history.load_state_dict(checkpoint.part("history"))
             self.iteration = int(checkpoint.metadata["iteration"])
             self.seconds = float(checkpoint.metadata["seconds"])
             self.metrics_offset = settled_length(

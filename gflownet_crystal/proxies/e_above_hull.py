@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -16,6 +17,9 @@ from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.spec import CrystalSpec
 
+REFERENCE, LEARNED = "reference", "learned"
+"""Names of the shipped hulls, where a file of a hull can stand too."""
+
 _ENERGY = ("specs", "formation_energy_per_atom", "eV/atom")
 
 
@@ -26,7 +30,8 @@ class EnergyAboveHull(Proxy):
 
     Args:
         energy: proxy of the formation energy per atom (eV/atom) of specs.
-        hull: Parquet file of a reference hull, as ``prepare_data hull=FILE`` writes; None for the learned hull.
+        hull: ``reference`` for the shipped reference hull, Parquet file of one, as ``prepare_data hull=FILE`` writes;
+            None or ``learned`` for the learned hull.
         hull_weights: of the learned hull: shipped weights by name, or a ``.safetensors`` file with its card.
 
     Raises:
@@ -86,14 +91,27 @@ class EnergyAboveHull(Proxy):
 
 
 def load_hull(hull: str | Path | None = None, hull_weights: str | Path = "hull") -> Hull:
-    """A hull by its file.
+    """A hull by name or by its file.
 
     Args:
-        hull: Parquet file of a reference hull, or None for the learned one.
+        hull: ``reference`` for the shipped hull of public labels, a Parquet file of a reference hull, a
+            ``.safetensors`` file of one with its card, or ``learned`` or None for the learned one.
         hull_weights: of the learned hull.
 
     Raises:
         DataError: ``hull`` is no reference hull.
         WeightsError: the weights are missing, corrupt or of another kind.
     """
-    return LearnedHull.from_weights(hull_weights) if hull is None else ReferenceHull.read(hull)
+    if hull is None or hull == LEARNED:
+        return LearnedHull.from_weights(hull_weights)
+    if hull == REFERENCE:
+        return _shipped()
+    return (
+        ReferenceHull.from_weights(hull) if Path(hull).suffix == ".safetensors" else ReferenceHull.read(hull)
+    )
+
+
+@cache
+def _shipped() -> ReferenceHull:
+    """The shipped reference hull, read once: look-ups change nothing in it."""
+    return ReferenceHull.from_weights()

@@ -8,7 +8,6 @@ of their compounds and of the elements, at zero, is a linear program, solved for
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import combinations
 from pathlib import Path
 from typing import Self
 
@@ -20,14 +19,19 @@ from gflownet_crystal.common.errors import DataError, ProxyError
 from gflownet_crystal.common.files import atomic_path
 from gflownet_crystal.data.schema import ENERGY_COLUMN, require_columns
 from gflownet_crystal.data.tables import read_table
+from gflownet_crystal.proxies.chemical_systems import SystemEntries, by_system, places_within
 from gflownet_crystal.proxies.hull import MAX_ELEMENTS, Hull, by_number_of_elements, checked_composition
 from gflownet_crystal.proxies.hull_program import lowest_mixture
-from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
+from gflownet_crystal.structures.packed_compositions import pack_compositions, unpack_compositions
+from gflownet_crystal.weights import fitting_card, load_weights
 
 STABLE = 1e-6
 """eV/atom above the hull up to which a compound counts as one of its phases; hull energies are not rounded by it."""
 
+KIND = "reference_hull"
+
+_SYSTEMS = "system_"
 _ROWS_AT_A_TIME = 512
 _STABILITY_ROWS = 4096
 
@@ -39,11 +43,15 @@ class ReferenceHull(Hull):
         composition: (m, 119) int64 counts of the compounds.
         energy: (m,) formation energies, eV/atom. Pure elements, and compounds at 0 or above, play no part.
 
+    Attributes:
+        entries: numbers of known crystals in chemical systems, unstable ones too; None where they are not known.
+
     Raises:
         ProxyError: an energy is not finite, or a composition is empty or has an unknown element.
     """
 
     def __init__(self, composition: Tensor, energy: Tensor) -> None:
+        self.entries: SystemEntries | None = None
         if not bool(torch.isfinite(energy).all()):
             row = int((~torch.isfinite(energy)).nonzero()[0, 0])
             raise ProxyError(f"compound {row} of the hull has the energy {energy[row]}; leave it out")
@@ -51,7 +59,7 @@ class ReferenceHull(Hull):
         # a compound of more elements than a composition can have is in no mixture
         taking_part = (n_elements != 1) & (n_elements <= MAX_ELEMENTS) & (energy < 0.0)
         composition = reduce_composition(checked_composition(composition[taking_part]))
-        order, self._keys, self._starts, self._counts = _by_system(composition)
+        order, self._keys, self._starts, self._counts = by_system(composition)
         self.composition, self.energy = composition[order], energy[taking_part][order].double()
         self._fractions = self.composition / self.composition.sum(1, keepdim=True).double()
 
@@ -72,6 +80,32 @@ class ReferenceHull(Hull):
             return cls(text_to_composition(frame["formula"].tolist()), energy)
         except ProxyError as error:
             raise DataError(f"{path} is no reference hull: {error}; make one with prepare_data") from error
+
+    @classmethod
+    def from_weights(cls, weights: str | Path = "reference_hull") -> Self:
+        """The shipped hull of the Materials Project's public labels, or one from a ``.safetensors`` file with its card.
+
+        Raises:
+            WeightsError: missing, corrupt, or of another kind.
+        """
+        tensors, _ = load_weights(weights, KIND)
+        with fitting_card(weights):
+            hull = cls(unpack_compositions(tensors), tensors["energy"])
+            systems = {
+                name.removeprefix(_SYSTEMS): tensors[name] for name in tensors if name.startswith(_SYSTEMS)
+            }
+            hull.entries = SystemEntries.of(systems)
+        return hull
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Compounds and entries in few bytes, for a file that :meth:`from_weights` reads.
+
+        Raises:
+            DataError: a count is above 32767.
+        """
+        entries = self.entries or SystemEntries.count(self.composition)
+        systems = {f"{_SYSTEMS}{name}": tensor for name, tensor in entries.tensors().items()}
+        return {**pack_compositions(self.composition), "energy": self.energy.float(), **systems}
 
     def write(self, path: str | Path) -> None:
         """Write the compounds to a Parquet file; see :meth:`read`.
@@ -136,14 +170,9 @@ class ReferenceHull(Hull):
 
     def _systems_within(self, elements: Tensor) -> tuple[Tensor, Tensor]:
         """First compound and number of compounds, both (n, subsets), of each chemical system within ``elements``."""
-        k = elements.shape[1]
-        subsets = [list(chosen) for size in range(2, k + 1) for chosen in combinations(range(k), size)]
-        if not subsets or len(self._keys) == 0:
-            nothing = torch.zeros(len(elements), 1, dtype=torch.int64)
-            return nothing, nothing
-        wanted = torch.stack([_system_keys(elements[:, subset]) for subset in subsets], dim=1)
-        place = torch.searchsorted(self._keys, wanted).clamp(max=len(self._keys) - 1)
-        known = self._keys[place] == wanted
+        place, known = places_within(elements, self._keys, 2)
+        if len(self._keys) == 0:
+            return place, place
         return self._starts[place], torch.where(known, self._counts[place], 0)
 
     def _phases(self, elements: Tensor, starts: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,19 +190,3 @@ class ReferenceHull(Hull):
         points[row, slot] = self._fractions[compound[:, None], elements[row]]
         energies[row, slot] = self.energy[compound]
         return points, energies
-
-
-def _by_system(composition: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Order (m,) of compounds by chemical system; key, first compound and number of compounds of each system (s,)."""
-    present = composition > 0
-    # ascending atomic numbers, filled up with zeros, which add nothing to a key
-    numbers = torch.where(present, torch.arange(N_ATOMIC_NUMBERS), N_ATOMIC_NUMBERS).sort(dim=1).values
-    numbers = numbers[:, :MAX_ELEMENTS]
-    keys, order = _system_keys(torch.where(numbers < N_ATOMIC_NUMBERS, numbers, 0)).sort(stable=True)
-    distinct, counts = torch.unique_consecutive(keys, return_counts=True)
-    return order, distinct, counts.cumsum(0) - counts, counts
-
-
-def _system_keys(elements: Tensor) -> Tensor:
-    """One number (n,) for each set of at most 8 elements (n, k), ascending atomic numbers: digits in base 119."""
-    return (elements * N_ATOMIC_NUMBERS ** torch.arange(elements.shape[1])).sum(1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,11 +23,60 @@ def _check_caution(caution: float) -> None:
 
 
 class RewardFunction(ABC):
-    """A map from a prediction to a log-reward; dimensionless."""
+    """A map from a prediction to a log-reward; dimensionless.
+
+    A subclass writes ``__call__``. One whose reward depends on the objects too, such as the novelty of a crystal, also
+    writes ``of_objects``; the other methods have defaults that suit most.
+    """
 
     @abstractmethod
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
         """(n,) float64 values and standard deviations, in the proxy's unit, to (n,) float64 log-rewards."""
+
+    @property
+    def history(self) -> History | None:
+        """Of what a training has found, where that changes the log-reward while it runs; else None."""
+        return None
+
+    def of_objects(self, objects: Any, prediction: Prediction) -> Tensor:
+        """Log-rewards (n,) float64 of n objects.
+
+        Args:
+            objects: of the kind that the proxy takes.
+            prediction: of the proxy.
+        """
+        return self(prediction.value, prediction.std)
+
+    def bind(self, proxy: Proxy) -> None:  # noqa: B027
+        """Check that a proxy predicts what this reward is made of; called once, before any object is scored."""
+
+    def columns(self, objects: Any) -> dict[str, Tensor]:
+        """Further columns of a table of n samples: (n,) tensors by name."""
+        return {}
+
+    def describe(self) -> str:
+        """The reward in a line or two, told when a training starts; empty to tell nothing."""
+        return ""
+
+
+class History(Protocol):
+    """What a training has found, and what finding it again costs; a state that checkpoints keep."""
+
+    def cost(self, objects: Any) -> Tensor:
+        """Cost (n,) float64, taken off the log-rewards of n objects while training."""
+        ...
+
+    def remember(self, objects: Any) -> None:
+        """Take note of objects that the training has found."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The state as named tensors."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a state."""
+        ...
 
 
 class Boltzmann(RewardFunction):
@@ -116,7 +166,8 @@ class Reward:
         penalty: log-reward of an invalid object.
 
     Raises:
-        ConfigError: unknown ``invalid``, or a ``penalty`` that is no finite number.
+        ConfigError: unknown ``invalid``, a ``penalty`` that is no finite number, or a proxy that the
+            function is not made for.
     """
 
     def __init__(
@@ -125,7 +176,20 @@ class Reward:
         if invalid not in INVALID_CHOICES:
             raise ConfigError(f"reward.invalid is one of {', '.join(INVALID_CHOICES)}, not {invalid!r}")
         _check_finite(penalty=penalty)
+        function.bind(proxy)
         self.proxy, self.function, self.invalid, self.penalty = proxy, function, invalid, penalty
+
+    @property
+    def history(self) -> History | None:
+        """Of what a training has found, where that changes the log-reward while it runs."""
+        return self.function.history
+
+    def in_training(self, objects: Any) -> Scored:
+        """Score n objects that a training samples: as by calling this, less the cost of the history."""
+        scored = self(objects)
+        if self.history is None:
+            return scored
+        return replace(scored, log_reward=scored.log_reward - self.history.cost(objects))
 
     def __call__(self, objects: Any) -> Scored:
         """Score n objects of the kind the proxy eats.
@@ -137,7 +201,7 @@ class Reward:
         prediction = self.proxy(objects)
         name = f"reward {type(self.function).__name__}"
         try:
-            log_reward = self.function(prediction.value, prediction.std)
+            log_reward = self.function.of_objects(objects, prediction)
         except (TypeError, ValueError, ArithmeticError, RuntimeError, LookupError) as error:
             if isinstance(error, GFlowNetCrystalError | torch.OutOfMemoryError):
                 raise

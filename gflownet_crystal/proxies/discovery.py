@@ -1,0 +1,141 @@
+"""The reward for discovery: crystals near or below the convex hull of known compounds that are not known themselves."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.proxies.base import Prediction, Proxy
+from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES, SystemEntries
+from gflownet_crystal.proxies.e_above_hull import LEARNED, REFERENCE, load_hull
+from gflownet_crystal.proxies.novelty import History, Novelty
+from gflownet_crystal.proxies.reference_hull import ReferenceHull
+from gflownet_crystal.proxies.reward import RewardFunction
+from gflownet_crystal.structures.spec import CrystalSpec
+
+_FORMATION_ENERGY, _ABOVE_HULL = "formation_energy_per_atom", "e_above_hull"
+
+
+class Discovery(RewardFunction):
+    """``log R = -beta max(energy above hull + caution * std, floor)``, less the costs of what is known.
+
+    The proxy predicts formation energies, from which the hull is subtracted here, or energies above a hull of its own.
+    The floor says that nothing is gained far below the hull, where a proxy is more likely wrong than right.
+
+    Args:
+        beta: inverse temperature, atom/eV, above 0.
+        caution: number of standard deviations added to the predicted energy.
+        floor: energy above hull that lower ones count as, eV/atom.
+        hull: ``reference`` for the shipped hull of public labels, ``learned`` for the learned one, or the Parquet file
+            of a hull, as ``prepare_data hull=FILE`` writes; not used where the proxy predicts energies above a hull.
+        novelty: costs of what is known; None for those by default.
+
+    Raises:
+        ConfigError: a setting is out of range.
+        DataError: ``hull`` is no hull.
+        WeightsError: shipped tables are missing or corrupt.
+    """
+
+    def __init__(
+        self,
+        beta: float = 15.0,
+        caution: float = 1.0,
+        floor: float = 0.0,
+        hull: str = REFERENCE,
+        novelty: Novelty | None = None,
+    ) -> None:
+        for name, value in (("beta", beta), ("caution", caution), ("floor", floor)):
+            if not math.isfinite(value):
+                raise ConfigError(f"reward.{name} must be finite, not {value}")
+        if not beta > 0.0:
+            raise ConfigError(f"reward.beta is {beta}; the reward for discovery needs one above 0")
+        if caution < 0.0:
+            raise ConfigError(
+                f"reward.caution is {caution}; a weight of the standard deviation is at least 0"
+            )
+        if not isinstance(hull, str):
+            raise ConfigError(f"reward.hull is {REFERENCE}, {LEARNED} or a file of a hull, not {hull!r}")
+        self.beta, self.caution, self.floor, self.hull_name = beta, caution, floor, hull
+        self.hull, self.novelty = load_hull(hull), novelty or Novelty()
+        self.entries = _entries(hull, self.hull)
+        self._subtracts_hull = True
+
+    @property
+    def history(self) -> History | None:
+        """Formulas found so far, where they cost."""
+        return self.novelty.history
+
+    def bind(self, proxy: Proxy) -> None:
+        """Take formation energies or energies above a hull, as the proxy predicts.
+
+        Raises:
+            ConfigError: it predicts something else.
+        """
+        predicted = (proxy.eats, proxy.property_name, proxy.unit)
+        if predicted not in {("specs", name, "eV/atom") for name in (_FORMATION_ENERGY, _ABOVE_HULL)}:
+            raise ConfigError(
+                f"reward=discovery takes {_FORMATION_ENERGY} or {_ABOVE_HULL} (eV/atom) of specs, but proxy "
+                f"{type(proxy).__name__} predicts {proxy.property_name} ({proxy.unit}) of {proxy.eats}; choose "
+                "proxy=mlp, or another reward, as reward=boltzmann"
+            )
+        self._subtracts_hull = proxy.property_name == _FORMATION_ENERGY
+
+    def __call__(self, value: Tensor, std: Tensor) -> Tensor:
+        """Log-rewards (n,) of new compounds from energies above the hull and standard deviations, eV/atom."""
+        return -self.beta * (value + self.caution * std).clamp(min=self.floor)
+
+    def of_objects(self, objects: CrystalSpec, prediction: Prediction) -> Tensor:
+        """Log-rewards (n,) float64 of n specs and what the proxy predicts of them.
+
+        Raises:
+            ProxyError: a spec has more than 8 elements.
+        """
+        above = prediction.value
+        if self._subtracts_hull:
+            # a penalty of the proxy is no energy from which a hull could be subtracted
+            energy = self.hull.e_above_hull(objects, prediction.value)
+            above = torch.where(prediction.penalised, above, energy)
+        return self(above, prediction.std) - self.novelty.cost(objects)
+
+    def columns(self, objects: CrystalSpec) -> dict[str, Tensor]:
+        """What a table of samples tells besides, (n,) each.
+
+        Returns:
+            ``hull_entries``, the number of known crystals in the spec's chemical system and those within it, where that
+            is known of the hull; ``known_formula`` and ``known_formula_and_group``.
+        """
+        formula, pair = self.novelty.known.look_up(objects.composition, objects.space_group)
+        known = {"known_formula": formula, "known_formula_and_group": pair}
+        if self.entries is None:
+            return known
+        return {"hull_entries": self.entries.within(objects.composition), **known}
+
+    def sparse(self, specs: CrystalSpec) -> Tensor | None:
+        """Whether fewer than 12 known crystals make the hull at each spec, (n,) bool; None where that is not known."""
+        return None if self.entries is None else self.entries.sparse(specs.composition)
+
+    def describe(self) -> str:
+        """The reward in two lines."""
+        energy = "energy above a hull by the proxy"
+        if self._subtracts_hull:
+            energy = f"formation energy above the {self.hull_name} hull"
+            if isinstance(self.hull, ReferenceHull):
+                energy += f" of {len(self.hull):,} compounds"
+        return (
+            f"reward discovery: log R = -{self.beta:g} max(E + {self.caution:g} std, {self.floor:g}) - cost; "
+            f"E: {energy}, eV/atom\n  cost: {self.novelty.describe()}"
+        )
+
+
+def _entries(name: str, hull: Any) -> SystemEntries | None:
+    """Numbers of known crystals in chemical systems; a learned hull learned from those of the reference hull."""
+    if name == LEARNED:
+        hull = load_hull(REFERENCE)
+    return hull.entries if isinstance(hull, ReferenceHull) else None
+
+
+__all__ = ["FEWEST_ENTRIES", "Discovery"]

@@ -1,0 +1,88 @@
+"""The reward for discovery on the command line: trained, resumed to the bit, sampled, exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gflownet_crystal.proxies.mlp import MLPProxy
+from gflownet_crystal.proxies.reference_hull import ReferenceHull
+from gflownet_crystal.structures.spec_io import frame_to_specs
+from tests.cli.commands import run_command
+
+TINY = (
+    "env=crystal", "proxy=mlp", "reward=discovery", "trainer.batch_size=16", "trainer.checkpoint_every=1",
+    "policy.forward.n_hidden=8", "samples.n=30", "export.k=2", "threads=1",
+    "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
+)  # fmt: skip
+HISTORY = ("reward.novelty.history_cost=3", "reward.novelty.history_least=1")
+
+
+def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
+    known = pd.DataFrame({"formula": ["Li2O", "LiCl", "MgO"], "space_group": [1, 1, 1]})
+    known.to_csv(tmp_path / "known.csv", index=False)
+    settings = (
+        "trainer.iterations=3",
+        "reward.novelty.known=known.csv",
+        "reward.novelty.pair_cost=1",
+        "run.dir=run",
+    )
+    done = run_command(tmp_path, "train_gfn", *TINY, *settings)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("reward discovery: log R = -15") == 1
+    frame = pd.read_parquet(tmp_path / "run" / "samples.parquet")
+    specs = frame_to_specs(frame)
+    energy = MLPProxy()(specs)
+    above = energy.value - ReferenceHull.from_weights().hull_energy(specs.composition)
+    novelty = 4.0 * frame["known_formula"] + 1.0 * frame["known_formula_and_group"]
+    expected = -15.0 * (above + energy.std).clamp(min=0.0).numpy() - novelty.to_numpy(dtype=float)
+    np.testing.assert_allclose(frame["log_reward"], expected, rtol=1e-5, atol=1e-5)
+    assert frame["hull_entries"].dtype == np.int64 and frame["hull_entries"].min() > 0
+    # candidates are ranked by the hull of the reward
+    table = pd.read_csv(tmp_path / "run" / "candidates" / "candidates.csv")
+    candidates = frame_to_specs(table)
+    hull = ReferenceHull.from_weights().hull_energy(candidates.composition).numpy()
+    np.testing.assert_allclose(table["e_above_hull"], table["energy"] - hull, atol=1e-6)
+    more = run_command(tmp_path, "sample", "run=run", "n=20", "out=more.csv")
+    assert more.returncode == 0, more.stderr
+    assert set(pd.read_csv(tmp_path / "more.csv").columns) == set(frame.columns)
+
+
+def test_a_history_is_resumed_to_the_bit(tmp_path: Path) -> None:
+    given = (*TINY, *HISTORY, "quiet=true")
+    whole = run_command(tmp_path, "train_gfn", *given, "trainer.iterations=4", "run.dir=whole")
+    assert whole.returncode == 0, whole.stderr
+    for more in (("trainer.iterations=2",), ("trainer.iterations=4", "resume=true")):
+        part = run_command(tmp_path, "train_gfn", *given, *more, "run.dir=parts")
+        assert part.returncode == 0, part.stderr
+    metrics = [pd.read_json(tmp_path / name / "metrics.jsonl", lines=True) for name in ("whole", "parts")]
+    for column in ("loss", "log_z", "mean_log_reward"):
+        assert metrics[0][column].tolist() == metrics[1][column].tolist()
+    plain = run_command(tmp_path, "train_gfn", *TINY, "quiet=true", "trainer.iterations=4", "run.dir=plain")
+    assert plain.returncode == 0, plain.stderr
+    without = pd.read_json(tmp_path / "plain" / "metrics.jsonl", lines=True)["mean_log_reward"]
+    assert without[0] == metrics[0]["mean_log_reward"][0]
+    assert without.tolist() != metrics[0]["mean_log_reward"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["reward.hull=nothing.parquet"], "no data at nothing.parquet"),
+        (["reward.novelty.known=nothing"], "no data at nothing"),
+        (["reward.novelty.formula_cost=high"], "reward.novelty.formula_cost must be"),
+        (["reward.novelty.surprise=1"], "surprise"),
+        (["reward.novelty=3"], "reward.novelty"),
+        (["reward.beta=-3"], "reward.beta is -3"),
+        (["env=hypergrid", "proxy=grid_corners", "env.length=4"], "proxy GridCorners predicts"),
+    ],
+)
+def test_what_does_not_fit_is_told_in_one_line(tmp_path: Path, settings: list[str], told: str) -> None:
+    given = settings if "env=hypergrid" in settings else [*TINY, *settings]
+    done = run_command(tmp_path, "train_gfn", "reward=discovery", *given, "quiet=true", "run.dir=run")
+    assert done.returncode == 2
+    assert told in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "run" / "config.yaml").exists()

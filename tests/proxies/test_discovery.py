@@ -1,0 +1,230 @@
+"""The reward for discovery: its closed form, what it takes off known compounds, and which proxies it goes with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from gflownet_crystal.cli.build import build
+from gflownet_crystal.cli.compose import compose_config, resolved
+from gflownet_crystal.cli.parts import build_reward
+from gflownet_crystal.common.errors import CheckpointError, ConfigError, DataError, ProxyError
+from gflownet_crystal.proxies import Proxy, Reward
+from gflownet_crystal.proxies.base import Prediction
+from gflownet_crystal.proxies.discovery import Discovery
+from gflownet_crystal.proxies.novelty import History, Novelty
+from gflownet_crystal.proxies.reference_hull import ReferenceHull
+from gflownet_crystal.proxies.reward import RewardFunction
+from gflownet_crystal.structures.formulas import text_to_composition
+from gflownet_crystal.structures.spec import CrystalSpec
+
+NAMES = ("Na4 Cl4", "Na2 Cl2", "Na1 Ca3 S2 F17", "Ca4 F8")
+GROUPS = (225, 98, 1, 225)
+FORMULA_KNOWN, PAIR_KNOWN = [1.0, 1.0, 0.0, 1.0], [1.0, 0.0, 0.0, 1.0]
+
+
+def specs(names: tuple[str, ...] = NAMES, groups: tuple[int, ...] = GROUPS) -> CrystalSpec:
+    n = len(names)
+    cell = torch.full((n, 3), 5.0).double(), torch.full((n, 3), 90.0).double()
+    return CrystalSpec(torch.tensor(groups), text_to_composition(names), *cell)
+
+
+class Energies(Proxy):
+    """Given values and standard deviations; an infinite one is a penalty of the proxy's."""
+
+    property_name = "formation_energy_per_atom"
+    unit = "eV/atom"
+
+    def __init__(self, values: Tensor, std: float = 0.0, penalised: Tensor | None = None) -> None:
+        self.values, self.std, self.penalised = values.double(), std, penalised
+
+    def predict(self, batch: CrystalSpec) -> tuple[Tensor, Tensor]:
+        return self.values[: len(batch)], torch.full((len(batch),), self.std)
+
+    def __call__(self, batch: CrystalSpec) -> Prediction:
+        made = super().__call__(batch)
+        penalised = made.penalised if self.penalised is None else self.penalised
+        return Prediction(made.value, made.std, made.valid, penalised)
+
+
+class AboveHull(Energies):
+    property_name = "e_above_hull"
+
+
+def test_the_log_reward_is_its_formula() -> None:
+    hull = ReferenceHull.from_weights().hull_energy(specs().composition)
+    above = torch.tensor([0.3, -0.4, 0.1, 0.02]).double()
+    for floor in (0.0, -0.2):
+        novelty = Novelty(formula_cost=3.0, pair_cost=1.5)
+        function = Discovery(beta=7.0, caution=2.0, floor=floor, novelty=novelty)
+        found = Reward(Energies(hull + above, std=0.05), function)(specs()).log_reward
+        expected = [
+            -7.0 * max(e + 2.0 * 0.05, floor) - 3.0 * formula - 1.5 * pair
+            for e, formula, pair in zip(above.tolist(), FORMULA_KNOWN, PAIR_KNOWN, strict=True)
+        ]
+        assert found.tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_no_hull_is_subtracted_from_energies_above_a_hull() -> None:
+    above = torch.tensor([0.3, -0.4, 0.1, 0.02])
+    reward = Reward(AboveHull(above), Discovery(beta=2.0, novelty=Novelty(formula_cost=0.0)))
+    assert reward(specs()).log_reward.tolist() == pytest.approx([-0.6, 0.0, -0.2, -0.04], abs=1e-6)
+
+
+def test_a_penalty_of_the_proxy_is_no_energy_to_subtract_a_hull_from() -> None:
+    penalised = torch.tensor([True, False, False, False])
+    proxy = Energies(torch.tensor([10.0, 1.0, 1.0, 1.0]), penalised=penalised)
+    scored = Reward(proxy, Discovery(beta=1.0, novelty=Novelty(formula_cost=0.0)))(specs())
+    assert float(scored.log_reward[0]) == pytest.approx(-10.0)
+    assert scored.n_invalid == 1
+
+
+def test_values_that_are_not_finite_raise_or_take_the_penalty() -> None:
+    proxy = Energies(torch.tensor([-1.0, math.nan, -1.0, math.inf]))
+    with pytest.raises(ProxyError, match=r"gave nan .* 2 of 4 objects, first at row 1: Na2 Cl2"):
+        Reward(proxy, Discovery())(specs())
+    scored = Reward(proxy, Discovery(), invalid="penalise", penalty=-40.0)(specs())
+    assert scored.n_invalid == 2 and scored.log_reward[[1, 3]].tolist() == [-40.0, -40.0]
+
+
+def test_specs_of_more_elements_than_a_hull_takes_are_refused() -> None:
+    many = specs(("Li1 Na1 K1 Rb1 Cs1 Fe1 Co1 Ni1 O1",), (1,))
+    with pytest.raises(ProxyError, match="9 elements; a hull takes 1 to 8"):
+        Reward(Energies(torch.zeros(1)), Discovery())(many)
+
+
+def test_each_spec_is_scored_as_if_alone() -> None:
+    reward = Reward(AboveHull(torch.tensor([0.1, 0.1, 0.1, 0.1])), Discovery())
+    together = reward(specs()).log_reward
+    alone = torch.cat([reward(specs()[row : row + 1]).log_reward for row in range(4)])
+    torch.testing.assert_close(together, alone)
+
+
+def test_other_properties_are_refused_when_the_reward_is_made() -> None:
+    class Gap(Energies):
+        property_name, unit = "band_gap", "eV"
+
+    with pytest.raises(ConfigError, match=r"proxy Gap predicts band_gap \(eV\) of specs; choose proxy=mlp"):
+        Reward(Gap(torch.zeros(4)), Discovery())
+    config = resolved(
+        compose_config("train_gfn", ["env=hypergrid", "proxy=grid_corners", "reward=discovery"])
+    )
+    with pytest.raises(ConfigError, match="proxy GridCorners predicts"):
+        build_reward(config, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Discovery(beta=0.0), "reward.beta is 0.0"),
+        (lambda: Discovery(beta=math.nan), "reward.beta must be finite"),
+        (lambda: Discovery(caution=-1.0), "reward.caution is -1.0"),
+        (lambda: Discovery(floor=math.inf), "reward.floor must be finite"),
+        (lambda: Discovery(hull=3), "reward.hull is reference, learned or a file"),
+        (lambda: Novelty(formula_cost=math.nan), "reward.novelty.formula_cost must be finite"),
+        (lambda: Novelty(pair_cost=math.inf), "reward.novelty.pair_cost must be finite"),
+        (lambda: Novelty(history_cost=1.0, history_least=0), "reward.novelty.history_least is 0"),
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make()
+
+
+def test_hulls_by_name_and_by_file(tmp_path: Path) -> None:
+    path = tmp_path / "hull.parquet"
+    ReferenceHull(text_to_composition(["Na1 Cl1"]), torch.tensor([-3.0])).write(path)
+    reward = Reward(Energies(torch.full((4,), -2.5)), Discovery(beta=1.0, caution=0.0, hull=str(path)))
+    assert float(reward(specs()).log_reward[0]) == pytest.approx(-0.5 - 4.0)
+    # how many crystals a user's hull rests on is not known, as only the stable ones are in it
+    assert set(reward.function.columns(specs())) == {"known_formula", "known_formula_and_group"}
+    assert Discovery(hull=str(path)).sparse(specs()) is None
+    with pytest.raises(DataError, match="no data at"):
+        Discovery(hull=str(tmp_path / "none.parquet"))
+
+
+def test_sparse_hulls_are_told() -> None:
+    names, groups = ("Na4 Cl4", "Li1 Fe1 P1 O4", "Xe1 At1 Fr1"), (225, 62, 1)
+    for hull in ("reference", "learned"):
+        function = Discovery(hull=hull)
+        columns = function.columns(specs(names, groups))
+        assert columns["hull_entries"].dtype == torch.int64
+        assert int(columns["hull_entries"][1]) > 100
+        sparse = function.sparse(specs(names, groups))
+        assert sparse is not None
+        assert sparse.tolist() == (columns["hull_entries"] < 12).tolist()
+        assert sparse.tolist()[1:] == [False, True]
+        assert columns["known_formula"].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_known_compounds_come_from_a_users_table(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"known{suffix}"
+    frame = pd.DataFrame({"formula": ["NaCa3S2F17"], "space_group": [1]})
+    _ = frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path)
+    plain, extended = Novelty(4.0, 1.0), Novelty(4.0, 1.0, known=str(path))
+    difference = extended.cost(specs()) - plain.cost(specs())
+    assert difference.tolist() == [0.0, 0.0, 5.0, 0.0]
+    with pytest.raises(DataError, match="no data at"):
+        Novelty(known=str(tmp_path / "nothing"))
+
+
+def test_a_history_costs_what_was_found_often_and_is_stored() -> None:
+    history = History(2.0, least=3)
+    history.remember(specs(("Na1 Cl1", "Na2 Cl2", "Ca1 F2"), (225, 225, 225)))
+    assert history.cost(specs()).tolist() == [0.0] * 4
+    history.remember(specs(("Na1 Cl1",), (98,)))
+    assert history.cost(specs()).tolist() == [2.0, 2.0, 0.0, 0.0]
+    other = History(2.0, least=3)
+    other.load_state_dict(history.state_dict())
+    assert torch.equal(other.cost(specs()), history.cost(specs()))
+    with pytest.raises(CheckpointError, match="no history"):
+        other.load_state_dict({})
+
+
+def test_a_history_that_is_full_keeps_the_most_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gflownet_crystal.proxies.novelty._CAPACITY", 2)
+    history = History(1.0, least=2)
+    names = ("Na1 Cl1", "Na1 Cl1", "Ca1 F2", "Ca1 F2", "Ca1 F2", "Mg1 O1")
+    history.remember(specs(names, (1,) * 6))
+    assert history.cost(specs(("Na1 Cl1", "Ca1 F2", "Mg1 O1"), (1,) * 3)).tolist() == [1.0, 1.0, 0.0]
+    assert sorted(history.state_dict()["counts"].tolist()) == [2, 3]
+
+
+def test_the_history_counts_in_training_alone() -> None:
+    reward = Reward(AboveHull(torch.zeros(4)), Discovery(novelty=Novelty(history_cost=2.0, history_least=1)))
+    assert reward.history is not None
+    before = reward(specs()).log_reward
+    reward.history.remember(specs())
+    assert torch.equal(reward(specs()).log_reward, before)
+    assert torch.equal(reward.in_training(specs()).log_reward, before - 2.0)
+
+
+def test_a_reward_function_that_knows_of_values_alone_works_as_before() -> None:
+    class Own(RewardFunction):
+        def __init__(self, slope: float) -> None:
+            self.slope = slope
+
+        def __call__(self, value: Tensor, std: Tensor) -> Tensor:
+            return self.slope * value - std
+
+    reward = Reward(Energies(torch.tensor([1.0, 2.0, 3.0, 4.0]), std=0.5), Own(2.0))
+    assert reward(specs()).log_reward.tolist() == [1.5, 3.5, 5.5, 7.5]
+    assert torch.equal(reward.in_training(specs()).log_reward, reward(specs()).log_reward)
+    assert (reward.history, reward.function.columns(specs()), reward.function.describe()) == (None, {}, "")
+
+
+def test_the_reward_says_what_it_is() -> None:
+    config = resolved(compose_config("train_gfn", ["reward=discovery", "reward.novelty.pair_cost=2"]))
+    keys = {key: value for key, value in config.reward.items() if key not in ("invalid", "penalty")}
+    function = build(type(config)(keys), RewardFunction, "reward")
+    told = function.describe()
+    for word in ("discovery", "15 max(E + 1 std, 0)", "reference hull", "4 where the formula", "2 more"):
+        assert word in told
+    assert len(told.splitlines()) == 2
