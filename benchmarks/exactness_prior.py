@@ -58,8 +58,8 @@ LATTICE_RULES = CompositionRules(
     elements=("Li", "Mg", "O", "F"), max_count=4, n_elements=(2, 2), n_atoms=(2, 8)
 )
 LATTICE_GROUPS = (139, 225)
-NODES = 32
-PRIOR_SAMPLES = 128
+NODES = 40
+PRIOR_SAMPLES = 48
 """Backward trajectories to each node."""
 PRIOR_DRAWS = 100_000
 """Objects of the prior whose mean reward is a second value of Z at weight 1."""
@@ -170,7 +170,7 @@ def lattice(options: dict[str, str]) -> dict[str, float]:
     limits = {"max_count": chosen.max_count, "n_elements": chosen.n_elements, "n_atoms": chosen.n_atoms}
     env = Crystal(chosen.elements, LATTICE_GROUPS, lattice=box, **limits)
     prior = make_prior(
-        env, options, 40.0, MixtureSettings(3, 1.0, 50.0, initial_stop=0.9, initial_back_to_source=0.99)
+        env, options, 40.0, MixtureSettings(3, 1.0, 50.0, initial_stop=0.9, initial_back_to_source=0.6)
     )
     reward = Reward(SyntheticWell(), Boltzmann(0.5))
     start = time.process_time()

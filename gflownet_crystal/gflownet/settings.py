@@ -60,7 +60,7 @@ class TrainerSettings:
         exploration, exploration_final: probability of a uniform action, at the start and end of the slope.
         temperature, temperature_final: of the behaviour policy, at the start and end of the slope.
         behaviour_iterations: length of that slope; None for all iterations.
-        init_log_z: start log Z at the first batch's mean of ``log R + log P_B - log P_F``.
+        init_log_z: start log Z at the first batch's mean of the log-target less ``log P_F``.
         checkpoint_every: iterations.
         replay: of the replay buffer.
     """

@@ -169,6 +169,12 @@ def test_objectives_and_priors_that_do_not_go_together_are_refused(tmp_path: Pat
         make_trainer(tmp_path, other, RelativeTrajectoryBalance(), iterations=1)
 
 
+def test_the_prior_takes_the_masks_of_the_space_that_is_trained(tmp_path: Path) -> None:
+    prior = Prior(random_model(Hypergrid(2, 6)))
+    trainer = make_trainer(tmp_path, prior, RelativeTrajectoryBalance(), iterations=1)
+    assert prior.model.env is trainer.model.env
+
+
 def test_the_model_cannot_be_its_own_prior(tmp_path: Path) -> None:
     model = random_model(Hypergrid(2, 6))
     settings, reward = TrainerSettings(iterations=1), Reward(GridCorners(6), LogValue())
