@@ -14,7 +14,7 @@ from gflownet_crystal.structures.spec_io import frame_to_specs
 from tests.cli.commands import run_command
 
 TINY = (
-    "env=crystal", "proxy=mlp", "reward=discovery", "trainer.batch_size=16", "trainer.checkpoint_every=1",
+    "env=crystal", "proxy=mlp", "prior=null", "reward=discovery", "trainer.batch_size=16", "trainer.checkpoint_every=1",
     "policy.forward.n_hidden=8", "samples.n=30", "export.k=2", "threads=1",
     "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
 )  # fmt: skip
