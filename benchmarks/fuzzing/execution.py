@@ -17,7 +17,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.fuzzing.cases import INPUTS, Case, Maker, stream
+from benchmarks.fuzzing.cases import HOME, INPUTS, Case, Maker, stream
 from benchmarks.fuzzing.crystals import impossible, impossible_files
 from benchmarks.fuzzing.outcomes import Outcome
 from benchmarks.fuzzing.processes import CaseProcess
@@ -116,6 +116,8 @@ class Runner:
         before, path = contents(here), list(sys.path)
         said = here.with_name(f"{here.name}.err"), here.with_name(f"{here.name}.out")
         os.chdir(here)
+        home = os.environ.get("HOME", "")
+        os.environ["HOME"] = str(here / HOME)
         watch.begin()
         raised, place, read, status = "", "", None, None
         with _Streams(*said):
@@ -129,6 +131,7 @@ class Runner:
                 raised, place = one_line(error)[:300] or " ", place_of(error)
                 raised = f"{type(error).__name__}: {raised}"
         watch.end()
+        os.environ["HOME"] = home
         os.chdir(self.folder)
         sys.path[:] = path
         allowed = [here / name for name in case.outputs]
