@@ -99,7 +99,7 @@ class Runner:
         except Exception:
             return Outcome(self.target, number, faults=(("fuzzer", traceback.format_exc(limit=-3).strip()),))
         started = time.process_time()
-        with _drawing(number % DRAWN == 0):
+        with drawing(number % DRAWN == 0):
             observed = self._observe(case, here, watch)
         seconds = time.process_time() - started
         return Outcome(
@@ -164,7 +164,7 @@ def _reader(read: Callable[[], Any]) -> tuple[int, Any]:
 
 
 @contextmanager
-def _drawing(wanted: bool) -> Iterator[None]:
+def drawing(wanted: bool) -> Iterator[None]:
     """Let figures be written without being drawn, unless wanted."""
     drawn = Figure.savefig
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from ase.build import bulk
 
 from gflownet_crystal.cli import judging
 from gflownet_crystal.evaluation.compared_sets import Evaluation
@@ -111,8 +113,6 @@ def test_match_rates_need_targets(sets: Path):
 
 
 def test_stability_by_a_judge_counts_failures_and_goes_on(sets: Path, monkeypatch: pytest.MonkeyPatch):
-    from ase.build import bulk
-
     monkeypatch.setattr(judging, "load_energies", lambda name: emt_energies())
     alloy = bulk("Cu", "fcc", 3.8, cubic=True)
     alloy.symbols[0] = "Au"
@@ -157,6 +157,51 @@ def test_it_goes_on_with_what_is_not_done(sets: Path, monkeypatch: pytest.Monkey
     assert json.loads(ended.stdout)["first"] == {"share": None}
     ended = evaluate(sets, "resume=true", "symprec=0.1")
     assert ended.returncode == 2 and "symprec" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ({"figures": {}, "columns": {"valid": [True]}}, "kept results are of other structures"),
+        ({"figures": {}, "columns": {"valid": [True] * 9}}, "kept results are of other structures"),
+        ({"figures": {}}, "is damaged"),
+        ({"figures": [], "columns": {}}, "is damaged"),
+        ({"figures": {}, "columns": [1]}, "is damaged"),
+        ([], "is damaged"),
+    ],
+)
+def test_kept_results_that_are_not_of_these_structures_are_refused(sets: Path, kept: object, said: str):
+    settings = ("metrics=[space_groups]", "cache=null")
+    ended = evaluate(sets, *settings)
+    assert ended.returncode == 0, ended.stderr
+    (sets / "out" / "parts" / "space_groups.json").write_text(json.dumps(kept))
+    again = evaluate(sets, *settings, "resume=true")
+    assert again.returncode == 2 and again.stderr.count("\n") == 1
+    assert again.stderr.startswith("error: ") and said in again.stderr
+    (sets / "out" / "parts" / "space_groups.json").unlink()
+    assert evaluate(sets, *settings, "resume=true").stdout == ended.stdout
+
+
+def test_crowded_atoms_are_read_and_counted_as_invalid(tmp_path: Path):
+    good, crowded = bulk("Cu", "fcc", 3.6, cubic=True), bulk("Cu", "fcc", 3.6, cubic=True)
+    crowded.positions[1] = crowded.positions[0] + [0.0, 0.0, 0.3]
+    just = bulk("Cu", "fcc", 3.6, cubic=True)
+    just.positions[1] = just.positions[0] + [0.0, 0.0, 0.51]
+    ase.io.write(tmp_path / "made.extxyz", [good, crowded, just], format="extxyz")
+    words = (
+        "structures=made.extxyz",
+        "metrics=[validity]",
+        "network=null",
+        "cache=null",
+        "out=out",
+        "threads=1",
+    )
+    ended = run_command(tmp_path, "evaluate", *words)
+    assert ended.returncode == 0, ended.stderr
+    figures = json.loads(ended.stdout)
+    assert figures["counts"] == {"structures": 3, "structures_unreadable": 0}
+    assert figures["validity"]["structure"] == pytest.approx(2 / 3)
+    assert pd.read_csv(tmp_path / "out" / "structures.csv")["structure_valid"].tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize(
