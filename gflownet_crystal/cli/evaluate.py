@@ -192,10 +192,12 @@ def _kept(folder: Path, name: str, evaluation: Evaluation) -> Result:
     path = folder / PARTS / f"{name}.json"
     if path.is_file():
         stored = read_json(path)
-        parts = [stored.get(name) for name in ("figures", "columns")] if isinstance(stored, dict) else []
-        if not parts or not all(isinstance(part, dict) for part in parts):
+        figures, columns = (
+            stored.get(key) if isinstance(stored, dict) else None for key in ("figures", "columns")
+        )
+        if not isinstance(figures, dict) or not isinstance(columns, dict):
             raise DataError(f"{path} is damaged: remove it, and it is computed again")
-        return Result(*parts)
+        return Result(figures, columns)
     result = METRICS[name](evaluation)
     # the run that did the work and the one that goes on with it show the same
     kept = Result(plain(result.figures), _plain_columns(result.columns))
