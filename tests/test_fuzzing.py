@@ -21,7 +21,6 @@ from benchmarks.fuzzing.crystals import impossible
 from benchmarks.fuzzing.execution import Limits, Runner
 from benchmarks.fuzzing.mutations import damage_bytes, damage_frame, damage_text, damage_value
 from benchmarks.fuzzing.outcomes import Outcome
-from benchmarks.fuzzing.overrides import _named
 from benchmarks.fuzzing.verdicts import Observed, faults, signature
 from gflownet_crystal.cli.main import FAILED
 from gflownet_crystal.common.errors import DataError
@@ -298,18 +297,6 @@ def test_damage_is_the_same_for_the_same_stream_and_seldom_none():
         assert repr(damage_frame(frame, first)) == repr(damage_frame(frame, again))
     assert changed > 190
     assert torch.equal(torch.tensor(frame["a"]), torch.tensor([1.0, 2.0]))
-
-
-@pytest.mark.parametrize(
-    ("word", "places"),
-    [
-        ("out='a b'", ["a b"]), ("+run.dir=1e3", ["1000.0"]), ("hull=x", ["x"]), ("out=${oc.env:HOME}", ["home"]),
-        ("cache=${seed}", ["0"]), ("out={a:1}", []), ("out=[a,b]", []), ("out=null", []), ("data=x", []), ("out=[", []),
-        ("out=/tmp/x", []), ("out=../x", []),
-    ],
-)  # fmt: skip
-def test_places_that_a_word_may_ask_to_write_to(word: str, places: list[str]) -> None:
-    assert _named([word]) == places
 
 
 def test_the_home_directory_lies_in_the_folder_of_the_case(outcomes):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import ase.io
 import numpy as np
 import pandas as pd
 import pytest
@@ -180,28 +179,6 @@ def test_kept_results_that_are_not_of_these_structures_are_refused(sets: Path, k
     assert again.stderr.startswith("error: ") and said in again.stderr
     (sets / "out" / "parts" / "space_groups.json").unlink()
     assert evaluate(sets, *settings, "resume=true").stdout == ended.stdout
-
-
-def test_crowded_atoms_are_read_and_counted_as_invalid(tmp_path: Path):
-    good, crowded = bulk("Cu", "fcc", 3.6, cubic=True), bulk("Cu", "fcc", 3.6, cubic=True)
-    crowded.positions[1] = crowded.positions[0] + [0.0, 0.0, 0.3]
-    just = bulk("Cu", "fcc", 3.6, cubic=True)
-    just.positions[1] = just.positions[0] + [0.0, 0.0, 0.51]
-    ase.io.write(tmp_path / "made.extxyz", [good, crowded, just], format="extxyz")
-    words = (
-        "structures=made.extxyz",
-        "metrics=[validity]",
-        "network=null",
-        "cache=null",
-        "out=out",
-        "threads=1",
-    )
-    ended = run_command(tmp_path, "evaluate", *words)
-    assert ended.returncode == 0, ended.stderr
-    figures = json.loads(ended.stdout)
-    assert figures["counts"] == {"structures": 3, "structures_unreadable": 0}
-    assert figures["validity"]["structure"] == pytest.approx(2 / 3)
-    assert pd.read_csv(tmp_path / "out" / "structures.csv")["structure_valid"].tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize(
