@@ -27,6 +27,7 @@ from gflownet_crystal.cli.train_network import (
     training_card,
     validation_curve,
 )
+from gflownet_crystal.cli.values import path_setting
 from gflownet_crystal.common.progress import announced
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.gflownet.model import GFlowNet
@@ -52,7 +53,7 @@ def _run(folder: Path, config: DictConfig, out: Path) -> None:
     if config.start is None:
         model = build_model(config, env, device)
     else:
-        stored = stored_policy(str(config.start))
+        stored = stored_policy(path_setting(config.start, "start"))
         config, model = with_policy(config, stored), stored.model(env, device)
     splits = _read(config, env, settings)
     task = PriorTask(model, splits, settings)
