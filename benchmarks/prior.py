@@ -4,7 +4,8 @@
         [trajectories=64] [device=cpu] [seed=0]
 
 FILE has crystals with rows of ``mp20_split`` val; they are split as ``train_prior`` splits them, with its ``data``,
-``more`` and ``task.limit`` (here ``limit``). ``prior`` is a name of shipped weights, a file or a run folder. Prints one JSON object:
+``more`` and ``task.limit`` (here ``limit``). ``prior`` is a name of shipped weights, a file or a run folder. Prints one
+JSON object:
 
 * ``nll``: negative log-likelihood of the held-out crystals and of as many that were learned from, in nats with respect
   to the environment's reference measure, by importance sampling with ``trajectories`` backward trajectories a crystal
