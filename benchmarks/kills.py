@@ -2,11 +2,13 @@
 
     python -m benchmarks.kills data=FILE [verbs=train_gfn,relax] [n=20] [seed=0]
 
-Each verb runs once undisturbed on a few dozen crystals of FILE (Parquet, as prepare_data reads). Then, n times: it is
-started in an empty folder, killed with SIGKILL at a random moment while it writes, and resumed (or run again, where
-there is no resume). All result files have to be those of the undisturbed run, bit for bit but for times, rates, and the
-word resume. Columns: kills that came before the end, files lost (or a resume that was refused), files that the kill
-left unreadable, files that differ in the end. The exit status is 1 if any of these three is above 0.
+Each verb runs once undisturbed on a few dozen crystals of FILE (Parquet, as prepare_data reads). Then it is started in
+an empty folder, killed with SIGKILL at a random moment between the first file and the end, and resumed (or run again,
+where there is no resume), until n kills came before the end. Moments are of processor time, so that programs beside
+shift none. All result files have to be those of the undisturbed run, bit for bit but for times, rates, and the word
+resume. Columns: runs, kills that came before the end, files lost (or a resume that was refused), files that the kill
+left unreadable, files that differ in the end. The exit status is 1 if any of these three is above 0, or fewer than n
+kills came before the end in 2 n runs.
 """
 
 from __future__ import annotations
@@ -28,10 +30,12 @@ import pandas as pd
 
 from benchmarks.kills_files import contents, difference, files_of, is_whole
 from benchmarks.options import names, read_options, run
+from benchmarks.processor_time import processor_time
 from gflownet_crystal.cli.main import main as run_verb
 from gflownet_crystal.common.errors import ConfigError
 
 N_CRYSTALS, MOST_ATOMS = 40, 8
+_POLL = 0.002
 _SPACE = ("env=crystal", "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]")
 _GFN = (*_SPACE, "proxy=mlp", "trainer.batch_size=8", "trainer.iterations=12", "trainer.checkpoint_every=3",
         "policy.forward.n_hidden=8", "samples.n=40", "export.k=3", "run.dir=out")  # fmt: skip
@@ -93,8 +97,8 @@ class Undisturbed:
 
     Attributes:
         files: contents by name, without times.
-        begins: seconds until its folder appeared.
-        ends: seconds until it was over.
+        begins: seconds of processor time until its folder appeared.
+        ends: seconds of processor time until it was over.
     """
 
     files: dict[str, object]
@@ -106,19 +110,19 @@ def main(arguments: Sequence[str]) -> None:
     """Run the verbs, and print a table.
 
     Raises:
-        SystemExit: with status 1 if something was lost, half-written or different.
+        SystemExit: with status 1 if something was lost, half-written or different, or too few kills came in time.
     """
     options = read_options(__doc__, DEFAULTS, arguments, required=("data",))
     verbs = names(options, "verbs", COMMANDS)
-    data = Path(options["data"]).resolve()
+    data, n = Path(options["data"]).resolve(), int(options["n"])
     print("| verb | runs | killed | lost | half-written | different |\n|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         make_inputs(place / "made", data)
-        tallies = [kill(verb, place, int(options["n"]), int(options["seed"])) for verb in verbs]
+        tallies = [kill(verb, place, n, int(options["seed"])) for verb in verbs]
     for note in (note for tally in tallies for note in tally.notes):
         print(note)
-    if any(tally.lost + tally.half + tally.different for tally in tallies):
+    if any(tally.lost + tally.half + tally.different or tally.kills < n for tally in tallies):
         raise SystemExit(1)
 
 
@@ -147,7 +151,7 @@ def make_inputs(folder: Path, data: Path) -> None:
 
 
 def kill(verb: str, place: Path, n: int, seed: int) -> Tally:
-    """Kill a verb n times, print its row of the table."""
+    """Kill a verb until n kills came before its end, print its row of the table."""
     # the processes share what is imported here, so that few kills come before there is any work
     importlib.import_module(f"gflownet_crystal.cli.{verb}")
     # a first run is slower than all others
@@ -155,7 +159,9 @@ def kill(verb: str, place: Path, n: int, seed: int) -> Tally:
     whole = undisturbed(verb, place, "whole")
     moments = random.Random(f"{verb} {seed}")
     tally = Tally()
-    for number in range(n):
+    for number in range(2 * n):
+        if tally.kills == n:
+            break
         folder = place / f"{verb}_{number}"
         folder.mkdir()
         _kill_once(verb, folder, moments.uniform(whole.begins, whole.ends), whole, tally)
@@ -173,14 +179,13 @@ def undisturbed(verb: str, place: Path, name: str) -> Undisturbed:
     """
     folder = place / f"{verb}_{name}"
     folder.mkdir()
-    began = time.perf_counter()
     process = start((verb, *COMMANDS[verb]), folder, folder / "log.txt")
-    begins = None
+    begins, ends = None, 0.0
     while process.is_alive():
+        ends = max(ends, processor_time(process.pid))
         if begins is None and (folder / "out").exists():
-            begins = time.perf_counter() - began
-        time.sleep(0.002)
-    ends = time.perf_counter() - began
+            begins = ends
+        time.sleep(_POLL)
     if finish(process):
         raise ConfigError(f"{verb} failed: {(folder / 'log.txt').read_text()}")
     return Undisturbed(contents(folder / "out"), ends if begins is None else begins, ends)
@@ -189,7 +194,8 @@ def undisturbed(verb: str, place: Path, name: str) -> Undisturbed:
 def _kill_once(verb: str, folder: Path, moment: float, whole: Undisturbed, tally: Tally) -> None:
     out, log = folder / "out", folder / "log.txt"
     process = start((verb, *COMMANDS[verb]), folder, log)
-    process.join(moment)
+    while process.is_alive() and processor_time(process.pid) < moment:
+        time.sleep(_POLL)
     process.kill()
     tally.runs += 1
     tally.kills += finish(process) != 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import subprocess
@@ -14,12 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from benchmarks.fuzzing.cases import Case
 from benchmarks.fuzzing.crystals import impossible
 from benchmarks.fuzzing.execution import Limits, Runner
-from benchmarks.fuzzing.mutations import damage_bytes, damage_frame, damage_text, damage_value
 from benchmarks.fuzzing.outcomes import Outcome
 from benchmarks.fuzzing.verdicts import Observed, faults, signature
 from gflownet_crystal.cli.main import FAILED
@@ -281,19 +278,14 @@ def test_equal_faults_have_one_signature():
     assert other != signature("traceback", texts[0])
 
 
-def test_damage_is_the_same_for_the_same_stream_and_seldom_none():
-    text = "a 1.5 Na\nb 2.5 Cl\n" * 5
-    values = {"a": [1, 2, {"b": None}], "c": "x"}
-    frame = pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]})
-    changed = 0
-    for number in range(200):
-        first, again = random.Random(number), random.Random(number)
-        assert damage_bytes(text.encode(), first) == damage_bytes(text.encode(), again)
-        damaged = damage_text(text, first)
-        assert damaged == damage_text(text, again)
-        changed += damaged != text.encode()
-        copies = [json.loads(json.dumps(values)) for _ in range(2)]
-        assert repr(damage_value(copies[0], first)) == repr(damage_value(copies[1], again))
-        assert repr(damage_frame(frame, first)) == repr(damage_frame(frame, again))
-    assert changed > 190
-    assert torch.equal(torch.tensor(frame["a"]), torch.tensor([1.0, 2.0]))
+def test_the_home_directory_lies_in_the_folder_of_the_case(outcomes):
+    def write_home(words: Sequence[str]) -> int:
+        Path.home().mkdir()
+        (Path.home() / "made").write_text("new")
+        return 0
+
+    before = os.environ.get("HOME")
+    (outcome,) = outcomes(write_home)
+    assert categories(outcome) and set(categories(outcome)) == {"outside"}
+    assert all("planted-0/home" in detail or detail.startswith("home") for _, detail in outcome.faults)
+    assert os.environ.get("HOME") == before

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-INPUTS, OUT = "in", "out"
-"""Folders of a case: what the command is given, and where it writes."""
+INPUTS, OUT, HOME = "in", "out", "home"
+"""Folders of a case: what the command is given, where it writes, and the home directory while it runs."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.fuzzing.cases import INPUTS, Case, Maker, stream
+from benchmarks.fuzzing.cases import HOME, INPUTS, Case, Maker, stream
 from benchmarks.fuzzing.crystals import impossible, impossible_files
 from benchmarks.fuzzing.outcomes import Outcome
 from benchmarks.fuzzing.processes import CaseProcess
@@ -99,7 +99,7 @@ class Runner:
         except Exception:
             return Outcome(self.target, number, faults=(("fuzzer", traceback.format_exc(limit=-3).strip()),))
         started = time.process_time()
-        with _drawing(number % DRAWN == 0):
+        with drawing(number % DRAWN == 0):
             observed = self._observe(case, here, watch)
         seconds = time.process_time() - started
         return Outcome(
@@ -116,6 +116,8 @@ class Runner:
         before, path = contents(here), list(sys.path)
         said = here.with_name(f"{here.name}.err"), here.with_name(f"{here.name}.out")
         os.chdir(here)
+        home = os.environ.get("HOME", "")
+        os.environ["HOME"] = str(here / HOME)
         watch.begin()
         raised, place, read, status = "", "", None, None
         with _Streams(*said):
@@ -129,6 +131,7 @@ class Runner:
                 raised, place = one_line(error)[:300] or " ", place_of(error)
                 raised = f"{type(error).__name__}: {raised}"
         watch.end()
+        os.environ["HOME"] = home
         os.chdir(self.folder)
         sys.path[:] = path
         allowed = [here / name for name in case.outputs]
@@ -161,7 +164,7 @@ def _reader(read: Callable[[], Any]) -> tuple[int, Any]:
 
 
 @contextmanager
-def _drawing(wanted: bool) -> Iterator[None]:
+def drawing(wanted: bool) -> Iterator[None]:
     """Let figures be written without being drawn, unless wanted."""
     drawn = Figure.savefig
 

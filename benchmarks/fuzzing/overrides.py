@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.fuzzing.cases import INPUTS, OUT, Case
+from benchmarks.fuzzing.cases import HOME, INPUTS, OUT, Case
 from benchmarks.fuzzing.folders import _absolute
 from benchmarks.fuzzing.material import (
     CRYSTAL_RUN,
@@ -24,9 +24,10 @@ from benchmarks.fuzzing.material import (
     PROXY_RUN,
     RELAX,
 )
-from gflownet_crystal.cli.compose import compose_config
+from gflownet_crystal.cli.compose import compose_config, parse_setting
 from gflownet_crystal.cli.groups import PACKAGE_CONFIG, group_choices
 from gflownet_crystal.cli.main import VERBS
+from gflownet_crystal.common.errors import ConfigError
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "grid": (*GRID_RUN, "run.dir=out"), "crystal": (*CRYSTAL_RUN, "run.dir=out"),
@@ -63,6 +64,11 @@ SYNTAX = (
 _NOT_HUGE = ("processes", "threads")
 _KEEP = ("processes",)
 
+_WRITTEN = ("out", "run.dir", "cache", "hull")
+"""Settings that name a place to write to."""
+_REFERENCES = {"${oc.env:HOME}": HOME, "${seed}": "0"}
+"""What the references among the values stand for in a small command."""
+
 
 def make(rng: random.Random, valid: Path, here: Path) -> Case:
     """A command that succeeds, with one to three strange words more."""
@@ -82,13 +88,16 @@ def make(rng: random.Random, valid: Path, here: Path) -> Case:
 
 def _named(words: list[str]) -> list[str]:
     """Places in the folder of the case that a word may ask to write to."""
-    keys = ("out=", "run.dir=", "cache=", "hull=")
-    values = [word.partition("=")[2].strip("'\"") for word in words if word.lstrip("+").startswith(keys)]
-    # lists are written with blanks
-    values += [value.replace(",", ", ") for value in values]
-    # the seed of all small commands
-    values += ["0"] * ("${seed}" in values)
-    return [value for value in values if value and not value.startswith((".", "/"))]
+    places = []
+    for word in words:
+        try:
+            setting = parse_setting(word)
+        except ConfigError:
+            continue
+        if setting.key in _WRITTEN and isinstance(setting.value, str | int | float):
+            text = str(setting.value)
+            places.append(_REFERENCES.get(text, text))
+    return [place for place in places if place and not place.startswith((".", "/"))]
 
 
 @functools.cache

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.fuzzing.cases import INPUTS, stream
 from benchmarks.fuzzing.outcomes import Outcome
 from benchmarks.fuzzing.watching import Watch
+from benchmarks.processor_time import processor_time
 
 if TYPE_CHECKING:
     from benchmarks.fuzzing.execution import Runner
 
-_TICK = os.sysconf("SC_CLK_TCK")
 _MEMORY = 6 * 2**30
 
 
@@ -40,7 +40,7 @@ class CaseProcess:
         self._begin()
 
     def _begin(self) -> None:
-        self._since, self._used = time.monotonic(), self._processor_time()
+        self._since, self._used = time.monotonic(), processor_time(self._process.pid)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Outcomes that came since the last call; that of the case at which the process hung or died, too."""
@@ -54,7 +54,7 @@ class CaseProcess:
         except EOFError:
             yield from self._lost(("traceback", f"the process died ({self._status()})"))
             return
-        used, waited = self._processor_time() - self._used, time.monotonic() - self._since
+        used, waited = processor_time(self._process.pid) - self._used, time.monotonic() - self._since
         limits = self._runner.limits
         if len(self.left) and (used > limits.processor or waited > limits.wall):
             yield from self._lost(("hang", f"{used:.0f} s of processor time, {waited:.0f} s"), used)
@@ -90,14 +90,6 @@ class CaseProcess:
     def _status(self) -> str:
         self._process.join(5)
         return f"exit status {self._process.exitcode}"
-
-    def _processor_time(self) -> float:
-        """Seconds of this process and of those that it started and waited for."""
-        try:
-            line = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
-        except OSError:
-            return 0.0
-        return sum(map(int, line.rpartition(")")[2].split()[11:15])) / _TICK
 
 
 def _work(runner: Runner, numbers: range, pipe: Any) -> None:

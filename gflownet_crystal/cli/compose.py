@@ -178,7 +178,7 @@ def _chosen_config(
     if PRIOR in groups:
         given = {setting.key: setting.value for setting in settings}
         if not has_prior(config.env, given):
-            overrides += implied_choices(given, choices.get(EXPERIMENT), folders)
+            overrides += implied_choices(given, choices, folders)
             config, choices = _compose(verb, overrides, folders)
     while inner := _inner_choices(settings, chosen, section_groups(choices)):
         # the outermost goes first: it decides which sections there are within it

@@ -11,6 +11,7 @@ import pandas as pd
 from omegaconf import DictConfig, ListConfig
 from tqdm import tqdm
 
+from gflownet_crystal.cli.values import path_setting
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
@@ -25,9 +26,9 @@ def paths_of(value: Any, key: str) -> list[Path]:
         ConfigError: it is neither.
     """
     values = list(value) if isinstance(value, (list, ListConfig)) else [value]
-    if not values or not all(isinstance(item, str) and item for item in values):
+    if not values:
         raise ConfigError(f"{key} must be a path or a list of paths, not {value!r}")
-    return [Path(item) for item in values]
+    return [path_setting(item, key) for item in values]
 
 
 def formula_check_of(config: DictConfig) -> str:

@@ -28,7 +28,7 @@ from gflownet_crystal.cli.judging import Judging, reference_hull
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.sampler_figures import sampler_figures
-from gflownet_crystal.cli.values import check_writable, flag, thread_count, whole_number
+from gflownet_crystal.cli.values import check_writable, flag, path_setting, thread_count, whole_number
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path, read_json, write_json
 from gflownet_crystal.evaluation.compared_sets import Choices, Evaluation
@@ -192,7 +192,12 @@ def _kept(folder: Path, name: str, evaluation: Evaluation) -> Result:
     path = folder / PARTS / f"{name}.json"
     if path.is_file():
         stored = read_json(path)
-        return Result(stored["figures"], stored["columns"])
+        figures, columns = (
+            stored.get(key) if isinstance(stored, dict) else None for key in ("figures", "columns")
+        )
+        if not isinstance(figures, dict) or not isinstance(columns, dict):
+            raise DataError(f"{path} is damaged: remove it, and it is computed again")
+        return Result(figures, columns)
     result = METRICS[name](evaluation)
     # the run that did the work and the one that goes on with it show the same
     kept = Result(plain(result.figures), _plain_columns(result.columns))
@@ -216,11 +221,12 @@ def _counts(evaluation: Evaluation) -> dict[str, int]:
 def _evaluation(config: DictConfig) -> Evaluation:
     """The sets, read, and how they are compared."""
     processes, quiet = thread_count(config.processes, "processes"), flag(config.quiet, "quiet")
-    work = Work(processes, None if config.cache is None else Path(str(config.cache)), quiet=quiet)
+    cache = None if config.cache is None else path_setting(config.cache, "cache")
+    work = Work(processes, cache, quiet=quiet)
     choices = to_choices(config, str(find_device(config.device)))
     made = _read(config, "structures", "n")
     reference = None if config.reference is None else _read(config, "reference", "n_reference")
-    targets = None if config.targets is None else read_set(str(config.targets), formula_check_of(config))
+    targets = None if config.targets is None else _read(config, "targets", None)
     return Evaluation(made, reference, choices, work, targets)
 
 
@@ -229,12 +235,16 @@ def _judging(config: DictConfig, evaluation: Evaluation) -> Judging:
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or math.isnan(threshold):
         raise ConfigError(f"threshold must be a number in eV/atom, not {threshold!r}")
     settings = to_settings(RelaxationSettings, config.relax, "relax")
-    return Judging(evaluation, settings, reference_hull(config.hull, str(config.reference)), threshold)
+    hull = None if config.hull is None else path_setting(config.hull, "hull")
+    reference = path_setting(config.reference, "reference")
+    return Judging(evaluation, settings, reference_hull(hull, reference), threshold)
 
 
-def _read(config: DictConfig, key: str, limit: str) -> StructureSet:
-    found = read_set(str(config[key]), formula_check_of(config))
-    return found if config[limit] is None else found.head(whole_number(config[limit], limit, 1))
+def _read(config: DictConfig, key: str, limit: str | None) -> StructureSet:
+    found = read_set(path_setting(config[key], key), formula_check_of(config))
+    return (
+        found if limit is None or config[limit] is None else found.head(whole_number(config[limit], limit, 1))
+    )
 
 
 def _settings(config: DictConfig, evaluation: Evaluation) -> dict[str, Any]:
@@ -248,9 +258,9 @@ def _settings(config: DictConfig, evaluation: Evaluation) -> dict[str, Any]:
 
 def _out(config: DictConfig) -> Path:
     if config.out is not None:
-        return Path(str(config.out))
-    judged = config.structures if config.run is None else config.run
-    return Path("runs") / f"evaluate_{Path(str(judged)).resolve().stem}"
+        return path_setting(config.out, "out")
+    key = "structures" if config.run is None else "run"
+    return Path("runs") / f"evaluate_{path_setting(config[key], key).resolve().stem}"
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:

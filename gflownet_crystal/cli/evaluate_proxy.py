@@ -16,6 +16,7 @@ from gflownet_crystal.cli.build import build
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import paths_of, read_prepared
 from gflownet_crystal.cli.parts import find_device, set_threads
+from gflownet_crystal.cli.values import flag
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.schema import ENERGY_COLUMN, STRUCTURE_COLUMNS
@@ -45,7 +46,7 @@ def run(config: DictConfig) -> None:
     if config.atoms not in ATOMS:
         raise ConfigError(f"atoms is one of {', '.join(ATOMS)}, not {config.atoms!r}")
     judge = proxy.judge if isinstance(proxy, StructureProxy) and config.atoms == "own" else None
-    table = read_prepared(paths, config.quiet, atoms=judge is not None)
+    table = read_prepared(paths, flag(config.quiet, "quiet"), atoms=judge is not None)
     table = labelled_crystals(table, str(config.data))
     if judge is not None:
         prediction = judge(_structures(table, str(config.data)).to(device))

@@ -23,7 +23,7 @@ from gflownet_crystal.cli.compose import TARGET, resolved
 from gflownet_crystal.cli.parts import find_device
 from gflownet_crystal.cli.run_folder import CONFIG, read_config
 from gflownet_crystal.cli.sample import sample_run
-from gflownet_crystal.cli.values import flag, seed_number, whole_number
+from gflownet_crystal.cli.values import flag, path_setting, seed_number, whole_number
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.locks import lock_folder
@@ -41,7 +41,7 @@ ABOVE_HULL = "e_above_hull", "eV/atom"
 def run(config: DictConfig) -> None:
     """The verb ``export``."""
     config = resolved(config)
-    folder, out = Path(str(config.run)), Path(str(config.out))
+    folder, out = path_setting(config.run, "run"), path_setting(config.out, "out")
     k = whole_number(config.k, "k", 1)
     seed = seed_number(config.seed, "seed")
     quiet = flag(config.quiet, "quiet")
@@ -103,14 +103,15 @@ def hulls_of_run(path: Any, known: tuple[Any, Any], folder: Path) -> tuple[Hull 
     """
     if path is None:
         return reward_hull(folder) if known == FORMATION_ENERGY else None, None
+    path = str(path_setting(path, "hull"))
     if known == FORMATION_ENERGY:
-        return load_hull(str(path)), None
+        return load_hull(path), None
     if known != ABOVE_HULL:
         raise ConfigError(f"hull={path}: the run's proxy predicts {known[0]} ({known[1]}); leave hull out")
     own = own_hull(folder)
     if own is None:
         raise ConfigError(f"hull={path}: the hull of the run's proxy is not known; leave hull out")
-    return load_hull(str(path)), own
+    return load_hull(path), own
 
 
 def own_hull(folder: Path) -> Hull | None:
@@ -162,7 +163,7 @@ def _samples(config: DictConfig, folder: Path, seed: int) -> pd.DataFrame:
     if config.samples is not None and config.n is not None:
         raise ConfigError("samples and n are both given: choose from a file, or sample anew")
     if config.samples is not None:
-        return read_specs(str(config.samples))
+        return read_specs(path_setting(config.samples, "samples"))
     stored = folder / "samples.parquet"
     if config.n is None and stored.is_file():
         return read_specs(stored)

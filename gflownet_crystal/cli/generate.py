@@ -20,13 +20,14 @@ from torch import Tensor
 from gflownet_crystal.cli.build import build
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of, tell
-from gflownet_crystal.cli.generated import part_file, write_generated, write_part
+from gflownet_crystal.cli.generated import part_file, read_part, write_generated, write_part
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
-from gflownet_crystal.cli.values import flag, seed_number, whole_number
+from gflownet_crystal.cli.values import flag, path_setting, seed_number, whole_number
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.common.tables import DAMAGES
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.sources import kind_of
@@ -54,7 +55,7 @@ def run(config: DictConfig) -> None:
     with_cif, quiet = flag(config.cif, "cif"), flag(config.quiet, "quiet")
     maker = _maker(config, generator, device)
     frame = _spec_frame(config)
-    folder = Path(str(config.out))
+    folder = path_setting(config.out, "out")
     chosen = {key: config[key] for key in ("tries", "keep", "judge", "batch_size", "seed")}
     chosen |= {"generator": OmegaConf.to_container(config.generator), "specs": _fingerprint(frame)}
     with open_output(folder, chosen, flag(config.resume, "resume")):
@@ -76,7 +77,7 @@ def _generate(folder: Path, frame: pd.DataFrame, maker: Maker, batch_size: int, 
             made = maker.make(frame.iloc[start : start + batch_size])
             write_part(part_file(folder, start), made)
             progress.advance(f"{len(made)} structures of {min(batch_size, len(frame) - start)} specs")
-    parts = [pd.read_parquet(part_file(folder, start)) for start in starts]
+    parts = [read_part(part_file(folder, start)) for start in starts]
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
@@ -155,7 +156,9 @@ def _spec_frame(config: DictConfig) -> pd.DataFrame:
     """
     if (config.specs is None) == (config.run is None):
         raise ConfigError("give either specs=FILE or run=DIR")
-    path = Path(str(config.specs)) if config.run is None else Path(str(config.run)) / "samples.parquet"
+    key = "specs" if config.run is None else "run"
+    path = path_setting(config[key], key)
+    path = path if key == "specs" else path / "samples.parquet"
     if _holds_specs(path):
         frame = read_specs(path)
     else:
@@ -185,7 +188,7 @@ def _holds_specs(path: Path) -> bool:
             columns = list(pd.read_csv(path, nrows=0).columns)
         else:
             return False
-    except (OSError, ValueError):
+    except DAMAGES:
         # whoever reads the file says why it cannot be read
         return False
     return set(REQUIRED_COLUMNS) <= set(columns)

@@ -29,22 +29,26 @@ def has_prior(env: DictConfig, given: Mapping[str, Any]) -> bool:
     return target == _CRYSTAL and given.get("env.coordinates", env.get("coordinates")) == "shape"
 
 
-def implied_choices(given: Mapping[str, Any], experiment: str | None, folders: Sequence[Path]) -> list[str]:
-    """Choices of a training without a prior, where neither the command line nor the experiment makes one.
+def implied_choices(
+    given: Mapping[str, Any], choices: Mapping[str, Any], folders: Sequence[Path]
+) -> list[str]:
+    """Choices of a training without a prior, where the command line, environment and experiment make none.
 
     Args:
         given: values of the command line by key.
-        experiment: its name, or None.
+        choices: chosen config of each group.
         folders: the user's and the package's.
     """
-    path = None if experiment is None else find_config("experiment", experiment, folders)
-    made = set(given) | (set() if path is None else _overridden(path))
+    made = set(given)
+    for group in ("experiment", "env"):
+        path = find_config(group, str(choices.get(group)), folders)
+        made |= set() if path is None else _overridden(path)
     words = [f"{group}={choice}" for group, choice in _WITHOUT.items() if group not in made]
     return words if PRIOR in given else [f"~{PRIOR}", *words]
 
 
 def _overridden(path: Path) -> set[str]:
-    """Groups that an experiment chooses from."""
+    """Groups that a config of an experiment or environment chooses from."""
     defaults = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("defaults") or []
     keys = [str(key) for entry in defaults if isinstance(entry, dict) for key in entry]
-    return {key.removeprefix("override ").lstrip("/") for key in keys}
+    return {key.removeprefix("override ").lstrip("/").partition("@")[0] for key in keys}

@@ -130,7 +130,7 @@ def relaxed_structures(records: Sequence[Mapping[str, Any]]) -> tuple[StructureB
     return relaxed, torch.tensor([float(record["energy_after"]) for record in records], dtype=torch.float64)
 
 
-def reference_hull(hull: str | None, reference: str) -> Hull:
+def reference_hull(hull: Path | None, reference: Path) -> Hull:
     """The hull of a file, or of the reference where it has energies.
 
     Raises:

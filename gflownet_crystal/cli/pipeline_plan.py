@@ -25,7 +25,14 @@ from gflownet_crystal.cli.parts import find_device
 from gflownet_crystal.cli.relax import load_on
 from gflownet_crystal.cli.run_folder import CONFIG
 from gflownet_crystal.cli.sample import restrictions
-from gflownet_crystal.cli.values import check_whole, flag, seed_number, thread_count, whole_number
+from gflownet_crystal.cli.values import (
+    check_whole,
+    flag,
+    path_setting,
+    seed_number,
+    thread_count,
+    whole_number,
+)
 from gflownet_crystal.common.checkpoint import FOLDER
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.evaluation.ranking import Selection
@@ -100,7 +107,7 @@ class Plan:
             ConfigError: a setting is wrong, or a model is not there.
             CheckpointError: ``run`` is no finished run.
         """
-        folder = Path(str(config.run))
+        folder = path_setting(config.run, "run")
         k = whole_number(config.k, "k", 1)
         n = _SAMPLES_A_CANDIDATE * k if config.n is None else whole_number(config.n, "n", 1)
         for key in ("batch_size", "processes", "tries"):
@@ -114,7 +121,7 @@ class Plan:
         return cls(
             config=config,
             run=folder,
-            out=Path(str(config.out)),
+            out=path_setting(config.out, "out"),
             k=k,
             n=n,
             choose_from=_choose_from(config, k),
@@ -164,7 +171,7 @@ def _maker(config: DictConfig, device: torch.device) -> Maker:
 def _hull(path: Any, known: tuple[Any, Any], folder: Path) -> Hull:
     """The hull that the user names, else that of the run's proxy or reward, else the learned one."""
     if path is not None:
-        return load_hull(str(path))
+        return load_hull(str(path_setting(path, "hull")))
     return (own_hull(folder) if known == ABOVE_HULL else reward_hull(folder)) or load_hull()
 
 

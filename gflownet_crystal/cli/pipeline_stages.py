@@ -14,7 +14,7 @@ import pandas as pd
 
 from gflownet_crystal.cli.candidates import cif_names
 from gflownet_crystal.cli.generate import Maker
-from gflownet_crystal.cli.generated import part_file, write_part
+from gflownet_crystal.cli.generated import part_file, read_part, write_part
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.output_folder import holds_nothing, open_output
 from gflownet_crystal.cli.relax import relax_kept
@@ -137,7 +137,7 @@ def place_best(
 
     batch = following()
     while batch and (path := part_file(folder, len(placement.tried))).is_file():
-        placement.add(batch, pd.read_parquet(path))
+        placement.add(batch, read_part(path))
         batch = following()
     with stop_on_signal() as should_stop, Progress(k, placement.n_placed, "generating", quiet) as progress:
         while batch:

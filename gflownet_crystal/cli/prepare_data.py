@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of, paths_of, read_prepared
-from gflownet_crystal.cli.values import check_new, flag, seed_number, whole_number
+from gflownet_crystal.cli.values import check_new, flag, path_setting, seed_number, whole_number
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path, write_text
 from gflownet_crystal.data.compounds import read_compounds
@@ -42,7 +42,10 @@ def run(config: DictConfig) -> None:
     paths = paths_of(config.source, "source")
     one_scheme, quiet = flag(config.one_scheme, "one_scheme"), flag(config.quiet, "quiet")
     overwrite = flag(config.overwrite, "overwrite")
-    out, hull = _file(config.out, "out", overwrite), _file(config.hull, "hull", overwrite)
+    out, hull = _file(config.out, "out"), _file(config.hull, "hull")
+    for path, key in ((out, "out"), (hull, "hull")):
+        if path is not None:
+            check_new(path, key, overwrite)
     if out is None and hull is None:
         raise ConfigError(
             "nothing to write: give out=FILE.parquet for the table, or hull=FILE.parquet for a hull"
@@ -68,14 +71,13 @@ def run(config: DictConfig) -> None:
     print(json.dumps(done))
 
 
-def _file(value: Any, key: str, overwrite: bool) -> Path | None:
-    """A Parquet file that can be written, or None."""
+def _file(value: Any, key: str) -> Path | None:
+    """A Parquet file to write, or None."""
     if value is None:
         return None
-    path = Path(str(value))
+    path = path_setting(value, key)
     if path.suffix != ".parquet":
         raise ConfigError(f"{key} must end in .parquet, not {path.name!r}")
-    check_new(path, key, overwrite)
     return path
 
 

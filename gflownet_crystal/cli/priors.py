@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gflownet_crystal.cli.build import Trust, build, plain
 from gflownet_crystal.cli.parts import build_model
-from gflownet_crystal.cli.run_folder import CONFIG, latest, read_config
+from gflownet_crystal.cli.run_folder import latest, read_config
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.envs.crystal import Crystal
@@ -104,12 +104,6 @@ def stored_policy(source: str | Path) -> StoredPolicy:
     if (path / WEIGHTS).is_file():
         return _of_file(path / WEIGHTS)
     return _of_run(path)
-
-
-def is_source(value: Any) -> bool:
-    """Whether a text names a file or a run folder of policies."""
-    path = Path(str(value))
-    return path.suffix == ".safetensors" or (path / CONFIG).is_file()
 
 
 def _of_file(source: str | Path) -> StoredPolicy:

@@ -23,7 +23,7 @@ from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
-from gflownet_crystal.cli.values import flag, thread_count
+from gflownet_crystal.cli.values import flag, path_setting, thread_count
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.models.structure_energies import StructureEnergies
@@ -42,7 +42,7 @@ def run(config: DictConfig) -> None:
     quiet, resume = flag(config.quiet, "quiet"), flag(config.resume, "resume")
     set_threads(config.threads)
     load = functools.partial(load_on, config.model, config.version, str(find_device(config.device)))
-    folder, source = Path(str(config.out)), Path(str(config.structures))
+    folder, source = path_setting(config.out, "out"), path_setting(config.structures, "structures")
     items = read_items(source, formula_check_of(config))
     # before anything is written: a model may be unknown, not installed, or without forces
     energies = load()

@@ -17,7 +17,7 @@ from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.report_sets import Comparison, compare, known_crystals, of_the_space
 from gflownet_crystal.cli.run_folder import read_config
-from gflownet_crystal.cli.values import check_writable, flag, whole_number
+from gflownet_crystal.cli.values import check_writable, flag, path_setting, whole_number
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.report.page import Material, figures_folder, write_report
@@ -28,22 +28,22 @@ from gflownet_crystal.report.run_files import RunFiles, read_run
 def run(config: DictConfig) -> None:
     """The verb ``report``."""
     config = resolved(config)
-    folder = Path(str(config.run))
+    folder = path_setting(config.run, "run")
     k, n = whole_number(config.k, "k", 1), whole_number(config.compare, "compare", 0)
     trust = flag(config.trust, "trust")
     stored = read_config(folder)
-    out = folder / "report.html" if config.out is None else Path(str(config.out))
+    out = folder / "report.html" if config.out is None else path_setting(config.out, "out")
     if out.suffix not in (".html", ".htm"):
         raise ConfigError(f"out={out} must end in .html")
-    check_writable(out)
-    samples, candidates, relaxed = (
-        None if config[key] is None else Path(str(config[key]))
-        for key in ("samples", "candidates", "relaxed")
+    samples, candidates, relaxed, reference = (
+        None if config[key] is None else path_setting(config[key], key)
+        for key in ("samples", "candidates", "relaxed", "reference")
     )
+    check_writable(out)
     plain: Any = OmegaConf.to_container(stored)
     files = read_run(folder, plain, samples=samples, candidates=candidates, relaxed=relaxed)
     check = formula_check_of(config)
-    known = None if config.reference is None else known_crystals(Path(str(config.reference)), files, check)
+    known = None if reference is None else known_crystals(reference, files, check)
     stored.device, stored.threads = config.device, config.threads
     comparison = compare(stored, files, known, n, trust)
     for note in comparison.notes:

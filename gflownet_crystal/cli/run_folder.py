@@ -14,7 +14,7 @@ from gflownet_crystal.cli.build import COMMAND_LINE, Trust
 from gflownet_crystal.cli.compose import TARGET, parse_setting, require_section
 from gflownet_crystal.cli.config_errors import first_line
 from gflownet_crystal.cli.output_folder import holds_nothing, refuse_resume
-from gflownet_crystal.cli.values import flag, seed_number
+from gflownet_crystal.cli.values import flag, path_setting, seed_number
 from gflownet_crystal.common.checkpoint import Checkpoint, newest_checkpoint
 from gflownet_crystal.common.errors import CheckpointError, ConfigError, DataError
 from gflownet_crystal.common.files import write_text
@@ -33,13 +33,16 @@ FREE_ON_RESUME = (
 def default_folder(config: DictConfig) -> Path:
     """``run.dir``, or ``runs/<env>_<proxy>_<seed>`` where it is null."""
     if config.run.dir is not None:
-        return Path(str(config.run.dir))
+        return path_setting(config.run.dir, "run.dir")
     choices = config.record.choices
     return Path("runs") / f"{choices.get('env')}_{choices.get('proxy')}_{seed_number(config.seed, 'seed')}"
 
 
 SECTIONS = ("env", "proxy", "reward", "policy", "objective", "trainer", "record")
 """What the configuration of a ``train_gfn`` run has."""
+
+
+_LENGTHS = ("trainer.iterations", "loop.epochs", "training.steps", "training.epochs")
 
 
 def open_folder(
@@ -72,7 +75,24 @@ def open_folder(
         )
     if not (folder / CONFIG).is_file():
         raise ConfigError(f"{folder} is not a run folder (no {CONFIG}); give another run.dir=...")
-    return resumed_config(read_config(folder, sections), config)
+    stored, trust = resumed_config(read_config(folder, sections), config)
+    _check_lengths(folder / CONFIG, stored, config)
+    return stored, trust
+
+
+def _check_lengths(path: Path, stored: DictConfig, config: DictConfig) -> None:
+    """See that a stored configuration says how long its training is; a default would be another training.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    for key in _LENGTHS:
+        section, _, name = key.rpartition(".")
+        given, kept = (OmegaConf.select(one, section) for one in (config, stored))
+        if given is None or kept is None or given.get(TARGET) != kept.get(TARGET):
+            continue
+        if name in given and kept.get(name) is None:
+            raise ConfigError(f"{path} is damaged: it has no {key}; give the {key}=... that it had")
 
 
 def resumed_config(stored: DictConfig, config: DictConfig) -> tuple[DictConfig, Trust]:

@@ -17,7 +17,7 @@ from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.parts import BUILDING
 from gflownet_crystal.cli.samples import check_suffix, draw_samples, write_samples
 from gflownet_crystal.cli.trained_runs import TrainedRun, open_run
-from gflownet_crystal.cli.values import check_new, flag, seed_number, whole_number
+from gflownet_crystal.cli.values import check_new, flag, path_setting, seed_number, whole_number
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.progress import announced
 
@@ -25,7 +25,7 @@ from gflownet_crystal.common.progress import announced
 def run(config: DictConfig) -> None:
     """The verb ``sample``."""
     config = resolved(config)
-    out, folder = Path(str(config.out)), Path(str(config.run))
+    out, folder = path_setting(config.out, "out"), path_setting(config.run, "run")
     check_suffix(out)
     check_new(out, "out", flag(config.overwrite, "overwrite"))
     trained = open_run(folder, config.device, config.threads, flag(config.trust, "trust"))

@@ -17,7 +17,7 @@ from gflownet_crystal.cli.data_tables import tell
 from gflownet_crystal.cli.parts import build_model
 from gflownet_crystal.cli.samples import draw_samples
 from gflownet_crystal.cli.trained_runs import TrainedRun, open_run
-from gflownet_crystal.cli.values import check_whole, flag, seed_number, whole_number
+from gflownet_crystal.cli.values import check_whole, flag, path_setting, seed_number, whole_number
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.data.left_out import LeftOut
@@ -52,12 +52,12 @@ def sampler_figures(config: DictConfig) -> dict[str, Any]:
         DataError: the reference has no labels.
     """
     trust = flag(config.trust, "trust")
-    trained = open_run(Path(str(config.run)), config.device, config.threads, trust)
+    trained = open_run(path_setting(config.run, "run"), config.device, config.threads, trust)
     chosen = config.sampler
     n, seed = whole_number(chosen.n, "sampler.n", 1), seed_number(config.seed, "seed")
     check_whole(config, "sampler.batch_size", 1)
     check_whole(config, "sampler.trajectories", 2)
-    data = None if config.reference is None else labels(str(config.reference))
+    data = None if config.reference is None else labels(path_setting(config.reference, "reference"))
     sampled = draw_samples(trained.parts.model, trained.parts.reward, n, chosen.batch_size, seed)
     figures: dict[str, Any] = {
         "n": len(sampled),
@@ -77,7 +77,7 @@ def sampler_figures(config: DictConfig) -> dict[str, Any]:
     return figures
 
 
-def labels(path: str) -> Tensor:
+def labels(path: Path) -> Tensor:
     """Formation energies of a data file, (n,) float64 eV/atom.
 
     Raises:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path
+from gflownet_crystal.common.tables import read_csv, read_parquet
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.rollout import sample_terminal
 from gflownet_crystal.proxies.reward import Reward, Scored
@@ -121,10 +122,7 @@ def read_objects(path: Path, produces: str, device: torch.device) -> Any:
     """
     if produces == "specs":
         return frame_to_specs(read_specs(path), device)
-    try:
-        frame = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+    frame = read_csv(path) if path.suffix.lower() == ".csv" else read_parquet(path)
     names = [f"x{index}" for index in range(len(frame.columns)) if f"x{index}" in frame.columns]
     if not names:
         raise DataError(f"{path} has no columns x0, x1, ...; it has {', '.join(map(str, frame.columns))}")

@@ -8,6 +8,7 @@ from gflownet_crystal.cli.build import Trust, fitting_arguments, plain
 from gflownet_crystal.cli.compose import parse_setting
 from gflownet_crystal.cli.parts import Parts
 from gflownet_crystal.cli.priors import StoredPolicy, stored_policy
+from gflownet_crystal.cli.values import path_setting
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.gflownet.prior import Prior
 
@@ -35,7 +36,7 @@ def starting_policy(config: DictConfig) -> StoredPolicy | None:
             f"{own[0]} has no effect, as the policy comes with start={config.start}: leave it out, or give start=null "
             "to train new weights"
         )
-    return stored_policy(str(source))
+    return stored_policy(path_setting(source, "start"))
 
 
 def with_policy(config: DictConfig, stored: StoredPolicy | None) -> DictConfig:
@@ -56,7 +57,7 @@ def build_prior(config: DictConfig, parts: Parts, trust: Trust) -> Prior | None:
     section = config.get(PRIOR)
     if section is None:
         return None
-    stored = stored_policy(str(section.source))
+    stored = stored_policy(path_setting(section.source, "prior.source"))
     digest, noted = stored.card.get("sha256"), section.get("digest")
     if noted is not None and noted != digest:
         raise ConfigError(

@@ -27,6 +27,7 @@ from gflownet_crystal.cli.train_network import (
     training_card,
     validation_curve,
 )
+from gflownet_crystal.cli.values import path_setting
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.energy import EnergyModel
 from gflownet_crystal.models.registry import build_network, network_entry, settings_from
@@ -81,7 +82,7 @@ def _start(config: DictConfig, model: EnergyModel) -> dict[str, Any] | None:
     """
     if config.start is None:
         return None
-    tensors, card = load_weights(str(config.start), KIND)
+    tensors, card = load_weights(path_setting(config.start, "start"), KIND)
     name, stored = card["network"]["name"], card["network"]["settings"]
     kind = network_entry(name).settings
     same = name == config.model.name

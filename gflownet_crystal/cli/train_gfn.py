@@ -20,7 +20,7 @@ from gflownet_crystal.cli.results import write_results
 from gflownet_crystal.cli.run_folder import default_folder, latest, open_folder, write_config
 from gflownet_crystal.cli.samples import read_objects
 from gflownet_crystal.cli.starting import build_prior, starting_policy, with_policy
-from gflownet_crystal.cli.values import check_whole, flag, seed_number
+from gflownet_crystal.cli.values import check_whole, flag, path_setting, seed_number
 from gflownet_crystal.cli.weights_run import stoppable
 from gflownet_crystal.common.checkpoint import newest_checkpoint
 from gflownet_crystal.common.errors import ConfigError
@@ -117,7 +117,9 @@ def _dataset(config: DictConfig, parts: Parts) -> Terminals | None:
         return None
     if config.dataset.path is None:
         raise ConfigError("trainer.dataset_fraction is above 0: give dataset.path=FILE, or set it to 0")
-    objects = read_objects(Path(str(config.dataset.path)), parts.env.produces, parts.device)
+    objects = read_objects(
+        path_setting(config.dataset.path, "dataset.path"), parts.env.produces, parts.device
+    )
     terminal, _ = parts.env.encode(objects)
     if terminal.n == 0:
         raise ConfigError(

@@ -52,7 +52,7 @@ def _checked(folder: Path, config: DictConfig, section: str) -> tuple[DictConfig
     for key in ("resume", "trust", "quiet"):
         flag(config[key], key)
     check_number(config, "holdout", 1.0)
-    return config, weights_file(config.out or folder / "weights.safetensors")
+    return config, weights_file(folder / "weights.safetensors" if config.out is None else config.out)
 
 
 def check_number(config: DictConfig, key: str, limit: float) -> None:

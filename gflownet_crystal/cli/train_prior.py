@@ -18,6 +18,7 @@ from gflownet_crystal.cli.build import build, plain, to_settings
 from gflownet_crystal.cli.data_tables import paths_of, read_prepared
 from gflownet_crystal.cli.parts import BUILDING, build_model, find_device, set_threads
 from gflownet_crystal.cli.priors import save_prior, stored_policy
+from gflownet_crystal.cli.starting import with_policy
 from gflownet_crystal.cli.train_network import (
     loop_settings,
     open_training,
@@ -26,6 +27,7 @@ from gflownet_crystal.cli.train_network import (
     training_card,
     validation_curve,
 )
+from gflownet_crystal.cli.values import path_setting
 from gflownet_crystal.common.progress import announced
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.gflownet.model import GFlowNet
@@ -49,9 +51,11 @@ def _run(folder: Path, config: DictConfig, out: Path) -> None:
     device = find_device(config.device)
     with announced(BUILDING, quiet=config.quiet):
         env = build(config.env, Crystal, "env").to(device)
-    model = build_model(config, env, device)
-    if config.start is not None:
-        model = stored_policy(str(config.start)).model(env, device)
+    if config.start is None:
+        model = build_model(config, env, device)
+    else:
+        stored = stored_policy(path_setting(config.start, "start"))
+        config, model = with_policy(config, stored), stored.model(env, device)
     splits = _read(config, env, settings)
     task = PriorTask(model, splits, settings)
     loop = train(task, config, folder, "train_prior")

@@ -77,6 +77,18 @@ def flag(value: Any, key: str) -> bool:
     return value
 
 
+def path_setting(value: Any, key: str) -> Path:
+    """One path: a text, or a number that stands for its text.
+
+    Raises:
+        ConfigError: it is something else, or empty.
+    """
+    is_text = isinstance(value, str | int | float | Path) and not isinstance(value, bool)
+    if not is_text or not str(value) or "\0" in str(value):
+        raise ConfigError(f"{key} must be one path, as {key}=FOLDER/NAME, not {shown(value)}")
+    return Path(str(value))
+
+
 def check_new(path: Path, key: str, overwrite: bool) -> None:
     """See before any work that a file can be written and that no other one is lost by it.
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from gflownet_crystal.cli.build import trust_word
 from gflownet_crystal.cli.interrupt import stop_on_signal
-from gflownet_crystal.cli.values import check_writable, seed_number
+from gflownet_crystal.cli.values import check_writable, path_setting, seed_number
 from gflownet_crystal.common.checkpoint import TrainingStopped
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import ConfigError
@@ -22,7 +22,7 @@ from gflownet_crystal.common.errors import ConfigError
 def run_folder(config: DictConfig, name: str, section: str, seed: Any) -> Path:
     """``run.dir``, or ``runs/<name>_<choice of the section>_<seed>`` where it is null."""
     if config.run.dir is not None:
-        return Path(str(config.run.dir))
+        return path_setting(config.run.dir, "run.dir")
     # the section may be filled from a group of another name: denoiser@model
     (choice,) = (value for key, value in config.record.choices.items() if str(key).split("@")[-1] == section)
     return Path("runs") / f"{name}_{choice}_{seed_number(seed, 'seed')}"
@@ -35,7 +35,7 @@ def weights_file(value: Any) -> Path:
         ConfigError: its name ends in something else.
         DataError: it cannot be written.
     """
-    out = Path(str(value))
+    out = path_setting(value, "out")
     if out.suffix != ".safetensors":
         raise ConfigError(f"out must end in .safetensors, not {out.name!r}")
     check_writable(out)

@@ -43,6 +43,10 @@ class ActionError(GFlowNetCrystalError):
     """An action was taken that its state does not allow."""
 
 
+class PolicyError(GFlowNetCrystalError):
+    """The outputs of a policy are no numbers to draw actions with."""
+
+
 class ProxyError(GFlowNetCrystalError):
     """A proxy broke its contract: wrong shape, NaN, or input outside its range."""
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.readers import map_files, read_file, readable
@@ -18,7 +19,7 @@ from gflownet_crystal.data.rows import REASON
 from gflownet_crystal.data.schema import ENERGY_COLUMN, require_columns
 from gflownet_crystal.data.sources import SourceFile
 from gflownet_crystal.data.table_checks import formula_faults
-from gflownet_crystal.data.tables import named, read_table, rows_of_table
+from gflownet_crystal.data.tables import named, rows_of_table
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
 
@@ -68,7 +69,7 @@ def lowest_by_formula(table: pd.DataFrame) -> pd.DataFrame:
 
 def _compounds_of(file: SourceFile, formula_check: str, left_out: LeftOut | None) -> pd.DataFrame | None:
     """Formulas, energies and their sources; None for a file of strain energies."""
-    frame = read_table(file.path) if file.kind == "parquet" else None
+    frame = read_parquet(file.path) if file.kind == "parquet" else None
     if frame is not None and _STRAIN_ENERGY in frame.columns and ENERGY_COLUMN not in frame.columns:
         return None
     if frame is not None and "formula" in frame.columns:

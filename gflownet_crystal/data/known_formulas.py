@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.sources import SourceFile, source_files
 from gflownet_crystal.data.table_checks import formula_faults
-from gflownet_crystal.data.tables import read_table
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, read_specs
 
 COLUMNS = ("formula", "space_group")
@@ -53,7 +53,7 @@ def read_formulas(sources: Iterable[Path | str]) -> pd.DataFrame:
 def _formulas_of(file: SourceFile) -> pd.DataFrame | None:
     """The rows of a table that says formulas and groups; None for other files."""
     if file.kind == "parquet":
-        table = read_table(file.path)
+        table = read_parquet(file.path)
     elif file.kind == "csv":
         try:
             table = pd.read_csv(file.path)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
 import pandas as pd
 
 _SHOWN = 20
+# quoted texts of a file, coordinates in brackets, distances, and elements with counts
+_DETAILS = re.compile(
+    r"""'[^']*'|"[^"]*"|\([^()]*\d[^()]*\)|\b\d+\.\d{4}\b|\b[A-Z][a-z]?\d+(?: [A-Z][a-z]?\d+)*\b"""
+)
 
 
 class LeftOut:
@@ -44,8 +49,15 @@ class LeftOut:
         return {name for name, _ in self._pairs}
 
     def counts(self) -> dict[str, int]:
-        """Number left out by reason, most frequent first; rare ones beyond the first 20 reasons as one."""
-        frequent = Counter(reason for _, reason in self._pairs).most_common()
+        """Number left out by reason, most frequent first; rare ones beyond the first 20 reasons as one.
+
+        Reasons that differ in names of sites, formulas or distances alone count as one, with dots in their place.
+        """
+        reasons: dict[str, Counter[str]] = {}
+        for _, reason in self._pairs:
+            reasons.setdefault(_DETAILS.sub(_dots, reason), Counter())[reason] += 1
+        kinds = {next(iter(own)) if len(own) == 1 else kind: own.total() for kind, own in reasons.items()}
+        frequent = Counter(kinds).most_common()
         shown = dict(frequent[:_SHOWN])
         if rest := sum(count for _, count in frequent[_SHOWN:]):
             shown["other reasons"] = rest
@@ -63,3 +75,7 @@ class LeftOut:
         (first, _), *_ = self._pairs
         more = f" and {len(parts) - 3} more reasons" if len(parts) > 3 else ""
         return f"left out {len(self)}, {first} the first: {'; '.join(parts[:3])}{more}"
+
+
+def _dots(detail: re.Match[str]) -> str:
+    return "'...'" if detail[0][0] in "'\"" else "..."

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.readers import map_files, read_file, readable
@@ -24,7 +25,7 @@ from gflownet_crystal.data.schema import (
 from gflownet_crystal.data.sources import SourceFile
 from gflownet_crystal.data.standardize import StandardCells, standard_cells, strained_parameters
 from gflownet_crystal.data.table_checks import check_prepared, check_strained, mark_crowded, spec_faults
-from gflownet_crystal.data.tables import read_table, rows_of_table
+from gflownet_crystal.data.tables import rows_of_table
 from gflownet_crystal.structures.formulas import composition_to_text, text_to_composition
 from gflownet_crystal.structures.symmetry import SYMPREC
 
@@ -60,7 +61,7 @@ def load_prepared(
     strained: list[tuple[Path, pd.DataFrame]] = []
 
     def read(file: SourceFile) -> list[pd.DataFrame]:
-        frame = read_table(file.path) if file.kind == "parquet" else None
+        frame = read_parquet(file.path) if file.kind == "parquet" else None
         if frame is not None and _is_strained(frame):
             strained.append((file.path, frame))
             return []

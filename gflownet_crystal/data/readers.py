@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.data.cif_rows import row_of_cif
 from gflownet_crystal.data.extended_xyz import rows_of_xyz
 from gflownet_crystal.data.left_out import LeftOut
@@ -22,7 +23,7 @@ from gflownet_crystal.data.pymatgen_json import rows_of_json
 from gflownet_crystal.data.rows import REASON, Row, rows_to_frame, table_to_rows
 from gflownet_crystal.data.schema import LABEL_COLUMNS
 from gflownet_crystal.data.sources import SourceFile, files_of_all, source_files
-from gflownet_crystal.data.tables import named, read_table, rows_of_csv, rows_of_table
+from gflownet_crystal.data.tables import named, rows_of_csv, rows_of_table
 from gflownet_crystal.data.tensor_files import read_tensor_file
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 
@@ -75,7 +76,7 @@ def read_file(file: SourceFile, formula_check: str = _REFUSE, alone: bool = True
     """
     try:
         if file.kind == "parquet":
-            return rows_of_table(read_table(file.path), file, formula_check)
+            return rows_of_table(read_parquet(file.path), file, formula_check)
         return _READERS[file.kind](file, formula_check)
     except DataError as error:
         if alone:

@@ -42,7 +42,7 @@ def formula_faults(formulas: pd.Series) -> list[str]:
 def spec_faults(formulas: pd.Series, groups: pd.Series) -> list[str]:
     """Why rows have no formula or no number of a space group, n reasons; empty for those that have both."""
     numbers = pd.to_numeric(groups, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    known = (numbers >= 1) & (numbers <= N_SPACE_GROUPS) & (numbers % 1.0 == 0.0)
+    known = (numbers >= 1) & (numbers <= N_SPACE_GROUPS) & (numbers == np.round(numbers))
     other = f"a space group that is not 1 to {N_SPACE_GROUPS}"
     return [
         fault or ("" if is_known else other)

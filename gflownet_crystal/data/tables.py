@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.tables import read_csv
 from gflownet_crystal.data.cif_rows import row_of_cif
 from gflownet_crystal.data.rows import CELL, REASON, Row, rows_to_frame, table_to_rows
 from gflownet_crystal.data.schema import STRUCTURE_COLUMNS, require_columns
 from gflownet_crystal.data.sources import SourceFile
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Any Parquet file.
-
-    Raises:
-        DataError: the file is not Parquet.
-    """
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise DataError(f"no data at {path}; give a file") from error
-    # Arrow's errors are OSErrors and ValueErrors; a damaged footer may also ask for any amount of memory
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        MemoryError,
-        OverflowError,
-        NotImplementedError,
-    ) as error:
-        raise DataError(f"cannot read {path} as Parquet: {_first_line(error)}") from error
 
 
 def rows_of_table(
@@ -61,10 +37,7 @@ def rows_of_csv(file: SourceFile, formula_check: str = FORMULA_CHECKS[0]) -> pd.
     Raises:
         DataError: the file is not CSV or lacks columns.
     """
-    try:
-        frame = pd.read_csv(file.path, float_precision="round_trip")
-    except (OSError, ValueError, OverflowError, MemoryError) as error:
-        raise DataError(f"cannot read {file.path} as CSV: {_first_line(error)}") from error
+    frame = read_csv(file.path)
     if "cif" in frame.columns:
         return _rows_of_cif_column(frame, file, formula_check)
     if not set(STRUCTURE_COLUMNS[1:]) <= set(frame.columns):
@@ -104,7 +77,3 @@ def named(frame: pd.DataFrame, file: SourceFile) -> pd.DataFrame:
 
 def _with_source(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     return frame if "energy_source" in frame.columns else frame.assign(energy_source=name)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

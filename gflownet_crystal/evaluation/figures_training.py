@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.bins import common_bins
 from gflownet_crystal.common.files import atomic_path
 
 _CURVES = (("loss", "loss"), ("log_z", "log Z"), ("mean_log_reward", "mean log R of the batch"))
@@ -38,7 +39,7 @@ def training_curves(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
 def energy_distribution(
     trained: NDArray[np.float64], untrained: NDArray[np.float64], label: str, path: Path
 ) -> None:
-    """Histograms of the property before and after training, over the range that holds 98 % of both.
+    """Histograms of the property before and after training, over the range that holds 98 % of each.
 
     Args:
         trained: (n,) values of the trained sampler's objects.
@@ -47,16 +48,12 @@ def energy_distribution(
         path: of the figure, .png.
     """
     untrained = untrained[np.isfinite(untrained)]
-    ends = np.quantile(np.concatenate([trained, untrained]), [0.01, 0.99])
-    # bins need a width that their numbers resolve
-    pad = max(0.5, 1e-6 * float(np.abs(ends).max()))
-    low, high = ends if ends[1] - ends[0] > 1e-6 * pad else (ends[0] - pad, ends[1] + pad)
-    bins = np.linspace(low, high, 60)
+    bins = common_bins([trained, untrained], 60)
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     for values, name in ((untrained, "untrained"), (trained, "trained")):
         # every object counts: those beyond the range are in the outermost bins
-        axes.hist(np.clip(values, low, high), bins=bins.tolist(), density=True, alpha=0.6, label=name)
+        axes.hist(np.clip(values, bins[0], bins[-1]), bins=bins.tolist(), density=True, alpha=0.6, label=name)
     axes.set(xlabel=label, ylabel="density")
     axes.legend()
     _save(figure, path)

@@ -161,5 +161,5 @@ def _claims(frame: pd.DataFrame) -> Tensor:
         if column in frame.columns:
             groups = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
             claimed = np.where(np.isnan(groups), claimed, groups)
-    known = (claimed >= 1) & (claimed <= N_SPACE_GROUPS) & (claimed % 1.0 == 0.0)
+    known = (claimed >= 1) & (claimed <= N_SPACE_GROUPS) & (claimed == np.round(claimed))
     return torch.from_numpy(np.where(known, claimed, 0).astype(np.int64))

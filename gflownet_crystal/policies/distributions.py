@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gflownet_crystal.common.errors import ActionError, ConfigError
+from gflownet_crystal.common.errors import ActionError, ConfigError, PolicyError
 from gflownet_crystal.envs.base import Action, Jump, JumpSupport, Support
 from gflownet_crystal.policies.beta import beta_log_prob, bounded, sample_beta_log_odds
 
@@ -55,7 +55,11 @@ class Head(ABC):
     def sample(
         self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour
     ) -> Action:
-        """One allowed action a row."""
+        """One allowed action a row.
+
+        Raises:
+            PolicyError: a parameter is not finite.
+        """
 
     @abstractmethod
     def log_prob(self, parameters: Tensor, support: Support, action: Action) -> Tensor:
@@ -80,7 +84,7 @@ class CategoricalHead(Head):
         self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour
     ) -> Tensor:
         mask = cast(Tensor, support)
-        logits = _masked(parameters / behaviour.temperature, mask)
+        logits = _masked(_finite(parameters / behaviour.temperature), mask)
         weights = torch.softmax(logits, dim=1)
         if behaviour.exploration > 0.0:
             uniform = mask / mask.sum(dim=1, keepdim=True)
@@ -99,6 +103,20 @@ class CategoricalHead(Head):
 
     def initial_bias(self) -> Tensor:
         return torch.zeros(self.n_parameters)
+
+
+def _finite(parameters: Tensor) -> Tensor:
+    """The parameters; from others no allowed action could be drawn.
+
+    Raises:
+        PolicyError: one is not finite.
+    """
+    if not bool(parameters.isfinite().all()):
+        raise PolicyError(
+            "the policy's outputs are not finite: its weights have diverged, or the temperature is too small; lower "
+            "trainer.learning_rate, or raise trainer.temperature"
+        )
+    return parameters
 
 
 def _masked(logits: Tensor, mask: Tensor) -> Tensor:
@@ -143,7 +161,7 @@ class JumpHead(Head):
         self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour
     ) -> Jump:
         allowed = cast(JumpSupport, support)
-        flag_logit, log_weights, alpha, beta = self._split(parameters)
+        flag_logit, log_weights, alpha, beta = self._split(_finite(parameters))
         rows = len(allowed)
 
         def uniform(*shape: int) -> Tensor:

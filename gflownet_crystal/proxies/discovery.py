@@ -21,15 +21,18 @@ _FORMATION_ENERGY, _ABOVE_HULL = "formation_energy_per_atom", "e_above_hull"
 
 
 class Discovery(RewardFunction):
-    """``log R = -beta max(energy above hull + caution * std, floor)``, less the costs of what is known.
+    """``log R = -beta max(E + caution * std, floor, deepest - E)``, less the costs of what is known.
 
-    The proxy predicts formation energies, from which the hull is subtracted here, or energies above a hull of its own.
-    The floor says that nothing is gained far below the hull, where a proxy is more likely wrong than right.
+    E is the energy above the hull. The proxy predicts formation energies, from which the hull is subtracted here, or
+    energies above a hull of its own. The floor says that nothing is gained below the hull. Energies far below it are
+    errors of the proxy more often than discoveries, and count the more against a spec the deeper they lie.
 
     Args:
         beta: inverse temperature, atom/eV, above 0.
         caution: number of standard deviations added to the predicted energy.
         floor: energy above hull that lower ones count as, eV/atom.
+        deepest: energy above hull, below 0, that lower ones count against as far as they lie below it, eV/atom; None to
+            trust energies however low.
         hull: ``reference`` for the shipped hull of public labels, ``learned`` for the learned one, or the Parquet file
             of a hull, as ``prepare_data hull=FILE`` writes; not used where the proxy predicts energies above a hull.
         novelty: costs of what is known; None for those by default.
@@ -45,6 +48,7 @@ class Discovery(RewardFunction):
         beta: float = 15.0,
         caution: float = 1.0,
         floor: float = 0.0,
+        deepest: float | None = -0.1,
         hull: str = REFERENCE,
         novelty: Novelty | None = None,
     ) -> None:
@@ -57,9 +61,12 @@ class Discovery(RewardFunction):
             raise ConfigError(
                 f"reward.caution is {caution}; a weight of the standard deviation is at least 0"
             )
+        if deepest is not None and not -math.inf < deepest < 0.0:
+            raise ConfigError(f"reward.deepest is {deepest}; it is an energy below 0, or null")
         if not isinstance(hull, str):
             raise ConfigError(f"reward.hull is {REFERENCE}, {LEARNED} or a file of a hull, not {hull!r}")
         self.beta, self.caution, self.floor, self.hull_name = beta, caution, floor, hull
+        self.deepest = deepest
         self.hull, self.novelty = load_hull(hull), novelty or Novelty()
         self.entries = _entries(hull, self.hull)
         self._subtracts_hull = True
@@ -86,7 +93,10 @@ class Discovery(RewardFunction):
 
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
         """Log-rewards (n,) of new compounds from energies above the hull and standard deviations, eV/atom."""
-        return -self.beta * (value + self.caution * std).clamp(min=self.floor)
+        energy = (value + self.caution * std).clamp(min=self.floor)
+        if self.deepest is not None:
+            energy = torch.maximum(energy, self.deepest - value)
+        return -self.beta * energy
 
     def of_objects(self, objects: CrystalSpec, prediction: Prediction) -> Tensor:
         """Log-rewards (n,) float64 of n specs and what the proxy predicts of them.
@@ -121,12 +131,13 @@ class Discovery(RewardFunction):
     def describe(self) -> str:
         """The reward in two lines."""
         energy = "energy above a hull by the proxy"
+        deepest = "" if self.deepest is None else f", {self.deepest:g} - E"
         if self._subtracts_hull:
             energy = f"formation energy above the {self.hull_name} hull"
             if isinstance(self.hull, ReferenceHull):
                 energy += f" of {len(self.hull):,} compounds"
         return (
-            f"reward discovery: log R = -{self.beta:g} max(E + {self.caution:g} std, {self.floor:g}) - cost; "
+            f"reward discovery: log R = -{self.beta:g} max(E + {self.caution:g} std, {self.floor:g}{deepest}) - cost; "
             f"E: {energy}, eV/atom\n  cost: {self.novelty.describe()}"
         )
 

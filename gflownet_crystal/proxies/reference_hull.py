@@ -17,8 +17,8 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError, ProxyError
 from gflownet_crystal.common.files import atomic_path
+from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN, require_columns
-from gflownet_crystal.data.tables import read_table
 from gflownet_crystal.proxies.chemical_systems import SystemEntries, by_system, places_within
 from gflownet_crystal.proxies.hull import MAX_ELEMENTS, Hull, by_number_of_elements, checked_composition
 from gflownet_crystal.proxies.hull_program import lowest_mixture
@@ -73,7 +73,7 @@ class ReferenceHull(Hull):
         Raises:
             DataError: the file is missing or not Parquet, lacks a column, or holds a malformed formula or no energy.
         """
-        frame = read_table(Path(path))
+        frame = read_parquet(Path(path))
         require_columns(frame, ("formula", ENERGY_COLUMN), path)
         energy = torch.tensor(pd.to_numeric(frame[ENERGY_COLUMN], errors="coerce").to_numpy(dtype="float64"))
         try:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.bins import common_bins
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
     N_SPACE_GROUPS,
@@ -54,17 +55,15 @@ def energy_figure(energies: Mapping[str, Floats], labels: Mapping[str, str], uni
         else:
             _density(axes, values, bins, kind, plain(labels[kind]))
     axes.set(xlabel=plain(unit), ylabel="density")
-    figure.legend(loc="outside upper center", ncols=2)
+    _legend(figure, 2)
     return figure
 
 
-def common_bins(values: Sequence[Floats], n: int) -> Floats:
-    """Edges (n + 1,) of bins over 98 % of each set of values."""
-    ends = [np.quantile(one, [0.01, 0.99]) for one in values]
-    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
-    if high <= low:
-        low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, n + 1)
+def _legend(figure: Figure, columns: int) -> None:
+    """Name what the first axes show above a figure, if they show anything."""
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, names, loc="outside upper center", ncols=columns)
 
 
 def _density(axes: Axes, values: Floats, bins: Floats, kind: str, label: str | None) -> None:
@@ -129,8 +128,7 @@ def lattice_figure(populations: Sequence[Population]) -> Figure:
             # right angles and 120 degrees are most of all angles
             axes.set_yscale("log")
             axes.set_yticks([], minor=True)
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=4)
+    _legend(figure, 4)
     figure.supylabel("density (angles: logarithmic)", fontsize=10)
     return figure
 
@@ -209,5 +207,5 @@ def hull_figure(cards: Sequence[Mapping[str, Any]], near: float) -> Figure:
             axes.plot(ranks, above, "D", ms=5, color=COLOURS["reference"], mfc=fill, label=label)
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.set(xlabel="rank", ylabel="energy above hull (eV/atom)")
-    figure.legend(loc="outside upper center", ncols=3)
+    _legend(figure, 3)
     return figure

@@ -13,6 +13,7 @@ import pandas as pd
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.common.tables import read_csv, read_parquet
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, RESULT_COLUMNS, frame_to_specs
 
 CANDIDATES, RELAXED, SETTINGS = "candidates.csv", "relaxed.csv", "settings.json"
@@ -139,10 +140,7 @@ def read_table_file(path: Path, must_exist: bool) -> pd.DataFrame | None:
         if must_exist:
             raise DataError(f"there is no file {path}; give one that exists")
         return None
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+    frame = read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
     for name in (
         "energy",
         "energy_std",

@@ -66,11 +66,15 @@ def text_to_composition(formulas: Sequence[object]) -> Tensor:
     Raises:
         DataError: a formula is missing or malformed, with its row.
     """
-    distinct: dict[object, int] = {}
-    inverse = [distinct.setdefault(formula, len(distinct)) for formula in formulas]
+    distinct: dict[str, int] = {}
+    inverse: list[int] = []
+    for row, formula in enumerate(formulas):
+        if not isinstance(formula, str):
+            raise _malformed(formula, row, "it is no text")
+        inverse.append(distinct.setdefault(formula, len(distinct)))
     counts = np.zeros((len(distinct), N_ATOMIC_NUMBERS), dtype=np.int64)
     for formula, index in distinct.items():
-        if not isinstance(formula, str) or not _FORMULA.fullmatch(formula):
+        if not _FORMULA.fullmatch(formula):
             raise _malformed(formula, inverse.index(index), "it is not of the form 'Na4 Cl4'")
         for symbol, count in _TOKEN.findall(formula):
             if symbol not in ATOMIC_NUMBERS:

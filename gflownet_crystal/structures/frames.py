@@ -59,7 +59,7 @@ def frame_to_structures(frame: pd.DataFrame) -> StructureBatch:
             "an atom has 3 coordinates, a lattice 6 parameters"
         )
     numbers = _flat(frame["atomic_numbers"])
-    if (numbers % 1.0 != 0.0).any():
+    if (~np.isfinite(numbers) | (numbers != np.round(numbers))).any():
         raise DataError("column atomic_numbers has numbers that are not whole")
     points = _flat(frame["frac_coords"])
     lattice = torch.from_numpy(_flat(frame["lattice"]).reshape(-1, 6))

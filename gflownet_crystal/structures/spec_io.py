@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path
+from gflownet_crystal.common.tables import read_csv, read_parquet
 from gflownet_crystal.crystallography.space_groups import check_space_group
 from gflownet_crystal.structures.checks import check_parameters
 from gflownet_crystal.structures.formulas import text_to_composition
@@ -84,12 +85,6 @@ def frame_to_specs(frame: pd.DataFrame, device: torch.device | str = "cpu") -> C
         torch.from_numpy(np.stack(lengths, axis=1)),
         torch.from_numpy(np.stack(angles, axis=1)),
     )
-    is_open = ~(specs.volume > 0)
-    if is_open.any():
-        row = int(is_open.nonzero()[0])
-        raise DataError(
-            f"columns alpha, beta, gamma, row {row}: {specs.angles[row].tolist()} degrees close no cell"
-        )
     for row, reason in enumerate(check_parameters(torch.cat([specs.lengths, specs.angles], dim=1))):
         if reason:
             raise DataError(f"columns a to gamma, row {row}: {reason}")
@@ -140,14 +135,7 @@ def read_specs(path: Path | str) -> pd.DataFrame:
         DataError: the file is missing, unreadable or lacks a column.
     """
     suffix = _suffix(path)
-    try:
-        # the pyarrow engine reads floats to the last bit in every pandas
-        frame = pd.read_parquet(path) if suffix == ".parquet" else pd.read_csv(path, engine="pyarrow")
-    except FileNotFoundError as error:
-        raise DataError(f"there is no spec file {path}") from error
-    except (OSError, ValueError) as error:  # parser and Arrow errors are ValueErrors
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"cannot read specs from {path}: {reason}") from error
+    frame = read_parquet(Path(path)) if suffix == ".parquet" else read_csv(Path(path), equal_lines=True)
     try:
         check_columns(frame)
         return _with_numbers(frame)

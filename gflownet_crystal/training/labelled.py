@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.quality import is_plausible
@@ -21,7 +22,7 @@ from gflownet_crystal.data.schema import ENERGY_COLUMN, STRUCTURE_COLUMNS
 from gflownet_crystal.data.sources import SourceFile
 from gflownet_crystal.data.splits import in_holdout
 from gflownet_crystal.data.table_checks import check_strained
-from gflownet_crystal.data.tables import read_table, rows_of_table
+from gflownet_crystal.data.tables import rows_of_table
 from gflownet_crystal.structures.checks import CLOSEST
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
 from gflownet_crystal.structures.frames import frame_to_structures
@@ -145,7 +146,7 @@ def _read_tables(
     strains: dict[Path, pd.DataFrame] = {}
 
     def read(file: SourceFile) -> list[pd.DataFrame]:
-        frame = read_table(file.path) if file.kind == "parquet" else None
+        frame = read_parquet(file.path) if file.kind == "parquet" else None
         if frame is not None and "delta_energy_per_atom" in frame.columns:
             strains[file.path] = check_strained(frame, None, file.path, left_out)
             return []

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
@@ -14,7 +15,7 @@ from gflownet_crystal.structures.spec_io import frame_to_specs
 from tests.cli.commands import run_command
 
 TINY = (
-    "env=crystal", "proxy=mlp", "reward=discovery", "trainer.batch_size=16", "trainer.checkpoint_every=1",
+    "env=crystal", "proxy=mlp", "prior=null", "reward=discovery", "trainer.batch_size=16", "trainer.checkpoint_every=1",
     "policy.forward.n_hidden=8", "samples.n=30", "export.k=2", "threads=1",
     "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
 )  # fmt: skip
@@ -38,7 +39,8 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
     energy = MLPProxy()(specs)
     above = energy.value - ReferenceHull.from_weights().hull_energy(specs.composition)
     novelty = 4.0 * frame["known_formula"] + 1.0 * frame["known_formula_and_group"]
-    expected = -15.0 * (above + energy.std).clamp(min=0.0).numpy() - novelty.to_numpy(dtype=float)
+    cost = torch.maximum((above + 3.0 * energy.std).clamp(min=0.0), -0.1 - above)
+    expected = -15.0 * cost.numpy() - novelty.to_numpy(dtype=float)
     np.testing.assert_allclose(frame["log_reward"], expected, rtol=1e-5, atol=1e-5)
     assert frame["hull_entries"].dtype == np.int64 and frame["hull_entries"].min() > 0
     # candidates are ranked by the hull of the reward

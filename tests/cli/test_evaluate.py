@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from ase.build import bulk
 
 from gflownet_crystal.cli import judging
 from gflownet_crystal.evaluation.compared_sets import Evaluation
@@ -111,8 +112,6 @@ def test_match_rates_need_targets(sets: Path):
 
 
 def test_stability_by_a_judge_counts_failures_and_goes_on(sets: Path, monkeypatch: pytest.MonkeyPatch):
-    from ase.build import bulk
-
     monkeypatch.setattr(judging, "load_energies", lambda name: emt_energies())
     alloy = bulk("Cu", "fcc", 3.8, cubic=True)
     alloy.symbols[0] = "Au"
@@ -157,6 +156,29 @@ def test_it_goes_on_with_what_is_not_done(sets: Path, monkeypatch: pytest.Monkey
     assert json.loads(ended.stdout)["first"] == {"share": None}
     ended = evaluate(sets, "resume=true", "symprec=0.1")
     assert ended.returncode == 2 and "symprec" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ({"figures": {}, "columns": {"valid": [True]}}, "kept results are of other structures"),
+        ({"figures": {}, "columns": {"valid": [True] * 9}}, "kept results are of other structures"),
+        ({"figures": {}}, "is damaged"),
+        ({"figures": [], "columns": {}}, "is damaged"),
+        ({"figures": {}, "columns": [1]}, "is damaged"),
+        ([], "is damaged"),
+    ],
+)
+def test_kept_results_that_are_not_of_these_structures_are_refused(sets: Path, kept: object, said: str):
+    settings = ("metrics=[space_groups]", "cache=null")
+    ended = evaluate(sets, *settings)
+    assert ended.returncode == 0, ended.stderr
+    (sets / "out" / "parts" / "space_groups.json").write_text(json.dumps(kept))
+    again = evaluate(sets, *settings, "resume=true")
+    assert again.returncode == 2 and again.stderr.count("\n") == 1
+    assert again.stderr.startswith("error: ") and said in again.stderr
+    (sets / "out" / "parts" / "space_groups.json").unlink()
+    assert evaluate(sets, *settings, "resume=true").stdout == ended.stdout
 
 
 @pytest.mark.parametrize(

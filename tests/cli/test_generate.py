@@ -91,6 +91,54 @@ def test_a_stopped_run_goes_on(specs: Path, tmp_path: Path, capsys) -> None:
     pd.testing.assert_frame_equal(one, other)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"space_group": 225, "a": 4.0, "b": 4.5, "c": 4.0}, "in group 225 with cell 4, 4.5, 4"),
+        (
+            {"space_group": 225, "a": 4.0, "b": 4.0, "c": 4.0, "gamma": 80.0},
+            "in group 225 with cell 4, 4, 4, 90, 90, 80",
+        ),
+        ({"alpha": 30.0, "beta": 30.0, "gamma": 90.0}, "row 2: lattice angles that close no cell"),
+        ({"a": 1e7}, "row 2: a lattice vector longer than 1000 A"),
+        ({"a": np.inf}, "column a, row 2"),
+    ],
+)
+def test_a_cell_that_its_group_does_not_allow_is_named(
+    specs: Path, tmp_path: Path, capsys, changes: dict[str, float], said: str
+) -> None:
+    frame = pd.read_csv(specs).astype(dict.fromkeys(("a", "b", "c", "alpha", "beta", "gamma"), float))
+    for name, value in changes.items():
+        frame.loc[2, name] = value
+    frame.to_parquet(tmp_path / "bad.parquet")
+    assert generate(tmp_path / "bad.parquet", tmp_path / "out") == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and said in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_batch_is_told_at_resume(specs: Path, tmp_path: Path, capsys) -> None:
+    assert generate(specs, tmp_path / "out") == 0
+    (part, *_) = sorted((tmp_path / "out" / "parts").iterdir())
+    whole = part.read_bytes()
+    for content, said in (
+        (b"x", "cannot read"),
+        (specs_as_parquet(specs, tmp_path), "is damaged (no column row"),
+    ):
+        part.write_bytes(content)
+        capsys.readouterr()
+        assert generate(specs, tmp_path / "out", "resume=true") == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and said in err and part.name in err
+    part.write_bytes(whole)
+    assert generate(specs, tmp_path / "out", "resume=true") == 0
+
+
+def specs_as_parquet(specs: Path, folder: Path) -> bytes:
+    pd.read_csv(specs).to_parquet(folder / "specs.parquet")
+    return (folder / "specs.parquet").read_bytes()
+
+
 def test_specs_can_be_those_of_crystals(tmp_path: Path) -> None:
     crystals = stored_frame()
     crystals.to_parquet(tmp_path / "crystals.parquet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import ase.io
 import pandas as pd
 import pytest
 import torch
@@ -63,6 +64,32 @@ def test_good_ones_are_relaxed_and_bad_ones_reported(tmp_path: Path, folder: Pat
     assert (good["max_force_after"] <= 0.05).all()
     assert all((tmp_path / "out" / name).is_file() for name in good["cif"])
     assert len(pd.read_parquet(tmp_path / "out" / "relaxed.parquet")) == 3
+
+
+def test_crowded_atoms_fail_and_are_named(tmp_path: Path, capsys) -> None:
+    crystals = [bulk("Cu", "fcc", 3.7, cubic=True) for _ in range(2)]
+    crystals[0].positions[1] = crystals[0].positions[0] + [0.0, 0.0, 0.3]
+    ase.io.write(tmp_path / "made.extxyz", crystals, format="extxyz")
+    assert main(["relax", f"structures={tmp_path / 'made.extxyz'}", f"out={tmp_path / 'out'}", *QUICK]) == 0
+    assert "1 failed" in capsys.readouterr().out
+    rows = table(tmp_path / "out")
+    assert rows["status"].tolist() == ["failed", "converged"]
+    assert "atoms closer than 0.5 A" in rows["reason"][0]
+
+
+@pytest.mark.parametrize("stored", [[], "text", 3, None])
+def test_settings_of_another_kind_are_told_at_resume(
+    tmp_path: Path, folder: Path, capsys, stored: object
+) -> None:
+    words = ["relax", f"structures={folder}", f"out={tmp_path / 'out'}", *QUICK]
+    assert main(words) == 0
+    before = table(tmp_path / "out")
+    (tmp_path / "out" / "settings.json").write_text(json.dumps(stored))
+    capsys.readouterr()
+    assert main([*words, "resume=true"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "settings.json is damaged" in said
+    assert table(tmp_path / "out").equals(before)
 
 
 def test_it_goes_on_with_what_is_not_done(tmp_path: Path, folder: Path, monkeypatch, capsys) -> None:

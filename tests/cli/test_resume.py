@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf, open_dict
 
+from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.common.checkpoint import checkpoint_paths, load_checkpoint
 from gflownet_crystal.common.metrics import read_metrics
 from tests.cli.commands import SMALL_GRID, command, environment, run_command
@@ -166,6 +168,32 @@ def test_damaged_metrics_are_told_before_any_step(
     assert [record["step"] for record in read_metrics(path)] == list(range(21, iterations + 1))
 
 
+@pytest.mark.parametrize(
+    ("verb", "key"),
+    [("train_gfn", "trainer.iterations"), ("train_proxy", "training.steps"), ("train_energy", "loop.epochs")],
+)
+def test_a_stored_configuration_that_does_not_say_how_long_is_no_other_training(
+    tmp_path: Path, verb: str, key: str
+) -> None:
+    stored = compose_config(verb, ["env=hypergrid"] if verb == "train_gfn" else ["data=x.parquet"])
+    section, _, name = key.rpartition(".")
+    with open_dict(stored):
+        del stored[section][name]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(OmegaConf.to_yaml(stored, resolve=True))
+    words = ["data=x.parquet"] * (verb != "train_gfn")
+    refused = run_command(tmp_path, verb, *words, "run.dir=run", "resume=true")
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert f"config.yaml is damaged: it has no {key}" in refused.stderr
+
+
 def test_saying_the_same_again_is_fine(small_run: Path) -> None:
     result = run_command(small_run.parent, "train_gfn", *SMALL_GRID, "run.dir=run", "resume=true")
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("rate", ["trainer.learning_rate=1e20", "trainer.learning_rate=1e4"])
+def test_weights_that_diverge_end_the_training_in_a_line(tmp_path: Path, rate: str) -> None:
+    ended = run_command(tmp_path, "train_gfn", *SMALL_GRID, "run.dir=run", "quiet=true", rate)
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    assert ended.stderr.count("\n") == 1 and "lower trainer.learning_rate" in ended.stderr

@@ -70,3 +70,21 @@ def test_what_is_left_out_is_counted_by_reason() -> None:
     for number in range(30):
         left_out.add(str(number), f"reason {number}")
     assert sum(left_out.counts().values()) == 34 and "other reasons" in left_out.counts()
+
+
+def test_reasons_that_differ_in_names_alone_are_counted_together() -> None:
+    left_out = LeftOut()
+    for number, (first, distance) in enumerate([("Cs1", "0.0016"), ("O12", "0.4000"), ("O1'", "0.1234")]):
+        left_out.add(
+            str(number), f"sites {first!r} and 'Rb1' are {distance} A apart; atoms are at least 0.5 A apart"
+        )
+    left_out.add("a", "type symbol 'Du' is no element")
+    left_out.add("b", "the atoms of its cell are O1 Ca1, but its formula is 'Ca O3'")
+    left_out.add("c", "the atoms of its cell are Na4 Cl2, but its formula is 'Na Cl'")
+    assert left_out.counts() == {
+        "sites '...' and '...' are ... A apart; atoms are at least 0.5 A apart": 3,
+        "the atoms of its cell are ..., but its formula is '...'": 2,
+        "type symbol 'Du' is no element": 1,
+    }
+    # each keeps its own reason
+    assert left_out.frame()["reason"].nunique() == 6

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from gflownet_crystal.common.errors import ActionError, ConfigError
+from gflownet_crystal.common.errors import ActionError, ConfigError, PolicyError
 from gflownet_crystal.envs.base import Jump, JumpSupport
 from gflownet_crystal.policies.distributions import ON_POLICY, Behaviour, CategoricalHead, JumpHead
 
@@ -172,6 +172,31 @@ def test_forced_and_forbidden_flags() -> None:
 def test_behaviour_out_of_range_is_refused(arguments: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         Behaviour(**arguments)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("head", [CategoricalHead(4), JumpHead(2)])
+def test_outputs_that_are_not_finite_draw_nothing(head: CategoricalHead | JumpHead, value: float) -> None:
+    allowed = (
+        torch.ones(3, 4, dtype=torch.bool)
+        if isinstance(head, CategoricalHead)
+        else support([True] * 2, 0.0, n=3)
+    )
+    parameters = torch.zeros(3, head.n_parameters)
+    head.sample(parameters, allowed, torch.Generator(), ON_POLICY)
+    parameters[1, -1] = value
+    with pytest.raises(PolicyError, match="not finite"):
+        head.sample(parameters, allowed, torch.Generator(), ON_POLICY)
+
+
+def test_a_temperature_that_leaves_no_numbers_is_told() -> None:
+    with pytest.raises(PolicyError, match="temperature"):
+        CategoricalHead(2).sample(
+            torch.ones(1, 2),
+            torch.ones(1, 2, dtype=torch.bool),
+            torch.Generator(),
+            Behaviour(temperature=1e-320),
+        )
 
 
 def test_gradients_stay_finite_at_extreme_parameters() -> None:

@@ -60,12 +60,14 @@ class AboveHull(Energies):
 def test_the_log_reward_is_its_formula() -> None:
     hull = ReferenceHull.from_weights().hull_energy(specs().composition)
     above = torch.tensor([0.3, -0.4, 0.1, 0.02]).double()
-    for floor in (0.0, -0.2):
+    for floor, deepest in ((0.0, -0.1), (-0.2, -0.35), (0.0, None)):
         novelty = Novelty(formula_cost=3.0, pair_cost=1.5)
-        function = Discovery(beta=7.0, caution=2.0, floor=floor, novelty=novelty)
+        function = Discovery(beta=7.0, caution=2.0, floor=floor, deepest=deepest, novelty=novelty)
         found = Reward(Energies(hull + above, std=0.05), function)(specs()).log_reward
         expected = [
-            -7.0 * max(e + 2.0 * 0.05, floor) - 3.0 * formula - 1.5 * pair
+            -7.0 * max(e + 2.0 * 0.05, floor, -9.0 if deepest is None else deepest - e)
+            - 3.0 * formula
+            - 1.5 * pair
             for e, formula, pair in zip(above.tolist(), FORMULA_KNOWN, PAIR_KNOWN, strict=True)
         ]
         assert found.tolist() == pytest.approx(expected, abs=1e-6)
@@ -74,7 +76,7 @@ def test_the_log_reward_is_its_formula() -> None:
 def test_no_hull_is_subtracted_from_energies_above_a_hull() -> None:
     above = torch.tensor([0.3, -0.4, 0.1, 0.02])
     reward = Reward(AboveHull(above), Discovery(beta=2.0, novelty=Novelty(formula_cost=0.0)))
-    assert reward(specs()).log_reward.tolist() == pytest.approx([-0.6, 0.0, -0.2, -0.04], abs=1e-6)
+    assert reward(specs()).log_reward.tolist() == pytest.approx([-0.6, -0.6, -0.2, -0.04], abs=1e-6)
 
 
 def test_a_penalty_of_the_proxy_is_no_energy_to_subtract_a_hull_from() -> None:
@@ -125,6 +127,8 @@ def test_other_properties_are_refused_when_the_reward_is_made() -> None:
         (lambda: Discovery(beta=0.0), "reward.beta is 0.0"),
         (lambda: Discovery(beta=math.nan), "reward.beta must be finite"),
         (lambda: Discovery(caution=-1.0), "reward.caution is -1.0"),
+        (lambda: Discovery(deepest=0.0), "reward.deepest is 0.0"),
+        (lambda: Discovery(deepest=math.nan), "reward.deepest is nan"),
         (lambda: Discovery(floor=math.inf), "reward.floor must be finite"),
         (lambda: Discovery(hull=3), "reward.hull is reference, learned or a file"),
         (lambda: Novelty(formula_cost=math.nan), "reward.novelty.formula_cost must be finite"),
@@ -225,6 +229,6 @@ def test_the_reward_says_what_it_is() -> None:
     keys = {key: value for key, value in config.reward.items() if key not in ("invalid", "penalty")}
     function = build(type(config)(keys), RewardFunction, "reward")
     told = function.describe()
-    for word in ("discovery", "15 max(E + 1 std, 0)", "reference hull", "4 where the formula", "2 more"):
+    for word in ("discovery", "15 max(E + 3 std, 0, -0.1 - E)", "reference hull", "4 where the formula", "2 more"):
         assert word in told
     assert len(told.splitlines()) == 2

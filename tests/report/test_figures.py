@@ -14,7 +14,6 @@ from PIL import Image
 from gflownet_crystal.report.drawings import Studio
 from gflownet_crystal.report.figure_style import figure_style, plain, to_svg
 from gflownet_crystal.report.figures import (
-    common_bins,
     energy_figure,
     group_figure,
     hull_figure,
@@ -121,7 +120,36 @@ def test_energies_are_compared_on_common_bins():
     np.testing.assert_array_equal(first, second)
     (ticks,) = axes.lines
     np.testing.assert_array_equal(ticks.get_xdata(), values["candidates"])
-    assert common_bins([np.array([2.0, 2.0])], 4).tolist() == [1.5, 1.75, 2.0, 2.25, 2.5]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [0.0, 2.0, -1e20, 1e100])
+def test_values_that_are_all_equal_have_bins_of_a_width(value: float):
+    values = {"samples": np.full(5, value), "untrained": np.full(3, np.nextafter(value, 1e300))}
+    axes = energy_figure(values, {kind: kind for kind in values}, "energy (eV)").axes[0]
+    for bars, sample in zip(axes.containers, values.values(), strict=False):
+        area = sum(bar.get_width() * bar.get_height() for bar in bars)
+        assert area == pytest.approx(1.0) and min(bar.get_width() for bar in bars) > 0, sample
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_finite_value_leaves_an_empty_figure():
+    figure = energy_figure({"samples": np.array([np.nan, np.inf])}, {"samples": "samples"}, "energy (eV)")
+    assert not figure.axes[0].containers
+
+
+@pytest.mark.filterwarnings("error")
+def test_steps_and_values_of_metrics_that_are_no_numbers_are_left_out():
+    metrics = [
+        {"step": 1, "loss": 3.0},
+        {"step": "x", "loss": 2.0},
+        {"step": 3, "loss": "y"},
+        {"step": 4, "loss": 1.0},
+    ]
+    axes = training_figure(metrics).axes[0]
+    x, y = axes.lines[0].get_data()
+    shown = np.isfinite(x.astype(float)) & np.isfinite(y.astype(float))
+    assert list(zip(x[shown], y[shown], strict=True)) == [(1.0, 3.0), (4.0, 1.0)]
 
 
 def test_judged_energies_are_drawn_beside_predicted_ones():

@@ -70,7 +70,22 @@ def test_counts_and_fractions() -> None:
 
 
 @pytest.mark.parametrize(
-    "formula", ["", "na4", "Na4 Xx2", "Na-1", "Na1.5 Cl", "Na0", None, 3.0, "Na4, Cl4", "4Na"]
+    "formula",
+    [
+        "",
+        "na4",
+        "Na4 Xx2",
+        "Na-1",
+        "Na1.5 Cl",
+        "Na0",
+        None,
+        3.0,
+        "Na4, Cl4",
+        "4Na",
+        ["Na4"],
+        np.array(["Na4"]),
+        {"Na": 4},
+    ],
 )
 def test_malformed_formulas_are_refused_with_their_row(formula: object) -> None:
     with pytest.raises(DataError, match="row 1"):

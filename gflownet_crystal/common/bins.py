@@ -1,0 +1,26 @@
+"""Edges of the bins of histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_RESOLVED = 1e-6
+
+
+def common_bins(values: Sequence[NDArray[np.float64]], n: int) -> NDArray[np.float64]:
+    """Edges (n + 1,) of bins that hold 98 % of each set of values, or lie around the one value that there is.
+
+    Args:
+        values: sets of finite values; empty ones count for nothing.
+        n: bins.
+    """
+    ends = [np.quantile(one, [0.01, 0.99]) for one in values if len(one)]
+    low, high = (min(end[0] for end in ends), max(end[1] for end in ends)) if ends else (0.0, 0.0)
+    # bins need a width that their numbers resolve
+    pad = max(0.5, _RESOLVED * max(abs(low), abs(high)))
+    if high - low <= _RESOLVED * pad:
+        low, high = low - pad, high + pad
+    return np.linspace(low, high, n + 1)
