@@ -26,6 +26,7 @@ _TOLD = {
     "curve_still_rising",
 }
 _TOLD |= {"command", "calibrated_by", "sha256", "validation_curve", "unit", "units", "property"}
+_TOLD |= {"env", "distributions"}
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,15 @@ KINDS: Mapping[str, Kind] = {
         figure=(
             ("formulas", "formulas"),
             ("formulas_with_groups", "formulas with groups"),
+        ),
+    ),
+    "prior": Kind(
+        "a sampler of specs like those of known crystals",
+        "knows small crystals of the Materials Project; compositions balance with everyday oxidation states or are "
+        "metals; sees no atoms and no energies",
+        figure=(
+            ("validation.val_nll", "negative log-likelihood of MP-20 val, a bound (nats)"),
+            ("validation.standard_error", "standard error"),
         ),
     ),
     "structure_energy": Kind(
@@ -163,8 +173,17 @@ def _data(card: Mapping[str, Any]) -> str:
     given = card.get("data", [])
     names = ", ".join(f"`{name}`" for name in ([given] if isinstance(given, str) else given)) or "not said"
     # one card counts crystals, another structures or compositions
-    counts = (f"{card[key]:,} {key}" for key in ("crystals", "structures", "compositions") if key in card)
+    counts = (
+        f"{_learned_from(card[key]):,} {key}"
+        for key in ("crystals", "structures", "compositions")
+        if key in card
+    )
     return ": ".join([names, *list(counts)[:1]])
+
+
+def _learned_from(count: Any) -> int:
+    """A number of crystals, of those to learn from where a card counts them apart."""
+    return int(count["train"] if isinstance(count, Mapping) else count)
 
 
 def _split(card: Mapping[str, Any], kind: Kind) -> str:

@@ -42,6 +42,22 @@ def test_every_kind_that_can_be_trained_has_words(program):
         assert json.loads((WEIGHTS / f"{name}.json").read_text())["kind"] in program["KINDS"]
 
 
+def test_the_card_of_a_prior_says_what_it_learned_from_and_not_every_element(program):
+    card = {
+        "kind": "prior",
+        "data": ["one.parquet"],
+        "crystals": {"train": 23456, "validation": 789},
+        "validation": {"n": 789.0, "val_nll": 9.25, "standard_error": 0.08},
+        "env": {"elements": ["H", "He"]},
+        "distributions": {"train": {"elements": {"H": 0.5}}},
+    }
+    cells = program["_row"]("new", card).strip("| ").split(" | ")
+    assert cells[2] == "`one.parquet`: 23,456 crystals"
+    assert "9.25" in cells[5] and "0.08" in cells[5]
+    section = program["_section"]("new", card)
+    assert "crystals.validation 789" in section and "He" not in section and "distributions" not in section
+
+
 def test_a_card_of_few_words_is_a_row_too(program):
     row = program["_row"](
         "new", {"kind": "of tomorrow", "validation": {"n": 3, "loss": 0.25}, "data": "one.parquet"}

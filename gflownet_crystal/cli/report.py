@@ -1,8 +1,8 @@
 """Write the report of a run: one HTML file that needs no network, and its figures as PNG.
 
-It says what was asked and found: energies beside those of an untrained sampler and of known crystals, elements, space
-groups, lattice parameters, training curves, and the best candidates with their cells to turn. What a run has not made
-yet is named with the command that makes it.
+It says what was asked and found: energies beside those of an untrained sampler, of the prior and of known crystals,
+elements, space groups, lattice parameters, training curves, and the best candidates with their cells to turn. What a
+run has not made yet is named with the command that makes it.
 """
 
 from __future__ import annotations
@@ -69,7 +69,17 @@ def gather(files: RunFiles, known: Population | None, comparison: Comparison, k:
         labels["candidates"] = best.label
     reference = None if known is None else of_the_space(known, files)
     return Material(
-        files, samples, best, comparison.untrained, reference, known, energies, labels, comparison.notes
+        files,
+        samples,
+        best,
+        comparison.untrained,
+        comparison.prior,
+        comparison.learned,
+        reference,
+        known,
+        energies,
+        labels,
+        comparison.notes,
     )
 
 

@@ -1,11 +1,13 @@
-"""What a report compares a run with: the untrained sampler, and known crystals."""
+"""What a report compares a run with: the untrained sampler, the prior, and known crystals."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,18 +18,21 @@ from omegaconf import DictConfig
 from gflownet_crystal.cli.build import Trust
 from gflownet_crystal.cli.data_tables import tell
 from gflownet_crystal.cli.parts import Parts, build_parts
+from gflownet_crystal.cli.priors import stored_policy
 from gflownet_crystal.cli.samples import draw_samples, write_samples
-from gflownet_crystal.common.errors import DataError, GFlowNetCrystalError
+from gflownet_crystal.cli.starting import PRIOR, build_prior
+from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
+from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles, read_table_file
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec_io import frame_to_specs
 
-UNTRAINED = "untrained.parquet"
+UNTRAINED, OF_THE_PRIOR = "untrained.parquet", "prior.parquet"
 _BATCH = 2048
 
 
@@ -37,58 +42,84 @@ class Comparison:
 
     Attributes:
         untrained: crystals of the untrained sampler, None if there are none.
+        prior: crystals of the run's prior in the run's space, None if there are none.
+        learned: distributions of the crystals that the prior learned from, as its card has them, or None.
         energies: by kind of population.
         labels: of these.
         notes: what could not be had, and why.
     """
 
     untrained: Population | None = None
+    prior: Population | None = None
+    learned: Mapping[str, Any] | None = None
     energies: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
 def compare(config: DictConfig, files: RunFiles, known: Population | None, n: int, trust: bool) -> Comparison:
-    """Draw from the untrained sampler, and let the proxy score known crystals.
+    """Draw from the untrained sampler and from the prior, and let the proxy score known crystals.
 
     Args:
         config: as stored with the run.
         files: of the run; the draws are kept in its folder, so that a second report has them already.
         known: crystals, or None.
-        n: draws, and known crystals scored, at most; 0 for none.
+        n: draws of each, and known crystals scored, at most; 0 for none.
         trust: build classes from outside this package that the run folder names.
     """
     if n == 0:
         return Comparison()
-    energies, labels = {}, {}
+    energies: dict[str, NDArray[np.float64]] = {}
+    labels: dict[str, str] = {}
+    trusted = Trust(everything=trust)
+    parts = cache(lambda: build_parts(config, trusted))
+    drawn: dict[str, pd.DataFrame] = {}
+    learned: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
     try:
-        kept = _kept(files.folder / UNTRAINED, n)
-        parts = None if kept is not None and known is None else build_parts(config, Trust(everything=trust))
-        frame = kept if kept is not None or parts is None else _draw(parts, config, n, files.folder)
-        if frame is not None:
-            energies["untrained"] = frame["energy"].to_numpy(dtype=float)
-            labels["untrained"] = f"{len(frame):,} untrained"
-        if parts is not None and known is not None:
-            energies["reference"] = _scored(parts, of_the_space(known, files).frame, n)
+        drawn["untrained"] = _drawn(files.folder / UNTRAINED, n, config, parts, lambda: parts().model)
+        if config.get(PRIOR) is not None:
+            learned = stored_policy(str(config.prior.source)).card.get("distributions", {}).get("train")
+            drawn["prior"] = _drawn(
+                files.folder / OF_THE_PRIOR, n, config, parts, lambda: _prior(config, parts(), trusted)
+            )
+        if known is not None:
+            energies["reference"] = _scored(parts(), of_the_space(known, files).frame, n)
             labels["reference"] = f"{len(energies['reference']):,} known crystals"
     except GFlowNetCrystalError as error:
-        return Comparison(energies=energies, labels=labels, notes=(f"no comparison: {error}",))
-    is_crystals = frame is not None and "formula" in frame.columns
-    untrained = Population.of("untrained", "untrained", frame) if is_crystals else None
-    return Comparison(untrained, energies, labels)
+        notes = (f"no comparison: {error}",)
+    names = {"untrained": "untrained", "prior": "of the prior"}
+    energies = {kind: frame["energy"].to_numpy(dtype=float) for kind, frame in drawn.items()} | energies
+    labels = {kind: f"{len(frame):,} {names[kind]}" for kind, frame in drawn.items()} | labels
+    crystals = {
+        kind: Population.of(kind, names[kind], frame)
+        for kind, frame in drawn.items()
+        if "formula" in frame.columns
+    }
+    return Comparison(crystals.get("untrained"), crystals.get("prior"), learned, energies, labels, notes)
 
 
-def _kept(path: Path, n: int) -> pd.DataFrame | None:
+def _prior(config: DictConfig, parts: Parts, trust: Trust) -> GFlowNet:
+    """The run's prior in the run's space."""
+    prior = build_prior(config, parts, trust)
+    if prior is None:
+        raise ConfigError("the run has no prior")
+    return prior.model
+
+
+def _drawn(
+    path: Path, n: int, config: DictConfig, parts: Callable[[], Parts], model: Callable[[], GFlowNet]
+) -> pd.DataFrame:
+    """``n`` draws: those of the file where it has as many, else new ones, which are kept there."""
     frame = read_table_file(path, must_exist=False)
-    return frame if frame is not None and len(frame) == n else None
-
-
-def _draw(parts: Parts, config: DictConfig, n: int, folder: Path) -> pd.DataFrame:
-    # an untrained sampler may meet objects that the proxy refuses; they are no reason to lose the others
-    lenient = Reward(parts.reward.proxy, parts.reward.function, invalid="penalise")
-    frame = draw_samples(parts.model, lenient, n, _BATCH, int(config.get("seed", 0)))
-    if os.access(folder, os.W_OK):
-        write_samples(folder / UNTRAINED, frame)
+    if frame is not None and len(frame) == n:
+        return frame
+    reward = parts().reward
+    # other samplers than the trained one may meet objects that the proxy refuses; they are no reason to lose the rest
+    lenient = Reward(reward.proxy, reward.function, invalid="penalise")
+    frame = draw_samples(model(), lenient, n, _BATCH, int(config.get("seed", 0)))
+    if os.access(path.parent, os.W_OK):
+        write_samples(path, frame)
     return frame
 
 

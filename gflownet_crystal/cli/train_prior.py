@@ -32,6 +32,7 @@ from gflownet_crystal.common.progress import announced
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.policies.residual import ResidualPolicy
+from gflownet_crystal.structures.distributions import distributions
 from gflownet_crystal.training.loop import Loop
 from gflownet_crystal.training.prior_data import PriorSplits, split_known
 from gflownet_crystal.training.prior_task import PriorSettings, PriorTask
@@ -99,6 +100,10 @@ def _card(config: DictConfig, task: PriorTask, splits: PriorSplits, loop: Loop) 
         "task": plain(config.task),
         "crystals": {"train": splits.train.terminal.n, "validation": splits.validation.terminal.n},
         "validation": figures,
+        "distributions": {
+            "train": distributions(task.model.env.objects(splits.train.own)),
+            "validation": distributions(task.model.env.objects(splits.validation.terminal)),
+        },
         "validation_curve": curve,
         "curve_still_falling": still_falling([record["val_nll"] for record in curve]),
     }

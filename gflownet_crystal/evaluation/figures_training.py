@@ -14,18 +14,20 @@ from gflownet_crystal.common.bins import common_bins
 from gflownet_crystal.common.files import atomic_path
 
 _CURVES = (("loss", "loss"), ("log_z", "log Z"), ("mean_log_reward", "mean log R of the batch"))
+_OF_A_PRIOR = (("kl_from_prior", "KL from the prior (nats)"),)
 
 
 def training_curves(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Loss, log Z and mean log-reward by step.
+    """Loss, log Z and mean log-reward by step, and with a prior the divergence from it.
 
     Args:
         metrics: records of a metrics file, at least one.
         path: of the figure, .png.
     """
     steps = [record["step"] for record in metrics]
-    figure = Figure(figsize=(12, 3.5), layout="constrained")
-    for axes, (key, label) in zip(figure.subplots(1, len(_CURVES)), _CURVES, strict=True):
+    curves = _CURVES + tuple(curve for curve in _OF_A_PRIOR if curve[0] in metrics[-1])
+    figure = Figure(figsize=(4 * len(curves), 3.5), layout="constrained")
+    for axes, (key, label) in zip(figure.subplots(1, len(curves)), curves, strict=True):
         axes.plot(steps, [record[key] for record in metrics], linewidth=0.8)
         axes.set(xlabel="iteration", ylabel=label)
         # a loss may be zero throughout

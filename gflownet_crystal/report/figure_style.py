@@ -18,7 +18,13 @@ from gflownet_crystal.common.files import atomic_path
 INK = "#010203"
 """Colour of text and axes; in SVG it becomes the colour of the text around the figure."""
 
-COLOURS = {"untrained": "#9a8fa8", "reference": "#e08a0b", "samples": "#2f81c7", "candidates": "#1a9e77"}
+COLOURS = {
+    "untrained": "#9a8fa8",
+    "prior": "#b5477c",
+    "reference": "#e08a0b",
+    "samples": "#2f81c7",
+    "candidates": "#1a9e77",
+}
 """By the kind of a population; told apart by colour-blind readers, on light and dark paper."""
 
 _STYLE: dict[Any, Any] = {

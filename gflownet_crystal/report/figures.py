@@ -30,6 +30,7 @@ LATTICE_PANELS = (
 _CURVES = (
     ("loss", "loss"), ("log_z", "log Z"), ("mean_log_reward", "mean log R"), ("mean_energy", "mean {}"),
 )  # fmt: skip
+_CURVES_OF_A_PRIOR = (("kl_from_prior", "KL from the prior (nats)"), ("mean_log_prior", "mean log prior"))
 _SHORT = ("triclinic", "monocl.", "orthorhombic", "tetragonal", "trigonal", "trigonal", "hexag.", "cubic")
 _NAMED = 10
 
@@ -75,16 +76,25 @@ def _density(axes: Axes, values: Floats, bins: Floats, kind: str, label: str | N
 
 def group_figure(populations: Sequence[Population]) -> Figure:
     """Share of crystals by space group, one row of axes a population (the paper's figure 9)."""
-    figure = new_figure(9, 0.6 + 1.5 * len(populations))
-    rows = figure.subplots(len(populations), 1, sharex=True, squeeze=False)[:, 0]
+    shares = [group_shares(one.frame["space_group"].to_numpy(dtype=np.int64)) for one in populations]
+    return group_rows([(one.kind, one.label, mine) for one, mine in zip(populations, shares, strict=True)])
+
+
+def group_rows(sets: Sequence[tuple[str, str, Floats]]) -> Figure:
+    """Share of crystals by space group, one row of axes a set.
+
+    Args:
+        sets: kind, label, and shares (231,) by number of the group.
+    """
+    figure = new_figure(9, 0.6 + 1.5 * len(sets))
+    rows = figure.subplots(len(sets), 1, sharex=True, squeeze=False)[:, 0]
     numbers = np.arange(1, N_SPACE_GROUPS + 1)
     systems = crystal_lattice_system_of_group[1:]
     # trigonal-rhombohedral and trigonal-hexagonal groups take turns: one band for both
     bands = np.array([_SHORT.index(_SHORT[index - 1]) for index in systems])
-    for axes, population in zip(rows, populations, strict=True):
-        shares = group_shares(population.frame["space_group"].to_numpy(dtype=np.int64))[1:]
-        axes.bar(numbers, 100 * shares, width=1.0, color=COLOURS[population.kind])
-        axes.set_title(plain(population.label), loc="left", fontsize=10, pad=14 if axes is rows[0] else 4)
+    for axes, (kind, label, shares) in zip(rows, sets, strict=True):
+        axes.bar(numbers, 100 * shares[1:], width=1.0, color=COLOURS[kind])
+        axes.set_title(plain(label), loc="left", fontsize=10, pad=14 if axes is rows[0] else 4)
         axes.set(ylabel="share (%)", xlim=(0.5, N_SPACE_GROUPS + 0.5))
         for count, band in enumerate(dict.fromkeys(bands.tolist())):
             inside = numbers[bands == band]
@@ -126,14 +136,17 @@ def lattice_figure(populations: Sequence[Population]) -> Figure:
 def training_figure(metrics: Sequence[Mapping[str, Any]], unit: str = "energy") -> Figure:
     """Loss, log Z, mean log-reward and mean energy by iteration, with running means over 2 % of them.
 
+    Of a training with a prior also the divergence from it, and the mean log-density of the samples under it.
+
     Args:
         metrics: one record an iteration.
         unit: name and unit of the property.
     """
     table = pd.DataFrame(list(metrics))
+    curves = _CURVES + (_CURVES_OF_A_PRIOR if "kl_from_prior" in table else ())
     figure = new_figure(9, 5)
     window = max(1, len(table) // 50)
-    for axes, (key, label) in zip(figure.subplots(2, 2).ravel(), _CURVES, strict=True):
+    for axes, (key, label) in zip(figure.subplots(2, len(curves) // 2).ravel(), curves, strict=True):
         axes.set(xlabel="iteration", ylabel=label.replace("{}", plain(unit)))
         if key not in table:
             continue

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from gflownet_crystal.proxies.hull import NEAR_HULL
 from gflownet_crystal.report.cards import Card, all_cifs, data_link, make_cards
 from gflownet_crystal.report.cells import element_styles
 from gflownet_crystal.report.drawings import (
+    Drawing,
     Studio,
     energy_drawing,
     hull_drawing,
@@ -31,6 +33,7 @@ from gflownet_crystal.report.drawings import (
 )
 from gflownet_crystal.report.drawings_crystals import crystal_drawings, table_drawing
 from gflownet_crystal.report.figures import system_shares
+from gflownet_crystal.report.figures_prior import FIGURES, Shares, shares_of
 from gflownet_crystal.report.findings import candidate_findings
 from gflownet_crystal.report.periodic_table import table_cells
 from gflownet_crystal.report.population import Population
@@ -54,6 +57,8 @@ class Material:
         samples: of the trained sampler, None if there are none or they are no crystals.
         candidates: the best.
         untrained: samples of the untrained sampler.
+        prior: samples of the run's prior in the run's space, None without one.
+        learned: distributions of the crystals that the prior learned from, as its card has them, or None.
         reference: known crystals of the run's elements.
         known: all known crystals, to look for the nearest in.
         energies: the run's property by kind of population.
@@ -65,6 +70,8 @@ class Material:
     samples: Population | None = None
     candidates: Population | None = None
     untrained: Population | None = None
+    prior: Population | None = None
+    learned: Mapping[str, Any] | None = None
     reference: Population | None = None
     known: Population | None = None
     energies: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -137,6 +144,7 @@ def values_of(material: Material, studio: Studio) -> dict[str, Any]:
         "quantiles": _quantiles(material),
         "training": training_drawing(studio, run),
         **_crystal_figures(material, studio),
+        "prior": _prior_figures(material, studio),
     }
 
 
@@ -147,6 +155,21 @@ def _crystal_figures(material: Material, studio: Studio) -> dict[str, Any]:
         return {"figures": None, "systems": None}
     drawn = crystal_drawings(studio, samples, candidates, reference, material.untrained)
     return {"figures": drawn, "systems": _systems([samples, candidates, reference])}
+
+
+def _prior_figures(material: Material, studio: Studio) -> list[Drawing]:
+    """Samples beside those of the prior and the crystals that it learned from; empty without these."""
+    beside = [] if material.prior is None or not len(material.prior) else [shares_of(material.prior)]
+    if material.learned:
+        label = f"{material.learned['n']:,} crystals that the prior learned from"
+        beside.append(Shares("reference", label, material.learned))
+    if material.samples is None or not beside:
+        return []
+    sets = [shares_of(material.samples), *beside]
+    return [
+        studio.draw(name, title, caption, partial(make, sets), wide=True)
+        for name, title, caption, make in FIGURES
+    ]
 
 
 def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, Any]:

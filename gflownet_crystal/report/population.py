@@ -14,7 +14,7 @@ from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import text_to_composition
 
-KINDS = ("untrained", "reference", "samples", "candidates")
+KINDS = ("untrained", "prior", "reference", "samples", "candidates")
 """What a set can be, in the order in which figures draw them."""
 
 

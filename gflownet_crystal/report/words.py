@@ -22,6 +22,7 @@ def asked(run: RunFiles) -> Pairs:
     rows += [
         ("Reward", _settings(_section(config, "reward"))),
         ("Objective", _settings(_section(config, "objective"))),
+        ("Prior", _prior(config)),
     ]
     rows += [
         ("Policy", _settings(_section(_section(config, "policy"), "forward"))),
@@ -98,6 +99,21 @@ def _proxy(config: Mapping[str, Any], run: RunFiles) -> str:
     return f"{_settings(_section(config, 'proxy'))}; predicts {run.property_label}"
 
 
+def _prior(config: Mapping[str, Any]) -> str:
+    prior = _section(config, "prior")
+    if not prior:
+        return ""
+    start = config.get("start")
+    starting = (
+        ""
+        if start is None
+        else ", which the training starts from"
+        if start == "prior"
+        else f"; starts from {start}"
+    )
+    return f"{prior.get('source')} with weight {prior.get('weight')}{starting}"
+
+
 def _training(run: RunFiles) -> str:
     summary, trainer = run.summary, _section(run.config, "trainer")
     done, wanted = len(run.metrics), trainer.get("iterations")
@@ -118,7 +134,11 @@ def headline(
     if len(values.get("samples", ())):
         others = [
             f"{name} {np.median(values[kind]):.2f}"
-            for kind, name in (("untrained", "untrained"), ("reference", "reference"))
+            for kind, name in (
+                ("untrained", "untrained"),
+                ("prior", "prior alone"),
+                ("reference", "reference"),
+            )
             if len(values.get(kind, ()))
         ]
         tiles.append(

@@ -35,6 +35,11 @@ class KnownCrystals:
     further: Tensor
     n_read: int
 
+    @property
+    def own(self) -> Context:
+        """Terminal states of the crystals whose distribution is learned: all but the further ones."""
+        return self.terminal[(~self.further).nonzero().squeeze(1)]
+
 
 @dataclass(frozen=True)
 class PriorSplits:

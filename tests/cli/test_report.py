@@ -16,6 +16,7 @@ from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import read_run
 from gflownet_crystal.structures.convert import from_ase
+from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 from gflownet_crystal.structures.frames import structures_to_frame
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from tests.report.runs import CRYSTALS, candidate_frame, write_run
@@ -38,12 +39,16 @@ def test_a_report_compares_with_the_untrained_sampler_and_known_crystals(tmp_pat
     out, err = capsys.readouterr()
     assert "6 candidates" in out and err == ""
     text = (folder / "report.html").read_text(encoding="utf-8")
-    assert "16 untrained" in text and "known-0" in text
+    assert "16 untrained" in text and "16 of the prior" in text and "known-0" in text
     # all but CsCl are made of the run's elements
     assert "5 known crystals of these elements" in text
     assert "6 of 6 have the formula of one of 6 known crystals, 6 of them its group" in text
     frame = pd.read_parquet(folder / "untrained.parquet")
     assert len(frame) == 16 and frame_to_specs(frame).n_atoms.min() >= 2
+    of_the_prior = frame_to_specs(pd.read_parquet(folder / "prior.parquet"))
+    allowed = [ATOMIC_NUMBERS[symbol] for symbol in OmegaConf.load(folder / "config.yaml").env.elements]
+    # drawn in the space of the run, not in its own
+    assert of_the_prior.composition[:, allowed].sum() == of_the_prior.n_atoms.sum() > 0
     # what has been drawn is drawn once
     monkeypatch.setattr(report_sets, "build_parts", lambda *_: pytest.fail("nothing has to be built"))
     assert main(["report", f"run={folder}", "compare=16"]) == 0

@@ -184,6 +184,16 @@ def test_training_curves_are_those_of_the_metrics():
     assert not figure.axes[2].lines
 
 
+def test_a_training_with_a_prior_has_its_curves_too():
+    metrics = [{"step": k, "loss": 1.0, "kl_from_prior": k / 9, "mean_log_prior": -k} for k in range(1, 9)]
+    figure = training_figure(metrics)
+    named = {axes.get_ylabel(): axes for axes in figure.axes}
+    assert len(named) == 6
+    drawn = named["KL from the prior (nats)"].lines[0].get_ydata()
+    np.testing.assert_allclose(drawn, [record["kl_from_prior"] for record in metrics])
+    assert len(training_figure([{"step": 1, "loss": 1.0}]).axes) == 4
+
+
 def test_the_periodic_table_names_every_element():
     shares = np.zeros(119)
     shares[ATOMIC_NUMBERS["F"]] = 0.96

@@ -110,3 +110,10 @@ def test_further_crystals_are_taken_less_and_less_often() -> None:
 def test_settings_out_of_range_are_refused(setting) -> None:
     with pytest.raises(ConfigError, match=f"task.{next(iter(setting))}"):
         PriorSettings(**setting)
+
+
+def test_own_crystals_are_all_but_the_further_ones() -> None:
+    table = rock_salts()
+    known = split_known(table.iloc[:3], table.iloc[3:], env(), limit=None).train
+    assert known.own.n == int((~known.further).sum()) == 2
+    assert env().objects(known.own).formulas() == ["Na4 Cl4", "Na1 Cl1"]
