@@ -21,18 +21,18 @@ _FORMATION_ENERGY, _ABOVE_HULL = "formation_energy_per_atom", "e_above_hull"
 
 
 class Discovery(RewardFunction):
-    """``log R = -beta max(E + caution * std, floor, deepest - E)``, less the costs of what is known.
+    """``log R = -beta max(e, floor, deepest - e)`` with ``e = E + caution * std``, less the costs of what is known.
 
     E is the energy above the hull. The proxy predicts formation energies, from which the hull is subtracted here, or
-    energies above a hull of its own. The floor says that nothing is gained below the hull. Energies far below it are
-    errors of the proxy more often than discoveries, and count the more against a spec the deeper they lie.
+    energies above a hull of its own. The floor says that nothing is gained below the hull. Cautious energies far below
+    it are errors of the proxy more often than discoveries, and count the more against a spec the deeper they lie.
 
     Args:
         beta: inverse temperature, atom/eV, above 0.
         caution: number of standard deviations added to the predicted energy.
         floor: energy above hull that lower ones count as, eV/atom.
-        deepest: energy above hull, below 0, that lower ones count against as far as they lie below it, eV/atom; None to
-            trust energies however low.
+        deepest: cautious energy above hull, below 0; lower ones count against a spec as far as they lie below it,
+            eV/atom; None to trust energies however low.
         hull: ``reference`` for the shipped hull of public labels, ``learned`` for the learned one, or the Parquet file
             of a hull, as ``prepare_data hull=FILE`` writes; not used where the proxy predicts energies above a hull.
         novelty: costs of what is known; None for those by default.
@@ -93,9 +93,10 @@ class Discovery(RewardFunction):
 
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
         """Log-rewards (n,) of new compounds from energies above the hull and standard deviations, eV/atom."""
-        energy = (value + self.caution * std).clamp(min=self.floor)
+        cautious = value + self.caution * std
+        energy = cautious.clamp(min=self.floor)
         if self.deepest is not None:
-            energy = torch.maximum(energy, self.deepest - value)
+            energy = torch.maximum(energy, self.deepest - cautious)
         return -self.beta * energy
 
     def of_objects(self, objects: CrystalSpec, prediction: Prediction) -> Tensor:
@@ -131,14 +132,14 @@ class Discovery(RewardFunction):
     def describe(self) -> str:
         """The reward in two lines."""
         energy = "energy above a hull by the proxy"
-        deepest = "" if self.deepest is None else f", {self.deepest:g} - E"
+        deepest = "" if self.deepest is None else f", {self.deepest:g} - e"
         if self._subtracts_hull:
             energy = f"formation energy above the {self.hull_name} hull"
             if isinstance(self.hull, ReferenceHull):
                 energy += f" of {len(self.hull):,} compounds"
         return (
-            f"reward discovery: log R = -{self.beta:g} max(E + {self.caution:g} std, {self.floor:g}{deepest}) - cost; "
-            f"E: {energy}, eV/atom\n  cost: {self.novelty.describe()}"
+            f"reward discovery: log R = -{self.beta:g} max(e, {self.floor:g}{deepest}) - cost; "
+            f"e: {energy} + {self.caution:g} std, eV/atom\n  cost: {self.novelty.describe()}"
         )
 
 

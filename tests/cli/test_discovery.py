@@ -39,7 +39,8 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
     energy = MLPProxy()(specs)
     above = energy.value - ReferenceHull.from_weights().hull_energy(specs.composition)
     novelty = 4.0 * frame["known_formula"] + 1.0 * frame["known_formula_and_group"]
-    cost = torch.maximum((above + 3.0 * energy.std).clamp(min=0.0), -0.1 - above)
+    cautious = above + 3.0 * energy.std
+    cost = torch.maximum(cautious.clamp(min=0.0), -0.1 - cautious)
     expected = -15.0 * cost.numpy() - novelty.to_numpy(dtype=float)
     np.testing.assert_allclose(frame["log_reward"], expected, rtol=1e-5, atol=1e-5)
     assert frame["hull_entries"].dtype == np.int64 and frame["hull_entries"].min() > 0

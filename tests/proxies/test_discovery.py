@@ -65,10 +65,8 @@ def test_the_log_reward_is_its_formula() -> None:
         function = Discovery(beta=7.0, caution=2.0, floor=floor, deepest=deepest, novelty=novelty)
         found = Reward(Energies(hull + above, std=0.05), function)(specs()).log_reward
         expected = [
-            -7.0 * max(e + 2.0 * 0.05, floor, -9.0 if deepest is None else deepest - e)
-            - 3.0 * formula
-            - 1.5 * pair
-            for e, formula, pair in zip(above.tolist(), FORMULA_KNOWN, PAIR_KNOWN, strict=True)
+            -7.0 * max(e, floor, -9.0 if deepest is None else deepest - e) - 3.0 * formula - 1.5 * pair
+            for e, formula, pair in zip((above + 2.0 * 0.05).tolist(), FORMULA_KNOWN, PAIR_KNOWN, strict=True)
         ]
         assert found.tolist() == pytest.approx(expected, abs=1e-6)
 
@@ -231,7 +229,8 @@ def test_the_reward_says_what_it_is() -> None:
     told = function.describe()
     for word in (
         "discovery",
-        "15 max(E + 3 std, 0, -0.1 - E)",
+        "15 max(e, 0, -0.1 - e)",
+        "+ 3 std",
         "reference hull",
         "4 where the formula",
         "2 more",
