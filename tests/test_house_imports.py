@@ -30,6 +30,7 @@ NEIGHBOURS = {"policies": {"envs.base"}, "proxies": {"generators.base"}, "genera
 NEIGHBOURS |= {
     "evaluation": {"gflownet", "relaxation.inputs"},
     "testing": {"gflownet"},
+    "training": {"gflownet"},
     "models": {"data", "weights"},
 }
 NEIGHBOURS |= {"data": {"models.potentials"}, "report": {"evaluation.matching", "evaluation.parallel"}}

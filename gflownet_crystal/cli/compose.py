@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gflownet_crystal.cli.config_errors import first_line
 from gflownet_crystal.cli.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices, unknown
-from gflownet_crystal.cli.implied import PRIOR, has_prior, implied_choices
+from gflownet_crystal.cli.implied import PRIOR, has_prior, implied_choices, key_of
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.yaml_files import check_yaml
 
@@ -73,7 +73,10 @@ def compose_with_choices(
     A section within another that comes from a group has the key ``group@section``, as ``proxy@proxy.energy``.
     """
     folders = config_folders(own)
-    settings = [_prior_by_source(parse_setting(text), folders) for text in arguments]
+    settings = [
+        replace(setting, key=key_of(setting.key, setting.value, folders))
+        for setting in map(parse_setting, arguments)
+    ]
     config, choices, chosen = _chosen_config(verb, settings, folders)
     values = [setting for setting in settings if setting not in chosen]
     # a class goes first: it replaces its whole section, and other settings then fill the new one
@@ -194,14 +197,6 @@ def _chosen_config(
 def _override(setting: Setting) -> str:
     """A choice as Hydra reads it: null is the default but for the prior, whose group is then left out."""
     return f"~{setting.key}" if setting.value is None else setting.text.removeprefix("+")
-
-
-def _prior_by_source(setting: Setting, folders: Sequence[Path]) -> Setting:
-    """``prior=FILE`` or ``prior=RUN`` as ``prior.source=...``."""
-    named = setting.key == PRIOR and isinstance(setting.value, str)
-    if not named or setting.value in group_choices(PRIOR, folders):
-        return setting
-    return Setting(f"{PRIOR}.source", setting.value, setting.text, setting.added)
 
 
 def _inner_choices(

@@ -54,7 +54,7 @@ def _documentation(verb: str) -> str:
 
 
 def _line(key: str, value: str, comment: str) -> list[str]:
-    room = min(_WIDEST, _width() - len(f"  {key}=...")) if value.startswith("[") else _WIDEST
+    room = min(_WIDEST, _width() - len(f"  {key}=..."))
     shown = value if len(value) <= room else f"{value[:room]}..."
     # a comment has half of a narrow terminal
     return _two_columns(f"  {key}={shown}", comment, min(46, _width() // 2))

@@ -9,11 +9,23 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.groups import find_config
+from gflownet_crystal.cli.groups import find_config, group_choices
 
 PRIOR = "prior"
 _WITHOUT = {"objective": "trajectory_balance", "reward": "boltzmann", "trainer": "default"}
 _CRYSTAL = "gflownet_crystal.envs.crystal.Crystal"
+
+
+def key_of(key: str, value: Any, folders: Sequence[Path]) -> str:
+    """The key that a setting stands for: ``prior=FILE`` and ``prior=RUN`` set ``prior.source``.
+
+    Args:
+        key: as given.
+        value: as given.
+        folders: the user's and the package's.
+    """
+    is_source = key == PRIOR and isinstance(value, str) and value not in group_choices(PRIOR, folders)
+    return f"{PRIOR}.source" if is_source else key
 
 
 def has_prior(env: DictConfig, given: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from gflownet_crystal.envs.base import Descriptors, StageLayout
+from gflownet_crystal.envs.layouts import Descriptors, StageLayout
 from gflownet_crystal.structures.element_properties import element_properties, periods_and_groups
 
 LAYOUT_ELEMENTS = 94

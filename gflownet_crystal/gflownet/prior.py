@@ -22,6 +22,7 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.gflownet.likelihood import log_ratios
 from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.gflownet.objectives import Objective
 from gflownet_crystal.gflownet.rollout import Trajectories, evaluate
 
 
@@ -102,6 +103,29 @@ class Prior:
         if self.by_trajectory:
             return log_reward + terms.log_pf
         return log_reward + self.weight * terms.log_prior + log_reference + log_pb
+
+
+def check_prior(model: GFlowNet, objective: Objective, prior: Prior | None) -> None:
+    """See that an objective goes with a prior, or with none, and put the prior in the model's environment.
+
+    Raises:
+        ConfigError: it does not, or the prior is of another layout or the model itself.
+    """
+    name = type(objective).__name__
+    if prior is None:
+        if objective.needs_prior:
+            raise ConfigError(
+                f"objective {name} needs a prior; give prior=default or a file or run of one, or choose "
+                "objective=trajectory_balance"
+            )
+        return
+    if not objective.takes_prior:
+        raise ConfigError(
+            f"objective {name} knows no prior; choose objective=relative_trajectory_balance, or set prior=null"
+        )
+    if prior.model is model:
+        raise ConfigError("the prior is the model to train; give the prior a model of its own")
+    prior.model.set_env(model.env)
 
 
 def log_mean(log_values: Tensor) -> Tensor:

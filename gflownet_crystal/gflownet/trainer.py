@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.checkpoint import Checkpoint, TrainingStopped, save_checkpoint
-from gflownet_crystal.common.errors import CheckpointError, ConfigError, GFlowNetCrystalError
+from gflownet_crystal.common.errors import CheckpointError, GFlowNetCrystalError
 from gflownet_crystal.common.metrics import MetricsFile, settled_length
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.gflownet.batch import Batch, Source, draw_batch
@@ -20,7 +20,7 @@ from gflownet_crystal.gflownet.loggers import Logger, NoLogger
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
 from gflownet_crystal.gflownet.optimizer import Optimizer
-from gflownet_crystal.gflownet.prior import Prior, PriorTerms
+from gflownet_crystal.gflownet.prior import Prior, PriorTerms, check_prior
 from gflownet_crystal.gflownet.random_states import restore_generator, state_name
 from gflownet_crystal.gflownet.replay import Replay, Terminals
 from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
@@ -71,7 +71,7 @@ class Trainer:
         world: World | None = None,
         prior: Prior | None = None,
     ) -> None:
-        _check_prior(model, objective, prior)
+        check_prior(model, objective, prior)
         self.world, self.prior = world or World(), prior
         self.model, self.reward, self.objective, self.settings = model, reward, objective, settings
         self.run_dir, self.dataset, self.logger = run_dir, dataset, logger or NoLogger()
@@ -271,24 +271,6 @@ def _prior_figures(batch: Batch, log_pf: Tensor, terms: PriorTerms | None) -> di
         "kl_from_prior": (log_pf.detach() - terms.log_pf)[:n].mean(),
         "mean_log_prior": terms.log_prior[:n].mean(),
     }
-
-
-def _check_prior(model: GFlowNet, objective: Objective, prior: Prior | None) -> None:
-    name = type(objective).__name__
-    if prior is None:
-        if objective.needs_prior:
-            raise ConfigError(
-                f"objective {name} needs a prior; give prior=default or a file or run of one, or choose "
-                "objective=trajectory_balance"
-            )
-        return
-    if not objective.takes_prior:
-        raise ConfigError(
-            f"objective {name} knows no prior; choose objective=relative_trajectory_balance, or set prior=null"
-        )
-    if prior.model is model:
-        raise ConfigError("the prior is the model to train; give the prior a model of its own")
-    prior.model.set_env(model.env)
 
 
 def load_weights(model: nn.Module, checkpoint: Checkpoint, averaged: bool = True) -> None:
