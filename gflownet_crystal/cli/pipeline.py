@@ -90,7 +90,6 @@ def _samples(plan: Plan) -> pd.DataFrame:
     frame = sampled(
         plan.out,
         plan.n,
-        batch,
         lambda tell: with_results(
             sample_run(
                 plan.run,
@@ -99,6 +98,7 @@ def _samples(plan: Plan) -> pd.DataFrame:
                 str(plan.device),
                 batch_size=batch,
                 restrict=plan.restrict,
+                exact=plan.exact,
                 threads=config.threads,
                 trust=flag(config.trust, "trust"),
                 after_batch=tell,

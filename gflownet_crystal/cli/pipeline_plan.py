@@ -23,8 +23,8 @@ from gflownet_crystal.cli.export import (
 from gflownet_crystal.cli.generate import Maker
 from gflownet_crystal.cli.parts import find_device
 from gflownet_crystal.cli.relax import load_on
+from gflownet_crystal.cli.restricting import Conditioning, restrictions
 from gflownet_crystal.cli.run_folder import CONFIG
-from gflownet_crystal.cli.sample import restrictions
 from gflownet_crystal.cli.values import (
     check_whole,
     flag,
@@ -79,6 +79,7 @@ class Plan:
         load: makes the model that relaxes; None if none are.
         relaxation: its settings.
         restrict: what part of the space is sampled.
+        exact: how samples follow the sampler's distribution there; None for its policy under tighter masks.
         quiet: show no progress.
     """
 
@@ -97,6 +98,7 @@ class Plan:
     load: Loader | None
     relaxation: RelaxationSettings
     restrict: dict[str, list[Any]]
+    exact: Conditioning | None
     quiet: bool
 
     @classmethod
@@ -134,6 +136,7 @@ class Plan:
             load=_loader(config, device) if n_relaxed else None,
             relaxation=to_settings(RelaxationSettings, config.relaxation, "relaxation"),
             restrict=restrictions(config.restrict),
+            exact=Conditioning.of(config.restrict),
             quiet=flag(config.quiet, "quiet"),
         )
 

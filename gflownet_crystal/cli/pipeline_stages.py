@@ -54,21 +54,20 @@ class Stopwatch:
 
 
 def sampled(
-    folder: Path, n: int, batch_size: int, draw: Callable[[Callable[[int], None]], pd.DataFrame], quiet: bool
+    folder: Path, n: int, draw: Callable[[Callable[[int], None]], pd.DataFrame], quiet: bool
 ) -> pd.DataFrame:
     """The samples of a folder, drawn if it has none.
 
     Args:
         folder: of the pipeline.
         n: samples wanted.
-        batch_size: of the sampling.
         draw: makes the table, and calls what it is given after each batch.
         quiet: show no progress.
     """
     path = folder / SAMPLES
     if not path.is_file():
-        with Progress(-(-n // batch_size), 0, "sampling", quiet) as progress:
-            frame = draw(lambda drawn: progress.advance(f"{drawn} of {n} samples"))
+        with Progress(n, 0, "sampling", quiet) as progress:
+            frame = draw(lambda drawn: progress.advance(f"{drawn} of {n} samples", drawn - progress.done))
         write_specs(path, frame)
     return read_specs(path)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from gflownet_crystal.cli.build import Trust, build, plain
 from gflownet_crystal.cli.parts import build_model
 from gflownet_crystal.cli.run_folder import latest, read_config
+from gflownet_crystal.cli.weights_run import card_command
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.envs.crystal import Crystal
@@ -33,7 +34,7 @@ class StoredPolicy:
         policy: the section ``policy`` of the configuration that they were made with.
         layout: of the environment, see :meth:`Crystal.layout`; None where the source does not say.
         tensors: of the model, but for log Z.
-        card: of the weights; empty for a run folder.
+        card: of the weights; of a run folder, its command and the crystals that it has seen.
     """
 
     source: str
@@ -119,7 +120,12 @@ def _of_run(folder: Path) -> StoredPolicy:
         raise CheckpointError(f"{folder} has no checkpoint yet; train it with resume=true first")
     tensors = checkpoint.part("model") | checkpoint.part("average")
     tensors.pop("log_z_weights", None)
-    return StoredPolicy(str(folder), plain(config.policy), _layout_of(config), tensors, {})
+    # a run of train_prior says how many crystals it has seen
+    spent = {name: checkpoint.metadata[name] for name in ("samples",) if name in checkpoint.metadata}
+    command = card_command("train_prior" if "task" in config else "train_gfn", config)
+    return StoredPolicy(
+        str(folder), plain(config.policy), _layout_of(config), tensors, {"command": command, **spent}
+    )
 
 
 def _layout_of(config: DictConfig) -> dict[str, Any] | None:

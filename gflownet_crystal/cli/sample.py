@@ -1,7 +1,8 @@
 """Sample objects from a trained run and write them as a Parquet or CSV file.
 
 The sampler can be restricted to a part of its space, without training: ``restrict.elements=[Li,Fe,O]``,
-``restrict.space_groups=[225]``, ``restrict.n_atoms=[4,20]``.
+``restrict.space_groups=[225]``, ``restrict.n_atoms=[4,20]``; with ``restrict.exact=true`` its samples are distributed
+as those of the whole space that fall there.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.parts import BUILDING
+from gflownet_crystal.cli.restricting import LOG_WEIGHT, Conditioning, draw_conditional, restrictions
 from gflownet_crystal.cli.samples import check_suffix, draw_samples, write_samples
 from gflownet_crystal.cli.trained_runs import TrainedRun, open_run
 from gflownet_crystal.cli.values import check_new, flag, path_setting, seed_number, whole_number
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.progress import announced
+from gflownet_crystal.common.progress import Progress, announced
+from gflownet_crystal.envs.base import Env
 
 
 def run(config: DictConfig) -> None:
@@ -28,18 +31,27 @@ def run(config: DictConfig) -> None:
     out, folder = path_setting(config.out, "out"), path_setting(config.run, "run")
     check_suffix(out)
     check_new(out, "out", flag(config.overwrite, "overwrite"))
+    n, restrict = whole_number(config.n, "n", 1), restrictions(config.restrict)
+    seed, batch_size = seed_number(config.seed, "seed"), whole_number(config.batch_size, "batch_size", 1)
+    exact = Conditioning.of(config.restrict)
     trained = open_run(folder, config.device, config.threads, flag(config.trust, "trust"))
-    frame = sample_trained(
-        trained,
-        whole_number(config.n, "n", 1),
-        seed_number(config.seed, "seed"),
-        batch_size=whole_number(config.batch_size, "batch_size", 1),
-        restrict=restrictions(config.restrict),
-    )
+    # sampling without conditions takes seconds
+    with Progress(n, 0, "sampling", quiet=not (restrict and exact)) as progress:
+        frame = sample_trained(
+            trained,
+            n,
+            seed,
+            batch_size=batch_size,
+            restrict=restrict,
+            exact=exact,
+            after_batch=lambda drawn: progress.advance(f"{drawn} of {n} samples", drawn - progress.done),
+            announce=progress.note,
+        )
     write_samples(out, frame)
     proxy = trained.parts.reward.proxy
     median = f"median {proxy.property_name} ({proxy.unit}) {frame['energy'].median():.4g}"
-    print(f"{len(frame)} samples of {folder} in {out}; {median}")
+    weighted = f"their weights are in column {LOG_WEIGHT}"
+    print(f"{len(frame)} samples of {folder} in {out}; {weighted if LOG_WEIGHT in frame else median}")
 
 
 def sample_run(
@@ -50,9 +62,11 @@ def sample_run(
     *,
     batch_size: int = 2048,
     restrict: Mapping[str, Any] | None = None,
+    exact: Conditioning | None = None,
     threads: int | None = None,
     trust: bool = False,
     after_batch: Callable[[int], None] = lambda drawn: None,
+    announce: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
     """Sample from a run folder.
 
@@ -63,12 +77,15 @@ def sample_run(
         device: a device's name, or ``auto``.
         batch_size: trajectories at once.
         restrict: keyword arguments of the environment's ``restrict``; empty or None for the whole space.
+        exact: how samples follow the distribution of the whole space given the restriction; None for the sampler
+            under the tighter masks as it is.
         threads: CPU threads, or None.
         trust: build classes from outside this package that the folder names.
         after_batch: told the number of objects so far.
+        announce: told in a line how exact samples are made.
 
     Returns:
-        See :func:`gflownet_crystal.cli.samples.draw_samples`.
+        See :func:`gflownet_crystal.cli.samples.draw_samples`; weighted samples have a column ``log_weight`` besides.
 
     Raises:
         CheckpointError: no usable run folder.
@@ -76,7 +93,16 @@ def sample_run(
         EmptySpaceError: nothing is left to sample.
     """
     trained = open_run(run_dir, device, threads, trust)
-    return sample_trained(trained, n, seed, batch_size=batch_size, restrict=restrict, after_batch=after_batch)
+    return sample_trained(
+        trained,
+        n,
+        seed,
+        batch_size=batch_size,
+        restrict=restrict,
+        exact=exact,
+        after_batch=after_batch,
+        announce=announce,
+    )
 
 
 def sample_trained(
@@ -86,37 +112,28 @@ def sample_trained(
     *,
     batch_size: int = 2048,
     restrict: Mapping[str, Any] | None = None,
+    exact: Conditioning | None = None,
     after_batch: Callable[[int], None] = lambda drawn: None,
+    announce: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
     """Sample from a run that is open; see :func:`sample_run`."""
+    model, reward = trained.parts.model, trained.parts.reward
     if restrict:
-        _restrict(trained, restrict)
-    return draw_samples(trained.parts.model, trained.parts.reward, n, batch_size, seed, after_batch)
+        narrower = _restricted(trained.parts.env, restrict)
+        if exact is not None:
+            return draw_conditional(
+                model, narrower, reward, n, batch_size, seed, exact, after_batch, announce
+            )
+        model = model.in_env(narrower)
+    return draw_samples(model, reward, n, batch_size, seed, after_batch)
 
 
-def _restrict(trained: TrainedRun, restrict: Mapping[str, Any]) -> None:
-    env = trained.parts.env
+def _restricted(env: Env, restrict: Mapping[str, Any]) -> Env:
     restricted = getattr(env, "restrict", None)
     if restricted is None:
         raise ConfigError(
             f"env {type(env).__name__} cannot be restricted; leave out restrict.{next(iter(restrict))}"
         )
     with announced(BUILDING):
-        narrower = restricted(**restrict)
-    trained.parts.model.set_env(narrower)
-
-
-def restrictions(config: DictConfig) -> dict[str, list[Any]]:
-    """The restrictions that are given.
-
-    Raises:
-        ConfigError: one of them is not a list.
-    """
-    given: dict[str, list[Any]] = {}
-    for name, value in config.items():
-        if value is None:
-            continue
-        if not isinstance(value, ListConfig):
-            raise ConfigError(f"restrict.{name!s} must be a list, as restrict.{name!s}=[...], not {value!r}")
-        given[str(name)] = list(value)
-    return given
+        narrower: Env = restricted(**restrict)
+    return narrower

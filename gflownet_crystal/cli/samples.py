@@ -55,9 +55,14 @@ def draw_samples(
     frames = []
     for start in range(0, n, batch_size):
         objects = model.env.objects(sample_terminal(model, min(batch_size, n - start), generator))
-        frames.append(objects_to_frame(objects, reward(objects), reward.function.columns(objects)))
+        frames.append(scored_frame(objects, reward))
         after_batch(min(start + batch_size, n))
     return pd.concat(frames, ignore_index=True)
+
+
+def scored_frame(objects: Any, reward: Reward, **added: Tensor) -> pd.DataFrame:
+    """Objects with their results, the columns that the reward adds, and further ones, (n,) each."""
+    return objects_to_frame(objects, reward(objects), {**reward.function.columns(objects), **added})
 
 
 def objects_to_frame(objects: Any, scored: Scored, added: Mapping[str, Tensor] | None = None) -> pd.DataFrame:

@@ -51,17 +51,18 @@ def _run(folder: Path, config: DictConfig, out: Path) -> None:
     device = find_device(config.device)
     with announced(BUILDING, quiet=config.quiet):
         env = build(config.env, Crystal, "env").to(device)
-    if config.start is None:
-        model = build_model(config, env, device)
-    else:
-        stored = stored_policy(path_setting(config.start, "start"))
-        config, model = with_policy(config, stored), stored.model(env, device)
+    stored = None if config.start is None else stored_policy(path_setting(config.start, "start"))
+    config = with_policy(config, stored)
+    model = build_model(config, env, device) if stored is None else stored.model(env, device)
     splits = _read(config, env, settings)
     task = PriorTask(model, splits, settings)
     loop = train(task, config, folder, "train_prior")
     model, policy = folded(model, plain(config.policy))
     task.model = model
     card = _card(config, task, splits, loop)
+    if stored is not None:
+        kept = ("command", "samples", "samples_seen", "started_from")
+        card["started_from"] = {name: stored.card[name] for name in kept if name in stored.card}
     save_prior(out, model, policy, card)
     print(json.dumps({"weights": str(out), "validation": card["validation"]}, indent=2))
 

@@ -212,6 +212,13 @@ class Stage(ABC):
         """The forward action that a backward ``action`` just taken undid."""
         return self.forward_action(parent, child, context)
 
+    def same_rules(self, other: Stage) -> bool:
+        """Whether the other stage allows the same actions in each state that both have, so that policies act alike.
+
+        Stages that cannot tell say no.
+        """
+        return self is other
+
     @abstractmethod
     def features(self, state: State) -> Tensor:
         """(n, n_features) float32 description of a state for the policy of this stage."""
@@ -261,6 +268,18 @@ class Env(ABC):
         Returns:
             The terminal states of the objects that lie in the space, and an (n,) bool mask that says which do.
         """
+
+    def translate(self, terminal: Context, origin: Env) -> tuple[Context, Tensor]:
+        """Terminal states of this environment for those of another one of the same layout.
+
+        Args:
+            terminal: n finished states of ``origin``.
+            origin: where they come from.
+
+        Returns:
+            The terminal states of the objects that this environment reaches, and (n,) bool which those are.
+        """
+        return self.encode(origin.objects(terminal))
 
     def to(self, device: torch.device | str) -> Self:
         """Move tables to ``device``, in place; environments that have some override it."""

@@ -123,6 +123,28 @@ class CompositionRules:
         """(E,) bool."""
         return torch.tensor([symbol in self.required_elements for symbol in self.elements])
 
+    def satisfied(self, counts: Tensor) -> Tensor:
+        """Whether whole compositions keep to the ranges and hold the required elements; chemistry is not looked at.
+
+        Args:
+            counts: (n, E) int64.
+
+        Returns:
+            (n,) bool.
+        """
+        present, atoms = counts > 0, counts.sum(dim=1)
+        elements = present.sum(dim=1)
+        allowed = self.allowed_counts().to(counts.device)
+        fitting_counts = allowed.gather(1, counts.clamp(0, self.max_count).T).T & (counts <= self.max_count)
+        return (
+            (fitting_counts | ~present).all(dim=1)
+            & (present | ~self.is_required().to(counts.device)).all(dim=1)
+            & (elements >= self.n_elements[0])
+            & (elements <= self.n_elements[1])
+            & (atoms >= self.n_atoms[0])
+            & (atoms <= self.n_atoms[1])
+        )
+
     def of_usable_elements(self) -> Self:
         """The same rules over a vocabulary without the excluded elements."""
         usable = self.usable_elements

@@ -132,11 +132,9 @@ class Crystal(Env):
         return self
 
     def objects(self, terminal: Context) -> CrystalSpec:
-        group, counts, state = _fields(terminal)
-        composition = torch.zeros(terminal.n, N_ATOMIC_NUMBERS, dtype=torch.int64, device=terminal.device)
-        composition[:, self.atomic_numbers] = counts
+        group, _, state = _fields(terminal)
         lengths, angles = self.lattice.parameters(state, terminal)
-        return CrystalSpec(group, composition, lengths, angles)
+        return CrystalSpec(group, self.compositions(terminal), lengths, angles)
 
     def encode(self, objects: CrystalSpec) -> tuple[Context, Tensor]:
         """Terminal states of specs, in the canonical one of equivalent monoclinic and orthorhombic settings.
@@ -158,6 +156,35 @@ class Crystal(Env):
         state, within = self.lattice.from_parameters(lengths, angles, context)
         inside = torch.zeros_like(known).index_put((rows,), within)
         return context.extended(state)[within.nonzero().squeeze(1)], inside
+
+    def translate(self, terminal: Context, origin: Env) -> tuple[Context, Tensor]:
+        """See :meth:`Env.translate`; the lattice keeps its coordinates to the last bit."""
+        if not isinstance(origin, Crystal) or not self.lattice.same_rules(origin.lattice):
+            return super().translate(terminal, origin)
+        group, _, state = _fields(terminal)
+        composition = origin.compositions(terminal)
+        counts = composition[:, self.atomic_numbers]
+        known = self.space_group.allowed[group] & (counts.sum(dim=1) == composition.sum(dim=1))
+        rows = known.nonzero().squeeze(1)
+        rows = rows[self.composition.reached(counts[rows], group[rows])]
+        inside = torch.zeros_like(known).index_fill(0, rows, True)
+        return self._discrete(group[rows], counts[rows]).extended(state[rows]), inside
+
+    def admits(self, objects: CrystalSpec) -> Tensor:
+        """(n,) bool: specs that keep to the groups, elements and ranges, whether or not the masks reach them.
+
+        Chemistry is not looked at: it is that of the environment that was restricted.
+        """
+        counts = objects.composition[:, self.atomic_numbers]
+        known = self.space_group.allowed[objects.space_group] & (counts.sum(dim=1) == objects.n_atoms)
+        return known & self.composition.rules.satisfied(counts)
+
+    def compositions(self, terminal: Context) -> Tensor:
+        """(n, 119) int64 counts by atomic number of finished states."""
+        counts = _fields(terminal)[1]
+        composition = counts.new_zeros(terminal.n, N_ATOMIC_NUMBERS)
+        composition[:, self.atomic_numbers] = counts
+        return composition
 
     def _discrete(self, group: Tensor, counts: Tensor) -> Context:
         stopped = torch.ones(len(group), dtype=torch.bool, device=group.device)

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from gflownet_crystal.envs.base import Context
+from gflownet_crystal.envs.base import Context, Stage
 from gflownet_crystal.envs.composition import CompositionState
 from gflownet_crystal.envs.jumps import JumpStage, JumpState
 from gflownet_crystal.envs.lattice_box import N_COORDINATES, LatticeBox
@@ -35,6 +35,13 @@ class LatticeStage(JumpStage):
         """Move the tables to ``device`` and return self."""
         self.atom_volumes = self.atom_volumes.to(device)
         return self
+
+    def same_rules(self, other: Stage) -> bool:
+        return (
+            isinstance(other, LatticeStage)
+            and self.box is other.box
+            and self.minimum_increment == other.minimum_increment
+        )
 
     def free_dimensions(self, context: Context) -> Tensor:
         return self.box.is_free(_group(context))

@@ -91,6 +91,9 @@ class SpaceGroupStage(Stage):
         has_symmetry[:, 1:] = False
         return torch.cat([has_system, has_symmetry, groups[..., 1:]], dim=-1)
 
+    def same_rules(self, other: Stage) -> bool:
+        return isinstance(other, SpaceGroupStage) and torch.equal(self.allowed, other.allowed)
+
     def source(self, context: Context) -> SpaceGroupState:
         zero = torch.zeros(context.n, dtype=torch.int64, device=context.device)
         return SpaceGroupState(zero, zero, zero)

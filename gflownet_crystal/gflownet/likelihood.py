@@ -56,12 +56,12 @@ def log_prob(
     if n_trajectories < 2:
         raise ConfigError(f"n_trajectories must be at least 2 for an error estimate, not {n_trajectories}")
     log_ratio = log_ratios(model, terminal, n_trajectories, generator, batch_size)
-    estimate = _log_mean_exp(log_ratio)
+    estimate = log_mean_exp(log_ratio)
     draws = torch.randint(
         n_trajectories, (n_bootstrap, n_trajectories), generator=generator, device=terminal.device
     )
     # one resample of places serves all objects: each object's error is still its own
-    resampled = torch.stack([_log_mean_exp(log_ratio[:, places]) for places in draws])
+    resampled = torch.stack([log_mean_exp(log_ratio[:, places]) for places in draws])
     return LogLikelihood(estimate - model.env.log_reference(terminal), resampled.std(dim=0))
 
 
@@ -112,5 +112,6 @@ def negative_elbo(model: GFlowNet, trajectories: Trajectories) -> Tensor:
     return log_pb.detach() - log_pf + model.env.log_reference(trajectories.terminal)
 
 
-def _log_mean_exp(log_ratio: Tensor) -> Tensor:
+def log_mean_exp(log_ratio: Tensor) -> Tensor:
+    """(n,) logarithm of the mean over the K columns of the exponentials of (n, K) ratios."""
     return torch.logsumexp(log_ratio, dim=1) - math.log(log_ratio.shape[1])

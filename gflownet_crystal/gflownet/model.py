@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -96,6 +97,16 @@ class GFlowNet(nn.Module):
             )
         self._use(env)
         self.to(self.device)
+
+    def in_env(self, env: Env) -> Self:
+        """A model of the same weights, shared with this one, in another environment of the same layout.
+
+        Raises:
+            ConfigError: the stages differ in their layouts.
+        """
+        other = copy.copy(self)
+        other.set_env(env)
+        return other
 
 
 def _layout(env: Env) -> list[object]:

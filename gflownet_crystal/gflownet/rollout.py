@@ -136,13 +136,25 @@ def sample_backward(
         generator: source of randomness, on the model's device.
         behaviour: how actions are drawn.
     """
-    records = []
-    for index, stage in enumerate(model.env.stages):
-        context = Context(terminal.n, terminal.device, terminal.states[:index])
-        records.append(
-            _backward_stage(model, index, stage, context, terminal.states[index], generator, behaviour)
-        )
-    return Trajectories(terminal, tuple(records))
+    stages = range(len(model.env.stages))
+    return Trajectories(
+        terminal,
+        tuple(sample_stage_backward(model, terminal, index, generator, behaviour) for index in stages),
+    )
+
+
+@torch.no_grad()
+def sample_stage_backward(
+    model: GFlowNet,
+    terminal: Context,
+    index: int,
+    generator: torch.Generator,
+    behaviour: Behaviour = ON_POLICY,
+) -> StageTransitions:
+    """The part of :func:`sample_backward` in stage ``index`` alone."""
+    context = Context(terminal.n, terminal.device, terminal.states[:index])
+    stage, state = model.env.stages[index], terminal.states[index]
+    return _backward_stage(model, index, stage, context, state, generator, behaviour)
 
 
 def _backward_stage(
@@ -224,10 +236,20 @@ def evaluate(model: GFlowNet, trajectories: Trajectories) -> tuple[Tensor, Tenso
     zeros = torch.zeros(trajectories.n, dtype=torch.float64, device=trajectories.terminal.device)
     log_pf, log_pb = zeros, zeros
     for index, part in enumerate(trajectories.stages):
-        context = Context(trajectories.n, zeros.device, trajectories.terminal.states[:index])
-        log_pf = log_pf + _log_prob(model, index, part, context, backward=False)
-        log_pb = log_pb + _log_prob(model, index, part, context, backward=True)
+        stage_pf, stage_pb = evaluate_stage(model, trajectories.terminal, index, part)
+        log_pf, log_pb = log_pf + stage_pf, log_pb + stage_pb
     return log_pf, log_pb
+
+
+def evaluate_stage(
+    model: GFlowNet, terminal: Context, index: int, part: StageTransitions
+) -> tuple[Tensor, Tensor]:
+    """The part of :func:`evaluate` in stage ``index``: (n,) ``log_pf`` and ``log_pb`` of its transitions."""
+    context = Context(terminal.n, terminal.device, terminal.states[:index])
+    return (
+        _log_prob(model, index, part, context, backward=False),
+        _log_prob(model, index, part, context, backward=True),
+    )
 
 
 def _log_prob(

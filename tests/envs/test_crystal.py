@@ -236,6 +236,39 @@ def test_restrictions_that_make_no_sense_are_refused() -> None:
             env.restrict(**changes)
 
 
+def test_states_of_a_restricted_environment_are_found_in_the_whole_one_and_back() -> None:
+    env = Crystal(**SMALL)
+    narrow = env.restrict(elements=SMALL["elements"][1:], n_elements=[2, 3])
+    terminal = random_terminals(narrow, 300)
+    wide, inside = env.translate(terminal, narrow)
+    expected, encoded = env.encode(narrow.objects(terminal))
+    assert torch.equal(inside, encoded)
+    assert torch.equal(wide.states[1].counts, expected.states[1].counts)
+    assert torch.equal(wide.states[0].group, expected.states[0].group)
+    assert torch.equal(wide.states[2].position, terminal.states[2].position[inside])
+    back, kept = narrow.translate(wide, env)
+    assert bool(kept.all()) and torch.equal(back.states[1].counts, terminal.states[1].counts[inside])
+    other = Crystal(**SMALL, minimum_increment=0.2)
+    assert not other.lattice.same_rules(env.lattice) and not env.composition.same_rules(other.composition)
+
+
+def test_specs_outside_a_restriction_are_told_by_its_words() -> None:
+    env = Crystal(**SMALL)
+    first, second = SMALL["elements"][:2]
+    narrow = env.restrict(
+        excluded_elements=[first], required_elements=[second], n_atoms=[3, 12], count_ranges={second: [2, 4]}
+    )
+    specs = env.objects(random_terminals(env, 2000))
+    counts = dict(zip(SMALL["elements"], specs.composition[:, env.atomic_numbers].T, strict=True))
+    expected = (counts[first] == 0) & (counts[second] >= 2) & (counts[second] <= 4)
+    expected &= (specs.n_atoms >= 3) & (specs.n_atoms <= 12)
+    assert 0 < int(expected.sum()) < 2000
+    assert torch.equal(narrow.admits(specs), expected)
+    group = specs.space_group[0]
+    of_group = env.restrict(space_groups=[int(group)])
+    assert torch.equal(of_group.admits(specs), specs.space_group == group)
+
+
 def test_the_log_reference_is_the_log_volume_element_of_the_lattice_coordinates() -> None:
     env = Crystal(("Na", "Cl"), space_groups=[225], max_count=8)
     terminal = random_terminals(env, 10)

@@ -229,6 +229,12 @@ def test_the_reward_says_what_it_is() -> None:
     keys = {key: value for key, value in config.reward.items() if key not in ("invalid", "penalty")}
     function = build(type(config)(keys), RewardFunction, "reward")
     told = function.describe()
-    for word in ("discovery", "15 max(E + 3 std, 0, -0.1 - E)", "reference hull", "4 where the formula", "2 more"):
+    for word in (
+        "discovery",
+        "15 max(E + 3 std, 0, -0.1 - E)",
+        "reference hull",
+        "4 where the formula",
+        "2 more",
+    ):
         assert word in told
     assert len(told.splitlines()) == 2

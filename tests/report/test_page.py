@@ -120,7 +120,11 @@ def test_every_candidate_has_its_card(whole):
 
 def test_it_says_what_was_asked_and_found(whole):
     assert "of 10 elements (Na Cl Mg O Zn S Ca F Al N)" in whole.text
-    assert "40 of" in whole.text and "Discovery: beta = 15.0" in whole.text and "prior with weight 1.0" in whole.text
+    assert (
+        "40 of" in whole.text
+        and "Discovery: beta = 15.0" in whole.text
+        and "prior with weight 1.0" in whole.text
+    )
     energy = sample_frame()["energy"]
     assert f"{energy.median():.2f}".replace("-", "\N{MINUS SIGN}") in whole.text
     assert f"{energy.quantile(0.95):.2f}".replace("-", "\N{MINUS SIGN}") in whole.text
