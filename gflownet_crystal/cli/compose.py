@@ -68,15 +68,10 @@ def compose_config(verb: str, arguments: Sequence[str], own: Sequence[Path] = ()
 def compose_with_choices(
     verb: str, arguments: Sequence[str], own: Sequence[Path] = ()
 ) -> tuple[DictConfig, dict[str, Any]]:
-    """The configuration, and the chosen config of each group; see :func:`compose_config`.
-
-    A section within another that comes from a group has the key ``group@section``, as ``proxy@proxy.energy``.
-    """
+    """The configuration, and the chosen config of each group or ``group@section``; see :func:`compose_config`."""
     folders = config_folders(own)
-    settings = [
-        replace(setting, key=key_of(setting.key, setting.value, folders))
-        for setting in map(parse_setting, arguments)
-    ]
+    read = map(parse_setting, arguments)
+    settings = [replace(one, key=key_of(one.key, one.value, folders)) for one in read]
     config, choices, chosen = _chosen_config(verb, settings, folders)
     values = [setting for setting in settings if setting not in chosen]
     # a class goes first: it replaces its whole section, and other settings then fill the new one

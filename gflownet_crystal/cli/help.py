@@ -55,7 +55,9 @@ def _documentation(verb: str) -> str:
 
 def _line(key: str, value: str, comment: str) -> list[str]:
     room = min(_WIDEST, _width() - len(f"  {key}=..."))
-    shown = value if len(value) <= room else f"{value[:room]}..."
+    # the end of a dotted path is the name of the class
+    short = f"...{value[-room:]}" if key.endswith("_target_") else f"{value[:room]}..."
+    shown = value if len(value) <= room else short
     # a comment has half of a narrow terminal
     return _two_columns(f"  {key}={shown}", comment, min(46, _width() // 2))
 

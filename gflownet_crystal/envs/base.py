@@ -1,7 +1,7 @@
 """The contract of an environment: stages in sequence, each a batched, stateless rule book.
 
-An object is built stage by stage. A stage owns a state (a frozen dataclass of tensors), says which actions a
-state allows in each direction, and takes and undoes steps. Nothing here knows a policy or a reward.
+An object is built stage by stage. A stage owns a state (a frozen dataclass of tensors), says which actions a state
+allows in each direction, and takes and undoes steps. Nothing here knows a policy or a reward.
 
 Two kinds of action exist:
 
@@ -196,10 +196,9 @@ class Stage(ABC):
 
 
 def _random_jump(support: JumpSupport, generator: torch.Generator) -> Jump:
-    uniform = torch.rand(
-        support.log_width.shape, generator=generator, device=support.device, dtype=torch.float64
-    )
-    coin = torch.rand(len(support), generator=generator, device=support.device) < 0.5
+    shape, device = support.log_width.shape, support.device
+    uniform = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
+    coin = torch.rand(len(support), generator=generator, device=device) < 0.5
     return Jump(support.flag_forced | (support.flag_allowed & coin), torch.logit(uniform, eps=1e-300))
 
 
@@ -240,14 +239,14 @@ class Env(ABC):
         return self.encode(origin.objects(terminal))
 
     def to(self, device: torch.device | str) -> Self:
-        """Move tables to ``device``, in place; environments that have some override it."""
+        """Move tables to ``device``, in place."""
         return self
 
     def log_reference(self, terminal: Context) -> Tensor:
-        """(n,) float64 log-density of the reference measure in the coordinates of the stages.
+        """(n,) float64 log-density of the reference measure in the coordinates of the stages; zero unless overridden.
 
         Rewards and reported densities are with respect to the reference measure; the stages' own densities are with
-        respect to counting measure and the unit box. The difference is this term; zero unless overridden.
+        respect to counting measure and the unit box. The difference is this term.
         """
         return torch.zeros(terminal.n, dtype=torch.float64, device=terminal.device)
 
@@ -272,20 +271,18 @@ class Env(ABC):
         """(feature_sizes()[index],) int64 places of a stage's policy inputs in the layout; None if it has no others."""
         if all(stage.layout is None for stage in self.stages[: index + 1]):
             return None
-        stage = self.stages[index]
-        wide = stage.layout
+        stage, wide = self.stages[index], self.stages[index].layout
         places = [torch.arange(stage.n_features) if wide is None else wide.features.cpu()]
         start = stage.n_features if wide is None else wide.n_features
         for past in self.stages[:index]:
-            wide = past.layout
-            places.append(start + (torch.arange(past.n_summary) if wide is None else wide.summary.cpu()))
-            start += past.n_summary if wide is None else wide.n_summary
+            own = torch.arange(past.n_summary) if past.layout is None else past.layout.summary.cpu()
+            places.append(start + own)
+            start += past.n_summary if past.layout is None else past.layout.n_summary
         return torch.cat(places)
 
     def input_descriptors(self, index: int) -> Tensor:
         """(layout_sizes()[index], q) float32 descriptors of the policy inputs of a stage; zero where none are known."""
-        stage = self.stages[index]
-        wide = stage.layout
+        stage, wide = self.stages[index], self.stages[index].layout
         own = torch.zeros(stage.n_features, 0) if wide is None else wide.describe().features
         earlier = [
             torch.zeros(past.n_summary, 0) if past.layout is None else past.layout.describe().summary
@@ -299,5 +296,5 @@ class Env(ABC):
         return torch.cat([self.stages[index].features(state), *earlier], dim=1)
 
     def empty_context(self, n: int, device: torch.device) -> Context:
-        """The context in which ``n`` trajectories start."""
+        """Where ``n`` trajectories start."""
         return Context(n, device)
