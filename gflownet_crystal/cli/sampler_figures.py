@@ -16,6 +16,7 @@ from gflownet_crystal.cli.build import Trust
 from gflownet_crystal.cli.data_tables import tell
 from gflownet_crystal.cli.parts import build_model
 from gflownet_crystal.cli.samples import draw_samples
+from gflownet_crystal.cli.starting import build_prior
 from gflownet_crystal.cli.trained_runs import TrainedRun, open_run
 from gflownet_crystal.cli.values import check_whole, flag, path_setting, seed_number, whole_number
 from gflownet_crystal.common.errors import DataError
@@ -35,6 +36,7 @@ from gflownet_crystal.evaluation.samplers import (
 )
 from gflownet_crystal.evaluation.wasserstein import distance_of_finite
 from gflownet_crystal.gflownet.likelihood import log_prob
+from gflownet_crystal.gflownet.prior import Prior
 from gflownet_crystal.gflownet.rollout import sample_terminal
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
@@ -68,8 +70,9 @@ def sampler_figures(config: DictConfig) -> dict[str, Any]:
     env = trained.parts.env
     if isinstance(env, Crystal):
         figures |= _crystals(env, sampled, whole_number(chosen.top, "sampler.top", 1))
+    prior = build_prior(trained.config, trained.parts, Trust(everything=trust))
     figures["log_p_against_log_r"] = _likelihood(
-        trained, whole_number(chosen.objects, "sampler.objects", 3), chosen.trajectories, seed
+        trained, prior, whole_number(chosen.objects, "sampler.objects", 3), chosen.trajectories, seed
     )
     discrete = all(isinstance(stage.forward_actions, DiscreteActions) for stage in env.stages)
     if flag(chosen.exact, "sampler.exact") and discrete:
@@ -139,23 +142,31 @@ def _crystals(env: Crystal, sampled: pd.DataFrame, top: int) -> dict[str, Any]:
     }
 
 
-def _likelihood(trained: TrainedRun, n: int, trajectories: int, seed: int) -> dict[str, Any]:
+def _likelihood(
+    trained: TrainedRun, prior: Prior | None, n: int, trajectories: int, seed: int
+) -> dict[str, Any]:
+    """Log-probabilities of samples against the logarithm of the target: R, or prior^w R where there is a prior."""
     model, reward = trained.parts.model, trained.parts.reward
     generator = torch.Generator(model.device).manual_seed(seed)
     terminal = sample_terminal(model, n, generator)
     log_reward = reward(model.env.objects(terminal)).log_reward.double().cpu()
     found = log_prob(model, terminal, trajectories, generator)
     estimate = found.log_prob.double().cpu()
-    effective = effective_sample_size(log_reward - estimate)
+    log_target = log_reward
+    if prior is not None:
+        of_prior = log_prob(prior.model, terminal, trajectories, generator)
+        log_target = log_reward + prior.weight * of_prior.log_prob.double().cpu()
+    effective = effective_sample_size(log_target - estimate)
     figures = {
         "n": n,
+        "target": "R" if prior is None else f"prior^{prior.weight:g} R",
         "trajectories_each": trajectories,
         "log_p_error_median": float(found.std_error.median()),
         "effective_sample_size": effective,
         "effective_share": effective / n,
     }
-    if float(log_reward.std()) == 0.0:
+    if float(log_target.std()) == 0.0:
         return figures
     on_cpu = torch.Generator().manual_seed(seed)
-    figures |= asdict(fit_log_log(estimate, log_reward, on_cpu))
-    return figures | {"spearman_error": spearman_error(estimate, log_reward, on_cpu)}
+    figures |= asdict(fit_log_log(estimate, log_target, on_cpu))
+    return figures | {"spearman_error": spearman_error(estimate, log_target, on_cpu)}
