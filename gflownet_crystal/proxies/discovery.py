@@ -45,8 +45,8 @@ class Discovery(RewardFunction):
 
     def __init__(
         self,
-        beta: float = 15.0,
-        caution: float = 1.0,
+        beta: float = 12.0,
+        caution: float = 3.0,
         floor: float = 0.0,
         deepest: float | None = -0.1,
         hull: str = REFERENCE,
