@@ -12,7 +12,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, layer_norm, linear, silu
+from torch.nn.functional import layer_norm, linear, silu
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.policies.base import Columns, Policy, StageShape
@@ -63,6 +63,11 @@ class ResidualPolicy(Policy):
         # in training the products may be in bfloat16
         return parameters.float()
 
+    def reseed(self, seed: int) -> None:
+        device = next(self.parameters()).device
+        for stage in range(len(self.shapes)):
+            self._network(stage).noise = torch.Generator(device).manual_seed(seed + stage)
+
     def _network(self, stage: int) -> _Network:
         return cast(_Network, self.networks[stage])
 
@@ -97,6 +102,7 @@ class _Network(nn.Module):
     ) -> None:
         super().__init__()
         self.dropout = dropout
+        self.noise = torch.Generator().manual_seed(0)
         inputs, outputs = (
             shape.describe() if descriptors and shape.describe is not None else (torch.zeros(0, 0),) * 2
         )
@@ -146,7 +152,10 @@ class _Network(nn.Module):
         return linear(inner, self.last_weights(columns.outputs), bias)
 
     def _drop(self, inner: Tensor) -> Tensor:
-        return dropout(inner, self.dropout, self.training)
+        if not (self.training and self.dropout):
+            return inner
+        drawn = torch.rand(inner.shape, generator=self.noise, device=inner.device)
+        return inner * (drawn >= self.dropout) / (1.0 - self.dropout)
 
 
 _TYPICAL = 40

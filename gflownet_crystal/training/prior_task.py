@@ -89,6 +89,8 @@ class PriorTask(Task):
         # a batch of further crystals only, late in the training, keeps one
         rows = rows[kept] if bool(kept.any()) else rows[:1]
         seed = int(torch.randint(2**62, (1,), generator=generator))
+        for policy in (self.model.forward_policy, self.model.backward_policy):
+            policy.reseed(seed)
         return {"nll": self._bound(self._with_exchanges(rows, generator), seed)}
 
     def _with_exchanges(self, rows: Tensor, generator: torch.Generator) -> Context:
