@@ -27,8 +27,8 @@ from benchmarks.options import names, read_options, run
 from gflownet_crystal.cli.build import build
 from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
-from gflownet_crystal.data.tables import read_table
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.structures.distances import shortest_distance
 from gflownet_crystal.structures.formulas import composition_to_text
@@ -47,7 +47,7 @@ def specs_to_place(options: dict[str, str]) -> CrystalSpec:
     n = int(options["n"])
     if options["specs"]:
         return frame_to_specs(read_specs(Path(options["specs"])).head(n))
-    frame = read_table(Path(options["data"]))
+    frame = read_parquet(Path(options["data"]))
     if "mp20_split" in frame and (frame["mp20_split"] == "val").any():
         frame = frame[frame["mp20_split"] == "val"]
     frame = frame.sample(min(n, len(frame)), random_state=int(options["seed"])).reset_index(drop=True)

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.options import read_options, run
+from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
-from gflownet_crystal.data.tables import read_table
 from gflownet_crystal.generators.gemsdiff import GemsDiff
 from gflownet_crystal.models.gemsdiff import GemsDiffModel
 from gflownet_crystal.models.gemsdiff_settings import GemsDiffSettings
@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> None:
     """Print the figures."""
     options = read_options(__doc__, _DEFAULTS, arguments, required=["data"])
     torch.set_num_threads(1)
-    frame, weights = read_table(Path(options["data"])), options["weights"]
+    frame, weights = read_parquet(Path(options["data"])), options["weights"]
     if "mp20_split" in frame.columns and (frame["mp20_split"] == "val").any():
         frame = frame[frame["mp20_split"] == "val"]
     round_trip(frame_to_structures(frame.reset_index(drop=True)))

@@ -38,7 +38,7 @@ N_CRYSTALS, MOST_ATOMS = 40, 8
 _POLL = 0.002
 _SPACE = ("env=crystal", "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]")
 _GFN = (*_SPACE, "proxy=mlp", "trainer.batch_size=8", "trainer.iterations=12", "trainer.checkpoint_every=3",
-        "policy.forward.n_hidden=8", "samples.n=40", "export.k=3", "run.dir=out")  # fmt: skip
+        "prior=null", "policy.forward.n_hidden=8", "samples.n=40", "export.k=3", "run.dir=out")  # fmt: skip
 _LOOP = (
     "loop.epochs=4",
     "loop.checkpoint_every=2",

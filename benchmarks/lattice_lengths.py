@@ -22,9 +22,9 @@ from torch import Tensor
 
 from benchmarks.options import read_options, run
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.crystallography.space_groups import crystal_lattice_system_of_group
-from gflownet_crystal.data.tables import read_table
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
 
@@ -57,7 +57,7 @@ def another_of(kinds: NDArray[np.int64], seed: int = 0) -> NDArray[np.int64]:
 def main(arguments: list[str]) -> None:
     """Read, compare and print."""
     options = read_options(__doc__, {}, arguments, required=["structures", "specs"])
-    frame = read_table(Path(options["structures"]))
+    frame = read_parquet(Path(options["structures"]))
     if "row" not in frame:
         raise DataError(f"{options['structures']} has no column row: give what generate wrote")
     specs = frame_to_specs(read_specs(Path(options["specs"])))

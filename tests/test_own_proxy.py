@@ -23,6 +23,7 @@ TINY = {
         f"trainer.iterations={ITERATIONS}",
         "samples.n=40",
         "export.k=2",
+        "prior=null",
         "policy.forward.n_hidden=8",
         "threads=1",
         "quiet=true",

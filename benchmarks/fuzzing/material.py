@@ -26,7 +26,7 @@ SPACE = (
 )  # fmt: skip
 CRYSTAL_RUN = (
     "train_gfn", *SPACE, "proxy=mlp", "trainer.iterations=2", "trainer.batch_size=8",
-    "trainer.checkpoint_every=1", "policy.forward.n_hidden=8", "samples.n=12", "export.k=0", "threads=1",
+    "trainer.checkpoint_every=1", "prior=null", "policy.forward.n_hidden=8", "samples.n=12", "export.k=0", "threads=1",
     "quiet=true",
 )  # fmt: skip
 GRID_RUN = (

@@ -25,7 +25,7 @@ def training_curves(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
         path: of the figure, .png.
     """
     steps = [record["step"] for record in metrics]
-    curves = _CURVES + tuple(curve for curve in _OF_A_PRIOR if curve[0] in metrics[-1])
+    curves = _CURVES + tuple(curve for curve in _OF_A_PRIOR if metrics and curve[0] in metrics[-1])
     figure = Figure(figsize=(4 * len(curves), 3.5), layout="constrained")
     for axes, (key, label) in zip(figure.subplots(1, len(curves)), curves, strict=True):
         axes.plot(steps, [record[key] for record in metrics], linewidth=0.8)

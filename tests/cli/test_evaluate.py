@@ -257,8 +257,8 @@ def test_coverage_and_frechet_distances_from_the_cache(sets: Path):
 
 
 TINY_CRYSTALS = (
-    "env=crystal", "proxy=mlp", "trainer.iterations=1", "trainer.batch_size=16", "policy.forward.n_hidden=8",
-    "samples.n=30", "export.k=0", "threads=1", "quiet=true", "run.dir=run",
+    "env=crystal", "proxy=mlp", "trainer.iterations=1", "trainer.batch_size=16", "prior=null",
+    "policy.forward.n_hidden=8", "samples.n=30", "export.k=0", "threads=1", "quiet=true", "run.dir=run",
     "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
 )  # fmt: skip
 FEW = ("sampler.n=200", "sampler.untrained=100", "sampler.objects=20", "sampler.trajectories=5", "threads=1")

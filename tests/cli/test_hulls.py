@@ -18,7 +18,7 @@ from tests.cli.test_export import CRYSTALS, write_run
 
 ENERGY = "formation_energy_per_atom"
 TINY = (
-    "trainer.batch_size=16", "trainer.checkpoint_every=1", "policy.forward.n_hidden=8",
+    "trainer.batch_size=16", "trainer.checkpoint_every=1", "prior=null", "policy.forward.n_hidden=8",
     "samples.n=30", "export.k=2", "threads=1", "quiet=true",
     "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
 )  # fmt: skip

@@ -24,8 +24,9 @@ from gflownet_crystal.structures.spec_io import read_specs
 from tests.cli.commands import Result, run_command
 
 TINY = (
-    "trainer.batch_size=16", "trainer.checkpoint_every=1", "trainer.iterations=1", "policy.forward.n_hidden=8",
-    "samples.n=30", "export.k=0", "threads=1", "quiet=true",
+    "trainer.batch_size=16", "trainer.checkpoint_every=1", "trainer.iterations=1",
+    "prior=null", "policy.forward.n_hidden=8", "samples.n=30", "export.k=0", "threads=1", "quiet=true",
+    "env.oxidation_table=default", "env.lattice.axial_ratio=[0.2,5.0]",
     "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
 )  # fmt: skip
 QUICK = (
