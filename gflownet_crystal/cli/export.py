@@ -1,13 +1,14 @@
 """Write the best candidates of a run as a table and one CIF each, with atoms placed on Wyckoff positions.
 
 Candidates are ranked by their estimated energy above the convex hull where the run's proxy predicts that or formation
-energies, else by reward; hull=FILE takes a reference hull for the learned one, or for the run's own. Duplicates by
-reduced formula, space group and volume are left out, and specs whose atoms cannot be placed give their rank to the
-next.
+energies, else by reward, and by reward too where it is the one for discovery. hull=FILE takes a reference hull for the
+learned one, or for the run's own. Duplicates by reduced formula, space group and volume are left out, and specs whose
+atoms cannot be placed give their rank to the next.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def run(config: DictConfig) -> None:
     device = find_device(config.device)
     summary = summary_of_run(folder)
     known = summary.get("property"), summary.get("unit")
+    selection = replace(selection, by_reward=seeks_discoveries(folder))
     with lock_folder(out):
         _check_free(out, flag(config.overwrite, "overwrite"))
         hull, own = hulls_of_run(config.hull, known, folder)
@@ -122,15 +124,24 @@ def own_hull(folder: Path) -> Hull | None:
     return load_hull(proxy.hull, proxy.hull_weights)
 
 
+def seeks_discoveries(folder: Path) -> bool:
+    """Whether a run's reward is the one for discovery."""
+    return _discovery(folder) is not None
+
+
 def reward_hull(folder: Path) -> Hull | None:
     """The hull that a run's reward subtracts from formation energies; None where it subtracts none."""
+    reward = _discovery(folder)
+    return None if reward is None else load_hull(str(reward.get("hull", REFERENCE)))
+
+
+def _discovery(folder: Path) -> DictConfig | None:
+    """The section of a run's reward for discovery; None where its reward is another."""
     if not (folder / CONFIG).is_file():
         return None
     reward = read_config(folder, ["proxy"]).get("reward")
-    discovery = f"{Discovery.__module__}.{Discovery.__name__}"
-    if not isinstance(reward, DictConfig) or reward.get(TARGET) != discovery:
-        return None
-    return load_hull(str(reward.get("hull", REFERENCE)))
+    target = f"{Discovery.__module__}.{Discovery.__name__}"
+    return reward if isinstance(reward, DictConfig) and reward.get(TARGET) == target else None
 
 
 def predicted_above_hull(

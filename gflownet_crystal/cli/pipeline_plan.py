@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from gflownet_crystal.cli.export import (
     hulls_of_run,
     own_hull,
     reward_hull,
+    seeks_discoveries,
     summary_of_run,
 )
 from gflownet_crystal.cli.generate import Maker
@@ -128,7 +129,9 @@ class Plan:
             n=n,
             choose_from=_choose_from(config, k),
             device=device,
-            selection=to_settings(Selection, selection, "pipeline"),
+            selection=replace(
+                to_settings(Selection, selection, "pipeline"), by_reward=seeks_discoveries(folder)
+            ),
             maker=_maker(config, device),
             hull=_hull(config.hull, known, folder),
             predicted=(known, *_predicted_hulls(config.hull, known, folder)),

@@ -28,10 +28,12 @@ class Selection:
         volume_tolerance: crystals of one reduced formula and group are duplicates if their volumes per atom differ
             by less than this, relative.
         max_per_formula: most crystals of one reduced formula, None for any number.
+        by_reward: whether the reward decides which is better, and not the estimated energy above hull.
     """
 
     volume_tolerance: float = 0.03
     max_per_formula: int | None = None
+    by_reward: bool = False
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -48,15 +50,19 @@ class Selection:
             )
 
 
-def rank_rows(frame: pd.DataFrame) -> NDArray[np.int64]:
+def rank_rows(frame: pd.DataFrame, by_reward: bool = False) -> NDArray[np.int64]:
     """Row positions from best to worst.
 
-    By rising energy above hull, rows without one last; among those, and among equals, by falling log_reward.
+    By rising energy above hull, rows without one last; among those, and among equals, by falling log_reward. By reward
+    alone, equals stay in their order: the least energy among them is the greatest error of a proxy.
 
     Args:
         frame: with the columns ``e_above_hull`` and ``log_reward``, either of which may be NaN.
+        by_reward: take the reward alone.
     """
     reward = frame["log_reward"].to_numpy(dtype=np.float64)
+    if by_reward:
+        return np.argsort(-reward, kind="stable")
     above = frame[HULL_COLUMN].to_numpy(dtype=np.float64)
     # lexsort puts NaN last, as the last key counts first
     return np.lexsort((-reward, above))
@@ -84,7 +90,7 @@ def distinct_rows(frame: pd.DataFrame, selection: Selection) -> Iterator[int]:
     limit = len(frame) if selection.max_per_formula is None else selection.max_per_formula
     taken: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
     n_of_formula: Counter[str] = Counter()
-    for row in rank_rows(frame).tolist():
+    for row in rank_rows(frame, selection.by_reward).tolist():
         alike = taken[formulas[row], groups[row]]
         if n_of_formula[formulas[row]] < limit and all(
             abs(log_volumes[row] - other) > width for other in alike

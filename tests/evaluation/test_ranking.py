@@ -77,3 +77,9 @@ def test_without_hull_energies_the_reward_decides() -> None:
 def test_rules_out_of_range_are_refused(tolerance: float, limit: int | None) -> None:
     with pytest.raises(ConfigError):
         Selection(tolerance, limit)
+
+
+def test_by_reward_equals_keep_their_order_whatever_their_energies() -> None:
+    frame = pd.DataFrame({"log_reward": [-1.0, 0.0, np.nan, 0.0], "e_above_hull": [-9.0, 0.1, -5.0, -3.0]})
+    assert rank_rows(frame, by_reward=True).tolist() == [1, 3, 0, 2]
+    assert rank_rows(frame).tolist() == [0, 2, 3, 1]
