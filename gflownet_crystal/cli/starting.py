@@ -5,7 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.build import Trust, fitting_arguments, plain
-from gflownet_crystal.cli.compose import parse_setting
+from gflownet_crystal.cli.compose import parse_setting, require_section
 from gflownet_crystal.cli.parts import Parts
 from gflownet_crystal.cli.priors import StoredPolicy, stored_policy
 from gflownet_crystal.cli.values import path_setting
@@ -25,9 +25,14 @@ def starting_policy(config: DictConfig) -> StoredPolicy | None:
         ConfigError: the command line sets keys of the section ``policy``, which comes with the weights.
         WeightsError: the weights are missing, corrupt or of another kind.
     """
-    source, prior = config.get("start"), config.get(PRIOR)
+    source, prior, key = config.get("start"), _section(config), "start"
     if source == PRIOR:
-        source = None if prior is None else prior.source
+        key = "prior.source"
+        source = None if prior is None else prior.get("source")
+        if prior is not None and source is None:
+            raise ConfigError(
+                "prior.source is missing; give prior=default, a file or a run folder, or prior=null"
+            )
     if source is None:
         return None
     given = [parse_setting(text).key for text in config.record.command]
@@ -36,7 +41,7 @@ def starting_policy(config: DictConfig) -> StoredPolicy | None:
             f"{own[0]} has no effect, as the policy comes with start={config.start}: leave it out, or give start=null "
             "to train new weights"
         )
-    return stored_policy(path_setting(source, "start"))
+    return stored_policy(path_setting(source, key))
 
 
 def with_policy(config: DictConfig, stored: StoredPolicy | None) -> DictConfig:
@@ -54,16 +59,28 @@ def build_prior(config: DictConfig, parts: Parts, trust: Trust) -> Prior | None:
     Raises:
         ConfigError: a setting is out of range, the layouts differ, or a run that goes on had another prior.
     """
-    section = config.get(PRIOR)
+    section = _section(config)
     if section is None:
         return None
-    stored = stored_policy(path_setting(section.source, "prior.source"))
+    stored = stored_policy(path_setting(section.get("source"), "prior.source"))
     digest, noted = stored.card.get("sha256"), section.get("digest")
     if noted is not None and noted != digest:
         raise ConfigError(
-            f"the prior {section.source} is not the one that the run began with; restore it, or give another run.dir"
+            f"the prior {stored.source} is not the one that the run began with; restore it, or give another run.dir"
         )
     section.digest = digest
-    settings = {key: plain(section[key]) for key in ("weight", "n_samples")}
+    settings = {key: plain(section[key]) for key in ("weight", "n_samples") if key in section}
     settings = fitting_arguments(Prior, settings, PRIOR, given=("model", "batch_size"))
     return Prior(stored.model(parts.env, parts.device, trust), **settings)
+
+
+def _section(config: DictConfig) -> DictConfig | None:
+    """The section of the prior; None without one.
+
+    Raises:
+        ConfigError: it holds something else.
+    """
+    section = config.get(PRIOR)
+    if section is not None:
+        require_section(section, PRIOR)
+    return section

@@ -106,7 +106,7 @@ def _fitted(value: Any, hint: Any) -> Any:
     if origin in (dict, Mapping):
         return _fitted_mapping(value, hint)
     # a section that has become no object of its class
-    if is_dataclass(origin) and isinstance(value, bool | int | float | str | list):
+    if is_dataclass(origin) and isinstance(value, bool | int | float | str | list | None):
         return _UNFIT
     return value
 

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pyarrow.lib import ArrowException
 
 from gflownet_crystal.common.errors import DataError
 
-DAMAGES = (OSError, ValueError, TypeError, KeyError, MemoryError, OverflowError, NotImplementedError)
-"""Errors of readers of tables. Arrow's are OSErrors and ValueErrors; damaged bytes of a file's footer also raise the
-others, and may ask for any amount of memory."""
+_OF_PYTHON = (OSError, ValueError, TypeError, KeyError, MemoryError, OverflowError, NotImplementedError)
+DAMAGES = (*_OF_PYTHON, ArrowException)
+"""Errors of readers of tables. Most of Arrow's are OSErrors and ValueErrors; damaged bytes of a file's footer raise the
+others too, and may ask for any amount of memory."""
 
 # pandas before 3 loses the last bits of numbers unless told not to; pandas from 3 on warns where it is told
 _EXACT: dict[str, Any] = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -99,3 +100,28 @@ def test_what_does_not_fit_a_prior_is_told_in_one_line(
     line = capsys.readouterr().err.strip()
     assert told in line and "\n" not in line
     assert not (place / "refused" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "damage", ["prior: 0.5", "prior: [1]", "prior: {weight: 1.0}", "prior: {source: {a: 1}}"]
+)
+def test_a_stored_prior_that_is_none_is_refused_in_one_line(
+    place: Path, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    small = [
+        "env.elements=[Li,Fe,O]",
+        "trainer.batch_size=8",
+        "samples.n=10",
+        "export.k=0",
+        "threads=1",
+        "quiet=true",
+    ]
+    words = ["env=crystal", f"prior={place}/whole/weights.safetensors", f"run.dir={run}", *small]
+    assert main(["train_gfn", *words, "trainer.iterations=1"]) == 0
+    path = run / "config.yaml"
+    path.write_text(re.sub(r"^prior:\n(  .*\n)+", f"{damage}\n", path.read_text(), flags=re.MULTILINE))
+    capsys.readouterr()
+    assert main(["train_gfn", f"run.dir={run}", "resume=true", "trainer.iterations=2"]) == 2
+    line = capsys.readouterr().err.strip()
+    assert "prior" in line and "\n" not in line

@@ -88,3 +88,18 @@ def refusal(read, path: Path) -> str:
     except DataError as error:
         return str(error)
     return ""
+
+
+def test_errors_of_arrow_without_a_class_of_their_own_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "table.parquet"
+    pd.DataFrame({"a": [1]}).to_parquet(path)
+
+    def fail(*given, **named):
+        # as of texts in the footer that are no UTF-8
+        raise pyarrow.lib.ArrowException("Unknown error: Wrapping failed")
+
+    monkeypatch.setattr(pd, "read_parquet", fail)
+    with pytest.raises(DataError, match=r"cannot read .*table.parquet as Parquet: Unknown error"):
+        read_parquet(path)
