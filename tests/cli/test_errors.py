@@ -146,7 +146,7 @@ def place(finished: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ([], ["out", "run"]),
+        ([], ["run must be given"]),
         (["run=none", "out=s.csv"], ["none", "run folder"]),
         (["run=run", "out=s.xlsx"], [".parquet", ".csv"]),
         (["run=run", "out=/proc/none/s.csv"], ["/proc/none/s.csv"]),
