@@ -14,6 +14,7 @@ from tests.cli.commands import run_command
 
 
 def test_crowded_atoms_are_read_and_counted_as_invalid(tmp_path: Path):
+    pytest.importorskip("smact")
     good, crowded = bulk("Cu", "fcc", 3.6, cubic=True), bulk("Cu", "fcc", 3.6, cubic=True)
     crowded.positions[1] = crowded.positions[0] + [0.0, 0.0, 0.3]
     just = bulk("Cu", "fcc", 3.6, cubic=True)
