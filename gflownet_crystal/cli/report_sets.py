@@ -17,10 +17,11 @@ from omegaconf import DictConfig
 
 from gflownet_crystal.cli.build import Trust
 from gflownet_crystal.cli.data_tables import tell
+from gflownet_crystal.cli.implied import PRIOR
 from gflownet_crystal.cli.parts import Parts, build_parts
 from gflownet_crystal.cli.priors import stored_policy
 from gflownet_crystal.cli.samples import draw_samples, write_samples
-from gflownet_crystal.cli.starting import PRIOR, build_prior
+from gflownet_crystal.cli.starting import build_prior
 from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared

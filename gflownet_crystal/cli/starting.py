@@ -6,13 +6,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.build import Trust, fitting_arguments, plain
 from gflownet_crystal.cli.compose import parse_setting, require_section
+from gflownet_crystal.cli.implied import PRIOR
 from gflownet_crystal.cli.parts import Parts
 from gflownet_crystal.cli.priors import StoredPolicy, stored_policy
 from gflownet_crystal.cli.values import path_setting
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.gflownet.prior import Prior
-
-PRIOR = "prior"
 
 
 def starting_policy(config: DictConfig) -> StoredPolicy | None:

@@ -77,5 +77,5 @@ def _open_prior(source: Path, device: str, threads: int | None) -> TrainedRun:
     config.device, config.threads, config.quiet = device, threads, True
     config.env, config.policy = OmegaConf.create(stored.card["env"]), OmegaConf.create(stored.policy)
     parts = build_parts(config)
-    model = stored.model(parts.env, parts.device)
-    return TrainedRun(source, config, Parts(**(vars(parts) | {"model": model})))
+    stored.start(parts.model)
+    return TrainedRun(source, config, parts)

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.envs.base import Context
-from gflownet_crystal.gflownet.likelihood import log_mean_exp
+from gflownet_crystal.gflownet.likelihood import log_mean_exp, ratios_in_chunks
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.rollout import evaluate_stage, sample_forward, sample_stage_backward
 
@@ -77,13 +77,12 @@ def _stage_ratios(
     """(n, k) ``log P_F - log P_B`` of backward trajectories through one stage."""
     if not k or not terminal.n:
         return torch.empty(terminal.n, k, dtype=torch.float64, device=terminal.device)
-    parts = []
-    for rows in torch.arange(terminal.n, device=terminal.device).split(max(1, batch_size // k)):
-        repeated = terminal[rows.repeat_interleave(k)]
+
+    def both(repeated: Context) -> tuple[Tensor, Tensor]:
         part = sample_stage_backward(model, repeated, stage, generator)
-        log_pf, log_pb = evaluate_stage(model, repeated, stage, part)
-        parts.append((log_pf - log_pb).reshape(len(rows), k))
-    return torch.cat(parts)
+        return evaluate_stage(model, repeated, stage, part)
+
+    return ratios_in_chunks(both, terminal, k, batch_size)
 
 
 def resample(log_weight: Tensor, n: int, generator: torch.Generator) -> Tensor:

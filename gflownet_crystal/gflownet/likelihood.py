@@ -7,6 +7,7 @@ of K such ratios; its error is the bootstrap's. The mean of one log-ratio is the
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -85,11 +86,27 @@ def log_ratios(
     Returns:
         (n, K) float64, with respect to the stages' coordinates.
     """
-    chunk = max(1, batch_size // n_trajectories)
+
+    def both(repeated: Context) -> tuple[Tensor, Tensor]:
+        return evaluate(model, sample_backward(model, repeated, generator))
+
+    return ratios_in_chunks(both, terminal, n_trajectories, batch_size)
+
+
+def ratios_in_chunks(
+    both: Callable[[Context], tuple[Tensor, Tensor]], terminal: Context, n_trajectories: int, batch_size: int
+) -> Tensor:
+    """(n, K) ``log P_F - log P_B`` of K trajectories to each of n objects, some objects at a time.
+
+    Args:
+        both: draws a trajectory to each of the objects that it is given, and says its log P_F and log P_B.
+        terminal: finished states, n rows.
+        n_trajectories: K, at least 1.
+        batch_size: trajectories at once.
+    """
     parts = []
-    for rows in torch.arange(terminal.n, device=terminal.device).split(chunk):
-        repeated = terminal[rows.repeat_interleave(n_trajectories)]
-        log_pf, log_pb = evaluate(model, sample_backward(model, repeated, generator))
+    for rows in torch.arange(terminal.n, device=terminal.device).split(max(1, batch_size // n_trajectories)):
+        log_pf, log_pb = both(terminal[rows.repeat_interleave(n_trajectories)])
         parts.append((log_pf - log_pb).reshape(len(rows), n_trajectories))
     return torch.cat(parts)
 

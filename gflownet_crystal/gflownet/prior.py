@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.gflownet.likelihood import log_ratios
+from gflownet_crystal.gflownet.likelihood import log_mean_exp, log_ratios
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
 from gflownet_crystal.gflownet.rollout import Trajectories, evaluate
@@ -144,4 +144,4 @@ def log_mean(log_values: Tensor) -> Tensor:
     shares = torch.softmax(log_values, dim=1)
     # squared coefficient of variation over K, unbiased variance; 0 for equal draws and at most 1
     spread = (n_draws * shares.square().sum(dim=1) - 1.0) / (n_draws - 1)
-    return torch.logsumexp(log_values, dim=1) - math.log(n_draws) + 0.5 * spread
+    return log_mean_exp(log_values) + 0.5 * spread

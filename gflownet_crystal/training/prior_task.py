@@ -10,9 +10,9 @@ from torch import Tensor
 from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Context
-from gflownet_crystal.gflownet.likelihood import log_prob
+from gflownet_crystal.gflownet.likelihood import log_prob, negative_elbo
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.gflownet.rollout import evaluate, sample_backward
+from gflownet_crystal.gflownet.rollout import sample_backward
 from gflownet_crystal.training.loop import Task
 from gflownet_crystal.training.prior_data import PriorSplits
 from gflownet_crystal.training.substitution import Substitution
@@ -65,7 +65,7 @@ class PriorTask(Task):
     """Negative log-likelihood of known crystals, nats, by the bound ``E[log P_B(tau | x) - log P_F(tau)]``.
 
     Densities are with respect to the environment's reference measure. The bound is tight where the backward policy is
-    the posterior of the forward policy; a backward policy that learns makes it tighter.
+    the posterior of the forward policy; the backward policy stays as it is.
 
     Args:
         model: environment and policies, on its device.
@@ -115,8 +115,7 @@ class PriorTask(Task):
         # masks and densities need float32, whatever the products of the network are made in
         with torch.autocast(self.model.device.type, enabled=False):
             trajectories = sample_backward(self.model, terminal, generator)
-        log_pf, log_pb = evaluate(self.model, trajectories)
-        return (log_pb - log_pf + self.model.env.log_reference(terminal)).mean()
+        return negative_elbo(self.model, trajectories).mean()
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
