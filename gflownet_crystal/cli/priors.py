@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from gflownet_crystal.cli.build import Trust, build, plain
+from gflownet_crystal.cli.build import Trust, build, plain, trust_word
 from gflownet_crystal.cli.parts import build_model
 from gflownet_crystal.cli.run_folder import latest, read_config
 from gflownet_crystal.cli.weights_run import card_command
@@ -42,6 +42,18 @@ class StoredPolicy:
     layout: dict[str, Any] | None
     tensors: dict[str, Tensor]
     card: dict[str, Any]
+
+    def check_trust(self, trust: bool) -> None:
+        """See that no class from outside this package is built unless the user says so.
+
+        Raises:
+            ConfigError: the section ``policy`` names one.
+        """
+        if not trust and trust_word(self.policy):
+            raise ConfigError(
+                f"{self.source} names a policy that is not a class of this package; if you know where it comes from, "
+                "add trust=true"
+            )
 
     def model(self, env: Env, device: torch.device, trust: Trust | None = None) -> GFlowNet:
         """The trained policies in an environment.

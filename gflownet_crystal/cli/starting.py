@@ -44,8 +44,13 @@ def starting_policy(config: DictConfig) -> StoredPolicy | None:
 
 
 def with_policy(config: DictConfig, stored: StoredPolicy | None) -> DictConfig:
-    """The configuration with the section ``policy`` of the weights that the training starts from."""
+    """The configuration with the section ``policy`` of the weights that the training starts from.
+
+    Raises:
+        ConfigError: the section names a class from outside this package, and ``trust`` is not set.
+    """
     if stored is not None:
+        stored.check_trust(bool(config.trust))
         config.policy = OmegaConf.create(stored.policy)
     return config
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.build import build
+from gflownet_crystal.cli.build import Trust, build
 from gflownet_crystal.cli.compose import require_section, resolved
 from gflownet_crystal.cli.parts import Parts, build_parts, check_fit
 from gflownet_crystal.cli.results import write_results
@@ -48,7 +48,7 @@ def _run(config: DictConfig, folder: Path, world: World) -> None:
     stored = starting_policy(config)
     config = with_policy(config, stored)
     parts = build_parts(config, trust)
-    prior = build_prior(config, parts, trust)
+    prior = build_prior(config, parts, Trust(everything=config.trust))
     logger = build(config.logger, Logger, "logger", trust)
     trainer = Trainer(
         parts.model,

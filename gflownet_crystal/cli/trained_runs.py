@@ -76,6 +76,7 @@ def _open_prior(source: Path, device: str, threads: int | None) -> TrainedRun:
     config = resolved(compose_config("train_gfn", []))
     config.device, config.threads, config.quiet = device, threads, True
     config.env, config.policy = OmegaConf.create(stored.card["env"]), OmegaConf.create(stored.policy)
-    parts = build_parts(config)
+    # a card travels: only classes of this package are built from it
+    parts = build_parts(config, Trust())
     stored.start(parts.model)
     return TrainedRun(source, config, parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -125,3 +126,31 @@ def test_a_stored_prior_that_is_none_is_refused_in_one_line(
     assert main(["train_gfn", f"run.dir={run}", "resume=true", "trainer.iterations=2"]) == 2
     line = capsys.readouterr().err.strip()
     assert "prior" in line and "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train_gfn", "env=crystal", "prior={}"],
+        ["train_gfn", "env=crystal", "start={}"],
+        ["sample", "run={}"],
+    ],
+)
+def test_classes_that_a_card_names_are_not_imported_unasked(
+    place: Path,
+    tmp_path: Path,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "foreign_policy.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for suffix in (".safetensors", ".json"):
+        (tmp_path / f"w{suffix}").write_bytes((place / "whole" / f"weights{suffix}").read_bytes())
+    card = read_json(tmp_path / "w.json")
+    card["policy"]["forward"]["_target_"] = "foreign_policy.Policy"
+    (tmp_path / "w.json").write_text(json.dumps(card))
+    out = [f"run.dir={tmp_path}/run"] if words[0] == "train_gfn" else [f"out={tmp_path}/s.csv"]
+    given = [word.format(tmp_path / "w.safetensors") for word in words]
+    assert main([*given, *out]) == 2
+    assert "add trust=true" in capsys.readouterr().err
