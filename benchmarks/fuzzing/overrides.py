@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.fuzzing.cases import HOME, INPUTS, OUT, Case
-from benchmarks.fuzzing.folders import _absolute
+from benchmarks.fuzzing.folders import KEPT, _absolute
 from benchmarks.fuzzing.material import (
     CRYSTAL_RUN,
     DENOISER_RUN,
@@ -82,8 +82,10 @@ def make(rng: random.Random, valid: Path, here: Path) -> Case:
     extra = [_word(rng, name) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
     if rng.random() < 0.05:
         words.pop(rng.randrange(len(words)))
+    # a report keeps what it draws in the folder of its run
+    kept = (str(valid / "run_crystal" / Path(KEPT).name),) if name == "report" else ()
     # a user's own word may name any place in the folder for the output
-    return Case((verb, *words, *extra), outputs=(OUT, "runs", *_named(extra)))
+    return Case((verb, *words, *extra), outputs=(OUT, "runs", *kept, *_named(extra)))
 
 
 def _named(words: list[str]) -> list[str]:

@@ -22,6 +22,7 @@ from gflownet_crystal.cli.parts import Parts, build_parts
 from gflownet_crystal.cli.priors import stored_policy
 from gflownet_crystal.cli.samples import draw_samples, write_samples
 from gflownet_crystal.cli.starting import build_prior
+from gflownet_crystal.cli.values import seed_number
 from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
@@ -118,7 +119,7 @@ def _drawn(
     reward = parts().reward
     # other samplers than the trained one may meet objects that the proxy refuses; they are no reason to lose the rest
     lenient = Reward(reward.proxy, reward.function, invalid="penalise")
-    frame = draw_samples(model(), lenient, n, _BATCH, int(config.get("seed", 0)))
+    frame = draw_samples(model(), lenient, n, _BATCH, seed_number(config.get("seed", 0), "seed"))
     if os.access(path.parent, os.W_OK):
         write_samples(path, frame)
     return frame

@@ -88,7 +88,11 @@ def _header(lines: list[str]) -> _Header:
     letter = lines[mode].strip()[:1].lower()
     if letter not in "dckf" or not letter:
         raise ValueError(f"{lines[mode].strip()[:20]!r} is neither Direct nor Cartesian")
-    return _Header(vectors * scale, scale, symbols, counts, mode + 1, letter in "ck", selective)
+    with np.errstate(over="ignore"):
+        scaled = vectors * scale
+    if not np.isfinite(scaled).all():
+        raise ValueError(f"scale {lines[1].strip()[:30]!r} makes the cell infinite")
+    return _Header(scaled, scale, symbols, counts, mode + 1, letter in "ck", selective)
 
 
 def _scale(line: str, vectors: NDArray[np.float64]) -> NDArray[np.float64]:

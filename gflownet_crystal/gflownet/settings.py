@@ -94,7 +94,9 @@ class TrainerSettings:
             raise ConfigError(f"trainer.clip_norm must be positive or null, not {self.clip_norm}")
         if self.ema is not None and not 0.0 < self.ema < 1.0:
             raise ConfigError(f"trainer.ema is a decay in (0, 1) or null, not {self.ema}")
-        if min(self.replay_fraction, self.dataset_fraction) < 0.0 or self.n_policy < 1:
+        # the sum first: the shares of a batch are whole numbers, and no infinite number is one
+        shares = self.replay_fraction, self.dataset_fraction
+        if min(shares) < 0.0 or sum(shares) > 1.0 or self.n_policy < 1:
             raise ConfigError(
                 "replay_fraction and dataset_fraction are shares that leave some of the batch to the policy; got "
                 f"{self.replay_fraction} and {self.dataset_fraction}"

@@ -8,6 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import ConfigError, DataError, WeightsError
 from gflownet_crystal.models.energy import EnergyModel, autocast
 from gflownet_crystal.models.inputs import CrystalGraph
@@ -139,7 +140,8 @@ def build_model(
         WeightsError: they do not fit the network that the card names.
     """
     try:
-        model = EnergyModel(build_network(card["network"]["name"], card["network"]["settings"]))
+        with at_most(elements_of(tensors)):
+            model = EnergyModel(build_network(card["network"]["name"], card["network"]["settings"]))
         model.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(UNCERTAINTY)})
         own = {k.removeprefix(UNCERTAINTY): v for k, v in tensors.items() if k.startswith(UNCERTAINTY)}
         return model.eval(), LatentDistance.of(own) if own else None

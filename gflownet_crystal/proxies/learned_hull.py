@@ -15,6 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.proxies.hull import Hull, by_number_of_elements, checked_composition
 from gflownet_crystal.proxies.hull_program import lowest_mixture
@@ -107,7 +108,8 @@ class LearnedHull(Hull):
             WeightsError: the tensors do not fit the card's network.
         """
         try:
-            network = EnergyEnsemble(**card["network"])
+            with at_most(elements_of(tensors)):
+                network = EnergyEnsemble(**card["network"])
             network.load_state_dict(tensors)
             return cls(network.eval(), float(card["entry_shift"]))
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.proxies.mlp_features import check_specs, composition_features, shape_features
 from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
@@ -122,7 +123,8 @@ def build(tensors: dict[str, Tensor], card: dict[str, Any]) -> tuple[EnergyEnsem
         WeightsError: tensors are missing or of another shape.
     """
     try:
-        network = EnergyEnsemble(**card["network"])
+        with at_most(elements_of(tensors)):
+            network = EnergyEnsemble(**card["network"])
         prefix = "network."
         state = {
             name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.proxies.mlp_features import check_specs
 from gflownet_crystal.proxies.stored import StoredProxy
@@ -130,7 +131,8 @@ class PaperMLPProxy(StoredProxy):
 
     def _build(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
         try:
-            self.network = PaperNetwork(**card["network"]).eval()
+            with at_most(elements_of(tensors)):
+                self.network = PaperNetwork(**card["network"]).eval()
             self.network.load_state_dict(tensors)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.allocations import at_most
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.common.files import load_tensors, read_json, save_tensors, write_json
 
@@ -103,7 +104,8 @@ def fitting_card(weights: str | Path) -> Iterator[None]:
         WeightsError: the card lacks a value or has one of another kind, or the tensors are of other shapes.
     """
     try:
-        yield
+        with at_most(_sizes(weights)):
+            yield
     except WeightsError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -111,6 +113,11 @@ def fitting_card(weights: str | Path) -> Iterator[None]:
         raise WeightsError(
             f"{weights} does not fit its card ({reason}); restore both files or retrain"
         ) from error
+
+
+def _sizes(weights: str | Path) -> int | None:
+    """Numbers that a weights file holds, at most; None for a run folder."""
+    return None if Path(weights).is_dir() else weights_path(weights).stat().st_size // 2
 
 
 def _digest(path: Path) -> str:

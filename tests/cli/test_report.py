@@ -96,6 +96,16 @@ def test_candidates_and_relaxed_ones_can_lie_elsewhere(tmp_path, folder):
     assert text.count("<article") == 6 and "chgnet relaxed 6 of 6" in text
 
 
+def test_a_stored_seed_that_is_none_is_refused(tmp_path, capsys):
+    folder = write_run(tmp_path / "run", finished=False, candidates=False)
+    config = OmegaConf.load(folder / "config.yaml")
+    config.seed = {"of": 3}
+    OmegaConf.save(config, folder / "config.yaml")
+    assert main(["report", f"run={folder}", "device=cpu", "compare=4"]) in (0, 2)
+    said = capsys.readouterr().err
+    assert "seed" in said and "Traceback" not in said
+
+
 def test_a_class_that_is_not_trusted_costs_the_comparison_only(tmp_path, capsys):
     folder = write_run(tmp_path / "run", finished=False, candidates=False)
     config = OmegaConf.load(folder / "config.yaml")

@@ -70,6 +70,7 @@ def test_symbols_behind_coordinates() -> None:
         (text().replace("Na Cl", "Na Wat"), "'Wat' is no element"),
         (text("0.0"), "scale"),
         (text("nan"), "scale"),
+        (text("1e308"), "makes the cell infinite"),
         (text().replace("1 1\n", "1 3\n"), "ends too early"),
         (text().replace("1 1\n", "1 1000000\n"), "ends too early"),
         (text() + "0.1 0.2 0.3\n", "more coordinates"),

@@ -206,6 +206,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path: Pat
         {"clip_norm": -1.0},
         {"replay_fraction": 0.6, "dataset_fraction": 0.4},
         {"replay_fraction": -0.1},
+        {"replay_fraction": 1e300, "batch_size": 2**62},
     ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:

@@ -108,6 +108,17 @@ def test_weights_are_read_back(tmp_path: Path) -> None:
         ParameterFlow.from_weights(path)
 
 
+@pytest.mark.parametrize("size", ["n_far", "width", "n_radial", "vectors"])
+def test_sizes_that_the_file_cannot_hold_are_refused(tmp_path: Path, size: str) -> None:
+    path = tmp_path / "flow.safetensors"
+    settings = {**asdict(SMALL), size: 10**8}
+    save_weights(
+        path, dict(ParameterFlow.new(SMALL).state_dict()), {"kind": KIND, "network": {"settings": settings}}
+    )
+    with pytest.raises(WeightsError, match="far larger than the tensors"):
+        ParameterFlow.from_weights(path)
+
+
 def test_a_flow_needs_steps() -> None:
     graph = known_sites().graph()
     with pytest.raises(ConfigError, match="steps"):
