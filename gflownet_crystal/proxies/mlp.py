@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -11,7 +12,8 @@ from torch import Tensor
 from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.proxies.mlp_features import check_specs, composition_features, shape_features
-from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
+from gflownet_crystal.proxies.mlp_network import CellEnergy, Encoding, EnergyEnsemble
+from gflownet_crystal.proxies.mlp_placing import Placing, placing_features
 from gflownet_crystal.proxies.stored import StoredProxy
 from gflownet_crystal.structures.spec import CrystalSpec
 
@@ -35,15 +37,29 @@ class MLPProxy(StoredProxy):
         weights: name of shipped weights or path of a ``.safetensors`` file with its card beside it.
         batch_size: specs evaluated at a time; bounds the memory, not the result. None for all of a batch on a GPU,
             ``cpu_batch_size`` on a CPU.
+        placing: weights of :class:`~gflownet_crystal.proxies.mlp_placing.Placing` (name or file), by which energies are
+            those to expect of atoms placed in the cell as it is, not of the known crystal that it might be; None for
+            the latter.
 
     Raises:
         WeightsError: the weights are missing, corrupt or of another network.
     """
 
     kind: ClassVar[str] = KIND
+    placing: Placing | None = None
 
-    def __init__(self, weights: str | Path = "mlp", batch_size: int | None = None) -> None:
+    def __init__(
+        self, weights: str | Path = "mlp", batch_size: int | None = None, placing: str | Path | None = None
+    ) -> None:
         super().__init__(weights, batch_size)
+        if placing is not None:
+            self.placing = Placing.from_weights(placing, self.card["sha256"])
+
+    def with_placing(self, placing: Placing) -> Self:
+        """The same networks with another correction for placed atoms."""
+        proxy = copy.copy(self)
+        proxy.placing = placing
+        return proxy
 
     def _build(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
         self.network, self.shape_range, self.calibration = build(tensors, card)
@@ -52,6 +68,8 @@ class MLPProxy(StoredProxy):
         """Move the networks to ``device``."""
         self.network.to(device)
         self.shape_range, self.calibration = self.shape_range.to(device), self.calibration.to(device)
+        if self.placing is not None:
+            self.placing.to(device)
         return self
 
     @torch.no_grad()
@@ -70,8 +88,17 @@ class MLPProxy(StoredProxy):
         """
         check_specs(batch)
         energy, spread, noise, rise = self._in_batches(batch)
-        variance = self.calibration[0] ** 2 * spread + self.calibration[1] ** 2 * noise
-        return energy + rise, torch.sqrt(variance) + 0.5 * rise
+        calibration = self.calibration if self.placing is None else self.placing.calibration
+        return energy + rise, _deviation(calibration, spread, noise) + 0.5 * rise
+
+    @torch.no_grad()
+    def placing_features(self, specs: CrystalSpec) -> Tensor:
+        """Inputs (members, n, f) float32 of :class:`~gflownet_crystal.proxies.mlp_placing.Placing`."""
+        parts = []
+        for batch in self.batches(specs):
+            encoding, cells, _ = self._networks(batch)
+            parts.append(self._features(batch, encoding, cells))
+        return torch.cat(parts, dim=1)
 
     @torch.no_grad()
     def components(self, specs: CrystalSpec) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,20 +118,27 @@ class MLPProxy(StoredProxy):
         return [column[:n] for column in self._evaluate(specs)]
 
     def _evaluate(self, specs: CrystalSpec) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        composition = composition_features(specs.composition, specs.space_group)
+        encoding, cells, rise = self._networks(specs)
+        if self.placing is None:
+            return *_joined(cells.energy, cells.log_scale), rise
+        cost, log_scale = self.placing.heads(self._features(specs, encoding, cells)).unbind(2)
+        return *_joined(cells.energy + cost, log_scale), rise
+
+    def _networks(self, specs: CrystalSpec) -> tuple[Encoding, CellEnergy, Tensor]:
+        """Encodings, energies of cells within the range of training, and the rise (n,) float64 beyond it."""
+        encoding = self.network.encode(composition_features(specs.composition, specs.space_group))
         log_volume, shape = shape_features(specs)
-        encoding = self.network.encode(composition)
         equilibrium = encoding.log_volume.median(0).values.double()
         inside = log_volume.clamp(equilibrium + STRAIN_RANGE[0], equilibrium + STRAIN_RANGE[1])
         shape_inside = shape.clamp(self.shape_range[0], self.shape_range[1])
         rise = COMPRESSION_SLOPE * (inside - log_volume).clamp(min=0)
         rise = rise + EXPANSION_SLOPE * (log_volume - inside).clamp(min=0)
         rise = rise + SHAPE_SLOPE * (shape - shape_inside).abs().sum(1)
-        cells = self.network.energy(encoding, inside.float(), shape_inside.float())
-        energy = cells.energy.double()
-        spread = (energy - energy.mean(0)).square().sum(0) / max(len(energy) - 1, 1)
-        noise = (2 * torch.exp(2 * cells.log_scale.double().clamp(-6, 2))).mean(0)
-        return energy.mean(0), spread, noise, rise
+        return encoding, self.network.energy(encoding, inside.float(), shape_inside.float()), rise
+
+    def _features(self, specs: CrystalSpec, encoding: Encoding, cells: CellEnergy) -> Tensor:
+        _, spread, noise = _joined(cells.energy, cells.log_scale)
+        return placing_features(specs, encoding, cells, _deviation(self.calibration, spread, noise))
 
     def equilibrium_volume(self, specs: CrystalSpec) -> Tensor:
         """Volume per atom (n,) float64, A^3, that composition and group alone suggest; the lattice is not read."""
@@ -114,6 +148,22 @@ class MLPProxy(StoredProxy):
         ]
         parts = [encoding.log_volume.median(0).values for encoding in encoded]
         return torch.exp(torch.cat(parts).detach().double())
+
+
+def _joined(energy: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean over members, variance among them, and mean variance that they expect, (n,) float64 each.
+
+    Args:
+        energy: (members, n).
+        log_scale: (members, n) of the Laplace laws of their errors.
+    """
+    energy = energy.double()
+    spread = (energy - energy.mean(0)).square().sum(0) / max(len(energy) - 1, 1)
+    return energy.mean(0), spread, (2 * torch.exp(2 * log_scale.double().clamp(-6, 2))).mean(0)
+
+
+def _deviation(calibration: Tensor, spread: Tensor, noise: Tensor) -> Tensor:
+    return torch.sqrt(calibration[0] ** 2 * spread + calibration[1] ** 2 * noise)
 
 
 def build(tensors: dict[str, Tensor], card: dict[str, Any]) -> tuple[EnergyEnsemble, Tensor, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,6 @@ from torch import Tensor
 
 from gflownet_crystal.data.label_schemes import is_legacy, to_one_scheme
 from gflownet_crystal.data.quality import is_plausible
-from gflownet_crystal.data.sampled_rows import only_sampled, without_sampled
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
 from gflownet_crystal.data.splits import formula_keys, reduced_formulas
 from gflownet_crystal.proxies.mlp_elastic import (
@@ -78,7 +76,7 @@ def join(first: Composition, second: Composition) -> Composition:
 
 @dataclass(frozen=True)
 class Cells:
-    """Cells: (m,) crystal, log volume per atom, (m, 15) shape, energy, eV/atom, of strained ones over the true cell."""
+    """Cells of crystals: (m,) crystal, log volume per atom, (m, 15) shape, energy above the crystal's true cell."""
 
     crystal: Tensor
     log_volume: Tensor
@@ -106,9 +104,6 @@ class TrainingData:
         compositions: features of rows without structure.
         composition_energy: their labels, float32.
         formula_key, composition_formula_key: evenly spread numbers (n,) int64 of the reduced formulas of both.
-        sampled: features of specs that a sampler made.
-        sampled_cells: their cells, with formation energies, eV/atom.
-        sampled_formula_key: of their reduced formulas.
         n_random: copies in ``random``.
     """
 
@@ -124,9 +119,6 @@ class TrainingData:
     composition_energy: Tensor
     formula_key: Tensor
     composition_formula_key: Tensor
-    sampled: Packed
-    sampled_cells: Cells
-    sampled_formula_key: Tensor
     n_random: int
 
 
@@ -136,7 +128,7 @@ def build_training_data(
     """Turn prepared rows, validation formulas already dropped, into training tensors.
 
     Args:
-        table: prepared rows: true cells, strained cells, rows without lattice, sampled specs.
+        table: prepared rows: true cells, strained cells, rows without lattice.
         legacy_weight: weight of labels of the earlier correction scheme, which are of less stable crystals.
         n_random: randomly strained copies of each crystal.
         seed: of strains and forests.
@@ -144,7 +136,6 @@ def build_training_data(
     table = to_one_scheme(table[np.isfinite(table[ENERGY_COLUMN].to_numpy(dtype=np.float64))])
     if "delta_energy_per_atom" not in table.columns:
         table = table.assign(delta_energy_per_atom=np.nan)
-    table, sampled = without_sampled(table), only_sampled(table)
     has_cell = table[LATTICE_COLUMNS[0]].notna().to_numpy()
     strained = (table["strain"] != "").to_numpy()
     true_rows = table[has_cell & ~strained].reset_index(drop=True)
@@ -181,20 +172,8 @@ def build_training_data(
         composition_energy=torch.from_numpy(loose[ENERGY_COLUMN].to_numpy(dtype=np.float32).copy()),
         formula_key=_formula_key(true_rows),
         composition_formula_key=_formula_key(loose),
-        **_sampled(sampled),
         n_random=n_random,
     )
-
-
-def _sampled(table: pd.DataFrame) -> dict[str, Any]:
-    """Fields of :class:`TrainingData` about specs of a sampler."""
-    specs = frame_to_specs(table)
-    energy = torch.from_numpy(table[ENERGY_COLUMN].to_numpy(dtype=np.float32).copy())
-    return {
-        "sampled": Packed.of(specs.composition, specs.space_group),
-        "sampled_cells": _cells(specs, torch.arange(len(specs)), energy),
-        "sampled_formula_key": _formula_key(table),
-    }
 
 
 def geometry(specs: CrystalSpec) -> tuple[Tensor, Tensor]:

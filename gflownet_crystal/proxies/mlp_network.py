@@ -71,6 +71,7 @@ class Encoding(NamedTuple):
         modes: (members, n, 8, 15) shapes that the cell may take: 13 lattice descriptors, log probability, spread.
         stiffness: (members, n, 3) logs of depth and exponent of the volume's well and of the shape's stiffness, over
             typical ones.
+        pooled: (members, n, p) inputs of all elements together, group and prototype.
     """
 
     hidden: Tensor
@@ -78,6 +79,7 @@ class Encoding(NamedTuple):
     log_volume: Tensor
     modes: Tensor
     stiffness: Tensor
+    pooled: Tensor
 
 
 class CellEnergy(NamedTuple):
@@ -87,11 +89,13 @@ class CellEnergy(NamedTuple):
         energy: (members, n) formation energy, eV/atom.
         log_scale: (members, n) log of the Laplace scale of its error, eV/atom.
         log_volume: (members, n) equilibrium volume per atom for this shape, log A^3.
+        hidden: (members, n, width) last hidden layer.
     """
 
     energy: Tensor
     log_scale: Tensor
     log_volume: Tensor
+    hidden: Tensor
 
 
 class EnergyEnsemble(nn.Module):
@@ -195,7 +199,7 @@ class EnergyEnsemble(nn.Module):
         bent = bent + silu(self.mode_hidden(bent))
         modes = self._modes(_full_precision(self.mode_head, bent).unflatten(2, (N_MODES, N_SHAPE + 2)))
         stiffness = _full_precision(self.well_head, hidden.detach())
-        return Encoding(hidden, heads[:, :, 0], heads[:, :, 1] + 3.0, modes, stiffness)
+        return Encoding(hidden, heads[:, :, 0], heads[:, :, 1] + 3.0, modes, stiffness, pooled)
 
     def _pool(self, composition: Composition, forget: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Pooled inputs (members, n, p), refined elements (members, n, 2 token_width), prototype rows (n,)."""
@@ -263,7 +267,7 @@ class EnergyEnsemble(nn.Module):
         hidden = hidden + silu(self.energy_out(silu(self.energy_hidden(hidden))))
         heads = _full_precision(self.energy_head, hidden)
         well = volume_well(strain, encoding.stiffness) + shape_well(distance, encoding.stiffness)
-        return CellEnergy(encoding.energy + heads[:, :, 0] + well, heads[:, :, 1] - 3.0, equilibrium)
+        return CellEnergy(encoding.energy + heads[:, :, 0] + well, heads[:, :, 1] - 3.0, equilibrium, hidden)
 
 
 def _full_precision(layer: StackedLinear, inputs: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.quality import is_plausible
-from gflownet_crystal.data.sampled_rows import only_sampled, without_sampled
+from gflownet_crystal.data.sampled_rows import without_sampled
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
 from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.proxies.base import Proxy
@@ -72,7 +72,7 @@ class MLPRecipe(Recipe):
         Raises:
             DataError: too little data, or none to validate on.
         """
-        parts = split_table(to_one_scheme(table), self.holdout)
+        parts = split_table(to_one_scheme(without_sampled(table)), self.holdout)
         data = build_training_data(parts.train, self.legacy_weight, self.random_strains)
         trainer = Trainer(data, self.settings, None if self.start is None else self.start.network)
         run(trainer)
@@ -104,7 +104,6 @@ class MLPRecipe(Recipe):
             "crystals": len(data.energy),
             "strained_cells": len(data.measured),
             "compositions_without_structure": len(data.composition_energy),
-            "sampled_specs": len(data.sampled_cells),
             "training_mae_last_tenth": round(float(np.mean(curve[-tenth:])), 4),
             "training_mae_tenth_before": round(float(np.mean(curve[-2 * tenth : -tenth])), 4),
             "curve_still_falling": bool(np.mean(curve[-tenth:]) < 0.99 * np.mean(curve[-2 * tenth : -tenth])),
@@ -163,9 +162,6 @@ def validation_figures(proxy: Proxy, parts: Parts) -> dict[str, Any]:
     holdout = _true_cells(parts.holdout)
     if len(holdout):
         figures["holdout"] = error_figures(proxy, holdout)
-    sampled = only_sampled(parts.holdout)
-    if len(sampled):
-        figures["sampled"] = error_figures(proxy, sampled)
     strained = _held_out_strains(parts.holdout)
     if len(strained):
         crystals = strained[strained["strain"] == "reference"]
@@ -189,7 +185,6 @@ def shared_formula_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _true_cells(table: pd.DataFrame) -> pd.DataFrame:
-    table = without_sampled(table)
     rows = (table["strain"] == "") & table[LATTICE_COLUMNS[0]].notna() & table[ENERGY_COLUMN].notna()
     return table[rows].reset_index(drop=True)
 

@@ -33,7 +33,6 @@ class TrainingSettings:
         steps: optimiser steps; the schedule is counted in them.
         batch_size: crystals a step.
         composition_batch: rows without structure a step.
-        sampled_batch: specs of a sampler a step, if there are any.
         learning_rate: peak of AdamW's.
         weight_decay: AdamW's, on weight matrices and embeddings.
         warmup: steps of linear rise.
@@ -43,7 +42,6 @@ class TrainingSettings:
         volume_weight: of the equilibrium volumes, and with ``mode_weight`` of the shapes.
         composition_weight: of the energies from composition and group alone.
         mode_weight: of the likelihood of the true shapes, over ``volume_weight``.
-        sampled_weight: of the energies of sampled specs, over those of true cells.
         prototype_dropout: share of rows whose prototype is treated as never seen.
         bfloat16: matrix products of the hidden layers in bfloat16; heads and losses stay in float32.
         seed: of weights and batches.
@@ -56,7 +54,6 @@ class TrainingSettings:
     steps: int = 5500
     batch_size: int = 1152
     composition_batch: int = 256
-    sampled_batch: int = 256
     learning_rate: float = 2e-3
     weight_decay: float = 0.1
     warmup: int = 100
@@ -66,7 +63,6 @@ class TrainingSettings:
     volume_weight: float = 0.5
     composition_weight: float = 0.3
     mode_weight: float = 0.5
-    sampled_weight: float = 0.5
     prototype_dropout: float = 0.1
     bfloat16: bool = True
     seed: int = 0
@@ -183,7 +179,6 @@ class Trainer(Stepwise):
             )
         s = self.settings
         total = losses.true + s.composition_weight * losses.composition + s.strain_weight * losses.strained
-        total = total + s.sampled_weight * losses.sampled
         total = total + s.volume_weight * (losses.volume + s.mode_weight * losses.shape) + 0.01 * losses.scale
         self.optimizer.zero_grad()
         # members do not interact: the sum over them gives each its own gradient
@@ -221,10 +216,6 @@ class Trainer(Stepwise):
         loose = torch.randint(
             max(n_loose, 1), (self.settings.composition_batch if n_loose else 0,), generator=generator
         )
-        n_sampled = len(data.sampled_cells)
-        sampled = torch.randint(
-            max(n_sampled, 1), (self.settings.sampled_batch if n_sampled else 0,), generator=generator
-        )
         n = len(data.energy)
         copy = torch.randint(data.n_random, (2, len(rows)), generator=generator)
         first, second = copy * n + rows
@@ -245,6 +236,4 @@ class Trainer(Stepwise):
                 [getattr(data.true, name)[rows], getattr(data.random, name)[first], third(name)]
             )
 
-        return Batch(
-            rows, loose, sampled, stacked("log_volume"), stacked("shape"), stacked("energy"), generator
-        )
+        return Batch(rows, loose, stacked("log_volume"), stacked("shape"), stacked("energy"), generator)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.data.prepare import prepare
-from gflownet_crystal.data.schema import SAMPLED
 from gflownet_crystal.proxies.mlp_data import TrainingData, build_training_data
 from gflownet_crystal.proxies.mlp_losses import batch_losses
 from gflownet_crystal.proxies.mlp_training import Shuffled, Trainer, TrainingSettings
@@ -89,46 +87,3 @@ def test_too_little_to_train_on_is_refused() -> None:
 def test_learning_rates_that_are_not_above_0_are_refused(rate: float) -> None:
     with pytest.raises(ConfigError, match=r"training\.learning_rate must be above 0"):
         TrainingSettings(learning_rate=rate)
-
-
-def _with_sampled(data: TrainingData, shift: float = 0.0) -> TrainingData:
-    """The crystals a second time as specs of a sampler, with other cells and energies."""
-    return replace(
-        data,
-        sampled=data.crystals,
-        sampled_cells=replace(
-            data.true, log_volume=data.true.log_volume + 0.1, energy=data.energy + 0.3 + shift
-        ),
-        sampled_formula_key=data.formula_key,
-    )
-
-
-def test_sampled_specs_teach_energies_by_folds_and_no_volumes_or_shapes(data: TrainingData) -> None:
-    before = gradients(_with_sampled(data))
-    in_first = data.formula_key % 2 == 0
-    other = _with_sampled(data)
-    energy = other.sampled_cells.energy + in_first * torch.linspace(3.0, -2.0, len(data.energy))
-    after = gradients(replace(other, sampled_cells=replace(other.sampled_cells, energy=energy)))
-    assert not before["energy_head.weight"][0].equal(after["energy_head.weight"][0])
-    assert before["energy_head.weight"][1].equal(after["energy_head.weight"][1])
-    assert before["trunk_out.weight"][0].equal(after["trunk_out.weight"][0])
-    assert not before["trunk_out.weight"][1].equal(after["trunk_out.weight"][1])
-    # other cells of them change nothing that is learned of equilibrium volumes and shapes
-    cells = replace(other.sampled_cells, log_volume=other.sampled_cells.log_volume + 0.2)
-    moved = gradients(replace(other, sampled_cells=cells))
-    for name in ("mode_head.weight", "shape_head.weight", "mode_hidden.weight"):
-        assert before[name].equal(moved[name])
-
-
-def test_tables_without_sampled_specs_have_no_loss_of_them(data: TrainingData) -> None:
-    trainer = Trainer(data, SETTINGS)
-    losses = batch_losses(trainer.network, data, trainer.draw(), 0.1, 0.0)
-    assert losses.sampled.item() == 0.0
-
-
-def test_prepared_rows_of_a_sampler_are_told_from_crystals() -> None:
-    table = prepare(stored_frame()).assign(structure_source="known")
-    mixed = pd.concat([table, table.assign(structure_source=SAMPLED)], ignore_index=True)
-    found, alone = build_training_data(mixed, n_random=2), build_training_data(table, n_random=2)
-    assert found.energy.equal(alone.energy) and found.true.shape.equal(alone.true.shape)
-    assert len(found.sampled_cells) == len(table) and len(alone.sampled_cells) == 0
