@@ -1,4 +1,7 @@
-"""Choices of a training that follow from the others: without a prior, it starts from nothing, as in the paper."""
+"""Choices of a training that follow from the others.
+
+Without a prior, it starts from nothing, as in the paper; the reward for discovery corrects the proxy for placed atoms.
+"""
 
 from __future__ import annotations
 
@@ -57,6 +60,20 @@ def implied_choices(
         made |= set() if path is None else _overridden(path)
     words = [f"{group}={choice}" for group, choice in _WITHOUT.items() if group not in made]
     return words if PRIOR in given else [f"~{PRIOR}", *words]
+
+
+def implied_placing(given: Mapping[str, Any], choices: Mapping[str, Any]) -> str | None:
+    """The correction for placed atoms where the shipped ``mlp`` meets the reward for discovery; None elsewhere.
+
+    A sampler that seeks low energies finds the specs for which an energy from known crystals alone is too low.
+
+    Args:
+        given: values of the command line by key.
+        choices: chosen config of each group.
+    """
+    is_shipped = not any(key.startswith("proxy.") and key != "proxy.batch_size" for key in given)
+    is_meant = choices.get("proxy") == "mlp" and choices.get("reward") == "discovery"
+    return "proxy.placing=placing" if is_shipped and is_meant else None
 
 
 def _overridden(path: Path) -> set[str]:

@@ -153,3 +153,21 @@ def test_keys_may_be_added_to_a_class_of_ones_own() -> None:
     setting = parse_setting("+proxy.depth=3")
     assert (setting.key, setting.value, setting.added) == ("proxy.depth", 3, True)
     assert compose_config("train_gfn", ["env=hypergrid", "+proxy.depth=3"]).proxy.depth == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "placing"),
+    [
+        (["env=crystal"], "placing"),
+        (["env=crystal_89", "proxy.batch_size=64"], "placing"),
+        (["env=crystal", "reward=boltzmann"], None),
+        (["env=crystal", "prior=null"], None),
+        (["env=crystal", "proxy.placing=null"], None),
+        # a user's own ensemble has no correction that fits it
+        (["env=crystal", "proxy.weights=mine.safetensors"], None),
+    ],
+)
+def test_the_reward_for_discovery_corrects_the_proxy_for_placed_atoms(
+    words: list[str], placing: str | None
+) -> None:
+    assert compose_config("train_gfn", words).proxy.placing == placing
