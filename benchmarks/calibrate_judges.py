@@ -3,8 +3,8 @@
     python -m benchmarks.calibrate_judges data=FILE published=COLUMN judges=NAME[:VERSION],... [hull=HULL] [n=N]
 
 FILE, Parquet, holds relaxed crystals in the package's schema and, in COLUMN, their published energies above the hull
-of all known compounds, in eV/atom. Each judge gives a single point of every crystal as it is; ``hull`` is one of ``evaluate``. The
-first ``n`` crystals are taken, or all. Of the crystals that all judges know:
+of all known compounds, in eV/atom. Each judge gives a single point of every crystal as it is; ``hull`` is one of
+``evaluate``. The first ``n`` crystals are taken, or all. Of the crystals that all judges know:
 
 ``spearman`` rank correlation with the published distances; ``bias`` median difference, the judge's less the published;
 ``mae`` mean absolute difference; ``stable`` share at most 0.1 eV/atom above the hull, and ``precision_0.1``,

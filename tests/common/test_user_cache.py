@@ -12,11 +12,11 @@ from gflownet_crystal.common.user_cache import user_cache
 @pytest.mark.parametrize(
     ("platform", "variables", "expected"),
     [
-        ("linux", {"HOME": "/home/x"}, "/home/x/.cache/gflownet_crystal"),
-        ("linux", {"HOME": "/home/x", "XDG_CACHE_HOME": "/big"}, "/big/gflownet_crystal"),
-        ("linux", {"HOME": "/home/x", "XDG_CACHE_HOME": "big"}, "/home/x/.cache/gflownet_crystal"),
-        ("linux", {"HOME": "/home/x", "XDG_CACHE_HOME": ""}, "/home/x/.cache/gflownet_crystal"),
-        ("darwin", {"HOME": "/Users/x"}, "/Users/x/Library/Caches/gflownet_crystal"),
+        ("linux", {"HOME": "/h/x"}, "/h/x/.cache/gflownet_crystal"),
+        ("linux", {"HOME": "/h/x", "XDG_CACHE_HOME": "/big"}, "/big/gflownet_crystal"),
+        ("linux", {"HOME": "/h/x", "XDG_CACHE_HOME": "big"}, "/h/x/.cache/gflownet_crystal"),
+        ("linux", {"HOME": "/h/x", "XDG_CACHE_HOME": ""}, "/h/x/.cache/gflownet_crystal"),
+        ("darwin", {"HOME": "/u/x"}, "/u/x/Library/Caches/gflownet_crystal"),
         ("win32", {"LOCALAPPDATA": "/l"}, "/l/gflownet_crystal/Cache"),
         ("win32", {"USERPROFILE": "/u"}, "/u/AppData/Local/gflownet_crystal/Cache"),
     ],
