@@ -19,19 +19,17 @@ import pandas as pd
 import torch
 from ase import Atoms
 from ase.build import bulk
-from ase.calculators.calculator import Calculator
 from ase.data import reference_states
-from ase.filters import FrechetCellFilter
-from ase.optimize import FIRE
 
 from benchmarks.options import names, read_options, run
 from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.data.standardize import parameters_to_rows
 from gflownet_crystal.models.potentials import REFERENCES, load_energies
+from gflownet_crystal.relaxation.elements import ElementSettings, least_energy
 from gflownet_crystal.structures.elements import SYMBOLS
 
-LOWEST, LARGEST_RELAXED = 4, 12
-FMAX, STEPS, MAX_VOLUME_CHANGE = 0.03, 50, 0.2
+LOWEST = 4
+RELAXATION = ElementSettings(fmax=0.03, steps=50, max_volume_change=0.2, largest=12)
 METALS = ("fcc", "bcc", "hcp", "diamond", "sc")
 COLUMNS = ["material_id", "lattice", "atomic_numbers", "frac_coords", "formation_energy_per_atom"]
 
@@ -60,40 +58,6 @@ def candidates(frame: pd.DataFrame, element: int) -> Iterator[tuple[str, Atoms]]
         yield state["symmetry"], bulk(SYMBOLS[element])
 
 
-def energy_per_atom(atoms: Atoms) -> float:
-    """eV/atom; infinite where the potential refuses the crystal."""
-    try:
-        return float(atoms.get_potential_energy()) / len(atoms)
-    except (ValueError, RuntimeError):
-        return np.inf
-
-
-def relaxed_energy(atoms: Atoms) -> float:
-    """Energy per atom after a short relaxation; infinite if it runs away."""
-    volume = atoms.get_volume()
-    try:
-        FIRE(FrechetCellFilter(atoms), logfile=None).run(fmax=FMAX, steps=STEPS)
-    except (ValueError, RuntimeError):
-        return np.inf
-    return energy_per_atom(atoms) if abs(atoms.get_volume() / volume - 1) < MAX_VOLUME_CHANGE else np.inf
-
-
-def reference(frame: pd.DataFrame, element: int, calculator: Calculator) -> tuple[float, str] | None:
-    """Least energy of an element in eV/atom and its crystal; None where there is no crystal."""
-    found = []
-    for name, atoms in candidates(frame, element):
-        atoms.calc = calculator
-        found.append((energy_per_atom(atoms), name, atoms))
-    found = sorted((entry for entry in found if np.isfinite(entry[0])), key=lambda entry: entry[0])
-    if not found:
-        return None
-    energy, name, atoms = found[0]
-    if len(atoms) <= LARGEST_RELAXED:
-        energy = min(energy, relaxed_energy(atoms))
-    # what a potential never saw in training it does not bind
-    return (energy, name) if energy < 0.0 else None
-
-
 def main(arguments: list[str]) -> None:
     """Compute the table of one potential."""
     options = read_options(__doc__, {}, arguments, required=["potential", "version", "data"])
@@ -105,11 +69,14 @@ def main(arguments: list[str]) -> None:
     energies, crystals = {}, {}
     start = time.perf_counter()
     for element in range(1, 95):
-        result = reference(frame, element, calculator)
-        if result is not None:
-            energies[SYMBOLS[element]], crystals[SYMBOLS[element]] = round(result[0], 5), result[1]
+        result = least_energy(candidates(frame, element), calculator, RELAXATION)
+        if not result.reason:
+            energies[SYMBOLS[element]], crystals[SYMBOLS[element]] = round(result.energy, 5), result.crystal
             seconds = time.perf_counter() - start
-            print(f"{SYMBOLS[element]:<3} {result[0]:9.4f}  {result[1]:<12} {seconds:5.0f} s", flush=True)
+            print(
+                f"{SYMBOLS[element]:<3} {result.energy:9.4f}  {result.crystal:<12} {seconds:5.0f} s",
+                flush=True,
+            )
     table = read_json(REFERENCES) if REFERENCES.is_file() else {}
     table[f"{name} {version}"] = {"energy": energies, "crystal": crystals}
     write_json(REFERENCES, dict(sorted(table.items())))

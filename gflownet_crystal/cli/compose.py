@@ -17,7 +17,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gflownet_crystal.cli.config_errors import first_line
 from gflownet_crystal.cli.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices, unknown
-from gflownet_crystal.cli.implied import PRIOR, has_prior, implied_choices, implied_placing, key_of
+from gflownet_crystal.cli.implied import (
+    ENERGY_MODELS,
+    PRIOR,
+    has_prior,
+    implied_choices,
+    implied_placing,
+    key_of,
+)
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.yaml_files import check_yaml
 
@@ -266,7 +273,8 @@ def _is_target(setting: Setting) -> bool:
 
 def _replace_class(config: DictConfig, setting: Setting) -> None:
     section = setting.key.removesuffix(f".{TARGET}")
-    if not isinstance(_node(config, section, setting), DictConfig):
+    node = _node(config, section, setting)
+    if not isinstance(node, DictConfig) and section not in ENERGY_MODELS:
         raise ConfigError(f"{section} is not a section with a class; remove {setting.text}")
     # the keys of the old class mean nothing to the new one
     OmegaConf.update(config, section, {TARGET: setting.value}, merge=False, force_add=True)

@@ -24,7 +24,7 @@ from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.groups import unknown
 from gflownet_crystal.cli.interrupt import stop_on_signal
-from gflownet_crystal.cli.judging import Judging, reference_hull
+from gflownet_crystal.cli.judging import STABILITY, Judging, chosen_judges, stability_thresholds
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.sampler_figures import sampler_figures
@@ -32,13 +32,16 @@ from gflownet_crystal.cli.values import check_writable, flag, path_setting, thre
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path, read_json, write_json
 from gflownet_crystal.evaluation.compared_sets import Choices, Evaluation
+from gflownet_crystal.evaluation.known_hulls import known_hull
 from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.parallel import Work
 from gflownet_crystal.evaluation.structure_metrics import COMPARING, METRICS, Result
 from gflownet_crystal.evaluation.structure_sets import StructureSet, read_set
+from gflownet_crystal.models.energy_choice import EnergyChoice
+from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 
-STABILITY = "stability"
+BY_ALL = "stability_by_all"
 FIGURES, TABLE, STRUCTURES, PARTS = "metrics.json", "metrics.csv", "structures.csv", "parts"
 
 # these say how it is computed, not what
@@ -63,10 +66,11 @@ def run(config: DictConfig) -> None:
     if config.run is not None:
         _run_sampler(config)
         return
-    names, judges = chosen_metrics(config), judge_names(config)
+    names, judges = chosen_metrics(config), chosen_judges(config)
     set_threads(config.threads)
     evaluation = _evaluation(config)
     judging = _judging(config, evaluation) if judges else None
+    models = [] if judging is None else [judging.load(judge) for judge in judges]
     few = evaluation.made.head(whole_number(config.n_judged, "n_judged", 1))
     if evaluation.work.cache is not None and set(names) & set(_CACHED):
         check_writable(evaluation.work.cache / "features")
@@ -81,13 +85,27 @@ def run(config: DictConfig) -> None:
         results = {name: _kept(folder, name, evaluation) for name in names if name != STABILITY}
         figures |= {name: result.figures for name, result in results.items()}
         if judging is not None:
-            figures[STABILITY] = {}
-            for judge in judges:
-                name = Path(judge).stem
-                figures[STABILITY][name], rows = judging.judge(few, judge, folder / f"relaxed_{name}")
-                _write_csv(folder / f"{STABILITY}_{name}.csv", pd.DataFrame(rows))
+            figures |= _judged(judging, few, judges, models, folder)
         _write_csv(folder / STRUCTURES, structure_table(evaluation.made, results))
         _show(folder, figures)
+
+
+def _judged(
+    judging: Judging,
+    made: StructureSet,
+    judges: Sequence[EnergyChoice],
+    models: Sequence[StructureEnergies],
+    folder: Path,
+) -> dict[str, Any]:
+    """Figures of each judge and, of several, of what they agree on; a table each."""
+    verdicts, figures = [], {}
+    for judge, energies in zip(judges, models, strict=True):
+        kept = folder / f"relaxed_{judge.file_name}"
+        verdict, figures[judge.label], rows = judging.judge(made, judge, energies, kept)
+        verdicts.append(verdict)
+        _write_csv(folder / f"{STABILITY}_{judge.file_name}.csv", pd.DataFrame(rows))
+    together = {} if len(judges) < 2 else {BY_ALL: judging.together(verdicts, judges)}
+    return {STABILITY: figures, **together}
 
 
 def _run_sampler(config: DictConfig) -> None:
@@ -114,7 +132,7 @@ def chosen_metrics(config: DictConfig) -> list[str]:
     known = (*METRICS, STABILITY)
     given = config.metrics
     if given is None:
-        possible = {"matching": config.targets is not None, STABILITY: bool(judge_names(config))}
+        possible = {"matching": config.targets is not None, STABILITY: bool(chosen_judges(config))}
         possible |= dict.fromkeys(COMPARING, config.reference is not None)
         names = [name for name in known if possible.get(name, True)]
     else:
@@ -124,19 +142,11 @@ def chosen_metrics(config: DictConfig) -> list[str]:
             raise unknown("metric", name, known)
         if config.reference is None and name in (*COMPARING, STABILITY):
             raise ConfigError(f"{name} compares the structures to known ones; give reference=...")
-    if STABILITY in names and not judge_names(config):
-        raise ConfigError("stability needs a judge; give judge=chgnet, or another potential")
+    if STABILITY in names and not chosen_judges(config):
+        raise ConfigError("stability needs a judge; give judge=sevenn:7net-l3i5, or another potential")
     if "matching" in names and config.targets is None:
         raise ConfigError("matching needs what the structures were made for; give targets=FILE")
     return [name for name in known if name in names]
-
-
-def judge_names(config: DictConfig) -> list[str]:
-    """The judges, none where stability is not asked for."""
-    wanted = config.metrics is None or STABILITY in config.metrics
-    if config.judge is None or not wanted:
-        return []
-    return _names(config.judge, "judge")
 
 
 def _names(given: Any, key: str) -> list[str]:
@@ -231,13 +241,10 @@ def _evaluation(config: DictConfig) -> Evaluation:
 
 
 def _judging(config: DictConfig, evaluation: Evaluation) -> Judging:
-    threshold = config.threshold
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or math.isnan(threshold):
-        raise ConfigError(f"threshold must be a number in eV/atom, not {threshold!r}")
     settings = to_settings(RelaxationSettings, config.relax, "relax")
-    hull = None if config.hull is None else path_setting(config.hull, "hull")
-    reference = path_setting(config.reference, "reference")
-    return Judging(evaluation, settings, reference_hull(hull, reference), threshold)
+    hull = None if config.hull is None else str(path_setting(config.hull, "hull"))
+    found, hull_of = known_hull(hull, path_setting(config.reference, "reference"))
+    return Judging(evaluation, settings, found, hull_of, stability_thresholds(config.threshold))
 
 
 def _read(config: DictConfig, key: str, limit: str | None) -> StructureSet:

@@ -17,7 +17,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from gflownet_crystal.cli.build import build
+from gflownet_crystal.cli.build import build, plain
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of, tell
 from gflownet_crystal.cli.generated import part_file, read_part, write_generated, write_part
@@ -56,7 +56,7 @@ def run(config: DictConfig) -> None:
     maker = _maker(config, generator, device)
     frame = _spec_frame(config)
     folder = path_setting(config.out, "out")
-    chosen = {key: config[key] for key in ("tries", "keep", "judge", "batch_size", "seed")}
+    chosen = {key: plain(config[key]) for key in ("tries", "keep", "judge", "batch_size", "seed")}
     chosen |= {"generator": OmegaConf.to_container(config.generator), "specs": _fingerprint(frame)}
     with open_output(folder, chosen, flag(config.resume, "resume")):
         structures = _generate(folder, frame, maker, batch_size, quiet)
@@ -142,7 +142,7 @@ def judged_energies(structures: StructureBatch, judge: StructureEnergies | None)
 def _maker(config: DictConfig, generator: Generator, device: torch.device) -> Maker:
     if config.keep not in KEEP:
         raise ConfigError(f"keep is one of {', '.join(KEEP)}, not {config.keep!r}")
-    judge = None if config.judge is None else load_energies(str(config.judge)).to(device)
+    judge = None if config.judge is None else load_energies(plain(config.judge)).to(device)
     tries, seed = whole_number(config.tries, "tries", 1), seed_number(config.seed, "seed")
     return Maker(generator, device, tries, seed, config.keep == "best", judge)
 

@@ -14,6 +14,9 @@ from omegaconf import DictConfig
 
 from gflownet_crystal.cli.groups import find_config, group_choices
 
+ENERGY_MODELS = ("model", "judge", "energies", "relax_model")
+"""Keys with the name of an energy model, in whose place a calculator's class with its arguments may stand."""
+
 PRIOR = "prior"
 _WITHOUT = {"objective": "trajectory_balance", "reward": "boltzmann", "trainer": "default"}
 _CRYSTAL = "gflownet_crystal.envs.crystal.Crystal"

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
+from gflownet_crystal.cli.build import plain
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.evaluation.compared_sets import Evaluation
-from gflownet_crystal.evaluation.stability import energy_above_hull, stability, unique_and_novel
+from gflownet_crystal.evaluation.known_hulls import known_entries
+from gflownet_crystal.evaluation.stability import energy_above_hull, unique_and_novel
 from gflownet_crystal.evaluation.structure_sets import StructureSet
+from gflownet_crystal.evaluation.verdicts import Verdict, by_all
+from gflownet_crystal.models.energy_choice import EnergyChoice, distinct_choices, read_choice
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.proxies.hull import Hull
-from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.records import RecordsFile, to_record, write_results
 from gflownet_crystal.relaxation.run import relax_items
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.convert import from_arrays
 from gflownet_crystal.structures.structure import StructureBatch
+
+STABILITY = "stability"
+"""The metric that asks judges."""
 
 
 @dataclass(frozen=True)
@@ -38,65 +45,97 @@ class Judging:
     Attributes:
         evaluation: the reference, tolerances of matches, and how it is computed.
         settings: of the relaxations.
-        hull: of the reference.
-        threshold: eV/atom above the hull up to which one is stable.
+        hull: of known compounds.
+        hull_of: said of the hull in the figures.
+        thresholds: eV/atom above the hull up to which a structure is stable; the first heads the figures.
     """
 
     evaluation: Evaluation
     settings: RelaxationSettings
     hull: Hull
-    threshold: float
+    hull_of: str
+    thresholds: tuple[float, ...]
+
+    def load(self, judge: EnergyChoice) -> StructureEnergies:
+        """The model of a judge, before anything is written.
+
+        Raises:
+            ConfigError: it is unknown, not installed or has no forces.
+        """
+        energies = _load(judge, self.evaluation.choices.device)
+        energies.calculator()
+        return energies
 
     def judge(
-        self, made: StructureSet, judge: str, folder: Path
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        self, made: StructureSet, judge: EnergyChoice, energies: StructureEnergies, folder: Path
+    ) -> tuple[Verdict, dict[str, Any], list[dict[str, Any]]]:
         """Relax a set and measure its stability.
 
         Args:
             made: the structures.
-            judge: name of an energy model.
+            judge: the name of an energy model.
+            energies: the model.
             folder: for the relaxed structures; what it holds already is not done again.
 
         Returns:
-            Figures, and a row each of structures that were given.
+            The judge's verdict, its figures, and a row each of structures that were given.
 
         Raises:
-            ConfigError: the judge is unknown, not installed or has no forces.
+            DataError: the judge could relax none of them.
             KeyboardInterrupt: a stop was asked for; finished relaxations are kept.
         """
-        records = self._relax(to_items(made), judge, folder)
+        records = self._relax(to_items(made), judge, energies, folder)
         good = [record for record in records if "cell" in record]
         if not good:
             reason = records[0]["reason"] if records else "none were given"
-            raise DataError(f"{judge} could relax none of {len(made)} structures; the first: {reason}")
+            raise DataError(
+                f"{judge.described} could relax none of {len(made)} structures; the first: {reason}"
+            )
+        verdict = self._verdict(good, len(made))
+        status = Counter(str(record["status"]) for record in records)
+        figures = verdict.figures(self.thresholds) | {
+            "n_not_converged": status["not_converged"],
+            "judge": judge.described,
+            "hull": self.hull_of,
+        }
+        columns = ("e_above_hull", "unique", "novel", "sparse", "far_below")
+        values = (verdict.above, verdict.unique, verdict.novel, verdict.sparse, verdict.far_below)
+        marks = zip(*(value.tolist() for value in values), strict=True)
+        rows = {r["row"]: dict(zip(columns, mark, strict=True)) for r, mark in zip(good, marks, strict=True)}
+        named = ("row", "name", "formula", "status", "reason", "energy_after")
+        return verdict, figures, [{k: r.get(k) for k in named} | rows.get(r["row"], {}) for r in records]
+
+    def together(self, verdicts: Sequence[Verdict], judges: Sequence[EnergyChoice]) -> dict[str, Any]:
+        """Figures of what several judges agree on.
+
+        Raises:
+            KeyboardInterrupt: a stop was asked for.
+        """
+        agreed = by_all(verdicts, self.evaluation.choices.tolerances, self.evaluation.work)
+        return agreed.figures(self.thresholds) | {"judges": [judge.described for judge in judges]}
+
+    def _verdict(self, good: Sequence[Mapping[str, Any]], n: int) -> Verdict:
         relaxed, energy = relaxed_structures(good)
         above = energy_above_hull(relaxed.composition, energy, self.hull)
         known, tolerances = self.evaluation.reference.structures, self.evaluation.choices.tolerances
         unique, novel = unique_and_novel(relaxed, above, known, tolerances, self.evaluation.work)
-        status = Counter(str(record["status"]) for record in records)
-        found = stability(above, unique, novel, len(made), self.threshold)
-        figures = asdict(found) | {
-            "n_not_converged": status["not_converged"],
-            "threshold": self.threshold,
-            "judge": judge,
-        }
-        marks = zip(good, above.tolist(), unique.tolist(), novel.tolist(), strict=True)
-        rows = {record["row"]: {"e_above_hull": a, "unique": u, "novel": n} for record, a, u, n in marks}
-        named = ("row", "name", "formula", "status", "reason", "energy_after")
-        return figures, [{k: r.get(k) for k in named} | rows.get(r["row"], {}) for r in records]
+        places = torch.tensor([record["row"] for record in good])
+        return Verdict(
+            n, places, relaxed, above, unique, novel, known_entries(self.hull, relaxed.composition)
+        )
 
-    def _relax(self, items: Sequence[Item], judge: str, folder: Path) -> list[dict[str, Any]]:
+    def _relax(
+        self, items: Sequence[Item], judge: EnergyChoice, energies: StructureEnergies, folder: Path
+    ) -> list[dict[str, Any]]:
         work = self.evaluation.work
         load = functools.partial(_load, judge, self.evaluation.choices.device)
-        energies = load()
-        energies.calculator()
         loader = load if work.processes > 1 else lambda: energies
         folder.mkdir(parents=True, exist_ok=True)
         records = RecordsFile(folder)
         done = {record["row"] for record in records.records}
         rows = [row for row in range(len(items)) if row not in done]
         try:
-            with Progress(len(items), len(done), f"relaxing with {judge}", work.quiet) as progress:
+            with Progress(len(items), len(done), f"relaxing with {judge.label}", work.quiet) as progress:
                 for row, result, seconds in relax_items(
                     items, rows, loader, self.settings, work.processes, work.should_stop
                 ):
@@ -108,7 +147,7 @@ class Judging:
             raise KeyboardInterrupt(
                 f"{len(records.records)} of {len(items)} relaxations are done; go on with resume=true"
             )
-        write_results(folder, records.records, judge, self.settings.symprec)
+        write_results(folder, records.records, judge.described, self.settings.symprec)
         return sorted(records.records, key=lambda record: record["row"])
 
 
@@ -130,22 +169,41 @@ def relaxed_structures(records: Sequence[Mapping[str, Any]]) -> tuple[StructureB
     return relaxed, torch.tensor([float(record["energy_after"]) for record in records], dtype=torch.float64)
 
 
-def reference_hull(hull: Path | None, reference: Path) -> Hull:
-    """The hull of a file, or of the reference where it has energies.
+def chosen_judges(config: DictConfig) -> list[EnergyChoice]:
+    """The judges of a configuration of ``evaluate``, none where stability is not asked for.
 
     Raises:
-        ConfigError: neither has formulas with formation energies.
-        DataError: the file given is no hull.
+        ConfigError: one is no energy model, or two would fill one folder.
     """
-    if hull is not None:
-        return ReferenceHull.read(hull)
-    try:
-        return ReferenceHull.read(reference)
-    except DataError as error:
+    wanted = config.metrics is None or STABILITY in config.metrics
+    given = plain(config.judge)
+    if given is None or not wanted:
+        return []
+    judges = given if isinstance(given, list) else [given]
+    if not judges or not all(isinstance(judge, str | dict) for judge in judges):
         raise ConfigError(
-            f"stability needs a hull; give hull=FILE, a Parquet file with formula and {ENERGY_COLUMN} ({error})"
-        ) from error
+            f"judge must be a model or a list of models, as [sevenn:7net-l3i5,chgnet], not {given!r}"
+        )
+    return distinct_choices([read_choice(judge) for judge in judges], "judge")
 
 
-def _load(name: str, device: str) -> StructureEnergies:
-    return load_energies(name).to(device)
+def stability_thresholds(given: Any) -> tuple[float, ...]:
+    """Distances to the hull up to which a structure is stable, eV/atom.
+
+    Raises:
+        ConfigError: there are none, one is no number, or one stands twice.
+    """
+    values = plain(given)
+    values = values if isinstance(values, list) else [values]
+    numbers = [
+        isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in values
+    ]
+    if not values or not all(numbers):
+        raise ConfigError(f"threshold must be numbers in eV/atom, as [0.1,0.05,0.0], not {given!r}")
+    if len({f"{one:g}" for one in values}) < len(values):
+        raise ConfigError(f"threshold must be different numbers, not {given!r}")
+    return tuple(values)
+
+
+def _load(judge: EnergyChoice, device: str) -> StructureEnergies:
+    return load_energies(judge).to(device)

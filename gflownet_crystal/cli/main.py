@@ -27,6 +27,7 @@ VERBS = (
     "generate",
     "relax",
     "pipeline",
+    "references",
     "evaluate",
     "report",
 )

@@ -11,7 +11,7 @@ from typing import Any, Self
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.build import build, to_settings
+from gflownet_crystal.cli.build import build, plain, to_settings
 from gflownet_crystal.cli.export import (
     ABOVE_HULL,
     FORMATION_ENERGY,
@@ -38,6 +38,7 @@ from gflownet_crystal.common.checkpoint import FOLDER
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.evaluation.ranking import Selection
 from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.models.energy_choice import read_choice
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.proxies.e_above_hull import load_hull
 from gflownet_crystal.proxies.hull import Hull
@@ -122,7 +123,7 @@ class Plan:
         n_relaxed = whole_number(config.relax or 0, "relax", 0)
         known = _known(folder)
         return cls(
-            config=config,
+            config=_named(config),
             run=folder,
             out=path_setting(config.out, "out"),
             k=k,
@@ -154,6 +155,15 @@ class Plan:
         return {"model": self.config.relax_model, "version": self.config.relax_version}
 
 
+def _named(config: DictConfig) -> DictConfig:
+    """The configuration with names in the places of models that are calculators' classes with arguments."""
+    named = config.copy()
+    for key in ("energies", "relax_model"):
+        if OmegaConf.is_config(named[key]):
+            OmegaConf.update(named, key, read_choice(plain(named[key])).described, merge=False)
+    return named
+
+
 def _choose_from(config: DictConfig, k: int) -> int:
     if config.choose_from is None:
         return k
@@ -170,7 +180,7 @@ def _known(folder: Path) -> tuple[Any, Any]:
 
 def _maker(config: DictConfig, device: torch.device) -> Maker:
     tries, seed = whole_number(config.tries, "tries", 1), seed_number(config.seed, "seed")
-    judge = None if config.energies is None else load_energies(str(config.energies)).to(device)
+    judge = None if config.energies is None else load_energies(plain(config.energies)).to(device)
     return Maker(build(config.generator, Generator, "generator"), device, tries, seed, True, judge)
 
 
@@ -188,7 +198,7 @@ def _predicted_hulls(path: Any, known: tuple[Any, Any], folder: Path) -> tuple[H
 
 def _loader(config: DictConfig, device: torch.device) -> Loader:
     """Makes the model that relaxes; it is loaded once here, as it may be unknown, not installed, or without forces."""
-    load = functools.partial(load_on, config.relax_model, config.relax_version, str(device))
+    load = functools.partial(load_on, plain(config.relax_model), config.relax_version, str(device))
     energies = load()
     energies.calculator()
     return load if config.processes > 1 else lambda: energies

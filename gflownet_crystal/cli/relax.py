@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.build import to_settings
+from gflownet_crystal.cli.build import plain, to_settings
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.interrupt import stop_on_signal
@@ -25,6 +25,7 @@ from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.values import flag, path_setting, thread_count
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.models.energy_choice import read_choice
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.inputs import Item, fingerprint, read_items
@@ -41,17 +42,20 @@ def run(config: DictConfig) -> None:
     processes = thread_count(config.processes, "processes")
     quiet, resume = flag(config.quiet, "quiet"), flag(config.resume, "resume")
     set_threads(config.threads)
-    load = functools.partial(load_on, config.model, config.version, str(find_device(config.device)))
+    model = plain(config.model)
+    load = functools.partial(load_on, model, config.version, str(find_device(config.device)))
     folder, source = path_setting(config.out, "out"), path_setting(config.structures, "structures")
     items = read_items(source, formula_check_of(config))
     # before anything is written: a model may be unknown, not installed, or without forces
     energies = load()
     energies.calculator()
     loader = load if processes > 1 else lambda: energies
-    chosen = {"model": config.model, "version": config.version, **asdict(settings)}
+    name = read_choice(model).described
+    full = name if config.version is None or ":" in name else f"{name}:{config.version}"
+    chosen = {"model": name, "version": config.version, **asdict(settings)}
     with open_output(folder, {**chosen, "structures": fingerprint(items)}, resume):
         rows = range(len(items))
-        records = relax_kept(folder, items, rows, loader, settings, str(config.model), processes, quiet)
+        records = relax_kept(folder, items, rows, loader, settings, full, processes, quiet)
     print(report(records, folder, settings.steps))
 
 
@@ -107,13 +111,13 @@ def relax_kept(
     return ended
 
 
-def load_on(name: str, version: str | None, device: str) -> StructureEnergies:
-    """The energy model of a name, on a device.
+def load_on(given: str | Mapping[str, Any], version: str | None, device: str) -> StructureEnergies:
+    """The energy model of a name, or of a calculator's class and arguments, on a device.
 
     Raises:
         ConfigError: an unknown name or version, or a package that is not installed.
     """
-    return load_energies(name, **({} if version is None else {"version": version})).to(device)
+    return load_energies(given, **({} if version is None else {"version": version})).to(device)
 
 
 def report(records: list[dict[str, Any]], folder: Path, steps: int) -> str:

@@ -122,12 +122,26 @@ def unique_and_novel(
     Raises:
         KeyboardInterrupt: a stop was asked for.
     """
-    # of structures that are alike, the most stable one stands for them
+    known = to_crystals(reference), reduced_formulas(reference)
+    crystals, formulas = to_crystals(relaxed), reduced_formulas(relaxed)
+    novel = first_known(crystals, formulas, *known, tolerances, work) == NOVEL
+    return most_stable_of_kind(relaxed, above, tolerances, work), novel
+
+
+def most_stable_of_kind(relaxed: StructureBatch, above: Tensor, tolerances: Tolerances, work: Work) -> Tensor:
+    """Which structures stand for those that are alike, (m,) bool: the most stable one of each kind.
+
+    Args:
+        relaxed: m structures.
+        above: (m,) eV/atom above the hull.
+        tolerances: of matches.
+        work: how.
+
+    Raises:
+        KeyboardInterrupt: a stop was asked for.
+    """
     order = above.nan_to_num(nan=torch.inf).argsort(stable=True)
     crystals, formulas = to_crystals(relaxed[order]), reduced_formulas(relaxed[order])
     first = torch.zeros(len(relaxed), dtype=torch.bool)
     first[order] = unique(first_alike(crystals, formulas, tolerances, work))
-    known = to_crystals(reference), reduced_formulas(reference)
-    novel = torch.zeros(len(relaxed), dtype=torch.bool)
-    novel[order] = first_known(crystals, formulas, *known, tolerances, work) == NOVEL
-    return first, novel
+    return first

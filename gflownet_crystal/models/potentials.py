@@ -22,12 +22,12 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.models.corrections import materials_project_corrections
+from gflownet_crystal.models.energy_choice import TARGET, WEIGHTS, EnergyChoice, read_choice
 from gflownet_crystal.models.structure_energies import StructureEnergies
-from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.checks import CLOSEST
 from gflownet_crystal.structures.convert import to_ase
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS, N_ATOMIC_NUMBERS
-from gflownet_crystal.structures.periodic_pairs import PeriodicPoints, usable
+from gflownet_crystal.structures.periodic_pairs import connected, usable
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.weights import FOLDER
 
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 REFERENCES = Path(__file__).with_name("potential_references.json")
 """Energies of the elements, eV/atom, by potential and symbol."""
-
-_SEARCH_ATOMS = 1024
 
 
 class PotentialEnergies(StructureEnergies):
@@ -214,53 +212,64 @@ def _total_energy(output: Mapping[str, Tensor]) -> dict[str, float]:
 POTENTIALS: dict[str, type[ForeignPotential]] = {"chgnet": CHGNetEnergies, "sevenn": SevenNetEnergies}
 
 
-def load_energies(name: str, **options: Any) -> StructureEnergies:
+def load_energies(given: str | Mapping[str, Any] | EnergyChoice, **options: Any) -> StructureEnergies:
     """An energy model by name.
 
     Args:
-        name: ``chgnet``, ``sevenn``, or weights of this package's networks: a shipped name or a ``.safetensors`` file.
+        given: ``chgnet`` or ``sevenn``, with a version as ``sevenn:7net-l3i5`` or without; weights of this package's
+            networks, a shipped name or a ``.safetensors`` file; or the ``_target_`` and arguments of an ASE calculator,
+            see :class:`~gflownet_crystal.models.calculator_energies.CalculatorEnergies`.
         options: of :class:`CHGNetEnergies`, :class:`SevenNetEnergies` or
             :meth:`~gflownet_crystal.models.trained_energies.TrainedEnergies.from_weights`.
 
     Raises:
-        ConfigError: an unknown name (the choices are listed) or option, or a package that is not installed.
+        ConfigError: an unknown name (the choices are listed), version or option, a package that is not installed, or a
+            calculator whose energies of the elements are not computed yet.
+        DataError: the file of these energies is damaged.
         WeightsError: a weights file is missing, corrupt or of another kind.
     """
-    if not isinstance(name, str):
-        raise ConfigError(f"energies must be a name or a .safetensors file, not {name!r}")
-    if name in POTENTIALS:
-        found: Callable[..., StructureEnergies] = POTENTIALS[name]
-    else:
-        choices = (*POTENTIALS, *trained_names())
-        if Path(name).suffix != ".safetensors" and name not in choices:
+    choice = read_choice(given)
+    found = _factory(choice)
+    taken = inspect.signature(found).parameters
+    if choice.version is not None:
+        if "version" not in taken:
             raise ConfigError(
-                f"unknown energies {name!r}; choose one of {', '.join(choices)}, or a .safetensors file"
+                f"energies {choice.name!r} have no versions; leave out {':' + choice.version!r}"
             )
-        from gflownet_crystal.models.trained_energies import TrainedEnergies
-
-        found = partial(TrainedEnergies.from_weights, name)
-    strange = [option for option in options if option not in inspect.signature(found).parameters]
+        if options.get("version", choice.version) != choice.version:
+            raise ConfigError(
+                f"{choice.label} and version={options['version']} are two versions; give one of them"
+            )
+        options["version"] = choice.version
+    strange = [option for option in options if option not in taken]
     if strange:
-        raise ConfigError(f"energies {name!r} have no option {strange[0]}; leave it out")
+        raise ConfigError(f"energies {choice.name!r} have no option {strange[0]}; leave it out")
     return found(**options)
+
+
+def _factory(choice: EnergyChoice) -> Callable[..., StructureEnergies]:
+    """What makes the energies of a choice, given its options."""
+    if choice.settings is not None:
+        from gflownet_crystal.models.calculator_energies import CalculatorEnergies
+
+        return partial(CalculatorEnergies, choice)
+    if choice.name in POTENTIALS:
+        return POTENTIALS[choice.name]
+    choices = (*POTENTIALS, *trained_names())
+    if Path(choice.name).suffix != WEIGHTS and choice.name not in choices:
+        raise ConfigError(
+            f"unknown energies {choice.name!r}; choose one of {', '.join(choices)}, or a {WEIGHTS} file; an ASE "
+            f"calculator goes by a key of its own, {TARGET}=my_module.my_calculator"
+        )
+    from gflownet_crystal.models.trained_energies import TrainedEnergies
+
+    return partial(TrainedEnergies.from_weights, choice.name)
 
 
 def trained_names() -> list[str]:
     """Shipped weights of networks that give energies of structures, sorted."""
     cards = {path.stem: read_json(path) for path in FOLDER.glob("*.json")}
     return sorted(name for name, card in cards.items() if card.get("kind") == "structure_energy")
-
-
-def connected(structures: StructureBatch, reach: float) -> Tensor:
-    """Structures in which each atom has a neighbour within ``reach`` A, its own images included, (n,) bool."""
-    result = torch.ones(len(structures), dtype=torch.bool)
-    for rows in batches_of_atoms(structures.n_atoms, _SEARCH_ATOMS):
-        points = PeriodicPoints.of(structures[rows])
-        pairs = points.within(torch.full((len(rows),), reach, dtype=torch.float64))
-        lonely = torch.ones(len(points.structure), dtype=torch.bool)
-        lonely[pairs.source[pairs.squared > 0.0]] = False
-        result[rows[points.structure[lonely]]] = False
-    return result
 
 
 def read_references(name: str) -> dict[str, float]:

@@ -26,7 +26,7 @@ class QuietCalculator(Calculator):
     """Energy, forces and stress of another calculator.
 
     Args:
-        inner: does the work.
+        inner: does the work; any of ASE's calculators.
     """
 
     implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012 - as ASE declares it
@@ -38,16 +38,14 @@ class QuietCalculator(Calculator):
     def calculate(
         self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes
     ) -> None:
-        """Calculate everything at once; ASE calls it."""
+        """Calculate the energy alone where nothing else is asked for, else everything at once; ASE calls it."""
         super().calculate(atoms, properties, system_changes)
         with quiet():
-            self.inner.calculate(self.atoms, None, system_changes)
-        found = self.inner.results
-        stress = np.asarray(found["stress"], dtype=np.float64)
-        energy = float(found["energy"])
-        self.results = {
-            "energy": energy,
-            "free_energy": energy,
-            "forces": np.asarray(found["forces"], dtype=np.float64),
-            "stress": full_3x3_to_voigt_6_stress(stress) if stress.shape == (3, 3) else stress,
-        }
+            energy = float(self.inner.get_property("energy", self.atoms))
+            self.results = {"energy": energy, "free_energy": energy}
+            if properties is not None and set(properties) <= {"energy", "free_energy"}:
+                return
+            forces = np.array(self.inner.get_property("forces", self.atoms), dtype=np.float64)
+            stress = np.array(self.inner.get_property("stress", self.atoms), dtype=np.float64)
+        stress = full_3x3_to_voigt_6_stress(stress) if stress.shape == (3, 3) else stress
+        self.results |= {"forces": forces, "stress": stress}

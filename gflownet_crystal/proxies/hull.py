@@ -15,6 +15,9 @@ from gflownet_crystal.structures.spec import CrystalSpec
 NEAR_HULL = 0.1
 """eV/atom above the hull up to which a crystal counts as stable (C. Zeni et al., Nature 639, 624, 2025)."""
 
+FAR_BELOW = -0.1
+"""eV/atom above the hull; a lower energy is more often an error, of itself or of the hull, than a find."""
+
 MAX_ELEMENTS = 8
 """Most different elements of a composition that a hull is asked for."""
 

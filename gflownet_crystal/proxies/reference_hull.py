@@ -97,6 +97,22 @@ class ReferenceHull(Hull):
             hull.entries = SystemEntries.of(systems)
         return hull
 
+    def with_compounds(self, composition: Tensor, energy: Tensor) -> Self:
+        """The hull of these compounds and further ones; the known entries of chemical systems stay.
+
+        Args:
+            composition: (m, 119) int64 counts.
+            energy: (m,) formation energies, eV/atom.
+
+        Raises:
+            ProxyError: see the class.
+        """
+        joined = type(self)(
+            torch.cat([self.composition, composition]), torch.cat([self.energy, energy.double()])
+        )
+        joined.entries = self.entries
+        return joined
+
     def tensors(self) -> dict[str, Tensor]:
         """Compounds and entries in few bytes, for a file that :meth:`from_weights` reads.
 

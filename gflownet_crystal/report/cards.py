@@ -25,7 +25,9 @@ from gflownet_crystal.crystallography.space_groups import (
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.evaluation.parallel import Crystal, to_crystals
 from gflownet_crystal.report.cells import Cell
+from gflownet_crystal.report.evidence import evidence
 from gflownet_crystal.report.known import nearest_known
+from gflownet_crystal.report.newness import newness
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import JUDGED_HULL, RunFiles
 from gflownet_crystal.structures.elements import FORMULA_ORDER, SYMBOLS
@@ -38,7 +40,7 @@ _SHOWN = {
     "energy_std", "log_reward", "e_above_hull", "cif", "status", "energy_before", "energy_after", "volume_change",
     "rms_displacement", "space_group_after", "relaxed_cif", "judge", JUDGED_HULL,
     "shortest_distance", "relaxer_before", "relaxer_after", "length_change", "angle_change", "max_displacement",
-    "relax_steps",
+    "relax_steps", "contact", "hull_entries", "known_formula", "known_formula_and_group",
 }  # fmt: skip
 _MOVED = ("converged", "not_converged")
 
@@ -66,14 +68,25 @@ def make_cards(run: RunFiles, candidates: Population, known: Population | None) 
         card["is_relaxed"] = run.is_pipeline and card["placed"] is not None and card["status"] in _MOVED
         card["end"] = _end(card["placed"] if card["is_relaxed"] else card["relaxed"])
         card["known"] = None
+        card |= {"evidence": evidence(card)}
+        card["new"] = ""
         others = {name: value for name, value in values.items() if name not in _SHOWN and not pd.isna(value)}
         card["other"] = {name: shown(value) for name, value in others.items()}
         cards.append(card)
+    found = _as_found(candidates)
+    for card, new in zip(cards, newness(found, known, _told(candidates)), strict=True):
+        card["new"] = new.text
     if known is not None and len(known):
-        nearest = nearest_known(_as_found(candidates), known, [_atoms(card) for card in cards])
+        nearest = nearest_known(found, known, [_atoms(card) for card in cards])
         for card, (_, match) in zip(cards, nearest.iterrows(), strict=True):
             card["known"] = _known(known, match)
     return cards
+
+
+def _told(candidates: Population) -> list[Any] | None:
+    """Whether each formula is known, as far as the table says it."""
+    frame = candidates.frame
+    return frame["known_formula"].tolist() if "known_formula" in frame else None
 
 
 def _as_found(candidates: Population) -> Population:
@@ -124,17 +137,22 @@ def _energies(row: dict[str, Any], run: RunFiles) -> Card:
     if run.summary.get("property") == ENERGY_COLUMN and energy is not None and judged is not None:
         shift = judged - energy
         measured = None if above is None else above + shift
-    group = number(row.get("space_group_after"))
+    group, relaxer = number(row.get("space_group_after")), number(row.get("relaxer_after"))
+    judged_above = measured if own is None or judged is None else own
+    contact = row.get("contact")
     return {
+        "contact": contact if isinstance(contact, str) else "",
+        "hull_entries": number(row.get("hull_entries")),
         "energy": energy,
         "energy_std": number(row.get("energy_std")),
         "e_above_hull": above,
         "status": None if pd.isna(row.get("status")) else str(row["status"]),
         "judged": judged,
         "judged_before": number(row.get("energy_before")),
-        "relaxer_after": number(row.get("relaxer_after")),
+        "relaxer_after": relaxer,
+        "second_above_hull": _second(judged_above, judged, relaxer, run),
         "judged_shift": shift,
-        "judged_above_hull": measured if own is None or judged is None else own,
+        "judged_above_hull": judged_above,
         "placed_above_hull": own if judged is None else None,
         "volume_change": number(row.get("volume_change")),
         "rms_displacement": number(row.get("rms_displacement")),
@@ -143,6 +161,13 @@ def _energies(row: dict[str, Any], run: RunFiles) -> Card:
         "group_after": None if group is None or not 1 <= group <= 230 else int(group),
         "symbol_after": None if group is None or not 1 <= group <= 230 else space_group_symbol(int(group)),
     }
+
+
+def _second(above: float | None, judged: float | None, relaxer: float | None, run: RunFiles) -> float | None:
+    """Energy above the hull by the model that relaxed, where another one judges; eV/atom."""
+    if run.judge == run.relaxer or above is None or judged is None or relaxer is None:
+        return None
+    return above + relaxer - judged
 
 
 def number(value: Any) -> float | None:

@@ -20,6 +20,7 @@ from gflownet_crystal.report.figures import (
     judged_figure,
     training_figure,
 )
+from gflownet_crystal.report.figures_evidence import funnel_figure, two_judges_figure
 from gflownet_crystal.report.run_files import RunFiles
 
 
@@ -114,6 +115,28 @@ def judged_drawing(studio: Studio, run: RunFiles, frame: pd.DataFrame) -> Drawin
     judge = run.judge or "judge"
     return studio.draw(
         "predicted_judged", "Predicted and judged energies", caption, lambda: judged_figure(frame, judge)
+    )
+
+
+def two_judges_drawing(studio: Studio, run: RunFiles, cards: Sequence[Card]) -> Drawing | None:
+    """Energies above the hull by the model that judges and the one that relaxed; None unless there are both."""
+    if all(card["second_above_hull"] is None for card in cards):
+        return None
+    caption = (
+        "One point a candidate that was relaxed, the best ten with their rank. Shaded: from 0.1 eV/atom below to 0.1 "
+        "above the hull. Where both models put a candidate there, they agree that it is stable."
+    )
+    names = run.judge or "judge", run.relaxer or "potential"
+    return studio.draw("two_judges", "Two judges", caption, lambda: two_judges_figure(cards, names))
+
+
+def funnel_drawing(studio: Studio, run: RunFiles) -> Drawing | None:
+    """What was left after each stage of the search; None where the run does not tell."""
+    if not run.funnel:
+        return None
+    caption = "How many were left after each stage of the search for candidates, on a logarithmic scale."
+    return studio.draw(
+        "funnel", "From samples to candidates", caption, lambda: funnel_figure(run.funnel), wide=True
     )
 
 

@@ -9,12 +9,8 @@ import numpy as np
 
 from gflownet_crystal.proxies.hull import NEAR_HULL
 from gflownet_crystal.report.cards import Card
+from gflownet_crystal.report.evidence import CROWDED, MARKS, TOO_NEAR
 from gflownet_crystal.report.run_files import RunFiles
-
-TOO_NEAR = 0.5
-"""A: nearer than this no two atoms are in any crystal (the usual test of structural validity)."""
-CROWDED = 0.7
-"""Distance over summed covalent radii below which atoms are crowded; real crystals have 0.8 to 1.2."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +36,27 @@ def candidate_findings(cards: Sequence[Card], run: RunFiles, n_known: int = 0) -
         run: files of the run.
         n_known: crystals of the reference.
     """
-    found = [_geometry(cards), _symmetry(cards), _stability(cards), _judged(cards, run)]
+    found = [_evidence(cards), _geometry(cards), _symmetry(cards), _stability(cards), _judged(cards, run)]
     found += [_novelty(cards, n_known), _diversity(cards)]
     return [finding for finding in found if finding is not None]
+
+
+def _evidence(cards: Sequence[Card]) -> Finding | None:
+    """How many candidates hold by all that is known of them."""
+    marks = [card["evidence"]["mark"] for card in cards if card["evidence"]["mark"]]
+    if not marks:
+        return None
+    n = {mark: marks.count(mark) for mark in MARKS}
+    text = (
+        "By the weakest of their evidence (energy of the spec, energies of the atoms, contacts, relaxation) "
+        f"{n['good']} of {len(marks)} hold, {n['caution']} are doubtful, {n['bad']} do not hold."
+    )
+    if contacts := sum(bool(card["contact"]) for card in cards):
+        text += f" {contacts} have a contact that no known crystal has."
+    if far := sum(card["evidence"]["far_below"] for card in cards):
+        text += f" {far} lie more than 0.1 eV/atom below the hull, which is more often an error than a find."
+    verdict = "good" if n["good"] >= len(marks) / 2 and not contacts else "caution"
+    return Finding("bad" if n["bad"] > len(marks) / 2 else verdict, "Evidence", text)
 
 
 def _geometry(cards: Sequence[Card]) -> Finding | None:
@@ -110,15 +124,20 @@ def _judged(cards: Sequence[Card], run: RunFiles) -> Finding:
         where = "above" if shift > 0 else "below"
         by = f" (by {run.judge})" if run.judge != run.relaxer else ""
         text += f"Judged energies{by} lie {abs(shift):.2f} eV/atom {where} the predicted ones in the median. "
-    measured = np.array([c["judged_above_hull"] for c in rested if c["judged_above_hull"] is not None])
+    judged = [c for c in rested if c["judged_above_hull"] is not None]
+    measured = np.array([c["judged_above_hull"] for c in judged])
     near = int((measured <= NEAR_HULL).sum())
+    # what no crystal can be, or lies far below a hull, is not near it
+    held = sum(c["evidence"]["marks"]["judged_above_hull"] == "good" for c in judged)
     if len(measured):
         text += (
             f"By the judged energies {near} of {len(measured)} are within {NEAR_HULL} eV/atom of the same hull "
             f"(median {np.median(measured):+.2f})."
         )
+        if held < near:
+            text += f" {near - held} of these lie far below the hull or have impossible contacts."
         text += _second_opinion(rested, run)
-    return Finding(_judgement(near, len(measured), len(tried)), "Judged energies", text)
+    return Finding(_judgement(held, len(measured), len(tried)), "Judged energies", text)
 
 
 def _second_opinion(rested: Sequence[Card], run: RunFiles) -> str:

@@ -20,6 +20,7 @@ import gflownet_crystal
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_text
+from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES
 from gflownet_crystal.proxies.hull import NEAR_HULL
 from gflownet_crystal.report.cards import Card, all_cifs, data_link, make_cards
 from gflownet_crystal.report.cells import element_styles
@@ -27,9 +28,11 @@ from gflownet_crystal.report.drawings import (
     Drawing,
     Studio,
     energy_drawing,
+    funnel_drawing,
     hull_drawing,
     judged_drawing,
     training_drawing,
+    two_judges_drawing,
 )
 from gflownet_crystal.report.drawings_crystals import crystal_drawings, table_drawing
 from gflownet_crystal.report.figures import system_shares
@@ -140,6 +143,8 @@ def values_of(material: Material, studio: Studio) -> dict[str, Any]:
         "zip": data_link(all_cifs(cards), "application/zip") if any(card["placed"] for card in cards) else "",
         "judged": None if candidates is None else judged_drawing(studio, run, candidates.frame),
         "hull": hull_drawing(studio, cards, NEAR_HULL),
+        "two_judges": two_judges_drawing(studio, run, cards),
+        "funnel": funnel_drawing(studio, run),
         "energies": energy_drawing(studio, run, material.energies, material.labels),
         "quantiles": _quantiles(material),
         "training": training_drawing(studio, run),
@@ -185,7 +190,7 @@ def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, Any]:
         "property": name,
         "unit": unit.removesuffix(")"),
         "judge": run.judge,
-        "near_hull": NEAR_HULL,
+        "fewest_entries": FEWEST_ENTRIES,
         "step": _STEP,
         "asked": asked(run),
         "config": yaml.safe_dump(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class RunFiles:
         relaxed_folder: where the CIFs of the relaxed ones are, None if nothing was relaxed.
         judge: name of the energy model that judged them, or "".
         relaxer: name of the one that relaxed them, or "": the judge, unless a pipeline has two.
+        funnel: stages of the search for the candidates, with how many were left after each.
         is_pipeline: whether the candidates are those of ``pipeline``, which relaxes its own.
     """
 
@@ -58,6 +59,7 @@ class RunFiles:
     judge: str
     relaxer: str = ""
     is_pipeline: bool = False
+    funnel: Sequence[tuple[str, int]] = ()
 
     @property
     def property_label(self) -> str:
@@ -127,6 +129,7 @@ def read_run(
         judge,
         relaxer or judge,
         is_whole,
+        funnel_of(about) or funnel_of(_summary(folder)),
     )
 
 
@@ -235,6 +238,22 @@ def _judge(folder: Path | None, about: Mapping[str, Any], candidates: pd.DataFra
     if candidates is None or "judge" not in candidates.columns:
         return ""
     return str(next(iter(candidates["judge"].dropna()), ""))
+
+
+def funnel_of(summary: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Stages of a summary with how many were left after each; none where it has no such list."""
+    stored = summary.get("funnel")
+    entries = stored if isinstance(stored, list) else []
+    stages = [
+        (str(entry["stage"]), int(entry["n"]))
+        for entry in entries
+        if isinstance(entry, Mapping) and "stage" in entry and _is_count(entry.get("n"))
+    ]
+    return stages if len(stages) == len(entries) else []
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _summary(folder: Path) -> dict[str, Any]:

@@ -150,6 +150,9 @@ def headline(
             (f"{len(cards)}", "candidates with atoms", f"lowest prediction {min(best):.2f}" if best else "")
         )
         tiles += _hull_tiles(cards, run.judge)
+        marks = [card["evidence"]["mark"] for card in cards if card["evidence"]["mark"]]
+        if marks:
+            tiles.append((f"{marks.count('good')} of {len(marks)}", "hold by all their evidence", ""))
     return tiles
 
 

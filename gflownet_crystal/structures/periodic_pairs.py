@@ -14,8 +14,11 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.reduction import dot, reduce_cells
 from gflownet_crystal.structures.structure import StructureBatch
+
+_SEARCH_ATOMS = 1024
 
 # bounds are this much wider than the radius: far above rounding, far below any tolerance of a caller
 _WIDER, _WIDER_BY = 1.0 + 1e-8, 1e-10
@@ -233,3 +236,15 @@ def _has_volume(points: PeriodicPoints, closest: float) -> Tensor:
 def _is_apart(points: PeriodicPoints, closest: float) -> Tensor:
     pairs = points.within(torch.full_like(points.height[:, 0], closest))
     return ~too_close(points, pairs, closest)[1]
+
+
+def connected(structures: StructureBatch, reach: float) -> Tensor:
+    """Structures in which each atom has a neighbour within ``reach`` A, its own images included, (n,) bool."""
+    result = torch.ones(len(structures), dtype=torch.bool)
+    for rows in batches_of_atoms(structures.n_atoms, _SEARCH_ATOMS):
+        points = PeriodicPoints.of(structures[rows])
+        pairs = points.within(torch.full((len(rows),), reach, dtype=torch.float64))
+        lonely = torch.ones(len(points.structure), dtype=torch.bool)
+        lonely[pairs.source[pairs.squared > 0.0]] = False
+        result[rows[points.structure[lonely]]] = False
+    return result

@@ -9,18 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from ase.build import bulk
 
-from gflownet_crystal.cli import judging
 from gflownet_crystal.evaluation.compared_sets import Evaluation
 from gflownet_crystal.evaluation.structure_metrics import COMPARING, Result
-from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.frames import structures_to_frame
 from gflownet_crystal.structures.structure import StructureBatch
 from tests.cli.commands import SMALL_GRID, run_command
 from tests.cli.commands import Result as Ended
 from tests.evaluation.crystals import rattled, some_crystals
-from tests.relaxation.metals import emt_energies
 
 CHEAP = "metrics=[validity,space_groups,uniqueness,novelty,distances]"
 
@@ -111,28 +107,6 @@ def test_match_rates_need_targets(sets: Path):
     assert ended.returncode == 2 and "targets=FILE" in ended.stderr
 
 
-def test_stability_by_a_judge_counts_failures_and_goes_on(sets: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(judging, "load_energies", lambda name: emt_energies())
-    alloy = bulk("Cu", "fcc", 3.8, cubic=True)
-    alloy.symbols[0] = "Au"
-    made = from_ase([bulk("Cu", "fcc", 3.7), bulk("Fe", "bcc", 2.87), alloy, bulk("Cu", "fcc", 3.6)])
-    write(sets / "made.parquet", made)
-    settings = ("metrics=[stability]", "judge=emt", "relax.steps=60", "threshold=10.0")
-    ended = evaluate(sets, *settings)
-    assert ended.returncode == 0, ended.stderr
-    found = json.loads(ended.stdout)["stability"]["emt"]
-    # iron is not known to the judge, one copper is the other again, none is in the reference
-    assert (found["n"], found["n_failed"], found["unique"], found["novel"]) == (4, 1, 0.5, 0.75)
-    assert found["stable"] == 0.75 and found["sun"] == 0.5
-    rows = pd.read_csv(sets / "out" / "stability_emt.csv")
-    assert rows["status"].tolist() == ["converged", "failed", "converged", "converged"]
-    # elements stand at zero, so copper's distance to the hull is its energy
-    assert rows["e_above_hull"][0] == pytest.approx(rows["energy_after"][0])
-    assert len(pd.read_parquet(sets / "out" / "relaxed_emt" / "relaxed.parquet")) == 3
-    monkeypatch.setattr(judging, "to_record", None)
-    assert evaluate(sets, *settings, "resume=true").stdout == ended.stdout
-
-
 def test_it_goes_on_with_what_is_not_done(sets: Path, monkeypatch: pytest.MonkeyPatch):
     calls: list[str] = []
 
@@ -188,12 +162,10 @@ def test_kept_results_that_are_not_of_these_structures_are_refused(sets: Path, k
         (["metrics=[stability]"], "judge"),
         (["structures=nowhere.cif"], "nowhere.cif"),
         (["matcher.stol=0"], "stol"),
-        (["judge=chgnet", "reference=made.parquet"], "hull"),
         (["oxidation_states=wikipedia", CHEAP], "smact14"),
         (["processes=0"], "processes"),
         (["n=0"], "n must"),
         (["metrics=3"], "metrics must"),
-        (["judge=3"], "judge must"),
         (["network=3"], "network must"),
         (["symprec=abc"], "symprec must"),
         (["symprec=-0.1"], "symprec must"),

@@ -19,11 +19,11 @@ from gflownet_crystal.models.corrections import materials_project_corrections
 from gflownet_crystal.models.potentials import (
     REFERENCES,
     PotentialEnergies,
-    connected,
     load_energies,
     read_references,
 )
 from gflownet_crystal.structures.convert import from_arrays, from_ase, from_pymatgen
+from gflownet_crystal.structures.periodic_pairs import connected
 from gflownet_crystal.structures.structure import StructureBatch
 
 METALS = {"Cu": -0.007, "Au": 0.002}

@@ -1,0 +1,135 @@
+"""Which energy model a user names: NAME, NAME:VERSION, a weights file, or an ASE calculator by its dotted path."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gflownet_crystal.common.commands import setting_word
+from gflownet_crystal.common.errors import ConfigError
+
+TARGET = "_target_"
+WEIGHTS = ".safetensors"
+
+OWN_SETTINGS = ("corrected", "references")
+"""Settings of a calculator by dotted path that are meant for this package, not for the calculator."""
+
+
+@dataclass(frozen=True)
+class EnergyChoice:
+    """An energy model by name.
+
+    Attributes:
+        name: of a potential or of shipped weights, a ``.safetensors`` file, or the dotted path of a calculator.
+        version: of a potential; None for its first.
+        settings: of a calculator by dotted path; None for the others.
+    """
+
+    name: str
+    version: str | None = None
+    settings: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of a calculator by dotted path."""
+        return {key: value for key, value in (self.settings or {}).items() if key not in OWN_SETTINGS}
+
+    @property
+    def label(self) -> str:
+        """A short text in tables: ``sevenn:7net-l3i5``, the stem of a file, or a calculator's name with a digest."""
+        if self.settings is not None:
+            return f"{self.name.rpartition('.')[2]}-{self.digest[:8]}"
+        if self.name.endswith(WEIGHTS):
+            return Path(self.name).stem
+        return self.name if self.version is None else f"{self.name}:{self.version}"
+
+    @property
+    def file_name(self) -> str:
+        """The label as the name of a file or folder on every platform."""
+        return re.sub(r"[^\w.+-]", "-", self.label)
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal digits that are the same for the same calculator with the same arguments."""
+        text = json.dumps([self.name, self.arguments], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def described(self) -> str:
+        """The whole choice in words, such as ``mace.calculators.mace_mp(model='small')``."""
+        if self.settings is None:
+            return self.name if self.version is None else f"{self.name}:{self.version}"
+        return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.settings.items())})"
+
+    def words(self, key: str) -> str:
+        """The choice as settings of a command line, such as ``model._target_=mace.calculators.mace_mp``.
+
+        Args:
+            key: of the setting.
+        """
+        if self.settings is None:
+            return setting_word(key, self.described)
+        pairs = [(TARGET, self.name), *self.settings.items()]
+        return " ".join(
+            setting_word(f"{key}.{name}", value)
+            if isinstance(value, str)
+            else shlex.quote(f"{key}.{name}={json.dumps(value)}")
+            for name, value in pairs
+        )
+
+
+def read_choice(given: str | Mapping[str, Any] | EnergyChoice) -> EnergyChoice:
+    """What a text or a section of a configuration names.
+
+    Args:
+        given: ``NAME``, ``NAME:VERSION``, a ``.safetensors`` file, or a mapping with ``_target_``, the dotted path of
+            an ASE calculator or of a function that makes one, and its arguments; or a choice, which stays as it is.
+
+    Raises:
+        ConfigError: it is something else, or has no version after its colon.
+    """
+    if isinstance(given, EnergyChoice):
+        return given
+    if isinstance(given, Mapping):
+        target = given.get(TARGET)
+        if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
+            raise ConfigError(
+                f"a model with keys of its own needs {TARGET}=my_module.my_calculator, not {target!r}"
+            )
+        if "." not in target:
+            raise ConfigError(f"{TARGET} must be a dotted path like my_module.my_calculator, not {target!r}")
+        return EnergyChoice(target, None, {str(k): v for k, v in given.items() if k != TARGET})
+    if not isinstance(given, str) or not given:
+        raise ConfigError(
+            f"energies must be NAME, NAME:VERSION, a {WEIGHTS} file or a calculator's {TARGET}, not {given!r}"
+        )
+    # the name of a file may hold a colon
+    if Path(given).suffix == WEIGHTS:
+        return EnergyChoice(given)
+    name, colon, version = given.partition(":")
+    if colon and not (name and version):
+        raise ConfigError(f"{given!r} lacks a name or a version beside its colon; write NAME:VERSION or NAME")
+    return EnergyChoice(name, version or None)
+
+
+def distinct_choices(choices: list[EnergyChoice], key: str) -> list[EnergyChoice]:
+    """The choices as they are, each with a file name of its own.
+
+    Raises:
+        ConfigError: two of them have the same.
+    """
+    seen: dict[str, EnergyChoice] = {}
+    for choice in choices:
+        earlier = seen.setdefault(choice.file_name.lower(), choice)
+        if earlier is not choice:
+            raise ConfigError(
+                f"{key}: {earlier.described} and {choice.described} would fill one folder; give each once, and weights "
+                "files names of their own"
+            )
+    return choices

@@ -1,0 +1,118 @@
+"""How far a candidate can be believed: it is marked by the weakest of its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES
+from gflownet_crystal.proxies.hull import FAR_BELOW, NEAR_HULL
+
+MARKS = ("good", "caution", "bad")
+"""From the best to the worst."""
+
+TOO_NEAR = 0.5
+"""A: nearer than this no two atoms are in any crystal (the usual test of structural validity)."""
+CROWDED = 0.7
+"""Distance over summed covalent radii below which atoms are crowded; real crystals have 0.8 to 1.2."""
+
+_FAR_ABOVE = 3 * NEAR_HULL
+# names of energies above the hull on a card, and what they are called
+_ENERGIES = {
+    "e_above_hull": "predicted from the spec",
+    "placed_above_hull": "judged as generated",
+    "judged_above_hull": "judged after relaxation",
+    "second_above_hull": "by the model that relaxed",
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How good one piece of evidence is.
+
+    Attributes:
+        mark: of ``MARKS``.
+        reason: why it is not good, else empty.
+    """
+
+    mark: str
+    reason: str = ""
+
+
+def worst(marks: list[Mark]) -> str:
+    """The worst of some marks, at least one."""
+    return max((one.mark for one in marks), key=MARKS.index)
+
+
+def energy_mark(above: float, entries: float | None, name: str = "") -> Mark:
+    """The mark of an energy above the hull: nothing far below a hull is good, nor anything near a sparse one proved.
+
+    Args:
+        above: eV/atom.
+        entries: known crystals that the hull rests on; None where that is not known.
+        name: of the energy, for the reason.
+    """
+    told = f"{name}: {above:+.2f} eV/atom".lstrip(": ")
+    if above < FAR_BELOW:
+        if entries is not None and entries < FEWEST_ENTRIES:
+            return Mark("bad", f"{told}, far below a hull of {entries:.0f} known crystals")
+        return Mark("caution", f"{told}, far below the hull")
+    if above <= NEAR_HULL:
+        return Mark("good")
+    return Mark("caution" if above <= _FAR_ABOVE else "bad", f"{told} above the hull")
+
+
+def evidence(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What a card says for and against its candidate.
+
+    Args:
+        card: energies above the hull (eV/atom, None where unknown), hull_entries, contact (a text where atoms are
+            nearer than their pair ever is), status of the relaxation, and the placed cell.
+
+    Returns:
+        mark: the worst of all, "" where there is no evidence; reasons: texts; marks: by the name of each energy;
+        far_below: whether one of them lies more than 0.1 eV/atom below the hull.
+    """
+    entries = card["hull_entries"]
+    marks = {
+        key: energy_mark(card[key], entries, name)
+        for key, name in _ENERGIES.items()
+        if card.get(key) is not None
+    }
+    atoms = _of_atoms(card)
+    found = [*marks.values(), *atoms]
+    if marks and set(marks) == {"e_above_hull"}:
+        found.append(Mark("caution", "no energy of its atoms yet"))
+    shown = {key: _shown(one.mark, atoms) for key, one in marks.items()}
+    reasons = [one.reason for one in found if one.reason]
+    far_below = any(card[key] < FAR_BELOW for key in marks)
+    return {
+        "mark": worst(found) if found else "", "reasons": reasons, "marks": shown, "far_below": far_below,
+    }  # fmt: skip
+
+
+def _of_atoms(card: Mapping[str, Any]) -> list[Mark]:
+    """Marks of contacts and of the relaxation, those that are not good."""
+    found = []
+    if card["contact"]:
+        found.append(Mark("bad", f"impossible contact {card['contact']} Å"))
+    if card["placed"] is None:
+        found.append(Mark("bad", "no atoms can be read"))
+    else:
+        cell = card["placed"]["cell"]
+        if cell.shortest < TOO_NEAR:
+            found.append(Mark("bad", f"atoms {cell.shortest:.2f} Å apart"))
+        elif cell.ratio < CROWDED:
+            found.append(Mark("caution", f"crowded atoms, {cell.ratio:.2f} of their radii apart"))
+    if card["status"] == "failed":
+        found.append(Mark("bad", "its relaxation failed"))
+    elif card["status"] == "not_converged":
+        found.append(Mark("caution", "its relaxation did not come to rest"))
+    return found
+
+
+def _shown(mark: str, atoms: list[Mark]) -> str:
+    """The mark of an energy beside those of the atoms: what no crystal can be has no good energy."""
+    impossible = any(one.mark == "bad" for one in atoms)
+    return "caution" if impossible and mark == "good" else mark
