@@ -37,7 +37,7 @@ from gflownet_crystal.workflows.placing import (
     write_part,
 )
 from gflownet_crystal.workflows.settings import KEEP, Screening
-from gflownet_crystal.workflows.shortlist import Shortlist
+from gflownet_crystal.workflows.shortlist import Shortlist, rank_rows
 
 OUTRANKED, FAR, CONTACTS, SPARSE, DOUBLE, UNPLACED = (
     "outranked", "far", "contact", "sparse_hull", "double", "unplaced",
@@ -221,9 +221,7 @@ def _is_double(made: pd.DataFrame, passing: list[pd.DataFrame], shortlist: Short
 def _outcome(shortlist: Shortlist, found: _Found, settings: Screening) -> Outcome:
     left_out = _whole(found.left_out)
     passing = _whole(found.passing).assign(reason="")
-    # by the reward they stand in the order in which they were tried
-    if not settings.by_reward:
-        passing = passing.sort_values(JUDGED_HULL, kind="stable", na_position="last", ignore_index=True)
+    passing = passing.iloc[_ranks(shortlist.frame.loc[passing["row"]], passing, settings)]
     outranked = passing.iloc[settings.k :].assign(
         status=OUTRANKED, reason="others are nearer to the hull with their atoms"
     )
@@ -240,6 +238,14 @@ def _outcome(shortlist: Shortlist, found: _Found, settings: Screening) -> Outcom
     passing = passing.reset_index(drop=True)
     structures = frame_to_structures(passing) if len(passing) else None
     return Outcome(shortlist.frame, passing, left_out, structures, funnel)
+
+
+def _ranks(samples: pd.DataFrame, passing: pd.DataFrame, settings: Screening) -> NDArray[np.int64]:
+    """Places of specs from the best to the worst: by their atoms where they are judged, else as samples."""
+    above = passing[JUDGED_HULL].to_numpy(dtype=np.float64)
+    if settings.by_reward or np.isnan(above).all():
+        return rank_rows(samples, settings.by_reward)
+    return np.argsort(above, kind="stable")
 
 
 def _whole(parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gflownet_crystal.evaluation.ranking import Selection
 from omegaconf import OmegaConf
 
 from gflownet_crystal.cli.build import Trust, build, factory, load_class, to_settings, trust_word
@@ -17,7 +18,6 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.envs.hypergrid import Hypergrid
 from gflownet_crystal.evaluation.matching import Tolerances
-from gflownet_crystal.evaluation.ranking import Selection
 from gflownet_crystal.gflownet.schedules import BehaviourSchedule, LearningRateSchedule
 from gflownet_crystal.gflownet.settings import ReplaySettings, ScheduleSettings, TrainerSettings
 from gflownet_crystal.models.langevin import NoiseLevels
