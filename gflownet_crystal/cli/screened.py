@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,11 @@ def screening_settings(
     values = {str(key): plain(value) for key, value in section.items() if key != CONTACTS}
     usual = _OF_DISCOVERY if seeks_discoveries else _OF_OTHERS
     values |= {key: value for key, value in usual.items() if values.get(key) is None}
-    if not (has_hull and has_judge):
-        # a ranking is all that there is to go by
-        values |= {"better": 1.0, "order": "best", "within": None}
-    values |= {"by_reward": not has_hull, **given}
-    return to_settings(Screening, OmegaConf.create(values), "screening")
+    settings = to_settings(Screening, OmegaConf.create(values | given), "screening")
+    if has_hull and has_judge:
+        return settings
+    # a ranking is all that there is to go by
+    return replace(settings, better=1.0, order="best", within=None, by_reward=not has_hull)
 
 
 def make_placer(

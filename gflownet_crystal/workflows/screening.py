@@ -250,7 +250,8 @@ def _ranks(samples: pd.DataFrame, passing: pd.DataFrame, settings: Screening) ->
 
 def _whole(parts: list[pd.DataFrame]) -> pd.DataFrame:
     columns = [*SCREENED, "status", "reason"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return whole.reindex(columns=columns)
 
 
 def _fill(shortlist: Shortlist, left_out: pd.DataFrame, passing: pd.DataFrame, n: int) -> pd.DataFrame:

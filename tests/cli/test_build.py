@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gflownet_crystal.evaluation.ranking import Selection
 from omegaconf import OmegaConf
 
 from gflownet_crystal.cli.build import Trust, build, factory, load_class, to_settings, trust_word
@@ -33,6 +32,7 @@ from gflownet_crystal.training.gemsdiff_task import DiffusionSettings
 from gflownet_crystal.training.langevin_task import LangevinTaskSettings
 from gflownet_crystal.training.settings import LoopSettings
 from gflownet_crystal.training.site_task import SiteTaskSettings
+from gflownet_crystal.workflows.settings import Screening
 
 GRID = "gflownet_crystal.envs.hypergrid.Hypergrid"
 
@@ -163,7 +163,7 @@ NUMBERS = [
     for settings in (
         AssignmentSettings, BehaviourSchedule, DenoisingSettings, DiffusionSettings, LangevinTaskSettings,
         LearningRateSchedule, LoopSettings, MixtureSettings, NoiseLevels, RankerSettings, RelaxationSettings,
-        ReplaySettings, ScheduleSettings, Selection, SiteSettings, SiteTaskSettings, Tolerances, TrainerSettings,
+        ReplaySettings, ScheduleSettings, Screening, SiteSettings, SiteTaskSettings, Tolerances, TrainerSettings,
         TrainingSettings,
     )
     for field in fields(settings)
