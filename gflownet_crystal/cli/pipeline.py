@@ -26,7 +26,15 @@ from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import set_threads
 from gflownet_crystal.cli.pipeline_plan import Plan
 from gflownet_crystal.cli.pipeline_stages import Stopwatch, growing_samples, kept_samples, relax_best
-from gflownet_crystal.cli.pipeline_table import Ended, candidates_table, ended, judged, summarise, whole_table
+from gflownet_crystal.cli.pipeline_table import (
+    Ended,
+    best_first,
+    candidates_table,
+    ended,
+    judged,
+    summarise,
+    whole_table,
+)
 from gflownet_crystal.cli.sample import sample_run
 from gflownet_crystal.cli.screened import FURTHER, further_samples, with_entries
 from gflownet_crystal.cli.summary import hardware
@@ -34,7 +42,7 @@ from gflownet_crystal.cli.values import flag
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_json
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN
+from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.workflows.placing import judged_energies
@@ -138,7 +146,7 @@ def _candidates(
     before = placed[ENERGY_COLUMN].to_numpy(dtype=np.float64)
     records: dict[int, dict[str, Any]] = {}
     if plan.load is not None:
-        best = list(range(len(placed)))[: plan.n_relaxed]
+        best = best_first(placed[JUDGED_HULL])[: plan.n_relaxed].tolist()
         with watch.time("relaxing"):
             records = relax_best(
                 plan.out,

@@ -30,6 +30,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.workflows.placing import (
     CONTACT,
     CONTACT_RATIO,
+    ENERGY_STD,
     SCREENED,
     Placer,
     part_file,
@@ -56,7 +57,7 @@ class Outcome:
 
     Attributes:
         frame: all samples, with the columns that the shortlist adds.
-        placed: candidates, the nearest to the hull first: columns of
+        placed: candidates, the nearest to the hull first, and of those below it the most certain: columns of
             :class:`~gflownet_crystal.workflows.placing.Placer` and ``reason``.
         left_out: the other specs that were tried, in that order; the same columns, ``status`` and ``reason``.
         structures: atoms of ``placed``.
@@ -241,11 +242,14 @@ def _outcome(shortlist: Shortlist, found: _Found, settings: Screening) -> Outcom
 
 
 def _ranks(samples: pd.DataFrame, passing: pd.DataFrame, settings: Screening) -> NDArray[np.int64]:
-    """Places of specs from the best to the worst: by their atoms where they are judged, else as samples."""
+    """Places of specs from the best to the worst: by their atoms where they are judged, else as samples.
+
+    Nothing is gained below the hull, where errors of models and hulls are found first: there the certain ones lead.
+    """
     above = passing[JUDGED_HULL].to_numpy(dtype=np.float64)
     if settings.by_reward or np.isnan(above).all():
         return rank_rows(samples, settings.by_reward)
-    return np.argsort(above, kind="stable")
+    return np.lexsort((passing[ENERGY_STD].to_numpy(dtype=np.float64), np.maximum(above, 0.0)))
 
 
 def _whole(parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -242,13 +242,13 @@ def test_without_a_judge_the_proxy_ranks(folder: Path) -> None:
 
 
 def test_specs_far_from_the_hull_are_replaced_and_more_samples_drawn(folder: Path) -> None:
-    words = ("k=2", "n=4", "screening.within=1.5", "screening.fill=false", "screening.most_placed=40")
+    words = ("k=4", "n=4", "screening.within=1.0", "screening.fill=false", "screening.most_placed=40")
     done = pipeline(folder, "near", *words)
     assert done.returncode == 0, done.stderr
     rows, told = table(folder / "near"), json.loads(done.stdout)
     chosen, far = rows[rows["rank"].notna()], rows[rows["status"] == "far"]
     assert (
-        (chosen["e_above_hull_judged"] <= 1.5).all() and (far["e_above_hull_judged"] > 1.5).all() and len(far)
+        (chosen["e_above_hull_judged"] <= 1.0).all() and (far["e_above_hull_judged"] > 1.0).all() and len(far)
     )
     counts = {stage["stage"]: stage["n"] for stage in told["funnel"]}
     assert counts["sampled"] == len(read_specs(folder / "near" / "samples.parquet")) > 4
