@@ -22,7 +22,7 @@ from gflownet_crystal.structures.convert import from_ase, from_pymatgen
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups, symmetry_error
-from gflownet_crystal.weights import save_weights
+from tests.cli.tiny_weights import loose_contacts
 
 RIGHT, HEXAGONAL = (90.0, 90.0, 90.0), (90.0, 90.0, 120.0)
 CRYSTALS = [
@@ -78,9 +78,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = write_run(tmp_path_factory.mktemp("run") / "run")
     out = run.parent / "best"
     # the simplest of generators leaves little room, which is not the matter here
-    loose = run.parent / "contacts.safetensors"
-    save_weights(loose, {"least": torch.full((119, 119), 0.5)}, {"kind": "contacts"})
-    assert main(command(run, out, "k=12", f"screening.contacts={loose}")) == 0
+    assert main(command(run, out, "k=12", loose_contacts(run.parent))) == 0
     return out
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from pymatgen.core import Composition, Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
@@ -23,8 +22,8 @@ from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import read_specs
-from gflownet_crystal.weights import save_weights
 from tests.cli.commands import Result, run_command
+from tests.cli.tiny_weights import loose_contacts
 
 TINY = (
     "trainer.batch_size=16", "trainer.checkpoint_every=1", "trainer.iterations=1",
@@ -65,7 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run_command(made, "train_gfn", "env=crystal", "proxy=mlp", "run.dir=run", *TINY)
     assert done.returncode == 0, done.stderr
     # the quick generator leaves little room, which is not the matter here
-    save_weights(made / "loose.safetensors", {"least": torch.full((119, 119), 0.5)}, {"kind": "contacts"})
+    loose_contacts(made)
     return made
 
 
