@@ -255,7 +255,7 @@ def _ranks(samples: pd.DataFrame, passing: pd.DataFrame, settings: Screening) ->
 def _whole(parts: list[pd.DataFrame]) -> pd.DataFrame:
     columns = [*SCREENED, "status", "reason"]
     whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-    return whole.reindex(columns=columns)
+    return whole.reindex(columns=columns).astype({"row": np.int64})
 
 
 def _fill(shortlist: Shortlist, left_out: pd.DataFrame, passing: pd.DataFrame, n: int) -> pd.DataFrame:

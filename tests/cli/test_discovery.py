@@ -50,7 +50,7 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
     assert frame["hull_entries"].dtype == np.int64 and frame["hull_entries"].min() > 0
     # candidates are new, and measured from the hull of the reward
     table = pd.read_csv(tmp_path / "run" / "candidates" / "candidates.csv")
-    assert len(table) == 2 and not table["known_formula"].any()
+    assert 1 <= len(table) <= 2 and not table["known_formula"].any()
     assert not set(table["formula"].map(lambda text: Composition(text).reduced_formula)) & set(
         known["formula"]
     )
@@ -61,7 +61,7 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
     assert (
         told["funnel"] == json.loads((tmp_path / "run" / "candidates" / "summary.json").read_text())["funnel"]
     )
-    assert told["candidates"] == 2 and told["funnel"][0]["stage"] == "sampled"
+    assert told["candidates"] == len(table) and told["funnel"][0]["stage"] == "sampled"
     assert (
         max(map(len, done.stdout.partition("Best candidates")[2].partition("samples:")[0].splitlines())) <= 80
     )

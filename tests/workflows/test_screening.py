@@ -197,3 +197,5 @@ def test_nothing_that_passes_leaves_an_empty_list_and_the_reasons() -> None:
     assert outcome.structures is None and len(outcome.placed) == 0
     assert set(outcome.left_out["status"]) == {"unplaced", "contact", "far"}
     assert outcome.funnel[-1] == {"stage": "candidates", "n": 0}
+    filled = run(k=5, within=-9.0, fill=True, max_per_formula=1)
+    assert len(filled.placed) == 5 and filled.placed["e_above_hull_judged"].is_monotonic_increasing
