@@ -114,7 +114,7 @@ def screen(
         rows = shortlist.following(_batch_size(found, settings))
         if not rows:
             break
-        before = found.n_passing
+        before = min(found.n_passing, settings.target)
         _judge(
             _placed(folder, found.n_tried, shortlist.frame.loc[rows], placer),
             rows,
@@ -123,7 +123,7 @@ def screen(
             settings,
         )
         found.n_tried += len(rows)
-        tell(f"{found.n_passing} of {found.n_tried} specs pass", found.n_passing - before)
+        tell(f"{found.n_passing} of {found.n_tried} specs pass", min(found.n_passing, settings.target) - before)
     return _outcome(shortlist, found, settings)
 
 
