@@ -123,7 +123,8 @@ def screen(
             settings,
         )
         found.n_tried += len(rows)
-        tell(f"{found.n_passing} of {found.n_tried} specs pass", min(found.n_passing, settings.target) - before)
+        gained = min(found.n_passing, settings.target) - before
+        tell(f"{found.n_passing} of {found.n_tried} specs pass", gained)
     return _outcome(shortlist, found, settings)
 
 
