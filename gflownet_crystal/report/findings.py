@@ -40,9 +40,17 @@ def candidate_findings(cards: Sequence[Card], run: RunFiles, n_known: int = 0) -
         run: files of the run.
         n_known: crystals of the reference.
     """
-    found = [_geometry(cards), _symmetry(cards), _stability(cards), _judged(cards, run)]
+    found = [_screening(run), _geometry(cards), _symmetry(cards), _stability(cards), _judged(cards, run)]
     found += [_novelty(cards, n_known), _diversity(cards)]
     return [finding for finding in found if finding is not None]
+
+
+def _screening(run: RunFiles) -> Finding | None:
+    """How many specs each stage of the screening left."""
+    if not run.funnel:
+        return None
+    text = "; ".join(f"{stage} {n:,}" for stage, n in run.funnel)
+    return Finding("note", "Screening", f"Specs left after each stage: {text}.")
 
 
 def _geometry(cards: Sequence[Card]) -> Finding | None:

@@ -44,6 +44,7 @@ class RunFiles:
         judge: name of the energy model that judged them, or "".
         relaxer: name of the one that relaxed them, or "": the judge, unless a pipeline has two.
         is_pipeline: whether the candidates are those of ``pipeline``, which relaxes its own.
+        funnel: stages of the screening that made the candidates, and how many specs each left.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class RunFiles:
     judge: str
     relaxer: str = ""
     is_pipeline: bool = False
+    funnel: tuple[tuple[str, int], ...] = ()
 
     @property
     def property_label(self) -> str:
@@ -126,6 +128,7 @@ def read_run(
         judge,
         relaxer or judge,
         is_whole,
+        _funnel(about),
     )
 
 
@@ -236,6 +239,14 @@ def _judge(folder: Path | None, about: Mapping[str, Any], candidates: pd.DataFra
     if candidates is None or "judge" not in candidates.columns:
         return ""
     return str(next(iter(candidates["judge"].dropna()), ""))
+
+
+def _funnel(about: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """The stages of a screening; none where a summary says nothing of them, or not in this way."""
+    try:
+        return tuple((str(row["stage"]), int(row["n"])) for row in about.get("funnel", ()))
+    except (TypeError, KeyError, ValueError):
+        return ()
 
 
 def _summary(folder: Path) -> dict[str, Any]:
