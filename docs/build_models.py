@@ -83,6 +83,11 @@ KINDS: Mapping[str, Kind] = {
             ("formulas_with_groups", "formulas with groups"),
         ),
     ),
+    "contacts": Kind(
+        "the least distance that each pair of elements keeps in known crystals",
+        "pairs in few crystals go by covalent radii; distances are of crystals at rest, and say nothing of energies",
+        figure=(("validation.mp20_val.share_passing", "share of MP-20 val without a shorter contact"),),
+    ),
     "prior": Kind(
         "a sampler of specs like those of known crystals",
         "knows small crystals of the Materials Project; compositions balance with everyday oxidation states or are "

@@ -1,86 +1,107 @@
-"""The best samples as crystals with atoms: one table and one CIF each."""
+"""Candidates as files: one table, one CIF each, and a table of the specs that were left out."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import torch
-from tqdm import tqdm
 
 from gflownet_crystal.cli.generated import cif_texts
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path, write_text
-from gflownet_crystal.evaluation.ranking import HULL_COLUMN, Selection, distinct_rows
-from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
+from gflownet_crystal.proxies.known_compounds import KnownCompounds
+from gflownet_crystal.report.run_files import PLACED
 from gflownet_crystal.structures.spec_io import RESULT_COLUMNS, SPEC_COLUMNS, frame_to_specs
 from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.workflows.placing import CONTACT, CONTACT_RATIO, ENERGY_STD, why_unplaced
+from gflownet_crystal.workflows.relatives import nearest_relatives
+from gflownet_crystal.workflows.screening import UNPLACED, Outcome
+from gflownet_crystal.workflows.shortlist import KNOWN_COLUMNS
 
-TABLE = "candidates.csv"
-_BATCH = 8
+TABLE, LEFT_OUT = "candidates.csv", "left_out.csv"
+RATED = ("energy_before", "energy_before_std", JUDGED_HULL, CONTACT, CONTACT_RATIO)
+"""With atoms as placed: energy and standard deviation, eV/atom; distance to the hull, eV/atom; the tightest contact."""
+
+NEWNESS = ("hull_entries", *KNOWN_COLUMNS, "relative")
+COLUMNS = ("rank", *SPEC_COLUMNS, HULL_COLUMN, *RATED, *NEWNESS, "status", "reason", "sample", "try", "cif")
+"""Columns of ``candidates.csv`` and ``left_out.csv``."""
+
 _OWN_NAME = re.compile(r"(cif/)?\d{3,}_([A-Z][a-z]?\d*)+\.cif")
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The best crystals of a table.
+    """Candidates of a table of samples.
 
     Attributes:
-        frame: rank from 1, the columns of a spec file, e_above_hull (eV/atom) and the name of the CIF, which is NaN
-            where there is none.
-        structures: the atoms of those with a CIF, in the same order; conventional cells in the ITA setting.
-        n_unplaced: better-ranked specs left out since their atoms could not be placed.
+        frame: rank from 1 and the other columns of a table of candidates.
+        structures: their atoms, in the same order; conventional cells in the ITA setting; None for none.
+        left_out: specs that were tried and are none, with the reasons.
     """
 
     frame: pd.DataFrame
-    structures: StructureBatch
-    n_unplaced: int
+    structures: StructureBatch | None
+    left_out: pd.DataFrame
 
 
-def choose_candidates(
-    frame: pd.DataFrame,
-    k: int,
-    generator: Generator,
-    selection: Selection,
-    *,
-    seed: int = 0,
-    device: torch.device | str = "cpu",
-    quiet: bool = False,
-) -> Candidates:
-    """The best distinct specs of a table whose atoms can be placed.
+def candidates_of(outcome: Outcome, known: KnownCompounds) -> Candidates:
+    """What a screening found, as tables.
 
     Args:
-        frame: columns of a spec file and ``e_above_hull``.
-        k: candidates wanted; there are fewer if the table runs out of specs.
-        generator: places the atoms. A spec that it leaves out gives its rank to the next.
-        selection: what is a duplicate.
-        seed: of the placement.
-        device: where atoms are placed.
-        quiet: show no progress.
+        outcome: of the screening.
+        known: compounds that count as known.
 
     Raises:
-        DataError: a row is not a spec, or no row could be placed.
+        DataError: no spec got atoms.
     """
-    remaining = distinct_rows(frame, selection)
-    placed: list[StructureBatch] = []
-    rows: list[int] = []
-    n_tried = 0
-    with tqdm(total=k, desc="placing atoms", unit="crystal", disable=quiet or None) as bar:
-        while batch := list(islice(remaining, min(_BATCH, k - len(rows)))):
-            n_tried += len(batch)
-            made = generator.generate(frame_to_specs(frame.iloc[batch], device), seed)
-            placed.append(made.structures)
-            rows += [batch[index] for index in made.rows.tolist()]
-            bar.update(len(made.rows))
-    if not rows:
+    placed, left_out = (tried_rows(outcome.frame, made) for made in (outcome.placed, outcome.left_out))
+    if placed.empty and left_out["status"].isin([UNPLACED]).all():
         raise DataError(
-            f"none of {n_tried} distinct samples could be placed: draw more samples or train longer"
+            f"none of {len(left_out)} distinct samples could be placed: draw more samples or train longer"
         )
-    structures = StructureBatch.cat(placed)
-    return Candidates(_table(frame.iloc[rows], structures), structures, n_tried - len(rows))
+    names = [] if outcome.structures is None else cif_names(outcome.structures)
+    ranked = placed.assign(
+        rank=np.arange(1, len(placed) + 1), status=PLACED, relative=relatives(placed, known), cif=names
+    )
+    return Candidates(_ordered(ranked), outcome.structures, _ordered(left_out))
+
+
+def tried_rows(frame: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
+    """Specs that were tried beside what the generator made of them.
+
+    Args:
+        frame: all samples.
+        made: columns of :class:`~gflownet_crystal.workflows.placing.Placer`, ``status`` and ``reason``.
+    """
+    rows = frame.loc[made["row"].to_numpy(dtype=np.int64)]
+    table = rows.reset_index(drop=True).assign(
+        **{
+            name: made[stored].to_numpy()
+            for name, stored in zip(RATED, (ENERGY_COLUMN, ENERGY_STD, *RATED[2:]), strict=True)
+        },
+        **{name: made[name].to_numpy() for name in ("try", "status", "reason") if name in made.columns},
+        sample=made["row"].to_numpy(dtype=np.int64),
+    )
+    if "status" in table.columns:
+        unplaced = (table["status"] == UNPLACED).to_numpy(dtype=bool)
+        table.loc[unplaced, "reason"] = why_unplaced(rows[unplaced])
+    return table
+
+
+def relatives(frame: pd.DataFrame, known: KnownCompounds) -> list[str]:
+    """The nearest known relative of each spec."""
+    if frame.empty:
+        return []
+    specs = frame_to_specs(frame)
+    return nearest_relatives(specs.composition, specs.space_group, known)
+
+
+def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.reindex(columns=list(COLUMNS)).astype({"rank": "Int64", "try": "Int64"})
 
 
 def with_results(frame: pd.DataFrame) -> pd.DataFrame:
@@ -98,26 +119,21 @@ def with_results(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_candidates(folder: Path, candidates: Candidates) -> None:
-    """Write one CIF a candidate, then the table; CIFs that an earlier table listed and this one does not are removed.
+    """Write one CIF a candidate, then the tables; CIFs that an earlier table listed and this one does not are removed.
 
     Raises:
         DataError: the folder cannot be written.
     """
     names = candidates.frame["cif"].dropna().tolist()
     earlier = _listed(folder)
-    for name, text in zip(names, cif_texts(candidates.structures), strict=True):
+    texts = [] if candidates.structures is None else cif_texts(candidates.structures)
+    for name, text in zip(names, texts, strict=True):
         write_text(folder / name, text)
-    with atomic_path(folder / TABLE) as temporary:
-        candidates.frame.to_csv(temporary, index=False)
+    for name, table in ((TABLE, candidates.frame), (LEFT_OUT, candidates.left_out)):
+        with atomic_path(folder / name) as temporary:
+            table.to_csv(temporary, index=False)
     for name in earlier.difference(names):
         (folder / name).unlink(missing_ok=True)
-
-
-def _table(frame: pd.DataFrame, structures: StructureBatch) -> pd.DataFrame:
-    table = frame[[*SPEC_COLUMNS, HULL_COLUMN]].reset_index(drop=True)
-    table.insert(0, "rank", range(1, len(frame) + 1))
-    table["cif"] = cif_names(structures)
-    return table
 
 
 def cif_names(structures: StructureBatch) -> list[str]:

@@ -1,14 +1,16 @@
 """Write the best candidates of a run as a table and one CIF each, with atoms placed on Wyckoff positions.
 
-Candidates are ranked by their estimated energy above the convex hull where the run's proxy predicts that or formation
-energies, else by reward, and by reward too where it is the one for discovery. hull=FILE takes a reference hull for the
-learned one, or for the run's own. Duplicates by reduced formula, space group and volume are left out, and specs whose
-atoms cannot be placed give their rank to the next.
+Specs of known formulas, duplicates and the worse half by the run's proxy are left out; the others get atoms until k of
+them hold: possible contacts, near the hull by an energy model, distinct. Each stage is counted in summary.json, and
+left_out.csv says why the others failed. Without energies, or where the proxy predicts something else, the best-ranked
+samples are taken. hull=FILE takes another reference hull.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import time
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,51 +18,117 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import build, to_settings
-from gflownet_crystal.cli.candidates import Candidates, choose_candidates, with_results, write_candidates
+from gflownet_crystal.cli.build import build
+from gflownet_crystal.cli.candidates import Candidates, candidates_of, with_results, write_candidates
 from gflownet_crystal.cli.compose import TARGET, resolved
 from gflownet_crystal.cli.parts import find_device
 from gflownet_crystal.cli.run_folder import CONFIG, read_config
 from gflownet_crystal.cli.sample import sample_run
-from gflownet_crystal.cli.values import flag, path_setting, seed_number, whole_number
+from gflownet_crystal.cli.screened import (
+    further_samples,
+    make_placer,
+    screening_settings,
+    tables,
+    with_entries,
+)
+from gflownet_crystal.cli.values import check_whole, flag, path_setting, seed_number, whole_number
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
-from gflownet_crystal.common.files import read_json
+from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.common.locks import lock_folder
-from gflownet_crystal.evaluation.ranking import HULL_COLUMN, Selection
+from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.proxies.discovery import Discovery
 from gflownet_crystal.proxies.e_above_hull import REFERENCE, EnergyAboveHull, load_hull
-from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
+from gflownet_crystal.proxies.known_compounds import KnownCompounds
+from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
+from gflownet_crystal.workflows.screening import UNPLACED, screen
 
 FORMATION_ENERGY = "formation_energy_per_atom", "eV/atom"
 ABOVE_HULL = "e_above_hull", "eV/atom"
+SUMMARY = "summary.json"
+FIGURES = ("candidates", "chemical_systems", "elements", "median_e_above_hull_judged")
+SHORTAGE = "draw more with n=, or loosen screening.within or its limits"
 
 
 def run(config: DictConfig) -> None:
     """The verb ``export``."""
-    config = resolved(config)
+    print(export_candidates(resolved(config))[0])
+
+
+def export_candidates(config: DictConfig) -> tuple[str, dict[str, Any]]:
+    """Make candidates of a run and write them.
+
+    Args:
+        config: of ``export``, resolved.
+
+    Returns:
+        What was made in a line, and the summary that was written.
+    """
     folder, out = path_setting(config.run, "run"), path_setting(config.out, "out")
     k = whole_number(config.k, "k", 1)
     seed = seed_number(config.seed, "seed")
+    for key in ("batch_size", "tries"):
+        check_whole(config, key, 1)
     quiet = flag(config.quiet, "quiet")
-    chosen = OmegaConf.masked_copy(config, ["volume_tolerance", "max_per_formula"])
-    selection = to_settings(Selection, chosen, "export")
     generator = build(config.generator, Generator, "generator")
     device = find_device(config.device)
     summary = summary_of_run(folder)
     known = summary.get("property"), summary.get("unit")
-    selection = replace(selection, by_reward=seeks_discoveries(folder))
+    judge = None if config.energies is None else load_energies(str(config.energies)).to(device)
+    settings = screening_settings(
+        config.screening,
+        seeks_discoveries(folder),
+        known in (FORMATION_ENERGY, ABOVE_HULL),
+        judge is not None,
+        k=k,
+        seed=seed,
+        batch_size=config.batch_size,
+        choose_from=config.choose_from,
+    )
+    hull = judged_hull(config.hull, known, folder)
+    placer = make_placer(config, settings, generator, judge, hull, device)
     with lock_folder(out):
         _check_free(out, flag(config.overwrite, "overwrite"))
-        hull, own = hulls_of_run(config.hull, known, folder)
-        frame = with_results(_samples(config, folder, seed))
-        frame[HULL_COLUMN] = predicted_above_hull(frame, known, hull, own)
-        candidates = choose_candidates(frame, k, generator, selection, seed=seed, device=device, quiet=quiet)
+        predicted = hulls_of_run(config.hull, known, folder)
+
+        def prepare(frame: pd.DataFrame) -> pd.DataFrame:
+            frame = with_results(frame)
+            frame[HULL_COLUMN] = predicted_above_hull(frame, known, *predicted)
+            return with_entries(frame, hull)
+
+        start = time.process_time()
+        compounds = KnownCompounds.from_weights()
+        with Progress(settings.target, 0, "placing atoms", quiet) as progress:
+            samples = tables(*_samples(config, folder, seed), prepare)
+            outcome = screen(samples, settings, placer, compounds, tell=progress.advance)
+        candidates = candidates_of(outcome, compounds)
         write_candidates(out, candidates)
-    print(_report(candidates, k, out))
+        about = {
+            "run": str(folder),
+            "k": k,
+            "energies": config.energies,
+            "screening": asdict(settings),
+            "funnel": outcome.funnel,
+            **figures(candidates.frame),
+            "processor_seconds": round(time.process_time() - start, 1),
+        }
+        write_json(out / SUMMARY, about)
+    return _report(candidates, k, out, outcome.funnel), about
+
+
+def figures(frame: pd.DataFrame) -> dict[str, Any]:
+    """Figures of a table of candidates, as JSON has them."""
+    above = frame[JUDGED_HULL].dropna()
+    present = text_to_composition(frame["formula"].tolist()) > 0
+    median = round(float(above.median()), 4) if len(above) else None
+    values = (len(frame), len(present.unique(dim=0)), int(present.any(dim=0).sum()), median)
+    return dict(zip(FIGURES, values, strict=True))
 
 
 def _check_free(out: Path, overwrite: bool) -> None:
@@ -170,16 +238,28 @@ def predicted_above_hull(
     return energy + shift
 
 
-def _samples(config: DictConfig, folder: Path, seed: int) -> pd.DataFrame:
+def judged_hull(path: Any, known: tuple[Any, Any], folder: Path) -> Hull:
+    """The hull for energies with atoms: the user's, else that of the run's proxy or reward, else the reference hull."""
+    if path is not None:
+        return load_hull(str(path_setting(path, "hull")))
+    return (own_hull(folder) if known == ABOVE_HULL else reward_hull(folder)) or load_hull(REFERENCE)
+
+
+def _samples(
+    config: DictConfig, folder: Path, seed: int
+) -> tuple[pd.DataFrame, Callable[[int], pd.DataFrame] | None]:
+    """The samples at hand, and what draws further ones."""
     if config.samples is not None and config.n is not None:
         raise ConfigError("samples and n are both given: choose from a file, or sample anew")
     if config.samples is not None:
-        return read_specs(path_setting(config.samples, "samples"))
+        return read_specs(path_setting(config.samples, "samples")), None
+    trust = flag(config.trust, "trust")
     stored = folder / "samples.parquet"
+    draw = further_samples(folder, seed, config.device, trust)
     if config.n is None and stored.is_file():
-        return read_specs(stored)
+        return read_specs(stored), draw
     n = 10_000 if config.n is None else whole_number(config.n, "n", 1)
-    return sample_run(folder, n, seed, config.device, trust=flag(config.trust, "trust"))
+    return sample_run(folder, n, seed, config.device, trust=trust), draw
 
 
 def summary_of_run(folder: Path) -> dict[str, Any]:
@@ -197,16 +277,16 @@ def summary_of_run(folder: Path) -> dict[str, Any]:
     return summary if isinstance(summary, dict) else {}
 
 
-def _report(candidates: Candidates, k: int, out: Path) -> str:
+def _report(candidates: Candidates, k: int, out: Path, funnel: list[dict[str, Any]]) -> str:
     frame = candidates.frame
     parts = [f"{len(frame)} candidates in {out}"]
-    if frame[HULL_COLUMN].notna().any():
-        near = int((frame[HULL_COLUMN] <= 0.1).sum())
-        parts.append(f"{near} of them within 0.1 eV/atom of the estimated hull")
-    if candidates.n_unplaced:
-        parts.append(
-            f"{candidates.n_unplaced} better-ranked samples left out as their atoms could not be placed"
-        )
+    for column, words in ((HULL_COLUMN, "estimated hull"), (JUDGED_HULL, "hull with atoms")):
+        if frame[column].notna().any():
+            near = int((frame[column] <= NEAR_HULL).sum())
+            parts.append(f"{near} of them within {NEAR_HULL} eV/atom of the {words}")
+    if n_unplaced := int((candidates.left_out["status"] == UNPLACED).sum()):
+        parts.append(f"{n_unplaced} samples left out as their atoms could not be placed")
     if len(frame) < k:
-        parts.append(f"fewer than the {k} asked for, as the samples ran out: draw more with n=")
-    return "; ".join(parts)
+        parts.append(f"fewer than the {k} asked for: {SHORTAGE}")
+    stages = "\n".join(f"{row['n']:8d}  {row['stage']}" for row in funnel)
+    return f"{stages}\n{'; '.join(parts)}"

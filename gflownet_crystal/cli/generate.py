@@ -15,12 +15,11 @@ import pandas as pd
 import pyarrow.parquet
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
 from gflownet_crystal.cli.build import build, plain
 from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of, tell
-from gflownet_crystal.cli.generated import part_file, read_part, write_generated, write_part
+from gflownet_crystal.cli.generated import write_generated
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
@@ -36,11 +35,10 @@ from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.structures.distances import shortest_distance_ratio
 from gflownet_crystal.structures.frames import structures_to_frame
-from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_checks import NO_OCCUPATION, complaint, spec_faults
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, frame_to_specs, read_specs
-from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.workflows.placing import judged_energies, part_file, read_part, write_part
 
 KEEP = ("all", "best")
 
@@ -120,7 +118,7 @@ class Maker:
         generation = self.generator.generate(specs, self.seed + number)
         structures = generation.structures
         room = shortest_distance_ratio(structures) if len(structures) else structures.cell.new_zeros(0)
-        energy = judged_energies(structures, self.judge)
+        energy, _ = judged_energies(structures, self.judge)
         return structures_to_frame(
             structures,
             row=generation.rows.cpu().numpy(),
@@ -130,13 +128,6 @@ class Maker:
             # the lower the better
             rating=(-room if self.judge is None else energy).cpu().numpy(),
         )
-
-
-def judged_energies(structures: StructureBatch, judge: StructureEnergies | None) -> Tensor:
-    """Formation energies (n,) eV/atom by a judge on the structures' device; NaN without one."""
-    if judge is None or not len(structures):
-        return structures.cell.new_full((len(structures),), torch.nan)
-    return judge.predict(to_primitive(structures))[0]
 
 
 def _maker(config: DictConfig, generator: Generator, device: torch.device) -> Maker:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path, write_text
-from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.structures.cif import structures_to_cif
 from gflownet_crystal.structures.convert import to_ase
 from gflownet_crystal.structures.frames import frame_to_structures
@@ -23,32 +21,6 @@ COLUMNS = (
 )  # fmt: skip
 """Columns of the table: the spec's row, the try, energies in eV/atom where a judge was given, and the smallest distance
 over summed covalent radii."""
-_KEPT = ("row", "try", "space_group", "lattice", "atomic_numbers", "frac_coords", "formation_energy_per_atom")
-
-
-def part_file(folder: Path, start: int) -> Path:
-    """Where the batch of specs that begins with number ``start`` is kept once it is done."""
-    return folder / "parts" / f"{start:08d}.parquet"
-
-
-def write_part(path: Path, made: pd.DataFrame) -> None:
-    """Keep the structures of a batch."""
-    with atomic_path(path) as temporary:
-        made.to_parquet(temporary, index=False)
-
-
-def read_part(path: Path) -> pd.DataFrame:
-    """The structures of a batch that was kept.
-
-    Raises:
-        DataError: the file is damaged.
-    """
-    made = read_parquet(path)
-    if missing := [name for name in _KEPT if name not in made.columns]:
-        raise DataError(
-            f"{path} is damaged (no column {', '.join(missing)}): remove it to make its structures again"
-        )
-    return made
 
 
 def cif_texts(structures: StructureBatch) -> list[str]:

@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from gflownet_crystal.crystallography.space_groups import space_group_symbol
+from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
+from gflownet_crystal.structures.spec_io import frame_to_specs
 
 N_ROWS = 10
+CANDIDATES = "Best candidates: eV/atom above the hull, by the proxy and with atoms"
+_NARROW = 80
 
 
 def print_page(
@@ -31,7 +36,10 @@ def print_page(
     # a page that is piped to a file is as wide as its content
     console = Console(highlight=False, width=None if Console().is_terminal else 120)
     figures, name = summary["samples"], f"{summary['property']} ({summary['unit']})"
-    console.print(best_table(best.head(N_ROWS), title, name))
+    if JUDGED_HULL in best.columns:
+        Console(highlight=False, width=_NARROW).print(candidate_table(best.head(N_ROWS), title))
+    else:
+        console.print(best_table(best.head(N_ROWS), title, name))
     quantiles = figures["energy_quantiles"]
     lines = [
         f"{figures['n']} samples: median {name} {quantiles['0.5']:.4f}, 95 % below {quantiles['0.95']:.4f}",
@@ -43,6 +51,31 @@ def print_page(
     lines += [f"{what}: {path}" for what, path in files.items()]
     # names of folders are no markup
     console.print("\n".join([*lines, f"next: {following}"]), soft_wrap=True, markup=False)
+
+
+def candidate_table(frame: pd.DataFrame, title: str) -> Table:
+    """Candidates as a table of at most 80 columns.
+
+    Args:
+        frame: as written by ``export``.
+        title: of the table.
+    """
+    specs = frame_to_specs(frame)
+    columns = {
+        "rank": frame["rank"].astype(str),
+        "formula": specs.reduced_formulas(),
+        "group": [space_group_symbol(group) for group in specs.space_group.tolist()],
+        "proxy": frame[HULL_COLUMN].map("{:.3f}".format),
+        "atoms": frame[JUDGED_HULL].map("{:.3f}".format),
+        "std": frame["energy_before_std"].map("{:.3f}".format),
+        "nearest known": frame["relative"].fillna("").astype(str),
+    }
+    table = Table(title=escape(title), box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in ("rank", "proxy", "atoms", "std") else "left")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*map(escape, row))
+    return table
 
 
 def best_table(frame: pd.DataFrame, title: str, label: str) -> Table:

@@ -1,14 +1,15 @@
 """From a trained run to judged crystals: sample, rank, place atoms, relax, judge again; a table and one CIF each.
 
-The best distinct specs get atoms until k have them, or more, of which the energy model chooses k; of some tries each
-the one is kept that it likes best. The best of those can be relaxed. candidates.csv has every spec that was tried,
-with what became of it and why it failed. Each stage is kept on disk: a pipeline that was stopped goes on with the
-same settings and resume=true.
+New and distinct specs of the better half by the proxy get atoms until k of them hold: possible contacts, near the hull
+by an energy model, distinct; of some tries each the one of lowest energy is kept. The nearest to the hull can
+be relaxed. candidates.csv has every spec that was tried, with what became of it and why it failed. Each stage is kept
+on disk: a pipeline that was stopped goes on with the same settings and resume=true.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -19,41 +20,35 @@ from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.candidates import Candidates, with_results, write_candidates
 from gflownet_crystal.cli.compose import resolved
-from gflownet_crystal.cli.export import predicted_above_hull
-from gflownet_crystal.cli.generate import judged_energies
+from gflownet_crystal.cli.export import SHORTAGE, predicted_above_hull
+from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import set_threads
 from gflownet_crystal.cli.pipeline_plan import Plan
-from gflownet_crystal.cli.pipeline_stages import (
-    Placement,
-    Stopwatch,
-    place_best,
-    relax_best,
-    sampled,
-    why_unplaced,
-)
+from gflownet_crystal.cli.pipeline_stages import Stopwatch, growing_samples, kept_samples, relax_best
 from gflownet_crystal.cli.pipeline_table import (
     Ended,
     best_first,
     candidates_table,
     ended,
     judged,
-    outranked_rows,
     summarise,
-    unplaced_rows,
+    whole_table,
 )
 from gflownet_crystal.cli.sample import sample_run
+from gflownet_crystal.cli.screened import FURTHER, further_samples, with_entries
 from gflownet_crystal.cli.summary import hardware
 from gflownet_crystal.cli.values import flag
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_json
-from gflownet_crystal.evaluation.ranking import HULL_COLUMN
-from gflownet_crystal.report.run_files import JUDGED_HULL
-from gflownet_crystal.structures.frames import frame_to_structures
+from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
+from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.workflows.placing import judged_energies
+from gflownet_crystal.workflows.screening import Outcome, screen
 
 SUMMARY = "summary.json"
-_SAMPLING_BATCH = 2048
 
 
 def run(config: DictConfig) -> None:
@@ -68,55 +63,87 @@ def run(config: DictConfig) -> None:
 
 def _fill(plan: Plan) -> dict[str, Any]:
     """Go through the stages that the folder lacks; the summary."""
-    watch = Stopwatch(plan.out)
-    with watch.time("sampling"):
-        frame = _samples(plan)
+    watch, known = Stopwatch(plan.out), KnownCompounds.from_weights()
+    first = _first_samples(plan, watch)
     with watch.time("generating"):
-        placement = place_best(
-            plan.out, frame, plan.selection, plan.maker, plan.choose_from, plan.config.batch_size, plan.quiet
+        outcome = _screened(plan, first, known)
+    made = outcome.structures
+    if made is None:
+        raise DataError(
+            f"none of {len(outcome.left_out)} specs that were tried is a candidate ({_reasons(outcome)}): {SHORTAGE}"
         )
-    if not placement.n_placed:
-        raise DataError(f"none of {len(placement.tried)} distinct samples got atoms: draw more with n=")
-    candidates = _candidates(plan, frame, placement, watch)
-    write_candidates(plan.out, candidates)
-    summary = _about(plan, len(frame)) | summarise(candidates.frame, plan.k, watch.seconds)
+    candidates = _candidates(plan, outcome, made, known, watch)
+    write_candidates(plan.out, whole_table(candidates))
+    summary = _about(plan, outcome) | summarise(candidates, plan.k, watch.seconds)
     write_json(plan.out / SUMMARY, summary)
     return summary
 
 
-def _samples(plan: Plan) -> pd.DataFrame:
-    """Samples of the run with ``e_above_hull``, one row each."""
-    batch, config = min(_SAMPLING_BATCH, plan.n), plan.config
-    frame = sampled(
-        plan.out,
-        plan.n,
-        lambda tell: with_results(
-            sample_run(
-                plan.run,
-                plan.n,
-                config.seed,
-                str(plan.device),
-                batch_size=batch,
-                restrict=plan.restrict,
-                exact=plan.exact,
-                threads=config.threads,
-                trust=flag(config.trust, "trust"),
-                after_batch=tell,
+def _reasons(outcome: Outcome) -> str:
+    """How many specs were left out for each reason."""
+    counts = outcome.left_out["status"].value_counts()
+    return ", ".join(f"{count} {status}" for status, count in counts.items()) or "none was new and distinct"
+
+
+def _first_samples(plan: Plan, watch: Stopwatch) -> pd.DataFrame:
+    """Samples of the run that the folder holds, drawn if it has none."""
+    config = plan.config
+
+    def draw() -> pd.DataFrame:
+        with Progress(plan.n, 0, "sampling", plan.quiet) as progress:
+            return with_results(
+                sample_run(
+                    plan.run,
+                    plan.n,
+                    config.seed,
+                    str(plan.device),
+                    batch_size=min(FURTHER, plan.n),
+                    restrict=plan.restrict,
+                    exact=plan.exact,
+                    threads=config.threads,
+                    trust=flag(config.trust, "trust"),
+                    after_batch=lambda drawn: progress.advance(
+                        f"{drawn} of {plan.n} samples", drawn - progress.done
+                    ),
+                )
             )
-        ),
-        plan.quiet,
+
+    with watch.time("sampling"):
+        return kept_samples(plan.out, draw)
+
+
+def _screened(plan: Plan, first: pd.DataFrame, known: KnownCompounds) -> Outcome:
+    """What becomes of the samples, and of further ones where they do not suffice."""
+    config, draw = plan.config, None
+    # samples under an exact restriction have weights that hold for all of them together
+    if plan.exact is None:
+        trust = flag(config.trust, "trust")
+        draw = further_samples(plan.run, config.seed, str(plan.device), trust, plan.restrict)
+    samples = (
+        with_entries(
+            with_results(frame).assign(**{HULL_COLUMN: predicted_above_hull(frame, *plan.predicted)}),
+            plan.hull,
+        )
+        for frame in growing_samples(plan.out, first, plan.n, draw)
     )
-    return frame.assign(**{HULL_COLUMN: predicted_above_hull(frame, *plan.predicted)})
+    with (
+        stop_on_signal() as should_stop,
+        Progress(plan.screening.target, 0, "generating", plan.quiet) as progress,
+    ):
+
+        def tell(words: str, n: int) -> None:
+            progress.advance(words, n)
+            if should_stop():
+                raise KeyboardInterrupt("what is done is kept; go on with the same command and resume=true")
+
+        return screen(samples, plan.screening, plan.placer, known, plan.out, tell)
 
 
-def _candidates(plan: Plan, frame: pd.DataFrame, placement: Placement, watch: Stopwatch) -> Candidates:
-    tried = placement.table()
-    made, symprec = frame_to_structures(tried), plan.relaxation.symprec
-    tried = tried.assign(**{JUDGED_HULL: _above_hull(plan, tried, made)})
-    # in the order of their specs
-    kept = np.sort(best_first(tried[JUDGED_HULL])[: plan.k])
-    placed, made = tried.iloc[kept].reset_index(drop=True), made[torch.from_numpy(kept)]
-    before = placed["formation_energy_per_atom"].to_numpy(dtype=np.float64)
+def _candidates(
+    plan: Plan, outcome: Outcome, made: StructureBatch, known: KnownCompounds, watch: Stopwatch
+) -> Candidates:
+    symprec, placed = plan.relaxation.symprec, outcome.placed
+    before = placed[ENERGY_COLUMN].to_numpy(dtype=np.float64)
     records: dict[int, dict[str, Any]] = {}
     if plan.load is not None:
         best = best_first(placed[JUDGED_HULL])[: plan.n_relaxed].tolist()
@@ -135,19 +162,7 @@ def _candidates(plan: Plan, frame: pd.DataFrame, placement: Placement, watch: St
         final = ended(made, records, symprec)
         before, after = _energies(plan, before, final, records)
         energies = judged(before, after, final.structures, plan.hull, plan.config.energies)
-        rows = placement.unplaced()
-        left_out = [
-            outranked_rows(frame, tried.drop(index=kept)),
-            unplaced_rows(frame, rows, why_unplaced(frame.iloc[rows])),
-        ]
-        return candidates_table(frame, placed, left_out, final, records, energies, symprec)
-
-
-def _above_hull(plan: Plan, placed: pd.DataFrame, made: StructureBatch) -> pd.Series:
-    """Of structures as generated, eV/atom; NaN where nobody judged."""
-    before = placed["formation_energy_per_atom"].to_numpy(dtype=np.float64)
-    unknown = np.full_like(before, np.nan)
-    return judged(before, unknown, made, plan.hull, plan.config.energies)[JUDGED_HULL]
+        return candidates_table(outcome, known, final, records, energies, symprec)
 
 
 def _energies(
@@ -156,24 +171,26 @@ def _energies(
     """Energies (n,) eV/atom as generated and after relaxation: by the judge, else by what relaxed them."""
     before, after = before.copy(), np.full_like(before, np.nan)
     moved = np.flatnonzero(final.moved)
-    if plan.maker.judge is not None and len(moved):
+    if plan.placer.judge is not None and len(moved):
         structures = final.structures[torch.from_numpy(moved)].to(plan.device)
-        after[moved] = judged_energies(structures, plan.maker.judge).cpu().numpy()
+        after[moved] = judged_energies(structures, plan.placer.judge)[0].cpu().numpy()
     elif len(moved):
         before[moved] = [records[row]["energy_before"] for row in moved.tolist()]
         after[moved] = [records[row]["energy_after"] for row in moved.tolist()]
     return before, after
 
 
-def _about(plan: Plan, n_samples: int) -> dict[str, Any]:
+def _about(plan: Plan, outcome: Outcome) -> dict[str, Any]:
     """What was asked for, as JSON has it."""
     config = plan.config
     return {
         "run": str(plan.run),
         "out": str(plan.out),
         "k": plan.k,
-        "samples": n_samples,
-        "choose_from": plan.choose_from,
+        "samples": len(outcome.frame),
+        "choose_from": plan.screening.target,
+        "screening": asdict(plan.screening),
+        "funnel": outcome.funnel,
         "tries": config.tries,
         "generator": OmegaConf.to_container(config.generator),
         "energies": config.energies,

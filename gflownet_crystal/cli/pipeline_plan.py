@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,16 +16,15 @@ from gflownet_crystal.cli.export import (
     ABOVE_HULL,
     FORMATION_ENERGY,
     hulls_of_run,
-    own_hull,
-    reward_hull,
+    judged_hull,
     seeks_discoveries,
     summary_of_run,
 )
-from gflownet_crystal.cli.generate import Maker
 from gflownet_crystal.cli.parts import find_device
 from gflownet_crystal.cli.relax import load_on
 from gflownet_crystal.cli.restricting import Conditioning, restrictions
 from gflownet_crystal.cli.run_folder import CONFIG
+from gflownet_crystal.cli.screened import make_placer, screening_settings
 from gflownet_crystal.cli.values import (
     check_whole,
     flag,
@@ -36,14 +35,14 @@ from gflownet_crystal.cli.values import (
 )
 from gflownet_crystal.common.checkpoint import FOLDER
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
-from gflownet_crystal.evaluation.ranking import Selection
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energy_choice import read_choice
 from gflownet_crystal.models.potentials import load_energies
-from gflownet_crystal.proxies.e_above_hull import load_hull
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.relaxation.run import Loader
 from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.workflows.placing import Placer
+from gflownet_crystal.workflows.settings import Screening
 
 _SAMPLES_A_CANDIDATE = 100
 _DECISIVE = (
@@ -53,8 +52,6 @@ _DECISIVE = (
     "tries",
     "energies",
     "hull",
-    "max_per_formula",
-    "volume_tolerance",
     "batch_size",
     "seed",
 )
@@ -70,10 +67,9 @@ class Plan:
         out: folder to fill.
         k: candidates.
         n: samples.
-        choose_from: specs that get atoms, at least k.
         device: where it all happens.
-        selection: what is a duplicate.
-        maker: makes and rates structures.
+        screening: which samples become candidates.
+        placer: makes and rates structures.
         hull: from which rated energies are measured.
         predicted: property of the run's proxy and its unit; the hulls of
             :func:`~gflownet_crystal.cli.export.hulls_of_run`.
@@ -90,10 +86,9 @@ class Plan:
     out: Path
     k: int
     n: int
-    choose_from: int
     device: torch.device
-    selection: Selection
-    maker: Maker
+    screening: Screening
+    placer: Placer
     hull: Hull
     predicted: tuple[tuple[Any, Any], Hull | None, Hull | None]
     n_relaxed: int
@@ -118,23 +113,32 @@ class Plan:
             check_whole(config, key, 1)
         seed_number(config.seed, "seed")
         thread_count(config.processes, "processes")
-        selection = OmegaConf.masked_copy(config, ["volume_tolerance", "max_per_formula"])
         device = find_device(config.device)
         n_relaxed = whole_number(config.relax or 0, "relax", 0)
         known = _known(folder)
+        hull = judged_hull(config.hull, known, folder)
+        generator = build(config.generator, Generator, "generator")
+        judge = None if config.energies is None else load_energies(plain(config.energies)).to(device)
+        screening = screening_settings(
+            config.screening,
+            seeks_discoveries(folder),
+            known in (FORMATION_ENERGY, ABOVE_HULL),
+            judge is not None,
+            k=k,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            choose_from=_choose_from(config, k),
+        )
         return cls(
             config=_named(config),
             run=folder,
             out=path_setting(config.out, "out"),
             k=k,
             n=n,
-            choose_from=_choose_from(config, k),
             device=device,
-            selection=replace(
-                to_settings(Selection, selection, "pipeline"), by_reward=seeks_discoveries(folder)
-            ),
-            maker=_maker(config, device),
-            hull=_hull(config.hull, known, folder),
+            screening=screening,
+            placer=make_placer(config, screening, generator, judge, hull, device),
+            hull=hull,
             predicted=(known, *_predicted_hulls(config.hull, known, folder)),
             n_relaxed=n_relaxed,
             load=_loader(config, device) if n_relaxed else None,
@@ -146,7 +150,9 @@ class Plan:
 
     def decisive(self) -> dict[str, Any]:
         """What decides over the structures, as JSON has it; a run that goes on has to have the same."""
-        sections = {name: OmegaConf.to_container(self.config[name]) for name in ("generator", "restrict")}
+        sections = {
+            name: OmegaConf.to_container(self.config[name]) for name in ("generator", "restrict", "screening")
+        }
         return {name: self.config[name] for name in _DECISIVE} | sections | {"run": _fingerprint(self.run)}
 
     @property
@@ -164,9 +170,9 @@ def _named(config: DictConfig) -> DictConfig:
     return named
 
 
-def _choose_from(config: DictConfig, k: int) -> int:
+def _choose_from(config: DictConfig, k: int) -> int | None:
     if config.choose_from is None:
-        return k
+        return None
     if config.energies is None:
         raise ConfigError("choose_from needs energies to choose by: set energies=alignn, or choose_from=null")
     return whole_number(config.choose_from, "choose_from", k)
@@ -176,19 +182,6 @@ def _known(folder: Path) -> tuple[Any, Any]:
     """Property of a run's proxy, and its unit."""
     summary = summary_of_run(folder)
     return summary.get("property"), summary.get("unit")
-
-
-def _maker(config: DictConfig, device: torch.device) -> Maker:
-    tries, seed = whole_number(config.tries, "tries", 1), seed_number(config.seed, "seed")
-    judge = None if config.energies is None else load_energies(plain(config.energies)).to(device)
-    return Maker(build(config.generator, Generator, "generator"), device, tries, seed, True, judge)
-
-
-def _hull(path: Any, known: tuple[Any, Any], folder: Path) -> Hull:
-    """The hull that the user names, else that of the run's proxy or reward, else the learned one."""
-    if path is not None:
-        return load_hull(str(path_setting(path, "hull")))
-    return (own_hull(folder) if known == ABOVE_HULL else reward_hull(folder)) or load_hull()
 
 
 def _predicted_hulls(path: Any, known: tuple[Any, Any], folder: Path) -> tuple[Hull | None, Hull | None]:

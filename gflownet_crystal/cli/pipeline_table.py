@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,34 +11,32 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from gflownet_crystal.cli.candidates import Candidates, cif_names
+from gflownet_crystal.cli.candidates import NEWNESS, Candidates, cif_names, relatives, tried_rows
+from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.compared_sets import reduced_formulas
-from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.parallel import Work, to_crystals
-from gflownet_crystal.evaluation.ranking import HULL_COLUMN
 from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike, unique
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
+from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.relaxation.records import in_setting, structure_of
-from gflownet_crystal.report.run_files import JUDGED_HULL, PLACED, STATUS
+from gflownet_crystal.report.run_files import PLACED, STATUS
 from gflownet_crystal.structures.distances import shortest_distance
 from gflownet_crystal.structures.spec_io import SPEC_COLUMNS
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups
+from gflownet_crystal.workflows.placing import CONTACT, CONTACT_RATIO
+from gflownet_crystal.workflows.screening import SAME, UNPLACED, Outcome
 
 CHANGES = ("volume_change", "length_change", "angle_change", "rms_displacement", "max_displacement")
 RELAXERS = ("relaxer_before", "relaxer_after")
 """Energies by the model that relaxed, eV/atom, whoever judges."""
 
 COLUMNS = (
-    "rank", *SPEC_COLUMNS, HULL_COLUMN, "status", "reason", "energy_before", "energy_after", JUDGED_HULL,
-    "same_as", *RELAXERS, "space_group_found", "shortest_distance", *CHANGES, "relax_steps", "sample", "try", "cif",
+    "rank", *SPEC_COLUMNS, HULL_COLUMN, "status", "reason", "energy_before", "energy_before_std", "energy_after",
+    JUDGED_HULL, CONTACT, CONTACT_RATIO, *NEWNESS, "same_as", *RELAXERS, "space_group_found", "shortest_distance",
+    *CHANGES, "relax_steps", "sample", "try", "cif",
 )  # fmt: skip
 """Columns of ``candidates.csv``: A, degrees, eV/atom; volumes and lengths change by a part of what they were."""
-
-UNPLACED, OUTRANKED = "unplaced", "outranked"
-"""What becomes of specs that are no candidates: no atoms, or others whose atoms are nearer to the hull."""
-
-_SAME = Tolerances(stol=0.3, ltol=0.2, angle_tol=5.0)  # pymatgen's own
 
 
 @dataclass(frozen=True)
@@ -73,38 +71,36 @@ def ended(made: StructureBatch, records: Mapping[int, Mapping[str, Any]], sympre
 
 
 def candidates_table(
-    frame: pd.DataFrame,
-    placed: pd.DataFrame,
-    left_out: Sequence[pd.DataFrame],
+    outcome: Outcome,
+    known: KnownCompounds,
     final: Ended,
     records: Mapping[int, Mapping[str, Any]],
     energies: pd.DataFrame,
     symprec: float,
 ) -> Candidates:
-    """All specs that were tried, ranked by the best that is known of them; those left out come last, unranked.
+    """The candidates, ranked by the best that is known of them, and the other specs that were tried.
 
     Args:
-        frame: samples with ``e_above_hull``.
-        placed: what the generator made of the candidates, best-ranked spec first.
-        left_out: the other specs that were tried, of :func:`outranked_rows` and :func:`unplaced_rows`.
-        final: the structures of ``placed`` in the end.
-        records: of relaxations, by place in ``placed``.
+        outcome: of the screening.
+        known: compounds that count as known.
+        final: its structures in the end.
+        records: of relaxations, by place among them.
         energies: of :func:`judged`.
         symprec: A, tolerance of the search for groups.
     """
-    table = frame.iloc[placed["row"].to_numpy()].reset_index(drop=True)
-    mine = [records.get(row, {}) for row in range(len(placed))]
+    table = tried_rows(outcome.frame, outcome.placed)
+    mine = [records.get(row, {}) for row in range(len(table))]
     table = table.assign(
         **{name: energies[name] for name in ("energy_before", "energy_after", JUDGED_HULL)},
         status=[STATUS[record["status"]] if record else PLACED for record in mine],
         reason=[
-            record.get("reason") or other for record, other in zip(mine, energies["reason"], strict=True)
+            record.get("reason") or other or why
+            for record, other, why in zip(mine, energies["reason"], outcome.placed["reason"], strict=True)
         ],
+        relative=relatives(table, known),
         space_group_found=find_space_groups(final.structures, symprec).numpy(),
         shortest_distance=shortest_distance(final.structures).numpy(),
         relax_steps=pd.array([record.get("steps") for record in mine], dtype="Int64"),
-        sample=placed["row"].to_numpy(),
-        **{"try": placed["try"].to_numpy()},
         **{name: [record.get(name, np.nan) for record in mine] for name in CHANGES},
         **{
             name: [record.get(name.replace("relaxer", "energy"), np.nan) for record in mine]
@@ -118,10 +114,11 @@ def candidates_table(
         same_as=same_as(structures),
         cif=[f"cif/{name}" for name in cif_names(structures)],
     )
-    whole = pd.concat([part for part in (table, *left_out) if len(part)], ignore_index=True)
-    whole = whole.reindex(columns=list(COLUMNS))
+    left_out = tried_rows(outcome.frame, outcome.left_out).reindex(columns=list(COLUMNS))
     counts = dict.fromkeys(("rank", "same_as", "space_group_found", "relax_steps", "try"), "Int64")
-    return Candidates(whole.astype(counts), structures, int((whole["status"] == UNPLACED).sum()))
+    return Candidates(
+        table.reindex(columns=list(COLUMNS)).astype(counts), structures, left_out.astype(counts)
+    )
 
 
 def best_first(above_hull: pd.Series) -> NDArray[np.int64]:
@@ -129,39 +126,12 @@ def best_first(above_hull: pd.Series) -> NDArray[np.int64]:
     return np.argsort(above_hull.to_numpy(dtype=np.float64), kind="stable")
 
 
-def outranked_rows(frame: pd.DataFrame, outranked: pd.DataFrame) -> pd.DataFrame:
-    """Rows of specs whose atoms are farther from the hull than those of all candidates.
-
-    Args:
-        frame: samples.
-        outranked: what the generator made of them, with energies above the hull.
-    """
-    return frame.iloc[outranked["row"].to_numpy()].assign(
-        status=OUTRANKED,
-        reason="others are nearer to the hull with their atoms",
-        energy_before=outranked["formation_energy_per_atom"].to_numpy(),
-        sample=outranked["row"].to_numpy(),
-        **{name: outranked[name].to_numpy() for name in (JUDGED_HULL, "try")},
-    )
-
-
-def unplaced_rows(frame: pd.DataFrame, rows: Sequence[int], reasons: Sequence[str]) -> pd.DataFrame:
-    """Rows of specs that got no atoms.
-
-    Args:
-        frame: samples.
-        rows: of it.
-        reasons: of each.
-    """
-    return frame.iloc[list(rows)].assign(status=UNPLACED, reason=reasons, sample=list(rows))
-
-
 def same_as(structures: StructureBatch) -> pd.Series:
     """The rank of the best candidate that is the same crystal as each, by pymatgen's matcher; empty for itself.
 
     Different specs often relax into one crystal, which a list of candidates should not count twice.
     """
-    alike = first_alike(to_crystals(structures), reduced_formulas(structures), _SAME, Work())
+    alike = first_alike(to_crystals(structures), reduced_formulas(structures), SAME, Work())
     rank = pd.Series(alike.numpy() + 1, dtype="Int64")
     return rank.where(((alike != FAILED) & ~unique(alike)).numpy())
 
@@ -203,15 +173,21 @@ def judged(
     )
 
 
-def summarise(frame: pd.DataFrame, k: int, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """Figures of a table of candidates, as JSON has them.
+def whole_table(candidates: Candidates) -> Candidates:
+    """The same with the specs that were left out in the table of candidates too, last and unranked."""
+    parts = [part for part in (candidates.frame, candidates.left_out) if len(part)]
+    return replace(candidates, frame=pd.concat(parts, ignore_index=True))
+
+
+def summarise(candidates: Candidates, k: int, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """Figures of candidates, as JSON has them.
 
     Args:
-        frame: the table.
+        candidates: all.
         k: candidates that were asked for.
         seconds: that the stages took.
     """
-    placed = frame[frame["rank"].notna()]
+    placed, frame = candidates.frame, whole_table(candidates).frame
     n_placed = int((frame["status"] != UNPLACED).sum())
     moved = frame[frame["energy_after"].notna()]
     found = placed["space_group_found"] == placed["space_group"]

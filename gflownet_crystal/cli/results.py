@@ -9,9 +9,10 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from gflownet_crystal.cli.build import Trust, plain, trust_word
-from gflownet_crystal.cli.compose import compose_config
-from gflownet_crystal.cli.export import run as export_run
-from gflownet_crystal.cli.page import print_page
+from gflownet_crystal.cli.candidates import TABLE
+from gflownet_crystal.cli.compose import compose_config, resolved
+from gflownet_crystal.cli.export import FIGURES, export_candidates
+from gflownet_crystal.cli.page import CANDIDATES, print_page
 from gflownet_crystal.cli.parts import Parts, build_model
 from gflownet_crystal.cli.samples import draw_samples, write_samples
 from gflownet_crystal.cli.summary import best_of, element_shares, hardware, summarise_samples
@@ -56,8 +57,10 @@ def write_results(folder: Path, config: DictConfig, parts: Parts, trainer: Train
     following = f"gflownet-crystal sample {named} n=10000 out=FILE.parquet{trust_word(config)}"
     if parts.env.produces == "specs" and config.export.k:
         files["candidates"] = folder / "candidates"
-        _export(folder, files["candidates"], config)
-        best, title = read_specs(files["candidates"] / "candidates.csv"), "Best candidates"
+        # the summary is written once more, with how the candidates were found
+        write_json(files["summary"], summary | {"candidates": _export(folder, files["candidates"], config)})
+        found = read_specs(files["candidates"] / TABLE)
+        best, title = (found, CANDIDATES) if len(found) else (best, title)
         following = f"gflownet-crystal export {named} n=100000 k=100 out=DIR{trust_word(config)}"
     print_page(summary, best, title, files, following)
 
@@ -94,10 +97,14 @@ def _draw_figures(folder: Path, config: DictConfig, parts: Parts, trust: Trust, 
         element_prevalence(element_shares(frame), element_shares(best_of(frame)), folder / "elements.png")
 
 
-def _export(folder: Path, out: Path, config: DictConfig) -> None:
-    """Write the best candidates as ``export`` does."""
+def _export(folder: Path, out: Path, config: DictConfig) -> dict[str, Any]:
+    """Write candidates as ``export`` does; what it tells of them."""
     settings = compose_config("export", [])
     settings.run, settings.out, settings.k = str(folder), str(out), config.export.k
     settings.overwrite = True
+    # runs of earlier versions have no such section
+    settings.screening = config.get("screening", settings.screening)
     settings.device, settings.trust, settings.quiet = config.device, config.trust, config.quiet
-    export_run(settings)
+    words, about = export_candidates(resolved(settings))
+    print(words)
+    return {name: about[name] for name in ("energies", "funnel", *FIGURES, "processor_seconds")}

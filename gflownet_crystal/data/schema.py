@@ -15,6 +15,9 @@ LATTICE_COLUMNS = ("a", "b", "c", "alpha", "beta", "gamma")
 ENERGY_COLUMN = "formation_energy_per_atom"
 """Label of a row, eV/atom."""
 
+HULL_COLUMN, JUDGED_HULL = "e_above_hull", "e_above_hull_judged"
+"""Energies above the hull, eV/atom: by a proxy of specs, and with atoms by an energy model; NaN where unknown."""
+
 LABEL_COLUMNS = (ENERGY_COLUMN, "band_gap", "e_above_hull", "delta_energy_per_atom")
 """Columns whose values are finite numbers or empty."""
 

@@ -48,6 +48,13 @@ class Generator(ABC):
             The structures of those specs that could be placed.
         """
 
+    def single(self) -> tuple[Generator, int]:
+        """A generator that draws each spec once, and the number of its draws that this one chooses from.
+
+        Draws that a generator compares itself can then be compared by others, such as by a model of energies.
+        """
+        return self, 1
+
 
 def check_options(
     options: Mapping[str, Any], above_zero: Iterable[str], not_negative: Iterable[str] = ()

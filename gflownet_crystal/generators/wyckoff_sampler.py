@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -78,6 +79,12 @@ class WyckoffSampler(Generator):
         if self.energies is not None:
             self.energies = self.energies.to(device)
         return self
+
+    def single(self) -> tuple[Generator, int]:
+        """A sampler of one draw a spec; seed s of it is draw s modulo the tries of this one's seed s // tries."""
+        made = copy(self)
+        made.tries = 1
+        return made, self.tries
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:

@@ -22,14 +22,14 @@ from gflownet_crystal.crystallography.space_groups import (
     crystal_lattice_system_of_group,
     space_group_symbol,
 )
-from gflownet_crystal.data.schema import ENERGY_COLUMN
+from gflownet_crystal.data.schema import ENERGY_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.parallel import Crystal, to_crystals
 from gflownet_crystal.report.cells import Cell
 from gflownet_crystal.report.evidence import evidence
 from gflownet_crystal.report.known import nearest_known
 from gflownet_crystal.report.newness import newness
 from gflownet_crystal.report.population import Population
-from gflownet_crystal.report.run_files import JUDGED_HULL, RunFiles
+from gflownet_crystal.report.run_files import RunFiles
 from gflownet_crystal.structures.elements import FORMULA_ORDER, SYMBOLS
 from gflownet_crystal.structures.formulas import reduce_composition
 

@@ -36,7 +36,8 @@ def candidate_findings(cards: Sequence[Card], run: RunFiles, n_known: int = 0) -
         run: files of the run.
         n_known: crystals of the reference.
     """
-    found = [_evidence(cards), _geometry(cards), _symmetry(cards), _stability(cards), _judged(cards, run)]
+    found = [_screening(run), _evidence(cards), _geometry(cards), _symmetry(cards)]
+    found += [_stability(cards), _judged(cards, run)]
     found += [_novelty(cards, n_known), _diversity(cards)]
     return [finding for finding in found if finding is not None]
 
@@ -57,6 +58,14 @@ def _evidence(cards: Sequence[Card]) -> Finding | None:
         text += f" {far} lie more than 0.1 eV/atom below the hull, which is more often an error than a find."
     verdict = "good" if n["good"] >= len(marks) / 2 and not contacts else "caution"
     return Finding("bad" if n["bad"] > len(marks) / 2 else verdict, "Evidence", text)
+
+
+def _screening(run: RunFiles) -> Finding | None:
+    """How many specs each stage of the screening left."""
+    if not run.funnel:
+        return None
+    text = "; ".join(f"{stage} {n:,}" for stage, n in run.funnel)
+    return Finding("note", "Screening", f"Specs left after each stage: {text}.")
 
 
 def _geometry(cards: Sequence[Card]) -> Finding | None:

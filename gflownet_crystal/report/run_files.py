@@ -14,6 +14,7 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.common.tables import read_csv, read_parquet
+from gflownet_crystal.data.schema import JUDGED_HULL
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, RESULT_COLUMNS, frame_to_specs
 
 CANDIDATES, RELAXED, SETTINGS = "candidates.csv", "relaxed.csv", "settings.json"
@@ -21,8 +22,6 @@ _RELAXED_COLUMNS = (
     "status", "energy_before", "energy_after", "volume_change", "rms_displacement", "space_group_after",
 )  # fmt: skip
 _FOUND = "space_group_found"
-JUDGED_HULL = "e_above_hull_judged"
-"""Column of a pipeline's table: eV/atom above the hull by the judge, relaxed or else as generated."""
 STATUS = {"converged": "relaxed", "not_converged": "not_converged", "failed": "relaxation_failed"}
 """What a pipeline's table says of a candidate that was relaxed, by what ``relax`` says."""
 PLACED = "generated"
@@ -44,8 +43,8 @@ class RunFiles:
         relaxed_folder: where the CIFs of the relaxed ones are, None if nothing was relaxed.
         judge: name of the energy model that judged them, or "".
         relaxer: name of the one that relaxed them, or "": the judge, unless a pipeline has two.
-        funnel: stages of the search for the candidates, with how many were left after each.
         is_pipeline: whether the candidates are those of ``pipeline``, which relaxes its own.
+        funnel: stages of the screening that made the candidates, and how many specs each left.
     """
 
     folder: Path
@@ -183,8 +182,8 @@ def _checked_candidates(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     missing = [name for name in (*REQUIRED_COLUMNS, "rank", "cif") if name not in frame.columns]
     if missing:
         raise DataError(f"{path} has no column {', '.join(missing)}; make it with export")
-    if _FOUND in frame.columns:
-        frame = _of_pipeline(frame)
+    if "status" in frame.columns and frame["status"].isin([PLACED, *STATUS.values()]).any():
+        frame = _with_atoms(frame)
     rank = pd.to_numeric(frame["rank"], errors="coerce")
     if rank.isna().any():
         raise DataError(
@@ -193,11 +192,13 @@ def _checked_candidates(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     return with_results(frame.assign(rank=rank.astype("int64")), path)
 
 
-def _of_pipeline(frame: pd.DataFrame) -> pd.DataFrame:
-    """The specs of a table of ``pipeline`` that have atoms, with the columns that ``relax`` would have given them."""
+def _with_atoms(frame: pd.DataFrame) -> pd.DataFrame:
+    """The candidates of a table of ``pipeline`` or ``export``, with the columns that ``relax`` would have given."""
     outcomes = {PLACED: None} | {told: outcome for outcome, told in STATUS.items()}
     frame = frame[frame["status"].isin(list(outcomes))].reset_index(drop=True)
     status = frame["status"].map(outcomes)
+    if _FOUND not in frame.columns:
+        return frame.assign(status=status)
     group = frame[_FOUND].where(status.notna())
     return frame.drop(columns=_FOUND).assign(status=status, space_group_after=group)
 

@@ -17,7 +17,6 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.envs.hypergrid import Hypergrid
 from gflownet_crystal.evaluation.matching import Tolerances
-from gflownet_crystal.evaluation.ranking import Selection
 from gflownet_crystal.gflownet.schedules import BehaviourSchedule, LearningRateSchedule
 from gflownet_crystal.gflownet.settings import ReplaySettings, ScheduleSettings, TrainerSettings
 from gflownet_crystal.models.langevin import NoiseLevels
@@ -33,6 +32,7 @@ from gflownet_crystal.training.gemsdiff_task import DiffusionSettings
 from gflownet_crystal.training.langevin_task import LangevinTaskSettings
 from gflownet_crystal.training.settings import LoopSettings
 from gflownet_crystal.training.site_task import SiteTaskSettings
+from gflownet_crystal.workflows.settings import Screening
 
 GRID = "gflownet_crystal.envs.hypergrid.Hypergrid"
 
@@ -163,7 +163,7 @@ NUMBERS = [
     for settings in (
         AssignmentSettings, BehaviourSchedule, DenoisingSettings, DiffusionSettings, LangevinTaskSettings,
         LearningRateSchedule, LoopSettings, MixtureSettings, NoiseLevels, RankerSettings, RelaxationSettings,
-        ReplaySettings, ScheduleSettings, Selection, SiteSettings, SiteTaskSettings, Tolerances, TrainerSettings,
+        ReplaySettings, ScheduleSettings, Screening, SiteSettings, SiteTaskSettings, Tolerances, TrainerSettings,
         TrainingSettings,
     )
     for field in fields(settings)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pymatgen.core import Composition
 
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
@@ -30,6 +32,8 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
         "reward.novelty.known=known.csv",
         "reward.novelty.pair_cost=1",
         "run.dir=run",
+        # after three iterations nothing is near the hull
+        "screening.fill=true",
     )
     done = run_command(tmp_path, "train_gfn", *TINY, *settings)
     assert done.returncode == 0, done.stderr
@@ -44,11 +48,23 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
     expected = -12.0 * cost.numpy() - novelty.to_numpy(dtype=float)
     np.testing.assert_allclose(frame["log_reward"], expected, rtol=1e-5, atol=1e-5)
     assert frame["hull_entries"].dtype == np.int64 and frame["hull_entries"].min() > 0
-    # candidates are ranked by the hull of the reward
+    # candidates are new, and measured from the hull of the reward
     table = pd.read_csv(tmp_path / "run" / "candidates" / "candidates.csv")
+    assert 1 <= len(table) <= 2 and not table["known_formula"].any()
+    assert not set(table["formula"].map(lambda text: Composition(text).reduced_formula)) & set(
+        known["formula"]
+    )
     candidates = frame_to_specs(table)
     hull = ReferenceHull.from_weights().hull_energy(candidates.composition).numpy()
     np.testing.assert_allclose(table["e_above_hull"], table["energy"] - hull, atol=1e-6)
+    told = json.loads((tmp_path / "run" / "summary.json").read_text())["candidates"]
+    assert (
+        told["funnel"] == json.loads((tmp_path / "run" / "candidates" / "summary.json").read_text())["funnel"]
+    )
+    assert told["candidates"] == len(table) and told["funnel"][0]["stage"] == "sampled"
+    assert (
+        max(map(len, done.stdout.partition("Best candidates")[2].partition("samples:")[0].splitlines())) <= 80
+    )
     more = run_command(tmp_path, "sample", "run=run", "n=20", "out=more.csv")
     assert more.returncode == 0, more.stderr
     assert set(pd.read_csv(tmp_path / "more.csv").columns) == set(frame.columns)

@@ -16,17 +16,20 @@ from pymatgen.core import Composition, Structure
 
 from gflownet_crystal.cli import export
 from gflownet_crystal.cli.main import main
+from gflownet_crystal.models.trained_energies import TrainedEnergies
+from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.convert import from_ase, from_pymatgen
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups, symmetry_error
+from tests.cli.tiny_weights import loose_contacts
 
 RIGHT, HEXAGONAL = (90.0, 90.0, 90.0), (90.0, 90.0, 120.0)
 CRYSTALS = [
     # group, formula of the conventional cell, lengths, angles
     (225, "Na4 Cl4", (5.64, 5.64, 5.64), RIGHT),
     (225, "Na4 Cl4", (5.66, 5.66, 5.66), RIGHT),  # a duplicate of the first
-    (225, "Na4 Cl4", (6.20, 6.20, 6.20), RIGHT),
+    (225, "Na4 Cl4", (6.20, 6.20, 6.20), RIGHT),  # the same crystal once it has atoms
     (221, "Cs1 Cl1", (4.12, 4.12, 4.12), RIGHT),
     (221, "Li1 O1 F1", (4.0, 4.0, 4.0), RIGHT),  # no Wyckoff assignment
     (221, "Sr1 Ti1 O3", (3.9, 3.9, 3.9), RIGHT),
@@ -74,7 +77,8 @@ def command(run: Path, out: Path, *more: str) -> list[str]:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = write_run(tmp_path_factory.mktemp("run") / "run")
     out = run.parent / "best"
-    assert main(command(run, out, "k=13")) == 0
+    # the simplest of generators leaves little room, which is not the matter here
+    assert main(command(run, out, "k=12", loose_contacts(run.parent))) == 0
     return out
 
 
@@ -82,17 +86,21 @@ def test_the_table_ranks_distinct_placeable_crystals(exported: Path) -> None:
     table = pd.read_csv(exported / "candidates.csv")
     assert list(table.columns) == [
         *("rank", "space_group", "formula", "a", "b", "c", "alpha", "beta", "gamma"),
-        *("volume_per_atom", "energy", "energy_std", "log_reward", "e_above_hull", "cif"),
+        *("volume_per_atom", "energy", "energy_std", "log_reward", "e_above_hull"),
+        *("energy_before", "energy_before_std", "e_above_hull_judged", "contact", "contact_ratio"),
+        *("hull_entries", "known_formula", "known_formula_and_group", "relative", "status", "reason"),
+        *("sample", "try", "cif"),
     ]
-    kept = [formula for row, (_, formula, _, _) in enumerate(CRYSTALS) if row not in (1, 4)]
+    kept = [formula for row, (_, formula, _, _) in enumerate(CRYSTALS) if row not in (1, 2, 4)]
     assert [Composition(formula) for formula in table["formula"]] == [
         Composition(formula) for formula in kept
     ]
-    assert table["rank"].tolist() == list(range(1, 14))
+    assert table["rank"].tolist() == list(range(1, 13))
     assert table["log_reward"].is_monotonic_decreasing
     assert table["e_above_hull"].isna().all()
     assert table["cif"].iloc[0] == "001_NaCl.cif"
-    assert sorted(path.name for path in exported.iterdir()) == sorted([*table["cif"], "candidates.csv"])
+    files = [*table["cif"], "candidates.csv", "left_out.csv", "summary.json"]
+    assert sorted(path.name for path in exported.iterdir()) == sorted(files)
 
 
 def test_each_cif_is_its_spec_for_both_parsers_and_moyo(exported: Path) -> None:
@@ -121,7 +129,7 @@ def test_energies_above_hull_decide_where_they_are_known(
 ) -> None:
     run = write_run(tmp_path / "run", unit="eV/atom")
     monkeypatch.setattr(export, "energies_above_hull", lambda frame, hull: -frame["energy"].to_numpy() - 2)
-    assert main(command(run, tmp_path / "best", "k=3")) == 0
+    assert main(command(run, tmp_path / "best", "k=3", "energies=null")) == 0
     table = pd.read_csv(tmp_path / "best" / "candidates.csv")
     assert table["formula"].tolist() == ["Li2 N1 O2", "B2 P2 O8", "Zr4 O8"]
     assert table["e_above_hull"].is_monotonic_increasing
@@ -134,14 +142,54 @@ def test_the_number_left_out_and_a_shortage_are_told(
     run = write_run(tmp_path / "run", crystals=CRYSTALS[:6])
     assert main(command(run, tmp_path / "best", "k=10")) == 0
     said = capsys.readouterr().out
-    assert "4 candidates" in said
-    assert "1 better-ranked" in said
+    assert "3 candidates" in said
+    assert "1 samples left out as their atoms could not be placed" in said
     assert "fewer than the 10 asked for" in said
+
+
+def test_candidates_are_what_is_near_the_hull_with_atoms_and_each_stage_is_counted(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", unit="eV/atom")
+    words = (
+        "k=3",
+        "screening.better=1",
+        "screening.fill=false",
+        "screening.within=0.1",
+        "generator.tries=40",
+    )
+    assert main(command(run, tmp_path / "best", *words)) == 0
+    table, left_out = (pd.read_csv(tmp_path / "best" / f"{name}.csv") for name in ("candidates", "left_out"))
+    structures = from_pymatgen([Structure.from_file(tmp_path / "best" / name) for name in table["cif"]])
+    energy, std = TrainedEnergies("alignn").predict(structures)
+    above = energy - ReferenceHull.from_weights().hull_energy(structures.composition)
+    np.testing.assert_allclose(table["energy_before"], energy.numpy(), atol=2e-4)
+    np.testing.assert_allclose(table["energy_before_std"], std.numpy(), atol=2e-4)
+    np.testing.assert_allclose(table["e_above_hull_judged"], above.numpy(), atol=2e-4)
+    # nothing is gained below the hull
+    key = list(zip(table["e_above_hull_judged"].clip(lower=0), table["energy_before_std"], strict=True))
+    assert key == sorted(key) and (above <= 0.1).all()
+    assert (table["contact_ratio"] >= 1).all() and (table["status"] == "generated").all()
+    # all of them are among the commonest compounds
+    assert table[["known_formula", "known_formula_and_group"]].all().all()
+    reduced = [Composition(formula).reduced_formula for formula in table["formula"]]
+    assert [Composition(name).reduced_formula for name in table["relative"]] == reduced
+    summary = json.loads((tmp_path / "best" / "summary.json").read_text())
+    counts = {row["stage"]: row["n"] for row in summary["funnel"]}
+    assert counts["sampled"] == len(CRYSTALS) and counts["distinct"] == len(CRYSTALS) - 1
+    assert counts["tried"] == len(table) + len(left_out) and counts["candidates"] == len(table) == 3
+    far = left_out[left_out["status"] == "far"]
+    assert (far["e_above_hull_judged"] > 0.1).all() and far["cif"].isna().all()
+
+
+def test_known_formulas_can_be_left_out(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", crystals=[*CRYSTALS[:1], *CRYSTALS[-1:]])
+    assert main(command(run, tmp_path / "best", "k=3", "screening.known=formula", "energies=null")) == 0
+    table = pd.read_csv(tmp_path / "best" / "candidates.csv")
+    assert table["formula"].tolist() == ["Li2 N1 O2"] and not table["known_formula"].any()
 
 
 def test_a_formula_can_be_limited(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", crystals=CRYSTALS[:4])
-    assert main(command(run, tmp_path / "best", "k=3", "max_per_formula=1")) == 0
+    assert main(command(run, tmp_path / "best", "k=3", "screening.max_per_formula=1")) == 0
     assert pd.read_csv(tmp_path / "best" / "candidates.csv")["formula"].tolist() == ["Na4 Cl4", "Cs1 Cl1"]
 
 
@@ -157,7 +205,9 @@ def test_a_smaller_export_leaves_no_stale_cifs(tmp_path: Path) -> None:
     pd.concat([listed, listed.head(1).assign(cif="notes.cif")]).to_csv(table, index=False)
     assert main(command(run, tmp_path / "best", "k=2", "overwrite=true")) == 0
     names = {path.name for path in own.parent.iterdir()}
-    assert names == {"candidates.csv", "notes.cif", "001_NaCl.cif", "002_NaCl.cif"}
+    assert names == {
+        "candidates.csv", "left_out.csv", "summary.json", "notes.cif", "001_NaCl.cif", "002_CsCl.cif",
+    }  # fmt: skip
 
 
 def test_a_folder_that_holds_something_is_left_as_it_is(
@@ -181,9 +231,15 @@ def test_a_folder_that_holds_something_is_left_as_it_is(
         (["run=nowhere"], "nowhere"),
         (["k=0"], "k must be"),
         (["generator=teleport"], "wyckoff"),
-        (["max_per_formula=0"], "max_per_formula"),
+        (["screening.max_per_formula=0"], "max_per_formula"),
+        (["screening.known=perhaps"], "screening.known"),
+        (["screening.better=0"], "better"),
+        (["screening.contacts=nowhere"], "nowhere"),
+        (["choose_from=1"], "choose_from"),
+        (["tries=0"], "tries"),
+        (["energies=oracle"], "oracle"),
         (["generator.tries=0"], "tries"),
-        (["volume_tolerance=wide"], "volume_tolerance"),
+        (["screening.volume_tolerance=wide"], "volume_tolerance"),
         (["quiet=perhaps"], "quiet"),
         (["samples=absent.csv"], "absent.csv"),
         (["samples=absent.csv", "n=10"], "both"),

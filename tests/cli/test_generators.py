@@ -21,7 +21,7 @@ from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import symmetry_error
 from tests.cli.test_export import CRYSTALS, write_run
-from tests.cli.tiny_weights import EXACT, SETTINGS, generator_words
+from tests.cli.tiny_weights import EXACT, SETTINGS, generator_words, loose_contacts
 
 FEW = [CRYSTALS[row] for row in (0, 3, 5, 8, 9)]
 
@@ -33,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", EXACT)
 def test_export_takes_it(name: str, run: Path, tmp_path: Path) -> None:
-    words = generator_words(name, tmp_path)
+    words = [*generator_words(name, tmp_path), loose_contacts(tmp_path)]
     assert main(["export", f"run={run}", f"out={tmp_path / 'out'}", "k=5", "quiet=true", *words]) == 0
     table = read_specs(tmp_path / "out" / "candidates.csv")
     assert len(table) == len(FEW)

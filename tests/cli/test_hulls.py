@@ -121,6 +121,7 @@ def test_export_ranks_formation_energies_by_the_hull_it_is_given(
         "generator=placement",
         "generator.tries=300",
         "generator.keep=20",
+        "energies=null",
         *chosen,
     )
     done = run_command(tmp_path, "export", *given)

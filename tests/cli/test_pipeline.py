@@ -18,10 +18,12 @@ from gflownet_crystal.generators.base import Generation
 from gflownet_crystal.generators.quick_placement import QuickPlacement
 from gflownet_crystal.models.trained_energies import TrainedEnergies
 from gflownet_crystal.proxies.learned_hull import LearnedHull
+from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import read_specs
 from tests.cli.commands import Result, run_command
+from tests.cli.tiny_weights import loose_contacts
 
 TINY = (
     "trainer.batch_size=16", "trainer.checkpoint_every=1", "trainer.iterations=1",
@@ -36,6 +38,10 @@ QUICK = (
     "batch_size=4",
     "generator=quick",
     "generator.tries=4",
+    "screening.within=null",
+    "screening.better=1",
+    "screening.order=best",
+    "screening.contacts=loose.safetensors",
     "threads=1",
     "quiet=true",
 )
@@ -57,6 +63,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("pipeline")
     done = run_command(made, "train_gfn", "env=crystal", "proxy=mlp", "run.dir=run", *TINY)
     assert done.returncode == 0, done.stderr
+    # the quick generator leaves little room, which is not the matter here
+    loose_contacts(made)
     return made
 
 
@@ -111,9 +119,12 @@ def test_energies_are_the_judges_of_what_the_cifs_hold(whole: Path) -> None:
     energy = TrainedEnergies("alignn").predict(structures)[0].numpy()
     known = rows["energy_after"].fillna(rows["energy_before"])
     np.testing.assert_allclose(known, energy, atol=2e-4)
-    hull = LearnedHull.from_weights().hull_energy(structures.composition).numpy()
-    np.testing.assert_allclose(rows["e_above_hull_judged"], energy - hull, atol=2e-4)
-    np.testing.assert_allclose(rows["e_above_hull"], rows["energy"] - hull, atol=1e-6)
+    learned, reference = (
+        hull.from_weights().hull_energy(structures.composition).numpy()
+        for hull in (LearnedHull, ReferenceHull)
+    )
+    np.testing.assert_allclose(rows["e_above_hull_judged"], energy - reference, atol=2e-4)
+    np.testing.assert_allclose(rows["e_above_hull"], rows["energy"] - learned, atol=1e-6)
     assert rows["e_above_hull_judged"].is_monotonic_increasing
 
 
@@ -224,15 +235,39 @@ def test_without_a_judge_the_proxy_ranks(folder: Path) -> None:
     done = pipeline(folder, "plain", "energies=null", "restrict.space_groups=[225]")
     assert done.returncode == 0, done.stderr
     rows = table(folder / "plain")
-    assert rows["e_above_hull"].is_monotonic_increasing
+    assert rows["e_above_hull"][rows["rank"].notna()].is_monotonic_increasing
     assert rows[["energy_before", "e_above_hull_judged"]].isna().all().all()
     assert (rows["space_group"] == 225).all()
+
+
+def test_specs_far_from_the_hull_are_replaced_and_more_samples_drawn(folder: Path) -> None:
+    words = ("k=4", "n=4", "screening.within=1.0", "screening.fill=false", "screening.most_placed=40")
+    done = pipeline(folder, "near", *words)
+    assert done.returncode == 0, done.stderr
+    rows, told = table(folder / "near"), json.loads(done.stdout)
+    chosen, far = rows[rows["rank"].notna()], rows[rows["status"] == "far"]
+    assert (
+        (chosen["e_above_hull_judged"] <= 1.0).all() and (far["e_above_hull_judged"] > 1.0).all() and len(far)
+    )
+    counts = {stage["stage"]: stage["n"] for stage in told["funnel"]}
+    assert counts["sampled"] == len(read_specs(folder / "near" / "samples.parquet")) > 4
+    assert counts["tried"] == len(rows) <= 40 and counts["candidates"] == len(chosen) == told["candidates"]
+
+
+def test_no_candidate_at_all_is_told_with_the_reasons(folder: Path) -> None:
+    done = pipeline(
+        folder, "none", "k=2", "screening.within=-9", "screening.fill=false", "screening.most_placed=4"
+    )
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+    assert "none of 4 specs that were tried is a candidate (4 far)" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
         (["run=nowhere"], "nowhere"),
+        (["screening.order=worst"], "screening.order"),
+        (["screening.most_placed=2"], "most_placed"),
         (["k=0"], "k must be"),
         (["relax=-1"], "relax must be"),
         (["choose_from=5"], "choose_from must be"),

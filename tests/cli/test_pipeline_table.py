@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import torch
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
 from gflownet_crystal.cli.pipeline_table import Ended, candidates_table, same_as
+from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.spec_io import specs_to_frame
 from gflownet_crystal.structures.symmetry import conventional_structures
+from gflownet_crystal.workflows.screening import Outcome
 
 
 def crystal(group: str, length: float, elements: list[str], points: list[list[float]]) -> Structure:
@@ -38,13 +41,18 @@ def test_doubles_are_named_by_their_rank_in_the_table() -> None:
     crystals = [POTASSIUM, SALT, OTHER, crystal("Fm-3m", 5.5, ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])]
     made = conventional_structures(from_pymatgen(crystals))
     frame = specs_to_frame(made.specs()).assign(e_above_hull=0.0)
-    placed = pd.DataFrame({"row": range(4), "try": 0})
+    placed = pd.DataFrame({"row": range(4), "try": 0, "reason": ""}).assign(
+        **dict.fromkeys(("formation_energy_per_atom", "formation_energy_std", "e_above_hull_judged"), 0.0),
+        **{"contact": "", "contact_ratio": 1.0},
+    )
     above = [0.2, 0.3, 0.4, 0.1]
     energies = pd.DataFrame(
         {"energy_before": above, "energy_after": np.nan, "e_above_hull_judged": above, "reason": ""}
     )
     ended = Ended(made, np.zeros(4, dtype=bool))
-    table = candidates_table(frame, placed, [], ended, {}, energies, 0.01).frame
+    outcome = Outcome(frame, placed, placed.iloc[:0].assign(status=""), made, [])
+    nothing = KnownCompounds(torch.zeros(0, dtype=torch.int64))
+    table = candidates_table(outcome, nothing, ended, {}, energies, 0.01).frame
     assert table["sample"].tolist() == [3, 0, 1, 2] and table["rank"].tolist() == [1, 2, 3, 4]
     assert table["same_as"].isna().tolist() == [True, True, False, True] and table["same_as"][2] == 1
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+
 from gflownet_crystal.models import gemsdiff, langevin, parameter_flow
 from gflownet_crystal.models.dimenet_settings import DimeNetSettings
 from gflownet_crystal.weights import save_weights
@@ -58,3 +60,10 @@ def _langevin(path: Path) -> None:
     network = {"settings": asdict(_DIMENET)}
     card = {"kind": langevin.KIND, "mode": mode, "network": network, "levels": asdict(levels)}
     save_weights(path, model.state_dict(), card)
+
+
+def loose_contacts(folder: Path) -> str:
+    """The setting of a table of contacts that lets hasty structures pass, written into a folder."""
+    path = folder / "loose.safetensors"
+    save_weights(path, {"least": torch.full((119, 119), 0.5)}, {"kind": "contacts"})
+    return f"screening.contacts={path}"

@@ -125,3 +125,17 @@ def test_options_out_of_range_are_refused(options: dict[str, float]) -> None:
 def test_weights_that_do_not_exist_are_named() -> None:
     with pytest.raises(WeightsError, match="nothing"):
         WyckoffSampler(weights="nothing")
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_draws_that_it_chooses_from_can_be_had_one_by_one(seed: int) -> None:
+    specs = random_specs(20, seed=4)
+    chooser = sampler(tries=3, energies=_Denser(), min_distance=0.0, min_ratio=0.0)
+    single, draws = chooser.single()
+    assert draws == 3 and chooser.tries == 3
+    chosen = chooser.generate(specs, seed)
+    made = [single.generate(specs, 3 * seed + number) for number in range(draws)]
+    assert all(part.rows.equal(chosen.rows) for part in made)
+    energies = torch.stack([_Denser().predict(to_primitive(part.structures))[0] for part in made])
+    assert (energies.amin(0) < energies.amax(0)).any()
+    torch.testing.assert_close(_Denser().predict(to_primitive(chosen.structures))[0], energies.amin(0))

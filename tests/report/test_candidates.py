@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -255,6 +256,30 @@ def test_the_table_of_a_pipeline_is_read(tmp_path):
     write_relaxed(tmp_path / "relaxed", own)
     again = read_run(folder, {"env": {}}, relaxed=tmp_path / "relaxed")
     assert not again.is_pipeline and "e_above_hull_judged" not in again.candidates
+
+
+def test_the_table_of_an_export_is_read_with_its_funnel(tmp_path):
+    folder = write_run(tmp_path / "run", relaxed=False)
+    made = folder / "candidates"
+    table = pd.read_csv(made / "candidates.csv").assign(
+        status="generated", reason=None, energy_before=-1.25, energy_before_std=0.05, e_above_hull_judged=0.02,
+        contact="Na-Cl 2.82", contact_ratio=1.2, relative="KCl (Na for K)",
+    )  # fmt: skip
+    write_text(made / "candidates.csv", table.to_csv(index=False))
+    stages = [{"stage": "sampled", "n": 1234}, {"stage": "candidates", "n": len(table)}]
+    write_text(made / "summary.json", json.dumps({"energies": "alignn", "funnel": stages}))
+    run = read_run(folder, {"env": {}})
+    cards = make_cards(run, Population.of("candidates", "candidates", run.candidates), None)
+    assert run.judge == "alignn" and not run.is_pipeline
+    assert [card["status"] for card in cards] == [None] * len(table)
+    assert [card["placed_above_hull"] for card in cards] == [0.02] * len(table)
+    assert cards[0]["other"]["relative"] == "KCl (Na for K)"
+    text = {one.title: one.text for one in candidate_findings(cards, run)}
+    assert text["Screening"] == f"Specs left after each stage: sampled 1,234; candidates {len(table)}."
+    assert f"alignn puts {len(table)} of {len(table)}" in text["Judged energies"]
+    # a summary of another making is no error
+    write_text(made / "summary.json", '{"funnel": [3]}')
+    assert read_run(folder, {"env": {}}).funnel == ()
 
 
 def test_a_pipeline_that_relaxed_nothing_is_judged_as_generated(tmp_path):
