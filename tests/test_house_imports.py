@@ -23,6 +23,7 @@ FLOORS = (
     {"models", "data", "weights"},
     {"envs", "policies", "proxies", "generators", "config"},
     {"gflownet", "training", "relaxation", "evaluation", "report", "testing"},
+    {"workflows"},
     {"cli"},
 )
 # policies read the actions of environments, which is part of the environments' contract
