@@ -19,11 +19,11 @@ from omegaconf import DictConfig
 
 from gflownet_crystal.cli.build import COMMAND_LINE, Trust, build, plain
 from gflownet_crystal.cli.compose import resolved
-from gflownet_crystal.cli.data_tables import paths_of, read_prepared
+from gflownet_crystal.cli.data_tables import paths_of, read_crystals, read_prepared
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.priors import stored_policy
-from gflownet_crystal.cli.refine_engines import VerbEngines, named_energies, proxy_section
+from gflownet_crystal.cli.refine_engines import VerbEngines, know, named_energies, proxy_section
 from gflownet_crystal.cli.values import check_whole, flag, path_setting, seed_number, thread_count
 from gflownet_crystal.cli.weights_run import card_command
 from gflownet_crystal.common.checkpoint import TrainingStopped
@@ -32,6 +32,7 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import write_json
 from gflownet_crystal.data.schema import PREPARED_COLUMNS
 from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.models.trained_energies import KIND as STRUCTURE_ENERGY
 from gflownet_crystal.proxies.e_above_hull import load_hull
 from gflownet_crystal.proxies.mlp import KIND
 from gflownet_crystal.weights import load_weights
@@ -129,14 +130,23 @@ def _start(config: DictConfig, engines: VerbEngines) -> Learned:
     Raises:
         ConfigError: the run's proxy is another than mlp, or a model is unknown or not installed.
     """
+    if config.training.get("start") is not None:
+        raise ConfigError("training.start has no effect, as each round starts from the last: give weights= instead")
     source = str(path_setting(config.run, "run"))
-    section = proxy_section(engines.open(source).config, engines.trust)
+    stored = engines.open(source).config
+    section = proxy_section(stored, engines.trust)
     weights = str(section.weights if config.weights is None else path_setting(config.weights, "weights"))
     energies = str(config.energies)
     named_energies(energies, engines.device)
     if config.teacher is not None:
         named_energies(str(config.teacher), engines.device)
     engines.recipe(weights)
+    if config.known_samples:
+        know(stored, [])
+    if config.energy_model:
+        load_weights(energies, STRUCTURE_ENERGY)
+        if engines.paths:
+            read_crystals(engines.paths)
     if config.prior:
         engines.prior_source()
     return Learned(source, weights, energies)

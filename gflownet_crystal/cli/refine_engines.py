@@ -159,7 +159,7 @@ class VerbEngines:
         if learned.prior is not None:
             config.prior.source, config.prior.digest = learned.prior, None
         if self.config.known_samples:
-            _know(config, found)
+            know(config, found)
         train_gfn.train_sampler(config, folder, self.trust)
 
     def _training(self, verb: str, folder: Path, loop: DictConfig, start: str) -> DictConfig:
@@ -204,7 +204,7 @@ def proxy_section(config: DictConfig, trust: Trust) -> DictConfig:
     return section
 
 
-def _know(config: DictConfig, found: Sequence[Path]) -> None:
+def know(config: DictConfig, found: Sequence[Path]) -> None:
     """Let formulas of earlier samples count as known.
 
     Raises:

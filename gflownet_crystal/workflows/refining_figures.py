@@ -52,19 +52,21 @@ def _rounded(value: Any) -> float | None:
 def rounds_table(rounds: Sequence[Mapping[str, Any]]) -> str:
     """A line a round, at most 80 columns wide: the spec proxy on held-out samples, before and after its training."""
     lines = [
-        "       distinct  held  placed  near     MAE (eV/atom)     bias (eV/atom)  Spearman",
-        "round   samples   out   share  hull   before    after    before    after  bef. aft.",
+        "                          near  MAE, eV/atom   bias, eV/atom      Spearman",
+        "round samples  held placed hull  before  after   before   after  before after",
     ]
     for figures in rounds:
-        samples, before, after = figures["samples"], figures["proxy"]["before"], figures["proxy"]["after"]
-        ranks = " ".join(_rank(one["spearman_above_hull"]) for one in (before, after))
+        samples, pair = figures["samples"], (figures["proxy"]["before"], figures["proxy"]["after"])
+        errors = " ".join(f"{one['mae']:6.3f}" for one in pair)
+        biases = " ".join(f"{one['bias']:+7.3f}" for one in pair)
+        ranks = " ".join(_rank(one["spearman_above_hull"]) for one in pair)
+        placed = samples["placed"] / samples["distinct"]
         lines.append(
-            f"{figures['round']:5d} {samples['distinct']:9d} {before['n']:5d} "
-            f"{samples['placed'] / samples['distinct']:7.2f} {figures['labelled_within_0.1']:5.2f} "
-            f"{before['mae']:8.3f} {after['mae']:8.3f}  {before['bias']:+8.3f} {after['bias']:+8.3f}  {ranks}"
+            f"{figures['round']:5d} {samples['distinct']:7d} {pair[0]['n']:5d} {placed:6.2f} "
+            f"{figures['labelled_within_0.1']:4.2f}  {errors}  {biases}   {ranks}"
         )
     return "\n".join(lines)
 
 
 def _rank(value: float | None) -> str:
-    return "   -" if value is None else f"{value:4.2f}"
+    return "    -" if value is None else f"{value:5.2f}"
