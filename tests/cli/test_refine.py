@@ -134,23 +134,24 @@ class Killed(BaseException):
     """A process that ends at once."""
 
 
-def kill_after_a_stage(monkeypatch: pytest.MonkeyPatch, ended: set[str]) -> None:
-    """Let the process end right after the next stage, once a stage where its end is written by another."""
+def kill_after_a_stage(monkeypatch: pytest.MonkeyPatch, ended: set[tuple[str, Path]]) -> None:
+    """Let the process end right after the next stage, once for each."""
 
-    def ending(work: Any, name: str = "") -> Any:
+    def ending(work: Any) -> Any:
         def and_end(*given: Any, **named: Any) -> Any:
             done = work(*given, **named)
-            if name in ended:
-                return done
-            ended.update({name} - {""})
-            raise Killed
+            stage = (work.__name__, next(value for value in given if isinstance(value, Path)))
+            if stage not in ended:
+                ended.add(stage)
+                raise Killed
+            return done
 
         return and_end
 
     for name in ("write_specs", "_write_table", "save_weights", "write_json"):
         monkeypatch.setattr(refining, name, ending(getattr(refining, name)))
     for name in ("place", "relax", "train_sampler"):
-        monkeypatch.setattr(VerbEngines, name, ending(getattr(VerbEngines, name), name))
+        monkeypatch.setattr(VerbEngines, name, ending(getattr(VerbEngines, name)))
 
 
 def contents(path: Path) -> Any:
@@ -167,7 +168,7 @@ def contents(path: Path) -> Any:
 def test_a_refinement_killed_between_any_two_stages_ends_with_the_same_files(
     folder: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kills, more, ended = 0, (), set[str]()
+    kills, more, ended = 0, (), set[tuple[str, Path]]()
     while True:
         with monkeypatch.context() as patched:
             kill_after_a_stage(patched, ended)
