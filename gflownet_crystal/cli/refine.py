@@ -36,8 +36,9 @@ from gflownet_crystal.models.trained_energies import KIND as STRUCTURE_ENERGY
 from gflownet_crystal.proxies.e_above_hull import load_hull
 from gflownet_crystal.proxies.mlp import KIND
 from gflownet_crystal.weights import load_weights
-from gflownet_crystal.workflows.refining import ENERGIES, RUN, WEIGHTS, Learned, Refinement, Refining
+from gflownet_crystal.workflows.refining import ENERGIES, RUN, WEIGHTS, Refinement
 from gflownet_crystal.workflows.refining_figures import rounds_table
+from gflownet_crystal.workflows.refining_parts import Learned, Refining
 
 SUMMARY = "summary.json"
 _DECISIVE = (
@@ -67,6 +68,7 @@ def run(config: DictConfig) -> None:
         load_hull(str(config.hull)),
         known,
         {"data": [path.name for path in engines.paths], "command": card_command("refine", config)},
+        tell=(lambda line: None) if config.quiet else print,
     )
     with open_output(folder, chosen, flag(config.resume, "resume")):
         try:
@@ -131,7 +133,9 @@ def _start(config: DictConfig, engines: VerbEngines) -> Learned:
         ConfigError: the run's proxy is another than mlp, or a model is unknown or not installed.
     """
     if config.training.get("start") is not None:
-        raise ConfigError("training.start has no effect, as each round starts from the last: give weights= instead")
+        raise ConfigError(
+            "training.start has no effect, as each round starts from the last: give weights= instead"
+        )
     source = str(path_setting(config.run, "run"))
     stored = engines.open(source).config
     section = proxy_section(stored, engines.trust)

@@ -43,13 +43,13 @@ from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.labelled import LabelledStructures
 from gflownet_crystal.training.stepwise_run import take_steps
 from gflownet_crystal.weights import load_weights
-from gflownet_crystal.workflows.refining import Judge, Learned
 from gflownet_crystal.workflows.refining_labels import Draw
+from gflownet_crystal.workflows.refining_parts import Judge, Learned
 
 
 @dataclass(frozen=True)
 class VerbEngines:
-    """What :class:`gflownet_crystal.workflows.refining.Engines` asks for.
+    """What :class:`gflownet_crystal.workflows.refining_parts.Engines` asks for.
 
     Attributes:
         config: of ``refine``, resolved.

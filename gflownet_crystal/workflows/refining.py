@@ -5,28 +5,24 @@ A round's folder keeps each stage once it is done, and a stage that is there is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path, read_json, write_json
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_validation import error_figures
-from gflownet_crystal.proxies.recipe import Recipe, Run
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, write_specs
-from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.weights import save_weights
 from gflownet_crystal.workflows.refining_figures import NEAR_HULL, agreement
 from gflownet_crystal.workflows.refining_labels import (
@@ -34,7 +30,6 @@ from gflownet_crystal.workflows.refining_labels import (
     HELD_OUT,
     RELAXED,
     SAMPLED,
-    Draw,
     distinct_samples,
     is_believed,
     sampled_rows,
@@ -42,110 +37,12 @@ from gflownet_crystal.workflows.refining_labels import (
     training_table,
     validation_rows,
 )
+from gflownet_crystal.workflows.refining_parts import Engines, Learned, Refining
 
 SAMPLES, STRUCTURES, FIGURES = "samples.parquet", "structures.parquet", "figures.json"
 LABELS, HELD_LABELS, STABLE = "labels.parquet", "held_out.parquet", "stable.parquet"
 WEIGHTS, ENERGIES, PRIOR, RUN = "weights.safetensors", "energies.safetensors", "prior.safetensors", "run"
 _LABEL, _SUFFIX = "label", "-relaxed"
-
-Judge = Callable[[StructureBatch], Tensor]
-"""Formation energies (n,) float64 of structures, eV/atom, NaN where there is none."""
-
-
-@dataclass(frozen=True)
-class Refining:
-    """How a refinement goes.
-
-    Attributes:
-        rounds: number of rounds.
-        n: distinct samples of a round.
-        held_out: share of reduced formulas that no round trains on.
-        volume_tolerance: specs of one formula and group whose volumes differ by less, relative, are duplicates.
-        relax: most samples of a round that are relaxed, those nearest to the hull first; 0 for none.
-        replay: known crystals trained on for each labelled row; None for all of them.
-        energy_model: train the energy network too.
-        prior: train the prior too, on known crystals and own stable ones.
-        stable: eV/atom above the hull, up to which a labelled crystal joins the prior's.
-        seed: of samples, of the choice of formulas held out, and of replayed crystals.
-    """
-
-    rounds: int = 3
-    n: int = 1000
-    held_out: float = 0.2
-    volume_tolerance: float = 0.03
-    relax: int = 0
-    replay: float | None = None
-    energy_model: bool = False
-    prior: bool = False
-    stable: float = 0.05
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: a value is of another type or out of range.
-        """
-        fit_fields(self)
-        for name, least in (("rounds", 1), ("n", 2), ("relax", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        if not 0.0 < self.held_out < 1.0:
-            raise ConfigError(f"held_out must lie between 0 and 1, not {self.held_out}")
-        if not self.volume_tolerance >= 0.0:
-            raise ConfigError(f"volume_tolerance must not be negative, not {self.volume_tolerance}")
-        if self.replay is not None and not self.replay >= 0.0:
-            raise ConfigError(f"replay must be a number of at least 0 or null, not {self.replay}")
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What a round begins with, and what it leaves to the next.
-
-    Attributes:
-        run: run folder, or prior, of the sampler.
-        proxy: weights of the spec proxy.
-        energies: energy model that chooses among the placed structures, and labels them without a teacher.
-        prior: weights of the prior; None for that of the run.
-    """
-
-    run: str
-    proxy: str
-    energies: str
-    prior: str | None = None
-
-
-class Engines(Protocol):
-    """The work of a refinement that other verbs do alone; each call goes on with what its folder holds."""
-
-    def sampler(self, run: str) -> Draw:
-        """A trained sampler, opened."""
-
-    def place(self, folder: Path, samples: pd.DataFrame, energies: str) -> pd.DataFrame:
-        """Structures of samples in the columns of the package's schema, with ``row`` and energies by a model."""
-
-    def judge(self, energies: str) -> Judge:
-        """An energy model, opened."""
-
-    def relax(self, folder: Path, names: Sequence[str], structures: StructureBatch) -> pd.DataFrame:
-        """Prepared rows, with atoms, of structures after some steps; those that fail have none."""
-
-    def recipe(self, start: str) -> Recipe:
-        """How the spec proxy is trained from earlier weights."""
-
-    def steps(self, folder: Path) -> Run:
-        """Takes the steps of the spec proxy's training."""
-
-    def train_energies(
-        self, folder: Path, out: Path, start: str, labels: Sequence[Path], held_out: Sequence[Path]
-    ) -> None:
-        """Train the energy network from earlier weights on labels and known crystals but for held-out formulas."""
-
-    def train_prior(self, folder: Path, out: Path, start: str | None, stable: Sequence[Path]) -> None:
-        """Train the prior from earlier weights on known crystals and stable ones."""
-
-    def train_sampler(self, folder: Path, start: str, learned: Learned, found: Sequence[Path]) -> None:
-        """Train the sampler from an earlier one, with the newest weights; ``found`` are samples of all rounds."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +58,7 @@ class Refinement:
         hull: distances are measured from.
         known: prepared table of known crystals to train on besides; None for none.
         about: fields for the cards of the spec proxy's weights.
+        tell: takes a line about each stage.
     """
 
     out: Path
@@ -171,6 +69,7 @@ class Refinement:
     hull: Hull
     known: pd.DataFrame | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    tell: Callable[[str], None] = lambda line: None
 
     def go(self, start: Learned) -> list[dict[str, Any]]:
         """All rounds that the folder lacks.
@@ -204,13 +103,17 @@ class Refinement:
 
     def _round(self, number: int, learned: Learned, left: Learned) -> dict[str, Any]:
         """Go through the stages that the folder lacks; the figures of the round."""
-        folder = self.folder(number)
+        folder, of_round = self.folder(number), f"round {number} of {self.settings.rounds}"
+        self.tell(f"{of_round}: samples of {learned.run}, their atoms and labels")
         samples = self._samples(number, learned)
         made = self._structures(folder, samples, learned)
         self._label(number, samples, made)
         held = read_parquet(folder / HELD_LABELS)
         before = self._proxy_figures(learned.proxy, held)
         known_before = self._known_mae(learned.proxy)
+        self.tell(
+            f"{of_round}: training the spec proxy; MAE {before['mae']:.3f} eV/atom on {before['n']} held out"
+        )
         trained_on = self._train_proxy(
             number, learned, {"before": before, "mp20_val_mae_before": known_before}
         )
@@ -231,6 +134,7 @@ class Refinement:
             stable = [path for one in self._until(number) if (path := one / STABLE).is_file()]
             self.engines.train_prior(folder / "prior", folder / PRIOR, learned.prior, stable)
         found = [one / SAMPLES for one in self._until(number)]
+        self.tell(f"{of_round}: training the sampler; MAE now {figures['proxy']['after']['mae']:.3f} eV/atom")
         self.engines.train_sampler(folder / RUN, learned.run, left, found)
         return figures
 
