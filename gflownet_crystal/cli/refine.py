@@ -66,9 +66,9 @@ def run(config: DictConfig) -> None:
         # a card travels, the folders of one machine do not
         Path(start.energies if teacher is None else teacher).name,
         load_hull(str(config.hull)),
+        (lambda line: None) if config.quiet else print,
         known,
         {"data": [path.name for path in engines.paths], "command": card_command("refine", config)},
-        tell=(lambda line: None) if config.quiet else print,
     )
     with open_output(folder, chosen, flag(config.resume, "resume")):
         try:

@@ -166,9 +166,16 @@ class VerbEngines:
         """The configuration of a verb that goes on training weights."""
         config = compose_config(verb, [])
         config.loop = OmegaConf.merge(config.loop, loop)
+        config.holdout = self.config.training.holdout
         config.run.dir, config.start, config.seed = str(folder), start, self.config.seed
         config.device, config.threads, config.quiet = self.device, self.config.threads, self.config.quiet
-        config.record.command = list(self.config.record.command)
+        # as one would give them to the verb: the card says so
+        given = {
+            "start": start,
+            "holdout": config.holdout,
+            **{f"loop.{key}": loop[key] for key in map(str, loop)},
+        }
+        config.record.command = [f"{key}={value}" for key, value in given.items()]
         return config
 
 

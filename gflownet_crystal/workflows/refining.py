@@ -56,9 +56,9 @@ class Refinement:
         teacher: name of the model that labels placed structures; None for the one that chose them.
         source: name of the labels.
         hull: distances are measured from.
+        tell: takes a line about each stage.
         known: prepared table of known crystals to train on besides; None for none.
         about: fields for the cards of the spec proxy's weights.
-        tell: takes a line about each stage.
     """
 
     out: Path
@@ -67,9 +67,9 @@ class Refinement:
     teacher: str | None
     source: str
     hull: Hull
+    tell: Callable[[str], None]
     known: pd.DataFrame | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
-    tell: Callable[[str], None] = lambda line: None
 
     def go(self, start: Learned) -> list[dict[str, Any]]:
         """All rounds that the folder lacks.
@@ -117,7 +117,7 @@ class Refinement:
         trained_on = self._train_proxy(
             number, learned, {"before": before, "mp20_val_mae_before": known_before}
         )
-        figures = {
+        figures: dict[str, Any] = {
             "round": number,
             "labels_by": self.source,
             "samples": self._counts(folder, samples, made),
