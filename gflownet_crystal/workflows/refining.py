@@ -32,6 +32,7 @@ from gflownet_crystal.workflows.refining_labels import (
     SAMPLED,
     distinct_samples,
     is_believed,
+    is_validation,
     sampled_rows,
     seed_of,
     training_table,
@@ -230,7 +231,7 @@ class Refinement:
         )
         table = training_table(self.known, labels, held, settings.replay, seed_of(settings.seed, number))
         n_own = sum(map(len, labels))
-        told = {"labelled": n_own, "known": len(table) - n_own}
+        told = {"labelled": n_own, "known": len(table) - n_own - int(is_validation(table).sum())}
         if not _is_written(folder / WEIGHTS):
             trained = self.engines.recipe(learned.proxy).fit(table, self.engines.steps(folder / "proxy"))
             refined = {"round": number, "labels_by": self.source, **told, "held_out_samples": dict(measured)}

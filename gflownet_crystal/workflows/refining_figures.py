@@ -25,13 +25,15 @@ def agreement(
         hull: (n,) energies of the hull at their compositions, eV/atom.
 
     Returns:
-        n; mae and bias (predicted minus label), eV/atom; spearman_above_hull, the rank correlation of the distances to
-        the hull (None where it is not defined); the shares predicted and labelled within 0.1 eV/atom of the hull.
+        n; mae, median_error (absolute) and bias (predicted minus label), eV/atom; spearman_above_hull, the rank
+        correlation of the distances to the hull (None where it is not defined); the shares predicted and labelled
+        within 0.1 eV/atom of the hull.
     """
     error = predicted - label
     return {
         "n": len(label),
         "mae": _rounded(np.abs(error).mean()),
+        "median_error": _rounded(np.median(np.abs(error))),
         "bias": _rounded(error.mean()),
         "spearman_above_hull": _rank_correlation(predicted - hull, label - hull),
         "predicted_within_0.1": _rounded((predicted - hull <= NEAR_HULL).mean()),

@@ -17,6 +17,7 @@ def test_errors_shares_and_rank_correlation() -> None:
     assert figures == {
         "n": 4,
         "mae": pytest.approx(0.175),
+        "median_error": pytest.approx(0.15),
         "bias": pytest.approx(0.125),
         "spearman_above_hull": pytest.approx(0.2),
         "predicted_within_0.1": pytest.approx(0.25),
