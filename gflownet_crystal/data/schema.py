@@ -39,6 +39,11 @@ PROVENANCE_COLUMNS = ("structure_source", "band_gap", "e_above_hull", "mp20_spli
 """Carried along where the source has them."""
 
 
+SAMPLED = "sampled"
+"""``structure_source`` of specs that a sampler made: their energy is that of the best atoms found for their cell,
+which need not be the crystal's own."""
+
+
 def require_columns(frame: pd.DataFrame, columns: Iterable[str], origin: Path | str) -> None:
     """Raise unless ``frame`` has all ``columns`` and at least one row.
 

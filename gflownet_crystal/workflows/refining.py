@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path, read_json, write_json
 from gflownet_crystal.common.tables import read_parquet
-from gflownet_crystal.data.schema import ENERGY_COLUMN
+from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_validation import error_figures
@@ -29,7 +29,6 @@ from gflownet_crystal.workflows.refining_labels import (
     DRAW,
     HELD_OUT,
     RELAXED,
-    SAMPLED,
     distinct_samples,
     is_believed,
     is_validation,

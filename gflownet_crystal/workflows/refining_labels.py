@@ -9,14 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS, STRUCTURE_COLUMNS
+from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS, SAMPLED, STRUCTURE_COLUMNS
 from gflownet_crystal.data.splits import formula_keys, in_holdout, reduced_formulas
 from gflownet_crystal.evaluation.ranking import Selection, distinct_rows
 from gflownet_crystal.proxies.structure_proxy import PLAUSIBLE
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
 
-SAMPLED, RELAXED = "sampled", "relaxed"
-"""``structure_source`` of rows with the atoms as they were placed, and of those that were relaxed."""
+RELAXED = "relaxed"
+"""``structure_source`` of crystals that were relaxed; of those with atoms as they were placed, it is ``SAMPLED``."""
 
 DRAW, HELD_OUT = "draw", "held_out"
 """Columns of the samples: the number of the draw, from 0, and whether the formula is never trained on."""

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.data.schema import SAMPLED
 from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.workflows.refining_labels import (
-    SAMPLED,
     distinct_samples,
     is_believed,
     sampled_rows,
