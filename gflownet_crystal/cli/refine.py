@@ -104,6 +104,11 @@ def _settings(config: DictConfig) -> Refining:
     thread_count(config.processes, "processes")
     if config.prior and config.data is None:
         raise ConfigError("prior=true needs known crystals: give data=FILE, or leave prior out")
+    if config.data is None and not config.relax_steps:
+        raise ConfigError(
+            "the spec proxy learns cells at rest from crystals: give data=FILE with known ones, or relax_steps= above 0, "
+            "whose relaxed samples take their place"
+        )
     names = (
         "rounds",
         "n",

@@ -41,7 +41,7 @@ TINY = (
 )  # fmt: skip
 QUICK = (
     "n=16", "held_out=0.4", "iterations=2", "tries=1", "batch_size=8", "generator=quick", "generator.tries=4",
-    "training.steps=3", "training.random_strains=2", "training.batch_size=12", "training.holdout=0.3",
+    "training.steps=3", "training.random_strains=2", "training.batch_size=12", "training.holdout=0.1", "data=known.parquet",
     "threads=1", "quiet=true",
 )  # fmt: skip
 RELAXED = ("relax_steps=1", "relax_best=2")
@@ -50,6 +50,8 @@ RELAXED = ("relax_steps=1", "relax_best=2")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("refine")
+    known = stored_frame().assign(mp20_split=["val", "val", *["train"] * 6])
+    known.to_parquet(made / "known.parquet")
     done = run_command(made, "train_gfn", "env=crystal", "proxy=mlp", "run.dir=run", *TINY)
     assert done.returncode == 0, done.stderr
     return made
@@ -214,7 +216,9 @@ def test_a_refinement_killed_between_any_two_stages_ends_with_the_same_files(
         (("teacher=nobody",), "unknown energies 'nobody'"),
         (("teacher=chgnet:9",), "chgnet has no version '9'"),
         (("energies=none.safetensors",), "no weights 'none.safetensors'"),
-        (("prior=true",), "prior=true needs known crystals: give data=FILE"),
+        (("prior=true", "data=null"), "prior=true needs known crystals: give data=FILE"),
+        (("data=null",), "give data=FILE with known ones, or relax_steps= above 0"),
+        (("data=none.parquet",), "none.parquet"),
         (("known_samples=true",), "known_samples=true needs a run with reward=discovery"),
         (("energy_model=true", "energies=chgnet"), "no weights 'chgnet'"),
         (("training.start=mlp",), "training.start has no effect"),
@@ -254,7 +258,7 @@ def test_all_models_are_trained_from_a_prior_with_known_crystals_and_own_ones(tm
     known = stored_frame().assign(mp20_split=["val", "val", *["train"] * 6])
     known.to_parquet(tmp_path / "known.parquet")
     words = (
-        "run=prior", "out=all", "rounds=1", *QUICK, "data=known.parquet", "replay=2", "stable=9.0", "iterations=1",
+        "run=prior", "out=all", "rounds=1", *QUICK, "replay=2", "stable=9.0", "iterations=1",
         "energy_model=true", "energy_loop.epochs=3", "prior=true", "prior_loop.epochs=3", "known_samples=true",
     )  # fmt: skip
     done = run_command(tmp_path, "refine", *words)
