@@ -106,8 +106,8 @@ def _settings(config: DictConfig) -> Refining:
         raise ConfigError("prior=true needs known crystals: give data=FILE, or leave prior out")
     if config.data is None and not config.relax_steps:
         raise ConfigError(
-            "the spec proxy learns cells at rest from crystals: give data=FILE with known ones, or relax_steps= above 0, "
-            "whose relaxed samples take their place"
+            "the spec proxy learns cells at rest from crystals: give data=FILE with known ones, or relax_steps= above "
+            "0, whose relaxed samples take their place"
         )
     names = (
         "rounds",
