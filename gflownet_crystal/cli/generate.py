@@ -57,11 +57,13 @@ def run(config: DictConfig) -> None:
     chosen = {key: plain(config[key]) for key in ("tries", "keep", "judge", "batch_size", "seed")}
     chosen |= {"generator": OmegaConf.to_container(config.generator), "specs": _fingerprint(frame)}
     with open_output(folder, chosen, flag(config.resume, "resume")):
-        structures = _generate(folder, frame, maker, batch_size, quiet)
+        structures = make_structures(folder, frame, maker, batch_size, quiet)
         print(write_generated(folder, structures, frame, with_cif))
 
 
-def _generate(folder: Path, frame: pd.DataFrame, maker: Maker, batch_size: int, quiet: bool) -> pd.DataFrame:
+def make_structures(
+    folder: Path, frame: pd.DataFrame, maker: Maker, batch_size: int, quiet: bool
+) -> pd.DataFrame:
     """Structures of all specs; each batch is kept in the folder, and one that it has already is not made again."""
     starts = range(0, len(frame), batch_size)
     waiting = [start for start in starts if not part_file(folder, start).is_file()]

@@ -22,6 +22,7 @@ VERBS = (
     "train_generator",
     "train_prior",
     "train_gfn",
+    "refine",
     "sample",
     "export",
     "generate",

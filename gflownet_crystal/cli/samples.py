@@ -22,6 +22,8 @@ from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, spec
 
 SUFFIXES = (".parquet", ".csv")
 RESULTS = ("energy", "energy_std", "log_reward")
+UNPLACED = "unplaced"
+"""Column of samples that a proxy of atoms scored: whether ``energy`` is its penalty for want of atoms."""
 
 
 def draw_samples(
@@ -78,6 +80,8 @@ def objects_to_frame(objects: Any, scored: Scored, added: Mapping[str, Tensor] |
     """
     values = (scored.prediction.value, scored.prediction.std, scored.log_reward)
     results: dict[str, Tensor] = {**dict(zip(RESULTS, values, strict=True)), **(added or {})}
+    if (unplaced := scored.prediction.unplaced) is not None:
+        results[UNPLACED] = unplaced
     if isinstance(objects, CrystalSpec):
         return specs_to_frame(objects, **results)
     if not isinstance(objects, Tensor) or objects.dim() != 2:

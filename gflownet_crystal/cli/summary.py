@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from gflownet_crystal.cli.samples import UNPLACED
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
     POINT_SYMMETRIES,
@@ -34,6 +35,8 @@ def summarise_samples(frame: pd.DataFrame) -> dict[str, Any]:
         "energy_minimum": float(energy.min()),
         "mean_log_reward": float(frame["log_reward"].mean()),
     }
+    if UNPLACED in frame.columns:
+        result["unplaced"] = int(frame[UNPLACED].sum())
     if "space_group" in frame.columns:
         result |= _crystals(frame)
         result["best"] = _crystals(best_of(frame))

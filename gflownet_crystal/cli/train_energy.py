@@ -8,6 +8,7 @@ start=FILE begins with earlier weights; with loop.epochs=0 only their uncertaint
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,31 @@ def run(config: DictConfig) -> None:
 
 
 def _run(folder: Path, config: DictConfig, out: Path) -> None:
+    paths = paths_of(config.data, "data")
+    card = train_weights(
+        folder, config, out, lambda: read_crystals(paths, strained=config.strained, seed=config.seed)
+    )
+    shown = {key: card.get(key) for key in ("validation", "uncertainty", "test")}
+    print(json.dumps({"weights": str(out), **shown}, indent=2))
+
+
+def train_weights(
+    folder: Path, config: DictConfig, out: Path, read: Callable[[], LabelledStructures]
+) -> dict[str, Any]:
+    """Train, or go on with the newest checkpoint of the folder, and write the weights.
+
+    Args:
+        folder: of the run.
+        config: of ``train_energy``, resolved.
+        out: weights file.
+        read: gives the structures, once the settings were found to be right.
+
+    Returns:
+        The card.
+
+    Raises:
+        TrainingStopped: the user interrupted; a checkpoint is there.
+    """
     for key in ("legacy_weight", "strained"):
         check_number(config, key, float("inf"))
     half = loop_settings(config).half
@@ -55,7 +81,7 @@ def _run(folder: Path, config: DictConfig, out: Path) -> None:
     network = build_network(config.model.name, plain(config.model.settings), config.seed)
     paths = paths_of(config.data, "data")
     tests = {} if config.test is None else {path.name: path for path in paths_of(config.test, "test")}
-    data = read_crystals(paths, strained=config.strained, seed=config.seed)
+    data = read()
     splits = split_labelled(data, config.holdout, max_atoms=config.max_atoms)
     model = EnergyModel(network).to(device)
     task = EnergyTask(model, splits, config.legacy_weight, half)
@@ -69,8 +95,7 @@ def _run(folder: Path, config: DictConfig, out: Path) -> None:
     if tests:
         card["test"] = {name: error_figures(model, read_crystals([path])) for name, path in tests.items()}
     save_weights(out, _stored(model, uncertainty), card)
-    shown = {key: card.get(key) for key in ("validation", "uncertainty", "test")}
-    print(json.dumps({"weights": str(out), **shown}, indent=2))
+    return card
 
 
 def _start(config: DictConfig, model: EnergyModel) -> dict[str, Any] | None:

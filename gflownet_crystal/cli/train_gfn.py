@@ -46,6 +46,29 @@ def _run(config: DictConfig, folder: Path, world: World) -> None:
     check_fit(config, trust)
     config = resolved(config)
     _check_values(config)
+    parts, trainer = train_sampler(config, folder, trust, world)
+    if world.is_main:
+        write_results(folder, config, parts, trainer, trust)
+
+
+def train_sampler(
+    config: DictConfig, folder: Path, trust: Trust, world: World | None = None
+) -> tuple[Parts, Trainer]:
+    """Train, or go on with the newest checkpoint of the folder.
+
+    Args:
+        config: of the run, resolved; its section ``policy`` becomes that of the weights it starts from.
+        folder: of the run; nothing is written there before all of the configuration was found to be right.
+        trust: classes from outside the package that may be imported.
+        world: processes that train together; None for this one alone.
+
+    Returns:
+        The parts, with trained weights, and the trainer.
+
+    Raises:
+        TrainingStopped: the user interrupted; a checkpoint is there.
+    """
+    world = World() if world is None else world
     stored = starting_policy(config)
     config = with_policy(config, stored)
     parts = build_parts(config, trust)
@@ -80,7 +103,7 @@ def _run(config: DictConfig, folder: Path, world: World) -> None:
         trained, _ = newest_checkpoint(folder)
         if trained is not None:
             load_weights(parts.model, trained)
-        write_results(folder, config, parts, trainer, trust)
+    return parts, trainer
 
 
 def _train(trainer: Trainer, folder: Path, config: DictConfig) -> None:

@@ -45,6 +45,24 @@ def run(config: DictConfig) -> None:
 
 
 def _run(folder: Path, config: DictConfig, out: Path) -> None:
+    card = train_weights(folder, config, out)
+    print(json.dumps({"weights": str(out), "validation": card["validation"]}, indent=2))
+
+
+def train_weights(folder: Path, config: DictConfig, out: Path) -> dict[str, Any]:
+    """Train, or go on with the newest checkpoint of the folder, and write the weights.
+
+    Args:
+        folder: of the run.
+        config: of ``train_prior``, resolved.
+        out: weights file.
+
+    Returns:
+        The card.
+
+    Raises:
+        TrainingStopped: the user interrupted; a checkpoint is there.
+    """
     loop_settings(config)
     settings = to_settings(PriorSettings, config.task, "task")
     set_threads(config.threads)
@@ -64,7 +82,7 @@ def _run(folder: Path, config: DictConfig, out: Path) -> None:
         kept = ("command", "samples", "samples_seen", "started_from")
         card["started_from"] = {name: stored.card[name] for name in kept if name in stored.card}
     save_prior(out, model, policy, card)
-    print(json.dumps({"weights": str(out), "validation": card["validation"]}, indent=2))
+    return card
 
 
 def _read(config: DictConfig, env: Crystal, settings: PriorSettings) -> PriorSplits:

@@ -35,12 +35,14 @@ class Prediction:
         std: (n,) float64, one standard deviation in the same unit; zeros if the proxy knows none.
         valid: (n,) bool; False where ``value`` or ``std`` is not finite. Such values never reach a reward unseen.
         penalised: (n,) bool; True where ``value`` is a penalty that the proxy gives to what it cannot judge.
+        unplaced: (n,) bool; True where that is because no atoms could be placed; None where the proxy places none.
     """
 
     value: Tensor
     std: Tensor
     valid: Tensor
     penalised: Tensor
+    unplaced: Tensor | None = None
 
 
 class Proxy(ABC):

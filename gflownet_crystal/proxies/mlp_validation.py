@@ -40,7 +40,8 @@ def error_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, object]:
 def prediction_figures(prediction: Prediction, table: pd.DataFrame) -> dict[str, object]:
     """The figures of :func:`error_figures` from what a proxy says of the rows of a table.
 
-    ``n_unusable`` counts those that took the proxy's penalty, where there are any; they are among the n.
+    ``n_unusable`` counts those that took the proxy's penalty, where there are any; they are among the n. ``n_unplaced``
+    counts those of them that a proxy of atoms found no atoms for.
 
     Args:
         prediction: of n objects.
@@ -60,6 +61,8 @@ def prediction_figures(prediction: Prediction, table: pd.DataFrame) -> dict[str,
         figures["mae_in_one_scheme"] = float(np.abs(prediction.value.cpu().numpy() - converted).mean())
     if bool(prediction.penalised.any()):
         figures["n_unusable"] = int(prediction.penalised.sum())
+        if prediction.unplaced is not None:
+            figures["n_unplaced"] = int(prediction.unplaced.sum())
     deviation = prediction.std.cpu().numpy()
     if (deviation > 0).any():
         figures["within_2_std"] = float((error <= 2 * deviation).mean())

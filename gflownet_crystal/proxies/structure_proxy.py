@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -27,7 +28,8 @@ class StructureProxy(Proxy):
     """Formation energy per atom of the structure that a builder makes of a spec.
 
     A spec outside its contract or whose atoms cannot be placed, and a structure that the model cannot judge or gives an
-    implausible energy, gets the value ``unusable`` with standard deviation 0, and is marked as penalised.
+    implausible energy, gets the value ``unusable`` with standard deviation 0, and is marked as penalised. Those that
+    keep their contract but got no structure are marked as unplaced too: the builder failed, the cell may be good.
 
     Args:
         energies: the model.
@@ -86,13 +88,13 @@ class StructureProxy(Proxy):
             ProxyError: the model breaks its contract.
         """
         with torch.no_grad(), naming_the_object(f"proxy {type(self).__name__}", self._judge, batch):
-            value, std, penalised = self._judge(batch)
-        return self._prediction((value, std), batch, penalised)
+            value, std, penalised, unplaced = self._judge(batch)
+        return replace(self._prediction((value, std), batch, penalised), unplaced=unplaced)
 
     @torch.no_grad()
     def predict(self, batch: CrystalSpec) -> tuple[Tensor, Tensor]:
         """Formation energies and standard deviations, both (n,) float64, eV/atom."""
-        value, std, _ = self._judge(batch)
+        value, std, _, _ = self._judge(batch)
         return value, std
 
     @torch.no_grad()
@@ -109,26 +111,28 @@ class StructureProxy(Proxy):
         value = torch.where(believed, energy, self.unusable)
         return self._prediction((value, deviation * believed), structures, ~believed)
 
-    def _judge(self, specs: CrystalSpec) -> tuple[Tensor, Tensor, Tensor]:
-        """Values and standard deviations, (n,) float64 each, and which are penalties, (n,) bool."""
+    def _judge(self, specs: CrystalSpec) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Values and standard deviations, (n,) float64 each, which are penalties, and which lack atoms, (n,) bool."""
         value = specs.lengths.new_full((len(specs),), torch.inf)
         std = torch.zeros_like(value)
-        sound = (spec_faults(specs) == 0).nonzero().squeeze(1)
+        unplaced = spec_faults(specs) == 0
+        sound = unplaced.nonzero().squeeze(1)
         for draw in range(self.draws):
             rows, energy, deviation = self._energies(specs[sound], self.seed + draw)
             rows = sound[rows]
+            unplaced[rows] = False
             better = energy < value[rows]
             rows = rows[better]
             value[rows], std[rows] = energy[better], deviation[better]
         penalised = ~value.isfinite()
-        return value.masked_fill(penalised, self.unusable), std, penalised
+        return value.masked_fill(penalised, self.unusable), std, penalised, unplaced
 
     def _energies(self, specs: CrystalSpec, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Specs with a structure of a believable energy, (m,) int64, energies and standard deviations, (m,) float64."""
+        """Specs with a structure, (m,) int64, energies, infinite where not believed, and deviations, (m,) float64."""
         made = self.builder.generate(specs, seed)
         structures = to_primitive(made.structures) if self.primitive else made.structures
         energy, deviation, believed = self._of_atoms(structures)
-        return made.rows[believed], energy[believed], deviation[believed]
+        return made.rows, torch.where(believed, energy, torch.inf), deviation
 
     def _of_atoms(self, structures: StructureBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Energies and standard deviations, (n,) float64 each, finite where they are believed, (n,) bool."""

@@ -14,21 +14,26 @@ from torch import Tensor
 from gflownet_crystal.cli.build import build
 from gflownet_crystal.cli.compose import compose_config, resolved
 from gflownet_crystal.cli.main import main
+from gflownet_crystal.cli.samples import scored_frame
+from gflownet_crystal.cli.summary import summarise_samples
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.generators.base import Generation, Generator
 from gflownet_crystal.generators.placement import WyckoffPlacement
 from gflownet_crystal.generators.quick_placement import QuickPlacement
+from gflownet_crystal.generators.wyckoff_sampler import WyckoffSampler
 from gflownet_crystal.models.energy import EnergyModel
 from gflownet_crystal.models.registry import build_network
 from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.models.trained_energies import KIND, TrainedEnergies
 from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.proxies.mlp_validation import prediction_figures
 from gflownet_crystal.proxies.reward import Boltzmann, Reward
 from gflownet_crystal.proxies.structure_proxy import StructureProxy, TrainedStructureProxy
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.spec_checks import spec_faults
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.testing import check_proxy
@@ -86,6 +91,13 @@ def test_the_proxy_keeps_its_contract(weights: Path) -> None:
     assert not bool(proxy(reference_specs()).penalised.any())
 
 
+def test_the_proxy_of_the_configuration_keeps_its_contract() -> None:
+    config = resolved(compose_config("train_gfn", ["proxy=alignn"]))
+    proxy = build(config.proxy, Proxy, "proxy")
+    assert check_proxy(proxy) == []
+    assert check_proxy(proxy, random_specs(12, seed=0)) == []
+
+
 def test_values_are_those_of_the_structures_of_the_builder(weights: Path) -> None:
     specs = random_specs(25, seed=2)
     made = QUICK.generate(specs, seed=3)
@@ -111,6 +123,15 @@ def test_what_cannot_be_placed_or_judged_gets_the_penalty_and_is_counted() -> No
     bad = ~placed | lithium | implausible
     assert bool(bad[:3].all()) and bool((placed & lithium).any()) and bool((placed & implausible).any())
     assert found.penalised.equal(bad) and bool((~bad).any())
+    # for want of atoms, and not for what a model says of them
+    assert found.unplaced is not None and found.unplaced.equal(~placed & (spec_faults(specs) == 0))
+    assert bool(found.unplaced.any()) and not bool((found.unplaced & placed).any())
+    frame = scored_frame(specs, Reward(proxy, Boltzmann(beta=2.0)))
+    assert frame["unplaced"].tolist() == found.unplaced.tolist()
+    assert summarise_samples(frame)["unplaced"] == int(found.unplaced.sum())
+    table = pd.DataFrame({"formation_energy_per_atom": wanted.numpy(), "energy_source": "mean"})
+    figures = prediction_figures(found, table)
+    assert (figures["n_unusable"], figures["n_unplaced"]) == (int(bad.sum()), int(found.unplaced.sum()))
     assert bool((found.value[bad] == 7.5).all()) and bool((found.std[bad] == 0.0).all())
     torch.testing.assert_close(found.value[~bad], wanted[~bad])
     assert bool((found.std[~bad] == 0.25).all()) and bool(found.valid.all())
@@ -152,7 +173,10 @@ def test_any_builder_comes_from_the_configuration(weights: Path) -> None:
         return build(config.proxy, Proxy, "proxy")
 
     name = f"proxy={weights.stem}"
-    quick = proxy_of(name, "proxy.builder.tries=3", "proxy.unusable=4")
+    fast = proxy_of(name)
+    assert isinstance(fast, TrainedStructureProxy) and isinstance(fast.builder, WyckoffSampler)
+    assert (fast.builder.steps, fast.builder.tries, fast.builder.energies) == (8, 2, None)
+    quick = proxy_of(name, "proxy.builder=quick", "proxy.builder.tries=3", "proxy.unusable=4")
     assert isinstance(quick, TrainedStructureProxy) and quick.builder == QuickPlacement(tries=3)
     assert quick.unusable == 4
     thorough = proxy_of(name, "proxy.builder=placement")
@@ -201,7 +225,7 @@ def test_evaluate_proxy_judges_the_atoms_of_the_data(
     energy, _ = TrainedEnergies(weights).predict(frame_to_structures(frame))
     assert figures["n"] == len(frame)
     assert figures["mae"] == pytest.approx(float((energy - labels).abs().mean()), abs=1e-6)
-    assert main([*command, f"data={data}", "atoms=placed"]) == 0
+    assert main([*command, f"data={data}", "atoms=placed", "proxy.builder=quick"]) == 0
     placed = json.loads(capsys.readouterr().out)
     specs = frame_to_specs(load_prepared([data]))
     value = TrainedStructureProxy(str(weights), QuickPlacement())(specs).value

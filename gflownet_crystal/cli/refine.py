@@ -1,0 +1,186 @@
+"""Learn from samples in rounds: place atoms, label them, train the spec proxy on them, and the sampler with it.
+
+A round draws distinct samples of the sampler, places atoms, labels them by an energy network or a potential, measures
+the spec proxy on the share that is never trained on, trains its weights on the others (and on known crystals), then the
+sampler with the new weights. Each stage is kept on disk: a refinement that was stopped goes on with the same settings
+and resume=true. The last round's run folder is a sampler as any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig
+
+from gflownet_crystal.cli.build import COMMAND_LINE, Trust, build, plain
+from gflownet_crystal.cli.compose import resolved
+from gflownet_crystal.cli.data_tables import paths_of, read_crystals, read_prepared
+from gflownet_crystal.cli.output_folder import open_output
+from gflownet_crystal.cli.parts import find_device, set_threads
+from gflownet_crystal.cli.priors import stored_policy
+from gflownet_crystal.cli.refine_engines import VerbEngines, know, named_energies, proxy_section
+from gflownet_crystal.cli.values import check_whole, flag, path_setting, seed_number, thread_count
+from gflownet_crystal.cli.weights_run import card_command
+from gflownet_crystal.common.checkpoint import TrainingStopped
+from gflownet_crystal.common.commands import setting_word
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.files import write_json
+from gflownet_crystal.data.schema import PREPARED_COLUMNS
+from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.models.trained_energies import KIND as STRUCTURE_ENERGY
+from gflownet_crystal.proxies.e_above_hull import load_hull
+from gflownet_crystal.proxies.mlp import KIND
+from gflownet_crystal.weights import load_weights
+from gflownet_crystal.workflows.refining import ENERGIES, RUN, WEIGHTS, Refinement
+from gflownet_crystal.workflows.refining_figures import rounds_table
+from gflownet_crystal.workflows.refining_parts import Learned, Refining
+
+SUMMARY = "summary.json"
+_DECISIVE = (
+    "n", "held_out", "replay", "teacher", "energies", "tries", "relax_steps", "relax_best", "hull", "iterations",
+    "known_samples", "energy_model", "prior", "stable", "volume_tolerance", "batch_size", "seed",
+)  # fmt: skip
+_SECTIONS = ("generator", "training", "energy_loop", "prior_loop")
+
+
+def run(config: DictConfig) -> None:
+    """The verb ``refine``."""
+    config = resolved(config)
+    settings = _settings(config)
+    set_threads(config.threads)
+    folder, engines = path_setting(config.out, "out"), _engines(config)
+    start = _start(config, engines)
+    known = read_prepared(engines.paths, config.quiet) if engines.paths else None
+    chosen = _decisive(config, start, known)
+    teacher = None if config.teacher is None else str(config.teacher)
+    refinement = Refinement(
+        folder,
+        settings,
+        engines,
+        teacher,
+        # a card travels, the folders of one machine do not
+        Path(start.energies if teacher is None else teacher).name,
+        load_hull(str(config.hull)),
+        (lambda line: None) if config.quiet else print,
+        known,
+        {"data": [path.name for path in engines.paths], "command": card_command("refine", config)},
+    )
+    with open_output(folder, chosen, flag(config.resume, "resume")):
+        try:
+            rounds = refinement.go(start)
+        except TrainingStopped as stop:
+            raise TrainingStopped(
+                "what is done is kept; go on with the same command and resume=true"
+            ) from stop
+        last = refinement.folder(settings.rounds)
+        write_json(folder / SUMMARY, _summary(last, rounds, settings))
+    print(rounds_table(rounds))
+    print(f"sampler {last / RUN}, spec proxy {last / WEIGHTS}; figures of each round in {folder / SUMMARY}")
+    print(f"its candidates: gflownet-crystal train_gfn {setting_word('run.dir', last / RUN)} resume=true")
+
+
+def _settings(config: DictConfig) -> Refining:
+    """The settings of the rounds.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+    for key, least in (
+        ("tries", 1),
+        ("batch_size", 1),
+        ("relax_steps", 0),
+        ("relax_best", 1),
+        ("iterations", 1),
+    ):
+        check_whole(config, key, least)
+    for key in ("known_samples", "trust", "quiet"):
+        flag(config[key], key)
+    seed_number(config.seed, "seed")
+    thread_count(config.processes, "processes")
+    if config.prior and config.data is None:
+        raise ConfigError("prior=true needs known crystals: give data=FILE, or leave prior out")
+    if config.data is None and not config.relax_steps:
+        raise ConfigError(
+            "the spec proxy learns cells at rest from crystals: give data=FILE with known ones, or relax_steps= above "
+            "0, whose relaxed samples take their place"
+        )
+    names = (
+        "rounds",
+        "n",
+        "held_out",
+        "replay",
+        "energy_model",
+        "prior",
+        "stable",
+        "volume_tolerance",
+        "seed",
+    )
+    best = config.n if config.relax_best is None else config.relax_best
+    return Refining(**{name: config[name] for name in names}, relax=best if config.relax_steps else 0)
+
+
+def _engines(config: DictConfig) -> VerbEngines:
+    paths = [] if config.data is None else paths_of(config.data, "data")
+    trust = COMMAND_LINE if config.trust else Trust()
+    generator = build(config.generator, Generator, "generator")
+    return VerbEngines(config, generator, str(find_device(config.device)), trust, paths)
+
+
+def _start(config: DictConfig, engines: VerbEngines) -> Learned:
+    """What the first round begins with, all of it found and of the right kind.
+
+    Raises:
+        ConfigError: the run's proxy is another than mlp, or a model is unknown or not installed.
+    """
+    if config.training.get("start") is not None:
+        raise ConfigError(
+            "training.start has no effect, as each round starts from the last: give weights= instead"
+        )
+    source = str(path_setting(config.run, "run"))
+    stored = engines.open(source).config
+    section = proxy_section(stored, engines.trust)
+    weights = str(section.weights if config.weights is None else path_setting(config.weights, "weights"))
+    energies = str(config.energies)
+    named_energies(energies, engines.device)
+    if config.teacher is not None:
+        named_energies(str(config.teacher), engines.device)
+    engines.recipe(weights)
+    if config.known_samples:
+        know(stored, [])
+    if config.energy_model:
+        load_weights(energies, STRUCTURE_ENERGY)
+        if engines.paths:
+            read_crystals(engines.paths)
+    if config.prior:
+        engines.prior_source()
+    return Learned(source, weights, energies)
+
+
+def _decisive(config: DictConfig, start: Learned, known: pd.DataFrame | None) -> dict[str, Any]:
+    """What decides over the results, as JSON has it."""
+    chosen = {key: config[key] for key in _DECISIVE} | {key: plain(config[key]) for key in _SECTIONS}
+    policy = hashlib.sha256()
+    for name, tensor in sorted(stored_policy(start.run).tensors.items()):
+        policy.update(name.encode() + np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
+    data = hashlib.sha256()
+    if known is not None:
+        hashes = pd.util.hash_pandas_object(known[list(PREPARED_COLUMNS)], index=False)
+        data.update(np.ascontiguousarray(hashes.to_numpy()).tobytes())
+    return {
+        **chosen,
+        "run": policy.hexdigest(),
+        "data": data.hexdigest(),
+        "weights": load_weights(start.proxy, KIND)[1]["sha256"],
+    }
+
+
+def _summary(last: Path, rounds: list[dict[str, Any]], settings: Refining) -> Mapping[str, Any]:
+    made = {"run": str(last / RUN), "weights": str(last / WEIGHTS)}
+    if settings.energy_model:
+        made["energies"] = str(last / ENERGIES)
+    return {**made, "rounds": rounds}

@@ -1,0 +1,225 @@
+"""The work of a refinement, done by what the other verbs are made of."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from gflownet_crystal.cli import train_energy, train_gfn, train_prior
+from gflownet_crystal.cli.build import Trust, build, load_class, plain
+from gflownet_crystal.cli.compose import TARGET, compose_config, resolved
+from gflownet_crystal.cli.data_tables import read_crystals
+from gflownet_crystal.cli.generate import Maker, judged_energies, make_structures
+from gflownet_crystal.cli.interrupt import stop_on_signal
+from gflownet_crystal.cli.relax import load_on, relax_kept
+from gflownet_crystal.cli.run_folder import latest
+from gflownet_crystal.cli.sample import sample_trained
+from gflownet_crystal.cli.trained_runs import TrainedRun, open_run
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.data.left_out import LeftOut
+from gflownet_crystal.data.prepare import load_prepared
+from gflownet_crystal.data.schema import ENERGY_COLUMN
+from gflownet_crystal.data.splits import reduced_formulas
+from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.trained_energies import KIND
+from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
+from gflownet_crystal.proxies.mlp import MLPProxy
+from gflownet_crystal.proxies.mlp_recipe import MLPRecipe
+from gflownet_crystal.proxies.recipe import Recipe, Run
+from gflownet_crystal.proxies.stepwise import Stepwise
+from gflownet_crystal.relaxation.inputs import Item
+from gflownet_crystal.relaxation.records import STRUCTURES
+from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.training.labelled import LabelledStructures
+from gflownet_crystal.training.stepwise_run import take_steps
+from gflownet_crystal.weights import load_weights
+from gflownet_crystal.workflows.refining_labels import Draw
+from gflownet_crystal.workflows.refining_parts import Judge, Learned
+
+
+@dataclass(frozen=True)
+class VerbEngines:
+    """What :class:`gflownet_crystal.workflows.refining_parts.Engines` asks for.
+
+    Attributes:
+        config: of ``refine``, resolved.
+        generator: puts atoms into samples.
+        device: name of the device.
+        trust: classes from outside the package that the run may name.
+        paths: files of known crystals.
+    """
+
+    config: DictConfig
+    generator: Generator
+    device: str
+    trust: Trust
+    paths: Sequence[Path]
+
+    def sampler(self, run: str) -> Draw:
+        """A trained sampler, opened."""
+        trained = self.open(run)
+        return lambda n, seed: sample_trained(trained, n, seed, batch_size=min(n, 2048))
+
+    def open(self, run: str) -> TrainedRun:
+        """A run folder, or a prior, with its configuration."""
+        return open_run(Path(run), self.device, self.config.threads, self.trust.everything)
+
+    def place(self, folder: Path, samples: pd.DataFrame, energies: str) -> pd.DataFrame:
+        """Structures of samples, each batch kept once it is done."""
+        config = self.config
+        judge = named_energies(energies, self.device)
+        maker = Maker(self.generator, torch.device(self.device), config.tries, config.seed, True, judge)
+        return make_structures(folder, samples, maker, config.batch_size, config.quiet)
+
+    def judge(self, energies: str) -> Judge:
+        """An energy model, opened."""
+        model = named_energies(energies, self.device)
+        return lambda structures: judged_energies(structures.to(self.device), model)
+
+    def relax(self, folder: Path, names: Sequence[str], structures: StructureBatch) -> pd.DataFrame:
+        """Prepared rows of structures after ``relax_steps`` steps by the teacher."""
+        config, teacher = self.config, str(self.config.teacher or self.config.energies)
+        settings = RelaxationSettings(steps=config.relax_steps)
+        items = [Item(name, structures[row : row + 1]) for row, name in enumerate(names)]
+        load = functools.partial(named_energies, teacher, self.device)
+        rows = range(len(items))
+        relax_kept(folder, items, rows, load, settings, teacher, config.processes, config.quiet)
+        if not (folder / STRUCTURES).is_file():
+            return pd.DataFrame({ENERGY_COLUMN: np.empty(0)})
+        return load_prepared([folder / STRUCTURES], atoms=True, left_out=LeftOut())
+
+    def recipe(self, start: str) -> Recipe:
+        """How the spec proxy is trained from earlier weights."""
+        section = OmegaConf.create({**plain(self.config.training), "start": start})
+        return build(section, MLPRecipe, "training")
+
+    def steps(self, folder: Path) -> Run:
+        """Takes the steps of the spec proxy's training; they are recorded in the folder."""
+
+        def take(training: Stepwise) -> None:
+            with stop_on_signal() as should_stop:
+                take_steps(training, folder, latest(folder), None, self.config.quiet, should_stop)
+
+        return take
+
+    def train_energies(
+        self, folder: Path, out: Path, start: str, labels: Sequence[Path], held_out: Sequence[Path]
+    ) -> None:
+        """Train the energy network from earlier weights on labels and known crystals but for held-out formulas."""
+        network = load_weights(start, KIND)[1]["network"]
+        config = self._training("train_energy", folder, self.config.energy_loop, start)
+        config.model = OmegaConf.create(network)
+        paths = [*self.paths, *labels]
+        config.data = [str(path) for path in paths]
+        banned = reduced_formulas(load_prepared(held_out))
+
+        def read() -> LabelledStructures:
+            data = read_crystals(paths, strained=config.strained, seed=config.seed)
+            return data.take(~np.isin(data.formula, banned) | (data.split == "val"))
+
+        train_energy.train_weights(folder, resolved(config), out, read)
+
+    def train_prior(self, folder: Path, out: Path, start: str | None, stable: Sequence[Path]) -> None:
+        """Train the prior from earlier weights on known crystals and stable ones."""
+        source = self.prior_source() if start is None else start
+        config = self._training("train_prior", folder, self.config.prior_loop, source)
+        config.data = [str(path) for path in (*self.paths, *stable)]
+        train_prior.train_weights(folder, resolved(config), out)
+
+    def prior_source(self) -> str:
+        """The prior of the run.
+
+        Raises:
+            ConfigError: it has none.
+        """
+        section = self.open(self.config.run).config.get("prior")
+        if section is None:
+            raise ConfigError(f"prior=true, but run={self.config.run} has no prior: leave prior out")
+        return str(section.source)
+
+    def train_sampler(self, folder: Path, start: str, learned: Learned, found: Sequence[Path]) -> None:
+        """Train the sampler from an earlier one as its run says, with the newest weights."""
+        config = self.open(start).config
+        config.start, config.run.dir, config.resume = start, str(folder), False
+        config.seed, config.trust, config.quiet = config.seed + 1, self.trust.everything, self.config.quiet
+        config.record.command = []
+        if self.config.iterations is not None:
+            config.trainer.iterations = self.config.iterations
+        proxy_section(config, self.trust).weights = learned.proxy
+        if learned.prior is not None:
+            config.prior.source, config.prior.digest = learned.prior, None
+        if self.config.known_samples:
+            know(config, found)
+        train_gfn.train_sampler(config, folder, self.trust)
+
+    def _training(self, verb: str, folder: Path, loop: DictConfig, start: str) -> DictConfig:
+        """The configuration of a verb that goes on training weights."""
+        config = compose_config(verb, [])
+        config.loop = OmegaConf.merge(config.loop, loop)
+        config.holdout = self.config.training.holdout
+        config.run.dir, config.start, config.seed = str(folder), start, self.config.seed
+        config.device, config.threads, config.quiet = self.device, self.config.threads, self.config.quiet
+        # as one would give them to the verb: the card says so
+        given = {
+            "start": start,
+            "holdout": config.holdout,
+            **{f"loop.{key}": loop[key] for key in map(str, loop)},
+        }
+        config.record.command = [f"{key}={value}" for key, value in given.items()]
+        return config
+
+
+def named_energies(name: str, device: str) -> StructureEnergies:
+    """An energy model by name, where ``name:version`` is a version of a potential.
+
+    Raises:
+        ConfigError: an unknown name or version, or a package that is not installed.
+        WeightsError: a weights file is missing, corrupt or of another kind.
+    """
+    if Path(name).suffix == ".safetensors":
+        return load_on(name, None, device)
+    model, _, version = name.partition(":")
+    return load_on(model, version or None, device)
+
+
+def proxy_section(config: DictConfig, trust: Trust) -> DictConfig:
+    """The section of a run's configuration that has the weights of the spec proxy.
+
+    Raises:
+        ConfigError: the run's proxy has none that a refinement can train.
+    """
+    section = config.proxy
+    found = load_class(section.get(TARGET), Proxy, "proxy", trust)
+    if issubclass(found, EnergyAboveHull):
+        section = section.energy
+        found = load_class(section.get(TARGET), Proxy, "proxy.energy", trust)
+    if not issubclass(found, MLPProxy):
+        raise ConfigError(
+            f"the run's proxy is {found.__name__}; refine trains that of a run with proxy=mlp, or proxy=e_above_hull "
+            "with proxy.energy=mlp"
+        )
+    return section
+
+
+def know(config: DictConfig, found: Sequence[Path]) -> None:
+    """Let formulas of earlier samples count as known.
+
+    Raises:
+        ConfigError: the run's reward knows no novelty.
+    """
+    novelty = config.reward.get("novelty")
+    if novelty is None:
+        raise ConfigError("known_samples=true needs a run with reward=discovery; leave known_samples out")
+    known = plain(novelty.known)
+    earlier = [] if known is None else [known] if isinstance(known, str) else list(known)
+    novelty.known = list(dict.fromkeys([*earlier, *map(str, found)]))

@@ -1,0 +1,285 @@
+"""Learning from samples in rounds: sample, place atoms, label, measure, train the spec proxy, train the sampler.
+
+A round's folder keeps each stage once it is done, and a stage that is there is not done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.files import atomic_path, read_json, write_json
+from gflownet_crystal.common.tables import read_parquet
+from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
+from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.proxies.mlp import MLPProxy
+from gflownet_crystal.proxies.mlp_validation import error_figures
+from gflownet_crystal.structures.frames import frame_to_structures
+from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, write_specs
+from gflownet_crystal.weights import save_weights
+from gflownet_crystal.workflows.refining_figures import NEAR_HULL, agreement
+from gflownet_crystal.workflows.refining_labels import (
+    DRAW,
+    HELD_OUT,
+    RELAXED,
+    distinct_samples,
+    is_believed,
+    is_validation,
+    sampled_rows,
+    seed_of,
+    training_table,
+    validation_rows,
+)
+from gflownet_crystal.workflows.refining_parts import Engines, Learned, Refining
+
+SAMPLES, STRUCTURES, FIGURES = "samples.parquet", "structures.parquet", "figures.json"
+LABELS, HELD_LABELS, STABLE = "labels.parquet", "held_out.parquet", "stable.parquet"
+WEIGHTS, ENERGIES, PRIOR, RUN = "weights.safetensors", "energies.safetensors", "prior.safetensors", "run"
+_LABEL, _SUFFIX = "label", "-relaxed"
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """A refinement in a folder.
+
+    Attributes:
+        out: the folder.
+        settings: how it goes.
+        engines: do the work.
+        teacher: name of the model that labels placed structures; None for the one that chose them.
+        source: name of the labels.
+        hull: distances are measured from.
+        tell: takes a line about each stage.
+        known: prepared table of known crystals to train on besides; None for none.
+        about: fields for the cards of the spec proxy's weights.
+    """
+
+    out: Path
+    settings: Refining
+    engines: Engines
+    teacher: str | None
+    source: str
+    hull: Hull
+    tell: Callable[[str], None]
+    known: pd.DataFrame | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def go(self, start: Learned) -> list[dict[str, Any]]:
+        """All rounds that the folder lacks.
+
+        Args:
+            start: what the first round begins with.
+
+        Returns:
+            The figures of each round.
+        """
+        learned, rounds = start, []
+        for number in range(1, self.settings.rounds + 1):
+            folder, left = self.folder(number), self._left(number, learned)
+            if not (folder / FIGURES).is_file():
+                write_json(folder / FIGURES, self._round(number, learned, left))
+            rounds.append(read_json(folder / FIGURES))
+            learned = left
+        return rounds
+
+    def folder(self, number: int) -> Path:
+        """Of a round."""
+        return self.out / f"round-{number}"
+
+    def _left(self, number: int, learned: Learned) -> Learned:
+        """What a round leaves to the next."""
+        folder = self.folder(number)
+        left = replace(learned, run=str(folder / RUN), proxy=str(folder / WEIGHTS))
+        if self.settings.energy_model:
+            left = replace(left, energies=str(folder / ENERGIES))
+        return replace(left, prior=str(folder / PRIOR)) if self.settings.prior else left
+
+    def _round(self, number: int, learned: Learned, left: Learned) -> dict[str, Any]:
+        """Go through the stages that the folder lacks; the figures of the round."""
+        folder, of_round = self.folder(number), f"round {number} of {self.settings.rounds}"
+        self.tell(f"{of_round}: samples of {learned.run}, their atoms and labels")
+        samples = self._samples(number, learned)
+        made = self._structures(folder, samples, learned)
+        self._label(number, samples, made)
+        held = read_parquet(folder / HELD_LABELS)
+        before = self._proxy_figures(learned.proxy, held)
+        known_before = self._known_mae(learned.proxy)
+        self.tell(
+            f"{of_round}: training the spec proxy; MAE {before['mae']:.3f} eV/atom on {before['n']} held out"
+        )
+        trained_on = self._train_proxy(
+            number, learned, {"before": before, "mp20_val_mae_before": known_before}
+        )
+        figures: dict[str, Any] = {
+            "round": number,
+            "labels_by": self.source,
+            "samples": self._counts(folder, samples, made),
+            "labelled_within_0.1": self._near_hull(folder),
+            "trained_on": trained_on,
+            "proxy": {"before": before, "after": self._proxy_figures(left.proxy, held)},
+        }
+        if known_before is not None:
+            figures["mp20_val_mae"] = {"before": known_before, "after": self._known_mae(left.proxy)}
+        before_energies = self._train_energies(number, learned, held)
+        if before_energies is not None:
+            figures["energies"] = before_energies
+        if self.settings.prior and not _is_written(folder / PRIOR):
+            stable = [path for one in self._until(number) if (path := one / STABLE).is_file()]
+            self.engines.train_prior(folder / "prior", folder / PRIOR, learned.prior, stable)
+        found = [one / SAMPLES for one in self._until(number)]
+        self.tell(f"{of_round}: training the sampler; MAE now {figures['proxy']['after']['mae']:.3f} eV/atom")
+        self.engines.train_sampler(folder / RUN, learned.run, left, found)
+        return figures
+
+    def _until(self, number: int) -> list[Path]:
+        """Folders of the rounds so far."""
+        return [self.folder(one) for one in range(1, number + 1)]
+
+    def _samples(self, number: int, learned: Learned) -> pd.DataFrame:
+        path, settings = self.folder(number) / SAMPLES, self.settings
+        if not path.is_file():
+            draw = self.engines.sampler(learned.run)
+            frame = distinct_samples(
+                draw, settings.n, settings.seed, settings.held_out, settings.volume_tolerance, number
+            )
+            write_specs(path, frame)
+        return read_specs(path)
+
+    def _structures(self, folder: Path, samples: pd.DataFrame, learned: Learned) -> pd.DataFrame:
+        """Structures of the samples with their labels."""
+        path = folder / STRUCTURES
+        if not path.is_file():
+            made = self.engines.place(folder, samples, learned.energies)
+            if made.empty:
+                raise DataError(
+                    f"none of {len(samples)} samples got atoms: draw more with n=, or give more tries="
+                )
+            label = made[ENERGY_COLUMN].to_numpy(dtype=np.float64)
+            if self.teacher is not None:
+                label = self.engines.judge(self.teacher)(frame_to_structures(made)).cpu().numpy()
+            _write_table(path, made.assign(**{_LABEL: label}))
+        return read_parquet(path)
+
+    def _label(self, number: int, samples: pd.DataFrame, made: pd.DataFrame) -> None:
+        """Write labelled rows, apart those that are held out and those that are stable."""
+        folder = self.folder(number)
+        if (folder / LABELS).is_file():
+            return
+        believed = made[is_believed(made[_LABEL].to_numpy(dtype=np.float64))].reset_index(drop=True)
+        rows = sampled_rows(
+            samples, believed, believed[_LABEL].to_numpy(dtype=np.float64), self.source, number
+        )
+        held = samples[HELD_OUT].to_numpy(dtype=np.bool_)[believed["row"].to_numpy(dtype=np.int64)]
+        if not held.any() or held.all():
+            raise DataError(
+                f"{int(held.sum())} of {len(rows)} labelled samples are held out: give a larger n, or another held_out"
+            )
+        own = rows[~held].reset_index(drop=True)
+        labels = pd.concat([own, *self._relaxed(folder, own)], ignore_index=True)
+        _write_table(folder / HELD_LABELS, rows[held].reset_index(drop=True))
+        stable = labels[self._above_hull(labels) <= self.settings.stable]
+        # a relaxed crystal stands for the one that it was made of
+        stable = stable[~(stable["material_id"] + _SUFFIX).isin(stable["material_id"])]
+        if len(stable):
+            _write_table(folder / STABLE, stable.reset_index(drop=True))
+        # written last: the others are there once it is
+        _write_table(folder / LABELS, labels)
+
+    def _relaxed(self, folder: Path, own: pd.DataFrame) -> list[pd.DataFrame]:
+        """Rows of the best labelled crystals after relaxation; no table where none are relaxed."""
+        if not self.settings.relax:
+            return []
+        best = own.iloc[np.argsort(self._above_hull(own), kind="stable")[: self.settings.relax]]
+        names = [f"{name}{_SUFFIX}" for name in best["material_id"]]
+        rows = self.engines.relax(folder / RELAXED, names, frame_to_structures(best))
+        rows = rows[is_believed(rows[ENERGY_COLUMN].to_numpy(dtype=np.float64))]
+        source = {"structure_source": RELAXED, "energy_source": self.source, "mp20_split": "none"}
+        return [rows.assign(**source)] if len(rows) else []
+
+    def _above_hull(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """Distances (n,) of labels to the hull, eV/atom."""
+        return rows[ENERGY_COLUMN].to_numpy(dtype=np.float64) - self._hull_energy(rows)
+
+    def _hull_energy(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        return np.asarray(self.hull.hull_energy(frame_to_specs(rows).composition).cpu().numpy())
+
+    def _proxy_figures(self, weights: str, held: pd.DataFrame) -> dict[str, Any]:
+        predicted = MLPProxy(weights)(frame_to_specs(held)).value.numpy()
+        return self._agreement(predicted, held)
+
+    def _agreement(self, predicted: NDArray[np.float64], held: pd.DataFrame) -> dict[str, Any]:
+        return agreement(predicted, held[ENERGY_COLUMN].to_numpy(dtype=np.float64), self._hull_energy(held))
+
+    def _known_mae(self, weights: str) -> float | None:
+        """MAE on MP-20's val, eV/atom; None where the known crystals hold none of it."""
+        rows = validation_rows(self.known)
+        return None if rows is None else round(float(str(error_figures(MLPProxy(weights), rows)["mae"])), 5)
+
+    def _train_proxy(self, number: int, learned: Learned, measured: Mapping[str, Any]) -> dict[str, int]:
+        """Train the spec proxy; how many rows of which kind it is trained on."""
+        folder, settings = self.folder(number), self.settings
+        labels, held = (
+            [read_parquet(one / name) for one in self._until(number)] for name in (LABELS, HELD_LABELS)
+        )
+        table = training_table(self.known, labels, held, settings.replay, seed_of(settings.seed, number))
+        n_own = sum(map(len, labels))
+        told = {"labelled": n_own, "known": len(table) - n_own - int(is_validation(table).sum())}
+        if not _is_written(folder / WEIGHTS):
+            trained = self.engines.recipe(learned.proxy).fit(table, self.engines.steps(folder / "proxy"))
+            refined = {"round": number, "labels_by": self.source, **told, "held_out_samples": dict(measured)}
+            card = {**trained.card, **self.about, "refined": refined}
+            save_weights(folder / WEIGHTS, trained.tensors, card, half=trained.half)
+        return told
+
+    def _train_energies(self, number: int, learned: Learned, held: pd.DataFrame) -> dict[str, Any] | None:
+        """Train the energy network where it is asked for; its figures on held-out samples where a teacher labels."""
+        folder = self.folder(number)
+        if self.settings.energy_model and not _is_written(folder / ENERGIES):
+            labels, apart = ([one / name for one in self._until(number)] for name in (LABELS, HELD_LABELS))
+            out = folder / ENERGIES
+            self.engines.train_energies(folder / "energies", out, learned.energies, labels, apart)
+        if self.teacher is None:
+            return None
+        models = {"before": learned.energies}
+        if self.settings.energy_model:
+            models["after"] = str(folder / ENERGIES)
+        structures = frame_to_structures(held)
+        return {
+            when: self._agreement(self.engines.judge(model)(structures).cpu().numpy(), held)
+            for when, model in models.items()
+        }
+
+    def _counts(self, folder: Path, samples: pd.DataFrame, made: pd.DataFrame) -> dict[str, int]:
+        believed = is_believed(made[_LABEL].to_numpy(dtype=np.float64))
+        labels = read_parquet(folder / LABELS)
+        return {
+            "drawn": int(samples[DRAW].max()) + 1,
+            "distinct": len(samples),
+            "held_out": int(samples[HELD_OUT].sum()),
+            "placed": len(made),
+            "labelled": int(believed.sum()),
+            "relaxed": int((labels["structure_source"] == RELAXED).sum()),
+        }
+
+    def _near_hull(self, folder: Path) -> float:
+        """Share of labelled samples, as they were placed, within 0.1 eV/atom of the hull."""
+        rows = pd.concat([read_parquet(folder / name) for name in (LABELS, HELD_LABELS)], ignore_index=True)
+        rows = rows[rows["structure_source"] == SAMPLED].reset_index(drop=True)
+        return round(float((self._above_hull(rows) <= NEAR_HULL).mean()), 4)
+
+
+def _is_written(weights: Path) -> bool:
+    # the card is written after its weights
+    return weights.is_file() and weights.with_suffix(".json").is_file()
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    with atomic_path(path) as temporary:
+        table.to_parquet(temporary, index=False)

@@ -1,0 +1,116 @@
+"""What a refinement is made of: its settings, what a round begins with, and the work that other verbs do alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+from torch import Tensor
+
+from gflownet_crystal.common.annotations import fit_fields
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.proxies.recipe import Recipe, Run
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.workflows.refining_labels import Draw
+
+Judge = Callable[[StructureBatch], Tensor]
+"""Formation energies (n,) float64 of structures, eV/atom, NaN where there is none."""
+
+
+@dataclass(frozen=True)
+class Refining:
+    """How a refinement goes.
+
+    Attributes:
+        rounds: number of rounds.
+        n: distinct samples of a round.
+        held_out: share of reduced formulas that no round trains on.
+        volume_tolerance: specs of one formula and group whose volumes differ by less, relative, are duplicates.
+        relax: most samples of a round that are relaxed, those nearest to the hull first; 0 for none.
+        replay: known crystals trained on for each labelled row; None for all of them.
+        energy_model: train the energy network too.
+        prior: train the prior too, on known crystals and own stable ones.
+        stable: eV/atom above the hull, up to which a labelled crystal joins the prior's.
+        seed: of samples, of the choice of formulas held out, and of replayed crystals.
+    """
+
+    rounds: int = 3
+    n: int = 1000
+    held_out: float = 0.2
+    volume_tolerance: float = 0.03
+    relax: int = 0
+    replay: float | None = None
+    energy_model: bool = False
+    prior: bool = False
+    stable: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: a value is of another type or out of range.
+        """
+        fit_fields(self)
+        for name, least in (("rounds", 1), ("n", 2), ("relax", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if not 0.0 < self.held_out < 1.0:
+            raise ConfigError(f"held_out must lie between 0 and 1, not {self.held_out}")
+        if not self.volume_tolerance >= 0.0:
+            raise ConfigError(f"volume_tolerance must not be negative, not {self.volume_tolerance}")
+        if self.replay is not None and not self.replay >= 0.0:
+            raise ConfigError(f"replay must be a number of at least 0 or null, not {self.replay}")
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a round begins with, and what it leaves to the next.
+
+    Attributes:
+        run: run folder, or prior, of the sampler.
+        proxy: weights of the spec proxy.
+        energies: energy model that chooses among the placed structures, and labels them without a teacher.
+        prior: weights of the prior; None for that of the run.
+    """
+
+    run: str
+    proxy: str
+    energies: str
+    prior: str | None = None
+
+
+class Engines(Protocol):
+    """The work of a refinement that other verbs do alone; each call goes on with what its folder holds."""
+
+    def sampler(self, run: str) -> Draw:
+        """A trained sampler, opened."""
+
+    def place(self, folder: Path, samples: pd.DataFrame, energies: str) -> pd.DataFrame:
+        """Structures of samples in the columns of the package's schema, with ``row`` and energies by a model."""
+
+    def judge(self, energies: str) -> Judge:
+        """An energy model, opened."""
+
+    def relax(self, folder: Path, names: Sequence[str], structures: StructureBatch) -> pd.DataFrame:
+        """Prepared rows, with atoms, of structures after some steps; those that fail have none."""
+
+    def recipe(self, start: str) -> Recipe:
+        """How the spec proxy is trained from earlier weights."""
+
+    def steps(self, folder: Path) -> Run:
+        """Takes the steps of the spec proxy's training."""
+
+    def train_energies(
+        self, folder: Path, out: Path, start: str, labels: Sequence[Path], held_out: Sequence[Path]
+    ) -> None:
+        """Train the energy network from earlier weights on labels and known crystals but for held-out formulas."""
+
+    def train_prior(self, folder: Path, out: Path, start: str | None, stable: Sequence[Path]) -> None:
+        """Train the prior from earlier weights on known crystals and stable ones."""
+
+    def train_sampler(self, folder: Path, start: str, learned: Learned, found: Sequence[Path]) -> None:
+        """Train the sampler from an earlier one, with the newest weights; ``found`` are samples of all rounds."""

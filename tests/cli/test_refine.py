@@ -1,0 +1,286 @@
+"""The verb ``refine`` end to end on a tiny run: what each round leaves, killed between any two stages, and errors."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from gflownet_crystal.cli.priors import KIND as PRIOR
+from gflownet_crystal.cli.refine_engines import VerbEngines
+from gflownet_crystal.common.checkpoint import newest_checkpoint
+from gflownet_crystal.common.files import load_tensors
+from gflownet_crystal.common.tables import read_parquet
+from gflownet_crystal.common.yaml_files import read_yaml
+from gflownet_crystal.data.prepare import load_prepared
+from gflownet_crystal.data.splits import reduced_formulas
+from gflownet_crystal.models.trained_energies import KIND as STRUCTURE_ENERGY
+from gflownet_crystal.models.trained_energies import TrainedEnergies
+from gflownet_crystal.proxies.mlp import KIND as MLP
+from gflownet_crystal.proxies.mlp import MLPProxy
+from gflownet_crystal.proxies.reference_hull import ReferenceHull
+from gflownet_crystal.structures.frames import frame_to_structures
+from gflownet_crystal.structures.primitive import to_primitive
+from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.weights import load_weights
+from gflownet_crystal.workflows import refining
+from tests.cli.commands import Result, run_command
+from tests.data.crystals import stored_frame
+
+TINY = (
+    "trainer.batch_size=16", "trainer.checkpoint_every=1", "trainer.iterations=1",
+    "prior=null", "policy.forward.n_hidden=8", "samples.n=30", "export.k=0", "threads=1", "quiet=true",
+    "env.oxidation_table=default", "env.lattice.axial_ratio=[0.2,5.0]",
+    "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
+)  # fmt: skip
+QUICK = (
+    "n=16", "held_out=0.4", "iterations=2", "tries=1", "batch_size=8", "generator=quick", "generator.tries=4",
+    "training.steps=3", "training.random_strains=2", "training.batch_size=12", "training.holdout=0.1",
+    "data=known.parquet", "threads=1", "quiet=true",
+)  # fmt: skip
+RELAXED = ("relax_steps=1", "relax_best=2")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("refine")
+    known = stored_frame().assign(mp20_split=["val", "val", *["train"] * 6])
+    known.to_parquet(made / "known.parquet")
+    done = run_command(made, "train_gfn", "env=crystal", "proxy=mlp", "run.dir=run", *TINY)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def refine(folder: Path, out: str, *settings: str) -> Result:
+    return run_command(folder, "refine", "run=run", f"out={out}", *QUICK, *settings)
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Path:
+    done = refine(folder, "whole", "rounds=2", *RELAXED)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines[:4])) <= 80
+    assert [line.split()[0] for line in lines[2:4]] == ["1", "2"]
+    return folder / "whole"
+
+
+def tables(out: Path, name: str) -> pd.DataFrame:
+    return pd.concat([read_parquet(out / f"round-{number}" / name) for number in (1, 2)], ignore_index=True)
+
+
+def test_held_out_formulas_are_in_no_table_of_any_round(whole: Path) -> None:
+    trained, apart = tables(whole, "labels.parquet"), tables(whole, "held_out.parquet")
+    assert len(trained) and len(apart)
+    assert not set(reduced_formulas(trained)) & set(reduced_formulas(apart))
+    samples = tables(whole, "samples.parquet")
+    assert set(reduced_formulas(apart)) <= set(reduced_formulas(samples[samples["held_out"]]))
+
+
+def test_labels_are_energies_of_the_atoms_that_were_placed(whole: Path) -> None:
+    rows = load_prepared([whole / "round-2" / "labels.parquet"])
+    sampled = rows[rows["structure_source"] == "sampled"]
+    specs, structures = frame_to_specs(sampled), frame_to_structures(sampled)
+    assert torch.equal(structures.composition, specs.composition)
+    assert torch.equal(structures.space_group, specs.space_group)
+    own = structures.specs()
+    torch.testing.assert_close(own.lengths, specs.lengths)
+    torch.testing.assert_close(own.angles, specs.angles)
+    energy = TrainedEnergies("alignn").predict(to_primitive(structures))[0]
+    np.testing.assert_allclose(sampled["formation_energy_per_atom"], energy.numpy(), atol=1e-5)
+
+
+def test_relaxed_rows_are_lower_crystals_of_the_same_formulas(whole: Path) -> None:
+    rows = load_prepared([whole / "round-1" / "labels.parquet"])
+    rows = rows.assign(reduced=reduced_formulas(rows)).set_index("material_id")
+    relaxed = rows[rows["structure_source"] == "relaxed"]
+    assert 1 <= len(relaxed) <= 2
+    for name, row in relaxed.iterrows():
+        before = rows.loc[str(name).removesuffix("-relaxed")]
+        assert row["reduced"] == before["reduced"]
+        assert row["formation_energy_per_atom"] < before["formation_energy_per_atom"] + 1e-6
+    hull = ReferenceHull.from_weights().hull_energy(frame_to_specs(rows).composition).numpy()
+    above = (rows["formation_energy_per_atom"] - hull)[rows["structure_source"] == "sampled"]
+    best = sorted(above.index, key=lambda name: above[name])[:2]
+    assert {f"{name}-relaxed" for name in best} >= set(relaxed.index)
+
+
+def test_figures_are_those_of_the_weights_before_and_after(whole: Path, folder: Path) -> None:
+    rounds = json.loads((whole / "summary.json").read_text())["rounds"]
+    weights = ["mlp", whole / "round-1" / "weights.safetensors", whole / "round-2" / "weights.safetensors"]
+    for number, figures in enumerate(rounds, start=1):
+        held = read_parquet(whole / f"round-{number}" / "held_out.parquet")
+        for when, source in (("before", weights[number - 1]), ("after", weights[number])):
+            error = MLPProxy(source)(frame_to_specs(held)).value.numpy() - held["formation_energy_per_atom"]
+            assert figures["proxy"][when]["mae"] == pytest.approx(abs(error).mean(), abs=1e-4)
+            assert figures["proxy"][when]["bias"] == pytest.approx(error.mean(), abs=1e-4)
+        counts = figures["samples"]
+        assert counts["distinct"] == 16 >= counts["placed"] >= counts["labelled"]
+    assert rounds[1]["trained_on"]["labelled"] == len(tables(whole, "labels.parquet"))
+
+
+def test_the_sampler_of_a_round_starts_from_the_last_with_the_newest_weights(
+    whole: Path, folder: Path
+) -> None:
+    for number in (1, 2):
+        config = read_yaml(whole / f"round-{number}" / "run" / "config.yaml")
+        assert config.proxy.weights == f"whole/round-{number}/weights.safetensors"
+        assert config.start == ("run" if number == 1 else "whole/round-1/run")
+        assert config.trainer.iterations == 2 and config.seed == number
+    # as any other run folder
+    drawn = run_command(folder, "sample", "run=whole/round-2/run", "n=5", "out=drawn.csv", "threads=1")
+    assert drawn.returncode == 0, drawn.stderr
+
+
+class Killed(BaseException):
+    """A process that ends at once."""
+
+
+def kill_after_a_stage(monkeypatch: pytest.MonkeyPatch, ended: set[tuple[str, Path]]) -> None:
+    """Let the process end right after the next stage, once for each."""
+
+    def ending(work: Any) -> Any:
+        def and_end(*given: Any, **named: Any) -> Any:
+            done = work(*given, **named)
+            stage = (work.__name__, next(value for value in given if isinstance(value, Path)))
+            if stage not in ended:
+                ended.add(stage)
+                raise Killed
+            return done
+
+        return and_end
+
+    for name in ("write_specs", "_write_table", "save_weights", "write_json"):
+        monkeypatch.setattr(refining, name, ending(getattr(refining, name)))
+    for name in ("place", "relax", "train_sampler"):
+        monkeypatch.setattr(VerbEngines, name, ending(getattr(VerbEngines, name)))
+
+
+def contents(path: Path) -> Any:
+    """The contents of a file that do not depend on folder, command or time."""
+    if path.suffix == ".parquet":
+        return read_parquet(path).to_json()
+    if path.suffix == ".safetensors":
+        return {
+            name: tensor.tolist() for name, tensor in load_tensors(path)[0].items() if tensor.numel() < 1e5
+        }
+    return json.loads(path.read_text())
+
+
+def test_a_refinement_killed_between_any_two_stages_ends_with_the_same_files(
+    folder: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills, more, ended = 0, (), set[tuple[str, Path]]()
+    while True:
+        with monkeypatch.context() as patched:
+            kill_after_a_stage(patched, ended)
+            try:
+                done = refine(folder, "killed", "rounds=1", *RELAXED, *more)
+                break
+            except Killed:
+                kills, more = kills + 1, ("resume=true",)
+        assert kills < 20
+    assert done.returncode == 0, done.stderr
+    # samples, structures placed and written, relaxed, held-out rows and labels, weights, sampler, figures
+    assert kills >= 9
+    again = refine(folder, "killed", "rounds=2", *RELAXED, "resume=true")
+    assert again.returncode == 0, again.stderr
+    names = [
+        path.relative_to(whole)
+        for number in (1, 2)
+        for path in (whole / f"round-{number}").iterdir()
+        if path.is_file() and path.name != "weights.json"
+    ]
+    assert len(names) >= 12
+    for name in names:
+        assert contents(folder / "killed" / name) == contents(whole / name), name
+    for number in (1, 2):
+        ends = [newest_checkpoint(out / f"round-{number}" / "run")[0] for out in (whole, folder / "killed")]
+        first, second = (end.part("model") for end in ends if end is not None)
+        assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (("rounds=0",), "rounds must be at least 1, not 0"),
+        (("held_out=1.0",), "held_out must lie between 0 and 1, not 1.0"),
+        (("replay=-1",), "replay must be a number of at least 0 or null"),
+        (("tries=0",), "tries must be a whole number of at least 1, not 0"),
+        (("teacher=nobody",), "unknown energies 'nobody'"),
+        (("teacher=chgnet:9",), "chgnet has no version '9'"),
+        (("energies=none.safetensors",), "no weights 'none.safetensors'"),
+        (("prior=true", "data=null"), "prior=true needs known crystals: give data=FILE"),
+        (("data=null",), "give data=FILE with known ones, or relax_steps="),
+        (("data=none.parquet",), "none.parquet"),
+        (("known_samples=true",), "known_samples=true needs a run with reward=discovery"),
+        (("energy_model=true", "energies=chgnet"), "no weights 'chgnet'"),
+        (("training.start=mlp",), "training.start has no effect"),
+        (("training=mlp_paper",), "training"),
+        (("hull=none.parquet",), "none.parquet"),
+        (("weights=gemsnet",), "energy_ensemble"),
+        (("run=nowhere",), "nowhere"),
+        (("resume=true",), "holds nothing to go on with"),
+    ],
+)  # fmt: skip
+def test_errors_are_one_line_and_leave_nothing(folder: Path, settings: tuple[str, ...], words: str) -> None:
+    if words.startswith("chgnet"):
+        pytest.importorskip("chgnet")
+    done = refine(folder, "wrong", *settings)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
+    assert words in done.stderr
+    assert not (folder / "wrong").exists()
+
+
+def test_other_settings_and_other_runs_are_refused(folder: Path, whole: Path) -> None:
+    changed = refine(folder, "whole", "rounds=2", *RELAXED, "resume=true", "seed=1")
+    assert changed.returncode == 2 and "seed differs from the run being resumed" in changed.stderr
+    again = refine(folder, "whole", "rounds=2", *RELAXED)
+    assert again.returncode == 2 and "is not empty; add resume=true" in again.stderr
+    grid = run_command(
+        folder, "train_gfn", "env=hypergrid", "env.length=4", "policy=mlp", "trainer.iterations=1",
+        "trainer.batch_size=4", "samples.n=4", "run.dir=grid", "quiet=true",
+    )  # fmt: skip
+    assert grid.returncode == 0, grid.stderr
+    refused = refine(folder, "wrong", "run=grid")
+    assert refused.returncode == 2 and "refine trains that of a run with proxy=mlp" in refused.stderr
+
+
+@pytest.mark.slow
+def test_all_models_are_trained_from_a_prior_with_known_crystals_and_own_ones(tmp_path: Path) -> None:
+    known = stored_frame().assign(mp20_split=["val", "val", *["train"] * 6])
+    known.to_parquet(tmp_path / "known.parquet")
+    words = (
+        "run=prior", "out=all", "rounds=1", *QUICK, "replay=2", "stable=9.0", "iterations=1",
+        "energy_model=true", "energy_loop.epochs=3", "prior=true", "prior_loop.epochs=3", "known_samples=true",
+    )  # fmt: skip
+    done = run_command(tmp_path, "refine", *words)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "all" / "round-1"
+    for name, kind in (("weights", MLP), ("energies", STRUCTURE_ENERGY), ("prior", PRIOR)):
+        tensors, card = load_weights(folder / f"{name}.safetensors", kind)
+        shipped = load_weights({"weights": "mlp", "energies": "alignn"}.get(name, name), kind)[0]
+        # so few crystals calibrate no uncertainty
+        assert shipped.keys() - tensors.keys() <= {key for key in shipped if key.startswith("uncertainty.")}
+        # trained on: few weights are exactly as they were
+        same = sum(int(torch.equal(tensor, shipped[key])) for key, tensor in tensors.items())
+        assert same < len(tensors) / 2, name
+        verb, *given = shlex.split(card["command"])
+        assert (verb == "refine" and "energy_model=true" in given) or "loop.epochs=3" in given
+    figures = json.loads((folder / "figures.json").read_text())
+    assert figures["trained_on"]["known"] > 0 and figures["mp20_val_mae"]["before"] > 0
+    config = read_yaml(folder / "run" / "config.yaml")
+    assert config.prior.source == "all/round-1/prior.safetensors"
+    assert config.reward.novelty.known == ["all/round-1/samples.parquet"]
+    drawn = run_command(tmp_path, "sample", "run=all/round-1/run", "n=50", "out=drawn.parquet", "threads=1")
+    assert drawn.returncode == 0, drawn.stderr
+    samples, later = read_parquet(folder / "samples.parquet"), read_parquet(tmp_path / "drawn.parquet")
+    again = np.isin(reduced_formulas(later), reduced_formulas(samples))
+    assert later["known_formula"][again].all()
