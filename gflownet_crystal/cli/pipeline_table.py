@@ -24,7 +24,7 @@ from gflownet_crystal.structures.distances import shortest_distance
 from gflownet_crystal.structures.spec_io import SPEC_COLUMNS
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups
-from gflownet_crystal.workflows.placing import CONTACT, CONTACT_RATIO
+from gflownet_crystal.workflows.placing import CONTACT, CONTACT_RATIO, above_hull
 from gflownet_crystal.workflows.screening import SAME, UNPLACED, Outcome
 
 CHANGES = ("volume_change", "length_change", "angle_change", "rms_displacement", "max_displacement")
@@ -153,11 +153,7 @@ def judged(
         judge: who gave the energies; None for nobody, and then no energy is missed.
     """
     known = np.where(np.isnan(after), before, after)
-    above = np.full(len(before), np.nan)
-    rows = np.flatnonzero(~np.isnan(known))
-    if len(rows):
-        chosen = structures[torch.from_numpy(rows)]
-        above[rows] = hull.e_above_hull(chosen.specs(), torch.from_numpy(known[rows])).numpy()
+    above = above_hull(structures, torch.from_numpy(known), hull)
     lacking = (
         ""
         if judge is None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.build import Trust, plain, trust_word
 from gflownet_crystal.cli.candidates import TABLE
@@ -102,8 +102,8 @@ def _export(folder: Path, out: Path, config: DictConfig) -> dict[str, Any]:
     settings = compose_config("export", [])
     settings.run, settings.out, settings.k = str(folder), str(out), config.export.k
     settings.overwrite = True
-    # runs of earlier versions have no such section
-    settings.screening = config.get("screening", settings.screening)
+    # runs of earlier versions have no such section, or as much of it as was given when they went on
+    settings.screening = OmegaConf.merge(settings.screening, config.get("screening") or {})
     settings.device, settings.trust, settings.quiet = config.device, config.trust, config.quiet
     words, about = export_candidates(resolved(settings))
     print(words)

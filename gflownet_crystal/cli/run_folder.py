@@ -23,7 +23,7 @@ from gflownet_crystal.common.yaml_files import read_yaml
 CONFIG = "config.yaml"
 
 FREE_ON_RESUME = (
-    "device", "threads", "resume", "trust", "quiet", "run", "samples", "export", "logger",
+    "device", "threads", "resume", "trust", "quiet", "run", "samples", "export", "screening", "logger",
     "trainer.iterations", "trainer.checkpoint_every", "out", "test", "checkpoint_every",
     "loop.checkpoint_every",
 )  # fmt: skip

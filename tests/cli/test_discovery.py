@@ -65,6 +65,13 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
     assert (
         max(map(len, done.stdout.partition("Best candidates")[2].partition("samples:")[0].splitlines())) <= 80
     )
+    # other candidates can be made of the same training
+    words = ("resume=true", "screening.fill=false", "screening.within=-9", "screening.most_placed=2")
+    again = run_command(tmp_path, "train_gfn", *TINY, *settings[:-1], *words)
+    assert again.returncode == 0, again.stderr
+    assert "Best samples by reward" in again.stdout and "0 candidates" in again.stdout
+    assert pd.read_csv(tmp_path / "run" / "candidates" / "candidates.csv").empty
+    assert len(pd.read_csv(tmp_path / "run" / "candidates" / "left_out.csv")) == 2
     more = run_command(tmp_path, "sample", "run=run", "n=20", "out=more.csv")
     assert more.returncode == 0, more.stderr
     assert set(pd.read_csv(tmp_path / "more.csv").columns) == set(frame.columns)
