@@ -24,6 +24,7 @@ from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.priors import stored_policy
 from gflownet_crystal.cli.refine_engines import VerbEngines, know, named_energies, proxy_section
+from gflownet_crystal.cli.trained_runs import open_run
 from gflownet_crystal.cli.values import check_whole, flag, path_setting, seed_number, thread_count
 from gflownet_crystal.cli.weights_run import card_command
 from gflownet_crystal.common.checkpoint import TrainingStopped
@@ -35,7 +36,7 @@ from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.trained_energies import KIND as STRUCTURE_ENERGY
 from gflownet_crystal.proxies.e_above_hull import load_hull
 from gflownet_crystal.proxies.mlp import KIND
-from gflownet_crystal.weights import load_weights
+from gflownet_crystal.weights import load_weights, weights_path
 from gflownet_crystal.workflows.refining import ENERGIES, RUN, WEIGHTS, Refinement
 from gflownet_crystal.workflows.refining_figures import rounds_table
 from gflownet_crystal.workflows.refining_parts import Learned, Refining
@@ -45,6 +46,7 @@ _DECISIVE = (
     "n", "held_out", "replay", "teacher", "energies", "tries", "relax_steps", "relax_best", "hull", "iterations",
     "known_samples", "energy_model", "prior", "stable", "volume_tolerance", "batch_size", "seed",
 )  # fmt: skip
+_TRAINED = (KIND, "placing")
 _SECTIONS = ("generator", "training", "energy_loop", "prior_loop")
 
 
@@ -56,7 +58,7 @@ def run(config: DictConfig) -> None:
     folder, engines = path_setting(config.out, "out"), _engines(config)
     start = _start(config, engines)
     known = read_prepared(engines.paths, config.quiet) if engines.paths else None
-    chosen = _decisive(config, start, known)
+    chosen = _decisive(config, start, engines.section, known)
     teacher = None if config.teacher is None else str(config.teacher)
     refinement = Refinement(
         folder,
@@ -104,7 +106,7 @@ def _settings(config: DictConfig) -> Refining:
     thread_count(config.processes, "processes")
     if config.prior and config.data is None:
         raise ConfigError("prior=true needs known crystals: give data=FILE, or leave prior out")
-    if config.data is None and not config.relax_steps:
+    if config.data is None and not config.relax_steps and "ensemble" not in config.training:
         raise ConfigError(
             "the spec proxy learns cells at rest from crystals: give data=FILE with known ones, or relax_steps= above "
             "0, whose relaxed samples take their place"
@@ -125,43 +127,53 @@ def _settings(config: DictConfig) -> Refining:
 
 
 def _engines(config: DictConfig) -> VerbEngines:
+    """What does the work, from the run's configuration and this one.
+
+    Raises:
+        ConfigError: the run's proxy is another than mlp, or a setting is wrong.
+    """
     paths = [] if config.data is None else paths_of(config.data, "data")
     trust = COMMAND_LINE if config.trust else Trust()
-    generator = build(config.generator, Generator, "generator")
-    return VerbEngines(config, generator, str(find_device(config.device)), trust, paths)
+    generator, device = build(config.generator, Generator, "generator"), str(find_device(config.device))
+    stored = open_run(path_setting(config.run, "run"), device, config.threads, trust.everything).config
+    if config.known_samples:
+        know(stored.copy(), [])
+    return VerbEngines(config, generator, device, trust, paths, proxy_section(stored, trust))
 
 
 def _start(config: DictConfig, engines: VerbEngines) -> Learned:
     """What the first round begins with, all of it found and of the right kind.
 
     Raises:
-        ConfigError: the run's proxy is another than mlp, or a model is unknown or not installed.
+        ConfigError: a model is unknown or not installed, or the proxy is trained in a way that does not fit.
+        WeightsError: weights are missing or of another kind.
     """
     if config.training.get("start") is not None:
         raise ConfigError(
             "training.start has no effect, as each round starts from the last: give weights= instead"
         )
-    source = str(path_setting(config.run, "run"))
-    stored = engines.open(source).config
-    section = proxy_section(stored, engines.trust)
-    weights = str(section.weights if config.weights is None else path_setting(config.weights, "weights"))
-    energies = str(config.energies)
+    weights = engines.section.get(engines.learned)
+    if config.weights is not None:
+        weights = path_setting(config.weights, "weights")
+    weights, energies = None if weights is None else str(weights), str(config.energies)
     named_energies(energies, engines.device)
     if config.teacher is not None:
         named_energies(str(config.teacher), engines.device)
-    engines.recipe(weights)
-    if config.known_samples:
-        know(stored, [])
+    if engines.recipe(weights).kind not in _TRAINED:
+        raise ConfigError("training is one of mlp or placing, which learn energies for proxy=mlp")
+    engines.proxy(weights)
     if config.energy_model:
         load_weights(energies, STRUCTURE_ENERGY)
         if engines.paths:
             read_crystals(engines.paths)
     if config.prior:
         engines.prior_source()
-    return Learned(source, weights, energies)
+    return Learned(str(path_setting(config.run, "run")), weights, energies)
 
 
-def _decisive(config: DictConfig, start: Learned, known: pd.DataFrame | None) -> dict[str, Any]:
+def _decisive(
+    config: DictConfig, start: Learned, section: DictConfig, known: pd.DataFrame | None
+) -> dict[str, Any]:
     """What decides over the results, as JSON has it."""
     chosen = {key: config[key] for key in _DECISIVE} | {key: plain(config[key]) for key in _SECTIONS}
     policy = hashlib.sha256()
@@ -175,8 +187,13 @@ def _decisive(config: DictConfig, start: Learned, known: pd.DataFrame | None) ->
         **chosen,
         "run": policy.hexdigest(),
         "data": data.hexdigest(),
-        "weights": load_weights(start.proxy, KIND)[1]["sha256"],
+        "weights": [None if path is None else _digest(path) for path in (start.proxy, section.weights)],
     }
+
+
+def _digest(weights: str) -> str:
+    """Of a weights file, by name or path."""
+    return hashlib.sha256(weights_path(weights).read_bytes()).hexdigest()
 
 
 def _summary(last: Path, rounds: list[dict[str, Any]], settings: Refining) -> Mapping[str, Any]:

@@ -33,7 +33,6 @@ from gflownet_crystal.models.trained_energies import KIND
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
 from gflownet_crystal.proxies.mlp import MLPProxy
-from gflownet_crystal.proxies.mlp_recipe import MLPRecipe
 from gflownet_crystal.proxies.recipe import Recipe, Run
 from gflownet_crystal.proxies.stepwise import Stepwise
 from gflownet_crystal.relaxation.inputs import Item
@@ -57,6 +56,7 @@ class VerbEngines:
         device: name of the device.
         trust: classes from outside the package that the run may name.
         paths: files of known crystals.
+        section: the run's configuration of its spec proxy, ``mlp``.
     """
 
     config: DictConfig
@@ -64,6 +64,12 @@ class VerbEngines:
     device: str
     trust: Trust
     paths: Sequence[Path]
+    section: DictConfig
+
+    @property
+    def learned(self) -> str:
+        """The key of the spec proxy's section that takes what is trained: all its weights, or a correction of them."""
+        return "placing" if "ensemble" in self.config.training else "weights"
 
     def sampler(self, run: str) -> Draw:
         """A trained sampler, opened."""
@@ -98,10 +104,14 @@ class VerbEngines:
             return pd.DataFrame({ENERGY_COLUMN: np.empty(0)})
         return load_prepared([folder / STRUCTURES], atoms=True, left_out=LeftOut())
 
-    def recipe(self, start: str) -> Recipe:
-        """How the spec proxy is trained from earlier weights."""
-        section = OmegaConf.create({**plain(self.config.training), "start": start})
-        return build(section, MLPRecipe, "training")
+    def proxy(self, weights: str | None) -> Proxy:
+        """The run's spec proxy with the weights that it has learned."""
+        return build(OmegaConf.create({**plain(self.section), self.learned: weights}), Proxy, "proxy")
+
+    def recipe(self, start: str | None) -> Recipe:
+        """How the spec proxy is trained: from earlier weights, or for a correction of the run's, which stay."""
+        given = {"start": start} if self.learned == "weights" else {"ensemble": self.section.weights}
+        return build(OmegaConf.create({**plain(self.config.training), **given}), Recipe, "training")
 
     def steps(self, folder: Path) -> Run:
         """Takes the steps of the spec proxy's training; they are recorded in the folder."""
@@ -155,7 +165,7 @@ class VerbEngines:
         config.record.command = []
         if self.config.iterations is not None:
             config.trainer.iterations = self.config.iterations
-        proxy_section(config, self.trust).weights = learned.proxy
+        OmegaConf.update(proxy_section(config, self.trust), self.learned, learned.proxy, force_add=True)
         if learned.prior is not None:
             config.prior.source, config.prior.digest = learned.prior, None
         if self.config.known_samples:

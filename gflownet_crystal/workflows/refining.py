@@ -19,7 +19,6 @@ from gflownet_crystal.common.files import atomic_path, read_json, write_json
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
 from gflownet_crystal.proxies.hull import Hull
-from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_validation import error_figures
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, write_specs
@@ -210,17 +209,19 @@ class Refinement:
     def _hull_energy(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         return np.asarray(self.hull.hull_energy(frame_to_specs(rows).composition).cpu().numpy())
 
-    def _proxy_figures(self, weights: str, held: pd.DataFrame) -> dict[str, Any]:
-        predicted = MLPProxy(weights)(frame_to_specs(held)).value.numpy()
+    def _proxy_figures(self, weights: str | None, held: pd.DataFrame) -> dict[str, Any]:
+        predicted = self.engines.proxy(weights)(frame_to_specs(held)).value.numpy()
         return self._agreement(predicted, held)
 
     def _agreement(self, predicted: NDArray[np.float64], held: pd.DataFrame) -> dict[str, Any]:
         return agreement(predicted, held[ENERGY_COLUMN].to_numpy(dtype=np.float64), self._hull_energy(held))
 
-    def _known_mae(self, weights: str) -> float | None:
+    def _known_mae(self, weights: str | None) -> float | None:
         """MAE on MP-20's val, eV/atom; None where the known crystals hold none of it."""
         rows = validation_rows(self.known)
-        return None if rows is None else round(float(str(error_figures(MLPProxy(weights), rows)["mae"])), 5)
+        if rows is None:
+            return None
+        return round(float(str(error_figures(self.engines.proxy(weights), rows)["mae"])), 5)
 
     def _train_proxy(self, number: int, learned: Learned, measured: Mapping[str, Any]) -> dict[str, int]:
         """Train the spec proxy; how many rows of which kind it is trained on."""

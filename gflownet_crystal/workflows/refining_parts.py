@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.recipe import Recipe, Run
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.workflows.refining_labels import Draw
@@ -72,13 +73,13 @@ class Learned:
 
     Attributes:
         run: run folder, or prior, of the sampler.
-        proxy: weights of the spec proxy.
+        proxy: weights that the spec proxy has learned; None where it has learned none yet.
         energies: energy model that chooses among the placed structures, and labels them without a teacher.
         prior: weights of the prior; None for that of the run.
     """
 
     run: str
-    proxy: str
+    proxy: str | None
     energies: str
     prior: str | None = None
 
@@ -98,8 +99,11 @@ class Engines(Protocol):
     def relax(self, folder: Path, names: Sequence[str], structures: StructureBatch) -> pd.DataFrame:
         """Prepared rows, with atoms, of structures after some steps; those that fail have none."""
 
-    def recipe(self, start: str) -> Recipe:
-        """How the spec proxy is trained from earlier weights."""
+    def proxy(self, weights: str | None) -> Proxy:
+        """The spec proxy with the weights that it has learned."""
+
+    def recipe(self, start: str | None) -> Recipe:
+        """How the spec proxy is trained, from earlier weights where it is not trained anew."""
 
     def steps(self, folder: Path) -> Run:
         """Takes the steps of the spec proxy's training."""

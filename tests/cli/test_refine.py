@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
+from gflownet_crystal.cli.groups import PACKAGE_CONFIG, group_choices
 from gflownet_crystal.cli.priors import KIND as PRIOR
 from gflownet_crystal.cli.refine_engines import VerbEngines
 from gflownet_crystal.common.checkpoint import newest_checkpoint
@@ -251,6 +252,25 @@ def test_other_settings_and_other_runs_are_refused(folder: Path, whole: Path) ->
     assert grid.returncode == 0, grid.stderr
     refused = refine(folder, "wrong", "run=grid")
     assert refused.returncode == 2 and "refine trains that of a run with proxy=mlp" in refused.stderr
+
+
+@pytest.mark.skipif(
+    "placing" not in group_choices("training", [PACKAGE_CONFIG]), reason="no correction for placed atoms"
+)
+def test_a_correction_for_placed_atoms_needs_no_known_crystals(folder: Path) -> None:
+    words = [word for word in QUICK if not word.startswith(("training.", "data="))]
+    given = ("training=placing", "training.steps=3", "training.batch_size=8", "training.holdout=0.4", "n=24")
+    done = run_command(folder, "refine", "run=run", "out=placed", "rounds=2", *words, *given)
+    assert done.returncode == 0, done.stderr
+    for number in (1, 2):
+        proxy = read_yaml(folder / "placed" / f"round-{number}" / "run" / "config.yaml").proxy
+        assert proxy.placing == f"placed/round-{number}/weights.safetensors" and proxy.weights == "mlp"
+    rounds = json.loads((folder / "placed" / "summary.json").read_text())["rounds"]
+    assert all(figures["trained_on"]["known"] == 0 for figures in rounds)
+    held = read_parquet(folder / "placed" / "round-1" / "held_out.parquet")
+    error = MLPProxy()(frame_to_specs(held)).value.numpy() - held["formation_energy_per_atom"]
+    assert rounds[0]["proxy"]["before"]["mae"] == pytest.approx(abs(error).mean(), abs=1e-4)
+    assert rounds[0]["proxy"]["after"]["mae"] != rounds[0]["proxy"]["before"]["mae"]
 
 
 @pytest.mark.slow
