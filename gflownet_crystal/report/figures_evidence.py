@@ -24,11 +24,11 @@ def funnel_figure(stages: Sequence[tuple[str, int]]) -> Figure:
     places = list(range(len(stages)))
     numbers = [n for _, n in stages]
     # a logarithmic scale has no zero
-    axes.barh(places, [max(n, 0.5) for n in numbers], left=0.5, color=COLOURS["candidates"], height=0.7)
+    axes.barh(places, [max(n - 0.5, 0.0) for n in numbers], left=0.5, color=COLOURS["candidates"], height=0.7)
     for place, n in zip(places, numbers, strict=True):
-        axes.text(max(n, 0.5) * 1.05 + 0.5, place, f"{n:,}", va="center", fontsize=9)
+        axes.text(max(n, 0.5) * 1.08, place, f"{n:,}", va="center", fontsize=9)
     axes.set_yticks(places, [plain(name) for name, _ in stages])
-    axes.set(xscale="log", xlabel="left", xlim=(0.5, 4.0 * max(*numbers, 1)))
+    axes.set(xscale="log", xlabel="number left", xlim=(0.5, 4.0 * max(*numbers, 1)))
     axes.invert_yaxis()
     return figure
 

@@ -53,9 +53,9 @@ def _evidence(cards: Sequence[Card]) -> Finding | None:
         f"{n['good']} of {len(marks)} hold, {n['caution']} are doubtful, {n['bad']} do not hold."
     )
     if contacts := sum(bool(card["contact"]) for card in cards):
-        text += f" {contacts} have a contact that no known crystal has."
+        text += f" With a contact that no known crystal has: {contacts}."
     if far := sum(card["evidence"]["far_below"] for card in cards):
-        text += f" {far} lie more than 0.1 eV/atom below the hull, which is more often an error than a find."
+        text += f" More than 0.1 eV/atom below the hull, more often an error than a find: {far}."
     verdict = "good" if n["good"] >= len(marks) / 2 and not contacts else "caution"
     return Finding("bad" if n["bad"] > len(marks) / 2 else verdict, "Evidence", text)
 

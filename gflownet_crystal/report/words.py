@@ -171,18 +171,19 @@ def _sample_tiles(run: RunFiles, samples: Population) -> list[tuple[str, str, st
 
 def _hull_tiles(cards: Sequence[Card], judge: str) -> list[tuple[str, str, str]]:
     tiles = []
-    above = [card["e_above_hull"] for card in cards if card["e_above_hull"] is not None]
-    if above:
-        near = sum(value <= NEAR_HULL for value in above)
-        tiles.append((f"{near} of {len(above)}", f"predicted within {NEAR_HULL} eV/atom of the hull", ""))
+    predicted = [card for card in cards if card["e_above_hull"] is not None]
+    if predicted:
+        near = _near(predicted, "e_above_hull")
+        tiles.append((f"{near} of {len(predicted)}", f"predicted within {NEAR_HULL} eV/atom of the hull", ""))
     judged = [card for card in cards if card["status"] is not None]
-    measured = [
-        c["judged_above_hull"]
-        for c in judged
-        if c["judged_above_hull"] is not None and c["status"] == "converged"
-    ]
+    rested = [c for c in judged if c["judged_above_hull"] is not None and c["status"] == "converged"]
     if judged:
-        near = sum(value <= NEAR_HULL for value in measured)
+        near = _near(rested, "judged_above_hull")
         text = f"judged within {NEAR_HULL} eV/atom of the hull by {judge or 'a potential'}"
-        tiles.append((f"{near} of {len(judged)}", text, f"{len(measured)} came to rest"))
+        tiles.append((f"{near} of {len(judged)}", text, f"{len(rested)} came to rest"))
     return tiles
+
+
+def _near(cards: Sequence[Card], energy: str) -> int:
+    """How many lie near the hull; not those far below it, nor those whose atoms are impossible."""
+    return sum(card["evidence"]["marks"][energy] == "good" for card in cards)

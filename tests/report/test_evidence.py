@@ -110,7 +110,7 @@ def test_findings_count_what_holds_and_say_what_does_not(tmp_path: Path) -> None
     found = {one.title: one for one in candidate_findings(cards, run)}
     assert "2 of 6 hold, 0 are doubtful, 4 do not hold" in found["Evidence"].text
     assert found["Evidence"].verdict == "bad"
-    assert "3 have a contact" in found["Evidence"].text and "1 lie more than 0.1" in found["Evidence"].text
+    assert "crystal has: 3." in found["Evidence"].text and "than a find: 1." in found["Evidence"].text
     assert (
         found["Judged energies"].verdict == "caution"
         and "4 of these lie far below" in found["Judged energies"].text
