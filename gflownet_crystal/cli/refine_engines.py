@@ -16,7 +16,7 @@ from gflownet_crystal.cli import train_energy, train_gfn, train_prior
 from gflownet_crystal.cli.build import Trust, build, load_class, plain
 from gflownet_crystal.cli.compose import TARGET, compose_config, resolved
 from gflownet_crystal.cli.data_tables import read_crystals
-from gflownet_crystal.cli.generate import Maker, judged_energies, make_structures
+from gflownet_crystal.cli.generate import Maker, make_structures
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.relax import load_on, relax_kept
 from gflownet_crystal.cli.run_folder import latest
@@ -42,6 +42,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.labelled import LabelledStructures
 from gflownet_crystal.training.stepwise_run import take_steps
 from gflownet_crystal.weights import load_weights
+from gflownet_crystal.workflows.placing import judged_energies
 from gflownet_crystal.workflows.refining_labels import Draw
 from gflownet_crystal.workflows.refining_parts import Judge, Learned
 
@@ -90,7 +91,7 @@ class VerbEngines:
     def judge(self, energies: str) -> Judge:
         """An energy model, opened."""
         model = named_energies(energies, self.device)
-        return lambda structures: judged_energies(structures.to(self.device), model)
+        return lambda structures: judged_energies(structures.to(self.device), model)[0]
 
     def relax(self, folder: Path, names: Sequence[str], structures: StructureBatch) -> pd.DataFrame:
         """Prepared rows of structures after ``relax_steps`` steps by the teacher."""
