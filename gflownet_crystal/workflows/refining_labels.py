@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS, SAMPLED, STRUCTURE_COLUMNS
 from gflownet_crystal.data.splits import formula_keys, in_holdout, reduced_formulas
-from gflownet_crystal.evaluation.ranking import Selection, distinct_rows
 from gflownet_crystal.proxies.structure_proxy import PLAUSIBLE
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
+from gflownet_crystal.workflows.shortlist import Kinds, Seen
 
 RELAXED = "relaxed"
 """``structure_source`` of crystals that were relaxed; of those with atoms as they were placed, it is ``SAMPLED``."""
@@ -51,14 +51,13 @@ def distinct_samples(
     Raises:
         DataError: no sampled formula is held out, or all are.
     """
-    selection = Selection(volume_tolerance, by_reward=True)
     frame = pd.DataFrame()
     rows: list[int] = []
     while len(rows) < n and len(frame) < _DRAWS_A_SAMPLE * n:
         drawn = draw(n, seed_of(seed, number, len(frame) // n))
         frame = pd.concat([frame, drawn], ignore_index=True)
-        # equal rewards leave the order of the draws
-        rows = sorted(distinct_rows(frame.assign(log_reward=0.0), selection))[:n]
+        kinds, seen = Kinds.of(frame), Seen(volume_tolerance)
+        rows = [row for row in range(len(frame)) if seen.is_new(kinds, row)][:n]
     frame = frame.iloc[rows].reset_index(drop=True).assign(**{DRAW: rows})
     held = in_holdout(reduced_formulas(frame), held_out, seed_of(seed))
     if not held.any() or held.all():

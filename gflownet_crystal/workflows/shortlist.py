@@ -93,6 +93,26 @@ class Quota:
             counts[keys[row]] += times
 
 
+class Seen:
+    """Specs so far, of which none is a duplicate of another.
+
+    Args:
+        volume_tolerance: specs of one formula and group whose volumes differ by less, relative, are duplicates.
+    """
+
+    def __init__(self, volume_tolerance: float) -> None:
+        self._width = log1p(volume_tolerance)
+        self._volumes: defaultdict[tuple[Key, int], list[float]] = defaultdict(list)
+
+    def is_new(self, kinds: Kinds, row: int) -> bool:
+        """Whether no spec before has the formula and group and nearly the volume of this one, which is then seen."""
+        alike, volume = self._volumes[kinds.formula[row], kinds.group[row]], kinds.log_volume[row]
+        if any(abs(volume - other) <= self._width for other in alike):
+            return False
+        alike.append(volume)
+        return True
+
+
 class Shortlist:
     """The specs of tables that may get atoms.
 
@@ -111,7 +131,7 @@ class Shortlist:
     def __init__(self, tables: Iterator[pd.DataFrame], settings: Screening, known: KnownCompounds) -> None:
         self._tables, self._settings, self._known = tables, settings, known
         self._waiting: list[int] = []
-        self._volumes: defaultdict[tuple[Key, int], list[float]] = defaultdict(list)
+        self._seen = Seen(settings.volume_tolerance)
         self.frame = pd.DataFrame()
         self.kinds = Kinds([], [], [], [], [])
         self.quota = Quota(self.kinds, settings)
@@ -159,21 +179,14 @@ class Shortlist:
             rows = rows[~table[f"known_{self._settings.known}"].to_numpy(dtype=bool)]
         self.counts["new"] += len(rows)
         ranked = rows[rank_rows(self.frame.iloc[rows], self._settings.by_reward)]
-        distinct = np.array([row for row in ranked.tolist() if self._is_new(row)], dtype=np.int64)
+        distinct = np.array(
+            [row for row in ranked.tolist() if self._seen.is_new(self.kinds, row)], dtype=np.int64
+        )
         self.counts["distinct"] += len(distinct)
         better = distinct[: ceil(self._settings.better * len(distinct))]
         self.counts["better"] += len(better)
         self._waiting += self._in_order(better).tolist()
         return len(better) > 0
-
-    def _is_new(self, row: int) -> bool:
-        """Whether no spec before has the formula and group and nearly the volume of this one."""
-        alike = self._volumes[self.kinds.formula[row], self.kinds.group[row]]
-        volume, width = self.kinds.log_volume[row], log1p(self._settings.volume_tolerance)
-        if any(abs(volume - other) <= width for other in alike):
-            return False
-        alike.append(volume)
-        return True
 
     def _in_order(self, ranked: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows, best first, in the order in which they get atoms."""
