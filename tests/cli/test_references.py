@@ -83,6 +83,42 @@ def test_once_computed_they_serve_relax_evaluate_and_generate(folder: Path, caps
     assert rows["energy_after"][0] == pytest.approx(relaxed["energy_after"][0], abs=1e-6)
 
 
+def test_they_serve_generate_and_pipeline(folder: Path, capsys) -> None:
+    assert references(folder, "elements=[Cu,Au]") == 0
+    energy = table(folder)["energy"]
+    header = "space_group,formula,a,b,c,alpha,beta,gamma"
+    (folder / "specs.csv").write_text(f"{header}\n221,Cu3 Au1,3.75,3.75,3.75,90,90,90\n")
+    words = [f"specs={folder / 'specs.csv'}", f"out={folder / 'made'}", "generator=quick", "cif=false"]
+    assert main(["generate", *words, f"judge.{EMT_WORD}", *QUIET]) == 0
+    alloy = bulk("Cu", "fcc", 3.75, cubic=True)
+    alloy.symbols[0] = "Au"
+    alloy.calc = EMT()
+    expected = (alloy.get_potential_energy() - energy["Au"] - 3 * energy["Cu"]) / 4
+    made = pd.read_parquet(folder / "made" / "structures.parquet")
+    assert made["formation_energy_per_atom"][0] == pytest.approx(expected, abs=1e-9)
+
+    run = folder / "run"
+    words = ["env=crystal_89", "proxy=mlp", "prior=null", "trainer.iterations=1", "trainer.batch_size=16"]
+    words += [
+        "policy.forward.n_hidden=8",
+        "samples.n=20",
+        "export.k=0",
+        "quiet=true",
+        "threads=1",
+        f"run.dir={run}",
+    ]
+    assert main(["train_gfn", *words, "env.space_groups=[221,225]", "env.elements=[Cu,Au]"]) == 0
+    words = [f"run={run}", f"out={folder / 'best'}", "k=1", "n=10", "tries=1", "generator=quick", "relax=1"]
+    words += [f"energies.{EMT_WORD}", f"relax_model.{EMT_WORD}", "relaxation.steps=2", *QUIET]
+    assert main(["pipeline", *words]) == 0
+    summary = json.loads((folder / "best" / "summary.json").read_text())
+    assert summary["energies"] == summary["relax_model"] == "ase.calculators.emt.EMT()"
+    assert main(["pipeline", *words, "resume=true"]) == 0
+    capsys.readouterr()
+    assert main(["pipeline", *words, "resume=true", "energies.asap_cutoff=true"]) == 2
+    assert "references" in capsys.readouterr().err
+
+
 def test_what_is_kept_is_not_computed_again(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     assert references(folder, "elements=[Cu]") == 0
     first = table(folder)
