@@ -83,6 +83,16 @@ KINDS: Mapping[str, Kind] = {
             ("formulas_with_groups", "formulas with groups"),
         ),
     ),
+    "placing": Kind(
+        "a correction of `mlp` to the energies of atoms placed in sampled cells",
+        "labels are energies by `alignn` of the best of a generator's tries, not of relaxed crystals; fits one `mlp`",
+        split="sampled formulas kept aside",
+        figure=(
+            ("validation.sampled_not_calibrated_on.mae", "MAE on sampled specs of other formulas"),
+            ("validation.without_correction.mae", "without it"),
+            ("validation.sampled_not_calibrated_on.spearman_above_hull", "rank correlation of distances to the hull"),
+        ),
+    ),
     "contacts": Kind(
         "the least distance that each pair of elements keeps in known crystals",
         "pairs in few crystals go by covalent radii; distances are of crystals at rest, and say nothing of energies",

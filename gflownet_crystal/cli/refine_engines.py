@@ -110,7 +110,11 @@ class VerbEngines:
 
     def proxy(self, weights: str | None) -> Proxy:
         """The run's spec proxy with the weights that it has learned."""
-        return build(OmegaConf.create({**plain(self.section), self.learned: weights}), Proxy, "proxy")
+        return build(OmegaConf.create({**plain(self.section), **self._given(weights)}), Proxy, "proxy")
+
+    def _given(self, weights: str | None) -> dict[str, str | None]:
+        """Keys of the spec proxy's section; a correction belongs to the weights that it was trained for."""
+        return {"weights": weights, "placing": None} if self.learned == "weights" else {"placing": weights}
 
     def recipe(self, start: str | None) -> Recipe:
         """How the spec proxy is trained: from earlier weights, or for a correction of the run's, which stay."""
@@ -169,7 +173,9 @@ class VerbEngines:
         config.record.command = []
         if self.config.iterations is not None:
             config.trainer.iterations = self.config.iterations
-        OmegaConf.update(proxy_section(config, self.trust), self.learned, learned.proxy, force_add=True)
+        section = proxy_section(config, self.trust)
+        for key, value in self._given(learned.proxy).items():
+            OmegaConf.update(section, key, value, force_add=True)
         if learned.prior is not None:
             config.prior.source, config.prior.digest = learned.prior, None
         if self.config.known_samples:

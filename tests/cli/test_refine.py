@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 import torch
 
-from gflownet_crystal.cli.groups import PACKAGE_CONFIG, group_choices
 from gflownet_crystal.cli.priors import KIND as PRIOR
 from gflownet_crystal.cli.refine_engines import VerbEngines
 from gflownet_crystal.common.checkpoint import newest_checkpoint
@@ -42,7 +41,7 @@ TINY = (
 )  # fmt: skip
 QUICK = (
     "n=16", "held_out=0.4", "iterations=2", "tries=1", "batch_size=8", "generator=quick", "generator.tries=4",
-    "training.steps=3", "training.random_strains=2", "training.batch_size=12", "training.holdout=0.1",
+    "training=mlp", "training.steps=3", "training.random_strains=2", "training.batch_size=12", "training.holdout=0.1",
     "data=known.parquet", "threads=1", "quiet=true",
 )  # fmt: skip
 RELAXED = ("relax_steps=1", "relax_best=2")
@@ -254,12 +253,9 @@ def test_other_settings_and_other_runs_are_refused(folder: Path, whole: Path) ->
     assert refused.returncode == 2 and "refine trains that of a run with proxy=mlp" in refused.stderr
 
 
-@pytest.mark.skipif(
-    "placing" not in group_choices("training", [PACKAGE_CONFIG]), reason="no correction for placed atoms"
-)
 def test_a_correction_for_placed_atoms_needs_no_known_crystals(folder: Path) -> None:
-    words = [word for word in QUICK if not word.startswith(("training.", "data="))]
-    given = ("training=placing", "training.steps=3", "training.batch_size=8", "training.holdout=0.4", "n=24")
+    words = [word for word in QUICK if not word.startswith(("training", "data="))]
+    given = ("training.steps=3", "training.batch_size=8", "training.holdout=0.4", "n=24")
     done = run_command(folder, "refine", "run=run", "out=placed", "rounds=2", *words, *given)
     assert done.returncode == 0, done.stderr
     for number in (1, 2):
