@@ -17,14 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gflownet_crystal.cli.config_errors import first_line
 from gflownet_crystal.cli.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices, unknown
-from gflownet_crystal.cli.implied import (
-    ENERGY_MODELS,
-    PRIOR,
-    has_prior,
-    implied_choices,
-    implied_placing,
-    key_of,
-)
+from gflownet_crystal.cli.implied import ENERGY_MODELS, PRIOR, implied_words, key_of
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.yaml_files import check_yaml
 
@@ -182,11 +175,8 @@ def _chosen_config(
     config, choices = _compose(verb, overrides, folders)
     if PRIOR in groups:
         given = {setting.key: setting.value for setting in settings}
-        if not has_prior(config.env, given):
-            overrides += implied_choices(given, choices, folders)
-            config, choices = _compose(verb, overrides, folders)
-        if placing := implied_placing(given, choices):
-            overrides.append(placing)
+        if words := implied_words(config.env, given, choices, folders):
+            overrides += words
             config, choices = _compose(verb, overrides, folders)
     while inner := _inner_choices(settings, chosen, section_groups(choices)):
         # the outermost goes first: it decides which sections there are within it

@@ -65,18 +65,26 @@ def implied_choices(
     return words if PRIOR in given else [f"~{PRIOR}", *words]
 
 
-def implied_placing(given: Mapping[str, Any], choices: Mapping[str, Any]) -> str | None:
-    """The correction for placed atoms where the shipped ``mlp`` meets the reward for discovery; None elsewhere.
+def implied_words(
+    env: DictConfig, given: Mapping[str, Any], choices: Mapping[str, Any], folders: Sequence[Path]
+) -> list[str]:
+    """All that the choices of a training imply.
 
-    A sampler that seeks low energies finds the specs for which an energy from known crystals alone is too low.
+    The reward for discovery corrects the shipped ``mlp`` for placed atoms: a sampler that seeks low energies finds the
+    specs for which an energy from known crystals alone is too low.
 
     Args:
+        env: section of the environment.
         given: values of the command line by key.
         choices: chosen config of each group.
+        folders: the user's and the package's.
     """
+    words = [] if has_prior(env, given) else implied_choices(given, choices, folders)
+    seeks = choices.get("reward") == "discovery" and not any(word.startswith("reward=") for word in words)
     is_shipped = not any(key.startswith("proxy.") and key != "proxy.batch_size" for key in given)
-    is_meant = choices.get("proxy") == "mlp" and choices.get("reward") == "discovery"
-    return "proxy.placing=placing" if is_shipped and is_meant else None
+    if seeks and is_shipped and choices.get("proxy") == "mlp":
+        words.append("proxy.placing=placing")
+    return words
 
 
 def _overridden(path: Path) -> set[str]:

@@ -13,7 +13,7 @@ from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS, SAMPLED
 from gflownet_crystal.data.splits import formula_keys, in_holdout, reduced_formulas
 from gflownet_crystal.proxies.structure_proxy import PLAUSIBLE
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
-from gflownet_crystal.workflows.shortlist import Kinds, Seen
+from gflownet_crystal.workflows.shortlist import distinct_rows
 
 RELAXED = "relaxed"
 """``structure_source`` of crystals that were relaxed; of those with atoms as they were placed, it is ``SAMPLED``."""
@@ -56,8 +56,7 @@ def distinct_samples(
     while len(rows) < n and len(frame) < _DRAWS_A_SAMPLE * n:
         drawn = draw(n, seed_of(seed, number, len(frame) // n))
         frame = pd.concat([frame, drawn], ignore_index=True)
-        kinds, seen = Kinds.of(frame), Seen(volume_tolerance)
-        rows = [row for row in range(len(frame)) if seen.is_new(kinds, row)][:n]
+        rows = distinct_rows(frame, volume_tolerance)[:n]
     frame = frame.iloc[rows].reset_index(drop=True).assign(**{DRAW: rows})
     held = in_holdout(reduced_formulas(frame), held_out, seed_of(seed))
     if not held.any() or held.all():

@@ -65,6 +65,42 @@ class Kinds:
             entries += getattr(others, name)
 
 
+class Distinct:
+    """Tells specs apart by formula, group and volume.
+
+    Args:
+        kinds: of all specs; may grow.
+        volume_tolerance: relative difference of volumes up to which specs of one formula and group are duplicates.
+    """
+
+    def __init__(self, kinds: Kinds, volume_tolerance: float) -> None:
+        self._kinds, self._width = kinds, log1p(volume_tolerance)
+        self._volumes: defaultdict[tuple[Key, int], list[float]] = defaultdict(list)
+
+    def add(self, row: int) -> bool:
+        """Whether a spec is none of those added before; it is added then."""
+        alike = self._volumes[self._kinds.formula[row], self._kinds.group[row]]
+        volume = self._kinds.log_volume[row]
+        if any(abs(volume - other) <= self._width for other in alike):
+            return False
+        alike.append(volume)
+        return True
+
+
+def distinct_rows(frame: pd.DataFrame, volume_tolerance: float = 0.03) -> list[int]:
+    """Positions of the rows of a table of specs that are no duplicates of an earlier one.
+
+    Args:
+        frame: columns of a spec file.
+        volume_tolerance: see :class:`Distinct`.
+
+    Raises:
+        DataError: a row is not a spec.
+    """
+    distinct = Distinct(Kinds.of(frame), volume_tolerance)
+    return [row for row in range(len(frame)) if distinct.add(row)]
+
+
 class Quota:
     """How many crystals of a formula, a chemical system and a prototype there may be.
 
@@ -93,26 +129,6 @@ class Quota:
             counts[keys[row]] += times
 
 
-class Seen:
-    """Specs so far, of which none is a duplicate of another.
-
-    Args:
-        volume_tolerance: specs of one formula and group whose volumes differ by less, relative, are duplicates.
-    """
-
-    def __init__(self, volume_tolerance: float) -> None:
-        self._width = log1p(volume_tolerance)
-        self._volumes: defaultdict[tuple[Key, int], list[float]] = defaultdict(list)
-
-    def is_new(self, kinds: Kinds, row: int) -> bool:
-        """Whether no spec before has the formula and group and nearly the volume of this one, which is then seen."""
-        alike, volume = self._volumes[kinds.formula[row], kinds.group[row]], kinds.log_volume[row]
-        if any(abs(volume - other) <= self._width for other in alike):
-            return False
-        alike.append(volume)
-        return True
-
-
 class Shortlist:
     """The specs of tables that may get atoms.
 
@@ -131,9 +147,9 @@ class Shortlist:
     def __init__(self, tables: Iterator[pd.DataFrame], settings: Screening, known: KnownCompounds) -> None:
         self._tables, self._settings, self._known = tables, settings, known
         self._waiting: list[int] = []
-        self._seen = Seen(settings.volume_tolerance)
         self.frame = pd.DataFrame()
         self.kinds = Kinds([], [], [], [], [])
+        self._distinct = Distinct(self.kinds, settings.volume_tolerance)
         self.quota = Quota(self.kinds, settings)
         self.counts = {"sampled": 0, "new": 0, "distinct": 0, "better": 0}
         self._n_tables = 0
@@ -179,9 +195,7 @@ class Shortlist:
             rows = rows[~table[f"known_{self._settings.known}"].to_numpy(dtype=bool)]
         self.counts["new"] += len(rows)
         ranked = rows[rank_rows(self.frame.iloc[rows], self._settings.by_reward)]
-        distinct = np.array(
-            [row for row in ranked.tolist() if self._seen.is_new(self.kinds, row)], dtype=np.int64
-        )
+        distinct = np.array([row for row in ranked.tolist() if self._distinct.add(row)], dtype=np.int64)
         self.counts["distinct"] += len(distinct)
         better = distinct[: ceil(self._settings.better * len(distinct))]
         self.counts["better"] += len(better)

@@ -16,7 +16,7 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.workflows.settings import Screening
-from gflownet_crystal.workflows.shortlist import Shortlist, rank_rows
+from gflownet_crystal.workflows.shortlist import Shortlist, distinct_rows, rank_rows
 
 NOTHING = KnownCompounds(torch.zeros(0, dtype=torch.int64))
 PLAIN = {"better": 1.0, "order": "best"}
@@ -80,6 +80,11 @@ def test_distinct_rows_follow_the_rules(rows: list, tolerance: float) -> None:
         if not any(is_duplicate(row, other) for other in expected):
             expected.append(row)
     assert given_rows == expected
+    in_order: list[int] = []
+    for row in range(len(rows)):
+        if not any(is_duplicate(row, other) for other in in_order):
+            in_order.append(row)
+    assert distinct_rows(frame, tolerance) == in_order
 
 
 MANY = [
