@@ -110,11 +110,9 @@ class VerbEngines:
 
     def proxy(self, weights: str | None) -> Proxy:
         """The run's spec proxy with the weights that it has learned."""
-        return build(OmegaConf.create({**plain(self.section), **self._given(weights)}), Proxy, "proxy")
-
-    def _given(self, weights: str | None) -> dict[str, str | None]:
-        """Keys of the spec proxy's section; a correction belongs to the weights that it was trained for."""
-        return {"weights": weights, "placing": None} if self.learned == "weights" else {"placing": weights}
+        section = self.section.copy()
+        self._learn(section, weights)
+        return build(section, Proxy, "proxy")
 
     def recipe(self, start: str | None) -> Recipe:
         """How the spec proxy is trained: from earlier weights, or for a correction of the run's, which stay."""
@@ -173,14 +171,19 @@ class VerbEngines:
         config.record.command = []
         if self.config.iterations is not None:
             config.trainer.iterations = self.config.iterations
-        section = proxy_section(config, self.trust)
-        for key, value in self._given(learned.proxy).items():
-            OmegaConf.update(section, key, value, force_add=True)
+        self._learn(proxy_section(config, self.trust), learned.proxy)
         if learned.prior is not None:
             config.prior.source, config.prior.digest = learned.prior, None
         if self.config.known_samples:
             know(config, found)
         train_gfn.train_sampler(config, folder, self.trust)
+
+    def _learn(self, section: DictConfig, weights: str | None) -> None:
+        """Put weights into the section of a spec proxy."""
+        if self.learned == "weights" and "placing" in section:
+            # a correction belongs to the weights that it was trained with
+            section.placing = None
+        OmegaConf.update(section, self.learned, weights, force_add=True)
 
     def _training(self, verb: str, folder: Path, loop: DictConfig, start: str) -> DictConfig:
         """The configuration of a verb that goes on training weights."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +12,7 @@ import pytest
 import torch
 
 from gflownet_crystal.cli.priors import KIND as PRIOR
-from gflownet_crystal.cli.refine_engines import VerbEngines
 from gflownet_crystal.common.checkpoint import newest_checkpoint
-from gflownet_crystal.common.files import load_tensors
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.common.yaml_files import read_yaml
 from gflownet_crystal.data.prepare import load_prepared
@@ -29,8 +26,8 @@ from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.weights import load_weights
-from gflownet_crystal.workflows import refining
 from tests.cli.commands import Result, run_command
+from tests.cli.killed_stages import Killed, contents, kill_after_a_stage
 from tests.data.crystals import stored_frame
 
 TINY = (
@@ -136,41 +133,6 @@ def test_the_sampler_of_a_round_starts_from_the_last_with_the_newest_weights(
     # as any other run folder
     drawn = run_command(folder, "sample", "run=whole/round-2/run", "n=5", "out=drawn.csv", "threads=1")
     assert drawn.returncode == 0, drawn.stderr
-
-
-class Killed(BaseException):
-    """A process that ends at once."""
-
-
-def kill_after_a_stage(monkeypatch: pytest.MonkeyPatch, ended: set[tuple[str, Path]]) -> None:
-    """Let the process end right after the next stage, once for each."""
-
-    def ending(work: Any) -> Any:
-        def and_end(*given: Any, **named: Any) -> Any:
-            done = work(*given, **named)
-            stage = (work.__name__, next(value for value in given if isinstance(value, Path)))
-            if stage not in ended:
-                ended.add(stage)
-                raise Killed
-            return done
-
-        return and_end
-
-    for name in ("write_specs", "_write_table", "save_weights", "write_json"):
-        monkeypatch.setattr(refining, name, ending(getattr(refining, name)))
-    for name in ("place", "relax", "train_sampler"):
-        monkeypatch.setattr(VerbEngines, name, ending(getattr(VerbEngines, name)))
-
-
-def contents(path: Path) -> Any:
-    """The contents of a file that do not depend on folder, command or time."""
-    if path.suffix == ".parquet":
-        return read_parquet(path).to_json()
-    if path.suffix == ".safetensors":
-        return {
-            name: tensor.tolist() for name, tensor in load_tensors(path)[0].items() if tensor.numel() < 1e5
-        }
-    return json.loads(path.read_text())
 
 
 def test_a_refinement_killed_between_any_two_stages_ends_with_the_same_files(
