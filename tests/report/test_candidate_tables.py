@@ -95,7 +95,7 @@ def test_the_table_of_an_export_is_read_with_its_funnel(tmp_path):
     assert f"alignn puts {len(table)} of {len(table)}" in text["Judged energies"]
     # a summary of another making is no error
     write_text(made / "summary.json", '{"funnel": [3]}')
-    assert read_run(folder, {"env": {}}).funnel == ()
+    assert not read_run(folder, {"env": {}}).funnel
 
 
 def test_a_pipeline_that_relaxed_nothing_is_judged_as_generated(tmp_path):
