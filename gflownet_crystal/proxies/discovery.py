@@ -46,7 +46,7 @@ class Discovery(RewardFunction):
     def __init__(
         self,
         beta: float = 12.0,
-        caution: float = 3.0,
+        caution: float = 1.0,
         floor: float = 0.0,
         deepest: float | None = -0.1,
         hull: str = REFERENCE,
