@@ -78,7 +78,8 @@ class MLPRecipe(Recipe):
         run(trainer)
         trainer.averaged.swap()
         card = self._card(data, trainer.curve)
-        trained = pack(trainer.network.eval(), data, parts, card)
+        known = None if self.start is None else self.start.shape_range
+        trained = pack(trainer.network.eval(), data, parts, card, known)
         proxy = MLPProxy.of(trained.tensors, trained.card)
         trained.card["validation"] = validation_figures(proxy, parts)
         return trained
@@ -110,12 +111,29 @@ class MLPRecipe(Recipe):
         }
 
 
-def pack(network: EnergyEnsemble, data: TrainingData, parts: Parts, card: dict[str, Any]) -> Trained:
-    """Weights with the training range of the lattice descriptors and the calibration of the deviations."""
+def pack(
+    network: EnergyEnsemble,
+    data: TrainingData,
+    parts: Parts,
+    card: dict[str, Any],
+    known_range: Tensor | None = None,
+) -> Trained:
+    """Weights with the training range of the lattice descriptors and the calibration of the deviations.
+
+    Args:
+        network: trained.
+        data: trained on.
+        parts: to calibrate on.
+        card: fields of the card.
+        known_range: (2, 15) least and greatest descriptors of an earlier training that it goes on from.
+    """
     shape = data.true.shape.double().numpy()
     low, high = np.quantile(shape, [0.0005, 0.9995], axis=0)
+    own = torch.from_numpy(np.stack([low - 0.3, high + 0.3]))
+    if known_range is not None:
+        own = torch.stack([own[0].minimum(known_range[0]), own[1].maximum(known_range[1])])
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    tensors["shape_range"] = torch.from_numpy(np.stack([low - 0.3, high + 0.3])).float()
+    tensors["shape_range"] = own.float()
     tensors["calibration"] = torch.ones(2)
     card = {**card, "network": network.arguments}
     first = parts.validation.iloc[::2]

@@ -13,7 +13,9 @@ from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.data.prepare import prepare
 from gflownet_crystal.proxies.mlp_data import TrainingData, build_training_data
 from gflownet_crystal.proxies.mlp_losses import batch_losses
+from gflownet_crystal.proxies.mlp_recipe import pack
 from gflownet_crystal.proxies.mlp_training import Shuffled, Trainer, TrainingSettings
+from gflownet_crystal.proxies.recipe import Parts
 from tests.data.crystals import stored_frame
 
 SETTINGS = TrainingSettings(
@@ -87,3 +89,17 @@ def test_too_little_to_train_on_is_refused() -> None:
 def test_learning_rates_that_are_not_above_0_are_refused(rate: float) -> None:
     with pytest.raises(ConfigError, match=r"training\.learning_rate must be above 0"):
         TrainingSettings(learning_rate=rate)
+
+
+def test_a_training_that_goes_on_knows_the_cells_of_the_first(data: TrainingData) -> None:
+    parts = Parts(*[prepare(stored_frame())] * 3)
+    network = Trainer(data, SETTINGS).network.eval()
+    alone = pack(network, data, parts, {}).tensors["shape_range"]
+    wide = torch.stack([alone[0].double() - 1.0, alone[1].double() + 1.0])
+    mixed = torch.stack([wide[0], alone[1].double() - 1.0])
+    assert pack(network, data, parts, {}, wide).tensors["shape_range"].equal(wide.float())
+    assert (
+        pack(network, data, parts, {}, mixed)
+        .tensors["shape_range"]
+        .equal(torch.stack([wide[0].float(), alone[1]]))
+    )
