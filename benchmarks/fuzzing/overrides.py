@@ -62,6 +62,8 @@ SYNTAX = (
 
 # values of these take long, start many processes, or lead out of the folder of a case
 _NOT_HUGE = ("processes", "threads")
+_DEEP = ("alignn_layers", "gcn_layers", "n_layers", "n_blocks")
+"""Layers of networks: a thousand of them are a training that takes long, as asked for."""
 _KEEP = ("processes",)
 
 _WRITTEN = ("out", "run.dir", "cache", "hull")
@@ -143,4 +145,5 @@ def _word(rng: random.Random, name: str) -> str:
         return f"{section}={rng.choice(VALUES)}"
     if chance < 0.32 and key.rpartition(".")[2] not in _NOT_HUGE:
         return f"{key}={rng.choice(HUGE)}"
-    return f"{rng.choice(('', '', '', '+', '++'))}{key}={rng.choice(VALUES)}"
+    mark, value = rng.choice(("", "", "", "+", "++")), rng.choice(VALUES)
+    return f"{mark}{key}={'3' if key.rpartition('.')[2] in _DEEP and value == '1e3' else value}"
