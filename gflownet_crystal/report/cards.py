@@ -40,7 +40,7 @@ _SHOWN = {
     "energy_std", "log_reward", "e_above_hull", "cif", "status", "energy_before", "energy_after", "volume_change",
     "rms_displacement", "space_group_after", "relaxed_cif", "judge", JUDGED_HULL,
     "shortest_distance", "relaxer_before", "relaxer_after", "length_change", "angle_change", "max_displacement",
-    "relax_steps", "contact", "hull_entries", "known_formula", "known_formula_and_group",
+    "relax_steps", "contact", "contact_ratio", "hull_entries", "known_formula", "known_formula_and_group",
 }  # fmt: skip
 _MOVED = ("converged", "not_converged")
 
@@ -139,9 +139,8 @@ def _energies(row: dict[str, Any], run: RunFiles) -> Card:
         measured = None if above is None else above + shift
     group, relaxer = number(row.get("space_group_after")), number(row.get("relaxer_after"))
     judged_above = measured if own is None or judged is None else own
-    contact = row.get("contact")
     return {
-        "contact": contact if isinstance(contact, str) else "",
+        "contact": _impossible(row),
         "hull_entries": number(row.get("hull_entries")),
         "energy": energy,
         "energy_std": number(row.get("energy_std")),
@@ -161,6 +160,12 @@ def _energies(row: dict[str, Any], run: RunFiles) -> Card:
         "group_after": None if group is None or not 1 <= group <= 230 else int(group),
         "symbol_after": None if group is None or not 1 <= group <= 230 else space_group_symbol(int(group)),
     }
+
+
+def _impossible(row: dict[str, Any]) -> str:
+    """The tightest contact, such as ``F-F 1.26`` (A), where known crystals have none as short; else empty."""
+    contact, ratio = row.get("contact"), number(row.get("contact_ratio"))
+    return contact if isinstance(contact, str) and ratio is not None and ratio < 1.0 else ""
 
 
 def _second(above: float | None, judged: float | None, relaxer: float | None, run: RunFiles) -> float | None:

@@ -102,7 +102,10 @@ def test_findings_count_what_holds_and_say_what_does_not(tmp_path: Path) -> None
     found = {one.title: one for one in candidate_findings(cards, run)}
     assert found["Evidence"].verdict == "good" and "6 of 6 hold" in found["Evidence"].text
     assert found["Judged energies"].verdict == "good"
-    table = run.candidates.assign(contact=["F-F 1.26", None, "O-O 1.10", None, "", "H-H 0.40"])
+    table = run.candidates.assign(
+        contact=["F-F 1.26", None, "O-O 1.10", "K-O 2.9", "", "H-H 0.40"],
+        contact_ratio=[0.6, None, 0.5, 1.0, None, 0.7],
+    )
     table = table.assign(
         hull_entries=[30, 5, 30, 30, 30, 30], e_above_hull_judged=[0.01, -0.3, 0.0, 0.0, 0.0, 0.0]
     )
@@ -148,7 +151,7 @@ def test_the_funnel_is_that_of_the_candidates_or_else_of_the_run(tmp_path: Path)
 
 def test_columns_of_the_screening_are_shown_once(tmp_path: Path) -> None:
     frame = write_candidates(tmp_path, 2).assign(
-        contact=[None, "Mg-O 1.10"], hull_entries=[3, 40], known_formula=True
+        contact=["Mg-O 2.10", "Mg-O 1.10"], contact_ratio=[1.2, 0.6], hull_entries=[3, 40], known_formula=True
     )
     run = RunFiles(tmp_path, {}, {}, [], None, frame, tmp_path, None, "")
     first, second = make_cards(run, Population.of("candidates", "", frame), None)

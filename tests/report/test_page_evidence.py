@@ -25,7 +25,8 @@ def page(tmp_path_factory) -> tuple[str, Path]:
     energy = table["energy"] + 0.02
     table = table.assign(status="relaxed", energy_before=energy + 0.1, energy_after=energy, relaxer_after=energy + 0.03,
                          space_group_found=table["space_group"], e_above_hull=0.0, e_above_hull_judged=0.02,
-                         contact=[None, "Mg-O 1.10", None, None, None, None], hull_entries=[30, 30, 4, 30, 30, 30],
+                         contact=["Mg-O 2.10", "Mg-O 1.10", None, None, None, None],
+                         contact_ratio=[1.1, 0.6, None, None, None, None], hull_entries=[30, 30, 4, 30, 30, 30],
                          known_formula=[True, False, False, False, False, False])  # fmt: skip
     table.loc[2, "e_above_hull_judged"] = -0.4
     table.to_csv(path, index=False)
