@@ -202,6 +202,7 @@ class PlacingRecipe(Recipe):
             "ensemble": self.ensemble.card["sha256"],
             "settings": asdict(self.settings) | {"holdout": self.holdout},
             "heads": trainer.heads.arguments,
+            "samples_seen": self.settings.steps * self.settings.batch_size,
             "sampled_specs": n,
         }
 

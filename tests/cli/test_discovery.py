@@ -40,10 +40,10 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
     assert done.stdout.count("reward discovery: log R = -12") == 1
     frame = pd.read_parquet(tmp_path / "run" / "samples.parquet")
     specs = frame_to_specs(frame)
-    energy = MLPProxy()(specs)
+    energy = MLPProxy(placing="placing")(specs)
     above = energy.value - ReferenceHull.from_weights().hull_energy(specs.composition)
     novelty = 3.0 * frame["known_formula"] + 1.0 * frame["known_formula_and_group"]
-    cautious = above + 3.0 * energy.std
+    cautious = above + energy.std
     cost = torch.maximum(cautious.clamp(min=0.0), -0.1 - cautious)
     expected = -12.0 * cost.numpy() - novelty.to_numpy(dtype=float)
     np.testing.assert_allclose(frame["log_reward"], expected, rtol=1e-5, atol=1e-5)

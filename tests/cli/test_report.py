@@ -62,7 +62,7 @@ def test_known_crystals_are_scored_by_the_proxy(tmp_path):
     frame = candidate_frame().iloc[:4].reset_index(drop=True)
     parts = report_sets.build_parts(config)
     scored = report_sets._scored(parts, pd.concat([frame, frame.assign(a=np.nan)], ignore_index=True), 10)
-    expected = MLPProxy()(frame_to_specs(frame)).value
+    expected = MLPProxy(placing="placing")(frame_to_specs(frame)).value
     torch.testing.assert_close(torch.from_numpy(np.sort(scored)), expected.sort().values, rtol=0, atol=1e-6)
 
 

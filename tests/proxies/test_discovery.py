@@ -230,7 +230,7 @@ def test_the_reward_says_what_it_is() -> None:
     for word in (
         "discovery",
         "12 max(e, 0, -0.1 - e)",
-        "+ 3 std",
+        "+ 1 std",
         "reference hull",
         "3 where the formula",
         "2 more",
