@@ -116,7 +116,7 @@ class VerbEngines:
 
     def recipe(self, start: str | None) -> Recipe:
         """How the spec proxy is trained: from earlier weights, or for a correction of the run's, which stay."""
-        given = {"start": start} if self.learned == "weights" else {"ensemble": self.section.weights}
+        given = {"start": start} | ({} if self.learned == "weights" else {"ensemble": self.section.weights})
         return build(OmegaConf.create({**plain(self.config.training), **given}), Recipe, "training")
 
     def steps(self, folder: Path) -> Run:

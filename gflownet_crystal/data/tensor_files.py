@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,9 @@ def read_tensor_file(path: Path) -> tuple[pd.DataFrame, int]:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        with torch.serialization.safe_globals(list(_PLAIN)):
+        with torch.serialization.safe_globals(list(_PLAIN)), warnings.catch_warnings():
+            # of protocols and classes that it then refuses, or reads
+            warnings.simplefilter("ignore")
             stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises all kinds of them
         raise _refusal(path, _reason(path, error)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from gflownet_crystal.structures.spec_io import frame_to_specs
 _SCALE_WEIGHT = 0.05
 """Of the likelihood of the errors, over their size."""
 
+_FEWER_PASSES = 3
+
 
 @dataclass(frozen=True)
 class PlacingSettings:
@@ -37,7 +40,9 @@ class PlacingSettings:
 
     Attributes:
         width: of the hidden layers.
-        steps: optimiser steps.
+        steps: optimiser steps, at most.
+        passes: over the specs, at most, and a third of them where earlier heads are trained on: few specs take few
+            steps, after which the heads would know them by heart.
         batch_size: specs a step.
         learning_rate: peak of AdamW's.
         weight_decay: AdamW's.
@@ -49,6 +54,7 @@ class PlacingSettings:
 
     width: int = 128
     steps: int = 1500
+    passes: int = 120
     batch_size: int = 256
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
@@ -60,7 +66,7 @@ class PlacingSettings:
     def __post_init__(self) -> None:
         """Check ranges."""
         fit_fields(self, "training")
-        for name in ("width", "steps", "batch_size"):
+        for name in ("width", "steps", "passes", "batch_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} must be at least 1, not {getattr(self, name)}")
         if not (self.learning_rate > 0.0 and 0.0 <= self.dropout < 1.0 and 0.0 < self.average < 1.0):
@@ -77,12 +83,20 @@ class PlacingTrainer(Stepwise):
         features: (members, n, f).
         target: (n,) float32, eV/atom that is to be added to the ensemble's energy.
         settings: hyperparameters.
+        start: heads to go on from; fresh ones if not given.
     """
 
-    def __init__(self, features: Tensor, target: Tensor, settings: PlacingSettings) -> None:
-        self.features, self.target, self.settings, self.steps = features, target, settings, settings.steps
-        heads = PlacingHeads(len(features), features.shape[2], settings.width, settings.seed)
-        heads.scale.copy_(torch.stack([features.mean((0, 1)), features.std((0, 1)).clamp(min=1e-3)]))
+    def __init__(
+        self, features: Tensor, target: Tensor, settings: PlacingSettings, start: PlacingHeads | None = None
+    ) -> None:
+        self.features, self.target, self.settings = features, target, settings
+        passes = settings.passes if start is None else settings.passes / _FEWER_PASSES
+        self.steps = min(settings.steps, math.ceil(passes * len(target) / settings.batch_size))
+        if start is None:
+            heads = PlacingHeads(len(features), features.shape[2], settings.width, settings.seed)
+            heads.scale.copy_(torch.stack([features.mean((0, 1)), features.std((0, 1)).clamp(min=1e-3)]))
+        else:
+            heads = copy.deepcopy(start)
         self.network = self.heads = heads.train()
         self.generator = torch.Generator().manual_seed(settings.seed + 1)
         self.optimizer = torch.optim.AdamW(
@@ -119,6 +133,7 @@ class PlacingRecipe(Recipe):
 
     Args:
         ensemble: weights (name or ``.safetensors`` file) of the ensemble, which stays as it is.
+        start: weights (name or ``.safetensors`` file) of an earlier correction of the same ensemble to go on from.
         holdout: share of reduced formulas kept aside for calibration and figures.
         hull: from which energies are measured in figures; the shipped reference hull if None.
         settings: fields of :class:`PlacingSettings`.
@@ -131,7 +146,12 @@ class PlacingRecipe(Recipe):
     kind: ClassVar[str] = KIND
 
     def __init__(
-        self, ensemble: str | Path = "mlp", holdout: float = 0.2, hull: Hull | None = None, **settings: Any
+        self,
+        ensemble: str | Path = "mlp",
+        start: str | Path | None = None,
+        holdout: float = 0.2,
+        hull: Hull | None = None,
+        **settings: Any,
     ) -> None:
         if not 0 < holdout < 1:
             raise ConfigError(f"training.holdout must lie between 0 and 1, not {holdout}")
@@ -140,6 +160,7 @@ class PlacingRecipe(Recipe):
         except TypeError as error:
             raise ConfigError(f"training: {error}; see PlacingSettings for the allowed keys") from error
         self.ensemble, self.holdout = MLPProxy(ensemble), holdout
+        self.start = None if start is None else Placing.from_weights(start, self.ensemble.card["sha256"])
         self.hull = hull or ReferenceHull.from_weights()
 
     def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
@@ -159,7 +180,8 @@ class PlacingRecipe(Recipe):
         specs = frame_to_specs(train)
         energy = torch.from_numpy(train[ENERGY_COLUMN].to_numpy(dtype=np.float64).copy())
         target = (energy - self.ensemble(specs).value).float()
-        trainer = PlacingTrainer(self.ensemble.placing_features(specs), target, self.settings)
+        heads = None if self.start is None else self.start.heads
+        trainer = PlacingTrainer(self.ensemble.placing_features(specs), target, self.settings, heads)
         run(trainer)
         trainer.averaged.swap()
         tensors = {f"heads.{name}": tensor for name, tensor in trainer.heads.state_dict().items()}
@@ -200,9 +222,13 @@ class PlacingRecipe(Recipe):
             "property": MLPProxy.property_name,
             "unit": MLPProxy.unit,
             "ensemble": self.ensemble.card["sha256"],
-            "settings": asdict(self.settings) | {"holdout": self.holdout},
+            "settings": asdict(self.settings)
+            | {
+                "holdout": self.holdout,
+                "start": None if self.start is None else self.start.card.get("sha256"),
+            },
             "heads": trainer.heads.arguments,
-            "samples_seen": self.settings.steps * self.settings.batch_size,
+            "samples_seen": trainer.steps * self.settings.batch_size,
             "sampled_specs": n,
         }
 

@@ -37,6 +37,15 @@ def error_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, object]:
     return prediction_figures(proxy(frame_to_specs(table)), table)
 
 
+def _root_mean_square(error: NDArray[np.float64]) -> float:
+    """Of errors that may be too large for their squares; NaN ones are left out."""
+    known = error[~np.isnan(error)]
+    largest = known.max(initial=0.0)
+    if not len(known) or largest == 0.0 or not np.isfinite(largest):
+        return float(largest) if len(known) else float("nan")
+    return float(largest * np.sqrt(np.mean((known / largest) ** 2)))
+
+
 def prediction_figures(prediction: Prediction, table: pd.DataFrame) -> dict[str, object]:
     """The figures of :func:`error_figures` from what a proxy says of the rows of a table.
 
@@ -53,7 +62,7 @@ def prediction_figures(prediction: Prediction, table: pd.DataFrame) -> dict[str,
     figures: dict[str, object] = {
         "n": len(table),
         "mae": float(pd.Series(error).mean()),
-        "rmse": float(np.sqrt(pd.Series(error**2).mean())),
+        "rmse": _root_mean_square(error),
         "mae_by_energy_source": {str(name): float(value) for name, value in by_source.items()},
     }
     if needs_conversion(table).any():

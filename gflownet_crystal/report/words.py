@@ -90,8 +90,9 @@ def _space(env: Mapping[str, Any]) -> str:
     if table is not None:
         parts.append(f"charges balanced by the oxidation table {_table(table)}")
     for key, words in (("required_elements", "each with"), ("excluded_elements", "without")):
-        if env.get(key):
-            parts.append(f"{words} {' '.join(map(str, env[key]))}")
+        if given := env.get(key):
+            listed = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+            parts.append(f"{words} {' '.join(map(str, listed))}")
     return ", ".join(parts) + "."
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,9 +15,11 @@ from gflownet_crystal.crystallography.lattice import complete_parameters
 from gflownet_crystal.crystallography.space_groups import ENANTIOMORPHIC_PAIRS, lattice_system_of_group
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.data.prepare import prepare
+from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_paper import PaperMLPProxy
 from gflownet_crystal.proxies.mlp_validation import (
+    error_figures,
     minimum_along_scaling,
     scaled,
     with_axial_ratio,
@@ -201,3 +204,12 @@ def test_specs_outside_their_contract_are_refused_by_row_and_reason(
     )
     with pytest.raises(ProxyError, match=rf"spec 4, {formula} in group {group} .*{text}"):
         kind()(CrystalSpec.cat([random_specs(4), bad]))
+
+
+def test_root_mean_squares_of_errors_too_large_to_square() -> None:
+    table = prepare(stored_frame()).assign(**{ENERGY_COLUMN: 1e200})
+    figures = error_figures(MLPProxy(), table)
+    assert figures["rmse"] == pytest.approx(1e200, rel=1e-6)
+    labels = table.assign(**{ENERGY_COLUMN: np.linspace(-1.0, 1.0, len(table))})
+    error = MLPProxy()(frame_to_specs(labels)).value.numpy() - labels[ENERGY_COLUMN].to_numpy()
+    assert error_figures(MLPProxy(), labels)["rmse"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-12)

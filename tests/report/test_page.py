@@ -21,6 +21,7 @@ from gflownet_crystal.report import page
 from gflownet_crystal.report.page import Material, write_report
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import read_run
+from gflownet_crystal.report.words import asked
 from tests.report.runs import sample_frame, write_run
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
@@ -184,6 +185,13 @@ def test_candidates_that_nobody_judged_are_called_so(tmp_path):
     made = page_of(material_of(folder), folder / "report.html")
     assert f"gflownet-crystal relax structures={folder / 'candidates'} out={folder / 'relaxed'}" in made.text
     assert "No candidate has been relaxed with a potential yet" in made.text
+
+
+@pytest.mark.parametrize("given", [7, "Li", ["Li"]])
+def test_a_configuration_that_was_changed_by_hand_is_told_as_it_is(tmp_path, given):
+    env = {"elements": ["Li", "O"], "required_elements": given}
+    told = " ".join(text for _, text in asked(read_run(write_run(tmp_path / "run"), {"env": env})))
+    assert f"each with {given if isinstance(given, int) else 'Li'}" in told
 
 
 def test_samples_that_are_no_crystals_have_energies_only(tmp_path):
