@@ -146,7 +146,7 @@ def cif_names(structures: StructureBatch) -> list[str]:
 def _listed(folder: Path) -> set[str]:
     """CIFs of an earlier table; only names that :func:`cif_names` gives, so that nothing else is touched."""
     try:
-        names = pd.read_csv(folder / TABLE)["cif"].astype(str)
+        names = pd.read_csv(folder / TABLE)["cif"].dropna().astype(str)
     except (OSError, ValueError, KeyError):
         return set()
     return {name for name in names if _OWN_NAME.fullmatch(name)}
