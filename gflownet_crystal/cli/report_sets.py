@@ -17,12 +17,11 @@ from omegaconf import DictConfig
 
 from gflownet_crystal.cli.build import Trust
 from gflownet_crystal.cli.data_tables import tell
-from gflownet_crystal.cli.implied import PRIOR
 from gflownet_crystal.cli.parts import Parts, build_parts
 from gflownet_crystal.cli.priors import stored_policy
 from gflownet_crystal.cli.samples import draw_samples, write_samples
-from gflownet_crystal.cli.starting import build_prior
-from gflownet_crystal.cli.values import seed_number
+from gflownet_crystal.cli.starting import build_prior, prior_section
+from gflownet_crystal.cli.values import path_setting, seed_number
 from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
@@ -80,8 +79,9 @@ def compare(config: DictConfig, files: RunFiles, known: Population | None, n: in
     notes: tuple[str, ...] = ()
     try:
         drawn["untrained"] = _drawn(files.folder / UNTRAINED, n, config, parts, lambda: parts().model)
-        if config.get(PRIOR) is not None:
-            learned = stored_policy(str(config.prior.source)).card.get("distributions", {}).get("train")
+        if (section := prior_section(config)) is not None:
+            source = path_setting(section.get("source"), "prior.source")
+            learned = stored_policy(source).card.get("distributions", {}).get("train")
             drawn["prior"] = _drawn(
                 files.folder / OF_THE_PRIOR, n, config, parts, lambda: _prior(config, parts(), trusted)
             )

@@ -24,7 +24,7 @@ def starting_policy(config: DictConfig) -> StoredPolicy | None:
         ConfigError: the command line sets keys of the section ``policy``, which comes with the weights.
         WeightsError: the weights are missing, corrupt or of another kind.
     """
-    source, prior, key = config.get("start"), _section(config), "start"
+    source, prior, key = config.get("start"), prior_section(config), "start"
     if source == PRIOR:
         key = "prior.source"
         source = None if prior is None else prior.get("source")
@@ -63,7 +63,7 @@ def build_prior(config: DictConfig, parts: Parts, trust: Trust) -> Prior | None:
     Raises:
         ConfigError: a setting is out of range, the layouts differ, or a run that goes on had another prior.
     """
-    section = _section(config)
+    section = prior_section(config)
     if section is None:
         return None
     stored = stored_policy(path_setting(section.get("source"), "prior.source"))
@@ -78,7 +78,7 @@ def build_prior(config: DictConfig, parts: Parts, trust: Trust) -> Prior | None:
     return Prior(stored.model(parts.env, parts.device, trust), **settings)
 
 
-def _section(config: DictConfig) -> DictConfig | None:
+def prior_section(config: DictConfig) -> DictConfig | None:
     """The section of the prior; None without one.
 
     Raises:
