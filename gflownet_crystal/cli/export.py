@@ -26,13 +26,7 @@ from gflownet_crystal.cli.compose import TARGET, resolved
 from gflownet_crystal.cli.parts import find_device
 from gflownet_crystal.cli.run_folder import CONFIG, read_config
 from gflownet_crystal.cli.sample import sample_run
-from gflownet_crystal.cli.screened import (
-    further_samples,
-    make_placer,
-    screening_settings,
-    tables,
-    with_entries,
-)
+from gflownet_crystal.cli.screened import further_samples, make_engine, tables, with_entries
 from gflownet_crystal.cli.values import check_whole, flag, path_setting, seed_number, whole_number
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.common.files import read_json, write_json
@@ -40,7 +34,6 @@ from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.proxies.discovery import Discovery
 from gflownet_crystal.proxies.e_above_hull import REFERENCE, EnergyAboveHull, load_hull
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
@@ -51,6 +44,8 @@ from gflownet_crystal.workflows.screening import UNPLACED, screen
 
 FORMATION_ENERGY = "formation_energy_per_atom", "eV/atom"
 ABOVE_HULL = "e_above_hull", "eV/atom"
+ENERGIES = FORMATION_ENERGY, ABOVE_HULL
+"""Properties, with units, that can be measured from a hull."""
 SUMMARY = "summary.json"
 FIGURES = ("candidates", "chemical_systems", "elements", "median_e_above_hull_judged")
 SHORTAGE = "draw more with n=, or loosen screening.within or its limits"
@@ -80,19 +75,10 @@ def export_candidates(config: DictConfig) -> tuple[str, dict[str, Any]]:
     device = find_device(config.device)
     summary = summary_of_run(folder)
     known = summary.get("property"), summary.get("unit")
-    judge = None if config.energies is None else load_energies(str(config.energies)).to(device)
-    settings = screening_settings(
-        config.screening,
-        seeks_discoveries(folder),
-        known in (FORMATION_ENERGY, ABOVE_HULL),
-        judge is not None,
-        k=k,
-        seed=seed,
-        batch_size=config.batch_size,
-        choose_from=config.choose_from,
-    )
     hull = judged_hull(config.hull, known, folder)
-    placer = make_placer(config, settings, generator, judge, hull, device)
+    settings, placer = make_engine(
+        config, generator, hull, device, seeks_discoveries(folder), known in ENERGIES, k, config.choose_from
+    )
     with lock_folder(out):
         _check_free(out, flag(config.overwrite, "overwrite"))
         predicted = hulls_of_run(config.hull, known, folder)

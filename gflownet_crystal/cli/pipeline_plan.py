@@ -13,8 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.build import build, plain, to_settings
 from gflownet_crystal.cli.export import (
-    ABOVE_HULL,
-    FORMATION_ENERGY,
+    ENERGIES,
     hulls_of_run,
     judged_hull,
     seeks_discoveries,
@@ -24,7 +23,7 @@ from gflownet_crystal.cli.parts import find_device
 from gflownet_crystal.cli.relax import load_on
 from gflownet_crystal.cli.restricting import Conditioning, restrictions
 from gflownet_crystal.cli.run_folder import CONFIG
-from gflownet_crystal.cli.screened import make_placer, screening_settings
+from gflownet_crystal.cli.screened import make_engine
 from gflownet_crystal.cli.values import (
     check_whole,
     flag,
@@ -37,7 +36,6 @@ from gflownet_crystal.common.checkpoint import FOLDER
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energy_choice import read_choice
-from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.relaxation.run import Loader
 from gflownet_crystal.relaxation.settings import RelaxationSettings
@@ -118,16 +116,9 @@ class Plan:
         known = _known(folder)
         hull = judged_hull(config.hull, known, folder)
         generator = build(config.generator, Generator, "generator")
-        judge = None if config.energies is None else load_energies(plain(config.energies)).to(device)
-        screening = screening_settings(
-            config.screening,
-            seeks_discoveries(folder),
-            known in (FORMATION_ENERGY, ABOVE_HULL),
-            judge is not None,
-            k=k,
-            seed=config.seed,
-            batch_size=config.batch_size,
-            choose_from=_choose_from(config, k),
+        chosen = _choose_from(config, k)
+        screening, placer = make_engine(
+            config, generator, hull, device, seeks_discoveries(folder), known in ENERGIES, k, chosen
         )
         return cls(
             config=_named(config),
@@ -137,7 +128,7 @@ class Plan:
             n=n,
             device=device,
             screening=screening,
-            placer=make_placer(config, screening, generator, judge, hull, device),
+            placer=placer,
             hull=hull,
             predicted=(known, *_predicted_hulls(config.hull, known, folder)),
             n_relaxed=n_relaxed,
@@ -186,7 +177,7 @@ def _known(folder: Path) -> tuple[Any, Any]:
 
 def _predicted_hulls(path: Any, known: tuple[Any, Any], folder: Path) -> tuple[Hull | None, Hull | None]:
     """The hulls of what the run's proxy predicts; none where that is no energy."""
-    return hulls_of_run(path if known in (FORMATION_ENERGY, ABOVE_HULL) else None, known, folder)
+    return hulls_of_run(path if known in ENERGIES else None, known, folder)
 
 
 def _loader(config: DictConfig, device: torch.device) -> Loader:

@@ -19,7 +19,7 @@ from gflownet_crystal.cli.trained_runs import open_run
 from gflownet_crystal.cli.values import HIGHEST_SEED
 from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.spec_io import frame_to_specs
@@ -62,29 +62,38 @@ def screening_settings(
     return replace(settings, better=1.0, order="best", within=None, by_reward=not has_hull)
 
 
-def make_placer(
+def make_engine(
     config: DictConfig,
-    settings: Screening,
     generator: Generator,
-    judge: StructureEnergies | None,
     hull: Hull,
     device: torch.device,
-) -> Placer:
-    """What makes and rates atoms.
+    seeks_discoveries: bool,
+    has_hull: bool,
+    k: int,
+    choose_from: int | None,
+) -> tuple[Screening, Placer]:
+    """The settings of the engine, and what makes and rates atoms.
 
     Args:
-        config: of a verb; ``tries`` and ``screening.contacts`` are read.
-        settings: of the engine.
+        config: of ``export`` or ``pipeline``, its numbers checked.
         generator: puts atoms into specs.
-        judge: gives energies; None for none.
-        hull: from which they are measured.
+        hull: from which energies with atoms are measured.
         device: where.
+        seeks_discoveries: whether the run's reward is the one for discovery.
+        has_hull: whether its proxy predicts energies that can be measured from a hull.
+        k: candidates.
+        choose_from: specs that pass, of which the best are the candidates; None for k.
 
     Raises:
+        ConfigError: a value is wrong, or the model of ``energies`` is unknown.
         WeightsError: there is no such table of contacts.
     """
+    judge = None if config.energies is None else load_energies(plain(config.energies)).to(device)
+    given = {"k": k, "seed": config.seed, "batch_size": config.batch_size, "choose_from": choose_from}
+    settings = screening_settings(config.screening, seeks_discoveries, has_hull, judge is not None, **given)
     contacts = Contacts.from_weights(config.screening[CONTACTS])
-    return Placer(generator, hull, judge, contacts, config.tries, settings.promising, settings.seed, device)
+    placer = Placer(generator, hull, judge, contacts, config.tries, settings.promising, settings.seed, device)
+    return settings, placer
 
 
 def further_samples(

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, silu
+from torch.nn.functional import silu
 
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.proxies.mlp_network import CellEnergy, Encoding, StackedLinear
@@ -138,7 +138,5 @@ def _left_out(values: Tensor, share: float, generator: torch.Generator | None) -
     """Values of which a share is zero and the others are raised to keep the mean."""
     if share == 0.0:
         return values
-    if generator is None:
-        return dropout(values, share)
     kept = torch.rand(values.shape, generator=generator) >= share
     return values * kept / (1 - share)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor
 
@@ -211,9 +212,8 @@ class PlacingRecipe(Recipe):
             **{ENERGY_COLUMN: np.minimum(table[ENERGY_COLUMN].to_numpy(dtype=np.float64), most)}
         )
 
-    def _hull_energy(self, table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
-        energy: np.ndarray[Any, np.dtype[np.float64]]
-        energy = self.hull.hull_energy(frame_to_specs(table).composition).numpy()
+    def _hull_energy(self, table: pd.DataFrame) -> NDArray[np.float64]:
+        energy: NDArray[np.float64] = self.hull.hull_energy(frame_to_specs(table).composition).numpy()
         return energy
 
     def _card(self, trainer: PlacingTrainer, n: int) -> dict[str, Any]:

@@ -18,12 +18,12 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path, read_json, write_json
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
-from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
 from gflownet_crystal.proxies.mlp_validation import error_figures
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, write_specs
 from gflownet_crystal.weights import save_weights
-from gflownet_crystal.workflows.refining_figures import NEAR_HULL, agreement
+from gflownet_crystal.workflows.refining_figures import agreement
 from gflownet_crystal.workflows.refining_labels import (
     DRAW,
     HELD_OUT,

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-NEAR_HULL = 0.1
-"""eV/atom above the hull."""
+from gflownet_crystal.proxies.hull import NEAR_HULL
 
 
 def agreement(

@@ -24,6 +24,7 @@ from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.parallel import Work, to_crystals
 from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike
 from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES
+from gflownet_crystal.proxies.hull import FAR_BELOW
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.structure import StructureBatch
@@ -44,9 +45,6 @@ OUTRANKED, FAR, CONTACTS, SPARSE, DOUBLE, UNPLACED = (
     "outranked", "far", "contact", "sparse_hull", "double", "unplaced",
 )  # fmt: skip
 """Status of a spec that was tried and is no candidate: why."""
-
-DEEPEST = -0.1
-"""eV/atom: farther below a hull of few crystals no prediction is believed."""
 
 SAME = Tolerances(stol=0.3, ltol=0.2, angle_tol=5.0)  # pymatgen's own
 
@@ -154,7 +152,8 @@ def _judge(
     """Sort the specs of a batch by what became of them."""
     place = {row: number for number, row in enumerate(rows)}
     made = made.sort_values("row", key=lambda column: column.map(place), ignore_index=True)
-    lacking = [row for row in rows if row not in set(made["row"])]
+    with_atoms = set(made["row"])
+    lacking = [row for row in rows if row not in with_atoms]
     found.leave_out(pd.DataFrame({"row": lacking}), UNPLACED, "")
     made = _without(made, made[CONTACT_RATIO] < 1.0, CONTACTS, found, _contact_words)
     above, within = made[JUDGED_HULL], settings.within
@@ -162,7 +161,7 @@ def _judge(
         made = _without(made, ~(above <= within), FAR, found, _far_words)
     entries = shortlist.frame.get("hull_entries", pd.Series(np.inf, index=shortlist.frame.index))
     few = (entries.loc[made["row"]] < FEWEST_ENTRIES).to_numpy()
-    made = _without(made, few & (made[JUDGED_HULL] < DEEPEST), SPARSE, found, _sparse_words)
+    made = _without(made, few & (made[JUDGED_HULL] < FAR_BELOW), SPARSE, found, _sparse_words)
     made = _without(made, _is_double(made, found.passing, shortlist), DOUBLE, found, _double_words)
     for row in made["row"].tolist():
         shortlist.quota.take(row)
@@ -209,10 +208,10 @@ def _is_double(made: pd.DataFrame, passing: list[pd.DataFrame], shortlist: Short
     """Which of a batch are one crystal with one that passes already, or with an earlier one of the batch."""
     formulas = shortlist.kinds.formula
     earlier = pd.concat([*passing, made], ignore_index=True)
-    own = [formulas[row] for row in made["row"]]
+    own = {formulas[row] for row in made["row"]}
     # one of a formula is alone, and needs no comparison
-    earlier = earlier[[formulas[row] in set(own) for row in earlier["row"]]].reset_index(drop=True)
-    if len(earlier) == len(set(own)):
+    earlier = earlier[[formulas[row] in own for row in earlier["row"]]].reset_index(drop=True)
+    if len(earlier) == len(own):
         return np.zeros(len(made), dtype=bool)
     names = [str(formulas[row]) for row in earlier["row"]]
     alike = first_alike(to_crystals(frame_to_structures(earlier)), names, SAME, Work()).numpy()
