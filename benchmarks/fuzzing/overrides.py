@@ -65,6 +65,8 @@ _NOT_HUGE = ("processes", "threads")
 _DEEP = ("alignn_layers", "gcn_layers", "n_layers", "n_blocks")
 """Layers of networks: a thousand of them are a training that takes long, as asked for."""
 _KEEP = ("processes",)
+_SERVICES = ("wandb",)
+"""Choices that start programs of others, which keep files where they like."""
 
 _WRITTEN = ("out", "run.dir", "cache", "hull")
 """Settings that name a place to write to."""
@@ -137,9 +139,8 @@ def _word(rng: random.Random, name: str) -> str:
         group = rng.choice(
             [path.name for path in PACKAGE_CONFIG.iterdir() if path.is_dir() and path.name[0] != "_"]
         )
-        return (
-            f"{group}={rng.choice((*group_choices(group, [PACKAGE_CONFIG]), 'nothing', 'null', '1', '[]'))}"
-        )
+        choices = [choice for choice in group_choices(group, [PACKAGE_CONFIG]) if choice not in _SERVICES]
+        return f"{group}={rng.choice((*choices, 'nothing', 'null', '1', '[]'))}"
     if chance < 0.26:
         section = key.rpartition(".")[0] or key
         return f"{section}={rng.choice(VALUES)}"

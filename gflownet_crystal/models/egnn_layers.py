@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.bases import GaussianBasis
 from gflownet_crystal.models.fast_linear import fast_linear
 from gflownet_crystal.models.gemsnet_layers import OUTPUT_GAIN, Dense, EdgeEmbedding, orthogonal_weight
@@ -38,6 +39,9 @@ class EGNNSettings:
         sum_scale: factor on sums of messages, about 1 / sqrt(neighbours).
         conditioning: width of a vector given with each structure (a time embedding); 0 for none.
         tabulated: whether atoms start from tabulated features of their elements too.
+
+    Raises:
+        ConfigError: there is no layer that acts on the crystal.
     """
 
     graph: GraphSettings = field(
@@ -52,6 +56,11 @@ class EGNNSettings:
     sum_scale: float = 0.25
     conditioning: int = 0
     tabulated: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what the output depends on."""
+        if self.n_layers < 1:
+            raise ConfigError(f"EGNN's n_layers must be at least 1, not {self.n_layers}")
 
     @classmethod
     def paper(cls, **changes: Any) -> Self:

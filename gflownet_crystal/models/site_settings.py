@@ -23,10 +23,10 @@ class SiteSettings:
         n_far: Gaussians of the distance to the nearest image, beyond the cutoff too.
         cutoff: A; images beyond it are not summed.
         images: lattice translations of a pair that are looked at, at most; those nearest to the origin are taken.
-        time_width: of the embedding of the time.
+        time_width: even number of features of the time.
 
     Raises:
-        ConfigError: a number is not positive, or the cutoff above 100 A.
+        ConfigError: a number is not positive, ``time_width`` is odd, or the cutoff above 100 A.
     """
 
     width: int = 96
@@ -46,6 +46,8 @@ class SiteSettings:
             least = 2 if name.startswith("n_") and name != "n_layers" else 1
             if not value >= least:
                 raise ConfigError(f"generator.network.{name} must be at least {least}, not {value}")
+        if self.time_width % 2:
+            raise ConfigError(f"generator.network.time_width must be even, not {self.time_width}")
         if self.cutoff > _LONGEST_CUTOFF:
             raise ConfigError(
                 f"generator.network.cutoff must be at most {_LONGEST_CUTOFF:g} A, not {self.cutoff:g}"

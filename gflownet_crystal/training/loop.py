@@ -135,6 +135,10 @@ class Loop:
         with autocast(next(iter(self.named.values())).device, self.settings.half):
             losses = self.losses(rows, generator)
         total = torch.stack(list(losses.values())).sum()
+        if not total.requires_grad:
+            raise TrainingError(
+                "the loss depends on none of the network's weights: its settings leave no layers to train"
+            )
         total.backward()
         norm = nn.utils.clip_grad_norm_(self.named.values(), self.settings.clip_norm)
         values = torch.stack([*(loss.detach().float() for loss in losses.values()), norm.float()]).tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,22 @@ def test_every_shape_and_type_gives_the_same_crystals(stored: dict[str, Tensor],
             assert mine.composition == other.composition and mine.volume == pytest.approx(
                 other.volume, rel=1e-4
             )
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_other_protocols_are_read_or_refused_without_a_warning(
+    stored: dict[str, Tensor], tmp_path: Path, protocol: int
+):
+    path = tmp_path / "set.pt"
+    torch.save(stored, path, pickle_protocol=protocol)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            found = len(read_set(path))
+        except DataError as error:
+            assert path.name in str(error)
+        else:
+            assert found == 4
 
 
 def test_several_tries_name_their_targets(stored: dict[str, Tensor], tmp_path: Path):

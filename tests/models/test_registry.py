@@ -30,6 +30,7 @@ def test_settings_are_those_asked_for(name: str) -> None:
         ("gemsnet", {"basis": "fourier"}, "model.settings.basis must be gaussian or bessel, not 'fourier'"),
         ("gemsnet", {"graph": {"symmetric": False}}, "needs symmetric=true"),
         ("egnn", {"features": 0}, "model.settings make no egnn"),
+        ("egnn", {"n_layers": 0}, "n_layers must be at least 1"),
     ],
 )
 def test_what_makes_no_network_is_refused(name: str, settings: dict[str, Any], complaint: str) -> None:

@@ -154,6 +154,12 @@ def test_sizes_have_to_be_positive(option: str) -> None:
         SiteSettings(**{option: 0})
 
 
+@pytest.mark.parametrize("width", [1, 3, 31])
+def test_the_time_has_sines_and_cosines_in_pairs(width: int) -> None:
+    with pytest.raises(ConfigError, match="time_width must be even"):
+        SiteSettings(time_width=width)
+
+
 @pytest.mark.parametrize("cutoff", [1e308, 101.0, 0.0, float("nan")])
 def test_cutoffs_that_no_crystal_needs_are_refused(cutoff: float) -> None:
     with pytest.raises(ConfigError, match=r"generator\.network\.cutoff must be"):
