@@ -20,6 +20,7 @@ from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Action, Context, Jump, JumpActions, JumpSupport, Stage, State
 
+_LEAST_INCREMENT = 1e-6
 _TINY = 1e-300
 _RESOLUTION = 2.0**-53
 
@@ -50,12 +51,12 @@ class JumpStage(Stage):
         minimum_increment: smallest move of each free coordinate after the first jump, as a fraction of the box.
 
     Raises:
-        ConfigError: the minimum increment is not in (0, 1).
+        ConfigError: the minimum increment is not in [1e-6, 1).
     """
 
     def __init__(self, name: str, dimensions: int, minimum_increment: float) -> None:
-        if not 0.0 < minimum_increment < 1.0:
-            raise ConfigError(f"minimum_increment must lie in (0, 1), not {minimum_increment}")
+        if not _LEAST_INCREMENT <= minimum_increment < 1.0:
+            raise ConfigError(f"minimum_increment must lie in [1e-6, 1), not {minimum_increment}")
         self.name = name
         self.dimensions = dimensions
         self.minimum_increment = minimum_increment
