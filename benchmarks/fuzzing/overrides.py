@@ -62,8 +62,8 @@ SYNTAX = (
 
 # values of these take long, start many processes, or lead out of the folder of a case
 _NOT_HUGE = ("processes", "threads")
-_DEEP = ("alignn_layers", "gcn_layers", "n_layers", "n_blocks")
-"""Layers of networks: a thousand of them are a training that takes long, as asked for."""
+_DEEP = ("alignn_layers", "gcn_layers", "n_layers", "n_blocks", "steps")
+"""Layers and steps: a thousand of them are a training that takes long, as asked for."""
 _KEEP = ("processes",)
 _SERVICES = ("wandb",)
 """Choices that start programs of others, which keep files where they like."""
@@ -85,7 +85,8 @@ def make(rng: random.Random, valid: Path, here: Path) -> Case:
         verb = rng.choice(("", "smaple", "help", "--help", "é", "train", *VERBS))
     extra = [_word(rng, name) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
     if rng.random() < 0.05:
-        words.pop(rng.randrange(len(words)))
+        # without out=, a report is written to the folder of its run, which other cases read
+        words.remove(rng.choice([word for word in words if name != "report" or not word.startswith("out=")]))
     # a report keeps what it draws in the folder of its run
     kept = (str(valid / "run_crystal" / Path(KEPT).name),) if name == "report" else ()
     # a user's own word may name any place in the folder for the output

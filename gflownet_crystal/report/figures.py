@@ -32,6 +32,7 @@ _CURVES = (
 )  # fmt: skip
 _CURVES_OF_A_PRIOR = (("kl_from_prior", "KL from the prior (nats)"), ("mean_log_prior", "mean log prior"))
 _SHORT = ("triclinic", "monocl.", "orthorhombic", "tetragonal", "trigonal", "trigonal", "hexag.", "cubic")
+_LARGEST_DRAWN = 1e30
 _NAMED = 10
 
 
@@ -150,13 +151,18 @@ def training_figure(metrics: Sequence[Mapping[str, Any]], unit: str = "energy") 
         axes.set(xlabel="iteration", ylabel=label.replace("{}", plain(unit)))
         if key not in table:
             continue
-        values = pd.to_numeric(table[key], errors="coerce")
-        steps = pd.to_numeric(table["step"], errors="coerce")
+        values, steps = _drawable(table[key]), _drawable(table["step"])
         axes.plot(steps, values, color=COLOURS["samples"], alpha=0.35, linewidth=0.8)
         axes.plot(steps, values.rolling(window, min_periods=1).mean(), color=COLOURS["samples"])
         if key == "loss" and (values > 0).any():
             axes.set_yscale("log")
     return figure
+
+
+def _drawable(column: pd.Series[Any]) -> pd.Series[float]:
+    """Numbers of a column; those that no axis can show are missing."""
+    values = pd.to_numeric(column, errors="coerce")
+    return values.where(values.abs() < _LARGEST_DRAWN)
 
 
 def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import warnings
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gflownet_crystal.report.drawings import Studio
-from gflownet_crystal.report.figure_style import figure_style, plain, to_svg
+from gflownet_crystal.report.figure_style import figure_style, plain, save_png, to_svg
 from gflownet_crystal.report.figures import (
     energy_figure,
     group_figure,
@@ -192,6 +195,20 @@ def test_a_training_with_a_prior_has_its_curves_too():
     drawn = named["KL from the prior (nats)"].lines[0].get_ydata()
     np.testing.assert_allclose(drawn, [record["kl_from_prior"] for record in metrics])
     assert len(training_figure([{"step": 1, "loss": 1.0}]).axes) == 4
+
+
+@pytest.mark.parametrize("key", ["log_z", "step", "loss"])
+def test_numbers_that_no_axis_can_show_are_left_out_without_a_warning(tmp_path: Path, key: str):
+    metrics: list[dict[str, Any]] = [{"step": k, "loss": 1.0 / k, "log_z": -k} for k in range(1, 5)]
+    metrics[1][key] = 1e308
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = training_figure(metrics)
+        save_png(figure, tmp_path / "training.png")
+        to_svg(figure, "training", "curves")
+    for axes in figure.axes[:2]:
+        drawn = np.concatenate([line.get_xydata().ravel() for line in axes.lines])
+        assert not (np.abs(drawn[np.isfinite(drawn)]) > 10.0).any()
 
 
 def test_the_periodic_table_names_every_element():
