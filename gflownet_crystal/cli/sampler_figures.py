@@ -145,11 +145,14 @@ def _crystals(env: Crystal, sampled: pd.DataFrame, top: int) -> dict[str, Any]:
 def _likelihood(
     trained: TrainedRun, prior: Prior | None, n: int, trajectories: int, seed: int
 ) -> dict[str, Any]:
-    """Log-probabilities of samples against the logarithm of the target: R, or prior^w R where there is a prior."""
+    """Log-probabilities of samples against the logarithm of the target: R, or prior^w R where there is a prior.
+
+    R is that of the training at its end: with the costs of a history, where it kept one.
+    """
     model, reward = trained.parts.model, trained.parts.reward
     generator = torch.Generator(model.device).manual_seed(seed)
     terminal = sample_terminal(model, n, generator)
-    log_reward = reward(model.env.objects(terminal)).log_reward.double().cpu()
+    log_reward = reward.in_training(model.env.objects(terminal)).log_reward.double().cpu()
     found = log_prob(model, terminal, trajectories, generator)
     estimate = found.log_prob.double().cpu()
     log_target = log_reward

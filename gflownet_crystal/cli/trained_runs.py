@@ -13,7 +13,7 @@ from gflownet_crystal.cli.parts import Parts, build_parts
 from gflownet_crystal.cli.priors import WEIGHTS, stored_policy
 from gflownet_crystal.cli.run_folder import SECTIONS, latest, read_config
 from gflownet_crystal.common.errors import CheckpointError, WeightsError
-from gflownet_crystal.gflownet.trainer import load_weights
+from gflownet_crystal.gflownet.trainer import load_history, load_weights
 from gflownet_crystal.weights import weights_path
 
 
@@ -24,7 +24,7 @@ class TrainedRun:
     Attributes:
         folder: the run folder, or the name or file of a prior.
         config: as stored, resolved.
-        parts: environment, reward and the model with its trained weights.
+        parts: environment, reward with its history, and the model with its trained weights.
     """
 
     folder: Path
@@ -58,6 +58,7 @@ def open_run(
     if checkpoint is None:
         raise CheckpointError(f"{folder} has no checkpoint yet; train it with resume=true first")
     load_weights(parts.model, checkpoint)
+    load_history(parts.reward, checkpoint)
     return TrainedRun(folder, config, parts)
 
 

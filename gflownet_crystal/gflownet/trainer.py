@@ -238,8 +238,7 @@ class Trainer:
             self.optimizer.load_state(checkpoint)
             if self.replay is not None:
                 self.replay.load_state_dict(checkpoint.part("replay"))
-            if self.reward.history is not None:
-                self.reward.history.load_state_dict(checkpoint.part("history"))
+            load_history(self.reward, checkpoint)
             self.iteration = int(checkpoint.metadata["iteration"])
             self.seconds = float(checkpoint.metadata["seconds"])
             self.metrics_offset = settled_length(
@@ -271,6 +270,16 @@ def _prior_figures(batch: Batch, log_pf: Tensor, terms: PriorTerms | None) -> di
         "kl_from_prior": (log_pf.detach() - terms.log_pf)[:n].mean(),
         "mean_log_prior": terms.log_prior[:n].mean(),
     }
+
+
+def load_history(reward: Reward, checkpoint: Checkpoint) -> None:
+    """Give a reward the history that the training of a checkpoint kept, where it kept one.
+
+    Raises:
+        CheckpointError: the checkpoint's part is damaged.
+    """
+    if reward.history is not None:
+        reward.history.load_state_dict(checkpoint.part("history"))
 
 
 def load_weights(model: nn.Module, checkpoint: Checkpoint, averaged: bool = True) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.data.known_formulas import read_formulas
-from gflownet_crystal.proxies.known_compounds import KnownCompounds, contains
+from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.composition_keys import formula_keys
 from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.spec import CrystalSpec
@@ -21,27 +21,35 @@ _CAPACITY = 2**20
 class History:
     """Formulas that a training has found so far, and how often; a state to be kept in checkpoints.
 
+    A formula found m times costs ``c log(1 + m / s)``. As m is in proportion to the probability p of the formula, this
+    flattens the distribution over formulas: where m is well above s, p becomes p^(1 / (1 + c)).
+
     It holds the million most frequent formulas at most; of equal ones those with the lower keys stay.
 
     Args:
-        cost: taken off the log-reward of a formula that was found often.
-        least: number of times that a formula is found before it costs.
+        cost: c.
+        scale: s, number of times that a formula is found until it costs c log 2.
 
     Raises:
-        ConfigError: ``least`` is below 1.
+        ConfigError: ``scale`` is not positive and finite.
     """
 
-    def __init__(self, cost: float, least: int) -> None:
-        if least < 1:
-            raise ConfigError(f"reward.novelty.history_least is {least}; a formula is found at least once")
-        self.least, self._cost = least, cost
+    def __init__(self, cost: float, scale: float) -> None:
+        if not 0.0 < scale < math.inf:
+            raise ConfigError(f"reward.novelty.history_scale must be positive and finite, not {scale}")
+        self.scale, self._cost = scale, cost
         self._keys = torch.zeros(0, dtype=torch.int64)
         self._counts = torch.zeros(0, dtype=torch.int64)
-        self._often = self._keys
 
     def cost(self, specs: CrystalSpec) -> Tensor:
         """Cost (n,) float64 of each spec, on its device."""
-        return self._cost * contains(self._often, formula_keys(specs.composition)).double()
+        sought = formula_keys(specs.composition)
+        if not len(self._keys):
+            return torch.zeros(len(sought), dtype=torch.float64, device=sought.device)
+        keys, counts = self._keys.to(sought.device), self._counts.to(sought.device)
+        place = torch.searchsorted(keys, sought).clamp(max=len(keys) - 1)
+        times = counts[place].double() * (keys[place] == sought)
+        return self._cost * torch.log1p(times / self.scale)
 
     def remember(self, specs: CrystalSpec) -> None:
         """Count the formulas of n specs."""
@@ -52,7 +60,7 @@ class History:
         if len(keys) > _CAPACITY:
             kept = counts.argsort(descending=True, stable=True)[:_CAPACITY].sort().values
             keys, counts = keys[kept], counts[kept]
-        self._set(keys, counts)
+        self._keys, self._counts = keys, counts
 
     def state_dict(self) -> dict[str, Tensor]:
         """Keys and counts, both (m,) int64."""
@@ -68,11 +76,7 @@ class History:
             raise CheckpointError(
                 "the checkpoint holds no history of formulas; resume with the settings of the run"
             )
-        self._set(state["keys"], state["counts"])
-
-    def _set(self, keys: Tensor, counts: Tensor) -> None:
-        self._keys, self._counts = keys, counts
-        self._often = keys[counts >= self.least]
+        self._keys, self._counts = state["keys"], state["counts"]
 
 
 class Novelty:
@@ -83,8 +87,9 @@ class Novelty:
         pair_cost: taken off besides where it is known in the same space group; mirror images are alike.
         known: file or folder of further known crystals, or a list of them: structures in any form, or tables with
             formulas and space groups, such as spec files.
-        history_cost: taken off while training where this training has found the formula before; 0 keeps no history.
-        history_least: number of times that a formula is found before it costs.
+        history_cost: factor c of the cost ``c log(1 + m / s)`` while training, of a formula that this training has
+            found m times; 0 keeps no history.
+        history_scale: s of the same.
 
     Raises:
         ConfigError: a cost is no finite number.
@@ -94,11 +99,11 @@ class Novelty:
 
     def __init__(
         self,
-        formula_cost: float = 3.0,
+        formula_cost: float = 4.0,
         pair_cost: float = 0.0,
         known: str | Sequence[str] | None = None,
-        history_cost: float = 0.0,
-        history_least: int = 10,
+        history_cost: float = 2.5,
+        history_scale: float = 50.0,
     ) -> None:
         for name, cost in (("formula", formula_cost), ("pair", pair_cost), ("history", history_cost)):
             if not math.isfinite(cost):
@@ -107,7 +112,7 @@ class Novelty:
         self.known = KnownCompounds.from_weights()
         if known is not None:
             self.known = self.known | read_known([known] if isinstance(known, str) else known)
-        history = History(history_cost, history_least)
+        history = History(history_cost, history_scale)
         self.history = history if history_cost else None
 
     def cost(self, specs: CrystalSpec) -> Tensor:
@@ -121,7 +126,7 @@ class Novelty:
         if self.pair_cost:
             parts.append(f"{self.pair_cost:g} more in a known space group of it")
         if self.history is not None:
-            parts.append(f"while training, one for formulas found {self.history.least} times")
+            parts.append("while training, one for formulas that it finds again and again")
         return ", ".join(parts)
 
 

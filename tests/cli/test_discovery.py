@@ -21,7 +21,7 @@ TINY = (
     "policy.forward.n_hidden=8", "samples.n=30", "export.k=2", "threads=1",
     "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
 )  # fmt: skip
-HISTORY = ("reward.novelty.history_cost=3", "reward.novelty.history_least=1")
+HISTORY = ("reward.novelty.history_cost=3", "reward.novelty.history_scale=1")
 
 
 def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
@@ -37,15 +37,15 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
     )
     done = run_command(tmp_path, "train_gfn", *TINY, *settings)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("reward discovery: log R = -12") == 1
+    assert done.stdout.count("reward discovery: log R = -25") == 1
     frame = pd.read_parquet(tmp_path / "run" / "samples.parquet")
     specs = frame_to_specs(frame)
     energy = MLPProxy(placing="placing")(specs)
     above = energy.value - ReferenceHull.from_weights().hull_energy(specs.composition)
-    novelty = 3.0 * frame["known_formula"] + 1.0 * frame["known_formula_and_group"]
+    novelty = 4.0 * frame["known_formula"] + 1.0 * frame["known_formula_and_group"]
     cautious = above + energy.std
     cost = torch.maximum(cautious.clamp(min=0.0), -0.1 - cautious)
-    expected = -12.0 * cost.numpy() - novelty.to_numpy(dtype=float)
+    expected = -25.0 * cost.numpy() - novelty.to_numpy(dtype=float)
     np.testing.assert_allclose(frame["log_reward"], expected, rtol=1e-5, atol=1e-5)
     assert frame["hull_entries"].dtype == np.int64 and frame["hull_entries"].min() > 0
     # candidates are new, and measured from the hull of the reward
@@ -87,11 +87,12 @@ def test_a_history_is_resumed_to_the_bit(tmp_path: Path) -> None:
     metrics = [pd.read_json(tmp_path / name / "metrics.jsonl", lines=True) for name in ("whole", "parts")]
     for column in ("loss", "log_z", "mean_log_reward"):
         assert metrics[0][column].tolist() == metrics[1][column].tolist()
-    plain = run_command(tmp_path, "train_gfn", *TINY, "quiet=true", "trainer.iterations=4", "run.dir=plain")
+    without = (*TINY, "reward.novelty.history_cost=0", "quiet=true", "trainer.iterations=4")
+    plain = run_command(tmp_path, "train_gfn", *without, "run.dir=plain")
     assert plain.returncode == 0, plain.stderr
-    without = pd.read_json(tmp_path / "plain" / "metrics.jsonl", lines=True)["mean_log_reward"]
-    assert without[0] == metrics[0]["mean_log_reward"][0]
-    assert without.tolist() != metrics[0]["mean_log_reward"].tolist()
+    rewards = pd.read_json(tmp_path / "plain" / "metrics.jsonl", lines=True)["mean_log_reward"]
+    assert rewards[0] == metrics[0]["mean_log_reward"][0]
+    assert rewards.tolist() != metrics[0]["mean_log_reward"].tolist()
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_other_properties_are_refused_when_the_reward_is_made() -> None:
         (lambda: Discovery(hull=3), "reward.hull is reference, learned or a file"),
         (lambda: Novelty(formula_cost=math.nan), "reward.novelty.formula_cost must be finite"),
         (lambda: Novelty(pair_cost=math.inf), "reward.novelty.pair_cost must be finite"),
-        (lambda: Novelty(history_cost=1.0, history_least=0), "reward.novelty.history_least is 0"),
+        (lambda: Novelty(history_cost=1.0, history_scale=0.0), "history_scale must be positive"),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(make: Callable[[], object], words: str) -> None:
@@ -143,7 +143,7 @@ def test_hulls_by_name_and_by_file(tmp_path: Path) -> None:
     path = tmp_path / "hull.parquet"
     ReferenceHull(text_to_composition(["Na1 Cl1"]), torch.tensor([-3.0])).write(path)
     reward = Reward(Energies(torch.full((4,), -2.5)), Discovery(beta=1.0, caution=0.0, hull=str(path)))
-    assert float(reward(specs()).log_reward[0]) == pytest.approx(-0.5 - 3.0)
+    assert float(reward(specs()).log_reward[0]) == pytest.approx(-0.5 - 4.0)
     # how many crystals a user's hull rests on is not known, as only the stable ones are in it
     assert set(reward.function.columns(specs())) == {"known_formula", "known_formula_and_group"}
     assert Discovery(hull=str(path)).sparse(specs()) is None
@@ -177,35 +177,55 @@ def test_known_compounds_come_from_a_users_table(tmp_path: Path, suffix: str) ->
         Novelty(known=str(tmp_path / "nothing"))
 
 
-def test_a_history_costs_what_was_found_often_and_is_stored() -> None:
-    history = History(2.0, least=3)
-    history.remember(specs(("Na1 Cl1", "Na2 Cl2", "Ca1 F2"), (225, 225, 225)))
+def test_a_history_costs_the_logarithm_of_how_often_it_was_found_and_is_stored() -> None:
+    history = History(2.0, scale=4.0)
     assert history.cost(specs()).tolist() == [0.0] * 4
+    history.remember(specs(("Na1 Cl1", "Na2 Cl2", "Ca1 F2"), (225, 225, 225)))
     history.remember(specs(("Na1 Cl1",), (98,)))
-    assert history.cost(specs()).tolist() == [2.0, 2.0, 0.0, 0.0]
-    other = History(2.0, least=3)
+    found = specs(("Na3 Cl3", "Ca1 F2", "Mg1 O1"), (1, 1, 1))
+    expected = [2.0 * math.log(1.0 + 3.0 / 4.0), 2.0 * math.log(1.0 + 1.0 / 4.0), 0.0]
+    assert history.cost(found).tolist() == pytest.approx(expected)
+    other = History(2.0, scale=4.0)
     other.load_state_dict(history.state_dict())
-    assert torch.equal(other.cost(specs()), history.cost(specs()))
+    assert torch.equal(other.cost(found), history.cost(found))
     with pytest.raises(CheckpointError, match="no history"):
         other.load_state_dict({})
 
 
+def test_a_history_flattens_a_distribution_to_a_power() -> None:
+    names = ("Na1 Cl1", "Ca1 F2", "Mg1 O1", "Li1 F1")
+    share = torch.tensor([0.9, 0.09, 0.009, 0.001], dtype=torch.float64)
+    history, generator = History(1.0, scale=1.0), torch.Generator().manual_seed(0)
+    found = specs(names, (1,) * 4)
+    for _ in range(400):
+        cost = history.cost(found)
+        rows = torch.multinomial(share * torch.exp(-cost), 50, replacement=True, generator=generator)
+        history.remember(found[rows])
+    counts = torch.expm1(history.cost(found))
+    expected = share.sqrt() / share.sqrt().sum()
+    assert torch.allclose(counts / counts.sum(), expected, atol=0.03)
+
+
 def test_a_history_that_is_full_keeps_the_most_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gflownet_crystal.proxies.novelty._CAPACITY", 2)
-    history = History(1.0, least=2)
+    history = History(1.0, scale=1.0)
     names = ("Na1 Cl1", "Na1 Cl1", "Ca1 F2", "Ca1 F2", "Ca1 F2", "Mg1 O1")
     history.remember(specs(names, (1,) * 6))
-    assert history.cost(specs(("Na1 Cl1", "Ca1 F2", "Mg1 O1"), (1,) * 3)).tolist() == [1.0, 1.0, 0.0]
+    cost = history.cost(specs(("Na1 Cl1", "Ca1 F2", "Mg1 O1"), (1,) * 3))
+    assert cost.tolist() == pytest.approx([math.log(3.0), math.log(4.0), 0.0])
     assert sorted(history.state_dict()["counts"].tolist()) == [2, 3]
 
 
 def test_the_history_counts_in_training_alone() -> None:
-    reward = Reward(AboveHull(torch.zeros(4)), Discovery(novelty=Novelty(history_cost=2.0, history_least=1)))
+    reward = Reward(
+        AboveHull(torch.zeros(4)), Discovery(novelty=Novelty(history_cost=2.0, history_scale=1.0))
+    )
     assert reward.history is not None
     before = reward(specs()).log_reward
     reward.history.remember(specs())
     assert torch.equal(reward(specs()).log_reward, before)
-    assert torch.equal(reward.in_training(specs()).log_reward, before - 2.0)
+    cost = 2.0 * torch.log1p(torch.tensor([2.0, 2.0, 1.0, 1.0], dtype=torch.float64))
+    assert torch.allclose(reward.in_training(specs()).log_reward, before - cost)
 
 
 def test_a_reward_function_that_knows_of_values_alone_works_as_before() -> None:
@@ -229,10 +249,10 @@ def test_the_reward_says_what_it_is() -> None:
     told = function.describe()
     for word in (
         "discovery",
-        "12 max(e, 0, -0.1 - e)",
+        "25 max(e, 0, -0.1 - e)",
         "+ 1 std",
         "reference hull",
-        "3 where the formula",
+        "4 where the formula",
         "2 more",
     ):
         assert word in told
