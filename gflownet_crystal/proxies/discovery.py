@@ -45,7 +45,7 @@ class Discovery(RewardFunction):
 
     def __init__(
         self,
-        beta: float = 25.0,
+        beta: float = 28.0,
         caution: float = 1.0,
         floor: float = 0.0,
         deepest: float | None = -0.1,

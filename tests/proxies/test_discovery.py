@@ -249,7 +249,7 @@ def test_the_reward_says_what_it_is() -> None:
     told = function.describe()
     for word in (
         "discovery",
-        "25 max(e, 0, -0.1 - e)",
+        "28 max(e, 0, -0.1 - e)",
         "+ 1 std",
         "reference hull",
         "4 where the formula",
