@@ -98,7 +98,9 @@ def test_dependencies_are_ranges_without_an_upper_end():
 
 def test_every_third_party_import_is_a_dependency():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    extras = [project["optional-dependencies"][name] for name in ("potentials", "evaluate", "wandb", "pyxtal")]
+    extras = [
+        project["optional-dependencies"][name] for name in ("potentials", "evaluate", "wandb", "pyxtal")
+    ]
     declared = {text.split(">=")[0] for text in chain(project["dependencies"], *extras)}
     names = {"scikit-learn": "sklearn", "hydra-core": "hydra", "pyyaml": "yaml"}
     declared = {names.get(name, name) for name in declared} | {"gflownet_crystal"}

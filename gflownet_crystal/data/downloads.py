@@ -91,14 +91,14 @@ class _Download:
         with requests.get(url, headers=headers, stream=True, timeout=self.timeout) as answer:
             if answer.status_code == requests.codes.requested_range_not_satisfiable:
                 self.forget()
-                return self(url, output_file, pooch)
+                self(url, output_file, pooch)
+                return
             if answer.status_code not in (_WHOLE, _PART):
                 raise requests.HTTPError(f"the server answers {answer.status_code} {answer.reason}")
             self.resumed = answer.status_code == _PART
             self._write(answer)
         os.replace(self.part, output_file)
         self.forget()
-        return None
 
     def forget(self) -> None:
         """Delete what is there of the file."""

@@ -19,12 +19,10 @@ from gflownet_crystal.data.public_sets import PublicSet
 from gflownet_crystal.data.pymatgen_json import matbench_rows, row_of_structure
 from gflownet_crystal.data.readers import readable
 from gflownet_crystal.data.rows import REASON, Row, rows_to_frame
-from gflownet_crystal.data.schema import ENERGY_COLUMN, LABEL_COLUMNS
+from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.sources import SourceFile
+from gflownet_crystal.data.structure_table import structure_table
 from gflownet_crystal.data.tables import rows_of_cif_column
-from gflownet_crystal.structures.formulas import composition_to_text
-from gflownet_crystal.structures.frames import frame_to_structures
-from gflownet_crystal.structures.symmetry import find_space_groups
 
 _ROWS = 2000
 _DAMAGES = (OSError, EOFError, zlib.error, UnicodeDecodeError, json.JSONDecodeError, RecursionError)
@@ -148,23 +146,10 @@ def _joined(
 
 
 def _table(frame: pd.DataFrame, source: str, split: str) -> pd.DataFrame:
-    """Columns of the package's schema of crystals that were read."""
-    structures = frame_to_structures(frame)
-    own = [name for name in frame.columns if name in (*LABEL_COLUMNS, *_WBM_LABELS.values(), *_OF_ELASTICITY)]
-    return pd.DataFrame(
-        {
-            "material_id": frame["material_id"].astype(str),
-            "formula": composition_to_text(structures.composition, separator="", write_one=False),
-            "n_atoms": structures.n_atoms.numpy(),
-            "space_group": find_space_groups(structures).numpy(),
-            **{name: list(frame[name]) for name in ("lattice", "atomic_numbers", "frac_coords")},
-            **{name: pd.to_numeric(frame[name], errors="coerce") for name in own},
-            "energy_source": source,
-            "structure_source": source,
-            "energy_matches_structure": True,
-            "mp20_split": split,
-        }
-    )
+    """Table of crystals that were read, with their source and split."""
+    origin = {"energy_source": source, "structure_source": source, "mp20_split": split}
+    frame = frame.assign(**origin, energy_matches_structure=True)
+    return structure_table(frame, "energy_matches_structure", *_WBM_LABELS.values(), *_OF_ELASTICITY)
 
 
 _OF_ELASTICITY = ("log10(K_VRH)", "log10(G_VRH)")

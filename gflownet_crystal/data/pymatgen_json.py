@@ -119,7 +119,8 @@ def _until_data(text: str) -> tuple[dict[str, Any], int]:
     Raises:
         ValueError: the text is no such object.
     """
-    decoder, header = json.JSONDecoder(), {}
+    decoder = json.JSONDecoder()
+    header: dict[str, Any] = {}
     place = text.index("{") + 1
     while True:
         key, place = decoder.raw_decode(text, _after_space(text, place))

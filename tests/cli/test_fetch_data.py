@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from pymatgen.entries.computed_entries import ComputedStructureEntry
 from pymatgen.io.cif import CifWriter
 
 from gflownet_crystal.data.public_sets import PUBLIC_SETS, RemoteFile
+from gflownet_crystal.training.labelled import read_labelled
 from tests.cli.commands import Result, run_command
 from tests.data.crystals import ENERGIES, KNOWN, conventional_structures
 from tests.data.file_server import Files, serving
@@ -128,7 +130,7 @@ def test_the_list_tells_names_sizes_licences_sources_and_uses(server: Files, tmp
         assert public.licence in page and public.source in page and public.purpose in page
     assert "data=mp20_val" in page and "MB on disk" not in page and server.asked == []
     done(tmp_path, "fetch_data", "name=mp20", "quiet=true")
-    assert page != (now := done(tmp_path, "fetch_data").stdout) and "fetched, 0 MB on disk" in now
+    assert len(re.findall(r"fetched, \d+ MB on disk", done(tmp_path, "fetch_data").stdout)) == 1
 
 
 def test_mp20_is_train_and_val_with_its_splits_and_test_apart(server: Files, tmp_path: Path) -> None:
@@ -267,3 +269,18 @@ def test_verbs_read_what_was_fetched(server: Files, tmp_path: Path) -> None:
     done(tmp_path, "evaluate", "structures=mp20_val", "reference=mp20_train", *metrics)
     found = json.loads((tmp_path / "metrics" / "metrics.json").read_text())
     assert found["counts"]["reference"] == 4
+
+
+def test_prepare_data_writes_structures_that_trainings_read(server: Files, tmp_path: Path) -> None:
+    done(tmp_path, "fetch_data", "name=mp20", "quiet=true")
+    done(tmp_path, "prepare_data", "source=mp20", "structures=s.parquet", "quiet=true")
+    made, fetched = (
+        pd.read_parquet(tmp_path / "s.parquet"),
+        pd.read_parquet(tmp_path / "data" / "mp20" / "mp20.parquet"),
+    )
+    pd.testing.assert_frame_equal(made, fetched[list(made.columns)])
+    assert {"formation_energy_per_atom", "mp20_split", "space_group"} <= set(made.columns)
+    labelled = read_labelled([tmp_path / "s.parquet"])
+    assert sorted(labelled.split.tolist()) == ["train"] * 4 + ["val"] * 2
+    failed = run_command(tmp_path, "prepare_data", "source=mp20", "structures=s.parquet", "quiet=true")
+    assert failed.returncode == 2 and "structures=s.parquet exists" in failed.stderr
