@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import io
@@ -28,9 +29,14 @@ GROUPS = [group for _, group, *_ in KNOWN]
 N = len(KNOWN)
 
 
+@functools.cache
+def primitive_structures() -> list[Structure]:
+    return [crystal.get_primitive_structure() for crystal in conventional_structures()]
+
+
 def mp20_csv(split: str, rows: list[int]) -> bytes:
     """A CSV as CDVAE publishes it: CIFs of primitive cells, beside columns that nobody needs."""
-    crystals = [conventional_structures()[row].get_primitive_structure() for row in rows]
+    crystals = [primitive_structures()[row] for row in rows]
     frame = pd.DataFrame(
         {
             "material_id": [f"mp-{split}-{row}" for row in rows],
@@ -88,13 +94,10 @@ def wbm_files() -> dict[str, bytes]:
     }
 
 
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
-    """The registry with addresses of this machine, small files, and their digests."""
-    monkeypatch.setenv("GFLOWNET_CRYSTAL_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    content = {
+@pytest.fixture(scope="module")
+def published() -> dict[str, bytes]:
+    """Files of all sets by name."""
+    return {
         "train.csv": mp20_csv("train", [0, 1, 2, 3]),
         "val.csv": mp20_csv("val", [4, 5]),
         "test.csv": mp20_csv("test", [6, 7]),
@@ -103,6 +106,15 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
         "matbench_log_kvrh.json.gz": matbench_json("log10(K_VRH)", [float(row) for row in range(N)]),
         **wbm_files(),
     }
+
+
+@pytest.fixture
+def server(published: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
+    """The registry with addresses of this machine, small files, and their digests."""
+    monkeypatch.setenv("GFLOWNET_CRYSTAL_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    content = dict(published)
     with serving(content) as files:
         for name, public in PUBLIC_SETS.items():
             local = [
@@ -145,7 +157,7 @@ def test_mp20_is_train_and_val_with_its_splits_and_test_apart(server: Files, tmp
     assert whole["formation_energy_per_atom"].tolist() == list(ENERGIES)
     assert whole["band_gap"].tolist() == [0.5 * row for row in range(N)]
     assert whole["energy_source"].tolist() == [f"mp20_{split}" for split in whole["mp20_split"]]
-    primitive = [crystal.get_primitive_structure() for crystal in conventional_structures()]
+    primitive = primitive_structures()
     assert whole["n_atoms"].tolist() == [len(crystal) for crystal in primitive]
     volume = [Structure.from_str(text, fmt="cif").volume for text in map(str, map(CifWriter, primitive))]
     lattices = np.stack(list(whole["lattice"]))
