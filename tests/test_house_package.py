@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -109,6 +110,23 @@ def test_every_third_party_import_is_a_dependency():
         re.sub(r'""".*?"""', "", text_of(path), flags=re.DOTALL) for path in PACKAGE.rglob("*.py")
     )
     assert set(pattern.findall(code)) - set(sys.stdlib_module_names) <= declared
+
+
+def imported_at_the_top(tree: ast.Module) -> set[str]:
+    """Packages that a module imports where it is itself imported."""
+    names = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
+
+
+def test_modules_of_the_plain_installation_import_no_extra():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    names = {"scikit-learn": "sklearn", "hydra-core": "hydra", "pyyaml": "yaml"}
+    plain = {names.get(name, name) for name in (text.split(">=")[0] for text in project["dependencies"])}
+    assert {"wandb", "pyxtal", "pytest"} <= {*project["optional-dependencies"]} - plain
+    known = plain | {"gflownet_crystal", *sys.stdlib_module_names}
+    found = {path: imported_at_the_top(ast.parse(text_of(path))) - known for path in PACKAGE.rglob("*.py")}
+    assert {str(path): more for path, more in found.items() if more} == {}
 
 
 def test_no_file_names_a_place_on_one_machine():
