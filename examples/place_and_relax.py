@@ -3,6 +3,6 @@
 import gflownet_crystal as gfc
 
 crystals = gfc.load("prior").sample(3, elements=["Mg", "Si", "O"]).place()
-crystals.relax("alignn")
+crystals.relax("alignn", steps=50)
 print(crystals)
 crystals.save("relaxed.extxyz")

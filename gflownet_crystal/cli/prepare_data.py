@@ -1,9 +1,8 @@
 """Convert crystals to conventional specs, once, to one table that the other verbs read at once.
 
 With strain=chgnet it writes that potential's energies of strained copies of the crystals instead. With hull=FILE it
-writes the stable compounds of the crystals, a reference hull for proxy=e_above_hull and export. With structures=FILE
-it writes the stored cells with their atoms, as trainings on atoms read them. What is no crystal is left out, counted
-in what is printed, and named in left_out.csv beside the output.
+writes the stable compounds of the crystals, a reference hull for proxy=e_above_hull and export. What is no crystal is
+left out, counted in what is printed, and named in left_out.csv beside the output.
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.readers import read_source
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.strain_energies import strained_energies
-from gflownet_crystal.data.structure_table import structure_table
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.formulas import text_to_composition
 
@@ -44,16 +42,14 @@ def run(config: DictConfig) -> None:
     paths = paths_of(config.source, "source")
     one_scheme, quiet = flag(config.one_scheme, "one_scheme"), flag(config.quiet, "quiet")
     overwrite = flag(config.overwrite, "overwrite")
-    files = {key: _file(config[key], key) for key in ("out", "hull", "structures")}
-    for key, path in files.items():
+    out, hull = _file(config.out, "out"), _file(config.hull, "hull")
+    for path, key in ((out, "out"), (hull, "hull")):
         if path is not None:
             check_new(path, key, overwrite)
-    if not any(files.values()):
+    if out is None and hull is None:
         raise ConfigError(
-            "nothing to write: give out=FILE.parquet for the table, hull=FILE.parquet for a hull, or "
-            "structures=FILE.parquet for the structures"
+            "nothing to write: give out=FILE.parquet for the table, or hull=FILE.parquet for a hull"
         )
-    out, hull, structures = files["out"], files["hull"], files["structures"]
     formula_check = formula_check_of(config)
     left_out = LeftOut()
     done: dict[str, Any] = {}
@@ -69,11 +65,8 @@ def run(config: DictConfig) -> None:
     if hull is not None:
         compounds = read_compounds(paths, one_scheme, formula_check, left_out)
         done |= _write_hull(paths, compounds, hull, quiet)
-    if structures is not None:
-        frame = pd.concat([read_source(path, formula_check, left_out) for path in paths], ignore_index=True)
-        done |= _write_structures(frame, structures)
     done["left_out"] = {"n": len(left_out), "reasons": left_out.counts()}
-    for folder in {path.parent for path in files.values() if path is not None}:
+    for folder in {path.parent for path in (out, hull) if path is not None}:
         write_text(folder / LEFT_OUT, left_out.frame().to_csv(index=False))
     print(json.dumps(done))
 
@@ -100,14 +93,6 @@ def _write_hull(paths: list[Path], compounds: pd.DataFrame, out: Path, quiet: bo
         )
     hull.write(out)
     return {"hull": str(out), "formulas": len(compounds), "stable": len(hull)}
-
-
-def _write_structures(frame: pd.DataFrame, out: Path) -> dict[str, Any]:
-    """Write the table of the structures of a frame; return a summary."""
-    table = structure_table(frame)
-    with atomic_path(out) as temporary:
-        table.to_parquet(temporary, index=False)
-    return {"structures": str(out), "crystals": len(table)}
 
 
 def _prepared(paths: list[Path], config: DictConfig, left_out: LeftOut) -> pd.DataFrame:

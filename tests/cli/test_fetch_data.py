@@ -283,16 +283,10 @@ def test_verbs_read_what_was_fetched(server: Files, tmp_path: Path) -> None:
     assert found["counts"]["reference"] == 4
 
 
-def test_prepare_data_writes_structures_that_trainings_read(server: Files, tmp_path: Path) -> None:
-    done(tmp_path, "fetch_data", "name=mp20", "quiet=true")
-    done(tmp_path, "prepare_data", "source=mp20", "structures=s.parquet", "quiet=true")
-    made, fetched = (
-        pd.read_parquet(tmp_path / "s.parquet"),
-        pd.read_parquet(tmp_path / "data" / "mp20" / "mp20.parquet"),
-    )
-    pd.testing.assert_frame_equal(made, fetched[list(made.columns)])
-    assert {"formation_energy_per_atom", "mp20_split", "space_group"} <= set(made.columns)
-    labelled = read_labelled([tmp_path / "s.parquet"])
-    assert sorted(labelled.split.tolist()) == ["train"] * 4 + ["val"] * 2
-    failed = run_command(tmp_path, "prepare_data", "source=mp20", "structures=s.parquet", "quiet=true")
-    assert failed.returncode == 2 and "structures=s.parquet exists" in failed.stderr
+def test_trainings_on_atoms_find_energies_and_splits(server: Files, tmp_path: Path) -> None:
+    done(tmp_path, "fetch_data", "name=[mp20,wbm]", "quiet=true")
+    labelled = read_labelled([Path("mp20"), Path("wbm")], one_scheme=False)
+    assert sorted(labelled.split.tolist()) == sorted(["train"] * 4 + ["val"] * 2 + ["none"] * (N - 1))
+    mp20 = labelled.take(labelled.split != "none")
+    assert mp20.energy.tolist() == list(ENERGIES[:6])
+    assert mp20.formula.tolist() == [name for name, *_ in KNOWN[:6]]

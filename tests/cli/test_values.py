@@ -29,7 +29,7 @@ PATHS = {
     "evaluate": ("out", "structures", "reference", "targets", "cache", "hull"),
     "export": ("out", "run", "samples", "hull"),
     "pipeline": ("out", "run", "hull"),
-    "prepare_data": ("out", "source", "hull", "structures"),
+    "prepare_data": ("out", "source", "hull"),
     "evaluate_proxy": ("data",),
     "sample": ("out", "run"),
     "report": ("out", "run", "reference", "samples", "candidates", "relaxed"),
