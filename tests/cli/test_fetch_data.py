@@ -19,6 +19,7 @@ from pymatgen.core import Structure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 from pymatgen.io.cif import CifWriter
 
+from gflownet_crystal.cli import fetch_data
 from gflownet_crystal.data.public_sets import PUBLIC_SETS, RemoteFile
 from gflownet_crystal.training.labelled import read_labelled
 from tests.cli.commands import Result, run_command
@@ -216,6 +217,18 @@ def test_an_interrupted_download_is_completed_by_the_same_command(server: Files,
     assert not list(tmp_path.rglob("*.csv")) and not list(tmp_path.rglob("*.parquet"))
     done(tmp_path, "fetch_data", "name=mp20", "quiet=true")
     assert ("train.csv", "bytes=65536-") in server.asked
+
+
+def test_an_interrupt_says_that_the_part_is_kept(
+    server: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fetch_data, "fetch", interrupted)
+    stopped = run_command(tmp_path, "fetch_data", "name=mp20", "quiet=true")
+    assert stopped.returncode == 130 and stopped.stderr.count("\n") == 1
+    assert "the downloaded part is kept; go on with the same command" in stopped.stderr
 
 
 def test_a_wrong_checksum_leaves_nothing(server: Files, tmp_path: Path) -> None:
