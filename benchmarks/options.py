@@ -11,6 +11,10 @@ from pathlib import Path
 from gflownet_crystal.cli.groups import unknown
 from gflownet_crystal.cli.main import FAILED, end_quietly, one_line
 from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError
+from gflownet_crystal.data.public_sets import data_path
+
+DATA_KEYS = ("data", "tests", "structures", "specs", "reference")
+"""Keys that name files of crystals, or public data sets that were fetched."""
 
 FORMS = {
     "a whole number": r"\d+",
@@ -35,11 +39,12 @@ def read_options(
         required: keys without a default.
 
     Returns:
-        A value for every key.
+        A value for every key; those of ``DATA_KEYS`` with the paths of public data sets in place of their names.
 
     Raises:
         SystemExit: with status 0, after ``--help``.
         ConfigError: a word is no ``key=value``, a key is unknown, given twice or missing, or a value is no number.
+        DataError: a public data set was not fetched.
     """
     if {"--help", "-h"} & set(arguments):
         print((document or "").strip(), flush=True)
@@ -60,6 +65,8 @@ def read_options(
         raise ConfigError(f"{' '.join(f'{key}=...' for key in missing)} must be given; --help lists all keys")
     for key in defaults.keys() & given.keys():
         _check_form(key, given[key], defaults[key])
+    for key in given.keys() & set(DATA_KEYS):
+        given[key] = ",".join(str(data_path(name)) if name else "" for name in given[key].split(","))
     return {**defaults, **given}
 
 

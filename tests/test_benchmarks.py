@@ -14,7 +14,7 @@ import pytest
 from benchmarks import everyday
 from benchmarks.options import names, read_options
 from gflownet_crystal.cli.main import READER_GONE
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.errors import ConfigError, DataError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TREES = {
@@ -139,6 +139,20 @@ def test_errors_name_what_is_wrong(words, said):
     with pytest.raises(ConfigError, match=said) as caught:
         read_options("", DEFAULTS, words, ["data"])
     assert "\n" not in str(caught.value)
+
+
+def test_a_public_data_set_goes_by_its_name_once_it_was_fetched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GFLOWNET_CRYSTAL_DATA", str(tmp_path / "data"))
+    with pytest.raises(DataError, match="run fetch_data name=mp20"):
+        read_options("", DEFAULTS, ["data=own.parquet,mp20_val"], ["data"])
+    table = tmp_path / "data" / "mp20" / "mp20_val.parquet"
+    table.parent.mkdir(parents=True)
+    table.touch()
+    read = read_options("", DEFAULTS, ["data=own.parquet,mp20_val", "name=mp20"], ["data"])
+    assert read["data"] == f"own.parquet,{table}"
+    # no file of crystals
+    assert read["name"] == "mp20"
 
 
 def test_lists_of_values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -172,3 +173,23 @@ def test_the_reference_has_the_contracts_with_their_docstrings(site):
         assert f'id="gflownet_crystal.{name}"' in html
     assert "testing.generator.check_generator" in html
     assert not re.search(r":(mod|class|func|meth):", html)
+
+
+def test_the_search_works_in_a_page_that_is_opened_as_a_file(site):
+    assert (site / "search" / "search_index.js").read_text(encoding="utf-8").startswith("var __index = {")
+    for page, up in (("index.html", ""), ("api/contracts.html", "../")):
+        html = (site / page).read_text(encoding="utf-8")
+        assert re.search(rf'<script src="?{re.escape(up)}javascripts/iframe-worker.js', html)
+        # by the system's colours, light, dark
+        assert len(re.findall(r"data-md-color-media", html)) >= 3
+
+
+def test_the_index_of_the_search_finds_words_of_every_page(site):
+    text = (site / "search" / "search_index.js").read_text(encoding="utf-8")
+    found = {
+        entry["location"].partition("#")[0]
+        for entry in json.loads(text.removeprefix("var __index = "))["docs"]
+    }
+    assert {page.removeprefix("docs/").replace(".md", ".html") for page in PAGES} <= found | {""} | {
+        "index.html"
+    }

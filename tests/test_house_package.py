@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -98,7 +99,9 @@ def test_dependencies_are_ranges_without_an_upper_end():
 
 def test_every_third_party_import_is_a_dependency():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    extras = [project["optional-dependencies"][name] for name in ("potentials", "evaluate")]
+    extras = [
+        project["optional-dependencies"][name] for name in ("potentials", "evaluate", "wandb", "pyxtal")
+    ]
     declared = {text.split(">=")[0] for text in chain(project["dependencies"], *extras)}
     names = {"scikit-learn": "sklearn", "hydra-core": "hydra", "pyyaml": "yaml"}
     declared = {names.get(name, name) for name in declared} | {"gflownet_crystal"}
@@ -107,6 +110,23 @@ def test_every_third_party_import_is_a_dependency():
         re.sub(r'""".*?"""', "", text_of(path), flags=re.DOTALL) for path in PACKAGE.rglob("*.py")
     )
     assert set(pattern.findall(code)) - set(sys.stdlib_module_names) <= declared
+
+
+def imported_at_the_top(tree: ast.Module) -> set[str]:
+    """Packages that a module imports where it is itself imported."""
+    names = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
+
+
+def test_modules_of_the_plain_installation_import_no_extra():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    names = {"scikit-learn": "sklearn", "hydra-core": "hydra", "pyyaml": "yaml"}
+    plain = {names.get(name, name) for name in (text.split(">=")[0] for text in project["dependencies"])}
+    assert {"wandb", "pyxtal", "pytest"} <= {*project["optional-dependencies"]} - plain
+    known = plain | {"gflownet_crystal", *sys.stdlib_module_names}
+    found = {path: imported_at_the_top(ast.parse(text_of(path))) - known for path in PACKAGE.rglob("*.py")}
+    assert {str(path): more for path, more in found.items() if more} == {}
 
 
 def test_no_file_names_a_place_on_one_machine():

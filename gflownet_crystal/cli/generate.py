@@ -29,6 +29,7 @@ from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.tables import DAMAGES
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
+from gflownet_crystal.data.public_sets import data_path
 from gflownet_crystal.data.sources import kind_of
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.potentials import load_energies
@@ -151,7 +152,7 @@ def _spec_frame(config: DictConfig) -> pd.DataFrame:
         raise ConfigError("give either specs=FILE or run=DIR")
     key = "specs" if config.run is None else "run"
     path = path_setting(config[key], key)
-    path = path if key == "specs" else path / "samples.parquet"
+    path = data_path(path) if key == "specs" else path / "samples.parquet"
     if _holds_specs(path):
         frame = read_specs(path)
     else:

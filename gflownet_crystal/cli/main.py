@@ -14,6 +14,7 @@ from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCryst
 from gflownet_crystal.common.openmp import let_threads_sleep
 
 VERBS = (
+    "fetch_data",
     "prepare_data",
     "train_proxy",
     "evaluate_proxy",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.data.public_sets import data_path
 
 SUFFIXES = {
     ".cif": "cif",
@@ -66,7 +67,8 @@ def source_files(source: Path | str) -> list[SourceFile]:
     """Files of crystals that a path is or holds.
 
     Args:
-        source: a file, or a folder, which is looked through with its subfolders. Names that begin with a dot are passed
+        source: a file, the name of a public data set that was fetched, or a folder, which is looked through with its
+            subfolders. Names that begin with a dot are passed
             over, and tables that verbs of this package write beside crystals. Of a folder that ``generate`` or
             ``relax`` made, its table is taken, which holds all of its crystals.
 
@@ -76,7 +78,7 @@ def source_files(source: Path | str) -> list[SourceFile]:
     Raises:
         DataError: nothing there, or nothing of a known kind.
     """
-    path = Path(source)
+    path = data_path(source)
     if not path.is_dir():
         if not path.is_file():
             raise DataError(f"no data at {path}; give a file or a folder")

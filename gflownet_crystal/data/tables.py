@@ -22,7 +22,7 @@ def rows_of_table(
         DataError: it lacks columns.
     """
     if "cif" in frame.columns and "lattice" not in frame.columns:
-        return _rows_of_cif_column(frame, file, formula_check)
+        return rows_of_cif_column(frame, file, formula_check)
     if "lattice" not in frame.columns and "composition" in frame.columns:
         require_columns(frame, ("composition", "space_group"), file.path)
         frame = named(frame.rename(columns={"matbench_id": "material_id"}), file)
@@ -39,7 +39,7 @@ def rows_of_csv(file: SourceFile, formula_check: str = FORMULA_CHECKS[0]) -> pd.
     """
     frame = read_csv(file.path)
     if "cif" in frame.columns:
-        return _rows_of_cif_column(frame, file, formula_check)
+        return rows_of_cif_column(frame, file, formula_check)
     if not set(STRUCTURE_COLUMNS[1:]) <= set(frame.columns):
         raise DataError(
             f"{file.path} lacks the columns of crystals: give cif, or {', '.join(STRUCTURE_COLUMNS[1:])}; "
@@ -48,8 +48,19 @@ def rows_of_csv(file: SourceFile, formula_check: str = FORMULA_CHECKS[0]) -> pd.
     return rows_of_table(frame, file)
 
 
-def _rows_of_cif_column(frame: pd.DataFrame, file: SourceFile, formula_check: str) -> pd.DataFrame:
-    """Rows of a table with the text of a CIF each, as the MP-20 benchmark has them."""
+def rows_of_cif_column(
+    frame: pd.DataFrame, file: SourceFile, formula_check: str = FORMULA_CHECKS[0]
+) -> pd.DataFrame:
+    """Rows of a table with the text of a CIF each, as the MP-20 benchmark has them.
+
+    Args:
+        frame: table with the column ``cif``.
+        file: file of the table.
+        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+
+    Raises:
+        DataError: the table lacks the column or has no rows.
+    """
     require_columns(frame, ("cif",), file.path)
     frame = named(frame, file)
     rows = [

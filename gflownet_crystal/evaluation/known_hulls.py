@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.tables import DAMAGES, read_parquet
+from gflownet_crystal.data.public_sets import data_path
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.sources import kind_of
 from gflownet_crystal.proxies.e_above_hull import REFERENCE, load_hull
@@ -52,7 +53,7 @@ def labelled_formulas(path: Path) -> tuple[Tensor, Tensor] | None:
     """Counts (m, 119) int64 and formation energies (m,) float64 in eV/atom of the crystals of a file that have some.
 
     Args:
-        path: a file or folder of crystals; only Parquet files have labels.
+        path: a file or folder of crystals, or the name of a public data set; only Parquet files have labels.
 
     Returns:
         The labels; None where there are none.
@@ -60,6 +61,7 @@ def labelled_formulas(path: Path) -> tuple[Tensor, Tensor] | None:
     Raises:
         DataError: the file is damaged, or a formula is malformed.
     """
+    path = data_path(path)
     if not path.is_file() or kind_of(path) != "parquet":
         return None
     try:

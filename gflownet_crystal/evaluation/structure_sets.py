@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
+from gflownet_crystal.data.public_sets import data_path
 from gflownet_crystal.data.readers import read_rows
 from gflownet_crystal.data.rows import CLAIMED, frame_to_oriented, structure_reasons, table_to_rows
 from gflownet_crystal.data.sources import kind_of
@@ -120,7 +121,7 @@ def read_set(source: Path | str, formula_check: str = "refuse") -> StructureSet:
     Raises:
         DataError: nothing readable.
     """
-    path = Path(source)
+    path = data_path(source)
     if not path.exists():
         raise DataError(f"no structures at {path}; give a file or a folder")
     if path.is_file() and kind_of(path) == "tensors":

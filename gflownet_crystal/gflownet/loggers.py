@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -42,12 +43,17 @@ class WandbLogger(Logger):
         mode: ``offline`` (upload later with ``wandb sync``) or ``online``.
 
     Raises:
-        ConfigError: unknown mode.
+        ConfigError: unknown mode, or the package wandb is not installed.
     """
 
     def __init__(self, project: str = "gflownet_crystal", mode: str = "offline") -> None:
         if mode not in WANDB_MODES:
             raise ConfigError(f"logger.mode is one of {', '.join(WANDB_MODES)}, not {mode!r}")
+        # not imported yet: at the import it reads the environment that start sets
+        if importlib.util.find_spec("wandb") is None:
+            raise ConfigError(
+                "logger=wandb needs the package wandb, which is not installed: pip install wandb, or use logger=none"
+            )
         self.project, self.mode = project, mode
         self._run: Any = None
 
@@ -55,12 +61,8 @@ class WandbLogger(Logger):
         if self.mode == "offline":
             # its reports of errors look up a host when they are set up, at the import
             os.environ.update(WANDB_ERROR_REPORTING="false", WANDB_MODE="offline")
-        try:
-            import wandb
-        except ImportError as error:
-            raise ConfigError(
-                "logger=wandb needs the package wandb: pip install wandb, or use logger=none"
-            ) from error
+        import wandb
+
         settings = wandb.Settings(
             console="off", silent=True, x_disable_stats=True, x_disable_machine_info=True
         )

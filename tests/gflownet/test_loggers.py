@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import struct
 import subprocess
@@ -13,10 +14,9 @@ import pytest
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.gflownet.loggers import WandbLogger
-from tests.cli.commands import environment
+from tests.cli.commands import SMALL_GRID, environment, run_command
 
-wandb = pytest.importorskip("wandb")
-
+needs_wandb = pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="pip install wandb")
 
 BLOCK, FILE_HEADER, RECORD_HEADER = 32768, 7, 7
 WHOLE, LAST = 1, 4
@@ -55,9 +55,12 @@ def read_offline_run(folder: Path) -> tuple[dict[str, object], list[dict[str, ob
     return config, history
 
 
+@needs_wandb
 def test_an_offline_run_holds_the_config_and_each_step(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    import wandb
+
     logger = WandbLogger("test", "offline")
     logger.start(tmp_path, {"seed": 3, "env": {"length": 6}})
     for step in (1, 2, 3):
@@ -89,6 +92,7 @@ logger.close()
 """
 
 
+@needs_wandb
 def test_an_offline_run_looks_up_no_host(tmp_path: Path) -> None:
     # in a process of its own, as the package asks its environment at the import; errors that it meets would be reported
     settings = {name: value for name, value in environment().items() if not name.startswith("WANDB")}
@@ -105,3 +109,16 @@ def test_an_offline_run_looks_up_no_host(tmp_path: Path) -> None:
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(ConfigError, match="offline, online"):
         WandbLogger(mode="sometimes")
+
+
+def test_without_the_package_one_line_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: found(name, *rest) if name != "wandb" else None
+    )
+    failed = run_command(tmp_path, "train_gfn", *SMALL_GRID, "logger=wandb", f"run.dir={tmp_path / 'run'}")
+    assert failed.returncode == 2 and failed.stderr.count("\n") == 1
+    assert "pip install wandb" in failed.stderr
+    assert not (tmp_path / "run").exists()
