@@ -1,4 +1,4 @@
-"""Where progress is shown: a bar on a terminal and in a notebook, few lines elsewhere, nothing where that is asked for."""
+"""Where progress is shown: a bar on a terminal and in a notebook, few lines elsewhere, nothing where it is quiet."""
 
 from __future__ import annotations
 
