@@ -79,7 +79,7 @@ class Crystals(Table):
 
         Args:
             structures: ordered ones, at least one.
-            names: a name each; None to number them.
+            names: names, one each; None to number them.
 
         Raises:
             DataError: partly occupied sites, or no structures.
@@ -92,7 +92,7 @@ class Crystals(Table):
 
         Args:
             atoms: objects with a three-dimensional cell, at least one.
-            names: a name each; None to number them.
+            names: names, one each; None to number them.
 
         Raises:
             DataError: an object without a cell, or no objects.
@@ -149,7 +149,9 @@ class Crystals(Table):
         symmetry: bool = True,
         fmax: float = 0.05,
         steps: int = 300,
-        settings: RelaxationSettings | None = None,
+        primitive: bool = True,
+        symprec: float = 0.01,
+        max_volume_change: float = 0.5,
         hull: str | Path = NEAREST,
         processes: int = 1,
         device: str = "auto",
@@ -158,17 +160,19 @@ class Crystals(Table):
         """Relax atoms and cells in place; a crystal that fails stays as it is, and ``status`` and ``reason`` say so.
 
         Args:
-            energy_model: ``chgnet``, ``sevenn:7net-l3i5``, ``alignn``, ``gemsnet``, a ``.safetensors`` file, the
-                ``_target_`` and arguments of an ASE calculator, or an object.
-            cell: relax the cell too.
-            symmetry: keep the space group that a crystal has at the start.
+            energy_model: model of the energies: ``chgnet``, ``sevenn:7net-l3i5``, ``alignn``, ``gemsnet``, a
+                ``.safetensors`` file, the ``_target_`` and arguments of an ASE calculator, or an object.
+            cell: whether to relax the cell too.
+            symmetry: whether to keep the space group that a crystal has at the start.
             fmax: largest force of a relaxed crystal, eV/Å.
             steps: largest number of steps.
-            settings: all settings of the relaxation, in place of the four before.
+            primitive: whether to relax the primitive cell, which takes less time.
+            symprec: tolerance of the symmetry search, Å.
+            max_volume_change: relative change of the volume beyond which a relaxation fails.
             hull: convex hull that ``e_above_hull`` is measured from: ``reference``, ``learned`` or a file.
             processes: number of crystals at once.
-            device: ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
-            quiet: show no progress.
+            device: name of the device, ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
+            quiet: whether to show no progress.
 
         Returns:
             The crystals themselves, with the columns ``status``, ``reason``, ``steps``, ``energy_before``,
@@ -182,7 +186,7 @@ class Crystals(Table):
         Example:
             >>> relaxed = crystals.copy().relax("chgnet", fmax=0.02)
         """
-        chosen = settings or RelaxationSettings(cell=cell, symmetry=symmetry, fmax=fmax, steps=steps)
+        chosen = RelaxationSettings(cell, symmetry, primitive, symprec, fmax, steps, max_volume_change)
         relaxer = Relaxer.of(energy_model, chosen, processes, device)
         records = relaxer.relax(self._frame["name"].tolist(), self._structures, quiet)
         self._structures = relaxer.relaxed(self._structures, records)
@@ -206,8 +210,8 @@ class Crystals(Table):
         Args:
             energy_model: see :meth:`relax`.
             hull: convex hull that energies are measured from: ``reference``, ``learned`` or a file.
-            device: ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
-            quiet: show no progress.
+            device: name of the device, ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
+            quiet: whether to show no progress.
 
         Returns:
             The crystals themselves, with the columns ``formation_energy_per_atom``, ``formation_energy_std`` and
@@ -246,7 +250,7 @@ class Crystals(Table):
         Args:
             path: file that ends in ``.extxyz`` or ``.xyz`` (all crystals), ``.parquet`` (all, with their table) or
                 ``.cif`` (one crystal); a name without an end is a folder with a CIF each.
-            overwrite: replace earlier files.
+            overwrite: whether to replace earlier files.
 
         Returns:
             The path.

@@ -49,7 +49,7 @@ def formation_energies(
         structures: n structures.
         energy_model: name of the model, or an object.
         device: name of the device.
-        quiet: show no progress.
+        quiet: whether to show no progress.
 
     Returns:
         Two arrays (n,), eV/atom; NaN where the model cannot judge a structure.
@@ -75,7 +75,7 @@ def above_hull(
     Args:
         structures: n structures.
         energy: (n,) formation energies, eV/atom.
-        hull: ``reference``, ``learned`` or a file.
+        hull: name or file of the hull: ``reference``, ``learned`` or a file.
 
     Returns:
         (n,) eV/atom; NaN without an energy, or for more than 8 elements.

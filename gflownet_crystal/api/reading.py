@@ -28,9 +28,9 @@ def read(source: str | Path, *, formula_check: str = "refuse", symprec: float = 
     """Read crystals from a file or folder.
 
     Args:
-        source: ``.cif``, POSCAR, ``.json`` of pymatgen, extended ``.xyz``, ``.csv`` or ``.parquet`` of this package, or
-            a folder of any of these.
-        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+        source: file or folder of ``.cif``, POSCAR, ``.json`` of pymatgen, extended ``.xyz``, or ``.csv`` and
+            ``.parquet`` of this package.
+        formula_check: rule for CIFs whose own formula differs from what was read: ``refuse`` or ``warn``.
         symprec: tolerance with which space groups are found, Å.
 
     Returns:
@@ -68,7 +68,7 @@ def read_samples(source: str | Path, run: Run | None = None) -> Samples:
     """Read samples from a spec file.
 
     Args:
-        source: ``.parquet`` or ``.csv``, as :meth:`gflownet_crystal.Samples.save` and the verb ``sample`` write.
+        source: file, ``.parquet`` or ``.csv``, as :meth:`gflownet_crystal.Samples.save` and the verb ``sample`` write.
         run: sampler that they come from, which knows their property and draws more; or None.
 
     Raises:

@@ -81,7 +81,7 @@ class Relaxer:
         Args:
             names: n names.
             structures: n structures.
-            quiet: show no progress.
+            quiet: whether to show no progress.
         """
         items = [Item(name, structures[row : row + 1]) for row, name in enumerate(names)]
         records: dict[int, dict[str, Any]] = {}

@@ -101,11 +101,11 @@ class Run:
             space_groups: space groups to keep, numbers or symbols.
             n_elements: fewest and most different elements.
             n_atoms: fewest and most atoms in the conventional cell.
-            exact: True for samples of the part as the whole sampler makes them there, by ``"rejection"`` or
-                ``"weights"``, whichever is workable; False for its policy under tighter masks.
+            exact: method for samples of the part as the whole sampler makes them there: ``"rejection"``, ``"weights"``,
+                or True for whichever is workable; False for its policy under tighter masks.
             seed: random seed.
             batch_size: number of trajectories at once.
-            quiet: show no progress.
+            quiet: whether to show no progress.
 
         Raises:
             ConfigError: a restriction that the environment does not know, or a value out of range.
@@ -164,7 +164,7 @@ class Run:
         """Write the run folder, which :func:`gflownet_crystal.load` and the verbs of the command line read.
 
         Args:
-            folder: new or empty.
+            folder: folder that is new or empty.
 
         Returns:
             The folder.
@@ -218,12 +218,12 @@ def load(
 
     Args:
         source: run folder, or a prior: the name of shipped weights (``"prior"``) or a ``.safetensors`` file.
-        device: ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
+        device: name of the device, ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
         threads: number of CPU threads; None leaves PyTorch's choice.
         env: object in place of the environment that the folder names.
         proxy: object in place of the proxy that the folder names, for a class with settings of your own.
         reward: object in place of the reward function that the folder names.
-        trust: build classes from outside this package that the folder names.
+        trust: whether to build classes from outside this package that the folder names.
 
     Raises:
         CheckpointError: no run folder, no checkpoint, or one that does not fit.

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from gflownet_crystal.api.run import Run
 
 _SHOWN = (
-    "formula", "space_group", "a", "b", "c", "alpha", "beta", "gamma", "volume_per_atom", "energy", "energy_std",
-    "log_reward", "log_weight",
+    "formula", "space_group", "a", "b", "c", "volume_per_atom", "energy", "energy_std", "log_reward", "log_weight",
 )  # fmt: skip
 
 
@@ -112,7 +111,7 @@ class Samples(Table):
 
         Args:
             path: file that ends in ``.parquet`` or ``.csv``.
-            overwrite: replace an earlier file.
+            overwrite: whether to replace an earlier file.
 
         Returns:
             The path.
@@ -149,9 +148,9 @@ class Samples(Table):
                 distances between atoms.
             seed: random seed of the first try.
             batch_size: number of specs at a time.
-            device: ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
+            device: name of the device, ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
             settings: further settings of a named generator, such as ``{"tries": 8}``.
-            quiet: show no progress.
+            quiet: whether to show no progress.
 
         Returns:
             A crystal for each spec that could be placed; ``left_out`` has the others.
@@ -194,13 +193,13 @@ class Samples(Table):
             hull: convex hull that energies are measured from: ``reference``, ``learned`` or a file; None for that of
                 the proxy or reward, else ``reference``.
             tries: number of times that the generator makes a promising spec.
-            further: draw more samples of the run where these do not suffice.
+            further: whether to draw more samples of the run where these do not suffice.
             seed: random seed of placement and of further samples.
             batch_size: number of specs that get atoms at a time.
             device: see :meth:`place`.
             settings: further settings of :class:`~gflownet_crystal.workflows.settings.Screening`, such as
                 ``{"known": "formula", "within": 0.1, "max_per_system": 3}``.
-            quiet: show no progress.
+            quiet: whether to show no progress.
 
         Returns:
             At most k crystals, the nearest to the hull first. ``funnel`` counts the specs after each step, ``left_out``

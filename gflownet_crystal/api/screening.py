@@ -13,6 +13,7 @@ import pandas as pd
 from gflownet_crystal.api.crystals import ENERGY_STD, Crystals
 from gflownet_crystal.api.judging import energies_of
 from gflownet_crystal.api.placing import build_generator, check_specs
+from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.config.build import fitting_arguments
 from gflownet_crystal.config.parts import find_device
@@ -86,6 +87,8 @@ class Search:
         Raises:
             ConfigError: a setting is unknown or out of range.
         """
+        if twice := sorted({"k", "seed", "batch_size"} & set(self.settings)):
+            raise ConfigError(f"{', '.join(twice)} is an argument of screen; leave it out of settings")
         values = usual_screening(run is not None and isinstance(run.reward.function, Discovery))
         values |= dict(self.settings) | {
             "k": whole_number(self.k, "k", 1),

@@ -95,7 +95,7 @@ class Table(ABC):
 
         Args:
             by: name of the column.
-            ascending: lowest first.
+            ascending: whether the lowest come first.
 
         Raises:
             ConfigError: there is no such column.

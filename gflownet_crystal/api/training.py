@@ -66,16 +66,16 @@ def train(
         n_atoms: fewest and most atoms in the conventional cell; None for those of the environment.
         iterations: number of parameter updates; None for those of the trainer.
         batch_size: number of trajectories an iteration; None for those of the trainer.
-        prior: where training starts and what the target is relative to: ``default``, a file or run folder; None to
-            train from nothing.
+        prior: sampler that training starts from and the target is relative to: ``default``, a file or a run
+            folder; None to train from nothing.
         seed: random seed of weights and sampling.
-        device: ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
+        device: name of the device, ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
         threads: number of CPU threads; None leaves PyTorch's choice.
         folder: run folder to write; None writes nothing that outlasts the run, see :meth:`Run.save`.
-        resume: go on with the training in ``folder``.
+        resume: whether to go on with the training in ``folder``.
         settings: any other setting of the verb ``train_gfn`` by its dotted key, such as
             ``{"trainer.learning_rate": 1e-4, "reward.beta": 8.0}``.
-        quiet: show no progress.
+        quiet: whether to show no progress.
 
     Raises:
         ConfigError: an unknown name or setting, parts that do not fit, or a folder that is not empty.

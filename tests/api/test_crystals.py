@@ -181,6 +181,7 @@ def test_files_that_cannot_be_read_are_told_and_left_out(placed, tmp_path):
         (lambda c, path: c[:0].save(path / "c.extxyz"), "no crystals to save"),
         (lambda c, path: c.relax("chgnett"), "unknown energies"),
         (lambda c, path: c.relax("alignn", fmax=-1.0), "fmax"),
+        (lambda c, path: c.relax("alignn", symprec=1.0), "symprec"),
         (lambda c, path: c.relax(emt_energies(), processes=2), "one process"),
         (lambda c, path: c.judge("alignn", hull="nowhere.parquet"), "nowhere"),
         (lambda c, path: gfc.Crystals.from_ase([bulk("Cu")], ["a", "b"]), "2 names"),

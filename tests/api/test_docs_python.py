@@ -12,11 +12,13 @@ from tests.own_pages import blocks, text_of
 
 PAGE = "python.md"
 SMALLER = (
-    (r"iterations=\d+", "iterations=2, batch_size=16, prior=None, quiet=True"),
+    (r"iterations=\d+", "iterations=2, batch_size=16, quiet=True"),
     (r"\.sample\(1000", ".sample(60"),
     (r"head\(50\)", "head(6)"),
-    (r"steps=200", "steps=2"),
-    (r"screen\(5", 'screen(2, generator="quick"'),
+    (r'relax\("chgnet"\)', 'relax("chgnet", steps=1)'),
+    (r"steps=200", "steps=1"),
+    (r"sample\(100,", "sample(20,"),
+    (r"screen\(5", "screen(2"),
     (r'"within": 0.2', '"within": 5.0'),
     (r"crystals = samples.place\(\)", "crystals = samples.head(3).place()"),
     (r"< 0.3", "< 20.0"),

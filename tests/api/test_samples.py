@@ -138,6 +138,7 @@ def test_rows_are_taken_as_from_a_list(samples):
         (lambda s: s.place(QuickPlacement(), settings={"x": 1}), "leave settings out"),
         (lambda s: s.screen(0), "at least 1"),
         (lambda s: s.screen(settings={"wthin": 1}), "wthin"),
+        (lambda s: s.screen(settings={"k": 3}), "leave it out of settings"),
         (lambda s: s.screen(energy_model="alignnn"), "unknown energies"),
     ],
 )
