@@ -12,14 +12,17 @@ from gflownet_crystal.common.files import atomic_path, write_text
 from gflownet_crystal.config.values import check_new
 from gflownet_crystal.data.schema import LATTICE_COLUMNS
 from gflownet_crystal.relaxation.records import in_setting
+from gflownet_crystal.structures.cif import structures_to_cif
 from gflownet_crystal.structures.frames import structures_to_frame
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import SYMPREC
-from gflownet_crystal.workflows.generated import cif_texts
 from gflownet_crystal.workflows.output_folder import holds_nothing
 
 if TYPE_CHECKING:
     from gflownet_crystal.api.crystals import Crystals
+
+_RENAMED = {"energy": "proxy_energy", "energy_std": "proxy_energy_std"}
+"""Columns of extended XYZ under another name: ASE takes ``energy`` for the total energy of a calculator."""
 
 XYZ, PARQUET, CIF = (".extxyz", ".xyz"), ".parquet", ".cif"
 
@@ -61,7 +64,7 @@ def save_crystals(crystals: Crystals, path: Path, overwrite: bool) -> Path:
 def cif_of(structure: StructureBatch) -> str:
     """The CIF of one structure in the ITA setting of its group; in P1 where none is found."""
     claimed = structure if int(structure.space_group[0]) else in_setting(structure, SYMPREC)
-    return cif_texts(claimed)[0]
+    return structures_to_cif(claimed)[0]
 
 
 def _write_xyz(crystals: Crystals, path: Path) -> None:
@@ -69,6 +72,7 @@ def _write_xyz(crystals: Crystals, path: Path) -> None:
 
     atoms = crystals.to_ase()
     values = crystals.to_frame().drop(columns=["n_atoms", *LATTICE_COLUMNS]).select_dtypes("number")
+    values = values.rename(columns=_RENAMED)
     for one, row in zip(atoms, values.to_dict("records"), strict=True):
         one.info |= {str(key): value for key, value in row.items() if pd.notna(value)}
     with atomic_path(path) as temporary:

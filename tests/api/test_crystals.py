@@ -6,6 +6,7 @@ import html
 import json
 import re
 
+import ase.io
 import numpy as np
 import pandas as pd
 import pytest
@@ -103,6 +104,14 @@ def test_crystals_are_saved_and_read_again(placed, tmp_path, name):
     with pytest.raises(ConfigError, match=r"not empty|exists"):
         few.save(tmp_path / name)
     few.save(tmp_path / name, overwrite=True)
+
+
+def test_no_property_passes_for_a_total_energy(placed, tmp_path):
+    placed.head(3).save(tmp_path / "c.extxyz")
+    for row, atoms in enumerate(ase.io.read(tmp_path / "c.extxyz", ":")):
+        assert atoms.calc is None
+        assert atoms.info["name"] == placed["name"][row]
+        assert atoms.info["proxy_energy"] == pytest.approx(placed["energy"][row])
 
 
 def test_one_crystal_is_converted_saved_and_shown(placed, tmp_path):
