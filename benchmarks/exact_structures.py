@@ -24,10 +24,10 @@ import numpy as np
 import torch
 
 from benchmarks.options import names, read_options, run
-from gflownet_crystal.cli.build import build
-from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.tables import read_parquet
+from gflownet_crystal.config.build import build
+from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.structures.distances import shortest_distance

@@ -26,10 +26,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from benchmarks.options import read_options, run
-from gflownet_crystal.cli.compose import compose_config
-from gflownet_crystal.cli.parts import find_device
 from gflownet_crystal.cli.train_network import plain
 from gflownet_crystal.common.checkpoint import TrainingStopped
+from gflownet_crystal.config.compose import compose_config
+from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.models.energy import EnergyModel
 from gflownet_crystal.models.registry import build_network
 from gflownet_crystal.models.trained_energies import KIND

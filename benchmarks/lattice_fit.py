@@ -25,8 +25,8 @@ from torch import Tensor
 from benchmarks.conditionals import ChosenCrystal, Conditional, Exact, LatticeOfList, discrete_states
 from benchmarks.exactness_lattice import MIXTURE
 from benchmarks.options import read_options, run
-from gflownet_crystal.cli.compose import compose_config
-from gflownet_crystal.cli.parts import build_parts
+from gflownet_crystal.config.compose import compose_config
+from gflownet_crystal.config.parts import build_parts
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.gflownet.likelihood import log_prob
 from gflownet_crystal.gflownet.model import GFlowNet

@@ -35,9 +35,9 @@ from numpy.typing import NDArray
 from benchmarks.options import read_options, run
 from benchmarks.target import sample
 from gflownet_crystal.cli.data_tables import read_prepared
-from gflownet_crystal.cli.parts import find_device
-from gflownet_crystal.cli.trained_runs import open_run
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.config.parts import find_device
+from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.data.splits import without_formulas
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.envs.crystal import Crystal

@@ -40,8 +40,8 @@ from torch import Tensor
 
 from benchmarks.matching import distances, figures
 from benchmarks.options import names, read_options, run
-from gflownet_crystal.cli.build import build
-from gflownet_crystal.cli.compose import compose_config
+from gflownet_crystal.config.build import build
+from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.generators.assignment_table import assignments_of, keys_of
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.generators.orbit_spacing import Orbits

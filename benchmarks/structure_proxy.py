@@ -18,8 +18,8 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.options import names, read_options, run
-from gflownet_crystal.cli.build import build
-from gflownet_crystal.cli.compose import compose_config, resolved
+from gflownet_crystal.config.build import build
+from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.generators.orbit_tables import simplest_assignments
 from gflownet_crystal.generators.quick_placement import QuickPlacement

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.cli.main import VERBS, split_options
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.config.compose import compose_config
 from tests.own_pages import DOCS, REPOSITORY, commands, write_files
 
 PAGES = sorted(path.relative_to(REPOSITORY).as_posix() for path in DOCS.rglob("*.md"))

@@ -21,7 +21,7 @@ from benchmarks.fuzzing.material import (
     SPACE,
 )
 from benchmarks.fuzzing.mutations import TOKENS, damage_bytes, damage_text, damage_value
-from gflownet_crystal.cli.groups import PACKAGE_CONFIG
+from gflownet_crystal.config.groups import PACKAGE_CONFIG
 
 TARGETS = (
     "os.system", "builtins.eval", "subprocess.Popen", "gflownet_crystal.cli.main.main", "nowhere.Nothing", "x", ".", "",

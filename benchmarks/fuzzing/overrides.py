@@ -24,10 +24,10 @@ from benchmarks.fuzzing.material import (
     PROXY_RUN,
     RELAX,
 )
-from gflownet_crystal.cli.compose import compose_config, parse_setting
-from gflownet_crystal.cli.groups import PACKAGE_CONFIG, group_choices
 from gflownet_crystal.cli.main import VERBS
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.config.compose import compose_config, parse_setting
+from gflownet_crystal.config.groups import PACKAGE_CONFIG, group_choices
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "grid": (*GRID_RUN, "run.dir=out"), "crystal": (*CRYSTAL_RUN, "run.dir=out"),

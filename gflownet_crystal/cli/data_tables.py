@@ -11,8 +11,8 @@ import pandas as pd
 from omegaconf import DictConfig, ListConfig
 from tqdm import tqdm
 
-from gflownet_crystal.cli.values import path_setting
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.config.values import path_setting
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS

@@ -19,18 +19,17 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gflownet_crystal.cli.build import to_settings
-from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of
-from gflownet_crystal.cli.groups import unknown
-from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.judging import STABILITY, Judging, chosen_judges, stability_thresholds
-from gflownet_crystal.cli.output_folder import open_output
-from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.sampler_figures import sampler_figures
-from gflownet_crystal.cli.values import check_writable, flag, path_setting, thread_count, whole_number
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path, read_json, write_json
+from gflownet_crystal.common.interrupt import stop_on_signal
+from gflownet_crystal.config.build import to_settings
+from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.groups import unknown
+from gflownet_crystal.config.parts import find_device, set_threads
+from gflownet_crystal.config.values import check_writable, flag, path_setting, thread_count, whole_number
 from gflownet_crystal.evaluation.compared_sets import Choices, Evaluation
 from gflownet_crystal.evaluation.known_hulls import known_hull
 from gflownet_crystal.evaluation.matching import Tolerances
@@ -40,6 +39,7 @@ from gflownet_crystal.evaluation.structure_sets import StructureSet, read_set
 from gflownet_crystal.models.energy_choice import EnergyChoice
 from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.workflows.output_folder import open_output
 
 BY_ALL = "stability_by_all"
 FIGURES, TABLE, STRUCTURES, PARTS = "metrics.json", "metrics.csv", "structures.csv", "parts"

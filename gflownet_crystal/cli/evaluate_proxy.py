@@ -12,12 +12,12 @@ import json
 import pandas as pd
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import build
-from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import paths_of, read_prepared
-from gflownet_crystal.cli.parts import find_device, set_threads
-from gflownet_crystal.cli.values import flag
 from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.config.build import build
+from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.parts import find_device, set_threads
+from gflownet_crystal.config.values import flag
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.schema import ENERGY_COLUMN, STRUCTURE_COLUMNS
 from gflownet_crystal.proxies.base import Proxy

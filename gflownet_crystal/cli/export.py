@@ -11,27 +11,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
-from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import build
-from gflownet_crystal.cli.candidates import Candidates, candidates_of, with_results, write_candidates
-from gflownet_crystal.cli.compose import TARGET, resolved
-from gflownet_crystal.cli.parts import find_device
-from gflownet_crystal.cli.run_folder import CONFIG, read_config
 from gflownet_crystal.cli.sample import sample_run
-from gflownet_crystal.cli.screened import further_samples, make_engine, tables, with_entries
-from gflownet_crystal.cli.values import check_whole, flag, path_setting, seed_number, whole_number
+from gflownet_crystal.cli.screened import further_samples, make_engine
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.config.build import build
+from gflownet_crystal.config.compose import TARGET, resolved
+from gflownet_crystal.config.parts import find_device
+from gflownet_crystal.config.run_folder import CONFIG, read_config
+from gflownet_crystal.config.values import check_whole, flag, path_setting, seed_number, whole_number
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.proxies.discovery import Discovery
@@ -39,13 +36,12 @@ from gflownet_crystal.proxies.e_above_hull import REFERENCE, EnergyAboveHull, lo
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.formulas import text_to_composition
-from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
+from gflownet_crystal.structures.spec_io import read_specs
+from gflownet_crystal.workflows.candidates import Candidates, candidates_of, with_results, write_candidates
+from gflownet_crystal.workflows.further import tables, with_entries
+from gflownet_crystal.workflows.hulls import ENERGIES, hull_with_atoms, predicted_above_hull, predicted_hulls
 from gflownet_crystal.workflows.screening import UNPLACED, screen
 
-FORMATION_ENERGY = "formation_energy_per_atom", "eV/atom"
-ABOVE_HULL = "e_above_hull", "eV/atom"
-ENERGIES = FORMATION_ENERGY, ABOVE_HULL
-"""Properties, with units, that can be measured from a hull."""
 SUMMARY = "summary.json"
 FIGURES = ("candidates", "chemical_systems", "elements", "median_e_above_hull_judged")
 SHORTAGE = "draw more with n=, or loosen screening.within or its limits"
@@ -131,43 +127,10 @@ def _check_free(out: Path, overwrite: bool) -> None:
         )
 
 
-def energies_above_hull(frame: pd.DataFrame, hull: Hull | None = None) -> NDArray[np.float64]:
-    """Estimated energies above the convex hull.
-
-    Args:
-        frame: specs whose column ``energy`` is a formation energy, eV/atom.
-        hull: measured from; None for the shipped learned hull.
-
-    Returns:
-        (n,) eV/atom.
-    """
-    energy = torch.from_numpy(frame["energy"].to_numpy(dtype=np.float64).copy())
-    above: NDArray[np.float64] = (hull or load_hull()).e_above_hull(frame_to_specs(frame), energy).numpy()
-    return above
-
-
 def hulls_of_run(path: Any, known: tuple[Any, Any], folder: Path) -> tuple[Hull | None, Hull | None]:
-    """The hull that the user names, and the run's own where energies are to be measured from the one for the other.
-
-    Args:
-        path: of a reference hull, or None for that of the run's reward, if it has one.
-        known: property of the run's proxy, and its unit.
-        folder: of the run.
-
-    Raises:
-        ConfigError: the run's proxy predicts nothing that a hull is needed for, or its own hull is not known.
-    """
-    if path is None:
-        return reward_hull(folder) if known == FORMATION_ENERGY else None, None
-    path = str(path_setting(path, "hull"))
-    if known == FORMATION_ENERGY:
-        return load_hull(path), None
-    if known != ABOVE_HULL:
-        raise ConfigError(f"hull={path}: the run's proxy predicts {known[0]} ({known[1]}); leave hull out")
-    own = own_hull(folder)
-    if own is None:
-        raise ConfigError(f"hull={path}: the hull of the run's proxy is not known; leave hull out")
-    return load_hull(path), own
+    """See :func:`~gflownet_crystal.workflows.hulls.predicted_hulls`; the run's hulls by its configuration."""
+    path = None if path is None else str(path_setting(path, "hull"))
+    return predicted_hulls(path, known, partial(own_hull, folder), partial(reward_hull, folder))
 
 
 def own_hull(folder: Path) -> Hull | None:
@@ -198,37 +161,10 @@ def _discovery(folder: Path) -> DictConfig | None:
     return reward if isinstance(reward, DictConfig) and reward.get(TARGET) == target else None
 
 
-def predicted_above_hull(
-    frame: pd.DataFrame, known: tuple[Any, Any], hull: Hull | None, own: Hull | None
-) -> NDArray[np.float64]:
-    """Energies above the hull by the run's own proxy.
-
-    Args:
-        frame: specs with the column ``energy``.
-        known: property of that column, and its unit.
-        hull: that the user names; None for the run's own, else the learned one.
-        own: the run's own; see :func:`hulls_of_run`.
-
-    Returns:
-        (n,) eV/atom, NaN where the column is something else than an energy.
-    """
-    if known == FORMATION_ENERGY:
-        return energies_above_hull(frame, hull)
-    energy = frame["energy"].to_numpy(dtype=np.float64)
-    if known != ABOVE_HULL:
-        return np.full_like(energy, np.nan)
-    if hull is None or own is None:
-        return energy
-    composition = frame_to_specs(frame).composition
-    shift: NDArray[np.float64] = (own.hull_energy(composition) - hull.hull_energy(composition)).numpy()
-    return energy + shift
-
-
 def judged_hull(path: Any, known: tuple[Any, Any], folder: Path) -> Hull:
-    """The hull for energies with atoms: the user's, else that of the run's proxy or reward, else the reference hull."""
-    if path is not None:
-        return load_hull(str(path_setting(path, "hull")))
-    return (own_hull(folder) if known == ABOVE_HULL else reward_hull(folder)) or load_hull(REFERENCE)
+    """See :func:`~gflownet_crystal.workflows.hulls.hull_with_atoms`; the run's hulls by its configuration."""
+    path = None if path is None else str(path_setting(path, "hull"))
+    return hull_with_atoms(path, known, partial(own_hull, folder), partial(reward_hull, folder))
 
 
 def _samples(

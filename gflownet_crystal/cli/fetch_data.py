@@ -12,13 +12,13 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 from tqdm import tqdm
 
-from gflownet_crystal.cli.compose import resolved
-from gflownet_crystal.cli.groups import unknown
-from gflownet_crystal.cli.values import flag, path_setting, whole_number
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import atomic_path
 from gflownet_crystal.common.locks import lock_folder
+from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.groups import unknown
+from gflownet_crystal.config.values import flag, path_setting, whole_number
 from gflownet_crystal.data.downloads import fetch
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.public_sets import (

@@ -7,7 +7,6 @@ it is done; a run that was stopped goes on with the same settings and resume=tru
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,30 +15,27 @@ import pyarrow.parquet
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.build import build, plain
-from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of, tell
-from gflownet_crystal.cli.generated import write_generated
-from gflownet_crystal.cli.interrupt import stop_on_signal
-from gflownet_crystal.cli.output_folder import open_output
-from gflownet_crystal.cli.parts import find_device, set_threads
-from gflownet_crystal.cli.values import flag, path_setting, seed_number, whole_number
 from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.tables import DAMAGES
+from gflownet_crystal.config.build import build, plain
+from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.parts import find_device, set_threads
+from gflownet_crystal.config.values import flag, path_setting, seed_number, whole_number
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.public_sets import data_path
 from gflownet_crystal.data.sources import kind_of
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.potentials import load_energies
-from gflownet_crystal.models.structure_energies import StructureEnergies
-from gflownet_crystal.structures.distances import shortest_distance_ratio
-from gflownet_crystal.structures.frames import structures_to_frame
-from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_checks import NO_OCCUPATION, complaint, spec_faults
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, frame_to_specs, read_specs
-from gflownet_crystal.workflows.placing import judged_energies, part_file, read_part, write_part
+from gflownet_crystal.workflows.generated import write_generated
+from gflownet_crystal.workflows.making import Maker
+from gflownet_crystal.workflows.output_folder import open_output
+from gflownet_crystal.workflows.placing import part_file, read_part, write_part
 
 KEEP = ("all", "best")
 
@@ -80,57 +76,6 @@ def make_structures(
             progress.advance(f"{len(made)} structures of {min(batch_size, len(frame) - start)} specs")
     parts = [read_part(part_file(folder, start)) for start in starts]
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-
-
-@dataclass(frozen=True)
-class Maker:
-    """Makes the structures of specs.
-
-    Attributes:
-        generator: puts atoms into specs.
-        device: where.
-        tries: structures of each spec.
-        seed: of the first.
-        best: keep the best of the tries only.
-        judge: rates structures; None for none.
-    """
-
-    generator: Generator
-    device: torch.device
-    tries: int
-    seed: int
-    best: bool
-    judge: StructureEnergies | None
-
-    def make(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Structures of some specs as rows of the package's schema, by spec and try."""
-        specs = frame_to_specs(frame, self.device)
-        tables = [self._one_try(specs, number) for number in range(self.tries)]
-        made = pd.concat(tables, ignore_index=True)
-        rows = frame.index.to_numpy()[made["row"]]
-        made = made.assign(
-            row=rows, material_id=[f"{row}-{t}" for row, t in zip(rows, made["try"], strict=True)]
-        )
-        made = made.sort_values(["row", "try"], kind="stable", ignore_index=True)
-        if not self.best:
-            return made
-        order = made.sort_values("rating", kind="stable", na_position="last")
-        return order.drop_duplicates("row").sort_values("row", ignore_index=True)
-
-    def _one_try(self, specs: CrystalSpec, number: int) -> pd.DataFrame:
-        generation = self.generator.generate(specs, self.seed + number)
-        structures = generation.structures
-        room = shortest_distance_ratio(structures) if len(structures) else structures.cell.new_zeros(0)
-        energy, _ = judged_energies(structures, self.judge)
-        return structures_to_frame(
-            structures,
-            row=generation.rows.cpu().numpy(),
-            **{"try": number},
-            distance_ratio=room.cpu().numpy(),
-            formation_energy_per_atom=energy.cpu().numpy(),
-            # the lower the better
-            rating=(-room if self.judge is None else energy).cpu().numpy(),
-        )
 
 
 def _maker(config: DictConfig, generator: Generator, device: torch.device) -> Maker:

@@ -12,8 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gflownet_crystal.cli.compose import TARGET, compose_with_choices, section_groups, verb_groups
-from gflownet_crystal.cli.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices
+from gflownet_crystal.config.compose import TARGET, compose_with_choices, section_groups, verb_groups
+from gflownet_crystal.config.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices
 
 _KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_][\w]*):(?P<value>[^#]*)(?:#\s*(?P<comment>.*))?$")
 _WIDEST = 60

@@ -15,9 +15,9 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from gflownet_crystal.cli.build import plain
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.config.build import plain
 from gflownet_crystal.evaluation.compared_sets import Evaluation
 from gflownet_crystal.evaluation.known_hulls import known_entries
 from gflownet_crystal.evaluation.stability import energy_above_hull, unique_and_novel

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gflownet_crystal.cli.failures import machine_failure
-from gflownet_crystal.cli.groups import unknown
 from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
 from gflownet_crystal.common.openmp import let_threads_sleep
+from gflownet_crystal.config.groups import unknown
 
 VERBS = (
     "fetch_data",
@@ -117,8 +117,8 @@ def _dispatch(words: list[str]) -> int:
 
         print(verb_help(verb, settings, own))
         return 0
-    from gflownet_crystal.cli.compose import compose_config
-    from gflownet_crystal.cli.config_errors import telling_keys
+    from gflownet_crystal.config.compose import compose_config
+    from gflownet_crystal.config.config_errors import telling_keys
 
     config = compose_config(verb, settings, own)
     with telling_keys():

@@ -18,12 +18,7 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.candidates import Candidates, with_results, write_candidates
-from gflownet_crystal.cli.compose import resolved
-from gflownet_crystal.cli.export import SHORTAGE, predicted_above_hull
-from gflownet_crystal.cli.interrupt import stop_on_signal
-from gflownet_crystal.cli.output_folder import open_output
-from gflownet_crystal.cli.parts import set_threads
+from gflownet_crystal.cli.export import SHORTAGE
 from gflownet_crystal.cli.pipeline_plan import Plan
 from gflownet_crystal.cli.pipeline_stages import Stopwatch, growing_samples, kept_samples, relax_best
 from gflownet_crystal.cli.pipeline_table import (
@@ -36,15 +31,22 @@ from gflownet_crystal.cli.pipeline_table import (
     whole_table,
 )
 from gflownet_crystal.cli.sample import sample_run
-from gflownet_crystal.cli.screened import FURTHER, further_samples, with_entries
+from gflownet_crystal.cli.screened import further_samples
 from gflownet_crystal.cli.summary import hardware
-from gflownet_crystal.cli.values import flag
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_json
+from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.parts import set_threads
+from gflownet_crystal.config.values import flag
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.workflows.candidates import Candidates, with_results, write_candidates
+from gflownet_crystal.workflows.further import FURTHER, with_entries
+from gflownet_crystal.workflows.hulls import predicted_above_hull
+from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.placing import judged_energies
 from gflownet_crystal.workflows.screening import Outcome, screen
 

@@ -11,20 +11,20 @@ from typing import Any, Self
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.build import build, plain, to_settings
 from gflownet_crystal.cli.export import (
-    ENERGIES,
     hulls_of_run,
     judged_hull,
     seeks_discoveries,
     summary_of_run,
 )
-from gflownet_crystal.cli.parts import find_device
-from gflownet_crystal.cli.relax import load_on
-from gflownet_crystal.cli.restricting import Conditioning, restrictions
-from gflownet_crystal.cli.run_folder import CONFIG
+from gflownet_crystal.cli.restricting import conditioning_of, restrictions
 from gflownet_crystal.cli.screened import make_engine
-from gflownet_crystal.cli.values import (
+from gflownet_crystal.common.checkpoint import FOLDER
+from gflownet_crystal.common.errors import CheckpointError, ConfigError
+from gflownet_crystal.config.build import build, plain, to_settings
+from gflownet_crystal.config.parts import find_device
+from gflownet_crystal.config.run_folder import CONFIG
+from gflownet_crystal.config.values import (
     check_whole,
     flag,
     path_setting,
@@ -32,14 +32,15 @@ from gflownet_crystal.cli.values import (
     thread_count,
     whole_number,
 )
-from gflownet_crystal.common.checkpoint import FOLDER
-from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energy_choice import read_choice
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.relaxation.run import Loader
 from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.workflows.conditioning import Conditioning
+from gflownet_crystal.workflows.hulls import ENERGIES
 from gflownet_crystal.workflows.placing import Placer
+from gflownet_crystal.workflows.relaxing import load_on
 from gflownet_crystal.workflows.settings import Screening
 
 _SAMPLES_A_CANDIDATE = 100
@@ -135,7 +136,7 @@ class Plan:
             load=_loader(config, device) if n_relaxed else None,
             relaxation=to_settings(RelaxationSettings, config.relaxation, "relaxation"),
             restrict=restrictions(config.restrict),
-            exact=Conditioning.of(config.restrict),
+            exact=conditioning_of(config.restrict),
             quiet=flag(config.quiet, "quiet"),
         )
 

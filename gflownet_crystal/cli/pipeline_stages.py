@@ -11,16 +11,16 @@ from typing import Any
 
 import pandas as pd
 
-from gflownet_crystal.cli.candidates import cif_names
-from gflownet_crystal.cli.output_folder import holds_nothing, open_output
-from gflownet_crystal.cli.relax import relax_kept
-from gflownet_crystal.cli.screened import FURTHER, MOST_DRAWS
 from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.run import Loader
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.spec_io import read_specs, write_specs
 from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.workflows.candidates import cif_names
+from gflownet_crystal.workflows.further import FURTHER, MOST_DRAWS
+from gflownet_crystal.workflows.output_folder import holds_nothing, open_output
+from gflownet_crystal.workflows.relaxing import relax_kept
 
 SAMPLES, RELAXED, SECONDS = "samples.parquet", "relaxed", "seconds.json"
 

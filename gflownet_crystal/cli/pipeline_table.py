@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from gflownet_crystal.cli.candidates import NEWNESS, Candidates, cif_names, relatives, tried_rows
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.compared_sets import reduced_formulas
 from gflownet_crystal.evaluation.parallel import Work, to_crystals
@@ -24,6 +23,7 @@ from gflownet_crystal.structures.distances import shortest_distance
 from gflownet_crystal.structures.spec_io import SPEC_COLUMNS
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups
+from gflownet_crystal.workflows.candidates import NEWNESS, Candidates, cif_names, relatives, tried_rows
 from gflownet_crystal.workflows.placing import CONTACT, CONTACT_RATIO, above_hull
 from gflownet_crystal.workflows.screening import SAME, UNPLACED, Outcome
 

@@ -18,11 +18,11 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of, paths_of, read_prepared
-from gflownet_crystal.cli.values import check_new, flag, path_setting, seed_number, whole_number
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path, write_text
+from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.values import check_new, flag, path_setting, seed_number, whole_number
 from gflownet_crystal.data.compounds import read_compounds
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.left_out import LeftOut

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.build import plain, to_settings
-from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of
-from gflownet_crystal.cli.groups import unknown
-from gflownet_crystal.cli.interrupt import stop_on_signal
-from gflownet_crystal.cli.parts import find_device, set_threads
-from gflownet_crystal.cli.values import check_writable, flag, path_setting
 from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.config.build import plain, to_settings
+from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.groups import unknown
+from gflownet_crystal.config.parts import find_device, set_threads
+from gflownet_crystal.config.values import check_writable, flag, path_setting
 from gflownet_crystal.models.calculator_energies import make_calculator
 from gflownet_crystal.models.energy_choice import EnergyChoice, read_choice
 from gflownet_crystal.models.reference_tables import ReferenceTable, table_path

@@ -17,26 +17,26 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import COMMAND_LINE, Trust, build, plain
-from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import paths_of, read_crystals, read_prepared
-from gflownet_crystal.cli.output_folder import open_output
-from gflownet_crystal.cli.parts import find_device, set_threads
-from gflownet_crystal.cli.priors import stored_policy
 from gflownet_crystal.cli.refine_engines import VerbEngines, know, named_energies, proxy_section
-from gflownet_crystal.cli.trained_runs import open_run
-from gflownet_crystal.cli.values import check_whole, flag, path_setting, seed_number, thread_count
-from gflownet_crystal.cli.weights_run import card_command
 from gflownet_crystal.common.checkpoint import TrainingStopped
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import write_json
+from gflownet_crystal.config.build import COMMAND_LINE, Trust, build, plain
+from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.parts import find_device, set_threads
+from gflownet_crystal.config.priors import stored_policy
+from gflownet_crystal.config.run_folder import card_command
+from gflownet_crystal.config.trained_runs import open_run
+from gflownet_crystal.config.values import check_whole, flag, path_setting, seed_number, thread_count
 from gflownet_crystal.data.schema import PREPARED_COLUMNS
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.trained_energies import KIND as STRUCTURE_ENERGY
 from gflownet_crystal.proxies.e_above_hull import load_hull
 from gflownet_crystal.proxies.mlp import KIND
 from gflownet_crystal.weights import load_weights, weights_path
+from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.refining import ENERGIES, RUN, WEIGHTS, Refinement
 from gflownet_crystal.workflows.refining_figures import rounds_table
 from gflownet_crystal.workflows.refining_parts import Learned, Refining

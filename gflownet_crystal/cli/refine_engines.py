@@ -13,16 +13,15 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli import train_energy, train_gfn, train_prior
-from gflownet_crystal.cli.build import Trust, build, load_class, plain
-from gflownet_crystal.cli.compose import TARGET, compose_config, resolved
 from gflownet_crystal.cli.data_tables import read_crystals
-from gflownet_crystal.cli.generate import Maker, make_structures
-from gflownet_crystal.cli.interrupt import stop_on_signal
-from gflownet_crystal.cli.relax import load_on, relax_kept
-from gflownet_crystal.cli.run_folder import latest
+from gflownet_crystal.cli.generate import make_structures
 from gflownet_crystal.cli.sample import sample_trained
-from gflownet_crystal.cli.trained_runs import TrainedRun, open_run
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.interrupt import stop_on_signal
+from gflownet_crystal.config.build import Trust, build, load_class, plain
+from gflownet_crystal.config.compose import TARGET, compose_config, resolved
+from gflownet_crystal.config.run_folder import latest
+from gflownet_crystal.config.trained_runs import TrainedRun, open_run
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.schema import ENERGY_COLUMN
@@ -42,9 +41,11 @@ from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.labelled import LabelledStructures
 from gflownet_crystal.training.stepwise_run import take_steps
 from gflownet_crystal.weights import load_weights
+from gflownet_crystal.workflows.making import Maker
 from gflownet_crystal.workflows.placing import judged_energies
 from gflownet_crystal.workflows.refining_labels import Draw
 from gflownet_crystal.workflows.refining_parts import Judge, Learned
+from gflownet_crystal.workflows.relaxing import load_on, relax_kept
 
 _HOLDOUT = 0.04
 """Share of reduced formulas that trainings of energies and priors validate on where MP-20's val is not there."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -17,21 +16,17 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.build import plain, to_settings
-from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of
-from gflownet_crystal.cli.interrupt import stop_on_signal
-from gflownet_crystal.cli.output_folder import open_output
-from gflownet_crystal.cli.parts import find_device, set_threads
-from gflownet_crystal.cli.values import flag, path_setting, thread_count
-from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.config.build import plain, to_settings
+from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.parts import find_device, set_threads
+from gflownet_crystal.config.values import flag, path_setting, thread_count
 from gflownet_crystal.models.energy_choice import read_choice
-from gflownet_crystal.models.potentials import load_energies
-from gflownet_crystal.models.structure_energies import StructureEnergies
-from gflownet_crystal.relaxation.inputs import Item, fingerprint, read_items
-from gflownet_crystal.relaxation.records import TABLE, RecordsFile, to_record, write_results
-from gflownet_crystal.relaxation.run import Loader, relax_items
+from gflownet_crystal.relaxation.inputs import fingerprint, read_items
+from gflownet_crystal.relaxation.records import TABLE
 from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.workflows.output_folder import open_output
+from gflownet_crystal.workflows.relaxing import load_on, relax_kept
 
 
 def run(config: DictConfig) -> None:
@@ -57,67 +52,6 @@ def run(config: DictConfig) -> None:
         rows = range(len(items))
         records = relax_kept(folder, items, rows, loader, settings, full, processes, quiet)
     print(report(records, folder, settings.steps))
-
-
-def relax_kept(
-    folder: Path,
-    items: Sequence[Item],
-    rows: Sequence[int],
-    load: Loader,
-    settings: RelaxationSettings,
-    model: str,
-    processes: int = 1,
-    quiet: bool = False,
-) -> list[dict[str, Any]]:
-    """Relax items into a folder, each kept once it is done; those that the folder has already are not done again.
-
-    Args:
-        folder: for records, tables and CIFs.
-        items: all that there are.
-        rows: of those to relax, best first.
-        load: makes the model; see :func:`~gflownet_crystal.relaxation.run.relax_items`.
-        settings: of the relaxations.
-        model: name of the energies.
-        processes: at once.
-        quiet: show no progress.
-
-    Returns:
-        A record (:func:`~gflownet_crystal.relaxation.records.to_record`) of each row, in any order.
-
-    Raises:
-        KeyboardInterrupt: a signal asked for a stop before all were done.
-    """
-    records = RecordsFile(folder)
-    done = {record["row"] for record in records.records}
-    waiting = [row for row in rows if row not in done]
-    try:
-        with (
-            stop_on_signal() as should_stop,
-            Progress(len(rows), len(rows) - len(waiting), "relaxing", quiet) as progress,
-        ):
-            for finished in relax_items(items, waiting, load, settings, processes, should_stop):
-                record = to_record(finished.row, items[finished.row], finished.result, finished.seconds)
-                records.add(record)
-                progress.advance(f"{record['name']} {record['status']} after {record['steps']} steps")
-    finally:
-        records.close()
-        write_results(folder, records.records, model, settings.symprec)
-    wanted = set(rows)
-    ended = [record for record in records.records if record["row"] in wanted]
-    if len(ended) < len(wanted):
-        raise KeyboardInterrupt(
-            f"{len(ended)} of {len(wanted)} crystals are done; go on with the same command and resume=true"
-        )
-    return ended
-
-
-def load_on(given: str | Mapping[str, Any], version: str | None, device: str) -> StructureEnergies:
-    """The energy model of a name, or of a calculator's class and arguments, on a device.
-
-    Raises:
-        ConfigError: an unknown name or version, or a package that is not installed.
-    """
-    return load_energies(given, **({} if version is None else {"version": version})).to(device)
 
 
 def report(records: list[dict[str, Any]], folder: Path, steps: int) -> str:

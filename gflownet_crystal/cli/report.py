@@ -13,13 +13,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.report_sets import Comparison, compare, known_crystals, of_the_space
-from gflownet_crystal.cli.run_folder import read_config
-from gflownet_crystal.cli.values import check_writable, flag, path_setting, whole_number
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.locks import lock_folder
+from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.run_folder import read_config
+from gflownet_crystal.config.values import check_writable, flag, path_setting, whole_number
 from gflownet_crystal.report.page import Material, figures_folder, write_report
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles, read_run

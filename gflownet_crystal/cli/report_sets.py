@@ -15,14 +15,13 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import Trust
 from gflownet_crystal.cli.data_tables import tell
-from gflownet_crystal.cli.parts import Parts, build_parts
-from gflownet_crystal.cli.priors import stored_policy
-from gflownet_crystal.cli.samples import draw_samples, write_samples
-from gflownet_crystal.cli.starting import build_prior, prior_section
-from gflownet_crystal.cli.values import path_setting, seed_number
 from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
+from gflownet_crystal.config.build import Trust
+from gflownet_crystal.config.parts import Parts, build_parts
+from gflownet_crystal.config.priors import stored_policy
+from gflownet_crystal.config.starting import build_prior, prior_section
+from gflownet_crystal.config.values import path_setting, seed_number
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
@@ -32,6 +31,7 @@ from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles, read_table_file
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.workflows.samples import draw_samples, write_samples
 
 UNTRAINED, OF_THE_PRIOR = "untrained.parquet", "prior.parquet"
 _BATCH = 2048

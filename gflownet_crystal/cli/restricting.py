@@ -1,79 +1,35 @@
-"""Samples from a part of a sampler's space, distributed as the whole sampler's objects that lie there.
-
-The settings are the section ``restrict`` of ``sample`` and ``pipeline``; what the two ways to sample mean stands in
-:mod:`gflownet_crystal.gflownet.conditional`.
-"""
+"""The section ``restrict`` of ``sample`` and ``pipeline``: the part of a sampler's space to sample, and how."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
-import pandas as pd
-import torch
 from omegaconf import DictConfig, ListConfig
 
-from gflownet_crystal.cli.samples import scored_frame
-from gflownet_crystal.cli.values import whole_number
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.envs.base import Env
-from gflownet_crystal.evaluation.samplers import effective_sample_size
-from gflownet_crystal.gflownet.conditional import resample, sample_weighted
-from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.gflownet.rollout import sample_terminal
-from gflownet_crystal.proxies.reward import Reward
+from gflownet_crystal.config.values import whole_number
+from gflownet_crystal.workflows.conditioning import METHODS, Conditioning
 
-LOG_WEIGHT = "log_weight"
-REJECTION, WEIGHTS = "rejection", "weights"
-_METHODS = {True: None, REJECTION: REJECTION, WEIGHTS: WEIGHTS}
 _SETTINGS = ("exact", "attempts", "trajectories", "resample")
-_FIRST_DRAWS = 4096
-"""Draws after which the share that lies in the restricted space decides between the two ways."""
-_FEW = 0.01
-"""Effective samples a row below which weighted samples say little."""
-_OTHERWISE = (
-    "fine-tune in the smaller space (train_gfn start=RUN env.elements=[...]), or loosen the restriction"
-)
 
 
-@dataclass(frozen=True)
-class Conditioning:
-    """How samples follow the distribution of the sampler given a restriction.
+def conditioning_of(config: DictConfig) -> Conditioning | None:
+    """How samples follow the sampler's distribution; None where they are those of the sampler under tighter masks.
 
-    Attributes:
-        method: ``rejection`` or ``weights``; None for rejection where it is workable, else weights.
-        attempts: most objects to draw for rejection.
-        trajectories: K, trajectories an object behind its weight, in each of the two spaces.
-        resample: draws under the tighter masks for each of the equally weighted rows that are made of them; None keeps
-            all draws with their weights.
+    Raises:
+        ConfigError: a value that makes no sense.
     """
-
-    method: str | None = None
-    attempts: int = 200_000
-    trajectories: int = 16
-    resample: int | None = None
-
-    @classmethod
-    def of(cls, config: DictConfig) -> Self | None:
-        """From the section ``restrict``; None where samples are those of the sampler under tighter masks.
-
-        Raises:
-            ConfigError: a value that makes no sense.
-        """
-        exact = config.exact
-        attempts = whole_number(config.attempts, "restrict.attempts", 1)
-        trajectories = whole_number(config.trajectories, "restrict.trajectories", 1, 10_000)
-        factor = config.resample
-        if factor is not None:
-            factor = whole_number(factor, "restrict.resample", 1, 10_000)
-        if exact is False:
-            return None
-        if not isinstance(exact, bool | str) or exact not in _METHODS:
-            raise ConfigError(f"restrict.exact must be true, false, rejection or weights, not {exact!r}")
-        return cls(_METHODS[exact], attempts, trajectories, factor)
+    exact = config.exact
+    attempts = whole_number(config.attempts, "restrict.attempts", 1)
+    trajectories = whole_number(config.trajectories, "restrict.trajectories", 1, 10_000)
+    factor = config.resample
+    if factor is not None:
+        factor = whole_number(factor, "restrict.resample", 1, 10_000)
+    if exact is False:
+        return None
+    if not isinstance(exact, bool | str) or exact not in METHODS:
+        raise ConfigError(f"restrict.exact must be true, false, rejection or weights, not {exact!r}")
+    return Conditioning(METHODS[exact], attempts, trajectories, factor)
 
 
 def restrictions(config: DictConfig) -> dict[str, list[Any]]:
@@ -90,165 +46,3 @@ def restrictions(config: DictConfig) -> dict[str, list[Any]]:
             raise ConfigError(f"restrict.{name!s} must be a list, as restrict.{name!s}=[...], not {value!r}")
         given[str(name)] = list(value)
     return given
-
-
-def draw_conditional(
-    model: GFlowNet,
-    env: Env,
-    reward: Reward,
-    n: int,
-    batch_size: int,
-    seed: int,
-    how: Conditioning,
-    after_batch: Callable[[int], None] = lambda drawn: None,
-    announce: Callable[[str], None] = lambda line: None,
-) -> pd.DataFrame:
-    """Sample objects of a smaller space in the sampler's own proportions.
-
-    Args:
-        model: trained, in the whole space.
-        env: the smaller space.
-        reward: scores the objects.
-        n: objects.
-        batch_size: trajectories at once.
-        seed: of the sampling.
-        how: the settings.
-        after_batch: told the number of objects so far.
-        announce: told in a line how the samples are made.
-
-    Returns:
-        See :func:`gflownet_crystal.cli.samples.draw_samples`; weighted samples have a column ``log_weight`` besides.
-
-    Raises:
-        ConfigError: the environment does not tell what a restriction admits, or too few of the draws lie in the space.
-    """
-    generator = torch.Generator(model.device).manual_seed(seed)
-    if how.method != WEIGHTS:
-        kept = _rejection(model, env, reward, n, batch_size, how, generator, after_batch)
-        if kept.rows >= n:
-            announce(f"rejection: {kept.share} of the sampler's objects lie in the restricted space")
-            return kept.table(n)
-        announce(
-            f"rejection: {kept.share} of the sampler's objects lie in the restricted space; using weights"
-        )
-    return _weighted(model, env, reward, n, batch_size, how, generator, after_batch, announce)
-
-
-@dataclass
-class _Kept:
-    """Rows kept of what was drawn."""
-
-    frames: list[pd.DataFrame] = field(default_factory=list)
-    rows: int = 0
-    draws: int = 0
-
-    def fill(
-        self,
-        draw: Callable[[int], pd.DataFrame | None],
-        n: int,
-        most: int,
-        batch_size: int,
-        after_batch: Callable[[int], None],
-    ) -> None:
-        """Draw until n rows are kept, or so many are drawn at most."""
-        while self.rows < n and self.draws < most:
-            size = min(batch_size, most - self.draws)
-            frame = draw(size)
-            self.draws += size
-            if frame is not None:
-                self.frames.append(frame)
-                self.rows += len(frame)
-            after_batch(min(self.rows, n))
-
-    @property
-    def share(self) -> str:
-        """Share of the draws that was kept, in words."""
-        return f"{self.rows / self.draws:.2g} ({self.rows} of {self.draws})"
-
-    def table(self, n: int) -> pd.DataFrame:
-        """The first n rows."""
-        return pd.concat(self.frames, ignore_index=True).head(n)
-
-
-def _rejection(
-    model: GFlowNet,
-    env: Env,
-    reward: Reward,
-    n: int,
-    batch_size: int,
-    how: Conditioning,
-    generator: torch.Generator,
-    after_batch: Callable[[int], None],
-) -> _Kept:
-    """The sampler's objects that lie in the smaller space; fewer than n where weights are to be used."""
-    admits = getattr(env, "admits", None)
-    if admits is None:
-        raise ConfigError(
-            f"env {type(env).__name__} has no method admits, which rejection needs; give restrict.exact=weights"
-        )
-
-    def draw(size: int) -> pd.DataFrame | None:
-        terminal = sample_terminal(model, size, generator)
-        inside = admits(model.env.objects(terminal))
-        return scored_frame(model.env.objects(terminal[inside]), reward) if bool(inside.any()) else None
-
-    kept = _Kept()
-    kept.fill(draw, n, min(_FIRST_DRAWS, how.attempts), batch_size, lambda rows: None)
-    # fewer than n in all, at this share
-    if how.method is None and kept.rows * how.attempts < n * kept.draws:
-        return kept
-    after_batch(min(kept.rows, n))
-    kept.fill(draw, n, how.attempts, batch_size, after_batch)
-    if kept.rows < n:
-        raise ConfigError(
-            f"{kept.share} of the sampler's objects lie in the restricted space, too few for n={n} in "
-            f"restrict.attempts={how.attempts}; raise that, give restrict.exact=weights, or {_OTHERWISE}"
-        )
-    return kept
-
-
-def _weighted(
-    model: GFlowNet,
-    env: Env,
-    reward: Reward,
-    n: int,
-    batch_size: int,
-    how: Conditioning,
-    generator: torch.Generator,
-    after_batch: Callable[[int], None],
-    announce: Callable[[str], None],
-) -> pd.DataFrame:
-    """Objects made under the tighter masks with their log-weights, or resampled by them."""
-    narrow = model.in_env(env)
-
-    def draw(size: int) -> pd.DataFrame | None:
-        terminal, log_weight = sample_weighted(model, narrow, size, how.trajectories, generator)
-        made = log_weight > -math.inf
-        if not bool(made.any()):
-            return None
-        return scored_frame(env.objects(terminal[made]), reward, **{LOG_WEIGHT: log_weight[made]})
-
-    wanted = n * (how.resample or 1)
-    batch_size = min(batch_size, wanted)
-    kept = _Kept()
-    kept.fill(
-        draw, wanted, 10 * wanted + batch_size, batch_size, lambda rows: after_batch(rows * n // wanted)
-    )
-    if kept.rows < wanted:
-        raise ConfigError(
-            f"the sampler can make only {kept.share} of the objects drawn in the restricted space, which its masks "
-            f"reach too rarely; {_OTHERWISE}"
-        )
-    frame = kept.table(wanted)
-    log_weight = torch.from_numpy(frame[LOG_WEIGHT].to_numpy(dtype=np.float64).copy())
-    effective = effective_sample_size(log_weight)
-    share = math.exp(float(torch.logsumexp(log_weight, 0))) / len(frame) * kept.rows / kept.draws
-    line = (
-        f"weights: effective sample size {effective:.1f} of {wanted}; about {share:.2g} of the sampler's objects lie "
-        "in the restricted space"
-    )
-    announce(line if effective >= max(2.0, _FEW * wanted) else f"{line}; few: {_OTHERWISE}")
-    if how.resample is None:
-        return frame
-    rows = resample(log_weight, n, torch.Generator().manual_seed(generator.initial_seed()))
-    return frame.drop(columns=LOG_WEIGHT).iloc[rows.numpy()].reset_index(drop=True)

@@ -8,17 +8,15 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.build import Trust, plain, trust_word
-from gflownet_crystal.cli.candidates import TABLE
-from gflownet_crystal.cli.compose import compose_config, resolved
 from gflownet_crystal.cli.export import FIGURES, export_candidates
 from gflownet_crystal.cli.page import CANDIDATES, print_page
-from gflownet_crystal.cli.parts import Parts, build_model
-from gflownet_crystal.cli.samples import draw_samples, write_samples
 from gflownet_crystal.cli.summary import best_of, element_shares, hardware, summarise_samples
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.files import write_json
 from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.config.build import Trust, plain, trust_word
+from gflownet_crystal.config.compose import compose_config, resolved
+from gflownet_crystal.config.parts import Parts, build_model
 from gflownet_crystal.evaluation.figures_training import (
     element_prevalence,
     energy_distribution,
@@ -27,6 +25,8 @@ from gflownet_crystal.evaluation.figures_training import (
 from gflownet_crystal.gflownet.trainer import Trainer
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.structures.spec_io import read_specs
+from gflownet_crystal.workflows.candidates import TABLE
+from gflownet_crystal.workflows.samples import draw_samples, write_samples
 
 _N_UNTRAINED = 2000
 

@@ -14,15 +14,14 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.compose import resolved
-from gflownet_crystal.cli.parts import BUILDING
-from gflownet_crystal.cli.restricting import LOG_WEIGHT, Conditioning, draw_conditional, restrictions
-from gflownet_crystal.cli.samples import check_suffix, draw_samples, write_samples
-from gflownet_crystal.cli.trained_runs import TrainedRun, open_run
-from gflownet_crystal.cli.values import check_new, flag, path_setting, seed_number, whole_number
-from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.progress import Progress, announced
-from gflownet_crystal.envs.base import Env
+from gflownet_crystal.cli.restricting import conditioning_of, restrictions
+from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.trained_runs import TrainedRun, open_run
+from gflownet_crystal.config.values import check_new, flag, path_setting, seed_number, whole_number
+from gflownet_crystal.workflows.conditioning import LOG_WEIGHT, Conditioning
+from gflownet_crystal.workflows.samples import check_suffix, write_samples
+from gflownet_crystal.workflows.sampling import sample_model
 
 
 def run(config: DictConfig) -> None:
@@ -33,7 +32,7 @@ def run(config: DictConfig) -> None:
     check_new(out, "out", flag(config.overwrite, "overwrite"))
     n, restrict = whole_number(config.n, "n", 1), restrictions(config.restrict)
     seed, batch_size = seed_number(config.seed, "seed"), whole_number(config.batch_size, "batch_size", 1)
-    exact = Conditioning.of(config.restrict)
+    exact = conditioning_of(config.restrict)
     trained = open_run(folder, config.device, config.threads, flag(config.trust, "trust"))
     # sampling without conditions takes seconds
     with Progress(n, 0, "sampling", quiet=not (restrict and exact)) as progress:
@@ -85,7 +84,7 @@ def sample_run(
         announce: told in a line how exact samples are made.
 
     Returns:
-        See :func:`gflownet_crystal.cli.samples.draw_samples`; weighted samples have a column ``log_weight`` besides.
+        See :func:`gflownet_crystal.workflows.samples.draw_samples`; weighted samples have a column ``log_weight`` too.
 
     Raises:
         CheckpointError: no usable run folder.
@@ -117,23 +116,14 @@ def sample_trained(
     announce: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
     """Sample from a run that is open; see :func:`sample_run`."""
-    model, reward = trained.parts.model, trained.parts.reward
-    if restrict:
-        narrower = _restricted(trained.parts.env, restrict)
-        if exact is not None:
-            return draw_conditional(
-                model, narrower, reward, n, batch_size, seed, exact, after_batch, announce
-            )
-        model = model.in_env(narrower)
-    return draw_samples(model, reward, n, batch_size, seed, after_batch)
-
-
-def _restricted(env: Env, restrict: Mapping[str, Any]) -> Env:
-    restricted = getattr(env, "restrict", None)
-    if restricted is None:
-        raise ConfigError(
-            f"env {type(env).__name__} cannot be restricted; leave out restrict.{next(iter(restrict))}"
-        )
-    with announced(BUILDING):
-        narrower: Env = restricted(**restrict)
-    return narrower
+    return sample_model(
+        trained.parts.model,
+        trained.parts.reward,
+        n,
+        seed,
+        batch_size=batch_size,
+        restrict=restrict,
+        exact=exact,
+        after_batch=after_batch,
+        announce=announce,
+    )

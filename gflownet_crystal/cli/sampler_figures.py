@@ -12,14 +12,13 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from gflownet_crystal.cli.build import Trust
 from gflownet_crystal.cli.data_tables import tell
-from gflownet_crystal.cli.parts import build_model
-from gflownet_crystal.cli.samples import draw_samples
-from gflownet_crystal.cli.starting import build_prior
-from gflownet_crystal.cli.trained_runs import TrainedRun, open_run
-from gflownet_crystal.cli.values import check_whole, flag, path_setting, seed_number, whole_number
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.config.build import Trust
+from gflownet_crystal.config.parts import build_model
+from gflownet_crystal.config.starting import build_prior
+from gflownet_crystal.config.trained_runs import TrainedRun, open_run
+from gflownet_crystal.config.values import check_whole, flag, path_setting, seed_number, whole_number
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.readers import read_source
@@ -41,6 +40,7 @@ from gflownet_crystal.gflownet.rollout import sample_terminal
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.workflows.samples import draw_samples
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +11,19 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.build import plain, to_settings
-from gflownet_crystal.cli.run_folder import latest
 from gflownet_crystal.cli.sample import sample_trained
-from gflownet_crystal.cli.trained_runs import open_run
-from gflownet_crystal.cli.values import HIGHEST_SEED
+from gflownet_crystal.config.build import plain, to_settings
+from gflownet_crystal.config.run_folder import latest
+from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.proxies.hull import Hull
-from gflownet_crystal.proxies.reference_hull import ReferenceHull
-from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.workflows.further import FURTHER, by_rank, further_seed, usual_screening
 from gflownet_crystal.workflows.placing import Placer
-from gflownet_crystal.workflows.settings import KEEP, Screening
+from gflownet_crystal.workflows.settings import Screening
 
 CONTACTS = "contacts"
-FURTHER = 2048
-"""Samples that are drawn at a time where those at hand do not suffice."""
-MOST_DRAWS = 20
-"""Times that they are."""
-
-_SEEDS_APART = 2**16
-_OF_DISCOVERY = {"known": "formula", "max_per_formula": 1, "max_per_system": 3, "fill": False}
-_OF_OTHERS = {"known": KEEP, "fill": True}
 
 
 def screening_settings(
@@ -53,13 +42,10 @@ def screening_settings(
         ConfigError: a value is wrong.
     """
     values = {str(key): plain(value) for key, value in section.items() if key != CONTACTS}
-    usual = _OF_DISCOVERY if seeks_discoveries else _OF_OTHERS
+    usual = usual_screening(seeks_discoveries)
     values |= {key: value for key, value in usual.items() if values.get(key) is None}
     settings = to_settings(Screening, OmegaConf.create(values | given), "screening")
-    if has_hull and has_judge:
-        return settings
-    # a ranking is all that there is to go by
-    return replace(settings, better=1.0, order="best", within=None, by_reward=not has_hull)
+    return settings if has_hull and has_judge else by_rank(settings, has_hull)
 
 
 def make_engine(
@@ -113,26 +99,8 @@ def further_samples(
     opened = functools.cache(lambda: open_run(folder, device, None, trust))
 
     def draw(number: int) -> pd.DataFrame:
-        other = (seed + number * _SEEDS_APART) % (HIGHEST_SEED + 1)
-        return sample_trained(opened(), FURTHER, other, batch_size=FURTHER, restrict=restrict)
+        return sample_trained(
+            opened(), FURTHER, further_seed(seed, number), batch_size=FURTHER, restrict=restrict
+        )
 
     return draw
-
-
-def tables(
-    first: pd.DataFrame,
-    draw: Callable[[int], pd.DataFrame] | None,
-    prepare: Callable[[pd.DataFrame], pd.DataFrame],
-) -> Iterator[pd.DataFrame]:
-    """The samples at hand, then further ones, each with what the engine needs to know of them."""
-    yield prepare(first)
-    if draw is not None:
-        yield from (prepare(draw(number)) for number in range(1, MOST_DRAWS + 1))
-
-
-def with_entries(frame: pd.DataFrame, hull: Hull) -> pd.DataFrame:
-    """Samples with the numbers of known crystals that the hull rests on there, where it knows them."""
-    entries = hull.entries if isinstance(hull, ReferenceHull) else None
-    if entries is None:
-        return frame
-    return frame.assign(hull_entries=entries.within(frame_to_specs(frame).composition).numpy())

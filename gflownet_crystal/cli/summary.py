@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gflownet_crystal.cli.samples import UNPLACED
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
     POINT_SYMMETRIES,
@@ -20,6 +19,7 @@ from gflownet_crystal.crystallography.space_groups import (
 )
 from gflownet_crystal.structures.elements import SYMBOLS
 from gflownet_crystal.structures.formulas import text_to_composition
+from gflownet_crystal.workflows.samples import UNPLACED
 
 N_BEST = 100
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -13,9 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from gflownet_crystal.cli.build import plain, to_settings
 from gflownet_crystal.cli.data_tables import paths_of, read_crystals
-from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.train_network import (
     loop_settings,
     open_training,
@@ -24,7 +22,9 @@ from gflownet_crystal.cli.train_network import (
     training_card,
     validation_curve,
 )
-from gflownet_crystal.cli.values import flag
+from gflownet_crystal.config.build import plain, to_settings
+from gflownet_crystal.config.parts import find_device, set_threads
+from gflownet_crystal.config.values import flag
 from gflownet_crystal.models.denoiser import KIND, Denoiser
 from gflownet_crystal.models.registry import build_network
 from gflownet_crystal.training.denoising_task import (

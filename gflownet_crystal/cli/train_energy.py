@@ -16,9 +16,7 @@ import numpy as np
 from omegaconf import DictConfig
 from torch import Tensor
 
-from gflownet_crystal.cli.build import plain
 from gflownet_crystal.cli.data_tables import paths_of, read_crystals
-from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.train_network import (
     check_number,
     loop_settings,
@@ -28,8 +26,10 @@ from gflownet_crystal.cli.train_network import (
     training_card,
     validation_curve,
 )
-from gflownet_crystal.cli.values import path_setting
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.config.build import plain
+from gflownet_crystal.config.parts import find_device, set_threads
+from gflownet_crystal.config.values import path_setting
 from gflownet_crystal.models.energy import EnergyModel
 from gflownet_crystal.models.registry import build_network, network_entry, settings_from
 from gflownet_crystal.models.trained_energies import KIND, UNCERTAINTY

@@ -12,9 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import plain
 from gflownet_crystal.cli.data_tables import paths_of, read_crystals
-from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.train_network import (
     loop_settings,
     open_training,
@@ -24,6 +22,8 @@ from gflownet_crystal.cli.train_network import (
     validation_curve,
 )
 from gflownet_crystal.cli.trained_generators import TrainedGenerator, trained_generator
+from gflownet_crystal.config.build import plain
+from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.training.labelled import split_labelled
 from gflownet_crystal.training.loop import Loop
 

@@ -13,22 +13,18 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.build import Trust, build
-from gflownet_crystal.cli.compose import require_section, resolved
-from gflownet_crystal.cli.parts import Parts, build_parts, check_fit
 from gflownet_crystal.cli.results import write_results
-from gflownet_crystal.cli.run_folder import default_folder, latest, open_folder, write_config
-from gflownet_crystal.cli.samples import read_objects
 from gflownet_crystal.cli.screened import screening_settings
-from gflownet_crystal.cli.starting import build_prior, starting_policy, with_policy
-from gflownet_crystal.cli.values import check_whole, flag, path_setting, seed_number
 from gflownet_crystal.cli.weights_run import stoppable
 from gflownet_crystal.common.checkpoint import newest_checkpoint
-from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.locks import lock_folder
+from gflownet_crystal.config.build import Trust
+from gflownet_crystal.config.compose import require_section, resolved
+from gflownet_crystal.config.parts import Parts, check_fit
+from gflownet_crystal.config.run_folder import default_folder, open_folder, write_config
+from gflownet_crystal.config.training import prepare_training
+from gflownet_crystal.config.values import check_whole, flag, seed_number
 from gflownet_crystal.gflownet.distributed import World, join_world
-from gflownet_crystal.gflownet.loggers import Logger
-from gflownet_crystal.gflownet.replay import Terminals
 from gflownet_crystal.gflownet.trainer import Trainer, load_weights
 
 _SECTIONS = ("trainer", "run", "dataset", "samples", "export", "record")
@@ -69,31 +65,9 @@ def train_sampler(
         TrainingStopped: the user interrupted; a checkpoint is there.
     """
     world = World() if world is None else world
-    stored = starting_policy(config)
-    config = with_policy(config, stored)
-    parts = build_parts(config, trust)
-    prior = build_prior(config, parts, Trust(everything=config.trust))
-    logger = build(config.logger, Logger, "logger", trust)
-    trainer = Trainer(
-        parts.model,
-        parts.reward,
-        parts.objective,
-        parts.settings,
-        folder,
-        config.seed,
-        dataset=_dataset(config, parts),
-        logger=logger,
-        quiet=config.quiet,
-        world=world,
-        prior=prior,
-    )
-    checkpoint = latest(folder)
-    if checkpoint is None and stored is not None:
-        stored.start(parts.model)
-    if checkpoint is not None:
-        note = trainer.restore(checkpoint)
-        if note is not None and world.is_main:
-            print(f"warning: {note}", file=sys.stderr)
+    config, parts, trainer, note = prepare_training(config, folder, trust, world)
+    if note is not None and world.is_main:
+        print(f"warning: {note}", file=sys.stderr)
     # nothing is written before everything above was found to be right, by every process
     world.wait()
     if world.is_main:
@@ -135,20 +109,3 @@ def _check_values(config: DictConfig) -> None:
         screening_settings(config.screening, True, True, True, k=max(1, config.export.k))
     for key in ("samples.n", "samples.batch_size"):
         check_whole(config, key, 1)
-
-
-def _dataset(config: DictConfig, parts: Parts) -> Terminals | None:
-    """The objects of ``dataset.path`` that lie in the space, scored."""
-    if not parts.settings.n_dataset:
-        return None
-    if config.dataset.path is None:
-        raise ConfigError("trainer.dataset_fraction is above 0: give dataset.path=FILE, or set it to 0")
-    objects = read_objects(
-        path_setting(config.dataset.path, "dataset.path"), parts.env.produces, parts.device
-    )
-    terminal, _ = parts.env.encode(objects)
-    if terminal.n == 0:
-        raise ConfigError(
-            f"none of the {len(objects)} objects of {config.dataset.path} lies in the environment's space"
-        )
-    return Terminals(terminal, parts.reward(parts.env.objects(terminal)).log_reward)

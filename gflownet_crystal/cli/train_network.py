@@ -9,14 +9,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import plain, to_settings
-from gflownet_crystal.cli.compose import resolved
-from gflownet_crystal.cli.run_folder import latest, open_folder, write_config
-from gflownet_crystal.cli.values import HIGHEST_SEED, check_whole, flag
-from gflownet_crystal.cli.weights_run import card_command, run_folder, stoppable, weights_file
+from gflownet_crystal.cli.weights_run import run_folder, stoppable, weights_file
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.config.build import plain, to_settings
+from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.run_folder import card_command, latest, open_folder, write_config
+from gflownet_crystal.config.values import HIGHEST_SEED, check_whole, flag
 from gflownet_crystal.training.loop import METRICS, Loop, Task
 from gflownet_crystal.training.settings import LoopSettings
 

@@ -14,11 +14,7 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import build, plain, to_settings
 from gflownet_crystal.cli.data_tables import paths_of, read_prepared
-from gflownet_crystal.cli.parts import BUILDING, build_model, find_device, set_threads
-from gflownet_crystal.cli.priors import save_prior, stored_policy
-from gflownet_crystal.cli.starting import with_policy
 from gflownet_crystal.cli.train_network import (
     loop_settings,
     open_training,
@@ -27,8 +23,12 @@ from gflownet_crystal.cli.train_network import (
     training_card,
     validation_curve,
 )
-from gflownet_crystal.cli.values import path_setting
 from gflownet_crystal.common.progress import announced
+from gflownet_crystal.config.build import build, plain, to_settings
+from gflownet_crystal.config.parts import build_model, find_device, set_threads
+from gflownet_crystal.config.priors import save_prior, stored_policy
+from gflownet_crystal.config.starting import with_policy
+from gflownet_crystal.config.values import path_setting
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.policies.residual import ResidualPolicy
@@ -36,6 +36,7 @@ from gflownet_crystal.structures.distributions import distributions
 from gflownet_crystal.training.loop import Loop
 from gflownet_crystal.training.prior_data import PriorSplits, split_known
 from gflownet_crystal.training.prior_task import PriorSettings, PriorTask
+from gflownet_crystal.workflows.sampling import BUILDING
 
 
 def run(config: DictConfig) -> None:

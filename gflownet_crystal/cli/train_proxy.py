@@ -12,14 +12,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import build
-from gflownet_crystal.cli.compose import resolved
 from gflownet_crystal.cli.data_tables import paths_of, read_prepared
-from gflownet_crystal.cli.parts import set_threads
-from gflownet_crystal.cli.run_folder import latest, open_folder, write_config
-from gflownet_crystal.cli.values import check_whole, flag
-from gflownet_crystal.cli.weights_run import card_command, run_folder, stoppable, weights_file
+from gflownet_crystal.cli.weights_run import run_folder, stoppable, weights_file
 from gflownet_crystal.common.locks import lock_folder
+from gflownet_crystal.config.build import build
+from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.parts import set_threads
+from gflownet_crystal.config.run_folder import card_command, latest, open_folder, write_config
+from gflownet_crystal.config.values import check_whole, flag
 from gflownet_crystal.proxies.recipe import Recipe
 from gflownet_crystal.proxies.stepwise import Stepwise
 from gflownet_crystal.training.stepwise_run import take_steps

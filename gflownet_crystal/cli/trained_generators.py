@@ -12,10 +12,10 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from gflownet_crystal.cli.build import to_settings
-from gflownet_crystal.cli.groups import unknown
-from gflownet_crystal.cli.values import flag
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.config.build import to_settings
+from gflownet_crystal.config.groups import unknown
+from gflownet_crystal.config.values import flag
 from gflownet_crystal.generators.ranked_assignments import RankedAssignments
 from gflownet_crystal.models import assignment_ranker, gemsdiff, langevin, parameter_flow
 from gflownet_crystal.models.assignment_ranker import AssignmentRanker

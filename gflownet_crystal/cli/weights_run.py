@@ -1,9 +1,7 @@
-"""What all verbs that train and write weights share: folder and file, how they stop, the command on their cards."""
+"""What all verbs that train and write weights share: folder and file, and how they stop."""
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +9,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.build import trust_word
-from gflownet_crystal.cli.interrupt import stop_on_signal
-from gflownet_crystal.cli.values import check_writable, path_setting, seed_number
 from gflownet_crystal.common.checkpoint import TrainingStopped
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.interrupt import stop_on_signal
+from gflownet_crystal.config.build import trust_word
+from gflownet_crystal.config.values import check_writable, path_setting, seed_number
 
 
 def run_folder(config: DictConfig, name: str, section: str, seed: Any) -> Path:
@@ -62,8 +60,3 @@ def stoppable(verb: str, folder: Path, config: DictConfig) -> Iterator[Callable[
             f"{stop}, a checkpoint is in {folder}; go on with: "
             f"gflownet-crystal {verb} {setting_word('run.dir', folder)} resume=true{trust_word(config)}"
         ) from stop
-
-
-def card_command(verb: str, config: DictConfig) -> str:
-    """The command with file names for paths: a card travels, the folders of one machine do not."""
-    return shlex.join([verb, *(re.sub(r"[^=\[,]*/", "", str(word)) for word in config.record.command)])

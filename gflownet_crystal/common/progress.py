@@ -18,8 +18,8 @@ N_LINES = 20
 class Progress:
     """Shows how far ``total`` steps have come.
 
-    On a terminal a bar on standard error; otherwise about twenty lines on standard output, so that a log file stays
-    short and standard error is left to errors.
+    On a terminal and in a notebook a bar on standard error; otherwise about twenty lines on standard output, so that a
+    log file stays short and standard error is left to errors.
 
     Args:
         total: steps in all.
@@ -31,7 +31,7 @@ class Progress:
     def __init__(self, total: int, done: int = 0, label: str = "training", quiet: bool = False) -> None:
         self.total, self.done, self.label, self.quiet = total, done, label, quiet
         self._start, self._first = time.perf_counter(), done
-        on_terminal = sys.stderr.isatty() and not quiet
+        on_terminal = (sys.stderr.isatty() or in_notebook()) and not quiet
         self._bar = (
             tqdm(total=total, initial=done, desc=label, unit="it", dynamic_ncols=True)
             if on_terminal
@@ -67,6 +67,12 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this process, which shows a bar below the cell."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
 
 
 @contextmanager

@@ -59,27 +59,35 @@ class Cell:
         )
 
     def drawing(self) -> dict[str, Any]:
-        """Cell (lattice vectors as rows, A), elements, fractional coordinates, and which elements are cations.
+        """See :func:`drawing_of`."""
+        return drawing_of(self.structure)
 
-        Two cations of an ionic crystal are not drawn as bonded, however large their covalent radii.
-        """
-        numbers = self.structure.atomic_numbers.numpy()
-        species, index = np.unique(numbers, return_inverse=True)
-        strength = np.nan_to_num(ELECTRONEGATIVITY[numbers], nan=2.0)
-        ionic = strength.max() - strength.min() > _IONIC
-        cations = [
-            SYMBOLS[number]
-            for number in species
-            if ionic and np.nan_to_num(ELECTRONEGATIVITY[number], nan=2.0) < strength.mean()
-        ]
-        points = np.mod(np.round(self.structure.fractional.numpy(), 5), 1.0)
-        return {
-            "cell": np.round(self.structure.cell[0].numpy(), 5).tolist(),
-            "elements": [SYMBOLS[number] for number in species],
-            "atoms": index.tolist(),
-            "points": points.tolist(),
-            "cations": cations,
-        }
+
+def drawing_of(structure: StructureBatch) -> dict[str, Any]:
+    """Cell (lattice vectors as rows, A), elements, fractional coordinates, and which elements are cations.
+
+    Two cations of an ionic crystal are not drawn as bonded, however large their covalent radii.
+
+    Args:
+        structure: one structure.
+    """
+    numbers = structure.atomic_numbers.numpy()
+    species, index = np.unique(numbers, return_inverse=True)
+    strength = np.nan_to_num(ELECTRONEGATIVITY[numbers], nan=2.0)
+    ionic = strength.max() - strength.min() > _IONIC
+    cations = [
+        SYMBOLS[number]
+        for number in species
+        if ionic and np.nan_to_num(ELECTRONEGATIVITY[number], nan=2.0) < strength.mean()
+    ]
+    points = np.mod(np.round(structure.fractional.numpy(), 5), 1.0)
+    return {
+        "cell": np.round(structure.cell[0].numpy(), 5).tolist(),
+        "elements": [SYMBOLS[number] for number in species],
+        "atoms": index.tolist(),
+        "points": points.tolist(),
+        "cations": cations,
+    }
 
 
 def element_styles(symbols: set[str]) -> dict[str, dict[str, Any]]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from gflownet_crystal.cli.compose import compose_config, parse_setting, require_complete, resolved
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.config.compose import compose_config, parse_setting, require_complete, resolved
 
 
 def test_an_environment_brings_its_proxy_reward_and_trainer() -> None:

@@ -14,7 +14,6 @@ import pytest
 import torch
 from pymatgen.core import Composition, Structure
 
-from gflownet_crystal.cli import export
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.models.trained_energies import TrainedEnergies
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
@@ -22,6 +21,7 @@ from gflownet_crystal.structures.convert import from_ase, from_pymatgen
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups, symmetry_error
+from gflownet_crystal.workflows import hulls
 from tests.cli.tiny_weights import loose_contacts
 
 RIGHT, HEXAGONAL = (90.0, 90.0, 90.0), (90.0, 90.0, 120.0)
@@ -128,7 +128,7 @@ def test_energies_above_hull_decide_where_they_are_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = write_run(tmp_path / "run", unit="eV/atom")
-    monkeypatch.setattr(export, "energies_above_hull", lambda frame, hull: -frame["energy"].to_numpy() - 2)
+    monkeypatch.setattr(hulls, "energies_above_hull", lambda frame, hull: -frame["energy"].to_numpy() - 2)
     assert main(command(run, tmp_path / "best", "k=3", "energies=null")) == 0
     table = pd.read_csv(tmp_path / "best" / "candidates.csv")
     assert table["formula"].tolist() == ["Li2 N1 O2", "B2 P2 O8", "Zr4 O8"]

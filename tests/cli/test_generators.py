@@ -9,9 +9,9 @@ import pytest
 import torch
 from pymatgen.core import Composition, Structure
 
-from gflownet_crystal.cli.build import build
-from gflownet_crystal.cli.compose import compose_config, resolved
 from gflownet_crystal.cli.main import main
+from gflownet_crystal.config.build import build
+from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.trained_energies import TrainedEnergies
 from gflownet_crystal.proxies.base import Proxy

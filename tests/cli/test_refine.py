@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 import torch
 
-from gflownet_crystal.cli.priors import KIND as PRIOR
 from gflownet_crystal.common.checkpoint import newest_checkpoint
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.common.yaml_files import read_yaml
+from gflownet_crystal.config.priors import KIND as PRIOR
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.models.trained_energies import KIND as STRUCTURE_ENERGY

@@ -11,7 +11,6 @@ import pytest
 import torch
 from ase.build import bulk
 
-from gflownet_crystal.cli import relax as verb
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.files import write_text
 from gflownet_crystal.common.progress import Progress
@@ -19,6 +18,7 @@ from gflownet_crystal.structures.cif import structures_to_cif
 from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import conventional_structures
+from gflownet_crystal.workflows import relaxing
 from tests.relaxation.metals import emt_energies
 
 NAMES = ["0_copper", "1_broken", "2_gold", "3_alloyed", "4_iron"]
@@ -27,7 +27,7 @@ QUICK = ("model=emt", "quiet=true", "steps=40", "threads=1")
 
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verb, "load_energies", lambda name: emt_energies())
+    monkeypatch.setattr(relaxing, "load_energies", lambda name: emt_energies())
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +121,9 @@ def test_it_goes_on_with_what_is_not_done(tmp_path: Path, folder: Path, monkeypa
 
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path, folder: Path, monkeypatch, capsys) -> None:
     asked = iter([False, True])
-    relax_items = verb.relax_items
+    relax_items = relaxing.relax_items
     monkeypatch.setattr(
-        verb, "relax_items", lambda *arguments: relax_items(*arguments[:-1], lambda: next(asked))
+        relaxing, "relax_items", lambda *arguments: relax_items(*arguments[:-1], lambda: next(asked))
     )
     assert main(["relax", f"structures={folder}", f"out={tmp_path / 'out'}", *QUICK]) == 130
     assert "1 of 5 crystals are done" in capsys.readouterr().err

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from gflownet_crystal.cli.priors import save_prior
-from gflownet_crystal.cli.trained_runs import open_run
+from gflownet_crystal.config.priors import save_prior
+from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from tests.cli.commands import Result, run_command
 

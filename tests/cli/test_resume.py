@@ -13,9 +13,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf, open_dict
 
-from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.common.checkpoint import checkpoint_paths, load_checkpoint
 from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.config.compose import compose_config
 from tests.cli.commands import SMALL_GRID, command, environment, run_command
 
 ITERATIONS = 300

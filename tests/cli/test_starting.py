@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from gflownet_crystal.cli.starting import prior_section
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.config.starting import prior_section
 
 
 @pytest.mark.parametrize("stored", [3, "prior", [1, 2], True])

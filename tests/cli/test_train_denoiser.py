@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
-from gflownet_crystal.cli.build import plain
-from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.config.build import plain
+from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.models.denoiser import Denoiser
 from gflownet_crystal.models.egnn_layers import EGNNSettings
 from gflownet_crystal.models.gemsnet_settings import GemsNetSettings

@@ -13,11 +13,11 @@ from omegaconf import OmegaConf
 
 import gflownet_crystal.config
 from gflownet_crystal import weights
-from gflownet_crystal.cli.build import to_settings
-from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.files import load_tensors, read_json
 from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.config.build import to_settings
+from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.crystallography.wyckoff import wyckoff_table
 from gflownet_crystal.generators.ranked_assignments import RankedAssignments
 from gflownet_crystal.models.dimenet_settings import DimeNetSettings

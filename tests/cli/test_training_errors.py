@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import torch
 
-from gflownet_crystal.cli.compose import compose_config, resolved
 from gflownet_crystal.cli.main import main
-from gflownet_crystal.cli.run_folder import write_config
 from gflownet_crystal.common.checkpoint import save_checkpoint
+from gflownet_crystal.config.compose import compose_config, resolved
+from gflownet_crystal.config.run_folder import write_config
 from tests.data.crystals import stored_frame
 
 ENERGY = "formation_energy_per_atom"

@@ -13,8 +13,8 @@ from benchmarks.fuzzing.folders import _absolute
 from benchmarks.fuzzing.material import make_valid
 from benchmarks.fuzzing.overrides import COMMANDS
 from gflownet_crystal.cli.data_tables import paths_of
-from gflownet_crystal.cli.values import path_setting
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.config.values import path_setting
 from tests.cli.test_errors import refused
 
 NO_PATHS = ("{a:1}", "[a,b]", "[]", "true", "''", "[[a]]")

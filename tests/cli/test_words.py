@@ -10,11 +10,11 @@ import pytest
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from gflownet_crystal.cli.compose import parse_setting
 from gflownet_crystal.cli.page import best_table
 from gflownet_crystal.cli.relax import report
 from gflownet_crystal.cli.weights_run import stoppable
 from gflownet_crystal.common.checkpoint import TrainingStopped
+from gflownet_crystal.config.compose import parse_setting
 from tests.cli.commands import SMALL_GRID, run_command
 
 DENSE = """

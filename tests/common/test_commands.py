@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gflownet_crystal.cli.compose import parse_setting
 from gflownet_crystal.common.commands import setting_word
+from gflownet_crystal.config.compose import parse_setting
 
 NAMES = ["runs/a_b-0", "h2[/x]", "a b", "it's", "null", "True", "12", "1e3", "a\\", "a\\'b", "${oc.env:HOME}", "$HOME",
          "a,b", "{a}", "a=b", "é ü", "x$(ls)", "#a", "(a)", "a*", '"q"', "~", "/tmp/x"]  # fmt: skip

@@ -7,9 +7,9 @@ from pathlib import PureWindowsPath
 
 import pytest
 
-from gflownet_crystal.cli.build import plain
-from gflownet_crystal.cli.compose import compose_config
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.config.build import plain
+from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.models.energy_choice import EnergyChoice, distinct_choices, read_choice
 
 EMT = "ase.calculators.emt.EMT"

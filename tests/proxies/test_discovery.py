@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from gflownet_crystal.cli.build import build
-from gflownet_crystal.cli.compose import compose_config, resolved
-from gflownet_crystal.cli.parts import build_reward
 from gflownet_crystal.common.errors import CheckpointError, ConfigError, DataError, ProxyError
+from gflownet_crystal.config.build import build
+from gflownet_crystal.config.compose import compose_config, resolved
+from gflownet_crystal.config.parts import build_reward
 from gflownet_crystal.proxies import Proxy, Reward
 from gflownet_crystal.proxies.base import Prediction
 from gflownet_crystal.proxies.discovery import Discovery

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gflownet_crystal.cli.build import build
-from gflownet_crystal.cli.compose import compose_config, resolved
 from gflownet_crystal.common.errors import ConfigError, DataError, WeightsError
+from gflownet_crystal.config.build import build
+from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.proxies.base import Prediction, Proxy
 from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
 from gflownet_crystal.proxies.learned_hull import LearnedHull

@@ -11,13 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from gflownet_crystal.cli.build import build
-from gflownet_crystal.cli.compose import compose_config, resolved
 from gflownet_crystal.cli.main import main
-from gflownet_crystal.cli.samples import scored_frame
 from gflownet_crystal.cli.summary import summarise_samples
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.config.build import build
+from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.generators.base import Generation, Generator
 from gflownet_crystal.generators.placement import WyckoffPlacement
@@ -39,6 +38,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.testing import check_proxy
 from gflownet_crystal.testing.references import known_properties, reference_specs
 from gflownet_crystal.weights import save_weights
+from gflownet_crystal.workflows.samples import scored_frame
 from tests.data.crystals import stored_frame
 from tests.generators.test_placement import random_specs
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from ase.build import bulk
 
-from gflownet_crystal.cli.compose import compose_config
-from gflownet_crystal.cli.run_folder import write_config
 from gflownet_crystal.common.files import write_json, write_text
+from gflownet_crystal.config.compose import compose_config
+from gflownet_crystal.config.run_folder import write_config
 from gflownet_crystal.structures.cif import structures_to_cif
 from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.spec_io import specs_to_frame

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from gflownet_crystal.cli.compose import parse_setting
 from gflownet_crystal.cli.report import gather
 from gflownet_crystal.cli.report_sets import Comparison
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.config.compose import parse_setting
 from gflownet_crystal.report import page
 from gflownet_crystal.report.page import Material, write_report
 from gflownet_crystal.report.population import Population

@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 import torch
 
-from gflownet_crystal.cli.build import build
-from gflownet_crystal.cli.compose import compose_config
-from gflownet_crystal.cli.groups import PACKAGE_CONFIG, group_choices
 from gflownet_crystal.common.errors import ContractError
+from gflownet_crystal.config.build import build
+from gflownet_crystal.config.compose import compose_config
+from gflownet_crystal.config.groups import PACKAGE_CONFIG, group_choices
 from gflownet_crystal.envs.base import Env, Jump
 from gflownet_crystal.envs.box import Box, BoxStage
 from gflownet_crystal.envs.hypergrid import GridStage, GridState, Hypergrid

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gflownet_crystal.cli.compose import TARGET, require_section
 from gflownet_crystal.common.annotations import fitting
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.config.compose import TARGET, require_section
 
 PACKAGE = "gflownet_crystal"
 T = TypeVar("T")

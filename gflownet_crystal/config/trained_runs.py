@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.build import Trust
-from gflownet_crystal.cli.compose import compose_config, resolved
-from gflownet_crystal.cli.parts import Parts, build_parts
-from gflownet_crystal.cli.priors import WEIGHTS, stored_policy
-from gflownet_crystal.cli.run_folder import SECTIONS, latest, read_config
 from gflownet_crystal.common.errors import CheckpointError, WeightsError
+from gflownet_crystal.config.build import Trust
+from gflownet_crystal.config.compose import compose_config, resolved
+from gflownet_crystal.config.parts import NOTHING, Given, Parts, build_parts
+from gflownet_crystal.config.priors import WEIGHTS, stored_policy
+from gflownet_crystal.config.run_folder import SECTIONS, latest, read_config
 from gflownet_crystal.gflownet.trainer import load_history, load_weights
 from gflownet_crystal.weights import weights_path
 
@@ -33,7 +33,11 @@ class TrainedRun:
 
 
 def open_run(
-    folder: Path, device: str = "auto", threads: int | None = None, trust: bool = False
+    folder: Path,
+    device: str = "auto",
+    threads: int | None = None,
+    trust: bool = False,
+    given: Given = NOTHING,
 ) -> TrainedRun:
     """A trained sampler, ready to sample.
 
@@ -43,6 +47,7 @@ def open_run(
         device: where to sample.
         threads: CPU threads, or None.
         trust: build classes from outside this package that the folder names.
+        given: objects in place of those that the folder names; of a prior, proxy and reward function only.
 
     Raises:
         CheckpointError: no run folder, no checkpoint, or one that does not fit.
@@ -50,10 +55,10 @@ def open_run(
         ConfigError: a foreign class without ``trust``.
     """
     if _is_prior(folder):
-        return _open_prior(folder, device, threads)
+        return _open_prior(folder, device, threads, given)
     config = read_config(folder, SECTIONS)
     config.device, config.threads = device, threads
-    parts = build_parts(config, Trust(everything=trust))
+    parts = build_parts(config, Trust(everything=trust), given)
     checkpoint = latest(folder)
     if checkpoint is None:
         raise CheckpointError(f"{folder} has no checkpoint yet; train it with resume=true first")
@@ -71,13 +76,13 @@ def _is_prior(source: Path) -> bool:
         return False
 
 
-def _open_prior(source: Path, device: str, threads: int | None) -> TrainedRun:
+def _open_prior(source: Path, device: str, threads: int | None, given: Given) -> TrainedRun:
     """The prior in the space that it was trained in; its samples are scored as those of a training at its defaults."""
     stored = stored_policy(source)
     config = resolved(compose_config("train_gfn", []))
     config.device, config.threads, config.quiet = device, threads, True
     config.env, config.policy = OmegaConf.create(stored.card["env"]), OmegaConf.create(stored.policy)
     # a card travels: only classes of this package are built from it
-    parts = build_parts(config, Trust())
+    parts = build_parts(config, Trust(), replace(given, env=None))
     stored.start(parts.model)
     return TrainedRun(source, config, parts)

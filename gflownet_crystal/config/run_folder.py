@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +12,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gflownet_crystal.cli.build import COMMAND_LINE, Trust
-from gflownet_crystal.cli.compose import TARGET, parse_setting, require_section
-from gflownet_crystal.cli.config_errors import first_line
-from gflownet_crystal.cli.output_folder import holds_nothing, refuse_resume
-from gflownet_crystal.cli.values import flag, path_setting, seed_number
 from gflownet_crystal.common.checkpoint import Checkpoint, newest_checkpoint
 from gflownet_crystal.common.errors import CheckpointError, ConfigError, DataError
 from gflownet_crystal.common.files import write_text
 from gflownet_crystal.common.yaml_files import read_yaml
+from gflownet_crystal.config.build import COMMAND_LINE, Trust
+from gflownet_crystal.config.compose import TARGET, parse_setting, require_section
+from gflownet_crystal.config.config_errors import first_line
+from gflownet_crystal.config.values import flag, path_setting, seed_number
+from gflownet_crystal.workflows.output_folder import holds_nothing, refuse_resume
 
 CONFIG = "config.yaml"
 
@@ -181,5 +183,10 @@ def latest(folder: Path) -> Checkpoint | None:
     """The newest whole checkpoint, with a warning for each damaged one passed over."""
     checkpoint, complaints = newest_checkpoint(folder)
     for complaint in complaints:
-        print(f"warning: {complaint}; an older one is used", file=sys.stderr)
+        sys.stderr.write(f"warning: {complaint}; an older one is used\n")
     return checkpoint
+
+
+def card_command(verb: str, config: DictConfig) -> str:
+    """The command with file names for paths: a card travels, the folders of one machine do not."""
+    return shlex.join([verb, *(re.sub(r"[^=\[,]*/", "", str(word)) for word in config.record.command)])

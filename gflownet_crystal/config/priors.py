@@ -11,11 +11,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from gflownet_crystal.cli.build import Trust, build, plain, trust_word
-from gflownet_crystal.cli.parts import build_model
-from gflownet_crystal.cli.run_folder import latest, read_config
-from gflownet_crystal.cli.weights_run import card_command
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
+from gflownet_crystal.config.build import Trust, build, plain, trust_word
+from gflownet_crystal.config.parts import build_model
+from gflownet_crystal.config.run_folder import card_command, latest, read_config
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.gflownet.model import GFlowNet

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.build import Trust, fitting_arguments, plain
-from gflownet_crystal.cli.compose import parse_setting, require_section
-from gflownet_crystal.cli.implied import PRIOR
-from gflownet_crystal.cli.parts import Parts
-from gflownet_crystal.cli.priors import StoredPolicy, stored_policy
-from gflownet_crystal.cli.values import path_setting
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.config.build import Trust, fitting_arguments, plain
+from gflownet_crystal.config.compose import parse_setting, require_section
+from gflownet_crystal.config.implied import PRIOR
+from gflownet_crystal.config.parts import Parts
+from gflownet_crystal.config.priors import StoredPolicy, stored_policy
+from gflownet_crystal.config.values import path_setting
 from gflownet_crystal.gflownet.prior import Prior
 
 

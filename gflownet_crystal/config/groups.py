@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gflownet_crystal.common.errors import ConfigError
 
-PACKAGE_CONFIG = Path(__file__).resolve().parents[1] / "config"
+PACKAGE_CONFIG = Path(__file__).resolve().parent
 
 
 def config_folders(own: Sequence[Path]) -> list[Path]:

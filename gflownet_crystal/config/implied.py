@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.groups import find_config, group_choices
+from gflownet_crystal.config.groups import find_config, group_choices
 
 ENERGY_MODELS = ("model", "judge", "energies", "relax_model")
 """Keys with the name of an energy model, in whose place a calculator's class with its arguments may stand."""

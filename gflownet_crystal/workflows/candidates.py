@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gflownet_crystal.cli.generated import cif_texts
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path, write_text
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
@@ -17,6 +16,7 @@ from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.report.run_files import PLACED
 from gflownet_crystal.structures.spec_io import RESULT_COLUMNS, SPEC_COLUMNS, frame_to_specs
 from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.workflows.generated import cif_texts
 from gflownet_crystal.workflows.placing import CONTACT, CONTACT_RATIO, ENERGY_STD, why_unplaced
 from gflownet_crystal.workflows.relatives import nearest_relatives
 from gflownet_crystal.workflows.screening import UNPLACED, Outcome

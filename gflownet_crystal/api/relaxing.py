@@ -1,0 +1,139 @@
+"""Relaxations of a set of crystals: the work of ``Crystals.relax``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import pandas as pd
+
+from gflownet_crystal.api.judging import energies_of
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.interrupt import stop_on_signal
+from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.config.parts import find_device
+from gflownet_crystal.config.values import thread_count
+from gflownet_crystal.data.schema import ENERGY_COLUMN
+from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.relaxation.inputs import Item
+from gflownet_crystal.relaxation.records import structure_of, to_record
+from gflownet_crystal.relaxation.run import Loader, relax_items
+from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.workflows.relaxing import load_on
+
+_COLUMNS = (
+    "status", "reason", "steps", "energy_before", "energy_after", "max_force_after", "volume_change",
+    "rms_displacement", "max_displacement",
+)  # fmt: skip
+
+Records = Mapping[int, Mapping[str, Any]]
+"""What became of crystals, by row; see :func:`~gflownet_crystal.relaxation.records.to_record`."""
+
+
+@dataclass(frozen=True)
+class Relaxer:
+    """Relaxes crystals.
+
+    Attributes:
+        load: makes the model.
+        settings: of the relaxations.
+        processes: number of crystals at once.
+    """
+
+    load: Loader
+    settings: RelaxationSettings
+    processes: int
+
+    @classmethod
+    def of(
+        cls,
+        energy_model: str | Mapping[str, Any] | StructureEnergies,
+        settings: RelaxationSettings,
+        processes: int,
+        device: str,
+    ) -> Self:
+        """From a model's name, or the model.
+
+        Raises:
+            ConfigError: an unknown model, one without forces, or an object that several processes cannot share.
+        """
+        processes = thread_count(processes, "processes")
+        found = find_device(device)
+        if isinstance(energy_model, StructureEnergies):
+            if processes > 1:
+                raise ConfigError(
+                    "an energy model that is an object relaxes in one process; give processes=1"
+                )
+            energies = energies_of(energy_model, found)
+        else:
+            load = functools.partial(load_on, energy_model, None, str(found))
+            # it may be unknown, not installed, or without forces
+            energies = load()
+        energies.calculator()
+        return cls(load if processes > 1 else lambda: energies, settings, processes)
+
+    def relax(self, names: Sequence[str], structures: StructureBatch, quiet: bool) -> Records:
+        """Relax all structures, or those that are finished when an interrupt comes.
+
+        Args:
+            names: n names.
+            structures: n structures.
+            quiet: whether to show no progress.
+        """
+        items = [Item(name, structures[row : row + 1]) for row, name in enumerate(names)]
+        records: dict[int, dict[str, Any]] = {}
+        with (
+            stop_on_signal() as should_stop,
+            Progress(len(items), 0, "relaxing", quiet or not items) as progress,
+        ):
+            rows = range(len(items))
+            for row, result, seconds in relax_items(
+                items, rows, self.load, self.settings, self.processes, should_stop
+            ):
+                record = to_record(row, items[row], result, seconds)
+                records[row] = record
+                progress.advance(f"{record['name']} {record['status']} after {record['steps']} steps")
+        return records
+
+    def relaxed(self, structures: StructureBatch, records: Records) -> StructureBatch:
+        """The structures after the relaxations; those that failed as they were."""
+        if not len(structures):
+            return structures
+        parts = [
+            structure_of(records[row]) if "cell" in records.get(row, {}) else structures[row : row + 1]
+            for row in range(len(structures))
+        ]
+        return StructureBatch.cat(parts)
+
+    def columns(self, frame: pd.DataFrame, records: Records) -> pd.DataFrame:
+        """The table of the crystals with what became of them."""
+        rows = range(len(frame))
+        values = {name: [records.get(row, {}).get(name) for row in rows] for name in _COLUMNS}
+        groups = [
+            records.get(row, {}).get("space_group_after", group)
+            for row, group in zip(rows, frame["space_group"], strict=True)
+        ]
+        texts = ("status", "reason")
+        columns = {
+            name: pd.Series(column, dtype=object if name in texts else float)
+            for name, column in values.items()
+        }
+        return frame.assign(
+            space_group=pd.Series(groups, dtype="int64"),
+            **columns,
+            **{ENERGY_COLUMN: columns["energy_after"]},
+        )
+
+    def check_finished(self, n: int, records: Records) -> None:
+        """See that no interrupt has ended the work.
+
+        Raises:
+            KeyboardInterrupt: one has.
+        """
+        if len(records) < n:
+            raise KeyboardInterrupt(
+                f"{len(records)} of {n} crystals are relaxed, the others are as they were"
+            )

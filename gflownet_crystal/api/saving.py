@@ -1,0 +1,94 @@
+"""Files of crystals: extended XYZ, Parquet and CIF."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.files import atomic_path, write_text
+from gflownet_crystal.config.values import check_new
+from gflownet_crystal.data.schema import LATTICE_COLUMNS
+from gflownet_crystal.relaxation.records import in_setting
+from gflownet_crystal.structures.cif import structures_to_cif
+from gflownet_crystal.structures.frames import structures_to_frame
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.structures.symmetry import SYMPREC
+from gflownet_crystal.workflows.output_folder import holds_nothing
+
+if TYPE_CHECKING:
+    from gflownet_crystal.api.crystals import Crystals
+
+_RENAMED = {"energy": "proxy_energy", "energy_std": "proxy_energy_std"}
+"""Columns of extended XYZ under another name: ASE takes ``energy`` for the total energy of a calculator."""
+
+XYZ, PARQUET, CIF = (".extxyz", ".xyz"), ".parquet", ".cif"
+
+
+def save_crystals(crystals: Crystals, path: Path, overwrite: bool) -> Path:
+    """Write crystals; see :meth:`gflownet_crystal.Crystals.save`."""
+    suffix = path.suffix.lower()
+    if suffix not in (*XYZ, PARQUET, CIF, ""):
+        raise ConfigError(
+            f"cannot save crystals as {path.name}: the name ends in {', '.join((*XYZ, PARQUET, CIF))}, or in nothing "
+            "for a folder of CIFs"
+        )
+    if not len(crystals):
+        raise DataError(f"there are no crystals to save in {path}")
+    if suffix == CIF and len(crystals) > 1:
+        raise ConfigError(
+            f"{path.name} would hold {len(crystals)} crystals: a CIF holds one; give a folder, or a name "
+            "that ends in .extxyz"
+        )
+    if suffix:
+        check_new(path, "path", overwrite)
+    elif path.is_file() or not (overwrite or holds_nothing(path)):
+        raise ConfigError(
+            f"path={path} is not empty; add overwrite=True to write into it, or give another path"
+        )
+    if suffix == PARQUET:
+        with atomic_path(path) as temporary:
+            _schema_table(crystals).to_parquet(temporary, index=False)
+    elif suffix == CIF:
+        write_text(path, crystals.to_cif()[0])
+    elif suffix:
+        _write_xyz(crystals, path)
+    else:
+        for name, text in zip(_file_names(crystals), crystals.to_cif(), strict=True):
+            write_text(path / name, text)
+    return path
+
+
+def cif_of(structure: StructureBatch) -> str:
+    """The CIF of one structure in the ITA setting of its group; in P1 where none is found."""
+    claimed = structure if int(structure.space_group[0]) else in_setting(structure, SYMPREC)
+    return structures_to_cif(claimed)[0]
+
+
+def _write_xyz(crystals: Crystals, path: Path) -> None:
+    from ase.io import write
+
+    atoms = crystals.to_ase()
+    values = crystals.to_frame().drop(columns=["n_atoms", *LATTICE_COLUMNS]).select_dtypes("number")
+    values = values.rename(columns=_RENAMED)
+    for one, row in zip(atoms, values.to_dict("records"), strict=True):
+        one.info |= {str(key): value for key, value in row.items() if pd.notna(value)}
+    with atomic_path(path) as temporary:
+        write(temporary, atoms, format="extxyz")
+
+
+def _schema_table(crystals: Crystals) -> pd.DataFrame:
+    """The table in the package's schema, which :func:`gflownet_crystal.read` reads."""
+    frame = crystals.to_frame()
+    table = structures_to_frame(crystals.structures).assign(space_group=frame["space_group"])
+    others = frame.drop(columns=[*table.columns.intersection(frame.columns), *LATTICE_COLUMNS])
+    return table.join(others.rename(columns={"name": "material_id"}))
+
+
+def _file_names(crystals: Crystals) -> list[str]:
+    """A file name each, safe on every platform and unlike the others."""
+    formulas = crystals.structures.specs().reduced_formulas()
+    width = max(3, len(str(len(crystals))))
+    return [f"{row:0{width}d}_{formula}.cif" for row, formula in enumerate(formulas, 1)]

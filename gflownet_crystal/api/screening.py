@@ -1,0 +1,180 @@
+"""The best of samples with their atoms: the work of ``Samples.screen``, by the engine of the verb ``export``."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from gflownet_crystal.api.crystals import ENERGY_STD, Crystals
+from gflownet_crystal.api.judging import energies_of
+from gflownet_crystal.api.placing import build_generator, check_specs
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.config.build import fitting_arguments
+from gflownet_crystal.config.parts import find_device
+from gflownet_crystal.config.values import seed_number, whole_number
+from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
+from gflownet_crystal.evaluation.contacts import Contacts
+from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.proxies.discovery import Discovery
+from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
+from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.proxies.known_compounds import KnownCompounds
+from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
+from gflownet_crystal.workflows.candidates import candidates_of, with_results
+from gflownet_crystal.workflows.further import (
+    FURTHER,
+    by_rank,
+    further_seed,
+    tables,
+    usual_screening,
+    with_entries,
+)
+from gflownet_crystal.workflows.hulls import ENERGIES, hull_with_atoms, predicted_above_hull, predicted_hulls
+from gflownet_crystal.workflows.placing import Placer
+from gflownet_crystal.workflows.screening import Outcome, screen
+from gflownet_crystal.workflows.settings import Screening
+
+if TYPE_CHECKING:
+    from gflownet_crystal.api.run import Run
+    from gflownet_crystal.api.samples import Samples
+
+BY_PROXY = "e_above_hull_proxy"
+"""Energy above the hull of a spec by the proxy, eV/atom."""
+
+_RENAMED = {
+    "energy_before": ENERGY_COLUMN,
+    "energy_before_std": ENERGY_STD,
+    JUDGED_HULL: HULL_COLUMN,
+    HULL_COLUMN: BY_PROXY,
+}
+_DROPPED = (*REQUIRED_COLUMNS[1:], "volume_per_atom", "status", "reason", "cif")
+
+
+@dataclass(frozen=True)
+class Search:
+    """How the best of samples are looked for.
+
+    Attributes:
+        k: number of crystals.
+        tries: number of times that the generator makes a promising spec.
+        further: whether more samples are drawn where those at hand do not suffice.
+        seed: random seed of placement and of further samples.
+        batch_size: number of specs that get atoms at a time.
+        settings: of :class:`~gflownet_crystal.workflows.settings.Screening`, where they are not the usual ones.
+    """
+
+    k: int
+    tries: int
+    further: bool
+    seed: int
+    batch_size: int
+    settings: Mapping[str, Any]
+
+    def screening(self, run: Run | None, has_judge: bool) -> Screening:
+        """The settings of the engine.
+
+        Args:
+            run: of the samples, or None.
+            has_judge: whether a model gives energies with atoms.
+
+        Raises:
+            ConfigError: a setting is unknown or out of range.
+        """
+        if twice := sorted({"k", "seed", "batch_size"} & set(self.settings)):
+            raise ConfigError(f"{', '.join(twice)} is an argument of screen; leave it out of settings")
+        values = usual_screening(run is not None and isinstance(run.reward.function, Discovery))
+        values |= dict(self.settings) | {
+            "k": whole_number(self.k, "k", 1),
+            "seed": seed_number(self.seed, "seed"),
+            "batch_size": whole_number(self.batch_size, "batch_size", 1),
+        }
+        settings = Screening(**fitting_arguments(Screening, values, "screening"))
+        has_hull = known_of(run) in ENERGIES
+        return settings if has_hull and has_judge else by_rank(settings, has_hull)
+
+
+def screen_samples(
+    samples: Samples,
+    search: Search,
+    generator: str | Generator,
+    energy_model: str | Mapping[str, Any] | StructureEnergies | None,
+    hull: str | Path | None,
+    device: str,
+    quiet: bool,
+) -> Crystals:
+    """The best of samples; see :meth:`gflownet_crystal.Samples.screen`."""
+    run, place_on = samples.run, find_device(device)
+    named = None if hull is None else str(hull)
+    known = known_of(run)
+    judge = None if energy_model is None else energies_of(energy_model, place_on)
+    settings = search.screening(run, judge is not None)
+    hulls = own_hull(run), reward_hull(run)
+    with_atoms = hull_with_atoms(named, known, *hulls)
+    predicted = predicted_hulls(named, known, *hulls) if known in ENERGIES else (None, None)
+    made_by, tries = build_generator(generator), whole_number(search.tries, "tries", 1)
+    contacts = Contacts.from_weights("contacts")
+    placer = Placer(made_by, with_atoms, judge, contacts, tries, settings.promising, settings.seed, place_on)
+
+    def prepare(frame: pd.DataFrame) -> pd.DataFrame:
+        frame = with_results(frame)
+        frame[HULL_COLUMN] = predicted_above_hull(frame, known, *predicted)
+        return with_entries(frame, with_atoms)
+
+    first = samples.to_frame()
+    check_specs(first)
+    compounds = KnownCompounds.from_weights()
+    with Progress(settings.target, 0, "placing atoms", quiet) as progress:
+        found = tables(first, _further(samples, search), prepare)
+        outcome = screen(found, settings, placer, compounds, tell=progress.advance)
+    return _crystals(outcome, compounds, settings.k)
+
+
+def known_of(run: Run | None) -> tuple[Any, Any]:
+    """The property of a run's proxy and its unit; two None without a run."""
+    return (None, None) if run is None else (run.property_name, run.unit)
+
+
+def own_hull(run: Run | None) -> Callable[[], Hull | None]:
+    """Gives the hull from which a run's proxy measures energies, None where it has none."""
+    proxy = None if run is None else run.proxy
+    return lambda: proxy.hull if isinstance(proxy, EnergyAboveHull) else None
+
+
+def reward_hull(run: Run | None) -> Callable[[], Hull | None]:
+    """Gives the hull that a run's reward subtracts from formation energies, None where it subtracts none."""
+    function = None if run is None else run.reward.function
+    return lambda: function.hull if isinstance(function, Discovery) else None
+
+
+def _further(samples: Samples, search: Search) -> Callable[[int], pd.DataFrame] | None:
+    run = samples.run
+    if run is None or not search.further:
+        return None
+
+    def draw(number: int) -> pd.DataFrame:
+        return run.draw(FURTHER, further_seed(search.seed, number), FURTHER, samples.restrict)
+
+    return draw
+
+
+def _crystals(outcome: Outcome, compounds: KnownCompounds, k: int) -> Crystals:
+    candidates = candidates_of(outcome, compounds)
+    names = (
+        candidates.frame["cif"].str.removesuffix(".cif") if len(candidates.frame) else pd.Series(dtype=str)
+    )
+    table = candidates.frame.drop(columns=list(_DROPPED)).rename(columns=_RENAMED).assign(name=names)
+    left_out, funnel = candidates.left_out.rename(columns=_RENAMED), pd.DataFrame(outcome.funnel)
+    if len(table) < k:
+        warnings.warn(
+            f"{len(table)} of {k} crystals found: sample more, or loosen the settings of the screening, such as within",
+            stacklevel=4,
+        )
+    structures = candidates.structures
+    return Crystals(Crystals.none() if structures is None else structures, table, left_out, funnel)

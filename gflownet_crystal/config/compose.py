@@ -1,0 +1,299 @@
+"""From a command line to one configuration: Hydra's groups, with errors of one line and choices listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.yaml_files import check_yaml
+from gflownet_crystal.config.config_errors import first_line
+from gflownet_crystal.config.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices, unknown
+from gflownet_crystal.config.implied import ENERGY_MODELS, PRIOR, implied_words, key_of
+
+TARGET = "_target_"
+EXPERIMENT = "experiment"
+_WIDEST = 120
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One ``key=value`` of a command line.
+
+    Attributes:
+        key: dotted.
+        value: as a Python value.
+        text: as given.
+        added: written ``+key=value``: the key need not exist.
+    """
+
+    key: str
+    value: Any
+    text: str
+    added: bool
+
+
+def compose_config(verb: str, arguments: Sequence[str], own: Sequence[Path] = ()) -> DictConfig:
+    """The configuration of a verb.
+
+    Args:
+        verb: name of the top config.
+        arguments: ``key=value`` texts: a choice of a group (``env=hypergrid``) or of a section that a choice fills from
+            a group (``proxy.energy=mlp``), a value (``env.length=6``), or a class
+            (``proxy._target_=my_module.MyProxy``), which drops the keys of the class it replaces.
+        own: folders of the user's own configs.
+
+    Returns:
+        The configuration, interpolations unresolved; ``record`` is filled in where the verb has it.
+
+    Raises:
+        ConfigError: an unknown key or choice, or a text that is not ``key=value``.
+    """
+    config, choices = compose_with_choices(verb, arguments, own)
+    if "record" in config:
+        config.record = {"command": list(arguments), "choices": choices}
+    return config
+
+
+def compose_with_choices(
+    verb: str, arguments: Sequence[str], own: Sequence[Path] = ()
+) -> tuple[DictConfig, dict[str, Any]]:
+    """The configuration, and the chosen config of each group or ``group@section``; see :func:`compose_config`."""
+    folders = config_folders(own)
+    read = map(parse_setting, arguments)
+    settings = [replace(one, key=key_of(one.key, one.value, folders)) for one in read]
+    config, choices, chosen = _chosen_config(verb, settings, folders)
+    values = [setting for setting in settings if setting not in chosen]
+    # a class goes first: it replaces its whole section, and other settings then fill the new one
+    for setting in [s for s in values if _is_target(s)]:
+        _replace_class(config, setting)
+        section = setting.key.removesuffix(f".{TARGET}")
+        group = section_groups(choices).get(section)
+        place = section.split(".")[0] if group is None else f"{group}@{section}"
+        choices[place] = str(setting.value).rpartition(".")[2]
+    replaced = {setting.key.removesuffix(f".{TARGET}") for setting in values if _is_target(setting)}
+    for setting in [s for s in values if not _is_target(s)]:
+        inside = any(setting.key.startswith(f"{section}.") for section in replaced)
+        _set(config, setting, must_exist=not (setting.added or inside))
+    return config, choices
+
+
+def parse_setting(text: str) -> Setting:
+    """Read one ``key=value``.
+
+    Raises:
+        ConfigError: it is not one.
+    """
+    try:
+        parsed: Override = OverridesParser.create().parse_override(text)
+        if parsed.is_delete() or parsed.is_sweep_override():
+            raise ConfigError(f"cannot read {text!r}: give one key=value, lists as key=[a,b]")
+        if parsed.package is not None:
+            raise ConfigError(
+                f"cannot read {text!r}: a section is chosen by its own name, as proxy=mlp or proxy.energy=mlp"
+            )
+        return Setting(parsed.key_or_group.replace("/", "."), parsed.value(), text, parsed.is_add())
+    except (HydraException, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        shown = text if len(text) <= _WIDEST else f"{text[:_WIDEST]}..."
+        raise ConfigError(
+            f"cannot read {shown!r}: write key=value, lists as key=[a,b], --help lists the keys"
+        ) from error
+
+
+def verb_groups(verb: str) -> list[str]:
+    """Groups in the defaults of a verb's top config, in order.
+
+    Raises:
+        ConfigError: the verb has no config.
+    """
+    path = PACKAGE_CONFIG / f"{verb}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"the verb {verb} has no configuration {path}; the installation is incomplete")
+    defaults = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("defaults", [])
+    entries = [entry for entry in defaults if isinstance(entry, dict)]
+    # those with an @ fill a section of another name, see section_groups
+    return [key.removeprefix("optional ") for entry in entries for key in entry if "@" not in key]
+
+
+def section_groups(choices: Mapping[str, Any]) -> dict[str, str]:
+    """Groups by section, of the sections within others that ``choices`` fill: ``{"proxy.energy": "proxy"}``."""
+    pairs = [key.split("@", 1) for key in choices if "@" in key]
+    return {section: group for group, section in pairs}
+
+
+def require_complete(config: DictConfig) -> None:
+    """Check that every mandatory key has a value.
+
+    Raises:
+        ConfigError: naming the keys that have none.
+    """
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise ConfigError(
+            f"{', '.join(missing)} must be given: add {' '.join(f'{key}=...' for key in missing)}"
+        )
+
+
+def resolved(config: DictConfig) -> DictConfig:
+    """A copy with all references replaced by values.
+
+    Raises:
+        ConfigError: a reference leads nowhere.
+    """
+    copy = config.copy()
+    try:
+        require_complete(config)
+        OmegaConf.resolve(copy)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"configuration key {error.full_key}: {first_line(error)}") from error
+    return copy
+
+
+def _chosen_config(
+    verb: str, settings: Sequence[Setting], folders: Sequence[Path]
+) -> tuple[DictConfig, dict[str, Any], list[Setting]]:
+    """The configuration that the choices among ``settings`` make, its choices, and which settings they were."""
+    groups = verb_groups(verb)
+    chosen = [setting for setting in settings if setting.key in groups]
+    for setting in chosen:
+        _check_choice(setting, setting.key, folders, may_be_none=setting.key in (EXPERIMENT, PRIOR))
+    overrides = [
+        _override(setting) for setting in chosen if setting.value is not None or setting.key == PRIOR
+    ]
+    config, choices = _compose(verb, overrides, folders)
+    if PRIOR in groups:
+        given = {setting.key: setting.value for setting in settings}
+        if words := implied_words(config.env, given, choices, folders):
+            overrides += words
+            config, choices = _compose(verb, overrides, folders)
+    while inner := _inner_choices(settings, chosen, section_groups(choices)):
+        # the outermost goes first: it decides which sections there are within it
+        setting = min(inner, key=lambda one: one.key.count("."))
+        group = section_groups(choices)[setting.key]
+        _check_choice(setting, group, folders)
+        chosen.append(setting)
+        overrides.append(f"{group}@{setting.key}={setting.value}")
+        config, choices = _compose(verb, overrides, folders)
+    return config, choices, chosen
+
+
+def _override(setting: Setting) -> str:
+    """A choice as Hydra reads it: null is the default but for the prior, whose group is then left out."""
+    return f"~{setting.key}" if setting.value is None else setting.text.removeprefix("+")
+
+
+def _inner_choices(
+    settings: Sequence[Setting], chosen: Sequence[Setting], sections: Mapping[str, str]
+) -> list[Setting]:
+    return [s for s in settings if s not in chosen and s.key in sections and isinstance(s.value, str)]
+
+
+def _check_choice(setting: Setting, group: str, folders: Sequence[Path], may_be_none: bool = False) -> None:
+    if setting.value is None and may_be_none:
+        return
+    names = group_choices(group, folders)
+    if not isinstance(setting.value, str) or setting.value not in names:
+        raise unknown(setting.key, setting.text.partition("=")[2], names)
+    if (path := find_config(group, setting.value, folders[:-1])) is not None:
+        try:
+            check_yaml(path)
+        except DataError as error:
+            raise ConfigError(f"cannot compose {setting.text}: {error}") from error
+
+
+def _compose(
+    verb: str, overrides: Sequence[str], folders: Sequence[Path]
+) -> tuple[DictConfig, dict[str, Any]]:
+    *own, package = folders
+    overrides = list(overrides)
+    if own:
+        overrides.append(f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in own)}]")
+    try:
+        with initialize_config_dir(config_dir=str(package), version_base=None):
+            config = compose(verb, overrides=overrides, return_hydra_config=True)
+    except MissingConfigException as error:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        raise unknown(group or "configuration", name, error.options or ()) from error
+    # Hydra and OmegaConf check little of a user's file themselves
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, AttributeError,
+            AssertionError, OSError, RecursionError) as error:  # fmt: skip
+        raise ConfigError(f"cannot compose the configuration of {verb}: {first_line(error)}") from error
+    made = config.hydra.runtime.choices
+    choices = {group: made.get(group) for group in verb_groups(verb)}
+    choices |= {key: made[key] for key in map(str, made) if "@" in key}
+    with open_dict(config):
+        del config["hydra"]
+        if PRIOR in choices and PRIOR not in config:
+            config[PRIOR] = None
+    for place in [
+        *(group for group in choices if "@" not in group and config.get(group) is not None),
+        *section_groups(choices),
+    ]:
+        require_section(OmegaConf.select(config, place), place)
+    return config, choices
+
+
+def require_section(found: Any, place: str) -> None:
+    """Check that a place of a configuration holds keys with values.
+
+    Raises:
+        ConfigError: it holds something else.
+    """
+    if not isinstance(found, DictConfig):
+        raise ConfigError(
+            f"{place} must be a section of keys with values, not {found!r}; --help lists its keys"
+        )
+
+
+def _is_target(setting: Setting) -> bool:
+    return setting.key.endswith(f".{TARGET}")
+
+
+def _replace_class(config: DictConfig, setting: Setting) -> None:
+    section = setting.key.removesuffix(f".{TARGET}")
+    node = _node(config, section, setting)
+    if not isinstance(node, DictConfig) and section not in ENERGY_MODELS:
+        raise ConfigError(f"{section} is not a section with a class; remove {setting.text}")
+    # the keys of the old class mean nothing to the new one
+    OmegaConf.update(config, section, {TARGET: setting.value}, merge=False, force_add=True)
+
+
+def _set(config: DictConfig, setting: Setting, must_exist: bool) -> None:
+    if must_exist:
+        node = _node(config, setting.key, setting)
+        if isinstance(node, DictConfig) and not isinstance(setting.value, dict):
+            keys = ", ".join(f"{setting.key}.{key}" for key in map(str, node))
+            raise ConfigError(f"{setting.key} is a section; set one of its keys: {keys}")
+    try:
+        OmegaConf.update(config, setting.key, setting.value, merge=True, force_add=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"cannot set {setting.text}: {first_line(error)}") from error
+
+
+def _node(config: DictConfig, key: str, setting: Setting) -> Any:
+    """The raw node at a dotted key.
+
+    Raises:
+        ConfigError: there is none; the keys at the place where it was looked for are listed.
+    """
+    node: Any = config
+    above = ""
+    for part in key.split("."):
+        if not isinstance(node, DictConfig) or part not in node.keys():  # noqa: SIM118 - a mandatory key without value is not "in"
+            allowed = [f"{above}{name}" for name in map(str, node)] if isinstance(node, DictConfig) else []
+            raise unknown("key", setting.key if not above else f"{above}{part}", allowed)
+        node = node._get_node(part)
+        above += f"{part}."
+    return node if isinstance(node, DictConfig | ListConfig) else None

@@ -1,0 +1,195 @@
+"""The parts of a training, made from its configuration."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.progress import announced
+from gflownet_crystal.config.build import (
+    COMMAND_LINE,
+    Trust,
+    build,
+    factory,
+    fitting_arguments,
+    load_class,
+    plain,
+    to_settings,
+)
+from gflownet_crystal.config.compose import TARGET, resolved
+from gflownet_crystal.config.groups import PACKAGE_CONFIG, group_choices
+from gflownet_crystal.config.values import thread_count, whole_number
+from gflownet_crystal.envs.base import Env
+from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.gflownet.objectives import Objective
+from gflownet_crystal.gflownet.settings import TrainerSettings
+from gflownet_crystal.policies.base import MixtureSettings, Policy
+from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.proxies.reward import Reward, RewardFunction
+from gflownet_crystal.workflows.sampling import BUILDING
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
+_REWARD_KEYS = ("invalid", "penalty")
+
+
+@dataclass(frozen=True)
+class Given:
+    """Objects that a user has made; they take the places of what a configuration would build.
+
+    Attributes:
+        env: the space; None to build it.
+        proxy: the proxy; None to build it.
+        function: the reward function; None to build it.
+    """
+
+    env: Env | None = None
+    proxy: Proxy | None = None
+    function: RewardFunction | None = None
+
+
+NOTHING = Given()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a configuration describes.
+
+    Attributes:
+        env: the space.
+        reward: proxy and reward function.
+        model: untrained, on ``device``.
+        objective: the loss.
+        settings: of the trainer.
+        device: where the networks are.
+    """
+
+    env: Env
+    reward: Reward
+    model: GFlowNet
+    objective: Objective
+    settings: TrainerSettings
+    device: torch.device
+
+
+def build_parts(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = NOTHING) -> Parts:
+    """All parts of a training.
+
+    Args:
+        config: of ``train_gfn``.
+        trust: classes from outside the package that may be imported.
+        given: objects that are there already.
+
+    Raises:
+        ConfigError: parts that do not fit each other, or anything wrong with one of them.
+    """
+    check_fit(config, trust, given)
+    config = resolved(config)
+    set_threads(config.threads)
+    device = find_device(config.device)
+    settings = to_settings(TrainerSettings, config.trainer, "trainer")
+    objective = build(config.objective, Objective, "objective", trust)
+    with announced(BUILDING, quiet=bool(config.get("quiet", False))):
+        env = build(config.env, Env, "env", trust) if given.env is None else given.env
+    if (move := getattr(env, "to", None)) is not None:
+        env = move(device)
+    reward = build_reward(config, device, trust, given)
+    return Parts(env, reward, build_model(config, env, device, trust), objective, settings, device)
+
+
+def check_fit(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = NOTHING) -> None:
+    """Check that the proxy eats what the environment produces.
+
+    Raises:
+        ConfigError: it does not; the proxies that would are listed.
+    """
+    env = load_class(config.env.get(TARGET), Env, "env", trust) if given.env is None else type(given.env)
+    proxy = (
+        load_class(config.proxy.get(TARGET), Proxy, "proxy", trust)
+        if given.proxy is None
+        else type(given.proxy)
+    )
+    if proxy.eats != env.produces:
+        fitting = [name for name in group_choices("proxy", [PACKAGE_CONFIG]) if _eats(name) == env.produces]
+        raise ConfigError(
+            f"proxy {proxy.__name__} eats {proxy.eats}, but env {env.__name__} produces {env.produces}; "
+            f"give a proxy of your own or one of proxy={', '.join(fitting) or 'none'}"
+        )
+
+
+def _eats(choice: str) -> str | None:
+    text = (PACKAGE_CONFIG / "proxy" / f"{choice}.yaml").read_text(encoding="utf-8")
+    target = yaml.safe_load(text).get(TARGET)
+    return load_class(target, Proxy, f"proxy/{choice}").eats if target else None
+
+
+def build_reward(
+    config: DictConfig, device: torch.device, trust: Trust = COMMAND_LINE, given: Given = NOTHING
+) -> Reward:
+    """The proxy and the reward function; their sections must be resolved."""
+    settings = {str(key): plain(value) for key, value in config.reward.items() if key in _REWARD_KEYS}
+    function_config = OmegaConf.create(
+        {k: value for k, value in config.reward.items() if k not in _REWARD_KEYS}
+    )
+    function = (
+        build(function_config, RewardFunction, "reward", trust) if given.function is None else given.function
+    )
+    settings = fitting_arguments(Reward, settings, "reward", given=("proxy", "function"))
+    proxy = build(config.proxy, Proxy, "proxy", trust) if given.proxy is None else given.proxy
+    return Reward(proxy.to(device), function, **settings)
+
+
+def build_model(config: DictConfig, env: Env, device: torch.device, trust: Trust = COMMAND_LINE) -> GFlowNet:
+    """The untrained model; the section ``policy`` must be resolved."""
+    known = {"forward", "backward", "mixture", "n_log_z"}
+    if strange := set(config.policy) - known:
+        raise ConfigError(
+            f"policy has no {', '.join(sorted(map(str, strange)))}; it has {', '.join(sorted(known))}"
+        )
+    forward, backward = (
+        factory(config.policy[name], Policy, f"policy.{name}", trust, given=("shapes",))
+        for name in ("forward", "backward")
+    )
+    mixture = to_settings(MixtureSettings, config.policy.mixture, "policy.mixture")
+    return GFlowNet(
+        env,
+        forward,
+        backward,
+        mixture=mixture,
+        n_log_z=whole_number(config.policy.n_log_z, "policy.n_log_z", 1),
+    ).to(device)
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a name; ``auto`` is a GPU if there is one.
+
+    Raises:
+        ConfigError: unknown, or not on this machine.
+    """
+    if not isinstance(name, str) or not _DEVICE.fullmatch(name):
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N for the GPU of number N, not {name!r}")
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"device {name!r} cannot be used here ({reason}); give auto, cpu or cuda"
+        ) from error
+
+
+def set_threads(threads: Any) -> None:
+    """Limit the CPU threads of tensor operations, if a number is given.
+
+    Raises:
+        ConfigError: not a positive whole number.
+    """
+    if threads is None:
+        return
+    torch.set_num_threads(thread_count(threads))

@@ -1,0 +1,95 @@
+"""A training of a sampler, ready to run, made from its configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from omegaconf import DictConfig
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.config.build import Trust, build
+from gflownet_crystal.config.parts import NOTHING, Given, Parts, build_parts
+from gflownet_crystal.config.run_folder import latest
+from gflownet_crystal.config.starting import build_prior, starting_policy, with_policy
+from gflownet_crystal.config.values import path_setting
+from gflownet_crystal.gflownet.distributed import World
+from gflownet_crystal.gflownet.loggers import Logger
+from gflownet_crystal.gflownet.replay import Terminals
+from gflownet_crystal.gflownet.trainer import Trainer
+from gflownet_crystal.workflows.samples import read_objects
+
+
+class Training(NamedTuple):
+    """A training, ready to run.
+
+    Attributes:
+        config: of the run; its section ``policy`` is that of the weights it starts from.
+        parts: environment, reward and model.
+        trainer: new, or as the newest checkpoint of the folder left it.
+        note: words on a new stream of random numbers, or None; see
+            :meth:`~gflownet_crystal.gflownet.trainer.Trainer.restore`.
+    """
+
+    config: DictConfig
+    parts: Parts
+    trainer: Trainer
+    note: str | None
+
+
+def prepare_training(
+    config: DictConfig, folder: Path, trust: Trust, world: World | None = None, given: Given = NOTHING
+) -> Training:
+    """All that a training needs; nothing is written.
+
+    Args:
+        config: of ``train_gfn``, resolved.
+        folder: of the run; its newest checkpoint is gone on with.
+        trust: classes from outside the package that may be imported.
+        world: processes that train together; None for this one alone.
+        given: objects that are there already.
+
+    Raises:
+        ConfigError: anything wrong with the configuration.
+        CheckpointError: a checkpoint that does not fit it.
+    """
+    stored = starting_policy(config)
+    config = with_policy(config, stored)
+    parts = build_parts(config, trust, given)
+    prior = build_prior(config, parts, Trust(everything=config.trust))
+    logger = build(config.logger, Logger, "logger", trust)
+    trainer = Trainer(
+        parts.model,
+        parts.reward,
+        parts.objective,
+        parts.settings,
+        folder,
+        config.seed,
+        dataset=_dataset(config, parts),
+        logger=logger,
+        quiet=config.quiet,
+        world=world,
+        prior=prior,
+    )
+    checkpoint = latest(folder)
+    if checkpoint is None and stored is not None:
+        stored.start(parts.model)
+    note = None if checkpoint is None else trainer.restore(checkpoint)
+    return Training(config, parts, trainer, note)
+
+
+def _dataset(config: DictConfig, parts: Parts) -> Terminals | None:
+    """The objects of ``dataset.path`` that lie in the space, scored."""
+    if not parts.settings.n_dataset:
+        return None
+    if config.dataset.path is None:
+        raise ConfigError("trainer.dataset_fraction is above 0: give dataset.path=FILE, or set it to 0")
+    objects = read_objects(
+        path_setting(config.dataset.path, "dataset.path"), parts.env.produces, parts.device
+    )
+    terminal, _ = parts.env.encode(objects)
+    if terminal.n == 0:
+        raise ConfigError(
+            f"none of the {len(objects)} objects of {config.dataset.path} lies in the environment's space"
+        )
+    return Terminals(terminal, parts.reward(parts.env.objects(terminal)).log_reward)

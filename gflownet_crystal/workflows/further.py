@@ -1,0 +1,72 @@
+"""Samples to choose candidates from, more of them where those at hand do not suffice, and the usual way to choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.proxies.reference_hull import ReferenceHull
+from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.workflows.settings import KEEP, Screening
+
+FURTHER = 2048
+"""Samples that are drawn at a time where those at hand do not suffice."""
+MOST_DRAWS = 20
+"""Times that they are."""
+
+_SEEDS_APART = 2**16
+_OF_DISCOVERY = {"known": "formula", "max_per_formula": 1, "max_per_system": 3, "fill": False}
+_OF_OTHERS = {"known": KEEP, "fill": True}
+
+
+def usual_screening(seeks_discoveries: bool) -> dict[str, Any]:
+    """Settings of a screening that follow from the reward.
+
+    Args:
+        seeks_discoveries: whether it is the one for discovery.
+    """
+    return dict(_OF_DISCOVERY if seeks_discoveries else _OF_OTHERS)
+
+
+def by_rank(settings: Screening, has_hull: bool) -> Screening:
+    """The settings where a ranking of the samples is all that there is to go by.
+
+    Args:
+        settings: for candidates judged with their atoms.
+        has_hull: whether the proxy predicts energies that can be measured from a hull.
+    """
+    return replace(settings, better=1.0, order="best", within=None, by_reward=not has_hull)
+
+
+def further_seed(seed: int, number: int) -> int:
+    """The seed of a further draw, far from those of other draws.
+
+    Args:
+        seed: of the samples at hand.
+        number: of the draw, from 1.
+    """
+    # seeds go up to 2**32 - 1
+    return (seed + number * _SEEDS_APART) % 2**32
+
+
+def tables(
+    first: pd.DataFrame,
+    draw: Callable[[int], pd.DataFrame] | None,
+    prepare: Callable[[pd.DataFrame], pd.DataFrame],
+) -> Iterator[pd.DataFrame]:
+    """The samples at hand, then further ones, each with what the engine needs to know of them."""
+    yield prepare(first)
+    if draw is not None:
+        yield from (prepare(draw(number)) for number in range(1, MOST_DRAWS + 1))
+
+
+def with_entries(frame: pd.DataFrame, hull: Hull) -> pd.DataFrame:
+    """Samples with the numbers of known crystals that the hull rests on there, where it knows them."""
+    entries = hull.entries if isinstance(hull, ReferenceHull) else None
+    if entries is None:
+        return frame
+    return frame.assign(hull_entries=entries.within(frame_to_specs(frame).composition).numpy())
