@@ -90,7 +90,10 @@ KINDS: Mapping[str, Kind] = {
         figure=(
             ("validation.sampled_not_calibrated_on.mae", "MAE on sampled specs of other formulas"),
             ("validation.without_correction.mae", "without it"),
-            ("validation.sampled_not_calibrated_on.spearman_above_hull", "rank correlation of distances to the hull"),
+            (
+                "validation.sampled_not_calibrated_on.spearman_above_hull",
+                "rank correlation of distances to the hull",
+            ),
         ),
     ),
     "contacts": Kind(

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.build import to_settings
 from gflownet_crystal.cli.compose import resolved
@@ -28,7 +28,14 @@ from gflownet_crystal.cli.judging import STABILITY, Judging, chosen_judges, stab
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.sampler_figures import sampler_figures
-from gflownet_crystal.cli.values import check_writable, flag, path_setting, thread_count, whole_number
+from gflownet_crystal.cli.values import (
+    check_writable,
+    flag,
+    names_setting,
+    path_setting,
+    thread_count,
+    whole_number,
+)
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path, read_json, write_json
 from gflownet_crystal.evaluation.compared_sets import Choices, Evaluation
@@ -136,7 +143,7 @@ def chosen_metrics(config: DictConfig) -> list[str]:
         possible |= dict.fromkeys(COMPARING, config.reference is not None)
         names = [name for name in known if possible.get(name, True)]
     else:
-        names = _names(given, "metrics")
+        names = names_setting(given, "metrics")
     for name in names:
         if name not in known:
             raise unknown("metric", name, known)
@@ -147,13 +154,6 @@ def chosen_metrics(config: DictConfig) -> list[str]:
     if "matching" in names and config.targets is None:
         raise ConfigError("matching needs what the structures were made for; give targets=FILE")
     return [name for name in known if name in names]
-
-
-def _names(given: Any, key: str) -> list[str]:
-    names = [given] if isinstance(given, str) else given
-    if not isinstance(names, ListConfig | list) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"{key} must be a name or a list of names, not {given!r}")
-    return list(names)
 
 
 def to_choices(config: DictConfig, device: str) -> Choices:

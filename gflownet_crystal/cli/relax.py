@@ -1,4 +1,4 @@
-"""Relax crystals, cell and atoms, with a potential: a table, a Parquet file and one CIF each.
+"""Relax crystals, cell and atoms, with a potential: a table, a Parquet file, and a CIF each or other formats.
 
 Crystals come as CIF files (a folder of them, such as the candidates of a run), extended XYZ or a data file. One that
 fails is reported with its reason and disturbs no other. A run that was stopped goes on with the same settings and
@@ -23,7 +23,7 @@ from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
-from gflownet_crystal.cli.values import flag, path_setting, thread_count
+from gflownet_crystal.cli.values import flag, formats_setting, path_setting, thread_count
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.models.energy_choice import read_choice
 from gflownet_crystal.models.potentials import load_energies
@@ -32,6 +32,7 @@ from gflownet_crystal.relaxation.inputs import Item, fingerprint, read_items
 from gflownet_crystal.relaxation.records import TABLE, RecordsFile, to_record, write_results
 from gflownet_crystal.relaxation.run import Loader, relax_items
 from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.structures.writing import CIF
 
 
 def run(config: DictConfig) -> None:
@@ -41,6 +42,7 @@ def run(config: DictConfig) -> None:
     settings = to_settings(RelaxationSettings, OmegaConf.masked_copy(config, names), "relax")
     processes = thread_count(config.processes, "processes")
     quiet, resume = flag(config.quiet, "quiet"), flag(config.resume, "resume")
+    formats = formats_setting(config.format, always=[CIF])
     set_threads(config.threads)
     model = plain(config.model)
     load = functools.partial(load_on, model, config.version, str(find_device(config.device)))
@@ -55,7 +57,7 @@ def run(config: DictConfig) -> None:
     chosen = {"model": name, "version": config.version, **asdict(settings)}
     with open_output(folder, {**chosen, "structures": fingerprint(items)}, resume):
         rows = range(len(items))
-        records = relax_kept(folder, items, rows, loader, settings, full, processes, quiet)
+        records = relax_kept(folder, items, rows, loader, settings, full, processes, quiet, formats)
     print(report(records, folder, settings.steps))
 
 
@@ -68,11 +70,12 @@ def relax_kept(
     model: str,
     processes: int = 1,
     quiet: bool = False,
+    formats: Sequence[str] = (CIF,),
 ) -> list[dict[str, Any]]:
     """Relax items into a folder, each kept once it is done; those that the folder has already are not done again.
 
     Args:
-        folder: for records, tables and CIFs.
+        folder: for records, tables and structures.
         items: all that there are.
         rows: of those to relax, best first.
         load: makes the model; see :func:`~gflownet_crystal.relaxation.run.relax_items`.
@@ -80,6 +83,7 @@ def relax_kept(
         model: name of the energies.
         processes: at once.
         quiet: show no progress.
+        formats: of the structures, CIF among them.
 
     Returns:
         A record (:func:`~gflownet_crystal.relaxation.records.to_record`) of each row, in any order.
@@ -101,7 +105,7 @@ def relax_kept(
                 progress.advance(f"{record['name']} {record['status']} after {record['steps']} steps")
     finally:
         records.close()
-        write_results(folder, records.records, model, settings.symprec)
+        write_results(folder, records.records, model, settings.symprec, formats)
     wanted = set(rows)
     ended = [record for record in records.records if record["row"] in wanted]
     if len(ended) < len(wanted):

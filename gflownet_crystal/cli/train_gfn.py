@@ -21,7 +21,7 @@ from gflownet_crystal.cli.run_folder import default_folder, latest, open_folder,
 from gflownet_crystal.cli.samples import read_objects
 from gflownet_crystal.cli.screened import screening_settings
 from gflownet_crystal.cli.starting import build_prior, starting_policy, with_policy
-from gflownet_crystal.cli.values import check_whole, flag, path_setting, seed_number
+from gflownet_crystal.cli.values import check_whole, flag, formats_setting, path_setting, seed_number
 from gflownet_crystal.cli.weights_run import stoppable
 from gflownet_crystal.common.checkpoint import newest_checkpoint
 from gflownet_crystal.common.errors import ConfigError
@@ -131,6 +131,7 @@ def _check_values(config: DictConfig) -> None:
     for key in ("seed", "samples.seed"):
         OmegaConf.update(config, key, seed_number(OmegaConf.select(config, key), key))
     check_whole(config, "export.k", 0)
+    formats_setting(config.export.get("format"), "export.format")
     if "screening" in config:
         screening_settings(config.screening, True, True, True, k=max(1, config.export.k))
     for key in ("samples.n", "samples.batch_size"):
