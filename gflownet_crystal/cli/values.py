@@ -80,15 +80,15 @@ def flag(value: Any, key: str) -> bool:
 
 
 def names_setting(value: Any, key: str) -> list[str]:
-    """One name or several: a list, or a text with commas between them.
+    """One name, or a list of them.
 
     Raises:
         ConfigError: it is something else.
     """
-    names = value.split(",") if isinstance(value, str) else value
+    names = [value] if isinstance(value, str) else value
     if not isinstance(names, ListConfig | list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{key} must be a name or a list of names, not {value!r}")
-    return [name.strip() for name in names]
+    return list(names)
 
 
 def formats_setting(value: Any, key: str = "format", always: Sequence[str] = ()) -> tuple[str, ...]:
