@@ -8,7 +8,6 @@ import warnings
 from pathlib import Path
 
 import ase.io
-import gemmi
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,11 +16,9 @@ from pymatgen.core import Composition, Structure
 
 from gflownet_crystal.cli import export
 from gflownet_crystal.cli.main import main
-from gflownet_crystal.data.readers import read_source
 from gflownet_crystal.models.trained_energies import TrainedEnergies
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.convert import from_ase, from_pymatgen
-from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups, symmetry_error
@@ -126,43 +123,6 @@ def test_each_cif_is_its_spec_for_both_parsers_and_moyo(exported: Path) -> None:
             claimed = StructureBatch(one.cell, one.atomic_numbers, one.fractional, one.structure_index, group)
             assert symmetry_error(claimed).item() < 1e-5
             assert find_space_groups(one, symprec=0.01).equal(group)
-
-
-def test_each_cif_has_the_group_and_the_sites_that_make_its_atoms(exported: Path) -> None:
-    sites = []
-    for row in pd.read_csv(exported / "candidates.csv").itertuples():
-        small = gemmi.read_small_structure(str(exported / row.cif))
-        assert small.spacegroup.number == row.space_group and small.spacegroup.is_reference_setting()
-        assert len(small.get_all_unit_cell_sites()) == int(Composition(row.formula).num_atoms)
-        sites.append(len(small.sites))
-    # rock salt, CsCl, perovskite, zinc blende and spinel come first
-    assert sites[:5] == [2, 2, 3, 2, 3]
-
-
-def test_other_formats_hold_the_candidates_and_go_when_they_are_not_asked_for(tmp_path: Path) -> None:
-    run, out = write_run(tmp_path / "run"), tmp_path / "best"
-    words = command(run, out, loose_contacts(tmp_path), "energies=null")
-    assert main([*words, "k=4", "format=[extxyz,poscar,db,json]"]) == 0
-    table = pd.read_csv(out / "candidates.csv")
-    stems = [Path(name).stem for name in table["cif"]]
-    for name in ("structures.json", "structures.extxyz", "structures.db"):
-        frame = read_source(out / name)
-        assert frame["material_id"].tolist() == stems
-        found = frame_to_structures(frame).specs()
-        assert found.composition.equal(frame_to_specs(table).composition)
-        torch.testing.assert_close(found.volume, frame_to_specs(table).volume, rtol=1e-8, atol=0)
-    assert sorted(path.stem for path in (out / "poscar").iterdir()) == stems
-    frames = ase.io.read(out / "structures.extxyz", index=":")
-    assert [atoms.info["rank"] for atoms in frames] == [1, 2, 3, 4]
-    assert [atoms.info["space_group"] for atoms in frames] == table["space_group"].tolist()
-    # of a folder of candidates the CIFs alone count
-    assert sorted(read_source(out)["material_id"]) == stems
-    (out / "mine.txt").write_text("mine")
-    assert main([*words, "k=2", "overwrite=true", "format=json"]) == 0
-    assert read_source(out / "structures.json")["material_id"].tolist() == stems[:2]
-    left = {path.name for path in out.rglob("*") if path.is_file() and not path.name.startswith(".")}
-    tables = {"candidates.csv", "left_out.csv", "summary.json", "structures.json", "mine.txt"}
-    assert left == {*tables, *table["cif"][:2]}
 
 
 def test_energies_above_hull_decide_where_they_are_known(
