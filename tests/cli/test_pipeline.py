@@ -33,19 +33,9 @@ TINY = (
     "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
 )  # fmt: skip
 QUICK = (
-    "k=6",
-    "n=60",
-    "tries=2",
-    "batch_size=4",
-    "generator=quick",
-    "generator.tries=4",
-    "screening.within=null",
-    "screening.better=1",
-    "screening.order=best",
-    "screening.contacts=loose.safetensors",
-    "threads=1",
-    "quiet=true",
-)
+    "k=6", "n=60", "tries=2", "batch_size=4", "generator=quick", "generator.tries=4", "screening.within=null",
+    "screening.better=1", "screening.order=best", "screening.contacts=loose.safetensors", "threads=1", "quiet=true",
+)  # fmt: skip
 RELAXED = ("relax=2", "relax_model=alignn", "relaxation.steps=3")
 
 
