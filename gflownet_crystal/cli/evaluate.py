@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.judging import STABILITY, Judging, chosen_judges, stability_thresholds
@@ -29,7 +29,14 @@ from gflownet_crystal.config.build import to_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.groups import unknown
 from gflownet_crystal.config.parts import find_device, set_threads
-from gflownet_crystal.config.values import check_writable, flag, path_setting, thread_count, whole_number
+from gflownet_crystal.config.values import (
+    check_writable,
+    flag,
+    names_setting,
+    path_setting,
+    thread_count,
+    whole_number,
+)
 from gflownet_crystal.evaluation.compared_sets import Choices, Evaluation
 from gflownet_crystal.evaluation.known_hulls import known_hull
 from gflownet_crystal.evaluation.matching import Tolerances
@@ -136,7 +143,7 @@ def chosen_metrics(config: DictConfig) -> list[str]:
         possible |= dict.fromkeys(COMPARING, config.reference is not None)
         names = [name for name in known if possible.get(name, True)]
     else:
-        names = _names(given, "metrics")
+        names = names_setting(given, "metrics")
     for name in names:
         if name not in known:
             raise unknown("metric", name, known)
@@ -147,13 +154,6 @@ def chosen_metrics(config: DictConfig) -> list[str]:
     if "matching" in names and config.targets is None:
         raise ConfigError("matching needs what the structures were made for; give targets=FILE")
     return [name for name in known if name in names]
-
-
-def _names(given: Any, key: str) -> list[str]:
-    names = [given] if isinstance(given, str) else given
-    if not isinstance(names, ListConfig | list) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"{key} must be a name or a list of names, not {given!r}")
-    return list(names)
 
 
 def to_choices(config: DictConfig, device: str) -> Choices:

@@ -24,19 +24,28 @@ from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.config.build import build
+from gflownet_crystal.config.build import build, plain
 from gflownet_crystal.config.compose import TARGET, resolved
 from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.config.run_folder import CONFIG, read_config
-from gflownet_crystal.config.values import check_whole, flag, path_setting, seed_number, whole_number
+from gflownet_crystal.config.values import (
+    check_whole,
+    flag,
+    formats_setting,
+    path_setting,
+    seed_number,
+    whole_number,
+)
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.models.energy_choice import read_choice
 from gflownet_crystal.proxies.discovery import Discovery
 from gflownet_crystal.proxies.e_above_hull import REFERENCE, EnergyAboveHull, load_hull
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.spec_io import read_specs
+from gflownet_crystal.structures.writing import CIF
 from gflownet_crystal.workflows.candidates import Candidates, candidates_of, with_results, write_candidates
 from gflownet_crystal.workflows.further import tables, with_entries
 from gflownet_crystal.workflows.hulls import ENERGIES, hull_with_atoms, predicted_above_hull, predicted_hulls
@@ -66,7 +75,7 @@ def export_candidates(config: DictConfig) -> tuple[str, dict[str, Any]]:
     seed = seed_number(config.seed, "seed")
     for key in ("batch_size", "tries"):
         check_whole(config, key, 1)
-    quiet = flag(config.quiet, "quiet")
+    quiet, formats = flag(config.quiet, "quiet"), formats_setting(config.format, always=[CIF])
     generator = build(config.generator, Generator, "generator")
     device = find_device(config.device)
     summary = summary_of_run(folder)
@@ -90,7 +99,7 @@ def export_candidates(config: DictConfig) -> tuple[str, dict[str, Any]]:
             samples = tables(*_samples(config, folder, seed), prepare)
             outcome = screen(samples, settings, placer, compounds, tell=progress.advance)
         candidates = candidates_of(outcome, compounds)
-        write_candidates(out, candidates)
+        write_candidates(out, candidates, formats, energy_source(config.energies))
         about = {
             "run": str(folder),
             "k": k,
@@ -102,6 +111,11 @@ def export_candidates(config: DictConfig) -> tuple[str, dict[str, Any]]:
         }
         write_json(out / SUMMARY, about)
     return _report(candidates, k, out, outcome.funnel), about
+
+
+def energy_source(energies: Any) -> str | None:
+    """Name of an energy model as it is given; None for none."""
+    return None if energies is None else read_choice(plain(energies)).described
 
 
 def figures(frame: pd.DataFrame) -> dict[str, Any]:

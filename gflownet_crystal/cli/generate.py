@@ -1,4 +1,4 @@
-"""Put atoms into specs: structures as Parquet, extended XYZ and CIF.
+"""Put atoms into specs: structures as Parquet and CIF, extended XYZ, POSCAR, JSON or a database of ASE.
 
 Specs come from a spec file, the samples of a run, or crystals whose specs are taken. Each batch of specs is kept once
 it is done; a run that was stopped goes on with the same settings and resume=true.
@@ -23,7 +23,7 @@ from gflownet_crystal.common.tables import DAMAGES
 from gflownet_crystal.config.build import build, plain
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import find_device, set_threads
-from gflownet_crystal.config.values import flag, path_setting, seed_number, whole_number
+from gflownet_crystal.config.values import flag, formats_setting, path_setting, seed_number, whole_number
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.public_sets import data_path
@@ -47,7 +47,7 @@ def run(config: DictConfig) -> None:
     device = find_device(config.device)
     generator = build(config.generator, Generator, "generator")
     batch_size = whole_number(config.batch_size, "batch_size", 1)
-    with_cif, quiet = flag(config.cif, "cif"), flag(config.quiet, "quiet")
+    formats, quiet = formats_setting(config.format), flag(config.quiet, "quiet")
     maker = _maker(config, generator, device)
     frame = _spec_frame(config)
     folder = path_setting(config.out, "out")
@@ -55,7 +55,7 @@ def run(config: DictConfig) -> None:
     chosen |= {"generator": OmegaConf.to_container(config.generator), "specs": _fingerprint(frame)}
     with open_output(folder, chosen, flag(config.resume, "resume")):
         structures = make_structures(folder, frame, maker, batch_size, quiet)
-        print(write_generated(folder, structures, frame, with_cif))
+        print(write_generated(folder, structures, frame, formats))
 
 
 def make_structures(

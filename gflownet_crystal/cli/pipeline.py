@@ -75,7 +75,7 @@ def _fill(plan: Plan) -> dict[str, Any]:
             f"none of {len(outcome.left_out)} specs that were tried is a candidate ({_reasons(outcome)}): {SHORTAGE}"
         )
     candidates = _candidates(plan, outcome, made, known, watch)
-    write_candidates(plan.out, whole_table(candidates))
+    write_candidates(plan.out, whole_table(candidates), plan.formats, plan.energy_source)
     summary = _about(plan, outcome) | summarise(candidates, plan.k, watch.seconds)
     write_json(plan.out / SUMMARY, summary)
     return summary

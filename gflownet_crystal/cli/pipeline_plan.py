@@ -27,6 +27,7 @@ from gflownet_crystal.config.run_folder import CONFIG
 from gflownet_crystal.config.values import (
     check_whole,
     flag,
+    formats_setting,
     path_setting,
     seed_number,
     thread_count,
@@ -37,6 +38,7 @@ from gflownet_crystal.models.energy_choice import read_choice
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.relaxation.run import Loader
 from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.structures.writing import CIF
 from gflownet_crystal.workflows.conditioning import Conditioning
 from gflownet_crystal.workflows.hulls import ENERGIES
 from gflownet_crystal.workflows.placing import Placer
@@ -78,6 +80,7 @@ class Plan:
         restrict: what part of the space is sampled.
         exact: how samples follow the sampler's distribution there; None for its policy under tighter masks.
         quiet: show no progress.
+        formats: of the structures.
     """
 
     config: DictConfig
@@ -96,6 +99,7 @@ class Plan:
     restrict: dict[str, list[Any]]
     exact: Conditioning | None
     quiet: bool
+    formats: tuple[str, ...]
 
     @classmethod
     def of(cls, config: DictConfig) -> Self:
@@ -138,6 +142,7 @@ class Plan:
             restrict=restrictions(config.restrict),
             exact=conditioning_of(config.restrict),
             quiet=flag(config.quiet, "quiet"),
+            formats=formats_setting(config.format, always=[CIF]),
         )
 
     def decisive(self) -> dict[str, Any]:
@@ -146,6 +151,12 @@ class Plan:
             name: OmegaConf.to_container(self.config[name]) for name in ("generator", "restrict", "screening")
         }
         return {name: self.config[name] for name in _DECISIVE} | sections | {"run": _fingerprint(self.run)}
+
+    @property
+    def energy_source(self) -> str | None:
+        """Name of the model that gives candidates their energies; None for none."""
+        judge, relaxer = self.config.energies, self.config.relax_model if self.n_relaxed else None
+        return relaxer if judge is None else judge
 
     @property
     def model(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Relax crystals, cell and atoms, with a potential: a table, a Parquet file and one CIF each.
+"""Relax crystals, cell and atoms, with a potential: a table, a Parquet file, and a CIF each or other formats.
 
 Crystals come as CIF files (a folder of them, such as the candidates of a run), extended XYZ or a data file. One that
 fails is reported with its reason and disturbs no other. A run that was stopped goes on with the same settings and
@@ -20,11 +20,12 @@ from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.config.build import plain, to_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import find_device, set_threads
-from gflownet_crystal.config.values import flag, path_setting, thread_count
+from gflownet_crystal.config.values import flag, formats_setting, path_setting, thread_count
 from gflownet_crystal.models.energy_choice import read_choice
 from gflownet_crystal.relaxation.inputs import fingerprint, read_items
 from gflownet_crystal.relaxation.records import TABLE
 from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.structures.writing import CIF
 from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.relaxing import load_on, relax_kept
 
@@ -36,6 +37,7 @@ def run(config: DictConfig) -> None:
     settings = to_settings(RelaxationSettings, OmegaConf.masked_copy(config, names), "relax")
     processes = thread_count(config.processes, "processes")
     quiet, resume = flag(config.quiet, "quiet"), flag(config.resume, "resume")
+    formats = formats_setting(config.format, always=[CIF])
     set_threads(config.threads)
     model = plain(config.model)
     load = functools.partial(load_on, model, config.version, str(find_device(config.device)))
@@ -50,7 +52,7 @@ def run(config: DictConfig) -> None:
     chosen = {"model": name, "version": config.version, **asdict(settings)}
     with open_output(folder, {**chosen, "structures": fingerprint(items)}, resume):
         rows = range(len(items))
-        records = relax_kept(folder, items, rows, loader, settings, full, processes, quiet)
+        records = relax_kept(folder, items, rows, loader, settings, full, processes, quiet, formats)
     print(report(records, folder, settings.steps))
 
 

@@ -101,6 +101,7 @@ def _export(folder: Path, out: Path, config: DictConfig) -> dict[str, Any]:
     """Write candidates as ``export`` does; what it tells of them."""
     settings = compose_config("export", [])
     settings.run, settings.out, settings.k = str(folder), str(out), config.export.k
+    settings.format = config.export.get("format")
     settings.overwrite = True
     # runs of earlier versions have no such section, or as much of it as was given when they went on
     settings.screening = OmegaConf.merge(settings.screening, config.get("screening") or {})

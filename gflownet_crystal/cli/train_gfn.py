@@ -23,7 +23,7 @@ from gflownet_crystal.config.compose import require_section, resolved
 from gflownet_crystal.config.parts import Parts, check_fit
 from gflownet_crystal.config.run_folder import default_folder, open_folder, write_config
 from gflownet_crystal.config.training import prepare_training
-from gflownet_crystal.config.values import check_whole, flag, seed_number
+from gflownet_crystal.config.values import check_whole, flag, formats_setting, seed_number
 from gflownet_crystal.gflownet.distributed import World, join_world
 from gflownet_crystal.gflownet.trainer import Trainer, load_weights
 
@@ -105,6 +105,7 @@ def _check_values(config: DictConfig) -> None:
     for key in ("seed", "samples.seed"):
         OmegaConf.update(config, key, seed_number(OmegaConf.select(config, key), key))
     check_whole(config, "export.k", 0)
+    formats_setting(config.export.get("format"), "export.format")
     if "screening" in config:
         screening_settings(config.screening, True, True, True, k=max(1, config.export.k))
     for key in ("samples.n", "samples.batch_size"):

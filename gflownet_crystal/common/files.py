@@ -71,6 +71,17 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_text_if_new(path: Path | str, text: str) -> None:
+    """Write ``text`` as UTF-8, atomically; a file that holds it already is left as it is."""
+    target = Path(path)
+    try:
+        held = target.read_bytes() if target.is_file() else None
+    except OSError:
+        held = None
+    if held != text.encode():
+        write_text(target, text)
+
+
 def write_json(path: Path | str, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2) + "\n")

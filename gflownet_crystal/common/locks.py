@@ -32,7 +32,8 @@ LOCK = ".lock"
 _FAR = 4096
 _HELD = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK)
 _FILE_SUFFIXES = (
-    ".csv", ".parquet", ".json", ".jsonl", ".yaml", ".html", ".cif", ".xyz", ".extxyz", ".safetensors", ".pt", ".txt",
+    ".csv", ".parquet", ".json", ".jsonl", ".yaml", ".html", ".cif", ".xyz", ".extxyz", ".db", ".vasp",
+    ".safetensors", ".pt", ".txt",
 )  # fmt: skip
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gflownet_crystal.common.annotations import shown
 from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.structures.writing import check_formats
 
 _HIGHEST = 2**31 - 1
 
@@ -77,6 +79,32 @@ def flag(value: Any, key: str) -> bool:
     return value
 
 
+def names_setting(value: Any, key: str) -> list[str]:
+    """One name, or a list of them.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, ListConfig | list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{key} must be a name or a list of names, not {value!r}")
+    return list(names)
+
+
+def formats_setting(value: Any, key: str = "format", always: Sequence[str] = ()) -> tuple[str, ...]:
+    """Formats of structures; null stands for none.
+
+    Args:
+        value: one name or several.
+        key: where it stands, for the message.
+        always: formats that are there whatever is asked for.
+
+    Raises:
+        ConfigError: a name is unknown.
+    """
+    return check_formats([*always, *([] if value is None else names_setting(value, key))])
+
+
 def path_setting(value: Any, key: str) -> Path:
     """One path: a text, or a number that stands for its text.
 
@@ -104,6 +132,28 @@ def check_new(path: Path, key: str, overwrite: bool) -> None:
     check_writable(path)
     if path.exists() and not overwrite:
         raise ConfigError(f"{key}={path} exists; add overwrite=true to replace it, or give another {key}=...")
+
+
+def check_new_folder(path: Path, key: str, overwrite: bool) -> None:
+    """See before any work that a folder can be filled and that no file in it is lost by it.
+
+    Args:
+        path: of the folder; the one that it is in is made if missing.
+        key: of the setting that names it.
+        overwrite: files in it may be replaced.
+
+    Raises:
+        ConfigError: it is a file, or holds some, and ``overwrite`` is not set.
+        DataError: it cannot be written.
+    """
+    if not path.is_dir():
+        check_writable(path)
+        if path.exists():
+            raise ConfigError(f"{key}={path} is a file; give a folder")
+    elif not overwrite and any(not entry.name.startswith(".") for entry in path.iterdir()):
+        raise ConfigError(
+            f"{key}={path} is not empty; add overwrite=true to replace its files, or give another {key}=..."
+        )
 
 
 def check_writable(path: Path) -> None:

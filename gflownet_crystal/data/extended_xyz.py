@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gflownet_crystal.data.own_values import named_apart, own_labels, own_name
 from gflownet_crystal.data.rows import Row
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 
@@ -24,12 +25,10 @@ def rows_of_xyz(text: str, name: str) -> list[Row]:
 
     Args:
         text: of the file.
-        name: the beginning of the names of its crystals.
+        name: the beginning of the names of crystals that have none of their own.
     """
-    return [
-        Row(f"{name}-{number}", reason=frame) if is_fault else _row(frame, f"{name}-{number}")
-        for number, (frame, is_fault) in enumerate(_frames(text))
-    ]
+    rows = [Row("", reason=frame) if is_fault else _row(frame) for frame, is_fault in _frames(text)]
+    return named_apart(rows, name)
 
 
 def _frames(text: str) -> Iterator[tuple[str, bool]]:
@@ -52,29 +51,30 @@ def _frames(text: str) -> Iterator[tuple[str, bool]]:
         start = end
 
 
-def _row(frame: str, name: str) -> Row:
+def _row(frame: str) -> Row:
     from ase.io.extxyz import read_xyz
 
     try:
         # ASE puts all atoms at the origin where a file gives no positions
         if (columns := _COLUMNS.search(frame)) is not None and not _POSITIONS.search(columns[0]):
-            return Row(name, reason="its Properties have no positions (pos:R:3)")
+            return Row("", reason="its Properties have no positions (pos:R:3)")
         # ASE takes one step for each number that an atom is said to have
         if columns is not None and any(int(n[:12]) > _MOST_NUMBERS for n in _COUNT.findall(columns[0])):
-            return Row(name, reason=f"its Properties have more than {_MOST_NUMBERS} numbers an atom")
+            return Row("", reason=f"its Properties have more than {_MOST_NUMBERS} numbers an atom")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             (atoms,) = read_xyz(StringIO(frame), index=slice(None))
-        cell = atoms.cell.array
+        name, cell = own_name(atoms.info), atoms.cell.array
         with np.errstate(all="ignore"):
             volume = atoms.cell.volume
         if not np.isfinite(cell).all() or not volume > 0.0:
             return Row(name, reason="no cell with a volume; only periodic crystals can be used")
         if (symbol := _molecule(atoms, frame)) is not None:
             return Row(name, reason=f"{symbol!r} is no element")
-        return Row(name, cell, atoms.numbers, atoms.cell.scaled_positions(atoms.positions))
+        points = atoms.cell.scaled_positions(atoms.positions)
+        return Row(name, cell, atoms.numbers, points, columns=own_labels(atoms.info))
     except Exception as error:  # ASE's readers raise all kinds of errors
-        return Row(name, reason=f"not extended XYZ ({type(error).__name__}: {error})")
+        return Row("", reason=f"not extended XYZ ({type(error).__name__}: {error})")
 
 
 def _molecule(atoms: Any, frame: str) -> str | None:

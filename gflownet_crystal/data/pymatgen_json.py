@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.data.own_values import own_labels, own_name
 from gflownet_crystal.data.rows import Row
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
@@ -22,7 +23,6 @@ MATBENCH_COLUMNS = ("structure", "e_form")
 
 _LABELS = {"e_form": ENERGY_COLUMN, "gap pbe": "band_gap"}
 _HYDROGEN = ("D", "T")
-_NAMES = ("material_id", "entry_id", "name")
 
 
 def rows_of_json(path: Path, name: str) -> list[Row]:
@@ -156,8 +156,8 @@ def _structure(value: Any) -> dict[str, Any] | None:
 
 
 def _row(value: Any, name: str) -> Row:
-    own = [value[key] for key in _NAMES if isinstance(value.get(key), str)] if isinstance(value, dict) else []
-    return row_of_structure(_structure(value), own[0] if own and own[0] else name, {})
+    values = value if isinstance(value, dict) else {}
+    return row_of_structure(_structure(value), own_name(values) or name, own_labels(values))
 
 
 def row_of_structure(value: Any, name: str, columns: dict[str, Any]) -> Row:

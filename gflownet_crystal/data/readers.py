@@ -15,6 +15,7 @@ import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.tables import read_parquet
+from gflownet_crystal.data.ase_database import rows_of_database
 from gflownet_crystal.data.cif_rows import row_of_cif
 from gflownet_crystal.data.extended_xyz import rows_of_xyz
 from gflownet_crystal.data.left_out import LeftOut
@@ -37,9 +38,9 @@ def read_source(
     """The crystals of a file or folder.
 
     Args:
-        source: ``.cif``, POSCAR, ``.json`` of pymatgen or MatBench, extended ``.xyz``, ``.csv`` with a column ``cif``
-            or the structure's columns, ``.parquet`` in the package's schema (with structures, or with composition and
-            space_group), ``.pt`` with tensors; or a folder of any of these, mixed or not.
+        source: ``.cif``, POSCAR, ``.json`` of pymatgen or MatBench, extended ``.xyz``, ``.db`` of ASE, ``.csv`` with a
+            column ``cif`` or the structure's columns, ``.parquet`` in the package's schema (with structures, or with
+            composition and space_group), ``.pt`` with tensors; or a folder of any of these, mixed or not.
         formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
         left_out: takes names and reasons of what is no crystal; None raises at the first.
 
@@ -196,6 +197,10 @@ def _rows_of_json(file: SourceFile, formula_check: str) -> pd.DataFrame:
     return rows_to_frame(rows_of_json(file.path, file.name))
 
 
+def _rows_of_database(file: SourceFile, formula_check: str) -> pd.DataFrame:
+    return rows_to_frame(rows_of_database(file.path, file.name))
+
+
 def _rows_of_tensors(file: SourceFile, formula_check: str) -> pd.DataFrame:
     frame, _ = read_tensor_file(file.path)
     return table_to_rows(named(frame, file))
@@ -219,6 +224,7 @@ def _text(path: Path) -> str:
 _READERS: dict[str, Callable[[SourceFile, str], pd.DataFrame]] = {
     "cif": _rows_of_cif,
     "csv": rows_of_csv,
+    "db": _rows_of_database,
     "json": _rows_of_json,
     "poscar": _rows_of_poscar,
     "tensors": _rows_of_tensors,

@@ -18,6 +18,7 @@ SUFFIXES = {
     ".json.gz": "json",
     ".xyz": "xyz",
     ".extxyz": "xyz",
+    ".db": "db",
     ".vasp": "poscar",
     ".poscar": "poscar",
     ".pt": "tensors",
@@ -28,10 +29,11 @@ SUFFIXES = {
 VASP_NAMES = ("POSCAR", "CONTCAR")
 """Files whose names begin so, in any letter case, and have no end of ``SUFFIXES``, are VASP's."""
 
-KINDS = ".cif, .parquet, .csv, .json, .json.gz, .xyz, .extxyz, .vasp, .pt, or a POSCAR or CONTCAR"
+KINDS = ".cif, .parquet, .csv, .json, .json.gz, .xyz, .extxyz, .db, .vasp, .pt, or a POSCAR or CONTCAR"
 
 _OWN_TABLES = ("structures.parquet", "relaxed.parquet")
 _OWN_OUTPUT = "settings.json"
+_OF_CANDIDATES = ("candidates.csv", "left_out.csv", "summary.json")
 # tables beside crystals that verbs of this package write, which hold none
 _NO_CRYSTALS = (
     "candidates.csv", "relaxed.csv", "unplaced.csv", "structures.csv", "metrics.csv", "left_out.csv", "settings.json",
@@ -70,7 +72,7 @@ def source_files(source: Path | str) -> list[SourceFile]:
         source: a file, the name of a public data set that was fetched, or a folder, which is looked through with its
             subfolders. Names that begin with a dot are passed
             over, and tables that verbs of this package write beside crystals. Of a folder that ``generate`` or
-            ``relax`` made, its table is taken, which holds all of its crystals.
+            ``relax`` made, its table is taken, which holds all of its crystals; of a folder of candidates, its CIFs.
 
     Returns:
         At least one, in the order of their paths.
@@ -88,7 +90,13 @@ def source_files(source: Path | str) -> list[SourceFile]:
         return [SourceFile(path, kind, _stem(path))]
     own = _own_outputs(path)
     wanted = sorted(file for file in path.rglob("*") if _is_wanted(file, path))
-    files = [file for file in wanted if all(own.get(parent, file) == file for parent in file.parents)]
+    candidates = _folders_of_candidates(path)
+    files = [
+        file
+        for file in wanted
+        if all(own.get(parent, file) == file for parent in file.parents)
+        and all(_is_candidate(file, parent) for parent in candidates.intersection(file.parents))
+    ]
     if not files:
         raise DataError(f"{path} has no files of crystals ({KINDS}); give a folder with data")
     return [
@@ -115,6 +123,17 @@ def _own_outputs(folder: Path) -> dict[Path, Path]:
     """Folders in a folder, itself included, that ``generate`` or ``relax`` made, with the table of each."""
     tables = [table for name in reversed(_OWN_TABLES) for table in folder.rglob(name)]
     return {table.parent: table for table in tables if (table.parent / _OWN_OUTPUT).is_file()}
+
+
+def _folders_of_candidates(folder: Path) -> set[Path]:
+    """Folders in a folder, itself included, that ``export`` or ``pipeline`` made."""
+    found = {table.parent for table in folder.rglob(_OF_CANDIDATES[0])}
+    return {parent for parent in found if all((parent / name).is_file() for name in _OF_CANDIDATES)}
+
+
+def _is_candidate(file: Path, folder: Path) -> bool:
+    """Whether a file in a folder of candidates is the CIF of one, not a copy in another format or what a stage left."""
+    return kind_of(file) == "cif" and file.relative_to(folder).parts[:-1] in ((), ("cif",))
 
 
 def _is_wanted(file: Path, folder: Path) -> bool:

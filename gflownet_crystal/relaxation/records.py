@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.files import atomic_path, write_text
+from gflownet_crystal.common.files import atomic_path
 from gflownet_crystal.common.metrics import MetricsFile, read_metrics
 from gflownet_crystal.relaxation.changes import changes
 from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.relax import Relaxation
-from gflownet_crystal.structures.cif import structures_to_cif
 from gflownet_crystal.structures.convert import from_arrays
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import conventional_structures
+from gflownet_crystal.structures.writing import CIF, write_structures
 
 RECORDS, TABLE, STRUCTURES = "records.jsonl", "relaxed.csv", "relaxed.parquet"
 
@@ -86,35 +86,49 @@ def _geometry(structure: StructureBatch) -> dict[str, Any]:
     }
 
 
-def write_results(folder: Path, records: Sequence[Mapping[str, Any]], model: str, symprec: float) -> None:
-    """Write the tables of all records, and a CIF of each crystal that did not fail.
+def write_results(
+    folder: Path,
+    records: Sequence[Mapping[str, Any]],
+    model: str,
+    symprec: float,
+    formats: Sequence[str] = (CIF,),
+) -> None:
+    """Write the tables of all records, and the structures of those that did not fail.
 
     Args:
         folder: for ``relaxed.csv``, ``relaxed.parquet`` (the schema of :mod:`gflownet_crystal.data.schema`) and
-            ``cif/``.
+            files of structures.
         records: of :func:`to_record`, in any order.
         model: the name of the energies.
-        symprec: A, with which the CIF's space group is found.
+        symprec: A, with which space groups are found: CIFs have the cell in the setting of the group, other formats the
+            one that was given.
+        formats: of the structures, CIF among them, see :mod:`gflownet_crystal.structures.writing`.
     """
     ordered = sorted(records, key=lambda record: record["row"])
     width = max(3, len(str(len(ordered))))
-    table, structures = [], []
+    table, rows, relaxed = [], [], []
     for record in ordered:
         shown = {name: record.get(name) for name in _COLUMNS}
         if "cell" in record:
             structure = structure_of(record)
             name = f"{record['row'] + 1:0{width}d}_{structure.specs().reduced_formulas()[0]}.cif"
-            write_text(folder / "cif" / name, structures_to_cif(in_setting(structure, symprec))[0])
             shown["cif"] = f"cif/{name}"
-            structures.append(_schema_row(record, structure, model))
+            rows.append(_schema_row(record, structure, model))
+            relaxed.append(structure)
         table.append(shown)
     frame = pd.DataFrame(table, columns=list(_COLUMNS))
+    if relaxed:
+        schema = pd.DataFrame(rows)
+        values = schema.assign(**{CIF: frame["cif"].dropna().to_numpy()}).drop(columns="formula")
+        settings = StructureBatch.cat([in_setting(structure, symprec) for structure in relaxed])
+        write_structures(folder, settings, values, [CIF])
+        others = [name for name in formats if name != CIF]
+        write_structures(folder, StructureBatch.cat(relaxed), values, others)
+        with atomic_path(folder / STRUCTURES) as temporary:
+            schema.to_parquet(temporary, index=False)
     whole = [name for name in _COLUMNS if name == "steps" or name.startswith("space_group")]
     with atomic_path(folder / TABLE) as temporary:
         frame.astype(dict.fromkeys(whole, "Int64")).to_csv(temporary, index=False)
-    if structures:
-        with atomic_path(folder / STRUCTURES) as temporary:
-            pd.DataFrame(structures).to_parquet(temporary, index=False)
 
 
 def structure_of(record: Mapping[str, Any]) -> StructureBatch:
@@ -124,17 +138,11 @@ def structure_of(record: Mapping[str, Any]) -> StructureBatch:
 
 
 def in_setting(structure: StructureBatch, symprec: float) -> StructureBatch:
-    """The crystal in the ITA setting of its group; where none is found, as it is, in P1."""
+    """The crystal in the ITA setting of its group; where none is found, as it is, without one."""
     try:
         return conventional_structures(structure, symprec)
     except DataError:
-        return StructureBatch(
-            structure.cell,
-            structure.atomic_numbers,
-            structure.fractional,
-            structure.structure_index,
-            structure.space_group.new_ones(1),
-        )
+        return structure
 
 
 def _schema_row(record: Mapping[str, Any], structure: StructureBatch, model: str) -> dict[str, Any]:

@@ -1,124 +1,96 @@
-"""CIF texts of structures in the ITA setting of their group.
+"""CIF texts of structures: the asymmetric unit with the group, its operations and Wyckoff letters.
 
-All atoms of the conventional cell are written, so the only operation a reader may apply is the identity: the group's
-operations would put every site there several times over. The group is named by its number, and its operations in this
-setting follow under private names, which readers skip.
+The setting is the ITA's standard one: origin choice 2, hexagonal axes, unique axis b. Where a structure does not have
+the group that it claims, or claims none, the file lists all atoms in P1 and says why.
 """
 
 from __future__ import annotations
 
+import math
+
+import gemmi
 import numpy as np
+from gemmi import cif
 from numpy.typing import NDArray
 
-from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.crystallography.space_groups import space_group_symbol
-from gflownet_crystal.crystallography.wyckoff import DENOMINATOR, group_operations
-from gflownet_crystal.structures.convert import iterate_arrays
+from gflownet_crystal.structures.asymmetric_unit import AsymmetricUnit, asymmetric_units
 from gflownet_crystal.structures.elements import SYMBOLS
 from gflownet_crystal.structures.structure import StructureBatch
 
-_DECIMALS = 12
+LENGTH_DECIMALS, POINT_DECIMALS = 6, 8
+_VOLUME_DECIMALS = 4
 _CELL_TAGS = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
+_SITE_TAGS = (
+    "label", "type_symbol", "symmetry_multiplicity", "Wyckoff_symbol", "fract_x", "fract_y", "fract_z", "occupancy",
+)  # fmt: skip
+_THIRDS = np.array([1.0, 2.0]) / 3.0
+# pymatgen takes any coordinate so near to a third, relative, for the third itself, and warns
+_NEAR_THIRD = 1.1e-4
 
 
 def structures_to_cif(structures: StructureBatch) -> list[str]:
     """One CIF text each, with one data block.
 
     Args:
-        structures: n structures in the ITA setting of ``space_group``, each 1 to 230.
-
-    Raises:
-        DataError: a structure claims no group.
+        structures: n structures in the ITA setting of ``space_group``, 0 where none is claimed.
     """
-    groups = structures.space_group.tolist()
-    if 0 in groups:
-        raise DataError(f"structure {groups.index(0)} claims no space group: set space_group to 1 to 230")
-    specs = structures.specs()
-    parameters = np.concatenate([specs.lengths.cpu().numpy(), specs.angles.cpu().numpy()], axis=1)
-    columns = zip(
-        specs.reduced_formulas(),
-        specs.formulas(),
-        groups,
-        parameters,
-        specs.volume.tolist(),
-        iterate_arrays(structures),
-        strict=True,
-    )
-    return [
-        _cif(reduced, formula, group, row, volume, numbers, points)
-        for reduced, formula, group, row, volume, (_, numbers, points) in columns
-    ]
+    structures = structures.to("cpu").right_handed()
+    units = asymmetric_units(structures)
+    names = structures.specs().reduced_formulas()
+    counts = structures.composition.numpy()
+    return [_text(name, unit, row) for name, unit, row in zip(names, units, counts, strict=True)]
 
 
-def operation_to_text(operation: NDArray[np.float64]) -> str:
-    """Coordinate triplet of an operation.
-
-    Args:
-        operation: (3, 4), [rotation | translation] with entries that are 24ths.
-
-    Returns:
-        Text such as ``"-y, x-y, z+1/3"``.
-    """
-    return ", ".join(_component(row[:3], row[3]) for row in operation)
-
-
-def _component(coefficients: NDArray[np.float64], shift: float) -> str:
-    terms = [
-        f"{'-' if value < 0 else '+'}{axis}"
-        for value, axis in zip(coefficients.tolist(), "xyz", strict=True)
-        if value != 0
-    ]
-    numerator = round(shift * DENOMINATOR)
-    if numerator:
-        divisor = np.gcd(numerator, DENOMINATOR)
-        terms.append(f"{numerator // divisor:+d}/{DENOMINATOR // divisor}")
-    return "".join(terms).removeprefix("+")
-
-
-def _cif(
-    reduced: str,
-    formula: str,
-    group: int,
-    parameters: NDArray[np.float64],
-    volume: float,
-    numbers: NDArray[np.int64],
-    points: NDArray[np.float64],
-) -> str:
-    operations = [operation_to_text(operation) for operation in group_operations(group)]
-    lines = [
-        f"data_{reduced}",
-        *(f"_cell_{tag} {value:.{_DECIMALS}f}" for tag, value in zip(_CELL_TAGS, parameters, strict=True)),
-        f"_cell_volume {volume:.6f}",
-        f"_chemical_formula_sum '{formula}'",
-        f"_space_group_IT_number {group}",
-        "loop_",
-        "_space_group_symop_id",
-        "_space_group_symop_operation_xyz",
-        "1 'x, y, z'",
-        "loop_",
-        "_atom_site_label",
-        "_atom_site_type_symbol",
-        "_atom_site_fract_x",
-        "_atom_site_fract_y",
-        "_atom_site_fract_z",
-        "_atom_site_occupancy",
-        *_atom_lines(numbers, points),
-        "",
-        "# The group in the ITA standard setting: origin choice 2, hexagonal axes, unique axis b",
-        f"_gflownet_crystal_space_group_name '{space_group_symbol(group)}'",
-        "loop_",
-        "_gflownet_crystal_symop_id",
-        "_gflownet_crystal_symop_xyz",
-        *(f"{number} '{text}'" for number, text in enumerate(operations, start=1)),
-    ]
-    return "\n".join(lines) + "\n"
+def _text(name: str, unit: AsymmetricUnit, counts: NDArray[np.int64]) -> str:
+    setting = gemmi.get_spacegroup_reference_setting(unit.space_group)
+    lattice = [f"{value:.{LENGTH_DECIMALS}f}" for value in unit.lattice]
+    formula, units = _formula(counts)
+    block = cif.Block(name)
+    block.set_pair("_audit_creation_method", "gflownet_crystal")
+    block.set_pair("_chemical_formula_sum", cif.quote(formula))
+    block.set_pair("_cell_formula_units_Z", str(units))
+    for tag, value in zip(_CELL_TAGS, lattice, strict=True):
+        block.set_pair(f"_cell_{tag}", value)
+    volume = gemmi.UnitCell(*map(float, lattice)).volume
+    block.set_pair("_cell_volume", f"{volume:.{_VOLUME_DECIMALS}f}")
+    block.set_pair("_space_group_name_H-M_alt", cif.quote(setting.xhm()))
+    block.set_pair("_space_group_name_Hall", cif.quote(setting.hall))
+    block.set_pair("_space_group_IT_number", str(setting.number))
+    if unit.reason:
+        block.set_pair("_atom_sites_special_details", cif.quote(f"P 1 with all atoms: {unit.reason}"))
+    operations = block.init_loop("_space_group_symop_", ["id", "operation_xyz"])
+    for number, operation in enumerate(setting.operations(), start=1):
+        operations.add_row([str(number), cif.quote(operation.triplet())])
+    sites = block.init_loop("_atom_site_", list(_SITE_TAGS))
+    for row in _sites(unit):
+        sites.add_row(row)
+    document = cif.Document()
+    document.add_copied_block(block)
+    options = cif.WriteOptions()
+    options.align_pairs, options.align_loops = 33, 12
+    return str(document.as_string(options))
 
 
-def _atom_lines(numbers: NDArray[np.int64], points: NDArray[np.float64]) -> list[str]:
-    wrapped = np.round(np.mod(points, 1.0), _DECIMALS)
-    wrapped[wrapped >= 1.0] = 0.0
-    symbols = [SYMBOLS[number] for number in numbers]
-    return [
-        f"{symbol}{index} {symbol} {x:.{_DECIMALS}f} {y:.{_DECIMALS}f} {z:.{_DECIMALS}f} 1"
-        for index, (symbol, (x, y, z)) in enumerate(zip(symbols, wrapped.tolist(), strict=True), start=1)
-    ]
+def _sites(unit: AsymmetricUnit) -> list[list[str]]:
+    """Rows of the loop of sites, labels numbered by element."""
+    points = unit.points(POINT_DECIMALS)
+    near = (np.abs(points[:, :, None] / _THIRDS - 1.0) < _NEAR_THIRD).any(2)
+    points = np.where(near, points - 1.0, points)
+    seen: dict[str, int] = {}
+    rows = []
+    for place, number in enumerate(unit.atomic_numbers):
+        symbol = SYMBOLS[number]
+        seen[symbol] = seen.get(symbol, 0) + 1
+        coordinates = [f"{value:.{POINT_DECIMALS}f}" for value in points[place]]
+        multiplicity = str(unit.multiplicities[place])
+        rows.append([f"{symbol}{seen[symbol]}", symbol, multiplicity, unit.letters[place], *coordinates, "1"])
+    return rows
+
+
+def _formula(counts: NDArray[np.int64]) -> tuple[str, int]:
+    """Formula unit in the order of the CIF dictionary (C, H, then the alphabet), and how many the cell holds."""
+    present = {SYMBOLS[number]: int(counts[number]) for number in np.flatnonzero(counts)}
+    units = math.gcd(*present.values())
+    first = ("C", "H") if "C" in present else ()
+    order = sorted(present, key=lambda symbol: (symbol not in first, symbol))
+    return " ".join(f"{symbol}{present[symbol] // units}" for symbol in order), units

@@ -104,6 +104,17 @@ class StructureBatch:
             self.space_group.to(device),
         )
 
+    def right_handed(self) -> Self:
+        """The same atoms in right-handed cells; left-handed vectors and coordinates in them change their signs."""
+        sign = torch.where(self.cell.det() < 0, -1.0, 1.0)
+        return type(self)(
+            self.cell * sign[:, None, None],
+            self.atomic_numbers,
+            self.fractional * sign[self.structure_index, None],
+            self.structure_index,
+            self.space_group,
+        )
+
     @property
     def n_atoms(self) -> Tensor:
         """Atoms of each structure, (n,) int64."""

@@ -130,7 +130,7 @@ def symmetry_error(structures: StructureBatch) -> Tensor:
         raise DataError(f"structure {groups.index(0)} claims no space group: set space_group to 1 to 230")
     errors = [
         max(
-            _cell_error(cell, group_operations(group)),
+            cell_error(cell, group_operations(group)),
             _atom_error(cell, numbers, points, group_operations(group)),
         )
         for group, (cell, numbers, points) in zip(groups, iterate_arrays(structures), strict=True)
@@ -138,7 +138,13 @@ def symmetry_error(structures: StructureBatch) -> Tensor:
     return torch.tensor(errors, dtype=torch.float64)
 
 
-def _cell_error(cell: NDArray[np.float64], operations: NDArray[np.float64]) -> float:
+def cell_error(cell: NDArray[np.float64], operations: NDArray[np.float64]) -> float:
+    """Largest change in length of a cell edge or face diagonal by operations, A.
+
+    Args:
+        cell: (3, 3) lattice vectors as rows, A.
+        operations: (m, 3, 4), [rotation | translation].
+    """
     probes = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], dtype=np.float64)
     images = probes @ operations[:, :, :3].transpose(0, 2, 1)
     change = np.linalg.norm(images @ cell, axis=2) - np.linalg.norm(probes @ cell, axis=1)

@@ -1,8 +1,9 @@
-"""Candidates as files: one table, one CIF each, and a table of the specs that were left out."""
+"""Candidates as files: one table, their structures, and a table of the specs that were left out."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +11,22 @@ import numpy as np
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.files import atomic_path, write_text
+from gflownet_crystal.common.files import atomic_path
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.report.run_files import PLACED
 from gflownet_crystal.structures.spec_io import RESULT_COLUMNS, SPEC_COLUMNS, frame_to_specs
 from gflownet_crystal.structures.structure import StructureBatch
-from gflownet_crystal.workflows.generated import cif_texts
+from gflownet_crystal.structures.writing import (
+    CIF,
+    FORMATS,
+    NAME,
+    SINGLE,
+    STEM,
+    SUFFIXES,
+    numbered_names,
+    write_structures,
+)
 from gflownet_crystal.workflows.placing import CONTACT, CONTACT_RATIO, ENERGY_STD, why_unplaced
 from gflownet_crystal.workflows.relatives import nearest_relatives
 from gflownet_crystal.workflows.screening import UNPLACED, Outcome
@@ -30,6 +40,8 @@ NEWNESS = ("hull_entries", *KNOWN_COLUMNS, "relative")
 COLUMNS = ("rank", *SPEC_COLUMNS, HULL_COLUMN, *RATED, *NEWNESS, "status", "reason", "sample", "try", "cif")
 """Columns of ``candidates.csv`` and ``left_out.csv``."""
 
+ENERGIES = "energy_before", "energy_after"
+_KEPT = ("rank", "space_group", *ENERGIES, JUDGED_HULL, CONTACT, "relative", "status", "sample", "try")
 _OWN_NAME = re.compile(r"(cif/)?\d{3,}_([A-Z][a-z]?\d*)+\.cif")
 
 
@@ -118,29 +130,58 @@ def with_results(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce") for name in RESULT_COLUMNS})
 
 
-def write_candidates(folder: Path, candidates: Candidates) -> None:
-    """Write one CIF a candidate, then the tables; CIFs that an earlier table listed and this one does not are removed.
+def write_candidates(
+    folder: Path, candidates: Candidates, formats: Sequence[str] = (CIF,), energy_source: str | None = None
+) -> None:
+    """Write the candidates' structures, then the tables; structures of an earlier table that are none now are removed.
+
+    Args:
+        folder: to write to.
+        candidates: their table names the CIFs.
+        formats: of the structures, CIF among them, see :mod:`gflownet_crystal.structures.writing`.
+        energy_source: name of the model that gave the energies.
 
     Raises:
         DataError: the folder cannot be written.
     """
-    names = candidates.frame["cif"].dropna().tolist()
+    placed = candidates.frame[candidates.frame["cif"].notna()]
     earlier = _listed(folder)
-    texts = [] if candidates.structures is None else cif_texts(candidates.structures)
-    for name, text in zip(names, texts, strict=True):
-        write_text(folder / name, text)
+    if candidates.structures is not None:
+        write_structures(folder, candidates.structures, _values(placed, energy_source), formats)
     for name, table in ((TABLE, candidates.frame), (LEFT_OUT, candidates.left_out)):
         with atomic_path(folder / name) as temporary:
             table.to_csv(temporary, index=False)
-    for name in earlier.difference(names):
-        (folder / name).unlink(missing_ok=True)
+    names = placed["cif"].tolist()
+    kept = {folder / name for name in (*names, *_others(names, formats))}
+    for name in earlier.union(_others(earlier, FORMATS) if earlier else ()):
+        if folder / name not in kept:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _values(frame: pd.DataFrame, energy_source: str | None) -> pd.DataFrame:
+    """What files of structures keep of candidates: the energy is the latest that is known."""
+    before, after = (frame.get(name, pd.Series(np.nan, frame.index)) for name in ENERGIES)
+    table = pd.DataFrame({NAME: [Path(name).stem for name in frame["cif"]], CIF: frame["cif"].to_numpy()})
+    table[ENERGY_COLUMN] = after.fillna(before).to_numpy(dtype=np.float64)
+    table["energy_source"] = table[ENERGY_COLUMN].map(
+        lambda value: energy_source if np.isfinite(value) else None
+    )
+    return table.assign(**{name: frame[name].to_numpy() for name in _KEPT if name in frame.columns})
+
+
+def _others(cifs: Collection[str], formats: Sequence[str]) -> set[str]:
+    """Files beside the CIFs of candidates in some formats."""
+    stems = [Path(name).stem for name in cifs]
+    single = {
+        f"{chosen}/{stem}{SUFFIXES[chosen]}" for chosen in SINGLE if chosen in formats for stem in stems
+    }
+    together = {f"{STEM}{SUFFIXES[chosen]}" for chosen in formats if chosen not in SINGLE}
+    return {name for name in single if not name.endswith(SUFFIXES[CIF])} | (together if stems else set())
 
 
 def cif_names(structures: StructureBatch) -> list[str]:
     """Names of the CIFs of ranked structures, best first: rank and reduced formula."""
-    formulas = structures.specs().reduced_formulas()
-    width = max(3, len(str(len(formulas))))
-    return [f"{rank:0{width}d}_{formula}.cif" for rank, formula in enumerate(formulas, 1)]
+    return [f"{name}{SUFFIXES[CIF]}" for name in numbered_names(structures)]
 
 
 def _listed(folder: Path) -> set[str]:

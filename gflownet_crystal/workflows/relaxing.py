@@ -14,6 +14,7 @@ from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.records import RecordsFile, to_record, write_results
 from gflownet_crystal.relaxation.run import Loader, relax_items
 from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.structures.writing import CIF
 
 
 def relax_kept(
@@ -25,11 +26,12 @@ def relax_kept(
     model: str,
     processes: int = 1,
     quiet: bool = False,
+    formats: Sequence[str] = (CIF,),
 ) -> list[dict[str, Any]]:
     """Relax items into a folder, each kept once it is done; those that the folder has already are not done again.
 
     Args:
-        folder: for records, tables and CIFs.
+        folder: for records, tables and structures.
         items: all that there are.
         rows: of those to relax, best first.
         load: makes the model; see :func:`~gflownet_crystal.relaxation.run.relax_items`.
@@ -37,6 +39,7 @@ def relax_kept(
         model: name of the energies.
         processes: at once.
         quiet: show no progress.
+        formats: of the structures, CIF among them.
 
     Returns:
         A record (:func:`~gflownet_crystal.relaxation.records.to_record`) of each row, in any order.
@@ -58,7 +61,7 @@ def relax_kept(
                 progress.advance(f"{record['name']} {record['status']} after {record['steps']} steps")
     finally:
         records.close()
-        write_results(folder, records.records, model, settings.symprec)
+        write_results(folder, records.records, model, settings.symprec, formats)
     wanted = set(rows)
     ended = [record for record in records.records if record["row"] in wanted]
     if len(ended) < len(wanted):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import gemmi
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.spec_io import frame_to_specs
-from tests.data.crystals import conventional_structures, stored_frame
+from tests.data.crystals import ENERGIES, KNOWN, conventional_structures, stored_frame
 
 
 @pytest.fixture
@@ -192,3 +193,82 @@ def test_formulas_that_differ_are_refused_or_told(tmp_path: Path, capsys: pytest
         main([*words, "overwrite=true", "formula_check=maybe"]) == 2
         and "refuse, warn" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("name", ["made.json", "made.extxyz", "made.db", "made"])
+def test_structures_are_written_with_their_atoms(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    source, out = stored_frame(), tmp_path / "out" / name
+    source.to_parquet(tmp_path / "crystals.parquet")
+    words = ["prepare_data", f"source={tmp_path}/crystals.parquet", f"out={out}", "quiet=true"]
+    words += [] if out.suffix else ["format=[cif,poscar]"]
+    assert main(words) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["structures"] == 8 and printed["left_out"]["n"] == 0
+    again = ["prepare_data", f"source={out if out.suffix else out / 'cif'}", f"out={tmp_path}/table.parquet"]
+    assert main([*again, "quiet=true"]) == 0
+    table = pd.read_parquet(tmp_path / "table.parquet").set_index("material_id").loc[source["material_id"]]
+    # the crystals, in primitive cells, are those that pymatgen made in conventional ones
+    assert table["space_group"].tolist() == [group for _, group, *_ in KNOWN]
+    expected = text_to_composition([str(item.composition.formula) for item in conventional_structures()])
+    assert text_to_composition(table["formula"].tolist()).equal(expected)
+    if out.suffix:
+        np.testing.assert_allclose(table["formation_energy_per_atom"], ENERGIES)
+        assert table["energy_source"].tolist() == source["energy_source"].tolist()
+        assert table["mp20_split"].tolist() == source["mp20_split"].tolist()
+    capsys.readouterr()
+    assert main(words) == 2 and "add overwrite=true" in capsys.readouterr().err
+    assert main([*words, "overwrite=true"]) == 0
+
+
+def test_a_file_for_one_structure_takes_one_crystal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "salt.cif").write_text(conventional_structures()[0].get_primitive_structure().to(fmt="cif"))
+    words = ["prepare_data", f"source={tmp_path}/salt.cif", f"out={tmp_path}/made.cif", "quiet=true"]
+    assert main(words) == 0
+    small = gemmi.read_small_structure(str(tmp_path / "made.cif"))
+    assert small.spacegroup.number == 225 and len(small.sites) == 2
+    assert len(small.get_all_unit_cell_sites()) == 8
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["out=made.json"], "none of 8 rows has atoms, only specs"),
+        (["out=made", "format=cif"], "none of 8 rows has atoms, only specs"),
+        (["out=made"], "out must end in .parquet, or for structures in .cif, .vasp"),
+        (["out=made.parquet", "format=cif"], "give one of the two"),
+        (["out=made", "format=xsf"], "unknown format 'xsf'"),
+        (["out=made.json", "strain=chgnet"], "let out end in .parquet"),
+    ],
+)
+def test_outputs_that_cannot_be_are_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stored_frame().to_parquet("crystals.parquet")
+    assert main(["prepare_data", "source=crystals.parquet", "out=specs.parquet", "quiet=true"]) == 0
+    capsys.readouterr()
+    assert main(["prepare_data", "source=specs.parquet", "quiet=true", *words]) == 2
+    message = capsys.readouterr().err.strip()
+    assert said in message and "\n" not in message
+    assert {path.name for path in tmp_path.iterdir()} == {"crystals.parquet", "specs.parquet", "left_out.csv"}
+
+
+def test_rows_without_atoms_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    stored_frame()[:2].to_parquet(folder / "crystals.parquet")
+    specs = pd.DataFrame({"material_id": ["bare"], "composition": ["Na1 Cl1"], "space_group": [225]})
+    specs.assign(formation_energy_per_atom=-2.0).to_parquet(folder / "specs.parquet")
+    out = tmp_path / "made.extxyz"
+    assert main(["prepare_data", f"source={folder}", f"out={out}", "quiet=true"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["structures"] == 2 and printed["left_out"]["reasons"] == {"a spec without atoms": 1}
+    assert pd.read_csv(tmp_path / "left_out.csv")["name"].tolist() == ["bare"]

@@ -11,6 +11,7 @@ import pytest
 import torch
 from pymatgen.core import Composition
 
+from gflownet_crystal.data.readers import read_source
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.spec_io import frame_to_specs
@@ -34,6 +35,7 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
         "run.dir=run",
         # after three iterations nothing is near the hull
         "screening.fill=true",
+        "export.format=extxyz",
     )
     done = run_command(tmp_path, "train_gfn", *TINY, *settings)
     assert done.returncode == 0, done.stderr
@@ -57,6 +59,8 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
     candidates = frame_to_specs(table)
     hull = ReferenceHull.from_weights().hull_energy(candidates.composition).numpy()
     np.testing.assert_allclose(table["e_above_hull"], table["energy"] - hull, atol=1e-6)
+    others = tmp_path / "run" / "candidates" / "structures.extxyz"
+    assert read_source(others)["material_id"].tolist() == [Path(name).stem for name in table["cif"]]
     told = json.loads((tmp_path / "run" / "summary.json").read_text())["candidates"]
     assert (
         told["funnel"] == json.loads((tmp_path / "run" / "candidates" / "summary.json").read_text())["funnel"]
@@ -67,11 +71,11 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
     )
     # other candidates can be made of the same training
     words = ("resume=true", "screening.fill=false", "screening.within=-9", "screening.most_placed=2")
-    again = run_command(tmp_path, "train_gfn", *TINY, *settings[:-1], *words)
+    again = run_command(tmp_path, "train_gfn", *TINY, *settings[:-2], *words)
     assert again.returncode == 0, again.stderr
     assert "Best samples by reward" in again.stdout and "0 candidates" in again.stdout
     assert pd.read_csv(tmp_path / "run" / "candidates" / "candidates.csv").empty
-    assert len(pd.read_csv(tmp_path / "run" / "candidates" / "left_out.csv")) == 2
+    assert len(pd.read_csv(tmp_path / "run" / "candidates" / "left_out.csv")) == 2 and not others.exists()
     more = run_command(tmp_path, "sample", "run=run", "n=20", "out=more.csv")
     assert more.returncode == 0, more.stderr
     assert set(pd.read_csv(tmp_path / "more.csv").columns) == set(frame.columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import ase.io
+import gemmi
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ import torch
 from pymatgen.core import Structure
 
 from gflownet_crystal.cli.main import main
+from gflownet_crystal.data.readers import read_source
 from gflownet_crystal.structures.distances import shortest_distance_ratio
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import frame_to_specs
@@ -67,6 +69,34 @@ def test_files_say_the_same(specs: Path, tmp_path: Path) -> None:
         crystal = Structure.from_file(tmp_path / "out" / "cif" / f"{row.material_id}.cif")
         assert crystal.lattice.parameters == pytest.approx(tuple(row.lattice), abs=1e-4)
         assert len(crystal) == row.n_atoms
+
+
+def test_all_formats_hold_the_same_structures(specs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert generate(specs, out, "format=[db,json,poscar]") == 0
+    table = pd.read_parquet(out / "structures.parquet")
+    assert not (out / "cif").exists() and not (out / "structures.extxyz").exists()
+    for name in ("structures.json", "structures.db"):
+        frame = read_source(out / name)
+        assert frame["material_id"].tolist() == table["material_id"].tolist()
+        assert frame["atomic_numbers"].map(list).tolist() == table["atomic_numbers"].map(list).tolist()
+        np.testing.assert_allclose(np.stack(frame["lattice"]), np.stack(table["lattice"]), atol=1e-7)
+    assert len(list((out / "poscar").iterdir())) == len(table)
+    # another look adds formats and makes nothing again
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.vasp")}
+    assert generate(specs, out, "resume=true", "format=[poscar,cif]") == 0
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*.vasp")}
+    groups = [
+        gemmi.read_small_structure(str(out / f"cif/{name}.cif")).spacegroup.number
+        for name in table["material_id"]
+    ]
+    assert groups == table["space_group"].tolist()
+
+
+def test_no_other_formats_on_request(specs: Path, tmp_path: Path) -> None:
+    assert generate(specs, tmp_path / "out", "n=2", "format=null") == 0
+    found = {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")}
+    assert found == {"structures.parquet", "unplaced.csv", "settings.json", "parts"}
 
 
 def test_the_best_try_is_kept(specs: Path, tmp_path: Path) -> None:
@@ -154,6 +184,9 @@ def test_specs_can_be_those_of_crystals(tmp_path: Path) -> None:
         (["run=runs/one"], "either specs=FILE or run=DIR"),
         (["tries=0"], "tries"),
         (["keep=worst"], "keep is one of all, best"),
+        (["format=xsf"], "unknown format 'xsf' of structures; choose among cif, poscar"),
+        (["format=3"], "format must be a name or a list of names"),
+        (["cif=true"], "cif"),
         (["judge=oracle"], "unknown energies 'oracle'"),
         (["generator=golem"], "golem"),
         (["generator.tries=-1"], "tries"),

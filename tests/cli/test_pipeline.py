@@ -14,6 +14,7 @@ from pymatgen.core import Composition, Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.data.readers import read_source
 from gflownet_crystal.generators.base import Generation
 from gflownet_crystal.generators.quick_placement import QuickPlacement
 from gflownet_crystal.models.trained_energies import TrainedEnergies
@@ -32,19 +33,9 @@ TINY = (
     "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
 )  # fmt: skip
 QUICK = (
-    "k=6",
-    "n=60",
-    "tries=2",
-    "batch_size=4",
-    "generator=quick",
-    "generator.tries=4",
-    "screening.within=null",
-    "screening.better=1",
-    "screening.order=best",
-    "screening.contacts=loose.safetensors",
-    "threads=1",
-    "quiet=true",
-)
+    "k=6", "n=60", "tries=2", "batch_size=4", "generator=quick", "generator.tries=4", "screening.within=null",
+    "screening.better=1", "screening.order=best", "screening.contacts=loose.safetensors", "threads=1", "quiet=true",
+)  # fmt: skip
 RELAXED = ("relax=2", "relax_model=alignn", "relaxation.steps=3")
 
 
@@ -227,8 +218,18 @@ def test_more_can_be_relaxed_later(folder: Path, whole: Path, monkeypatch: pytes
     assert pipeline(folder, "later").returncode == 0
     assert (table(folder / "later")["status"] == "generated").all()
     monkeypatch.setattr(QuickPlacement, "generate", None)
-    assert pipeline(folder, "later", *RELAXED, "resume=true").returncode == 0
-    pd.testing.assert_frame_equal(table(folder / "later"), table(whole))
+    assert pipeline(folder, "later", *RELAXED, "resume=true", "format=[json]").returncode == 0
+    rows = table(folder / "later")
+    pd.testing.assert_frame_equal(rows, table(whole))
+    # the other formats have the latest energies
+    frame = read_source(folder / "later" / "structures.json")
+    placed = rows[rows["cif"].notna()]
+    assert frame["material_id"].tolist() == [Path(name).stem for name in placed["cif"]]
+    energy = placed["energy_after"].fillna(placed["energy_before"])
+    np.testing.assert_allclose(frame["formation_energy_per_atom"], energy, rtol=1e-7)
+    assert set(frame["energy_source"]) == {"alignn"}
+    # what the stages left is no second copy
+    assert sorted(read_source(folder / "later")["material_id"]) == frame["material_id"].tolist()
 
 
 def test_without_a_judge_the_proxy_ranks(folder: Path) -> None:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import ase.io
+import gemmi
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -14,6 +16,7 @@ from ase.build import bulk
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.files import write_text
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.data.readers import read_source
 from gflownet_crystal.structures.cif import structures_to_cif
 from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.structure import StructureBatch
@@ -64,6 +67,35 @@ def test_good_ones_are_relaxed_and_bad_ones_reported(tmp_path: Path, folder: Pat
     assert (good["max_force_after"] <= 0.05).all()
     assert all((tmp_path / "out" / name).is_file() for name in good["cif"])
     assert len(pd.read_parquet(tmp_path / "out" / "relaxed.parquet")) == 3
+
+
+def test_formats_have_the_cell_that_was_given_and_cifs_the_standard_one(tmp_path: Path, folder: Path) -> None:
+    ase.io.write(tmp_path / "primitive.extxyz", [bulk("Cu", "fcc", 3.7), bulk("Au", "fcc", 4.0)])
+    out = tmp_path / "out"
+    words = [
+        "relax",
+        f"structures={tmp_path / 'primitive.extxyz'}",
+        f"out={out}",
+        *QUICK,
+        "format=[extxyz,db]",
+    ]
+    assert main(words) == 0
+    rows = table(out)
+    frames = ase.io.read(out / "structures.extxyz", index=":")
+    assert [len(atoms) for atoms in frames] == [1, 1]
+    for atoms, name, energy in zip(frames, rows["cif"], rows["energy_after"], strict=True):
+        small = gemmi.read_small_structure(str(out / name))
+        assert small.spacegroup.number == 225 and len(small.sites) == 1
+        assert small.cell.a == pytest.approx(np.sqrt(2) * atoms.cell.lengths()[0], abs=1e-6)
+        assert atoms.info["formation_energy_per_atom"] == pytest.approx(energy, rel=1e-7)
+        assert atoms.info["status"] == "converged" and atoms.info["energy_source"] == "emt"
+    read = read_source(out / "structures.db")
+    assert read["material_id"].tolist() == rows["name"].tolist()
+    assert read["formation_energy_per_atom"].tolist() == pytest.approx(
+        rows["energy_after"].tolist(), rel=1e-7
+    )
+    # the folder holds each crystal once
+    assert len(read_source(out)) == 2
 
 
 def test_crowded_atoms_fail_and_are_named(tmp_path: Path, capsys) -> None:

@@ -16,7 +16,7 @@ from gflownet_crystal.data.sources import files_of_all, kind_of, source_files
     [
         ("a.cif", "cif"), ("a.CIF", "cif"), ("POSCAR.cif", "cif"), ("a.json.gz", "json"), ("A.JSON.GZ", "json"),
         ("a.parquet", "parquet"), ("a.extxyz", "xyz"), ("a.vasp", "poscar"), ("POSCAR", "poscar"),
-        ("poscar_2", "poscar"), ("CONTCAR.mp-12", "poscar"), ("a.pth", "tensors"), ("a.gz", None),
+        ("poscar_2", "poscar"), ("a.db", "db"), ("CONTCAR.mp-12", "poscar"), ("a.pth", "tensors"), ("a.gz", None),
         ("a.txt", None), ("cif", None),
     ],
 )  # fmt: skip
@@ -48,6 +48,23 @@ def test_the_same_name_in_several_sources(tmp_path: Path) -> None:
     names(tmp_path / "two", "a.cif")
     (a, b), (other,) = files_of_all([tmp_path / "one", tmp_path / "two" / "a.cif"])
     assert (a.name, b.name, other.name) == (f"{tmp_path}/one/a.cif", "b", f"{tmp_path}/two/a.cif")
+
+
+def test_of_candidates_the_cifs_are_taken(tmp_path: Path) -> None:
+    tables = ("candidates.csv", "left_out.csv", "summary.json")
+    files = (
+        "cif/a.cif",
+        "structures.db",
+        "structures.json",
+        "poscar/a.vasp",
+        "parts/0.parquet",
+        "relaxed/cif/b.cif",
+    )
+    assert names(tmp_path, *(f"best/{name}" for name in (*tables, *files)), "mine.json") == ["a", "mine"]
+    # a table of candidates of others makes no such folder
+    assert names(tmp_path / "theirs", "candidates.csv", "a.json", "b.cif") == ["a", "b"]
+    # what stands in such a folder can be named
+    assert names(tmp_path / "best" / "relaxed", "cif/b.cif") == ["b"]
 
 
 def test_nothing_to_read_is_one_line(tmp_path: Path) -> None:

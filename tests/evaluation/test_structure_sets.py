@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -137,9 +138,8 @@ def test_cifs_of_any_folder_are_counted(crystals: StructureBatch, tmp_path: Path
     (folder / "1.cif").rename(folder / "1.CIF")
     both = (folder / "0.cif").read_text() + (folder / "2.cif").read_text()
     write_text(folder / "2.cif", both)
-    write_text(
-        folder / "3.cif", (folder / "3.cif").read_text().replace("_cell_length_a ", "_cell_length_a -")
-    )
+    negative = re.sub(r"(_cell_length_a +)", r"\1-", (folder / "3.cif").read_text())
+    write_text(folder / "3.cif", negative)
     # a loop without a header
     write_text(folder / "4.cif", (folder / "0.cif").read_text().split("loop_")[0] + "loop_\n 1 2 3\n")
     for source in (folder, folder.parent):
