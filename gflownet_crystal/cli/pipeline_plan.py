@@ -20,7 +20,7 @@ from gflownet_crystal.cli.export import (
     summary_of_run,
 )
 from gflownet_crystal.cli.parts import find_device
-from gflownet_crystal.cli.relax import load_on
+from gflownet_crystal.cli.relax import chosen_model, load_on
 from gflownet_crystal.cli.restricting import Conditioning, restrictions
 from gflownet_crystal.cli.run_folder import CONFIG
 from gflownet_crystal.cli.screened import make_engine
@@ -113,6 +113,11 @@ class Plan:
         thread_count(config.processes, "processes")
         device = find_device(config.device)
         n_relaxed = whole_number(config.relax or 0, "relax", 0)
+        quiet = flag(config.quiet, "quiet")
+        if n_relaxed:
+            config = config.copy()
+            model = chosen_model(plain(config.relax_model), config.relax_version, "relax_model", quiet)
+            OmegaConf.update(config, "relax_model", model, merge=False)
         known = _known(folder)
         hull = judged_hull(config.hull, known, folder)
         generator = build(config.generator, Generator, "generator")
@@ -136,7 +141,7 @@ class Plan:
             relaxation=to_settings(RelaxationSettings, config.relaxation, "relaxation"),
             restrict=restrictions(config.restrict),
             exact=Conditioning.of(config.restrict),
-            quiet=flag(config.quiet, "quiet"),
+            quiet=quiet,
         )
 
     def decisive(self) -> dict[str, Any]:

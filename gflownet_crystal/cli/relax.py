@@ -8,6 +8,7 @@ resume=true.
 from __future__ import annotations
 
 import functools
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -24,14 +25,17 @@ from gflownet_crystal.cli.interrupt import stop_on_signal
 from gflownet_crystal.cli.output_folder import open_output
 from gflownet_crystal.cli.parts import find_device, set_threads
 from gflownet_crystal.cli.values import flag, path_setting, thread_count
+from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.models.energy_choice import read_choice
-from gflownet_crystal.models.potentials import load_energies
+from gflownet_crystal.models.potentials import RECOMMENDED, load_energies, recommended
 from gflownet_crystal.models.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.inputs import Item, fingerprint, read_items
 from gflownet_crystal.relaxation.records import TABLE, RecordsFile, to_record, write_results
 from gflownet_crystal.relaxation.run import Loader, relax_items
 from gflownet_crystal.relaxation.settings import RelaxationSettings
+
+AUTO = "auto"
 
 
 def run(config: DictConfig) -> None:
@@ -42,7 +46,7 @@ def run(config: DictConfig) -> None:
     processes = thread_count(config.processes, "processes")
     quiet, resume = flag(config.quiet, "quiet"), flag(config.resume, "resume")
     set_threads(config.threads)
-    model = plain(config.model)
+    model = chosen_model(plain(config.model), config.version, "model", quiet)
     load = functools.partial(load_on, model, config.version, str(find_device(config.device)))
     folder, source = path_setting(config.out, "out"), path_setting(config.structures, "structures")
     items = read_items(source, formula_check_of(config))
@@ -118,6 +122,29 @@ def load_on(given: str | Mapping[str, Any], version: str | None, device: str) ->
         ConfigError: an unknown name or version, or a package that is not installed.
     """
     return load_energies(given, **({} if version is None else {"version": version})).to(device)
+
+
+def chosen_model(given: Any, version: str | None, key: str, quiet: bool) -> Any:
+    """The energy model that a configuration names; ``auto`` is the best that is installed, which is told in a line.
+
+    Args:
+        given: its value.
+        version: a version given beside it.
+        key: its key.
+        quiet: tell nothing.
+
+    Raises:
+        ConfigError: a version is given without a name.
+    """
+    if given != AUTO:
+        return given
+    name = recommended()
+    if version is not None:
+        raise ConfigError(f"a version needs a model: give {key}={read_choice(name).name}:{version}, say")
+    if not quiet:
+        better = "" if name == RECOMMENDED[0] else f", as the package of {RECOMMENDED[0]} is not installed"
+        print(f"{key}={name} relaxes{better}", file=sys.stderr)
+    return name
 
 
 def report(records: list[dict[str, Any]], folder: Path, steps: int) -> str:
