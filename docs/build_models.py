@@ -27,6 +27,7 @@ _TOLD = {
 }
 _TOLD |= {"command", "calibrated_by", "sha256", "validation_curve", "unit", "units", "property"}
 _TOLD |= {"env", "distributions"}
+_PURE = ("spearman_above_hull", "formulas", "formulas_with_groups")
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,12 @@ KINDS: Mapping[str, Kind] = {
                 "rank correlation of distances to the hull",
             ),
         ),
+    ),
+    "placing_labels": Kind(
+        "labelled specs of samplers, which `placing` was trained on and each round of `refine` trains on too",
+        "energies by one model of the best of a generator's tries; no atoms are kept",
+        split="none",
+        figure=(("formulas", "reduced formulas"),),
     ),
     "contacts": Kind(
         "the least distance that each pair of elements keeps in known crystals",
@@ -232,7 +239,12 @@ def _samples(card: Mapping[str, Any]) -> str:
 def _figures(card: Mapping[str, Any], kind: Kind) -> str:
     found = dict(_flat(card))
     unit = f" {card['unit']}" if str(card.get("unit", "")).startswith("eV") else ""
-    said = [f"{words} {_number(found[key])}{unit}" for key, words in kind.figure if key in found]
+    said = [
+        # correlations and counts are pure numbers
+        f"{words} {_number(found[key])}{'' if key.endswith(_PURE) else unit}"
+        for key, words in kind.figure
+        if key in found
+    ]
     if not said:
         own = [(key, value) for key, value in _flat(card.get("validation", {})) if key != "n"]
         said = [f"{key} {_number(value)}" for key, value in own[:3]]

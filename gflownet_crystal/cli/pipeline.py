@@ -8,7 +8,9 @@ on disk: a pipeline that was stopped goes on with the same settings and resume=t
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -27,6 +29,7 @@ from gflownet_crystal.cli.pipeline_table import (
     candidates_table,
     ended,
     judged,
+    repeated,
     summarise,
     whole_table,
 )
@@ -42,13 +45,13 @@ from gflownet_crystal.config.parts import set_threads
 from gflownet_crystal.config.values import flag
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
-from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.workflows.candidates import Candidates, with_results, write_candidates
 from gflownet_crystal.workflows.further import FURTHER, with_entries
 from gflownet_crystal.workflows.hulls import predicted_above_hull
 from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.placing import judged_energies
-from gflownet_crystal.workflows.screening import Outcome, screen
+from gflownet_crystal.workflows.screening import Outcome, Search
 
 SUMMARY = "summary.json"
 
@@ -67,14 +70,17 @@ def _fill(plan: Plan) -> dict[str, Any]:
     """Go through the stages that the folder lacks; the summary."""
     watch, known = Stopwatch(plan.out), KnownCompounds.from_weights()
     first = _first_samples(plan, watch)
+    search = _search(plan, first, known)
     with watch.time("generating"):
-        outcome = _screened(plan, first, known)
-    made = outcome.structures
-    if made is None:
+        _trying(plan, search, plan.screening.target, search.run)
+    if search.queue.empty:
+        outcome = search.outcome()
         raise DataError(
             f"none of {len(outcome.left_out)} specs that were tried is a candidate ({_reasons(outcome)}): {SHORTAGE}"
         )
-    candidates = _candidates(plan, outcome, made, known, watch)
+    doubles, records = _relaxed(plan, search, watch)
+    outcome = search.outcome(doubles)
+    candidates = _candidates(plan, outcome, known, records, watch)
     write_candidates(plan.out, whole_table(candidates), plan.formats, plan.energy_source)
     summary = _about(plan, outcome) | summarise(candidates, plan.k, watch.seconds)
     write_json(plan.out / SUMMARY, summary)
@@ -114,8 +120,8 @@ def _first_samples(plan: Plan, watch: Stopwatch) -> pd.DataFrame:
         return kept_samples(plan.out, draw)
 
 
-def _screened(plan: Plan, first: pd.DataFrame, known: KnownCompounds) -> Outcome:
-    """What becomes of the samples, and of further ones where they do not suffice."""
+def _search(plan: Plan, first: pd.DataFrame, known: KnownCompounds) -> Search:
+    """The screening of the samples, and of further ones where they do not suffice."""
     config, draw = plan.config, None
     # samples under an exact restriction have weights that hold for all of them together
     if plan.exact is None:
@@ -128,31 +134,42 @@ def _screened(plan: Plan, first: pd.DataFrame, known: KnownCompounds) -> Outcome
         )
         for frame in growing_samples(plan.out, first, plan.n, draw)
     )
-    with (
-        stop_on_signal() as should_stop,
-        Progress(plan.screening.target, 0, "generating", plan.quiet) as progress,
-    ):
+    return Search(samples, plan.screening, plan.placer, known, plan.out)
 
-        def tell(words: str, n: int) -> None:
-            progress.advance(words, n)
+
+def _trying(plan: Plan, search: Search, n: int, work: Callable[[], None]) -> None:
+    """Let a screening work towards n candidates, with progress, until a signal asks for a stop."""
+    with stop_on_signal() as should_stop, Progress(n, 0, "generating", plan.quiet) as progress:
+
+        def tell(words: str, gained: int) -> None:
+            progress.advance(words, gained)
             if should_stop():
                 raise KeyboardInterrupt("what is done is kept; go on with the same command and resume=true")
 
-        return screen(samples, plan.screening, plan.placer, known, plan.out, tell)
+        search.tell = tell
+        work()
 
 
-def _candidates(
-    plan: Plan, outcome: Outcome, made: StructureBatch, known: KnownCompounds, watch: Stopwatch
-) -> Candidates:
-    symprec, placed = plan.relaxation.symprec, outcome.placed
-    before = placed[ENERGY_COLUMN].to_numpy(dtype=np.float64)
-    records: dict[int, dict[str, Any]] = {}
-    if plan.load is not None:
-        best = best_first(placed[JUDGED_HULL])[: plan.n_relaxed].tolist()
+def _relaxed(plan: Plan, search: Search, watch: Stopwatch) -> tuple[set[int], dict[int, dict[str, Any]]]:
+    """Relax the best candidates; of those that end as one crystal all but one give way to the next, until none do.
+
+    Returns:
+        Rows of the samples that gave way, and records of relaxations by row of the sample.
+    """
+    doubles: set[int] = set()
+    while plan.load is not None:
+        wanted = plan.k + len(doubles)
+        if wanted > len(search.queue):
+            with watch.time("generating"):
+                _trying(plan, search, wanted, functools.partial(search.supply, wanted))
+        rows = search.queue["row"].to_numpy(dtype=np.int64)
+        structures = frame_to_structures(search.queue)
+        places = np.flatnonzero(~np.isin(rows, list(doubles)))[: plan.k]
+        best = places[best_first(search.queue[JUDGED_HULL].iloc[places])[: plan.n_relaxed]].tolist()
         with watch.time("relaxing"):
             records = relax_best(
                 plan.out,
-                made,
+                structures,
                 best,
                 plan.load,
                 plan.model,
@@ -160,6 +177,24 @@ def _candidates(
                 plan.config.processes,
                 plan.quiet,
             )
+        final = ended(structures, records, plan.relaxation.symprec)
+        found = repeated(final, places)
+        if not found:
+            return doubles, {int(rows[place]): record for place, record in records.items()}
+        doubles |= {int(rows[place]) for place in found}
+    return doubles, {}
+
+
+def _candidates(
+    plan: Plan,
+    outcome: Outcome,
+    known: KnownCompounds,
+    records: dict[int, dict[str, Any]],
+    watch: Stopwatch,
+) -> Candidates:
+    symprec, placed, made = plan.relaxation.symprec, outcome.placed, frame_to_structures(outcome.placed)
+    before = placed[ENERGY_COLUMN].to_numpy(dtype=np.float64)
+    records = {place: records[row] for place, row in enumerate(placed["row"].tolist()) if row in records}
     with watch.time("judging"):
         final = ended(made, records, symprec)
         before, after = _energies(plan, before, final, records)

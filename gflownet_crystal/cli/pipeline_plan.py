@@ -17,6 +17,7 @@ from gflownet_crystal.cli.export import (
     seeks_discoveries,
     summary_of_run,
 )
+from gflownet_crystal.cli.relax import chosen_model
 from gflownet_crystal.cli.restricting import conditioning_of, restrictions
 from gflownet_crystal.cli.screened import make_engine
 from gflownet_crystal.common.checkpoint import FOLDER
@@ -118,6 +119,11 @@ class Plan:
         thread_count(config.processes, "processes")
         device = find_device(config.device)
         n_relaxed = whole_number(config.relax or 0, "relax", 0)
+        quiet = flag(config.quiet, "quiet")
+        if n_relaxed:
+            config = config.copy()
+            model = chosen_model(plain(config.relax_model), config.relax_version, "relax_model", quiet)
+            OmegaConf.update(config, "relax_model", model, merge=False)
         known = _known(folder)
         hull = judged_hull(config.hull, known, folder)
         generator = build(config.generator, Generator, "generator")
@@ -141,7 +147,7 @@ class Plan:
             relaxation=to_settings(RelaxationSettings, config.relaxation, "relaxation"),
             restrict=restrictions(config.restrict),
             exact=conditioning_of(config.restrict),
-            quiet=flag(config.quiet, "quiet"),
+            quiet=quiet,
             formats=formats_setting(config.format, always=[CIF]),
         )
 

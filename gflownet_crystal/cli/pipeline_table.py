@@ -136,6 +136,18 @@ def same_as(structures: StructureBatch) -> pd.Series:
     return rank.where(((alike != FAILED) & ~unique(alike)).numpy())
 
 
+def repeated(final: Ended, places: NDArray[np.int64]) -> list[int]:
+    """Which of some structures are the same crystal as another of them, of which a relaxed one stays, else the first.
+
+    Args:
+        final: structures in the end.
+        places: (n,) of those that are compared.
+    """
+    order = places[np.argsort(~final.moved[places], kind="stable")]
+    structures = final.structures[torch.from_numpy(order)]
+    return order[same_as(structures).notna().to_numpy()].tolist()
+
+
 def judged(
     before: NDArray[np.float64],
     after: NDArray[np.float64],

@@ -35,6 +35,10 @@ from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.trained_energies import KIND as STRUCTURE_ENERGY
 from gflownet_crystal.proxies.e_above_hull import load_hull
 from gflownet_crystal.proxies.mlp import KIND
+from gflownet_crystal.proxies.mlp_placing import KIND as PLACING
+from gflownet_crystal.proxies.placed_figures import HIGHEST
+from gflownet_crystal.proxies.placing_labels import KIND as LABELS
+from gflownet_crystal.proxies.placing_labels import labels_file, read_labels
 from gflownet_crystal.weights import load_weights, weights_path
 from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.refining import ENERGIES, RUN, WEIGHTS, Refinement
@@ -44,9 +48,9 @@ from gflownet_crystal.workflows.refining_parts import Learned, Refining
 SUMMARY = "summary.json"
 _DECISIVE = (
     "n", "held_out", "replay", "teacher", "energies", "tries", "relax_steps", "relax_best", "hull", "iterations",
-    "known_samples", "energy_model", "prior", "stable", "volume_tolerance", "batch_size", "seed",
+    "known_samples", "earlier_labels", "energy_model", "prior", "stable", "volume_tolerance", "batch_size", "seed",
 )  # fmt: skip
-_TRAINED = (KIND, "placing")
+_TRAINED = (KIND, PLACING)
 _SECTIONS = ("generator", "training", "energy_loop", "prior_loop")
 
 
@@ -58,7 +62,8 @@ def run(config: DictConfig) -> None:
     folder, engines = path_setting(config.out, "out"), _engines(config)
     start = _start(config, engines)
     known = read_prepared(engines.paths, config.quiet) if engines.paths else None
-    chosen = _decisive(config, start, engines.section, known)
+    earlier = _earlier_labels(config, engines, start)
+    chosen = _decisive(config, start, engines.section, known) | {"labels": _hash_of(earlier)}
     teacher = None if config.teacher is None else str(config.teacher)
     refinement = Refinement(
         folder,
@@ -67,9 +72,12 @@ def run(config: DictConfig) -> None:
         teacher,
         # a card travels, the folders of one machine do not
         Path(start.energies if teacher is None else teacher).name,
+        Path(start.energies).name,
         load_hull(str(config.hull)),
         (lambda line: None) if config.quiet else print,
         known,
+        earlier,
+        config.training.get("highest", HIGHEST),
         {"data": [path.name for path in engines.paths], "command": card_command("refine", config)},
     )
     with open_output(folder, chosen, flag(config.resume, "resume")):
@@ -106,10 +114,10 @@ def _settings(config: DictConfig) -> Refining:
     thread_count(config.processes, "processes")
     if config.prior and config.data is None:
         raise ConfigError("prior=true needs known crystals: give data=FILE, or leave prior out")
-    if config.data is None and not config.relax_steps and "ensemble" not in config.training:
+    if not config.relax_steps and "ensemble" not in config.training:
         raise ConfigError(
-            "the spec proxy learns cells at rest from crystals: give data=FILE with known ones, or relax_steps= above "
-            "0, whose relaxed samples take their place"
+            "training=mlp learns from crystals at rest, not from samples as they were placed: give relax_steps= above "
+            "0 for relaxed ones, or leave training=placing"
         )
     names = (
         "rounds",
@@ -179,16 +187,34 @@ def _decisive(
     policy = hashlib.sha256()
     for name, tensor in sorted(stored_policy(start.run).tensors.items()):
         policy.update(name.encode() + np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
-    data = hashlib.sha256()
-    if known is not None:
-        hashes = pd.util.hash_pandas_object(known[list(PREPARED_COLUMNS)], index=False)
-        data.update(np.ascontiguousarray(hashes.to_numpy()).tobytes())
     return {
         **chosen,
         "run": policy.hexdigest(),
-        "data": data.hexdigest(),
+        "data": _hash_of(known),
         "weights": [None if path is None else _digest(path) for path in (start.proxy, section.weights)],
     }
+
+
+def _hash_of(table: pd.DataFrame | None) -> str:
+    """Of prepared rows."""
+    found = hashlib.sha256()
+    if table is not None:
+        hashes = pd.util.hash_pandas_object(table[list(PREPARED_COLUMNS)], index=False)
+        found.update(np.ascontiguousarray(hashes.to_numpy()).tobytes())
+    return found.hexdigest()
+
+
+def _earlier_labels(config: DictConfig, engines: VerbEngines, start: Learned) -> pd.DataFrame | None:
+    """Labelled specs that the weights at hand learned from, else the shipped ones; None where none are wanted.
+
+    Raises:
+        ConfigError: ``earlier_labels`` is neither true nor false.
+        WeightsError: the labels beside the weights are damaged.
+    """
+    if not flag(config.earlier_labels, "earlier_labels") or engines.learned != PLACING:
+        return None
+    beside = None if start.proxy is None else labels_file(start.proxy)
+    return read_labels(LABELS if beside is None or not beside.is_file() else beside)
 
 
 def _digest(weights: str) -> str:

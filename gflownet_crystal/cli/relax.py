@@ -8,6 +8,7 @@ resume=true.
 from __future__ import annotations
 
 import functools
+import sys
 from collections import Counter
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -17,17 +18,21 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.data_tables import formula_check_of
+from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.build import plain, to_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.values import flag, formats_setting, path_setting, thread_count
 from gflownet_crystal.models.energy_choice import read_choice
+from gflownet_crystal.models.potentials import RECOMMENDED, recommended
 from gflownet_crystal.relaxation.inputs import fingerprint, read_items
 from gflownet_crystal.relaxation.records import TABLE
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.writing import CIF
 from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.relaxing import load_on, relax_kept
+
+AUTO = "auto"
 
 
 def run(config: DictConfig) -> None:
@@ -39,7 +44,7 @@ def run(config: DictConfig) -> None:
     quiet, resume = flag(config.quiet, "quiet"), flag(config.resume, "resume")
     formats = formats_setting(config.format, always=[CIF])
     set_threads(config.threads)
-    model = plain(config.model)
+    model = chosen_model(plain(config.model), config.version, "model", quiet)
     load = functools.partial(load_on, model, config.version, str(find_device(config.device)))
     folder, source = path_setting(config.out, "out"), path_setting(config.structures, "structures")
     items = read_items(source, formula_check_of(config))
@@ -54,6 +59,29 @@ def run(config: DictConfig) -> None:
         rows = range(len(items))
         records = relax_kept(folder, items, rows, loader, settings, full, processes, quiet, formats)
     print(report(records, folder, settings.steps))
+
+
+def chosen_model(given: Any, version: str | None, key: str, quiet: bool) -> Any:
+    """The energy model that a configuration names; ``auto`` is the best that is installed, which is told in a line.
+
+    Args:
+        given: its value.
+        version: a version given beside it.
+        key: its key.
+        quiet: tell nothing.
+
+    Raises:
+        ConfigError: a version is given without a name.
+    """
+    if given != AUTO:
+        return given
+    name = recommended()
+    if version is not None:
+        raise ConfigError(f"a version needs a model: give {key}={read_choice(name).name}:{version}, say")
+    if not quiet:
+        better = "" if name == RECOMMENDED[0] else f", as the package of {RECOMMENDED[0]} is not installed"
+        print(f"{key}={name} relaxes{better}", file=sys.stderr)
+    return name
 
 
 def report(records: list[dict[str, Any]], folder: Path, steps: int) -> str:

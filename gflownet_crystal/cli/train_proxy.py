@@ -7,6 +7,7 @@ Metrics and checkpoints go to a run folder; a training that was stopped goes on 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from gflownet_crystal.config.values import check_whole, flag
 from gflownet_crystal.proxies.recipe import Recipe
 from gflownet_crystal.proxies.stepwise import Stepwise
 from gflownet_crystal.training.stepwise_run import take_steps
-from gflownet_crystal.weights import save_weights
 
 
 def run(config: DictConfig) -> None:
@@ -52,14 +52,10 @@ def _run(folder: Path, config: DictConfig) -> None:
             take_steps(training, folder, checkpoint, config.checkpoint_every, config.quiet, should_stop)
 
     trained = recipe.fit(table, take)
-    card: dict[str, Any] = {
-        **trained.card,
-        "data": [path.name for path in paths],
-        "command": card_command("train_proxy", config),
-    }
     if tests:
-        card["test"] = recipe.test(trained, tests)
-    save_weights(out, trained.tensors, card, half=trained.half)
+        trained = replace(trained, card={**trained.card, "test": recipe.test(trained, tests)})
+    trained.save(out, {"data": [path.name for path in paths], "command": card_command("train_proxy", config)})
+    card = trained.card
     print(
         json.dumps(
             {"weights": str(out), "validation": card.get("validation"), "test": card.get("test")}, indent=2

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.label_schemes import to_one_scheme
-from gflownet_crystal.data.sampled_rows import without_sampled
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.proxies.base import Proxy
@@ -120,7 +119,7 @@ class HullRecipe(Recipe):
         Raises:
             DataError: no energy above hull is known.
         """
-        parts = split_table(to_one_scheme(without_sampled(table)), self.holdout)
+        parts = split_table(to_one_scheme(self.rows(table)), self.holdout)
         train, validation = hull_targets(parts.train), hull_targets(parts.validation)
         if not bool(train.exact.any()) or not bool(validation.exact.any()):
             raise DataError(

@@ -13,7 +13,6 @@ from gflownet_crystal.common.checkpoint import Checkpoint
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.quality import is_plausible
-from gflownet_crystal.data.sampled_rows import without_sampled
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.proxies.mlp_paper import KIND, PaperMLPProxy, PaperNetwork
 from gflownet_crystal.proxies.mlp_validation import error_figures
@@ -57,7 +56,7 @@ class PaperRecipe(Recipe):
 
     def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
         """Train on true cells; the weights of the best epoch are kept."""
-        parts = split_table(to_one_scheme(without_sampled(table)), self.holdout)
+        parts = split_table(to_one_scheme(self.rows(table)), self.holdout)
         rows = labelled_crystals(parts.train, "the training data")
         specs = frame_to_specs(rows)
         keep = is_plausible(specs.fractions, specs.volume_per_atom)

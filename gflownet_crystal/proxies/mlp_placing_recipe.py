@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from gflownet_crystal.common.annotations import fit_fields
@@ -20,10 +19,12 @@ from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.data.sampled_rows import only_sampled
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.splits import in_holdout, reduced_formulas
-from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
+from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_placing import KIND, Placing, PlacingHeads
 from gflownet_crystal.proxies.mlp_recipe import calibrate
+from gflownet_crystal.proxies.placed_figures import HIGHEST, capped, placed_figures
+from gflownet_crystal.proxies.placing_labels import BESIDE, pack_labels
 from gflownet_crystal.proxies.recipe import Recipe, Run, Trained
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.proxies.stepwise import Averaged, Stepwise, take_all_steps
@@ -61,7 +62,7 @@ class PlacingSettings:
     weight_decay: float = 0.1
     dropout: float = 0.3
     average: float = 0.995
-    highest: float = 2.0
+    highest: float = HIGHEST
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -164,13 +165,19 @@ class PlacingRecipe(Recipe):
         self.start = None if start is None else Placing.from_weights(start, self.ensemble.card["sha256"])
         self.hull = hull or ReferenceHull.from_weights()
 
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Specs of samplers that have a label."""
+        table = only_sampled(table)
+        return table[np.isfinite(table[ENERGY_COLUMN].to_numpy(dtype=np.float64))].reset_index(drop=True)
+
     def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
         """Train on the specs of samplers in a prepared table, calibrate, and measure.
 
         Raises:
             DataError: too few specs of samplers.
         """
-        table = self._capped(only_sampled(table))
+        labels = self.rows(table)
+        table = self._capped(labels)
         held = in_holdout(reduced_formulas(table), self.holdout, self.settings.seed)
         train, rest = table[~held].reset_index(drop=True), table[held].reset_index(drop=True)
         if len(train) < 2 or len(rest) < 2:
@@ -196,21 +203,18 @@ class PlacingRecipe(Recipe):
             "sampled": self._figures(proxy, rest),
             "sampled_not_calibrated_on": self._figures(proxy, rest.iloc[1::2].reset_index(drop=True)),
         }
-        return Trained(tensors, card)
+        return Trained(tensors, card, beside={BESIDE: pack_labels(labels)})
 
     def proxy(self, trained: Trained) -> MLPProxy:
         """The ensemble with the correction that the weights make."""
         return self.ensemble.with_placing(Placing.of(trained.tensors, trained.card))
 
     def _capped(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Sampled rows with a label, of which none lies higher above the hull than the settings say."""
-        table = table[np.isfinite(table[ENERGY_COLUMN].to_numpy(dtype=np.float64))].reset_index(drop=True)
+        """Rows of which none lies higher above the hull than the settings say."""
         if table.empty:
             return table
-        most = self._hull_energy(table) + self.settings.highest
-        return table.assign(
-            **{ENERGY_COLUMN: np.minimum(table[ENERGY_COLUMN].to_numpy(dtype=np.float64), most)}
-        )
+        label, hull = table[ENERGY_COLUMN].to_numpy(dtype=np.float64), self._hull_energy(table)
+        return table.assign(**{ENERGY_COLUMN: capped(label, hull, self.settings.highest)})
 
     def _hull_energy(self, table: pd.DataFrame) -> NDArray[np.float64]:
         energy: NDArray[np.float64] = self.hull.hull_energy(frame_to_specs(table).composition).numpy()
@@ -235,18 +239,7 @@ class PlacingRecipe(Recipe):
     def _figures(self, proxy: MLPProxy, table: pd.DataFrame) -> dict[str, Any]:
         """Errors of what is said of sampled specs, eV/atom, and how well it tells which lie near the hull."""
         prediction = proxy(frame_to_specs(table))
-        value, std = prediction.value.numpy(), prediction.std.numpy()
         label, hull = table[ENERGY_COLUMN].to_numpy(dtype=np.float64), self._hull_energy(table)
-        error, near = value - label, value - hull <= NEAR_HULL / 2
-        figures = {
-            "n": len(table),
-            "mae": np.abs(error).mean(),
-            "bias": error.mean(),
-            "median_error": np.median(error),
-            "spearman_above_hull": spearmanr(value - hull, label - hull).statistic,
-            "within_2_std": (np.abs(error) <= 2 * std).mean(),
-            "near_hull": (label - hull <= NEAR_HULL).mean(),
-            "said_near_hull": near.mean(),
-            "near_hull_of_those": (label - hull <= NEAR_HULL)[near].mean() if near.any() else None,
-        }
-        return {k: v if v is None or k == "n" else round(float(v), 4) for k, v in figures.items()}
+        return placed_figures(
+            prediction.value.numpy(), label, hull, self.settings.highest, prediction.std.numpy()
+        )

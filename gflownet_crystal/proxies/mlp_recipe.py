@@ -14,7 +14,6 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.quality import is_plausible
-from gflownet_crystal.data.sampled_rows import without_sampled
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
 from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.proxies.base import Proxy
@@ -72,7 +71,7 @@ class MLPRecipe(Recipe):
         Raises:
             DataError: too little data, or none to validate on.
         """
-        parts = split_table(to_one_scheme(without_sampled(table)), self.holdout)
+        parts = split_table(to_one_scheme(self.rows(table)), self.holdout)
         data = build_training_data(parts.train, self.legacy_weight, self.random_strains)
         trainer = Trainer(data, self.settings, None if self.start is None else self.start.network)
         run(trainer)

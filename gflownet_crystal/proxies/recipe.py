@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,11 +15,13 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.prepare import labelled_crystals
+from gflownet_crystal.data.sampled_rows import without_sampled
 from gflownet_crystal.data.schema import LATTICE_COLUMNS
 from gflownet_crystal.data.splits import in_holdout, reduced_formulas
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.mlp_validation import error_figures
 from gflownet_crystal.proxies.stepwise import Stepwise, take_all_steps
+from gflownet_crystal.weights import save_weights
 
 Run = Callable[[Stepwise], None]
 """Takes the steps of a training that are left."""
@@ -32,17 +35,42 @@ class Trained:
         tensors: named weights.
         card: fields for the card: kind, property, unit, hyperparameters, validation figures.
         half: whether float16 loses nothing.
+        beside: what is written beside the weights, by what its name adds to theirs.
     """
 
     tensors: dict[str, Tensor]
     card: dict[str, Any] = field(default_factory=dict)
     half: bool = True
+    beside: Mapping[str, Trained] = field(default_factory=dict)
+
+    def save(self, path: Path, about: Mapping[str, Any]) -> None:
+        """Write the weights with their card, and what belongs beside them.
+
+        Args:
+            path: the ``.safetensors`` file.
+            about: further fields of all cards.
+
+        Raises:
+            DataError: a file cannot be written.
+        """
+        # the weights come last: whoever finds them finds the others too
+        for name, other in self.beside.items():
+            other.save(path.with_stem(f"{path.stem}_{name}"), about)
+        save_weights(path, self.tensors, {**self.card, **about}, half=self.half)
 
 
 class Recipe(ABC):
     """How a proxy's weights are made; a subclass states ``kind`` and writes ``fit``."""
 
     kind: ClassVar[str]
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a prepared table that are learned from or kept apart: known crystals, unless a subclass says so.
+
+        Args:
+            table: prepared rows.
+        """
+        return without_sampled(table)
 
     @abstractmethod
     def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:

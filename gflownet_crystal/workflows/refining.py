@@ -18,18 +18,20 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path, read_json, write_json
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
+from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
 from gflownet_crystal.proxies.mlp_validation import error_figures
+from gflownet_crystal.proxies.placed_figures import HIGHEST, placed_figures
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, write_specs
-from gflownet_crystal.weights import save_weights
-from gflownet_crystal.workflows.refining_figures import agreement
 from gflownet_crystal.workflows.refining_labels import (
     DRAW,
     HELD_OUT,
     RELAXED,
     distinct_samples,
+    in_one_scheme,
     is_believed,
+    is_held_out,
     is_validation,
     sampled_rows,
     seed_of,
@@ -54,9 +56,12 @@ class Refinement:
         engines: do the work.
         teacher: name of the model that labels placed structures; None for the one that chose them.
         source: name of the labels.
+        energies: name of the model that chooses among structures in the first round.
         hull: distances are measured from.
         tell: takes a line about each stage.
         known: prepared table of known crystals to train on besides; None for none.
+        earlier: labelled specs of samplers of before to train on besides; None for none.
+        highest: eV/atom above the hull; in figures, energies above it count as it.
         about: fields for the cards of the spec proxy's weights.
     """
 
@@ -65,9 +70,12 @@ class Refinement:
     engines: Engines
     teacher: str | None
     source: str
+    energies: str
     hull: Hull
     tell: Callable[[str], None]
     known: pd.DataFrame | None = None
+    earlier: pd.DataFrame | None = None
+    highest: float = HIGHEST
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def go(self, start: Learned) -> list[dict[str, Any]]:
@@ -210,11 +218,18 @@ class Refinement:
         return np.asarray(self.hull.hull_energy(frame_to_specs(rows).composition).cpu().numpy())
 
     def _proxy_figures(self, weights: str | None, held: pd.DataFrame) -> dict[str, Any]:
+        """Figures of the spec proxy; apart, where labels of before are there, of formulas that these do not hold."""
         predicted = self.engines.proxy(weights)(frame_to_specs(held)).value.numpy()
-        return self._agreement(predicted, held)
+        figures = self._agreement(predicted, held)
+        if self.earlier is None:
+            return figures
+        new = ~np.isin(reduced_formulas(held), reduced_formulas(self.earlier))
+        apart = self._agreement(predicted[new], held[new].reset_index(drop=True)) if new.any() else {"n": 0}
+        return {**figures, "new_formulas": apart}
 
     def _agreement(self, predicted: NDArray[np.float64], held: pd.DataFrame) -> dict[str, Any]:
-        return agreement(predicted, held[ENERGY_COLUMN].to_numpy(dtype=np.float64), self._hull_energy(held))
+        label = held[ENERGY_COLUMN].to_numpy(dtype=np.float64)
+        return placed_figures(predicted, label, self._hull_energy(held), self.highest)
 
     def _known_mae(self, weights: str | None) -> float | None:
         """MAE on MP-20's val, eV/atom; None where the known crystals hold none of it."""
@@ -229,15 +244,30 @@ class Refinement:
         labels, held = (
             [read_parquet(one / name) for one in self._until(number)] for name in (LABELS, HELD_LABELS)
         )
+        own, recipe = pd.concat(labels, ignore_index=True), self.engines.recipe(learned.proxy)
         table = training_table(self.known, labels, held, settings.replay, seed_of(settings.seed, number))
-        n_own = sum(map(len, labels))
-        told = {"labelled": n_own, "known": len(table) - n_own - int(is_validation(table).sum())}
+        earlier = self._earlier()
+        learned_from = recipe.rows(table[~is_validation(table)])
+        told = {"labelled": len(recipe.rows(own)), "earlier_labels": len(earlier)}
+        told["known"] = len(learned_from) - told["labelled"]
+        if len(earlier):
+            table = pd.concat([table, earlier], ignore_index=True)
         if not _is_written(folder / WEIGHTS):
-            trained = self.engines.recipe(learned.proxy).fit(table, self.engines.steps(folder / "proxy"))
+            trained = recipe.fit(table, self.engines.steps(folder / "proxy"))
             refined = {"round": number, "labels_by": self.source, **told, "held_out_samples": dict(measured)}
-            card = {**trained.card, **self.about, "refined": refined}
-            save_weights(folder / WEIGHTS, trained.tensors, card, half=trained.half)
+            trained.save(folder / WEIGHTS, {**self.about, "refined": refined})
         return told
+
+    def _earlier(self) -> pd.DataFrame:
+        """Labels of before that are trained on, in the scheme of the new ones; none of a held-out formula."""
+        if self.earlier is None:
+            return pd.DataFrame()
+        settings, first = self.settings, self.folder(1)
+        made, samples = read_parquet(first / STRUCTURES), read_specs(first / SAMPLES)
+        held = samples[HELD_OUT].to_numpy(dtype=np.bool_)[made["row"].to_numpy(dtype=np.int64)]
+        difference = (made[_LABEL] - made[ENERGY_COLUMN]).to_numpy(dtype=np.float64)[~held]
+        rows = in_one_scheme(self.earlier, self.source, self.energies, difference)
+        return rows[~is_held_out(rows, settings.held_out, settings.seed)].reset_index(drop=True)
 
     def _train_energies(self, number: int, learned: Learned, held: pd.DataFrame) -> dict[str, Any] | None:
         """Train the energy network where it is asked for; its figures on held-out samples where a teacher labels."""

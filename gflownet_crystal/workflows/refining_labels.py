@@ -58,12 +58,17 @@ def distinct_samples(
         frame = pd.concat([frame, drawn], ignore_index=True)
         rows = distinct_rows(frame, volume_tolerance)[:n]
     frame = frame.iloc[rows].reset_index(drop=True).assign(**{DRAW: rows})
-    held = in_holdout(reduced_formulas(frame), held_out, seed_of(seed))
+    held = is_held_out(frame, held_out, seed)
     if not held.any() or held.all():
         raise DataError(
             f"{int(held.sum())} of {len(frame)} distinct samples are held out: give a larger n, or another held_out"
         )
     return frame.assign(**{HELD_OUT: held})
+
+
+def is_held_out(table: pd.DataFrame, share: float, seed: int) -> NDArray[np.bool_]:
+    """Rows (n,) whose formulas no round trains on: a formula is one of these in every table, or in none."""
+    return in_holdout(reduced_formulas(table), share, seed_of(seed))
 
 
 def is_believed(energy: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -89,6 +94,27 @@ def sampled_rows(
     structures = {name: made[name].to_numpy() for name in STRUCTURE_COLUMNS[1:]}
     table = table.assign(**structures, **{ENERGY_COLUMN: energy}, energy_source=source)
     return table.assign(strain="", structure_source=SAMPLED, mp20_split="none")
+
+
+def in_one_scheme(
+    earlier: pd.DataFrame, source: str, other: str, difference: NDArray[np.float64]
+) -> pd.DataFrame:
+    """Earlier labels that can be trained on beside new ones, those of another model shifted to the new one's energies.
+
+    Args:
+        earlier: labelled rows.
+        source: model of the new labels; earlier ones of its stay as they are.
+        other: model whose energies of the same structures are known too; its earlier labels are shifted. Those of
+            further models are left out.
+        difference: (n,) labels of one model minus the energies of the other of the same structures, eV/atom, of which
+            the median is the shift; NaN where one is not known.
+    """
+    if other == source or not np.isfinite(difference).any():
+        return earlier[earlier["energy_source"] == source].reset_index(drop=True)
+    shifted = np.where(earlier["energy_source"] == other, np.nanmedian(difference), 0.0)
+    energy = earlier[ENERGY_COLUMN].to_numpy(dtype=np.float64) + shifted
+    kept = earlier["energy_source"].isin([source, other]).to_numpy()
+    return earlier.assign(**{ENERGY_COLUMN: energy})[kept].reset_index(drop=True)
 
 
 def training_table(

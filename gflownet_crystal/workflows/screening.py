@@ -8,7 +8,7 @@ places. Each stage is counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
@@ -107,23 +107,118 @@ def screen(
     Raises:
         DataError: a row is not a spec, or a batch that was kept is damaged or one of other samples.
     """
-    shortlist, found = Shortlist(tables, settings, known), _Found()
-    while found.n_passing < settings.target and found.n_tried < settings.budget:
-        rows = shortlist.following(_batch_size(found, settings))
-        if not rows:
-            break
-        before = min(found.n_passing, settings.target)
-        _judge(
-            _placed(folder, found.n_tried, shortlist.frame.loc[rows], placer),
-            rows,
-            shortlist,
-            found,
-            settings,
+    search = Search(tables, settings, placer, known, folder, tell)
+    search.run()
+    return search.outcome()
+
+
+class Search:
+    """A screening that can go on behind its end, where candidates turn out to be none.
+
+    Args:
+        tables, settings, placer, known, folder, tell: see :func:`screen`.
+
+    Attributes:
+        queue: candidates and those that come after them, the first k of the screening the best first; it only grows.
+            Columns of :class:`~gflownet_crystal.workflows.placing.Placer` and ``reason``.
+    """
+
+    def __init__(
+        self,
+        tables: Iterator[pd.DataFrame],
+        settings: Screening,
+        placer: Placer,
+        known: KnownCompounds,
+        folder: Path | None = None,
+        tell: Callable[[str, int], None] = lambda words, n: None,
+    ) -> None:
+        self.settings, self.placer, self.folder, self.tell = settings, placer, folder, tell
+        self._shortlist, self._found, self._filled = Shortlist(tables, settings, known), _Found(), 0
+        self.queue = _whole([])
+
+    def run(self) -> None:
+        """Screen until as many pass as the settings want, or no more can be tried.
+
+        Raises:
+            DataError: see :func:`screen`.
+        """
+        found, settings = self._found, self.settings
+        while found.n_passing < settings.target and found.n_tried < settings.budget:
+            if not self._try(_batch_size(found, settings)):
+                break
+        passing = _whole(found.passing).assign(reason="")
+        self.queue = passing.iloc[_ranks(self._shortlist.frame.loc[passing["row"]], passing, settings)]
+        self._fill_up(settings.k)
+
+    def supply(self, n: int) -> None:
+        """Lengthen the queue to n if it can be: by specs that pass next, then by the nearest others.
+
+        Raises:
+            DataError: see :func:`screen`.
+        """
+        found, settings = self._found, self.settings
+        while len(self.queue) < n and found.n_tried < settings.budget and not self._filled:
+            before = len(found.passing)
+            # of one size, whatever is needed: a pipeline that goes on finds its batches again
+            if not self._try(min(settings.batch_size, settings.budget - found.n_tried)):
+                break
+            self._append(_whole(found.passing[before:]).assign(reason=""))
+        self._fill_up(n)
+
+    def outcome(self, doubles: Collection[int] = ()) -> Outcome:
+        """What became of the samples.
+
+        Args:
+            doubles: rows of samples in the queue that are no candidates, as their crystals are those of others in the
+                end; the next in the queue take their places.
+        """
+        settings, left_out = self.settings, _whole(self._found.left_out)
+        gone = self.queue["row"].isin(list(doubles)).to_numpy(dtype=bool)
+        waiting = self.queue[~gone]
+        outranked = waiting.iloc[settings.k :].assign(
+            status=OUTRANKED, reason="others are nearer to the hull with their atoms"
         )
+        again = self.queue[gone].assign(status=DOUBLE, reason="relaxed, the same crystal as another one")
+        placed = waiting.iloc[: settings.k].reset_index(drop=True)
+        far = left_out["row"].isin(self.queue["row"]).to_numpy(dtype=bool)
+        filled = left_out["row"][far]
+        n_doubles = int((~again["row"].isin(filled)).sum())
+        n_passing = int((~placed["row"].isin(filled)).sum())
+        funnel = _funnel(self._shortlist, self._found, settings, left_out, n_doubles, n_passing)
+        if len(filled):
+            funnel.append({"stage": "filled up with the next nearest", "n": len(placed)})
+        others = [part for part in (outranked, again, left_out[~far]) if len(part)]
+        left_out = pd.concat(others or [left_out], ignore_index=True)
+        structures = frame_to_structures(placed) if len(placed) else None
+        return Outcome(self._shortlist.frame, placed, left_out, structures, funnel)
+
+    def _try(self, n: int) -> bool:
+        """Try the next n specs; whether there were any."""
+        shortlist, found, settings = self._shortlist, self._found, self.settings
+        rows = shortlist.following(n)
+        if not rows:
+            return False
+        before = min(found.n_passing, settings.target)
+        made = _placed(self.folder, found.n_tried, shortlist.frame.loc[rows], self.placer)
+        _judge(made, rows, shortlist, found, settings)
         found.n_tried += len(rows)
         gained = min(found.n_passing, settings.target) - before
-        tell(f"{found.n_passing} of {found.n_tried} specs pass", gained)
-    return _outcome(shortlist, found, settings)
+        self.tell(f"{found.n_passing} of {found.n_tried} specs pass", gained)
+        return True
+
+    def _fill_up(self, n: int) -> None:
+        """Put the nearest of those that are too far behind the queue where it is shorter than n, if they are wanted."""
+        lacking = n - len(self.queue)
+        if self.settings.fill and lacking > 0:
+            left_out = _whole(self._found.left_out)
+            left_out = left_out[~left_out["row"].isin(self.queue["row"])].reset_index(drop=True)
+            filled = _fill(self._shortlist, left_out, self.queue, lacking).drop(columns="status")
+            self._filled += len(filled)
+            self._append(filled)
+
+    def _append(self, rows: pd.DataFrame) -> None:
+        self.queue = pd.concat([part for part in (self.queue, rows) if len(part)] or [self.queue])
+        self.queue = self.queue.reset_index(drop=True)
 
 
 def _batch_size(found: _Found, settings: Screening) -> int:
@@ -219,28 +314,6 @@ def _is_double(made: pd.DataFrame, passing: list[pd.DataFrame], shortlist: Short
     return double[len(earlier) - len(made) :]
 
 
-def _outcome(shortlist: Shortlist, found: _Found, settings: Screening) -> Outcome:
-    left_out = _whole(found.left_out)
-    passing = _whole(found.passing).assign(reason="")
-    passing = passing.iloc[_ranks(shortlist.frame.loc[passing["row"]], passing, settings)]
-    outranked = passing.iloc[settings.k :].assign(
-        status=OUTRANKED, reason="others are nearer to the hull with their atoms"
-    )
-    passing = passing.iloc[: settings.k]
-    funnel = _funnel(shortlist, found, settings, left_out, len(outranked))
-    if settings.fill and len(passing) < settings.k:
-        filled = _fill(shortlist, left_out, passing, settings.k - len(passing))
-        left_out = left_out.drop(index=filled.index)
-        passing = pd.concat([part for part in (passing, filled.drop(columns="status")) if len(part)])
-        funnel.append({"stage": "filled up with the next nearest", "n": len(passing)})
-    left_out = pd.concat(
-        [part for part in (outranked, left_out) if len(part)] or [left_out], ignore_index=True
-    )
-    passing = passing.reset_index(drop=True)
-    structures = frame_to_structures(passing) if len(passing) else None
-    return Outcome(shortlist.frame, passing, left_out, structures, funnel)
-
-
 def _ranks(samples: pd.DataFrame, passing: pd.DataFrame, settings: Screening) -> NDArray[np.int64]:
     """Places of specs from the best to the worst: by their atoms where they are judged, else as samples.
 
@@ -271,7 +344,7 @@ def _fill(shortlist: Shortlist, left_out: pd.DataFrame, passing: pd.DataFrame, n
 
 
 def _funnel(
-    shortlist: Shortlist, found: _Found, settings: Screening, left_out: pd.DataFrame, n_outranked: int
+    shortlist: Shortlist, found: _Found, settings: Screening, left_out: pd.DataFrame, n_doubles: int, n: int
 ) -> list[dict[str, Any]]:
     """How many specs are left after each stage."""
     counts, status = shortlist.counts, left_out["status"].value_counts()
@@ -291,5 +364,7 @@ def _funnel(
         left -= int(status.get(name, 0))
         if words:
             stages.append((words, left))
-    stages.append(("candidates", left - n_outranked))
+    if n_doubles:
+        stages.append(("distinct after relaxation", left - n_doubles))
+    stages.append(("candidates", n))
     return [{"stage": stage, "n": int(n)} for stage, n in stages]

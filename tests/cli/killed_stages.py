@@ -11,6 +11,7 @@ import pytest
 from gflownet_crystal.cli.refine_engines import VerbEngines
 from gflownet_crystal.common.files import load_tensors
 from gflownet_crystal.common.tables import read_parquet
+from gflownet_crystal.weights import save_weights
 from gflownet_crystal.workflows import refining
 
 
@@ -32,8 +33,9 @@ def kill_after_a_stage(monkeypatch: pytest.MonkeyPatch, ended: set[tuple[str, Pa
 
         return and_end
 
-    for name in ("write_specs", "_write_table", "save_weights", "write_json"):
+    for name in ("write_specs", "_write_table", "write_json"):
         monkeypatch.setattr(refining, name, ending(getattr(refining, name)))
+    monkeypatch.setattr("gflownet_crystal.proxies.recipe.save_weights", ending(save_weights))
     for name in ("place", "relax", "train_sampler"):
         monkeypatch.setattr(VerbEngines, name, ending(getattr(VerbEngines, name)))
 

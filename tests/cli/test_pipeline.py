@@ -13,6 +13,7 @@ import pytest
 from pymatgen.core import Composition, Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
+from gflownet_crystal.cli.pipeline_table import Ended
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.data.readers import read_source
 from gflownet_crystal.generators.base import Generation
@@ -232,6 +233,34 @@ def test_more_can_be_relaxed_later(folder: Path, whole: Path, monkeypatch: pytes
     assert sorted(read_source(folder / "later")["material_id"]) == frame["material_id"].tolist()
 
 
+def test_a_candidate_that_relaxes_into_another_gives_way_to_the_next(
+    folder: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[list[int]] = []
+
+    def best_is_double(final: Ended, places: np.ndarray) -> list[int]:
+        looked.append(places.tolist())
+        return places[:1].tolist() if len(looked) == 1 else []
+
+    monkeypatch.setattr("gflownet_crystal.cli.pipeline.repeated", best_is_double)
+    done = pipeline(folder, "gave", *RELAXED)
+    assert done.returncode == 0, done.stderr
+    assert looked == [[0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6]]
+    rows, before = table(folder / "gave"), table(whole)
+    chosen, double = rows[rows["rank"].notna()], rows[rows["status"] == "double"]
+    assert chosen["rank"].tolist() == [1, 2, 3, 4, 5, 6] and chosen["sample"].is_unique
+    (gone,) = double["sample"]
+    assert double["reason"].tolist() == ["relaxed, the same crystal as another one"]
+    kept = set(before["sample"][before["rank"].notna()]) - {gone}
+    assert len(kept) == 5 and kept < set(chosen["sample"])
+    # the nearest to the hull of those that are left are relaxed
+    assert chosen["energy_after"].notna().sum() == 2
+    told = json.loads(done.stdout)
+    assert told["candidates"] == 6 and told["lacking"] == 0
+    counts = {stage["stage"]: stage["n"] for stage in told["funnel"]}
+    assert counts["distinct after relaxation"] == counts["distinct with atoms"] - 1
+
+
 def test_without_a_judge_the_proxy_ranks(folder: Path) -> None:
     done = pipeline(folder, "plain", "energies=null", "restrict.space_groups=[225]")
     assert done.returncode == 0, done.stderr
@@ -275,6 +304,7 @@ def test_no_candidate_at_all_is_told_with_the_reasons(folder: Path) -> None:
         (["choose_from=12", "energies=null"], "choose_from needs energies"),
         (["energies=oracle"], "oracle"),
         (["relax=1", "relax_model=oracle"], "oracle"),
+        (["relax=1", "relax_version=7net-0"], "a version needs a model"),
         (["hull=nowhere.parquet"], "nowhere.parquet"),
         (["generator=golem"], "golem"),
         (["relaxation.fmax=0"], "fmax"),

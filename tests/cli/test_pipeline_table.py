@@ -8,7 +8,7 @@ import torch
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
-from gflownet_crystal.cli.pipeline_table import Ended, candidates_table, same_as
+from gflownet_crystal.cli.pipeline_table import Ended, candidates_table, repeated, same_as
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.spec_io import specs_to_frame
@@ -35,6 +35,17 @@ def test_a_candidate_names_the_best_one_that_is_the_same_crystal() -> None:
     for place, rank in enumerate(found):
         better = [k + 1 for k in range(place) if StructureMatcher().fit(structures[k], structures[place])]
         assert better[:1] == ([] if found.isna()[place] else [rank])
+
+
+def test_of_equal_crystals_the_relaxed_one_stays_else_the_first() -> None:
+    structures = from_pymatgen([OTHER, SALT, POTASSIUM, SMALLER, SALT * (2, 1, 1), OTHER])
+    moved = np.zeros(6, dtype=bool)
+    everything = np.arange(6)
+    assert sorted(repeated(Ended(structures, moved), everything)) == [3, 4, 5]
+    moved[[3, 5]] = True
+    assert sorted(repeated(Ended(structures, moved), everything)) == [0, 1, 4]
+    # those that are none any more play no part
+    assert repeated(Ended(structures, moved), np.array([0, 1, 2])) == []
 
 
 def test_doubles_are_named_by_their_rank_in_the_table() -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from ase.build import bulk
 
+from gflownet_crystal.cli import relax as verb
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.files import write_text
 from gflownet_crystal.common.progress import Progress
@@ -194,6 +195,26 @@ def test_an_unknown_model_lists_the_choices(tmp_path: Path, folder: Path, monkey
     monkeypatch.undo()
     assert main(["relax", f"structures={folder}", f"out={tmp_path / 'out'}", *QUICK]) == 2
     assert "chgnet, sevenn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "told"), [("alignn", True), ("sevenn:7net-l3i5", False)])
+def test_the_model_is_the_best_that_is_installed_unless_one_is_named(
+    name: str, told: bool, tmp_path: Path, folder: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(verb, "recommended", lambda: name)
+    words = [f"structures={folder}", f"out={tmp_path / 'out'}", "steps=0", "threads=1"]
+    assert main(["relax", *words, "version=7net-0"]) == 2
+    assert f"a version needs a model: give model={name.partition(':')[0]}:7net-0" in capsys.readouterr().err
+    assert main(["relax", *words]) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("model=")]
+    assert line.startswith(f"model={name} relaxes") and ("is not installed" in line) is told
+    assert json.loads((tmp_path / "out" / "settings.json").read_text())["model"] == name
+    # one that is named is taken, and nothing is said
+    assert main(["relax", *words, "model=emt", "quiet=true", "resume=true"]) == 2
+    assert "model differs" in capsys.readouterr().err
+    named = [f"structures={folder}", f"out={tmp_path / 'named'}", *QUICK]
+    assert main(["relax", *named]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_chgnet_relaxes_a_crystal(tmp_path: Path, monkeypatch, capfd) -> None:

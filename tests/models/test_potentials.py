@@ -21,6 +21,7 @@ from gflownet_crystal.models.potentials import (
     PotentialEnergies,
     load_energies,
     read_references,
+    recommended,
 )
 from gflownet_crystal.structures.convert import from_arrays, from_ase, from_pymatgen
 from gflownet_crystal.structures.periodic_pairs import connected
@@ -191,3 +192,22 @@ def test_real_potentials_agree_with_density_functional_theory(
     assert forces[0, 0] == pytest.approx(-(up - down) / (2 * step), rel=0.03)
     slope = (larger - smaller) / (shifted[2].get_volume() - shifted[3].get_volume())
     assert stress[:3].mean() == pytest.approx(slope, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("missing", "name"),
+    [
+        ((), "sevenn:7net-l3i5"),
+        (("sevenn",), "chgnet:0.3.0"),
+        (("chgnet",), "sevenn:7net-l3i5"),
+        (("sevenn", "chgnet"), "alignn"),
+    ],
+)
+def test_the_best_that_is_installed_is_recommended(
+    missing: tuple[str, ...], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "gflownet_crystal.models.potentials.find_spec",
+        lambda package: None if package in missing else object(),
+    )
+    assert recommended() == name

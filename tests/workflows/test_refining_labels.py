@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.data.schema import SAMPLED
+from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
 from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.workflows.refining_labels import (
     distinct_samples,
+    in_one_scheme,
     is_believed,
+    is_held_out,
     sampled_rows,
     training_table,
     validation_rows,
@@ -157,3 +159,28 @@ def test_replay_takes_whole_formulas_up_to_a_number_of_known_crystals(replay: fl
     assert training_table(None, [own, own], [apart], replay, seed=1).equals(
         pd.concat([own, own], ignore_index=True)
     )
+
+
+def test_earlier_labels_of_another_model_are_shifted_by_the_median_of_measured_differences() -> None:
+    sources = ["alignn", "chgnet", "alignn", "sevenn"]
+    earlier = pd.DataFrame({ENERGY_COLUMN: [-1.0, -2.0, -3.0, -4.0], "energy_source": sources})
+    # of one model all along: its own stay, others are left out
+    same = in_one_scheme(earlier, "alignn", "alignn", np.zeros(3))
+    assert same[ENERGY_COLUMN].tolist() == [-1.0, -3.0]
+    # chgnet teaches, alignn rated the same structures: 0.2 higher in the median, whatever one outlier says
+    taught = in_one_scheme(earlier, "chgnet", "alignn", np.array([0.1, 0.2, 50.0, np.nan]))
+    assert taught[ENERGY_COLUMN].tolist() == pytest.approx([-0.8, -2.0, -2.8])
+    # nothing is known of how the two differ
+    unknown = in_one_scheme(earlier, "sevenn", "alignn", np.array([np.nan]))
+    assert unknown[ENERGY_COLUMN].tolist() == [-4.0]
+    assert in_one_scheme(earlier, "mace", "gemsnet", np.array([0.1])).empty
+
+
+def test_a_formula_is_held_out_in_every_table_or_in_none() -> None:
+    table = specs(300, 0)
+    held = is_held_out(table, 0.4, 3)
+    formulas = reduced_formulas(table)
+    assert not set(formulas[held]) & set(formulas[~held]) and held.any() and not held.all()
+    again = table.sample(frac=1.0, random_state=1).reset_index(drop=True)
+    assert set(reduced_formulas(again)[is_held_out(again, 0.4, 3)]) == set(formulas[held])
+    assert set(formulas[is_held_out(table, 0.4, 4)]) != set(formulas[held])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.convert import to_pymatgen
 from gflownet_crystal.workflows.placing import Placer, part_file
-from gflownet_crystal.workflows.screening import Outcome, screen
+from gflownet_crystal.workflows.screening import Outcome, Search, screen
 from gflownet_crystal.workflows.settings import Screening
 from tests.workflows.crystals import ByEdge, Flat, Salts, contacts, salts
 
@@ -199,3 +200,54 @@ def test_nothing_that_passes_leaves_an_empty_list_and_the_reasons() -> None:
     assert outcome.funnel[-1] == {"stage": "candidates", "n": 0}
     filled = run(k=5, within=-9.0, fill=True, max_per_formula=1)
     assert len(filled.placed) == 5 and filled.placed["e_above_hull_judged"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize("steps", [[4], [1, 2, 4], [1, 3]])
+def test_candidates_that_are_none_in_the_end_give_way_to_the_next(tmp_path: Path, steps: list[int]) -> None:
+    settings = Screening(
+        order="samples", better=1.0, volume_tolerance=0.0, k=6, max_per_formula=1, batch_size=5
+    )
+    search = Search(iter([FRAME]), settings, placer(), NOTHING, tmp_path)
+    search.run()
+    first = search.queue["row"].tolist()
+    doubles: set[int] = set()
+    for n in steps:
+        doubles = set(first[:n])
+        search.supply(settings.k + len(doubles))
+    assert search.queue["row"].tolist()[: len(first)] == first
+    outcome = search.outcome(doubles)
+    assert len(outcome.placed) == 6 and outcome.structures is not None and len(outcome.structures) == 6
+    assert not doubles & set(outcome.placed["row"])
+    mine = outcome.left_out[outcome.left_out["row"].isin(doubles)]
+    assert len(mine) == len(doubles) and (mine["status"] == "double").all()
+    assert mine["reason"].str.startswith("relaxed").all()
+    # a spec is one thing, and each that was tried is something
+    rows = [*outcome.placed["row"], *outcome.left_out["row"]]
+    stages = {row["stage"]: row["n"] for row in outcome.funnel}
+    assert sorted(rows) == sorted(set(rows)) and len(rows) == stages["tried"]
+    assert stages["candidates"] == 6
+    assert stages["distinct after relaxation"] == stages["distinct with atoms"] - len(doubles)
+    # those in their places are the next that pass, as a larger k has them
+    more = run(k=30, max_per_formula=1, batch_size=1)
+    assert set(outcome.placed["row"]) < set(more.placed["row"])
+    # however many were wanted at a time, the batches on disk are the same, and are found again
+    again = Search(iter([FRAME]), settings, placer(Salts({float("nan")})), NOTHING, tmp_path)
+    again.run()
+    again.supply(settings.k + len(doubles))
+    assert again.queue["row"].tolist() == search.queue["row"].tolist()
+
+
+def test_places_stay_empty_where_nothing_is_left_to_try(tmp_path: Path) -> None:
+    settings = Screening(order="samples", better=1.0, volume_tolerance=0.0, k=6, most_placed=20, batch_size=4)
+    search = Search(iter([FRAME]), settings, placer(), NOTHING)
+    search.run()
+    search.supply(200)
+    everything = search.queue["row"].tolist()
+    outcome = search.outcome(everything[:-2])
+    assert outcome.placed["row"].tolist() == everything[-2:]
+    assert outcome.funnel[-1] == {"stage": "candidates", "n": 2}
+    filling = Search(iter([FRAME]), replace(settings, fill=True), placer(), NOTHING)
+    filling.run()
+    filling.supply(len(everything) + 1)
+    assert filling.queue["row"].tolist()[:-1] == everything
+    assert filling.queue["e_above_hull_judged"].iloc[-1] > settings.within
