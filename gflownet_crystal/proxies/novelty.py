@@ -99,7 +99,7 @@ class Novelty:
 
     def __init__(
         self,
-        formula_cost: float = 4.0,
+        formula_cost: float = 3.0,
         pair_cost: float = 0.0,
         known: str | Sequence[str] | None = None,
         history_cost: float = 2.5,

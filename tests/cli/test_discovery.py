@@ -44,7 +44,7 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
     specs = frame_to_specs(frame)
     energy = MLPProxy(placing="placing")(specs)
     above = energy.value - ReferenceHull.from_weights().hull_energy(specs.composition)
-    novelty = 4.0 * frame["known_formula"] + 1.0 * frame["known_formula_and_group"]
+    novelty = 3.0 * frame["known_formula"] + 1.0 * frame["known_formula_and_group"]
     cautious = above + energy.std
     cost = torch.maximum(cautious.clamp(min=0.0), -0.1 - cautious)
     expected = -28.0 * cost.numpy() - novelty.to_numpy(dtype=float)
