@@ -248,15 +248,16 @@ class Crystals(Table):
         """Write the crystals; the end of the name says how.
 
         Args:
-            path: file that ends in ``.extxyz`` or ``.xyz`` (all crystals), ``.parquet`` (all, with their table) or
-                ``.cif`` (one crystal); a name without an end is a folder with a CIF each.
+            path: file that ends in ``.extxyz``, ``.xyz``, ``.json`` (pymatgen's) or ``.db`` (ASE's; all crystals),
+                ``.parquet`` (all, with their table), ``.cif`` or ``.vasp`` (one crystal); a name without an end is a
+                folder with a CIF each.
             overwrite: whether to replace earlier files.
 
         Returns:
             The path.
 
         Raises:
-            ConfigError: another end, a ``.cif`` of several crystals, or the file exists.
+            ConfigError: another end, a ``.cif`` or ``.vasp`` of several crystals, or the file exists.
             DataError: it cannot be written, or there are no crystals.
 
         Example:

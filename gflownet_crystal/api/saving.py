@@ -1,4 +1,4 @@
-"""Files of crystals: extended XYZ, Parquet and CIF."""
+"""Files of crystals: Parquet, and all formats of structures."""
 
 from __future__ import annotations
 
@@ -16,31 +16,41 @@ from gflownet_crystal.structures.cif import structures_to_cif
 from gflownet_crystal.structures.frames import structures_to_frame
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import SYMPREC
+from gflownet_crystal.structures.writing import (
+    CIF,
+    NAME,
+    SINGLE,
+    SUFFIXES,
+    format_of,
+    numbered_names,
+    write_structures,
+)
 from gflownet_crystal.workflows.output_folder import holds_nothing
 
 if TYPE_CHECKING:
     from gflownet_crystal.api.crystals import Crystals
 
 _RENAMED = {"energy": "proxy_energy", "energy_std": "proxy_energy_std"}
-"""Columns of extended XYZ under another name: ASE takes ``energy`` for the total energy of a calculator."""
+"""Columns of files of structures under another name: ASE takes ``energy`` for the total energy of a calculator."""
 
-XYZ, PARQUET, CIF = (".extxyz", ".xyz"), ".parquet", ".cif"
+PARQUET = ".parquet"
 
 
 def save_crystals(crystals: Crystals, path: Path, overwrite: bool) -> Path:
     """Write crystals; see :meth:`gflownet_crystal.Crystals.save`."""
     suffix = path.suffix.lower()
-    if suffix not in (*XYZ, PARQUET, CIF, ""):
+    chosen = format_of(path)
+    if chosen is None and suffix not in (PARQUET, ""):
+        known = ", ".join((*SUFFIXES.values(), PARQUET))
         raise ConfigError(
-            f"cannot save crystals as {path.name}: the name ends in {', '.join((*XYZ, PARQUET, CIF))}, or in nothing "
-            "for a folder of CIFs"
+            f"cannot save crystals as {path.name}: the name ends in {known}, or in nothing for a folder of CIFs"
         )
     if not len(crystals):
         raise DataError(f"there are no crystals to save in {path}")
-    if suffix == CIF and len(crystals) > 1:
+    if chosen in SINGLE and len(crystals) > 1:
         raise ConfigError(
-            f"{path.name} would hold {len(crystals)} crystals: a CIF holds one; give a folder, or a name "
-            "that ends in .extxyz"
+            f"{path.name} would hold {len(crystals)} crystals: a {suffix} file holds one; give a folder, "
+            "or a name that ends in .extxyz, .json or .db"
         )
     if suffix:
         check_new(path, "path", overwrite)
@@ -51,13 +61,13 @@ def save_crystals(crystals: Crystals, path: Path, overwrite: bool) -> Path:
     if suffix == PARQUET:
         with atomic_path(path) as temporary:
             _schema_table(crystals).to_parquet(temporary, index=False)
-    elif suffix == CIF:
+    elif chosen == CIF:
         write_text(path, crystals.to_cif()[0])
     elif suffix:
-        _write_xyz(crystals, path)
+        write_structures(path, crystals.structures, _values(crystals))
     else:
-        for name, text in zip(_file_names(crystals), crystals.to_cif(), strict=True):
-            write_text(path / name, text)
+        for name, text in zip(numbered_names(crystals.structures), crystals.to_cif(), strict=True):
+            write_text(path / f"{name}.cif", text)
     return path
 
 
@@ -67,16 +77,11 @@ def cif_of(structure: StructureBatch) -> str:
     return structures_to_cif(claimed)[0]
 
 
-def _write_xyz(crystals: Crystals, path: Path) -> None:
-    from ase.io import write
-
-    atoms = crystals.to_ase()
-    values = crystals.to_frame().drop(columns=["n_atoms", *LATTICE_COLUMNS]).select_dtypes("number")
-    values = values.rename(columns=_RENAMED)
-    for one, row in zip(atoms, values.to_dict("records"), strict=True):
-        one.info |= {str(key): value for key, value in row.items() if pd.notna(value)}
-    with atomic_path(path) as temporary:
-        write(temporary, atoms, format="extxyz")
+def _values(crystals: Crystals) -> pd.DataFrame:
+    """Names and numbers of the crystals that files of structures keep."""
+    frame = crystals.to_frame()
+    numbers = frame.drop(columns=["n_atoms", *LATTICE_COLUMNS]).select_dtypes("number")
+    return numbers.rename(columns=_RENAMED).assign(**{NAME: frame["name"]})
 
 
 def _schema_table(crystals: Crystals) -> pd.DataFrame:
@@ -84,11 +89,4 @@ def _schema_table(crystals: Crystals) -> pd.DataFrame:
     frame = crystals.to_frame()
     table = structures_to_frame(crystals.structures).assign(space_group=frame["space_group"])
     others = frame.drop(columns=[*table.columns.intersection(frame.columns), *LATTICE_COLUMNS])
-    return table.join(others.rename(columns={"name": "material_id"}))
-
-
-def _file_names(crystals: Crystals) -> list[str]:
-    """A file name each, safe on every platform and unlike the others."""
-    formulas = crystals.structures.specs().reduced_formulas()
-    width = max(3, len(str(len(crystals))))
-    return [f"{row:0{width}d}_{formula}.cif" for row, formula in enumerate(formulas, 1)]
+    return table.join(others.rename(columns={"name": NAME}))

@@ -90,7 +90,7 @@ def test_judging_takes_one_crystal_at_a_time_or_many(placed):
     np.testing.assert_allclose(few["formation_energy_per_atom"], singles, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["c.extxyz", "c.parquet", "folder"])
+@pytest.mark.parametrize("name", ["c.extxyz", "c.json", "c.db", "c.parquet", "folder"])
 def test_crystals_are_saved_and_read_again(placed, tmp_path, name):
     few = placed.head(8)
     assert few.save(tmp_path / name) == tmp_path / name
@@ -104,6 +104,7 @@ def test_crystals_are_saved_and_read_again(placed, tmp_path, name):
     with pytest.raises(ConfigError, match=r"not empty|exists"):
         few.save(tmp_path / name)
     few.save(tmp_path / name, overwrite=True)
+    assert alike(gfc.read(tmp_path / name).to_pymatgen(), few.to_pymatgen())
 
 
 def test_no_property_passes_for_a_total_energy(placed, tmp_path):
@@ -186,7 +187,7 @@ def test_files_that_cannot_be_read_are_told_and_left_out(placed, tmp_path):
     ("act", "said"),
     [
         (lambda c, path: c.save(path / "c.pdb"), "extxyz"),
-        (lambda c, path: c.save(path / "c.cif"), "a CIF holds one"),
+        (lambda c, path: c.save(path / "c.cif"), "a .cif file holds one"),
         (lambda c, path: c[:0].save(path / "c.extxyz"), "no crystals to save"),
         (lambda c, path: c.relax("chgnett"), "unknown energies"),
         (lambda c, path: c.relax("alignn", fmax=-1.0), "fmax"),
