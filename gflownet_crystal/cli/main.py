@@ -65,12 +65,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return end_quietly()
+    except ModuleNotFoundError as error:
+        if (package := _foreign_package(error)) is None:
+            raise
+        print(
+            f"error: the package {package} is not installed for this Python; install this one with its requirements "
+            "(pip install -e . in a checkout), or activate the environment that has them",
+            file=sys.stderr,
+        )
+        return FAILED
     except (OSError, MemoryError, RuntimeError) as error:
         line = machine_failure(error)
         if line is None:
             raise
         print(f"error: {_of_output() or ' '.join(line.split())}", file=sys.stderr)
         return FAILED
+
+
+def _foreign_package(error: ModuleNotFoundError) -> str | None:
+    """The package outside this one that an import did not find; None if the module is one of this package."""
+    package = (error.name or "").partition(".")[0]
+    return package if package not in ("", __name__.partition(".")[0]) else None
 
 
 def end_quietly() -> int:

@@ -16,6 +16,18 @@ from gflownet_crystal.common.openmp import WAITING
 from tests.cli.commands import REPOSITORY, run_words
 
 SCRIPTS = REPOSITORY / "scripts"
+_RUN_WITHOUT_PACKAGES = """
+import runpy, sys
+folder, first, *words = sys.argv[1:]
+sys.path.insert(0, folder)
+if first == "-m":
+    sys.argv = words
+    runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+else:
+    sys.argv = [f"{folder}/{first}", *words]
+    sys.path.insert(0, f"{folder}/scripts")
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def test_verbs_scripts_configs_and_readme_are_the_same_list() -> None:
@@ -103,6 +115,16 @@ def test_a_script_runs_from_any_folder_without_installation(tmp_path: Path) -> N
     assert result.returncode == 0, result.stderr
     assert "restrict.elements" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["scripts/train_gfn.py", "--help"], ["-m", "gflownet_crystal", "sample"]])
+def test_a_python_without_the_requirements_is_told_in_one_line(words: list[str], tmp_path: Path) -> None:
+    # -S and -I leave the standard library alone
+    run = [sys.executable, "-S", "-I", "-c", _RUN_WITHOUT_PACKAGES, str(REPOSITORY), *words]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert re.match(r"error: the package (omegaconf|yaml) is not installed", line)
 
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
