@@ -41,8 +41,8 @@ from gflownet_crystal.workflows.placing import (
 from gflownet_crystal.workflows.settings import KEEP, Screening
 from gflownet_crystal.workflows.shortlist import Shortlist, rank_rows
 
-OUTRANKED, FAR, CONTACTS, SPARSE, DOUBLE, UNPLACED = (
-    "outranked", "far", "contact", "sparse_hull", "double", "unplaced",
+OUTRANKED, FAR, CONTACTS, DEEP, SPARSE, DOUBLE, UNPLACED = (
+    "outranked", "far", "contact", "deep", "sparse_hull", "double", "unplaced",
 )  # fmt: skip
 """Status of a spec that was tried and is no candidate: why."""
 
@@ -254,6 +254,8 @@ def _judge(
     above, within = made[JUDGED_HULL], settings.within
     if within is not None:
         made = _without(made, ~(above <= within), FAR, found, _far_words)
+    if settings.deepest is not None:
+        made = _without(made, made[JUDGED_HULL] < settings.deepest, DEEP, found, _deep_words)
     entries = shortlist.frame.get("hull_entries", pd.Series(np.inf, index=shortlist.frame.index))
     few = (entries.loc[made["row"]] < FEWEST_ENTRIES).to_numpy()
     made = _without(made, few & (made[JUDGED_HULL] < FAR_BELOW), SPARSE, found, _sparse_words)
@@ -284,6 +286,13 @@ def _far_words(rows: pd.DataFrame) -> list[str]:
     unknown = "no energy: lonely atoms, or an unknown element"
     return [
         unknown if np.isnan(above) else f"{above:.3f} eV/atom above the hull with atoms"
+        for above in rows[JUDGED_HULL]
+    ]
+
+
+def _deep_words(rows: pd.DataFrame) -> list[str]:
+    return [
+        f"{-above:.3f} eV/atom below the hull with atoms: an error of the energy"
         for above in rows[JUDGED_HULL]
     ]
 
@@ -357,9 +366,10 @@ def _funnel(
     left = found.n_tried
     stages.append(("tried", left))
     within = "" if settings.within is None else f"within {settings.within:g} eV/atom of the hull"
+    deep = "" if settings.deepest is None else f"at most {-settings.deepest:g} eV/atom below it"
     for name, words in (
         (UNPLACED, "with atoms"), (CONTACTS, "with possible contacts"), (FAR, within),
-        (SPARSE, "not far below a sparse hull"), (DOUBLE, "distinct with atoms"),
+        (DEEP, deep), (SPARSE, "not far below a sparse hull"), (DOUBLE, "distinct with atoms"),
     ):  # fmt: skip
         left -= int(status.get(name, 0))
         if words:

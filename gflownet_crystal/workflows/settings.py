@@ -31,6 +31,7 @@ class Screening:
         by_reward: whether the reward says which specs are better, and not the energy above the hull.
         promising: eV/atom above the hull as placed, up to which a spec gets all tries and not one.
         within: eV/atom above the hull as placed, up to which a spec is a candidate; None for no limit.
+        deepest: eV/atom above the hull as placed, below 0; lower energies are taken for errors; None for no limit.
         fill: whether places that are left go to the nearest of the others.
         most_placed: most specs that get atoms; None for 8 a candidate.
         batch_size: specs that get atoms at a time.
@@ -49,6 +50,7 @@ class Screening:
     by_reward: bool = False
     promising: float = 0.2
     within: float | None = 0.05
+    deepest: float | None = -0.3
     fill: bool = False
     most_placed: int | None = None
     batch_size: int = 32
@@ -71,6 +73,8 @@ class Screening:
             value = getattr(self, name)
             if value is not None and value < self.k:
                 raise ConfigError(f"{name} must be at least k={self.k}, or null, not {value}")
+        if self.deepest is not None and not self.deepest < 0:
+            raise ConfigError(f"deepest={self.deepest} is an energy below 0, or null")
         if not self.volume_tolerance >= 0:
             raise ConfigError(f"volume_tolerance={self.volume_tolerance} must not be negative")
         if not 0 < self.better <= 1:

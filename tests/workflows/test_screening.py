@@ -43,7 +43,7 @@ def run(folder: Path | None = None, tables: list[pd.DataFrame] | None = None, **
 def slowly(k: int, limit: int | None, within: float, budget: int) -> dict[str, list[int]]:
     """What becomes of each sample, one after the other."""
     became: dict[str, list[int]] = {
-        name: [] for name in ("unplaced", "contact", "far", "sparse_hull", "generated")
+        name: [] for name in ("unplaced", "contact", "far", "deep", "sparse_hull", "generated")
     }
     for row in range(N):
         formula, edge = FRAME["formula"][row], FRAME["a"][row]
@@ -53,10 +53,10 @@ def slowly(k: int, limit: int | None, within: float, budget: int) -> dict[str, l
             break
         if limit is not None and taken >= limit:
             continue
-        deep = FRAME["hull_entries"][row] < 12 and ENERGIES[edge] < -0.1
+        unsupported = FRAME["hull_entries"][row] < 12 and ENERGIES[edge] < -0.1
         for name, applies in (
             ("unplaced", edge in REFUSED), ("contact", edge / 2 < LEAST), ("far", ENERGIES[edge] > within),
-            ("sparse_hull", deep), ("generated", True),
+            ("deep", ENERGIES[edge] < -0.3), ("sparse_hull", unsupported), ("generated", True),
         ):  # fmt: skip
             if applies:
                 became[name].append(row)
@@ -93,7 +93,9 @@ def test_counts_add_up_and_limits_hold_whatever_the_batches(batch_size: int, lim
     assert stages["with atoms"] - stages["with possible contacts"] == status.get("contact", 0)
     near = stages["within 0.05 eV/atom of the hull"]
     assert stages["with possible contacts"] - near == status.get("far", 0)
-    assert near - stages["not far below a sparse hull"] == status.get("sparse_hull", 0)
+    deep = stages["at most 0.3 eV/atom below it"]
+    assert near - deep == status.get("deep", 0)
+    assert deep - stages["not far below a sparse hull"] == status.get("sparse_hull", 0)
     assert stages["candidates"] == len(outcome.placed) <= 12
     formulas = Counter(Composition(FRAME["formula"][row]).reduced_formula for row in outcome.placed["row"])
     assert limits[0] is None or max(formulas.values()) <= limits[0]
@@ -186,7 +188,7 @@ def test_by_reward_the_best_that_can_be_placed_are_taken_in_their_order() -> Non
     expected: list[int] = []
     for row in ranked:
         edge, formula = FRAME["a"][row], FRAME["formula"][row]
-        deep = FRAME["hull_entries"][row] < 12 and ENERGIES[edge] < -0.1
+        deep = ENERGIES[edge] < (-0.1 if FRAME["hull_entries"][row] < 12 else -0.3)
         new = formula not in {FRAME["formula"][other] for other in expected}
         if len(expected) < 15 and edge not in REFUSED and edge / 2 >= LEAST and not deep and new:
             expected.append(row)
