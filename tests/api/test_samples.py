@@ -197,7 +197,7 @@ def test_atoms_are_those_of_the_verb(samples, placed, tmp_path):
         "seed=2",
         "device=cpu",
         "quiet=true",
-        "cif=false",
+        "format=null",
     ]
     assert run_command(tmp_path, "generate", *words).returncode == 0
     made = pd.read_parquet(tmp_path / "made" / "structures.parquet")

@@ -88,7 +88,7 @@ def test_they_serve_generate_and_pipeline(folder: Path, capsys) -> None:
     energy = table(folder)["energy"]
     header = "space_group,formula,a,b,c,alpha,beta,gamma"
     (folder / "specs.csv").write_text(f"{header}\n221,Cu3 Au1,3.75,3.75,3.75,90,90,90\n")
-    words = [f"specs={folder / 'specs.csv'}", f"out={folder / 'made'}", "generator=quick", "cif=false"]
+    words = [f"specs={folder / 'specs.csv'}", f"out={folder / 'made'}", "generator=quick", "format=null"]
     assert main(["generate", *words, f"judge.{EMT_WORD}", *QUIET]) == 0
     alloy = bulk("Cu", "fcc", 3.75, cubic=True)
     alloy.symbols[0] = "Au"

@@ -95,7 +95,7 @@ def test_weights_are_those_of_a_generator(trained: dict[str, Path], tmp_path: Pa
         f"generator={choice}",
         f"generator.weights={trained[choice] / 'weights.safetensors'}",
     ]
-    words += ["generator.steps=3", "cif=false"]
+    words += ["generator.steps=3", "format=null"]
     if choice != "langevin_paper":
         words.append(f"generator.ranking={trained['assignments'] / 'weights.safetensors'}")
     assert main(["generate", *words]) == 0
