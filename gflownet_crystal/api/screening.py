@@ -59,7 +59,7 @@ _DROPPED = (*REQUIRED_COLUMNS[1:], "volume_per_atom", "status", "reason", "cif")
 
 @dataclass(frozen=True)
 class Search:
-    """How the best of samples are looked for.
+    """Settings of the search for the best samples.
 
     Attributes:
         k: number of crystals.

@@ -32,7 +32,7 @@ def paths_of(value: Any, key: str) -> list[Path]:
 
 
 def formula_check_of(config: DictConfig) -> str:
-    """What is to become of CIFs whose own formula differs from what was read.
+    """Treatment of CIFs whose own formula differs from the structure that was read.
 
     Raises:
         ConfigError: neither of the two choices.

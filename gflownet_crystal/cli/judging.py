@@ -40,7 +40,7 @@ STABILITY = "stability"
 
 @dataclass(frozen=True)
 class Judging:
-    """How structures are judged.
+    """Settings of the judging of structures.
 
     Attributes:
         evaluation: the reference, tolerances of matches, and how it is computed.

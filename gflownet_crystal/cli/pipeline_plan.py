@@ -1,4 +1,4 @@
-"""What ``pipeline`` is asked for: its settings, checked, and its models, loaded, before anything is written."""
+"""Plan of ``pipeline``: its settings, checked, and its models, loaded, before anything is written."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class Plan:
         )
 
     def decisive(self) -> dict[str, Any]:
-        """What decides over the structures, as JSON has it; a run that goes on has to have the same."""
+        """Settings that determine the structures, as JSON values; a resumed run must have the same."""
         sections = {
             name: OmegaConf.to_container(self.config[name]) for name in ("generator", "restrict", "screening")
         }

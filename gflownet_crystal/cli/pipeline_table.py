@@ -1,4 +1,4 @@
-"""What ``pipeline`` hands over: the table of candidates with all that became of them, and its summary."""
+"""Output of ``pipeline``: the table of candidates with the result of every stage, and its summary."""
 
 from __future__ import annotations
 

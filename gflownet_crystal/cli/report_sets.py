@@ -1,4 +1,4 @@
-"""What a report compares a run with: the untrained sampler, the prior, and known crystals."""
+"""Reference sets of a report: the untrained sampler, the prior, and known crystals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``train_generator`` trains: the network of each generator, its task, and what its card says."""
+"""Generators that ``train_generator`` trains: network, task, and model card of each."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class TrainedGenerator(ABC):
 
     @abstractmethod
     def task(self, splits: Splits) -> Task:
-        """What is learned from data; called once."""
+        """The task to learn from data; called once."""
 
     @abstractmethod
     def figures(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class TrainedGenerator(ABC):
         """Of the figures of one validation, what should fall."""
 
     def card(self) -> dict[str, Any]:
-        """What else the card says."""
+        """Further entries of the card."""
         return {}
 
     def round_weights(self) -> None:
@@ -246,7 +246,7 @@ TRAINED: dict[str, type[TrainedGenerator]] = {
 
 
 def trained_generator(section: DictConfig, seed: int, device: torch.device) -> TrainedGenerator:
-    """What ``section.name`` names.
+    """The generator that ``section.name`` names.
 
     Raises:
         ConfigError: an unknown name, or wrong settings.

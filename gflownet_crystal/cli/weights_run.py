@@ -1,4 +1,4 @@
-"""What all verbs that train and write weights share: folder and file, and how they stop."""
+"""Common parts of the verbs that train and write weights: folder, file, and stopping."""
 
 from __future__ import annotations
 

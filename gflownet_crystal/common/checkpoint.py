@@ -26,7 +26,7 @@ class TrainingStopped(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds.
+    """Content of a checkpoint file.
 
     Attributes:
         path: of the file.

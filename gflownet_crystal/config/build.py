@@ -41,7 +41,7 @@ COMMAND_LINE = Trust(everything=True)
 
 
 def trust_word(config: Any) -> str:
-    """What a command on a run folder with this configuration needs besides: `` trust=true``, or nothing.
+    """The further setting that a command on a run folder of this configuration needs: `` trust=true``, or nothing.
 
     Args:
         config: resolved; looked through for names of classes from outside this package.

@@ -58,7 +58,7 @@ NOTHING = Given()
 
 @dataclass(frozen=True)
 class Parts:
-    """What a configuration describes.
+    """Objects that a configuration describes.
 
     Attributes:
         env: the space.

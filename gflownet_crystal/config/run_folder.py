@@ -118,7 +118,7 @@ def resumed_config(stored: DictConfig, config: DictConfig) -> tuple[DictConfig, 
 
 
 def _trained(config: DictConfig, key: str) -> Any:
-    """What a configuration says of a key, without the keys that may change."""
+    """Value of a key of a configuration, without the keys that may change."""
     if key == "experiment":
         return config.record.choices.get(key)
     try:

@@ -1,4 +1,4 @@
-"""What readers could not use: named, with the reason, and counted."""
+"""Entries that readers could not use: named, with the reason, and counted."""
 
 from __future__ import annotations
 

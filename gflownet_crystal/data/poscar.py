@@ -16,7 +16,7 @@ _SPECIES = 5
 
 @dataclass(frozen=True)
 class _Header:
-    """What stands before the coordinates.
+    """Header lines before the coordinates.
 
     Attributes:
         cell: (3, 3) lattice vectors as rows, A.

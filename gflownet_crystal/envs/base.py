@@ -56,7 +56,7 @@ class Jump(TensorBatch):
 
 @dataclass(frozen=True)
 class JumpSupport(TensorBatch):
-    """What a state allows a :class:`Jump` to be.
+    """Support of a :class:`Jump` in a state.
 
     Attributes:
         free: (n, d) bool; dimensions that move.
@@ -80,7 +80,7 @@ State = TensorBatch
 
 @dataclass(frozen=True)
 class Context:
-    """What the stages before the current one chose, row by row.
+    """Choices of the stages before the current one, row by row.
 
     Attributes:
         n: number of rows.

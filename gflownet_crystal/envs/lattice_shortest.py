@@ -1,4 +1,4 @@
-"""How long the edges of a cell must be for no lattice vector to be shorter than a given length.
+"""Minimum edge lengths of a cell none of whose lattice vectors is shorter than a given length.
 
 Every vector of a lattice is at least as long as the shortest edge of its conventional cell or the shortest centring
 vector: half of (a, b, c) for I, half of a face diagonal for A, C and F, (2 a + b + c) / 3 for R in hexagonal axes.

@@ -1,4 +1,4 @@
-"""How far a sampler is from its target: distances between distributions, and log p(x) against log R(x)."""
+"""Agreement of a sampler with its target: distances between distributions, and log p(x) against log R(x)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def wasserstein(first: Tensor, second: Tensor) -> float:
 
 @dataclass(frozen=True)
 class LogLogFit:
-    """How log p(x) follows log R(x) over a sample; a perfect sampler has both at 1.
+    """Linear fit of log p(x) to log R(x) over a sample; a perfect sampler has both at 1.
 
     Attributes:
         spearman: rank correlation.

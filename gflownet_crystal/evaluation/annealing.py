@@ -59,7 +59,7 @@ class Particles:
 
 @dataclass(frozen=True)
 class Annealed:
-    """What sequential Monte Carlo found.
+    """Result of sequential Monte Carlo.
 
     Attributes:
         particles: an equally weighted sample of the target.

@@ -76,7 +76,7 @@ def _lower_quantile(ascending: Tensor, quantile: float) -> Tensor:
 
 
 def share_passing(contacts: Contacts, structures: StructureBatch) -> dict[str, Any]:
-    """How many structures of a set have no contact below the least distances."""
+    """Share of the structures of a set without a contact below the least distances."""
     passing = contacts.tightest(structures).ratio >= 1.0
     return {"n": len(structures), "share_passing": round(float(passing.double().mean()), 5)}
 

@@ -30,7 +30,7 @@ REFERENCE_SCALER = "reference"
 
 @dataclass(frozen=True)
 class Choices:
-    """What the definitions of the metrics leave open.
+    """Choices that the definitions of the metrics leave open.
 
     Attributes:
         oxidation_states: SMACT's table.
@@ -97,7 +97,7 @@ class Evaluation:
 
     @property
     def reference(self) -> StructureSet:
-        """What the structures are compared to.
+        """Reference set that the structures are compared to.
 
         Raises:
             ConfigError: there is nothing.

@@ -28,7 +28,7 @@ CHUNK = 32
 
 @dataclass(frozen=True)
 class Features:
-    """What was computed of n structures.
+    """Features of n structures.
 
     Attributes:
         tensors: by name, (n, ...) float64, NaN where a structure failed.

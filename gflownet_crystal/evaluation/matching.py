@@ -110,7 +110,7 @@ def _distances(tolerances: Tolerances, pairs: Sequence[Pair]) -> list[tuple[floa
 
 @dataclass(frozen=True)
 class MatchRate:
-    """How many targets were met.
+    """Share of the targets that were matched.
 
     Attributes:
         match_rate: share of targets whose first structure matches.

@@ -34,7 +34,7 @@ def never() -> bool:
 
 @dataclass(frozen=True)
 class Work:
-    """How tasks are done.
+    """Settings of the execution of tasks.
 
     Attributes:
         processes: at once.

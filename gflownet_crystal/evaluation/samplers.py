@@ -24,7 +24,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 
 @dataclass(frozen=True)
 class Occurrence:
-    """How much of what a space admits is sampled.
+    """Coverage of the space by the samples.
 
     Attributes:
         n_admitted: classes that the space admits.
@@ -60,7 +60,7 @@ def occurrence(count: Tensor, admitted: Tensor) -> Occurrence:
 
 @dataclass(frozen=True)
 class Diversity:
-    """How different the best samples are from each other.
+    """Diversity of the best samples.
 
     Attributes:
         n: samples looked at.

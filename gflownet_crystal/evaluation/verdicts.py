@@ -1,4 +1,4 @@
-"""What judges say of structures: shares at several distances to the hull, by one judge or by all, and what to doubt.
+"""Verdicts of judges on structures: shares at several distances to the hull, by one judge or all, and doubts.
 
 A hull that rests on few known crystals is too high, and energies far below a hull are more often errors than finds.
 Both are counted and flagged, so that nobody takes them for stability. A structure counts for all judges where each of

@@ -18,7 +18,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 
 @dataclass(frozen=True)
 class Generation:
-    """What a generator made of n specs.
+    """Structures that a generator made from n specs.
 
     Attributes:
         structures: p structures, p at most n, conventional cells in the ITA setting of the spec's group.
@@ -84,7 +84,7 @@ def in_batches(
     place: Callable[[CrystalSpec], Generation],
     by_size: bool = True,
 ) -> Generation:
-    """What a function makes of many specs, a batch at a time.
+    """Apply a function to many specs, a batch at a time.
 
     Args:
         specs: n specs.

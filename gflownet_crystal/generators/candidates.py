@@ -86,7 +86,7 @@ class AssignedOrbits:
 
 @dataclass(frozen=True)
 class Spacing:
-    """How far apart the atoms of candidates are, in units of the distance at which a pair is in contact.
+    """Smallest distances between atoms of candidates, in units of the contact distance of the pair.
 
     All distances from one atom of each orbit are all distances there are, by symmetry.
 

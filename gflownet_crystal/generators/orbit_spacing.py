@@ -48,7 +48,7 @@ class Lattices:
 
     @property
     def shortest(self) -> Tensor:
-        """How far an atom is from its own images, (n,) float64, A."""
+        """Distance of an atom to its nearest own image, (n,) float64, A."""
         return self.squares.amin(1).sqrt()
 
     def squared(self, difference: Tensor, lattice: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What becomes of specs whose tries leave atoms no room."""
+"""Treatment of specs whose tries leave atoms no room."""
 
 from __future__ import annotations
 

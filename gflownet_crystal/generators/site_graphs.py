@@ -21,7 +21,7 @@ from gflownet_crystal.structures.reduction import reduce_cells
 
 @dataclass(frozen=True)
 class SiteTables:
-    """What is known of all positions.
+    """Tables of all Wyckoff positions.
 
     Attributes:
         orbits: their operations.

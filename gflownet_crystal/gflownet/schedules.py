@@ -84,7 +84,7 @@ class BehaviourSchedule:
         Behaviour(self.exploration_final, self.temperature_final)
 
     def behaviour(self, iteration: int) -> Behaviour:
-        """How actions are drawn at ``iteration``, counted from 0."""
+        """Behaviour policy at ``iteration``, counted from 0."""
         progress = min(1.0, iteration / max(1, self.iterations))
         return Behaviour(
             self.exploration + progress * (self.exploration_final - self.exploration),

@@ -150,7 +150,7 @@ class Trainer:
         return -log_pb.mean()
 
     def _remember(self, batch: Batch) -> None:
-        """What later iterations know of this one's objects, of all processes alike."""
+        """Record this iteration's objects, of all processes, for later iterations."""
         history = self.reward.history
         if self.replay is None and history is None:
             return

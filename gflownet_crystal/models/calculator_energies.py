@@ -77,7 +77,7 @@ def make_calculator(choice: EnergyChoice, device: str = "cpu") -> QuietCalculato
 
 
 def find_calculator(target: str) -> Callable[..., Any]:
-    """What stands at a dotted path: a class of ASE calculators, or a function.
+    """Import the object at a dotted path: a class of ASE calculators, or a function.
 
     Raises:
         ConfigError: neither does.

@@ -29,7 +29,7 @@ KIND = "denoiser"
 
 
 class Action(NamedTuple):
-    """What a denoiser does to n crystals with N atoms.
+    """Output of a denoiser for n crystals with N atoms.
 
     Attributes:
         displacement: (N, 3) in fractional coordinates, to be added to those given.
@@ -94,7 +94,7 @@ class Denoiser(nn.Module):
         return graph_for(self.network, structures, self.element_volume.dtype)
 
     def forward(self, graph: CrystalGraph) -> Action:
-        """What is done to the crystals of a graph; displacements are 0 if the network gives none.
+        """Action on the crystals of a graph; displacements are 0 if the network gives none.
 
         Raises:
             ConfigError: the network gives no lattice action.
@@ -120,7 +120,7 @@ class Denoiser(nn.Module):
 
     @torch.no_grad()
     def actions(self, structures: StructureBatch, atoms: int = 512, half: bool = False) -> Action:
-        """What is done to any number of structures, without gradients; cells count as they are given.
+        """Actions on any number of structures, without gradients; cells count as they are given.
 
         Args:
             structures: n structures on the model's device.

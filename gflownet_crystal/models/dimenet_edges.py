@@ -42,7 +42,7 @@ _PAIR_SCALE = 0.12
 
 
 class Neighbours(NamedTuple):
-    """What the blocks read of the edges; E = N K edges, K of each node.
+    """Edge inputs of the blocks; E = N K edges, K of each node.
 
     Attributes:
         radial: (E, n_radial), functions of length, zero at the reach of the node.
@@ -83,7 +83,7 @@ class EdgeBases(nn.Module):
         self.projection = nn.Parameter(projection.view(settings.n_orders, settings.basis_width, -1).clone())
 
     def forward(self, graph: SymmetryMultigraph, dtype: torch.dtype) -> tuple[Neighbours, Tensor]:
-        """What the blocks read, and the unit vectors of the edges (N, K, 3)."""
+        """Inputs of the blocks, and the unit vectors of the edges (N, K, 3)."""
         n_nodes, n_edges = graph.target.shape
         lengths, directions = unit_vectors(graph.vectors.to(dtype).flatten(0, 1))
         reach = graph.reach.to(dtype).repeat_interleave(n_edges, output_size=n_nodes * n_edges)

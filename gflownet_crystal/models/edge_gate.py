@@ -43,7 +43,7 @@ class Block:
 
     @property
     def links(self) -> Links:
-        """What the kernels read."""
+        """Links in the form that the kernels read."""
         return self.receiver, self.sender, self.weight, self.state_row
 
 

@@ -1,4 +1,4 @@
-"""What the edge-gated convolution does on a block of links, and its gradient, but for the matrix products.
+"""Edge-gated convolution on a block of links, and its gradient, without the matrix products.
 
 Chains of cheap steps on (R, F) numbers each, bound by memory: compiled they become a few loops, which read and write
 every number once.

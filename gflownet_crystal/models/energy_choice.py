@@ -85,7 +85,7 @@ class EnergyChoice:
 
 
 def read_choice(given: str | Mapping[str, Any] | EnergyChoice) -> EnergyChoice:
-    """What a text or a section of a configuration names.
+    """Energy model that a text or a section of a configuration names.
 
     Args:
         given: ``NAME``, ``NAME:VERSION``, a ``.safetensors`` file, or a mapping with ``_target_``, the dotted path of

@@ -19,7 +19,7 @@ def fade_out(distance_left: Tensor, fade: float) -> Tensor:
 
 
 def soft_reach(lengths: Tensor, source: Tensor, n_atoms: int, neighbours: int, fade: float) -> Tensor:
-    """How far each atom sees: to where the weights of its neighbours sum to ``neighbours``.
+    """Cutoff of each atom: the distance at which the weights of its neighbours sum to ``neighbours``.
 
     The reach R of an atom solves sum_j fade_out(R - r_j) = k. It replaces the distance of the k-th neighbour, which has
     kinks where neighbours change places and leaves nothing inside it in a crystal whose nearest shell holds k atoms.
@@ -66,7 +66,7 @@ def edge_weights(
     fade: float,
     symmetric: bool,
 ) -> Tensor:
-    """How much each edge counts.
+    """Weight of each edge.
 
     Args:
         lengths: (E,) A.

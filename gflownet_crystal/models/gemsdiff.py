@@ -107,7 +107,7 @@ class GemsDiffModel(nn.Module):
 
     @property
     def process(self) -> Process:
-        """What diffuses how, on the model's device."""
+        """Diffusion processes, on the model's device."""
         basis = LatticeBasis(self.basis_matrices)
         return Process(
             TorusDiffusion(Adding(self.variance)),

@@ -43,7 +43,7 @@ class NoisyCrystals(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the network says of n crystals with N atoms.
+    """Output of the network for n crystals with N atoms.
 
     Attributes:
         displacement: (N, 3), in fractional coordinates of a cube of 1 A.

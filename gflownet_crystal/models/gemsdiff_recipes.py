@@ -20,7 +20,7 @@ from gflownet_crystal.models.torus_diffusion import TorusDiffusion, mean_path, s
 
 
 class Process(NamedTuple):
-    """What diffuses how.
+    """Diffusion processes of positions and lattice.
 
     Attributes:
         torus: positions.
@@ -40,7 +40,7 @@ class Process(NamedTuple):
 
 
 class Sights(NamedTuple):
-    """What the network was shown of n crystals with N atoms, and what is true.
+    """Noisy inputs of the network for n crystals with N atoms, and the true values.
 
     Attributes:
         position_step: (N,) int64, of the atoms.
@@ -62,7 +62,7 @@ class Sights(NamedTuple):
 
 
 class Recipe(ABC):
-    """What is learned and how to go back, without state."""
+    """Targets of the network and steps of the reverse process, without state."""
 
     @abstractmethod
     def schedule(self, settings: GemsDiffSettings) -> Adding:

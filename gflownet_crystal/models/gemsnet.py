@@ -140,7 +140,7 @@ class GemsNet(nn.Module):
         return self._read(graph, conditioning)[0]
 
     def _read(self, graph: CrystalGraph, conditioning: Tensor | None) -> tuple[AtomOutput, Tensor | None]:
-        """What is predicted, and the states of the atoms in the last energy head, (N, atom)."""
+        """Prediction, and the states of the atoms in the last energy head, (N, atom)."""
         if graph.reverse is None:
             raise DataError("GemsNet needs the reverse of each edge: build its graph with reverse=True")
         graph = padded(graph)

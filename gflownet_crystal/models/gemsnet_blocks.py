@@ -12,7 +12,7 @@ from gflownet_crystal.models.scatter import segment_sum
 
 
 class TripletInteraction(nn.Module):
-    """What each edge hears from the other edges of its source atom, through angles.
+    """Messages to each edge from the other edges of its source atom, through angles.
 
     GemNet's efficient bilinear layer: features times circular basis are summed over the pairs of an edge before
     the large matrix product.

@@ -1,4 +1,4 @@
-"""What the networks on atoms read: the periodic graph of a batch of structures, as tensors of one device."""
+"""Inputs of the networks on atoms: the periodic graph of a batch of structures, as tensors of one device."""
 
 from __future__ import annotations
 

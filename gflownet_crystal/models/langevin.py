@@ -256,7 +256,7 @@ class ScoreModel(nn.Module):
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a sampling walks through the levels (section 4).
+    """Schedule of sampling through the noise levels (section 4).
 
     Attributes:
         steps: at each level, T.

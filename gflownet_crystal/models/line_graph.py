@@ -86,7 +86,7 @@ def crystal_links(bonds: CrystalGraph) -> tuple[Block, ...]:
 
 
 def edge_weights_of(graph: CrystalGraph) -> Tensor:
-    """How much each edge counts, (E,), also where all count alike."""
+    """Weight of each edge, (E,), also where all weights are equal."""
     return graph.vectors.new_ones(graph.n_edges) if graph.weights is None else graph.weights
 
 

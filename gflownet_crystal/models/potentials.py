@@ -252,7 +252,7 @@ def load_energies(given: str | Mapping[str, Any] | EnergyChoice, **options: Any)
 
 
 def _factory(choice: EnergyChoice) -> Callable[..., StructureEnergies]:
-    """What makes the energies of a choice, given its options."""
+    """Factory of the energies of a choice, given its options."""
     if choice.settings is not None:
         from gflownet_crystal.models.calculator_energies import CalculatorEnergies
 

@@ -131,7 +131,7 @@ class SiteGraph:
 
     @property
     def reach(self) -> Tensor:
-        """How far atoms that can move are, in root mean square, from the middle of their range, (n,) float32, A."""
+        """Root mean square distance of mobile atoms from the middle of their range, (n,) float32, A."""
         squared = self.span.square().sum((1, 2)).float() / 12.0
         zero = self.multiplicity.new_zeros(self.n_crystals)
         total = zero.index_add(0, self.crystal, squared * self.mobile)

@@ -1,4 +1,4 @@
-"""How networks act on a crystal: their output, and the vector fields along which they deform its lattice.
+"""Output of networks on a crystal, and the vector fields along which they deform its lattice.
 
 A deformation g moves every vector v to v @ (1 + g). The fields of a pair of edges of one atom are the gradients of the
 lengths of both edges and of the angle between them with respect to g at g = 0 (GemsNet, equation 17). All three are
@@ -22,7 +22,7 @@ _SHORTEST = 1e-6
 
 
 class AtomOutput(NamedTuple):
-    """What a network on atoms says of n structures with N atoms; None for what it was not built to say.
+    """Output of a network on atoms for n structures with N atoms; None for outputs it was not built with.
 
     Attributes:
         energy: (n,), per atom.

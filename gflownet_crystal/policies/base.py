@@ -127,7 +127,7 @@ def _head(space: Actions, mixture: MixtureSettings, flag: float) -> Head:
 
 
 def stage_shapes(env: Env, heads: Sequence[Head], backward: bool = False) -> list[StageShape]:
-    """What a policy with these heads must read and write at each stage of ``env``, in its layout."""
+    """Input and output shapes of a policy with these heads at each stage of ``env``, in its layout."""
     shapes = []
     sizes = zip(env.layout_sizes(), env.feature_sizes(), strict=True)
     for index, (stage, head, (size, used)) in enumerate(zip(env.stages, heads, sizes, strict=True)):

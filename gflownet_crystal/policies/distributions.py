@@ -26,7 +26,7 @@ _BELOW_ONE = 1.0 - 1e-12
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How actions are drawn when it is not simply the policy's own way.
+    """Changes to the policy's own distribution when actions are drawn.
 
     Attributes:
         exploration: probability of a uniformly drawn allowed action at each step, in [0, 1].

@@ -28,7 +28,7 @@ from gflownet_crystal.common.errors import GFlowNetCrystalError, ProxyError
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a proxy says of n objects.
+    """Predictions of a proxy for n objects.
 
     Attributes:
         value: (n,) float64, in the proxy's unit.
@@ -84,7 +84,7 @@ class Proxy(ABC):
         return self._prediction(result, batch)
 
     def _prediction(self, result: Any, batch: Any, penalised: Tensor | None = None) -> Prediction:
-        """What :meth:`predict` returned of the objects of a batch, checked."""
+        """Checked result of :meth:`predict` for the objects of a batch."""
         name = f"proxy {type(self).__name__}"
         if isinstance(result, tuple) and len(result) != 2:
             raise ProxyError(

@@ -33,7 +33,7 @@ _SHIFT_ROWS = 2000
 
 @dataclass(frozen=True)
 class HullTargets:
-    """What is known of the hull at n compositions.
+    """Targets from the hull at n compositions.
 
     Attributes:
         composition: (n, 119) int64 reduced counts.

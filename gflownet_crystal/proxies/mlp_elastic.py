@@ -1,4 +1,4 @@
-"""What straining a crystal costs: curves fitted to a potential's energies, and cells strained at random.
+"""Elastic energies of crystals: curves fitted to a potential's energies, and cells strained at random.
 
 A crystal's energy under an isotropic scaling of its lengths by x is a Morse curve, D (1 - exp(-a (x - 1)))^2, with its
 minimum moved to the true cell (the potential's own minimum is within 1 % of it for three quarters of the crystals);

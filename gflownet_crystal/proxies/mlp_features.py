@@ -1,4 +1,4 @@
-"""What the energy networks see of a spec: elements as a ragged list, group, counts and lattice descriptors."""
+"""Input features of the energy networks: elements as a ragged list, group, counts and lattice descriptors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the energy ensemble is trained for: errors at true cells, of strained cells, of volumes and shapes."""
+"""Losses of the energy ensemble: errors at true cells, of strained cells, of volumes and shapes."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class StackedLinear(nn.Module):
 
 
 class Encoding(NamedTuple):
-    """What a member knows before it sees the lattice.
+    """Encoding of a spec by a member, without its lattice.
 
     Attributes:
         hidden: (members, n, width).
@@ -83,7 +83,7 @@ class Encoding(NamedTuple):
 
 
 class CellEnergy(NamedTuple):
-    """What a member says of a cell.
+    """Prediction of a member for a cell.
 
     Attributes:
         energy: (members, n) formation energy, eV/atom.

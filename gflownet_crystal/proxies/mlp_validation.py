@@ -1,4 +1,4 @@
-"""What an energy proxy knows: its error at true cells, of volume and shape, and whether its deviations are honest."""
+"""Validation of an energy proxy: errors at true cells, of volume and shape, and calibration of its deviations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reward takes off known compounds, and off those that a training has often found."""
+"""Penalties of a reward on known compounds, and on those that a training has often found."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ Run = Callable[[Stepwise], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves.
+    """Result of a training.
 
     Attributes:
         tensors: named weights.
@@ -60,7 +60,7 @@ class Trained:
 
 
 class Recipe(ABC):
-    """How a proxy's weights are made; a subclass states ``kind`` and writes ``fit``."""
+    """Recipe of a proxy's weights; a subclass states ``kind`` and writes ``fit``."""
 
     kind: ClassVar[str]
 

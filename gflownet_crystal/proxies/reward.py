@@ -60,7 +60,7 @@ class RewardFunction(ABC):
 
 
 class History(Protocol):
-    """What a training has found, and what finding it again costs; a state that checkpoints keep."""
+    """Objects found by a training, and the cost of finding them again; a state that checkpoints keep."""
 
     def cost(self, objects: Any) -> Tensor:
         """Cost (n,) float64, taken off the log-rewards of n objects while training."""

@@ -1,4 +1,4 @@
-"""How far atoms and cells moved."""
+"""Displacements of atoms and changes of cells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 
 
 def changes(before: StructureBatch, after: StructureBatch) -> dict[str, float]:
-    """What changed between two states of one crystal, with the same atoms in the same order.
+    """Changes between two states of one crystal, with the same atoms in the same order.
 
     Returns:
         ``volume_change``, relative; ``length_change`` (relative) and ``angle_change`` (degrees), the largest of a cell
@@ -41,7 +41,7 @@ def rms_displacement(before: StructureBatch, after: StructureBatch) -> float:
 
 
 def displacements(before: StructureBatch, after: StructureBatch) -> Tensor:
-    """How far each atom moved in A, (N,) float64, beyond what the cell's strain and a common shift do.
+    """Displacement of each atom in A, (N,) float64, without the cell's strain and a common shift.
 
     Args:
         before: one structure.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ElementSettings:
-    """How crystals of elements are relaxed.
+    """Settings of the relaxation of crystals of elements.
 
     Attributes:
         fmax: eV/A, largest force at rest.

@@ -59,7 +59,7 @@ class RecordsFile:
 
 
 def to_record(row: int, item: Item, result: Relaxation, seconds: float) -> dict[str, Any]:
-    """What is kept of a relaxation, as JSON has it; energies in eV/atom, pressures in GPa, lengths in A.
+    """Record of a relaxation, as JSON values; energies in eV/atom, pressures in GPa, lengths in A.
 
     Args:
         row: of the item among all.

@@ -48,7 +48,7 @@ class State:
 
 @dataclass(frozen=True)
 class Relaxation:
-    """What became of a crystal.
+    """Result of the relaxation of a crystal.
 
     Attributes:
         status: ``converged``, ``not_converged`` after all steps, or ``failed``.
@@ -148,7 +148,7 @@ def _kept_symmetry(atoms: Atoms, symprec: float) -> FixSymmetry:
 
 
 def _guard(atoms: Atoms, largest: float) -> Callable[[], None]:
-    """What stops a relaxation whose volume, or whose numbers, run away."""
+    """Stop criterion for a relaxation whose volume or numbers diverge."""
     start = atoms.get_volume()
 
     def check() -> None:

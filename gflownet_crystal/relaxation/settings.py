@@ -13,7 +13,7 @@ LARGEST_SYMPREC = 0.5
 
 @dataclass(frozen=True)
 class RelaxationSettings:
-    """How crystals are relaxed.
+    """Settings of the relaxation of crystals.
 
     Attributes:
         cell: whether the cell moves too.

@@ -131,7 +131,7 @@ def two_judges_drawing(studio: Studio, run: RunFiles, cards: Sequence[Card]) -> 
 
 
 def funnel_drawing(studio: Studio, run: RunFiles) -> Drawing | None:
-    """What was left after each stage of the search; None where the run does not tell."""
+    """Drawing of the number left after each stage of the search; None where the run does not record it."""
     if not run.funnel:
         return None
     caption = "How many were left after each stage of the search for candidates, on a logarithmic scale."

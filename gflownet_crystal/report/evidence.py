@@ -1,4 +1,4 @@
-"""How far a candidate can be believed: it is marked by the weakest of its evidence."""
+"""Evidence for a candidate, which is marked by its weakest piece."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ENERGIES = {
 
 @dataclass(frozen=True)
 class Mark:
-    """How good one piece of evidence is.
+    """Quality of one piece of evidence.
 
     Attributes:
         mark: of ``MARKS``.
@@ -64,7 +64,7 @@ def energy_mark(above: float, entries: float | None, name: str = "") -> Mark:
 
 
 def evidence(card: Mapping[str, Any]) -> dict[str, Any]:
-    """What a card says for and against its candidate.
+    """Evidence for and against the candidate of a card.
 
     Args:
         card: energies above the hull (eV/atom, None where unknown), hull_entries, contact (a text where atoms are

@@ -1,4 +1,4 @@
-"""How the report's figures look, as PNG on white and as SVG in the colours of the page around them."""
+"""Style of the report's figures, as PNG on white and as SVG in the colours of the page around them."""
 
 from __future__ import annotations
 

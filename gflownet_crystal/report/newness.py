@@ -1,4 +1,4 @@
-"""How new a candidate is: a known formula, a known prototype, or one element away from a known formula."""
+"""Novelty of a candidate: a known formula, a known prototype, or one element away from a known formula."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LAST = 94  # plutonium: heavier elements are in no known compound of the shippe
 
 @dataclass(frozen=True)
 class Newness:
-    """What is known of a candidate's kind.
+    """Novelty of a candidate.
 
     Attributes:
         formula: whether its reduced formula is known.
@@ -47,7 +47,7 @@ class Newness:
 def newness(
     candidates: Population, known: Population | None, told: Sequence[Any] | None = None
 ) -> list[Newness]:
-    """How new each of n candidates is, against the shipped known compounds and a reference set.
+    """Novelty of each of n candidates, against the shipped known compounds and a reference set.
 
     Args:
         candidates: n crystals.

@@ -123,7 +123,7 @@ def render(values: Mapping[str, Any]) -> str:
 
 
 def values_of(material: Material, studio: Studio) -> dict[str, Any]:
-    """What the template shows, with the figures drawn."""
+    """Values of the template, with the figures drawn."""
     run, candidates = material.run, material.candidates
     cards = [] if candidates is None else make_cards(run, candidates, material.known)
     if candidates is not None:
@@ -229,7 +229,7 @@ def _assets() -> dict[str, str]:
 
 
 def _crystals(cards: Sequence[Card]) -> dict[str, Any]:
-    """What the page's scripts read: every cell, and how its elements look."""
+    """Data of the page's scripts: every cell, and the colours and radii of its elements."""
     cells = [
         {kind: None if card[kind] is None else card[kind]["cell"].drawing() for kind in ("placed", "relaxed")}
         for card in cards

@@ -1,4 +1,4 @@
-"""What a run folder holds for its report: whatever is there is read, and what is not there yet is None."""
+"""Files of a run folder for its report: those present are read, those not written yet are None."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    """What a training or a pipeline wrote of itself, empty if it did not."""
+    """Summary that a training or a pipeline wrote, empty if there is none."""
     path = folder / "summary.json"
     stored = read_json(path) if path.is_file() else {}
     return stored if isinstance(stored, dict) else {}

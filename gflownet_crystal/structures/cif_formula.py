@@ -61,7 +61,7 @@ class CifFormula:
         return bool(self.counts) and self.units > 0 and not self.fault(numbers)
 
     def _allowed_units(self) -> list[float]:
-        """How many times the cell may hold the formula."""
+        """Allowed numbers of formula units in the cell."""
         # some programs write the formula of the whole cell beside Z
         whole = all(count % self.units == 0 for count, _ in self.counts.values())
         return [self.units, 1.0] if whole else [self.units]

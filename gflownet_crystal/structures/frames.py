@@ -74,7 +74,7 @@ def frame_to_structures(frame: pd.DataFrame) -> StructureBatch:
 
 
 def _lengths(column: pd.Series) -> NDArray[np.int64]:
-    """How many numbers each row of a column has; 0 where it is empty."""
+    """Number of values in each row of a column; 0 where it is empty."""
     return np.array([len(row) if np.ndim(row) == 1 else 0 for row in column], dtype=np.int64)
 
 

@@ -194,7 +194,7 @@ def _first_radius(points: PeriodicPoints, neighbours: int) -> Tensor:
 
 
 def _reach(pairs: Pairs, itself: Tensor, n_atoms: int, neighbours: int, tolerance: float) -> Tensor:
-    """How far the edges of each atom may go in A, (N,); infinite where fewer than ``neighbours`` are in the pairs."""
+    """Cutoff of the edges of each atom in A, (N,); infinite where fewer than ``neighbours`` are in the pairs."""
     counts = torch.bincount(pairs.source, minlength=n_atoms)
     width = max(neighbours, int(counts.max())) if n_atoms else neighbours
     rank = torch.arange(len(itself), device=counts.device) - (counts.cumsum(0) - counts)[pairs.source]

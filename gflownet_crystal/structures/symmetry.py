@@ -112,7 +112,7 @@ def symmetric_cells(cells: NDArray[np.float64], space_group: NDArray[np.int64]) 
 
 
 def symmetry_error(structures: StructureBatch) -> Tensor:
-    """How far the operations of the claimed group are from mapping each structure onto itself.
+    """Deviation of each structure from its images under the operations of the claimed group.
 
     Args:
         structures: n structures in the ITA setting of ``space_group``, each 1 to 230.

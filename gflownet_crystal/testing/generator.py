@@ -71,7 +71,7 @@ def check_generator(
 
 
 def _generate(generator: Generator, specs: CrystalSpec, seed: int, faults: Faults) -> Generation | None:
-    """What is made of specs; None, with a fault noted, if that is no set of structures of them."""
+    """Structures made of specs; None, with a fault noted, if the result is no set of structures of them."""
     mine = copy.deepcopy(specs)
     try:
         made: Any = generator.generate(mine, seed)

@@ -1,4 +1,4 @@
-"""What the checks share: a list of faults, comparison of batches, and a watch on inputs and on global randomness."""
+"""Common parts of the checks: a list of faults, comparison of batches, guards of inputs and of global randomness."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class RankerSettings:
 
 @dataclass(frozen=True)
 class AssignmentSettings:
-    """What is learned.
+    """Settings of the task of ranking assignments.
 
     Attributes:
         listed: assignments of a spec that are scored, at most.
@@ -186,7 +186,7 @@ class AssignmentTask(Task):
 
     @torch.no_grad()
     def places(self) -> Tensor:
-        """How many assignments of each validation crystal score above the true one; a large number if not listed."""
+        """Number of assignments of each validation crystal that score above the true one; large if not listed."""
         data = self.validation
         places = torch.full((len(data),), torch.iinfo(torch.int64).max)
         sizes = data.sizes

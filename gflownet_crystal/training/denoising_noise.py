@@ -1,4 +1,4 @@
-"""What a denoiser is shown and what it should answer: noise on fractional positions, and lattice parameters.
+"""Inputs and targets of a denoiser: noise on fractional positions, and lattice parameters.
 
 Klipfel et al., "Unified model for crystal material generation", IJCAI 2023, equations 18 to 20.
 """

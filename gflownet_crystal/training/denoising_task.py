@@ -27,7 +27,7 @@ VALIDATION_SEED = 2023
 
 @dataclass(frozen=True)
 class DenoisingSettings:
-    """What is learned.
+    """Settings of the denoising task.
 
     Attributes:
         task: ``denoise``, or ``lattice`` for the lattice alone from clean positions.
@@ -140,7 +140,7 @@ class DenoisingTask(Task):
         return reconstruction_figures(self.model, self.validated, self.half)
 
     def baselines(self, puzzles: Puzzles) -> dict[str, dict[str, float]]:
-        """What is reached without a network.
+        """Losses reached without a network.
 
         Returns:
             For the mean of the training lattices, for cubes of the elements' volume, for atoms left where they are, and

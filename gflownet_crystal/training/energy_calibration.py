@@ -1,4 +1,4 @@
-"""How uncertain a trained network's energies are: learned from its training data and from formulas kept apart."""
+"""Uncertainty of a trained network's energies, learned from its training data and from held-out formulas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_STRUCTURES = 8000
 
 @dataclass(frozen=True)
 class Judged:
-    """What a model makes of n labelled structures.
+    """Predictions of a model for n labelled structures.
 
     Attributes:
         features: (n, d) float32, pooled, on the CPU.

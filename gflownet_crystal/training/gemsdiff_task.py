@@ -28,7 +28,7 @@ VALIDATION_SEED = 2024
 
 @dataclass(frozen=True)
 class DiffusionSettings:
-    """What is learned.
+    """Settings of the diffusion task.
 
     Attributes:
         position_weight: of the loss on positions.

@@ -42,7 +42,7 @@ _SHORTEST = 1.5
 
 @dataclass(frozen=True)
 class LangevinTaskSettings:
-    """What is learned.
+    """Settings of the task of Langevin diffusion.
 
     Attributes:
         mode: ``spec`` for noise in the free directions of Wyckoff positions, ``paper`` for sites that may be anywhere.

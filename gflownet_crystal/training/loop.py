@@ -30,7 +30,7 @@ class TrainingError(GFlowNetCrystalError):
 
 
 class Task(ABC):
-    """What a network learns.
+    """Learning task of a network.
 
     Attributes:
         model: the network, on its device.

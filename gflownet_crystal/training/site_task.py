@@ -25,7 +25,7 @@ _PAIRS = 8192
 
 @dataclass(frozen=True)
 class SiteTaskSettings:
-    """What is learned.
+    """Settings of the task of placing atoms on Wyckoff positions.
 
     Attributes:
         nearest: start each path at the nearest description of the crystal to the noise, rather than at the one that is

@@ -37,7 +37,7 @@ _OTHERWISE = (
 
 @dataclass(frozen=True)
 class Conditioning:
-    """How samples follow the distribution of the sampler given a restriction.
+    """Conditioning of the sampler's distribution on a restriction.
 
     Attributes:
         method: ``rejection`` or ``weights``; None for rejection where it is workable, else weights.

@@ -101,7 +101,7 @@ class Refinement:
         return self.out / f"round-{number}"
 
     def _left(self, number: int, learned: Learned) -> Learned:
-        """What a round leaves to the next."""
+        """State that a round leaves to the next."""
         folder = self.folder(number)
         left = replace(learned, run=str(folder / RUN), proxy=str(folder / WEIGHTS))
         if self.settings.energy_model:

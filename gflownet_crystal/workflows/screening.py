@@ -51,7 +51,7 @@ SAME = Tolerances(stol=0.3, ltol=0.2, angle_tol=5.0)  # pymatgen's own
 
 @dataclass
 class Outcome:
-    """What became of the samples.
+    """Outcome of a screening of samples.
 
     Attributes:
         frame: all samples, with the columns that the shortlist adds.
@@ -166,7 +166,7 @@ class Search:
         self._fill_up(n)
 
     def outcome(self, doubles: Collection[int] = ()) -> Outcome:
-        """What became of the samples.
+        """Outcome of the screening.
 
         Args:
             doubles: rows of samples in the queue that are no candidates, as their crystals are those of others in the
@@ -346,7 +346,7 @@ def _fill(shortlist: Shortlist, left_out: pd.DataFrame, passing: pd.DataFrame, n
 def _funnel(
     shortlist: Shortlist, found: _Found, settings: Screening, left_out: pd.DataFrame, n_doubles: int, n: int
 ) -> list[dict[str, Any]]:
-    """How many specs are left after each stage."""
+    """Number of specs left after each stage."""
     counts, status = shortlist.counts, left_out["status"].value_counts()
     stages = [("sampled", counts["sampled"])]
     if settings.known != KEEP:

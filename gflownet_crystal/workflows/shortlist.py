@@ -26,7 +26,7 @@ Key = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Kinds:
-    """What specs are alike in; n entries each.
+    """Kinds of specs, by which they count as the same; n entries each.
 
     Attributes:
         formula: reduced, as elements and counts.
@@ -102,7 +102,7 @@ def distinct_rows(frame: pd.DataFrame, volume_tolerance: float = 0.03) -> list[i
 
 
 class Quota:
-    """How many crystals of a formula, a chemical system and a prototype there may be.
+    """Maximum number of crystals of a formula, a chemical system and a prototype.
 
     Args:
         kinds: of all specs.
