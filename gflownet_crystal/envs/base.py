@@ -171,7 +171,7 @@ class Stage(ABC):
         return self.forward_action(parent, child, context)
 
     def same_rules(self, other: Stage) -> bool:
-        """Whether the other stage allows the same actions in each state that both have, so that policies act alike.
+        """Whether the other stage allows the same actions in each state that both have, so that policies act identically.
 
         Stages that cannot tell say no.
         """

@@ -170,7 +170,7 @@ class Evaluation:
         return int(chosen.sum()) / len(self.made)
 
     def generator(self) -> torch.Generator:
-        """Of noise floors; each metric starts it anew."""
+        """Random generator of noise floors; each metric starts with a fresh one."""
         return torch.Generator().manual_seed(self.choices.seed)
 
     @cached_property

@@ -33,7 +33,7 @@ MOST_CELLS = 3e4
 neighbours of that many images and finds no end."""
 
 ALIKE = 1e-5
-"""A, within which symmetry has to make atoms alike for one of them to stand for all."""
+"""Tolerance in A within which atoms count as equivalent by symmetry, so that one of them stands for all."""
 
 _REVISION = 2
 

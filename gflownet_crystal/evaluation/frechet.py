@@ -2,7 +2,7 @@
 
 Source: M. Heusel et al., "GANs Trained by a Two Time-Scale Update Rule", NeurIPS 2017, equation 6; on features of
 crystals as in A. Klipfel et al., AAAI 2024 (features of ALIGNN) and the Langevin model with adaptive cells (CrystalNN).
-A distance belongs to its features: figures of different networks, or of one trained anew, are not to be compared.
+A distance belongs to its features: figures of different networks, or of one trained again, are not comparable.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def top_diversity(specs: CrystalSpec, log_reward: Tensor, k: int = 100) -> Diver
     chosen: list[int] = []
     seen: set[tuple[str, int, float]] = set()
     formulas = specs.reduced_formulas()
-    # two decimals of the log volume: alike within one per cent
+    # two decimals of the log volume: equal within one per cent
     volumes = specs.volume_per_atom.log().mul(100).round().tolist()
     # mirror images are one crystal
     groups = first_hand_of_group[specs.space_group.cpu().numpy()].tolist()

@@ -129,7 +129,7 @@ def unique_and_novel(
 
 
 def most_stable_of_kind(relaxed: StructureBatch, above: Tensor, tolerances: Tolerances, work: Work) -> Tensor:
-    """Which structures stand for those that are alike, (m,) bool: the most stable one of each kind.
+    """Representatives of equivalent structures, (m,) bool: the most stable one of each kind.
 
     Args:
         relaxed: m structures.

@@ -32,7 +32,7 @@ LISTED = 200
 """Assignments of a spec that are scored, at most."""
 
 _BATCH = 20_000
-# scores are compared without what rounding leaves, so that they fall alike in every batch
+# scores are compared without rounding errors, so that their order is the same in every batch
 _DIGITS = 9
 
 

@@ -39,7 +39,7 @@ class WyckoffSampler(Generator):
         assignments: of a spec that may be drawn, the best-ranked ones.
         tries: draws of a spec.
         steps: of the flow.
-        hurry: by how much late velocities are raised; see :meth:`ParameterFlow.integrate`.
+        hurry: factor by which late velocities are raised; see :meth:`ParameterFlow.integrate`.
         min_distance: A; the least distance of two atoms, images of the same one included.
         min_ratio: likewise, of the distance over the summed covalent radii, for a try to count.
         energies: weights or a potential that rates the tries; None for distances.

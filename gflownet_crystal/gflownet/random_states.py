@@ -12,7 +12,7 @@ from gflownet_crystal.common.errors import CheckpointError
 CPU_NAME = "generators"
 """Of the states of generators on CPUs; those of others have the kind of device behind it."""
 
-# parts the stream that a resumed training draws anew from those of seeds and processes
+# separates the new stream of a resumed training from those of seeds and processes
 _STREAM_STEP = 7_368_787
 
 

@@ -225,7 +225,7 @@ class Trainer:
         save_checkpoint(self.run_dir, self.iteration, parts, metrics_offset=offset, seconds=self.seconds)
 
     def restore(self, checkpoint: Checkpoint) -> str | None:
-        """Go on from a checkpoint: to the bit on the kind of device that it was trained on.
+        """Resume from a checkpoint: bit-exact on the kind of device that it was trained on.
 
         Returns:
             None, or words on the new stream of random numbers that a device of another kind starts.

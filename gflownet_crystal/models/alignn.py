@@ -107,7 +107,7 @@ class ALIGNN(nn.Module):
         self.readout = Linear(width, 1, generator)
         self.bond_readout = Linear(width, 1, generator, bias=False) if settings.bond_readout else None
         if self.bond_readout is not None:
-            # bonds are heard once the atoms have spoken
+            # zero at the start: the readout of the bonds contributes once training has moved it
             nn.init.zeros_(self.bond_readout.weight)
 
     def forward(self, graph: CrystalGraph) -> Tensor:
@@ -128,7 +128,7 @@ class ALIGNN(nn.Module):
         angles: Sequence[Tensor] = [self.angle_embedding(self.angular(x)).to(dtype) for x in cosines]
         for layer in self.alignn_layers:
             atoms, bonds, angles = layer(atoms, bonds, angles, crystal, line)
-            # the two triplets of an angle start alike, and then each goes its way
+            # the two triplets of an angle start with the same features and then diverge
             line = tuple(replace(block, state_row=None) for block in line)
         states: Sequence[Tensor] = [bonds]
         for layer in self.gcn_layers:

@@ -43,7 +43,7 @@ class Action(NamedTuple):
 class Denoiser(nn.Module):
     """A network's displacements, and its lattice action on the given cell, which may first be brought to a volume.
 
-    With volumes, the given cell is stretched alike in all directions to the volume that its elements have on average:
+    With volumes, the given cell is stretched equally in all directions to the volume that its elements have on average:
     the network then reads distances as they are in crystals, whatever the number of atoms, and has less to deform.
     Elements do not depend on how a crystal is described, so the symmetries of the network stay.
 

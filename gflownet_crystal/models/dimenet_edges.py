@@ -37,7 +37,7 @@ from gflownet_crystal.models.vector_fields import unit_vectors
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.symmetry_multigraph import SymmetryMultigraph
 
-# keeps what an edge hears of its neighbours near the size of its own features
+# keeps the aggregated messages of an edge near the size of its own features
 _PAIR_SCALE = 0.12
 
 
@@ -119,7 +119,7 @@ class EdgeBases(nn.Module):
 
 
 class EdgeInteraction(nn.Module):
-    """Interaction block: an edge hears what reaches its node along the other edges.
+    """Interaction block: an edge aggregates the messages that reach its node along the other edges.
 
     Args:
         settings: of the network.

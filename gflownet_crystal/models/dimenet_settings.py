@@ -18,7 +18,7 @@ class DimeNetSettings:
         n_blocks: interaction blocks; an output head follows each, and one precedes them.
         width: features of an edge.
         output: hidden features of an output head.
-        interaction: features of an edge as the edges beside it hear it.
+        interaction: number of features in the messages between adjacent edges.
         n_orders: orders l of the functions of the angle.
         n_radial: functions of distance.
         basis: ``bessel`` for spherical Bessel functions of each order, ``shared`` for one set for all orders, faster.

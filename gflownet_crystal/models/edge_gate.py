@@ -54,8 +54,8 @@ class EdgeGatedConvolution(nn.Module):
     z_e = A x_i + B x_j + C y_e;  m_i = sum_e w_e sigma(z_e) * (V x_j) / (sum_e w_e sigma(z_e) + 1e-6);
     x_i + SiLU(norm(U x_i + m_i)) and y_e + SiLU(norm(z_e)) are the new states.
 
-    A node whose neighbours are all alike hears the same from them whatever the states of its links: of these, only
-    their own states tell.
+    A node with identical neighbours receives the same message from them whatever the states of its links, which then
+    show in the states of the links alone.
 
     Args:
         width: of nodes and links.

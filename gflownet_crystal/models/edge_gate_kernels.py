@@ -45,7 +45,7 @@ def hear(
     totals: Tensor,
     keeps: bool,
 ) -> tuple[Tensor | None, list[Tensor]]:
-    """Add what nodes hear from a block of links.
+    """Add the gated messages of a block of links to their receiving nodes.
 
     Args:
         products: (S, F) C y of the states.

@@ -33,7 +33,7 @@ KIND = "gemsdiff"
 
 _USUAL_VOLUME = 15.0
 _LEAST_SCALE = 1e-2
-# A and degrees: crystals that are all alike leave nothing to scale by
+# A and degrees: lower bound of the scales, which identical crystals would make zero
 _LEAST_DEVIATION = 0.5
 
 

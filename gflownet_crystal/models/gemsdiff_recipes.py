@@ -141,7 +141,7 @@ class PaperRecipe(Recipe):
 
 
 class MendedRecipe(Recipe):
-    """The same with its weaknesses mended."""
+    """The recipe of the paper with its weaknesses corrected."""
 
     def schedule(self, settings: GemsDiffSettings) -> Adding:
         """Deviations in a geometric row up to where the law on the torus is uniform."""

@@ -97,7 +97,7 @@ class Sites(NamedTuple):
     def changes(self, displacement: Tensor) -> Tensor:
         """The change of parameters that moves atoms most nearly like that, (N, 3) in ``cell`` -> (O, 3).
 
-        Least squares over the atoms of an orbit, which count alike, is the mean of what each of them asks for.
+        The least-squares solution over the atoms of an orbit, equally weighted, is the mean of their displacements.
         """
         asked = (displacement[:, :, None] * self.read).sum(1)
         return segment_mean(asked, self.orbit, len(self.crystal))
@@ -177,7 +177,7 @@ def site_parameters(
     volume = model.reference_volume(table.atomic_numbers, table.structure_index, table.n_structures)
     for now, then in pairwise(levels(model.settings.steps, steps)):
         step, to = (torch.full_like(table.sizes, number) for number in (now, then))
-        # only the mended recipe has seen clean lattices
+        # only the recipe `mended` has seen clean lattices
         held = torch.zeros_like(step) if model.settings.is_mended else step
         atom_step = step.index_select(0, table.structure_index)
         orbit_steps = step.index_select(0, sites.crystal), to.index_select(0, sites.crystal)

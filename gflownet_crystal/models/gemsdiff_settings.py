@@ -50,12 +50,12 @@ class GemsDiffSettings:
         recipe: ``mended`` or ``paper``.
         steps: T.
         neighbours: k, edges of each atom.
-        position_first: noise of the first step: its deviation (mended) or variance (paper), fractional.
+        position_first: noise of the first step: its deviation (``mended``) or variance (``paper``), fractional.
         position_last: of the last step.
         lattice_first: variance of the first step of the lattice.
         lattice_last: of the last.
-        held: share of the training crystals whose lattice is clean (mended).
-        decoder_cell: what the decoder starts from: the ``noisy`` cell (mended), whose velocity it then can see, or
+        held: share of the training crystals whose lattice is clean (``mended``).
+        decoder_cell: initial cell of the decoder: the ``noisy`` cell (``mended``), whose velocity it then can see, or
             a ``cube``.
         time_features: width of the embedding of a step.
         global_features: width of what encoder says of the structure as a whole.
@@ -103,12 +103,12 @@ class GemsDiffSettings:
 
     @property
     def is_mended(self) -> bool:
-        """Whether the recipe is the mended one."""
+        """Whether the recipe is ``mended``."""
         return self.recipe == "mended"
 
     @classmethod
     def fast(cls, **changes: Any) -> Self:
-        """Sizes for processors, the mended recipe, with ``changes``."""
+        """Sizes for processors, the recipe ``mended``, with ``changes``."""
         return replace(cls(), **changes)
 
     @classmethod

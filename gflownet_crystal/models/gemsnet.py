@@ -195,7 +195,7 @@ class GemsNet(nn.Module):
         pairs = zip(self.energies, messages, strict=True)
         heard = [head(edges, radial, graph.target, graph.n_atoms) for head, edges in pairs]
         atoms = torch.stack([energy for energy, _ in heard]).sum(0)
-        # the last head hears most
+        # the last head follows the most rounds of messages
         return segment_mean(atoms, graph.structure_index, graph.n_structures), heard[-1][1]
 
     def _displacement(

@@ -16,7 +16,7 @@ class Widths:
     Attributes:
         atom: features of an atom.
         edge: features of an edge.
-        triplet: of an edge, as the edges beside it hear it.
+        triplet: number of features in the messages between adjacent edges.
         radial: functions of distance after their projection.
         circular: functions of distance and angle after their projection.
         bilinear: of the sum over the pairs of an edge.

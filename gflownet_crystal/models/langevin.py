@@ -5,8 +5,8 @@ deviation sigma, so its score is minus that over sigma. Where the paper leaves a
 
 - Its lattice score is printed as Delta L3 / sigma, for an estimate Delta L3 of the noise. The score of a Gaussian is
   minus the noise over sigma^2, so what the edges call for is read here as the noise in units of sigma.
-- One network with two numbers an edge serves positions and lattice. Edges back to where a message came from are heard
-  like the others.
+- One network with two numbers an edge serves positions and lattice. Edges back to the sender of a message count like
+  the others.
 - Images of a site nearer than 0.3 A to each other, which the paper merges after the sampling, are one atom for the
   graph as well, at their middle: noise would else fill the neighbourhood of each special position with copies.
 - Lengths that the lattice system makes equal get one noise.

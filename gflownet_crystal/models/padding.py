@@ -1,4 +1,4 @@
-"""Graphs filled up to round sizes: processors prepare for each size anew, so few should occur."""
+"""Graphs padded to round sizes: kernels are prepared again for each size, so few should occur."""
 
 from __future__ import annotations
 

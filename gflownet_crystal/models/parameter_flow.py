@@ -85,7 +85,7 @@ class ParameterFlow(nn.Module):
             graph: O orbits of n crystals.
             start: (O, 3) float64 in [0, 1), uniform.
             steps: number of steps.
-            hurry: velocities are taken 1 + hurry * t times, which sharpens what is sampled (FlowMM's anti-annealing);
+            hurry: velocities are multiplied by 1 + ``hurry`` * t, which sharpens the distribution (FlowMM's anti-annealing);
                 no step leads beyond where the path would end.
 
         Returns:

@@ -72,7 +72,7 @@ class Policy(nn.Module, ABC):
         """(n, n_features) float32 features of stage ``stage`` to (n, n_parameters) float32 parameters."""
 
     def reseed(self, seed: int) -> None:
-        """Start the noise of training anew, such as dropout; policies that have some override it."""
+        """Draw new training noise, such as dropout; policies that have some override it."""
 
     def some(self, stage: int, features: Tensor, columns: Columns) -> Tensor:
         """Some of the parameters from the features that are not zero.

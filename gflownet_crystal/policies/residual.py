@@ -1,4 +1,4 @@
-"""Residual perceptrons, one a stage, that may share what they learn between alike columns, as those of alike elements.
+"""Residual perceptrons, one a stage, that may share weights between similar columns, as those of similar elements.
 
 With descriptors, the weights of a column are free ones plus a learned linear map of the column's fixed descriptors:
 ``W = F + D M``. Rare elements then learn from the elements that resemble them. :meth:`ResidualPolicy.folded` adds the

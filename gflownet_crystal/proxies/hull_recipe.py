@@ -79,7 +79,7 @@ class HullRecipe(Recipe):
     """Trains the compound energies and fits the shift of enumerated entries.
 
     Args:
-        holdout: share of formulas kept aside besides MP-20's val.
+        holdout: share of formulas held out in addition to MP-20's val.
         members: networks.
         width: of their trunks.
         token_width: of an element's representation.

@@ -27,7 +27,7 @@ class PaperRecipe(Recipe):
     """Adam, halving the rate when the validation error has not fallen for some epochs, and early stopping.
 
     Args:
-        holdout: share of formulas kept aside besides MP-20's val.
+        holdout: share of formulas held out in addition to MP-20's val.
         epochs: at most.
         batch_size: crystals a step.
         learning_rate: Adam's first.

@@ -108,7 +108,7 @@ def prototype_rows(bucket: Tensor, least: int = 2) -> Tensor:
 
 
 class Shuffled:
-    """Rows in random order, shuffled anew when they are used up.
+    """Rows in random order, reshuffled when they are used up.
 
     Args:
         rows: (n,) int64.

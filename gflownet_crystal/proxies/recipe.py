@@ -111,7 +111,7 @@ def split_table(table: pd.DataFrame, holdout: float, seed: int = 0) -> Parts:
 
     Args:
         table: prepared rows.
-        holdout: share of all formulas kept aside besides MP-20's val.
+        holdout: share of all formulas held out in addition to MP-20's val.
         seed: of the choice of formulas.
 
     Raises:

@@ -177,7 +177,7 @@ class ReferenceHull(Hull):
         starts, counts = self._systems_within(elements)
         n_phases = counts.sum(1)
         result = torch.zeros(len(elements), dtype=torch.float64)
-        # rows of alike numbers of phases together, as all are padded to the largest
+        # rows of similar numbers of phases together, as all are padded to the largest
         for rows in torch.argsort(n_phases).split(_ROWS_AT_A_TIME):
             if int(n_phases[rows].max()) > 0:
                 points, energies = self._phases(elements[rows], starts[rows], counts[rows])

@@ -1,4 +1,4 @@
-"""Trainings cut into steps: all that the next step depends on can be stored and found again, to the bit."""
+"""Resumable trainings, one step at a time: the state is stored and restored bit for bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One crystal brought to rest: ASE's FIRE on atoms and cell, with its symmetry kept on request."""
+"""Relaxation of one crystal: ASE's FIRE on atoms and cell, with its symmetry kept on request."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class RelaxationSettings:
         cell: whether the cell moves too.
         symmetry: whether the space group that the crystal has at the start is kept.
         primitive: whether the smallest cell of the crystal is relaxed and the given one made of it again: the same in
-            less time. What the translations at the start make alike stays alike.
+            less time. Atoms equivalent by translation at the start stay equivalent.
         symprec: A, tolerance of the symmetry search.
         fmax: eV/A, largest force of a relaxed crystal; of the cell, the largest virial an atom in eV as well.
         steps: at most.

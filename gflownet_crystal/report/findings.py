@@ -175,7 +175,7 @@ def _unrelaxed(cards: Sequence[Card], judge: str) -> str:
 
 
 def _judgement(near: int, measured: int, tried: int) -> str:
-    """Good if half of all that were tried are near the hull, bad if fewer than a quarter of those that came to rest."""
+    """Good if half of all that were tried are near the hull, bad if fewer than a quarter of those that converged."""
     if not measured:
         return "caution"
     return "good" if near >= tried / 2 else "bad" if near < measured / 4 else "caution"

@@ -87,7 +87,7 @@ def one_element_away(counts: torch.Tensor, compounds: KnownCompounds) -> bool:
 
 
 def _prototypes(crystals: Population) -> list[tuple[tuple[int, ...], int]]:
-    """Counts of the reduced formula in ascending order and space group of each, mirror images alike."""
+    """Counts of the reduced formula in ascending order and space group of each, equal for mirror images."""
     reduced = reduce_composition(torch.from_numpy(crystals.composition)).numpy()
     groups: NDArray[np.int64] = first_hand_of_group[crystals.frame["space_group"].to_numpy(dtype=np.int64)]
     return [

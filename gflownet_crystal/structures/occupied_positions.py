@@ -49,7 +49,7 @@ class OccupiedPositions:
         return OccupiedPositions(self.found[rows], owner, *(column[orbit] for column in columns))
 
     def structures(self, cell: Tensor, space_group: Tensor) -> StructureBatch:
-        """The crystals made anew, in the order of orbits.
+        """The crystals rebuilt, in the order of orbits.
 
         Args:
             cell: (n, 3, 3) float64, conventional lattice vectors as rows, A.

@@ -32,7 +32,7 @@ class Pairs(NamedTuple):
         source: (E,) int64.
         target: (E,) int64.
         translation: (E, 3) float64 whole numbers, of the wrapped target in the reduced basis.
-        squared: (E,) float64, squared distances in A^2, the same to the bit in both directions of a pair.
+        squared: (E,) float64, squared distances in A^2, bit-identical in both directions of a pair.
     """
 
     source: Tensor

@@ -107,7 +107,7 @@ def check_columns(frame: pd.DataFrame) -> None:
 
 
 def write_specs(path: Path | str, frame: pd.DataFrame) -> None:
-    """Write a frame of specs, atomically; every float64 is read back to the bit.
+    """Write a frame of specs, atomically; every float64 is read back bit for bit.
 
     Args:
         path: a file ending in ``.parquet`` or ``.csv``.

@@ -47,7 +47,7 @@ def equivalent_atoms(
     points: NDArray[np.float64],
     symprec: float = SYMPREC,
 ) -> NDArray[np.int64]:
-    """For each atom of a crystal the first one that its symmetry makes alike, translations included, by moyo.
+    """For each atom of a crystal the first one equivalent by symmetry, translations included, by moyo.
 
     Args:
         cell: (3, 3) rows, A.

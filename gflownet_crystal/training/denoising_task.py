@@ -111,7 +111,7 @@ class DenoisingTask(Task):
         self.sizes = self.structures.n_atoms
         self.parameters = lattice_parameters(self.structures.cell)
         self.mean = self.parameters.mean(0)
-        # crystals that are all alike leave nothing to scale by
+        # lower bound of the scales, which identical crystals would make zero
         self.deviation = self.parameters.std(0, correction=0).clamp(min=1e-2)
         model.fit_volumes(self.structures)
         puzzles = Puzzles.of(splits.validation.structures, settings.sigma)

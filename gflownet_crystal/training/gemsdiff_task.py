@@ -60,7 +60,7 @@ class DiffusionSettings:
 def draw(structures: StructureBatch, settings: GemsDiffSettings, generator: torch.Generator) -> Draws:
     """Steps and noise for n structures.
 
-    In the paper's recipe positions and lattice share their step; in the mended one each has its own, and part of the
+    In the paper's recipe positions and lattice share their step; in ``mended`` each has its own, and part of the
     lattices have none.
 
     Args:

@@ -181,7 +181,7 @@ def split_labelled(
 
     Args:
         data: all structures.
-        holdout: share of all formulas kept aside besides MP-20's val.
+        holdout: share of all formulas held out in addition to MP-20's val.
         seed: of the choice of formulas.
         max_atoms: largest cells to train on; None for all.
 

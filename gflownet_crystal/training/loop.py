@@ -188,7 +188,7 @@ class Loop:
         save_checkpoint(self.run_dir, self.step, parts, metrics_offset=offset, seconds=self.seconds, **place)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint, to the bit.
+        """Resume from a checkpoint, bit-exact.
 
         Raises:
             CheckpointError: it belongs to another configuration.

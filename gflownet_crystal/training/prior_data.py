@@ -69,7 +69,7 @@ def split_known(
         further: prepared crystals that are learned from in the beginning only, or None.
         env: the space.
         limit: largest distance of training crystals above the hull of all labels in the tables, eV/atom; None for all.
-        holdout: share of reduced formulas kept aside besides MP-20's val.
+        holdout: share of reduced formulas held out in addition to MP-20's val.
         seed: of the choice of formulas.
 
     Raises:

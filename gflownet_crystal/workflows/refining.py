@@ -59,8 +59,8 @@ class Refinement:
         energies: name of the model that chooses among structures in the first round.
         hull: distances are measured from.
         tell: takes a line about each stage.
-        known: prepared table of known crystals to train on besides; None for none.
-        earlier: labelled specs of samplers of before to train on besides; None for none.
+        known: prepared table of further known crystals to train on; None for none.
+        earlier: further labelled specs to train on, of earlier samplers; None for none.
         highest: eV/atom above the hull; in figures, energies above it count as it.
         about: fields for the cards of the spec proxy's weights.
     """

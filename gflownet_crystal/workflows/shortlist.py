@@ -19,7 +19,7 @@ from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.workflows.settings import KEEP, Screening
 
 KNOWN_COLUMNS = ("known_formula", "known_formula_and_group")
-"""Whether a formula is known, and whether in its space group; mirror images are alike."""
+"""Whether a formula is known, and whether in its space group; mirror images count as equal."""
 
 Key = tuple[int, ...]
 
