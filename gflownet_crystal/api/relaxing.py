@@ -39,7 +39,7 @@ class Relaxer:
 
     Attributes:
         load: makes the model.
-        settings: of the relaxations.
+        settings: settings of the relaxations.
         processes: number of crystals at once.
     """
 

@@ -82,7 +82,7 @@ def read_crystals(paths: Sequence[Path], **options: Any) -> LabelledStructures:
 
     Args:
         paths: files and folders.
-        options: of :func:`~gflownet_crystal.training.labelled.read_labelled`.
+        options: options of :func:`~gflownet_crystal.training.labelled.read_labelled`.
     """
     left_out = LeftOut()
     data = read_labelled(paths, **options, left_out=left_out)

@@ -69,19 +69,19 @@ class Plan:
         out: folder to fill.
         k: candidates.
         n: samples.
-        device: where it all happens.
-        screening: which samples become candidates.
+        device: device of all models.
+        screening: selection of the candidates among the samples.
         placer: makes and rates structures.
-        hull: from which rated energies are measured.
+        hull: hull from which rated energies are measured.
         predicted: property of the run's proxy and its unit; the hulls of
             :func:`~gflownet_crystal.cli.export.hulls_of_run`.
         n_relaxed: candidates to relax.
         load: makes the model that relaxes; None if none are.
         relaxation: its settings.
-        restrict: what part of the space is sampled.
-        exact: how samples follow the sampler's distribution there; None for its policy under tighter masks.
+        restrict: restriction of the sampled space.
+        exact: conditioning of the sampler's distribution on the restriction; None for its policy under tighter masks.
         quiet: show no progress.
-        formats: of the structures.
+        formats: file formats of the structures.
     """
 
     config: DictConfig

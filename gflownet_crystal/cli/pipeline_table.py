@@ -57,7 +57,7 @@ def ended(made: StructureBatch, records: Mapping[int, Mapping[str, Any]], sympre
 
     Args:
         made: generated.
-        records: of relaxations, by place in ``made``.
+        records: records of relaxations, by place in ``made``.
         symprec: A, tolerance of the search for the group of a relaxed one.
     """
     moved = np.array([("cell" in records.get(row, {})) for row in range(len(made))], dtype=bool)
@@ -81,11 +81,11 @@ def candidates_table(
     """The candidates, ranked by the best that is known of them, and the other specs that were tried.
 
     Args:
-        outcome: of the screening.
+        outcome: outcome of the screening.
         known: compounds that count as known.
         final: its structures in the end.
-        records: of relaxations, by place among them.
-        energies: of :func:`judged`.
+        records: records of relaxations, by place among them.
+        energies: energies returned by :func:`judged`.
         symprec: A, tolerance of the search for groups.
     """
     table = tried_rows(outcome.frame, outcome.placed)

@@ -56,7 +56,7 @@ class VerbEngines:
     """Implementation of :class:`gflownet_crystal.workflows.refining_parts.Engines` by the verbs.
 
     Attributes:
-        config: of ``refine``, resolved.
+        config: configuration of ``refine``, resolved.
         generator: puts atoms into samples.
         device: name of the device.
         trust: classes from outside the package that the run may name.

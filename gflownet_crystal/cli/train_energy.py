@@ -62,8 +62,8 @@ def train_weights(
     """Train, or go on with the newest checkpoint of the folder, and write the weights.
 
     Args:
-        folder: of the run.
-        config: of ``train_energy``, resolved.
+        folder: folder of the run.
+        config: configuration of ``train_energy``, resolved.
         out: weights file.
         read: gives the structures, once the settings were found to be right.
 

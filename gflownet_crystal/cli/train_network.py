@@ -101,10 +101,10 @@ def training_card(
     """Entries of the card of any training: network, loop, seed, data, command, and cost.
 
     Args:
-        config: of the training.
+        config: configuration of the training.
         loop: that ran.
-        verb: of the command.
-        paths: of the data.
+        verb: verb of the command.
+        paths: paths of the data.
         network: its name and its settings.
     """
     return {
@@ -126,7 +126,7 @@ def validation_curve(loop: Loop, *names: str) -> list[Any]:
 
     Args:
         loop: that ran.
-        names: of the figures; none for all.
+        names: names of the figures; none for all.
     """
     records = [
         record["validation"] for record in read_metrics(loop.run_dir / METRICS) if "validation" in record

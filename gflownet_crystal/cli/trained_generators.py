@@ -49,14 +49,14 @@ class TrainedGenerator(ABC):
 
     Args:
         section: ``generator`` of the configuration.
-        seed: of the initial weights.
-        device: of the network.
+        seed: random seed of the initial weights.
+        device: device of the network.
 
     Attributes:
-        kind: of the weights.
-        unit: of the figures that are validated.
-        network: what the card says of it: ``name`` and ``settings``.
-        model: on its device.
+        kind: kind of the weights.
+        unit: unit of the figures that are validated.
+        network: entries of the card: ``name`` and ``settings``.
+        model: model on its device.
 
     Raises:
         ConfigError: a key is unknown, or a value out of range.

@@ -45,9 +45,9 @@ def stoppable(verb: str, folder: Path, config: DictConfig) -> Iterator[Callable[
     """Let a training ask whether to stop; if it does, say how to go on.
 
     Args:
-        verb: of the training.
-        folder: of the run.
-        config: of the run, resolved.
+        verb: verb of the training.
+        folder: folder of the run.
+        config: configuration of the run, resolved.
 
     Raises:
         TrainingStopped: the training stopped.

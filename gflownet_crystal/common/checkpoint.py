@@ -29,8 +29,8 @@ class Checkpoint:
     """Content of a checkpoint file.
 
     Attributes:
-        path: of the file.
-        tensors: by name, ``part/name``, on the CPU.
+        path: path of the file.
+        tensors: tensors by name, ``part/name``, on the CPU.
         metadata: numbers and texts, as JSON holds them; ``iteration`` counts finished iterations.
     """
 

@@ -55,7 +55,7 @@ def open_folder(
     Args:
         folder: the run folder.
         config: composed from the command line.
-        sections: what a stored configuration must have.
+        sections: sections that a stored configuration must have.
 
     Returns:
         The configuration, and which foreign classes it may build.

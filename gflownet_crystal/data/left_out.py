@@ -29,7 +29,7 @@ class LeftOut:
         """Add one.
 
         Args:
-            name: of the crystal or file.
+            name: name of the crystal or file.
             reason: one line.
         """
         self._pairs[str(name), " ".join(str(reason).split())] = None

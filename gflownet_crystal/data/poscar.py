@@ -21,7 +21,7 @@ class _Header:
     Attributes:
         cell: (3, 3) lattice vectors as rows, A.
         scale: (3,) factors of Cartesian coordinates.
-        symbols: of each kind of atom; empty where the file names none.
+        symbols: symbols of each kind of atom; empty where the file names none.
         counts: atoms of each kind.
         first: line of the first coordinates.
         cartesian: coordinates are Cartesian.
@@ -44,8 +44,8 @@ def row_of_poscar(text: str, name: str) -> Row:
     it holds and is refused. A negative scale is the volume of the cell, as in VASP; velocities are not read.
 
     Args:
-        text: of the file.
-        name: of the crystal.
+        text: text of the file.
+        name: name of the crystal.
 
     Returns:
         The crystal, or the reason why it is none.

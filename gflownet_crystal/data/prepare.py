@@ -96,7 +96,7 @@ def prepare(
     """Convert stored structures to conventional specs.
 
     Args:
-        frame: as the readers return.
+        frame: frame as the readers return.
         symprec: tolerance of the symmetry search, A.
         progress: wraps the row counter.
         atoms: keep the stored cells with their atoms, the columns of STRUCTURE_COLUMNS.

@@ -20,7 +20,7 @@ def elemental_volumes(fractions: Tensor, volume_per_atom: Tensor, rounds: int = 
     Args:
         fractions: (n, 119) float64.
         volume_per_atom: (n,) float64, A^3.
-        rounds: of iterative reweighting.
+        rounds: number of rounds of iterative reweighting.
 
     Returns:
         (119,) float64, A^3.

@@ -32,7 +32,7 @@ class LatticeBox(ABC):
     """Six natural coordinates x, each in an interval left open by the group and the earlier ones.
 
     Attributes:
-        names: of the natural coordinates.
+        names: names of the natural coordinates.
         settings: that the box was made with, by name.
     """
 

@@ -62,7 +62,7 @@ class LogLogFit:
 
     Attributes:
         spearman: rank correlation.
-        slope: of the least-squares line of log p on log R.
+        slope: slope of the least-squares line of log p on log R.
         slope_error: bootstrap standard error of the slope.
         residual: standard deviation about the line.
     """
@@ -81,7 +81,7 @@ def fit_log_log(
     Args:
         log_prob: (n,) estimates of log p(x).
         log_reward: (n,) log R(x).
-        generator: for the bootstrap.
+        generator: random generator of the bootstrap.
         n_bootstrap: resamples of the objects.
 
     Raises:

@@ -46,7 +46,7 @@ def least_distances(
 
     Args:
         found: nearest distances of pairs of elements in crystals.
-        quantile: of the distances of a pair that is taken, the lower of two ranks.
+        quantile: quantile of the distances of a pair that is taken, the lower of two ranks.
         enough: crystals with a pair from which on its own distances are taken alone.
         slack: factor of the result.
 

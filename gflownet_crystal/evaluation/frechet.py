@@ -57,7 +57,7 @@ def frechet_floor(
     Args:
         reference: (m, d).
         n: vectors of a sample. Sample and reference are both drawn with replacement.
-        generator: on the CPU.
+        generator: random generator on the CPU.
         n_resamples: pairs of them.
 
     Returns:

@@ -37,7 +37,7 @@ class Work:
     """Settings of the execution of tasks.
 
     Attributes:
-        processes: at once.
+        processes: number of processes at once.
         cache: folder for what is worth keeping; None to keep nothing.
         should_stop: asked before each task; what is under way is still finished.
         quiet: show no progress.
@@ -81,8 +81,8 @@ def run_tasks(
     Args:
         function: picklable if there are several processes, as tasks and results.
         tasks: independent of each other.
-        work: how.
-        label: what the progress counts.
+        work: settings of the execution.
+        label: name of what the progress counts.
 
     Yields:
         The place of a task and its result, in the order in which they are finished.

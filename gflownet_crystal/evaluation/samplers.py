@@ -28,8 +28,8 @@ class Occurrence:
 
     Attributes:
         n_admitted: classes that the space admits.
-        n_seen: of them, those that occur.
-        share: of the admitted that occur.
+        n_seen: number of admitted classes that occur.
+        share: share of the admitted that occur.
         effective: number of equally frequent classes with the same entropy, the Hill number of order 1 (M. O. Hill,
             Ecology 54, 427, 1973).
     """
@@ -171,7 +171,7 @@ def distance_to_exact(model: GFlowNet, reward: Reward, batch_size: int = 16_384)
 
     Args:
         model: all of whose stages are discrete, with a space that fits into memory.
-        reward: of the objects.
+        reward: reward of the objects.
         batch_size: objects and states evaluated at once.
 
     Raises:

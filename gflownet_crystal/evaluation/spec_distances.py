@@ -46,7 +46,7 @@ def against_floor(
     """Distances of drawn specs from known ones, beside those of known ones that were held out.
 
     Args:
-        drawn: of a sampler.
+        drawn: samples of a sampler.
         held_out: crystals that the sampler has not learned from, of the same origin as ``known``.
         known: crystals to measure from.
 

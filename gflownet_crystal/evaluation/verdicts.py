@@ -97,9 +97,9 @@ def by_all(verdicts: Sequence[Verdict], tolerances: Tolerances, work: Work) -> V
     """The verdict of several judges together: each structure by the one that thinks least of it.
 
     Args:
-        verdicts: of the same n structures, at least one.
-        tolerances: of matches.
-        work: how.
+        verdicts: verdicts of the same n structures, at least one.
+        tolerances: tolerances of matches.
+        work: settings of the execution.
 
     Returns:
         Of the structures that all could judge, the first judge's relaxed ones with the greatest of their distances to

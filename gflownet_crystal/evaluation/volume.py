@@ -48,9 +48,9 @@ def fit_volume_regressor(
 
     Args:
         table: prepared rows; strained cells and blown-up records are left out.
-        validation_share: of formulas, for the stated error.
-        n_trees: of the forest.
-        seed: of split and forest.
+        validation_share: share of formulas, for the stated error.
+        n_trees: number of trees of the forest.
+        seed: random seed of split and forest.
 
     Raises:
         DataError: the table has no labelled crystals.

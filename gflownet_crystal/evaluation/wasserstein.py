@@ -62,7 +62,7 @@ def noise_floor(
         drawn: (k,) float64, reference values that a sample may hold.
         reference: (m,) float64.
         n: values of a sample. Sample and reference are both drawn with replacement.
-        generator: on the CPU.
+        generator: random generator on the CPU.
         n_resamples: pairs of them.
 
     Returns:

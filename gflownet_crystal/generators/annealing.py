@@ -36,7 +36,7 @@ def anneal_positions(
 
     Args:
         model: scores.
-        sites: of n structures; what they do not leave free does not move.
+        sites: sites of n structures; only their free parameters move.
         fractional: (N, 3) float64, where they start.
         cell: (n, 3, 3) float64 conventional, A.
         keys: (N,) int64, of the noise.

@@ -74,7 +74,7 @@ class AssignmentLister:
     """Lists assignments by a table; what it found is remembered.
 
     Args:
-        table: of crystals.
+        table: table of crystals.
         listed: assignments of a key at most.
     """
 

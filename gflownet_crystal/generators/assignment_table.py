@@ -83,7 +83,7 @@ class AssignmentTable:
     """Assignments of crystals, counted.
 
     Attributes:
-        counts: by key, how many crystals have each canonical assignment, the most frequent first.
+        counts: number of crystals with each canonical assignment by key, the most frequent first.
     """
 
     counts: Mapping[Key, Mapping[Assignment, int]] = field(default_factory=dict)

@@ -62,7 +62,7 @@ def check_options(
     """Check the numbers among a generator's options.
 
     Args:
-        options: by name.
+        options: options by name.
         above_zero: names of those that must be positive.
         not_negative: names of those that may be zero.
 
@@ -89,7 +89,7 @@ def in_batches(
     Args:
         specs: n specs.
         sizes: (n,) int64, what each counts for.
-        most: of a batch, unless one spec counts for more; bounds the memory.
+        most: upper bound of a batch, unless one spec counts for more; bounds the memory.
         place: makes structures of a batch.
         by_size: put specs of about equal size together.
 

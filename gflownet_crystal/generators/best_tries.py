@@ -13,7 +13,7 @@ def best_of_each(spec: Tensor, rating: Tensor, n: int = 1, digits: int = 4) -> T
         spec: (C,) int64, the spec of each candidate.
         rating: (C,) float64.
         n: candidates of a spec.
-        digits: of ratings that count: rounding errors must not decide, so that ties are broken the same way in every batch.
+        digits: number of decimals of ratings that count, so that rounding errors break no ties and all batches agree.
 
     Returns:
         Rows of candidates, int64, by rising spec and falling rating.

@@ -158,7 +158,7 @@ def contact_distances(atomic_numbers: Tensor, anion_repulsion: float) -> Tensor:
 
     Args:
         atomic_numbers: (N,) int64, the atoms of the compound.
-        anion_repulsion: by what part of the summed radii two full anions are further apart.
+        anion_repulsion: fraction of the summed radii by which two full anions are further apart.
 
     Returns:
         (N, N) float64, A.

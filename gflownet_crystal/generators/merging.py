@@ -55,7 +55,7 @@ def conventional_atoms(
     """All atoms of the conventional cells.
 
     Args:
-        symmetry: of the N sites.
+        symmetry: symmetry of the N sites.
         atomic_numbers: (N,) int64.
         fractional: (N, 3) float64.
         images: (N, 48) bool, those that are different atoms.

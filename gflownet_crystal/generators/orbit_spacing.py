@@ -138,9 +138,9 @@ class OrbitPairs:
     """Pairs of atoms of candidates: by symmetry, all distances there are, but for those to an atom's own images.
 
     Attributes:
-        orbits: of C candidates.
-        tables: of all positions.
-        lattices: of the specs.
+        orbits: orbits of C candidates.
+        tables: tables of all positions.
+        lattices: lattices of the specs.
         candidate: (P,) int64.
         first: (P,) int64, an orbit; its first atom is the first of the pair.
         second: (P,) int64, the orbit of the second atom.
@@ -166,9 +166,9 @@ class OrbitPairs:
         """List the pairs: one atom of the larger of two orbits, and all of the smaller in the primitive cell.
 
         Args:
-            orbits: of C candidates, O in all.
-            tables: of all positions.
-            lattices: of the specs.
+            orbits: orbits of C candidates, O in all.
+            tables: tables of all positions.
+            lattices: lattices of the specs.
             radius: (O,) float64, of the atoms of each orbit, A.
             repulsion: (O,) float64; two atoms touch at 1 + the product of theirs times their summed radii.
         """

@@ -30,11 +30,11 @@ def make_room(
     Args:
         made: structures of n specs, in any order, none with atoms closer than ``min_distance``.
         specs: n specs.
-        seed: of the second placement.
+        seed: random seed of the second placement.
         min_distance: A; structures of the second placement with atoms closer than this are left out.
         min_ratio: shortest distance over summed covalent radii below which a structure is crowded; of the two the
             roomier one is then kept.
-        atoms: of specs that are placed together, about; bounds the memory.
+        atoms: number of atoms of specs that are placed together, about; bounds the memory.
 
     Returns:
         The structures of all specs that have one, by rising row.

@@ -58,7 +58,7 @@ def site_graph(
         crystal: (O,) int64, not decreasing, the crystal of each orbit; each has some.
         position: (O,) int64, in :func:`~gflownet_crystal.generators.orbit_tables.orbit_tables`.
         atomic_number: (O,) int64.
-        tables: on the same device.
+        tables: tables on the same device.
     """
     known = tables.orbits
     lattices = lattices.trimmed()

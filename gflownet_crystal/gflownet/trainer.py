@@ -42,9 +42,9 @@ class Trainer:
         model: environment, policies and log Z, on its device.
         reward: scores objects.
         objective: the loss.
-        settings: of the loop.
-        run_dir: where ``metrics.jsonl`` and ``checkpoints/`` go.
-        seed: of sampling.
+        settings: settings of the loop.
+        run_dir: folder of ``metrics.jsonl`` and ``checkpoints/``.
+        seed: random seed of sampling.
         dataset: objects for backward-sampled trajectories; needed where ``dataset_fraction`` is above 0.
         logger: receives the metrics of each step too.
         quiet: show no progress.
@@ -286,8 +286,8 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, averaged: bool = True
     """Put a checkpoint's weights in a model.
 
     Args:
-        model: of the checkpoint's configuration.
-        checkpoint: as loaded.
+        model: model of the checkpoint's configuration.
+        checkpoint: loaded checkpoint.
         averaged: take the moving average where the training kept one, as sampling does.
 
     Raises:

@@ -66,7 +66,7 @@ class AssignmentRanker(nn.Module):
     """Scores of assignments, to be compared within a spec: a sum over orbits, seen through a small network.
 
     Args:
-        width: of the hidden layers.
+        width: width of the hidden layers.
         embedding: size of what is learned of each group and each position.
     """
 

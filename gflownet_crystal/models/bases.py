@@ -113,7 +113,7 @@ class RadialBesselBasis(nn.Module):
     """sqrt(2/c) sin(n pi r / c) / r for n = 1, 2, ... (GemsNet, equation 11; DimeNet).
 
     Args:
-        n_functions: how many.
+        n_functions: number of functions.
         cutoff: c, A.
     """
 

@@ -48,7 +48,7 @@ class Denoiser(nn.Module):
     Elements do not depend on how a crystal is described, so the symmetries of the network stay.
 
     Args:
-        network: from a :class:`~gflownet_crystal.models.inputs.CrystalGraph` to an output with ``lattice_action``;
+        network: network from a :class:`~gflownet_crystal.models.inputs.CrystalGraph` to an output with ``lattice_action``;
             its ``settings.graph`` say which graph it reads.
         volumes: whether cells are brought to their elements' volume.
     """

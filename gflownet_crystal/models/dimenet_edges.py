@@ -63,8 +63,8 @@ class EdgeBases(nn.Module):
     """Functions of lengths and angles.
 
     Args:
-        settings: of the network.
-        generator: of the initial weights.
+        settings: settings of the network.
+        generator: random generator of the initial weights.
     """
 
     def __init__(self, settings: DimeNetSettings, generator: torch.Generator) -> None:
@@ -122,8 +122,8 @@ class EdgeInteraction(nn.Module):
     """Interaction block: an edge aggregates the messages that reach its node along the other edges.
 
     Args:
-        settings: of the network.
-        generator: of the initial weights.
+        settings: settings of the network.
+        generator: random generator of the initial weights.
     """
 
     def __init__(self, settings: DimeNetSettings, generator: torch.Generator) -> None:
@@ -158,9 +158,9 @@ class EdgeOutput(nn.Module):
     """Numbers for each edge: dense layers on edges in the place of those on atoms, and no pooling.
 
     Args:
-        settings: of the network.
+        settings: settings of the network.
         n_outputs: numbers an edge.
-        generator: of the initial weights.
+        generator: random generator of the initial weights.
     """
 
     def __init__(self, settings: DimeNetSettings, n_outputs: int, generator: torch.Generator) -> None:
@@ -183,7 +183,7 @@ class DimeNetEdges(nn.Module):
     Args:
         settings: sizes; the fast ones if None.
         n_outputs: numbers an edge.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
     """
 
     features: Tensor
@@ -211,7 +211,7 @@ class DimeNetEdges(nn.Module):
         """Numbers for the K edges of N nodes.
 
         Args:
-            graph: with the reverse edges.
+            graph: graph with the reverse edges.
             atomic_numbers: (N,) int64.
             level: (N,) noise level of each node's structure, 0 (the lowest) to 1.
 

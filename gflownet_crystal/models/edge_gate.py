@@ -58,8 +58,8 @@ class EdgeGatedConvolution(nn.Module):
     show in the states of the links alone.
 
     Args:
-        width: of nodes and links.
-        generator: of the initial weights.
+        width: width of nodes and links.
+        generator: random generator of the initial weights.
         updates_links: whether new states of the links are wanted.
     """
 

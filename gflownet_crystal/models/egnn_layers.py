@@ -29,8 +29,8 @@ class EGNNSettings:
     """Sizes of an EGNN.
 
     Attributes:
-        graph: which atoms are neighbours.
-        features: of an atom.
+        graph: definition of the neighbours of atoms.
+        features: features of an atom.
         hidden: width of the perceptrons that weigh the actions.
         n_layers: layers that act on the crystal.
         n_message_layers: layers before them that only pass messages.
@@ -78,13 +78,13 @@ class EdgePerceptron(nn.Module):
     """Perceptron on [source, target, functions of length] of an edge.
 
     Args:
-        features: of an atom.
+        features: features of an atom.
         n_basis: functions of length.
         hidden: width of the hidden layers.
         outputs: width of the result.
         n_hidden: hidden layers, 1 or 2.
-        gain: of the last weights.
-        generator: of the initial weights.
+        gain: gain of the last weights.
+        generator: random generator of the initial weights.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ class EnergyCalculator(Calculator):
     """Formation energy of the whole cell (eV), forces (eV/A) and stress (eV/A^3, Voigt order).
 
     Args:
-        model: on its device.
+        model: model on its device.
 
     Raises:
         ConfigError: the edges of the network's graph end abruptly, so that its energy has no derivatives.
@@ -63,7 +63,7 @@ def energy_forces_stress(model: EnergyModel, structures: StructureBatch) -> tupl
     """Energies of the cells and their derivatives.
 
     Args:
-        model: on the device of the structures; its network's edges have to fade.
+        model: model on the device of the structures; its network's edges have to fade.
         structures: n structures with N atoms.
 
     Returns:

@@ -58,7 +58,7 @@ class GemsDiffModel(nn.Module):
 
     Args:
         settings: sizes and parts.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
     """
 
     element_volume: Tensor
@@ -168,7 +168,7 @@ class GemsDiffModel(nn.Module):
             table: N atoms of n structures.
             cell: (n, 3, 3) float64 rows, A.
             fractional: (N, 3) float64.
-            steps: of positions and of lattices, (n,) int64 each.
+            steps: number of steps of positions and of lattices, (n,) int64 each.
             volume: (n,) float64, of :meth:`reference_volume`.
         """
         crystals = NoisyCrystals(table, cell, fractional, *steps, volume.pow(1.0 / 3.0))

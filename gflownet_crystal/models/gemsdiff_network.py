@@ -62,7 +62,7 @@ class GemsDiffNetwork(nn.Module):
 
     Args:
         settings: sizes and parts.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
     """
 
     def __init__(self, settings: GemsDiffSettings, seed: int = 0) -> None:

@@ -108,7 +108,7 @@ def levels(total: int, steps: int | None) -> list[int]:
 
     Args:
         total: T.
-        steps: how many are taken; None for all.
+        steps: number of steps taken; None for all.
 
     Raises:
         ConfigError: none, or more than T.
@@ -126,10 +126,10 @@ def free_crystals(
     """Crystals of given atoms (algorithm 2).
 
     Args:
-        model: on the device of the atoms.
+        model: model on the device of the atoms.
         table: N atoms of n crystals.
         start: (N, 3) float64, uniform coordinates.
-        noise: for each step, and for the lattices at step T + 1.
+        noise: noise for each step, and for the lattices at step T + 1.
         steps: taken; None for all T.
 
     Returns:
@@ -163,11 +163,11 @@ def site_parameters(
     """Free parameters of orbits in given lattices.
 
     Args:
-        model: on the device of the atoms.
+        model: model on the device of the atoms.
         table: the atoms of the sites, N of n crystals.
         sites: their O orbits.
         start: (O, 3) float64, uniform parameters.
-        noise: for each step, of the orbits.
+        noise: noise for each step, of the orbits.
         steps: taken; None for all T.
 
     Returns:

@@ -51,16 +51,16 @@ class GemsDiffSettings:
         steps: T.
         neighbours: k, edges of each atom.
         position_first: noise of the first step: its deviation (``mended``) or variance (``paper``), fractional.
-        position_last: of the last step.
+        position_last: noise of the last step.
         lattice_first: variance of the first step of the lattice.
-        lattice_last: of the last.
+        lattice_last: variance of the last step.
         held: share of the training crystals whose lattice is clean (``mended``).
         decoder_cell: initial cell of the decoder: the ``noisy`` cell (``mended``), whose velocity it then can see, or
             a ``cube``.
         time_features: width of the embedding of a step.
         global_features: width of what encoder says of the structure as a whole.
         encoder: sizes of the encoder; its heads and its graph follow from the rest.
-        decoder: of the decoder.
+        decoder: settings of the decoder.
 
     Raises:
         ConfigError: a value is out of range.

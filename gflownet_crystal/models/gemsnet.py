@@ -39,8 +39,8 @@ class GemsNetBases(nn.Module):
     """Functions of the edges' lengths, with the envelope, and the projection of the circular basis' radial part.
 
     Args:
-        settings: of the network.
-        generator: of the initial weights.
+        settings: settings of the network.
+        generator: random generator of the initial weights.
     """
 
     def __init__(self, settings: GemsNetSettings, generator: torch.Generator) -> None:
@@ -93,7 +93,7 @@ class GemsNet(nn.Module):
 
     Args:
         settings: sizes and parts; the authors' if None.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
     """
 
     def __init__(self, settings: GemsNetSettings | None = None, seed: int = 0) -> None:
@@ -130,7 +130,7 @@ class GemsNet(nn.Module):
         """Read n structures with N atoms.
 
         Args:
-            graph: with ``reverse``, and with pairs of edges if there is a lattice head.
+            graph: graph with ``reverse``, and with pairs of edges if there is a lattice head.
             conditioning: (n, conditioning), what else is known of each structure, or (N, conditioning), of each atom;
                 None if the settings name none.
 

@@ -115,8 +115,8 @@ def crystal_graph(
 
     Args:
         batch: n structures with N atoms.
-        settings: which atoms are neighbours.
-        dtype: of vectors, cells and weights; they are computed in the dtype of the inputs and rounded once.
+        settings: definition of the neighbours of atoms.
+        dtype: dtype of vectors, cells and weights; they are computed in the dtype of the inputs and rounded once.
         cell: (n, 3, 3) in place of the batch's (same values): gradients flow to it.
         fractional: (N, 3) in place of the batch's (same values): gradients flow to it.
         triplets: whether the model needs pairs of edges; they are empty otherwise.
@@ -179,7 +179,7 @@ def graph_for(
     Args:
         network: ``needs_triplets`` and ``needs_reverse``, if it has them, say what it does without.
         batch: n structures with N atoms.
-        dtype: of vectors, cells and weights.
+        dtype: dtype of vectors, cells and weights.
         cell: (n, 3, 3) in place of the batch's; see :func:`crystal_graph`.
         fractional: (N, 3) in place of the batch's.
 

@@ -47,11 +47,11 @@ class NoiseLevels:
     """Deviations of the noise, evenly spaced in their logarithms.
 
     Attributes:
-        number: of levels, F.
-        first: of positions, the largest, A.
-        last: of positions, the smallest, A.
-        first_variance: of L3, the largest, A^2.
-        last_variance: of L3, the smallest, A^2.
+        number: number of levels, F.
+        first: largest noise of positions, A.
+        last: smallest noise of positions, A.
+        first_variance: largest variance of L3, A^2.
+        last_variance: smallest variance of L3, A^2.
 
     Raises:
         ConfigError: they do not fall, or there are fewer than two.
@@ -102,7 +102,7 @@ class Sites:
 
     Attributes:
         atomic_numbers: (N,) int64.
-        plan: of the multigraph.
+        plan: plan of the multigraph.
         sources: (n, 3) int64, see :func:`~gflownet_crystal.models.lattice_lengths.equal_lengths`.
         projector: (N, 3, 3), onto the free directions of each site, for row vectors in A; None where sites may be
             anywhere and near images are merged.
@@ -137,7 +137,7 @@ class Sites:
             atomic_numbers: (N,) int64.
             fractional: (N, 3) float64, any point of each position that is on no other one.
             structure_index: (N,) int64, not decreasing.
-            cutoff: of edges, A.
+            cutoff: cutoff of edges, A.
             fixed: whether the lattice stays as it is.
         """
         symmetry = SiteSymmetry.of(cell, space_group, structure_index)
@@ -184,9 +184,9 @@ class ScoreModel(nn.Module):
     """A network's numbers on edges made into noise: along the edges for positions, by their strain for the lattice.
 
     Args:
-        settings: of the network; the fast ones if None.
-        levels: of the noise.
-        seed: of the initial weights.
+        settings: settings of the network; the fast ones if None.
+        levels: levels of the noise.
+        seed: random seed of the initial weights.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ class ScoreModel(nn.Module):
         """The noise seen in n structures with N sites.
 
         Args:
-            sites: what does not change.
+            sites: sites, which do not change.
             fractional: (N, 3) float64 positions.
             cell: (n, 3, 3) float64 conventional, A.
             level: (n,) int64, 0 for the largest noise.
@@ -259,7 +259,7 @@ class Schedule:
     """Schedule of sampling through the noise levels (section 4).
 
     Attributes:
-        steps: at each level, T.
+        steps: number of steps at each level, T.
         position_rate: gamma_X, A^2.
         lattice_rate: gamma_L, A^2.
         lattice_noise: factor on the noise of the lattice, below 1 for a low temperature.

@@ -86,7 +86,7 @@ class LatticeCoordinates:
     """Coordinates in which lattices are diffused: those in a basis, less a centre, over a scale.
 
     Attributes:
-        basis: of the symmetric matrices.
+        basis: basis of the symmetric matrices.
         centre: (6,) float64; the volume's part is on top of the volume that is given.
         scale: (6,) float64.
     """

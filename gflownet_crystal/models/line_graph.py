@@ -80,7 +80,7 @@ def crystal_links(bonds: CrystalGraph) -> tuple[Block, ...]:
     """The atoms as nodes, linked by edges: the target of an edge sends to its source.
 
     Args:
-        bonds: as :func:`bonds_of` gives it.
+        bonds: bonds of :func:`bonds_of`.
     """
     return (Block(bonds.source, bonds.target, edge_weights_of(bonds)[:, None]),)
 

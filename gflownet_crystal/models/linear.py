@@ -61,7 +61,7 @@ class Linear(nn.Module):
     Args:
         inputs: width of the input.
         outputs: width of the output.
-        generator: of the initial weights, uniform within 1 / sqrt(inputs), as torch's own.
+        generator: random generator of the initial weights, uniform within 1 / sqrt(inputs), as torch's own.
         bias: whether there is one.
     """
 

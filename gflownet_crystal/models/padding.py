@@ -26,7 +26,7 @@ def padded(graph: CrystalGraph) -> CrystalGraph:
     The edges lead from the last atom to itself and have weight 0; the pairs are of an edge with itself.
 
     Args:
-        graph: with at least one atom.
+        graph: graph with at least one atom.
     """
     n_edges, n_pairs = graph.n_edges, len(graph.first)
     extra = round_size(n_edges) - n_edges

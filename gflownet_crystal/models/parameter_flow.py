@@ -85,8 +85,8 @@ class ParameterFlow(nn.Module):
             graph: O orbits of n crystals.
             start: (O, 3) float64 in [0, 1), uniform.
             steps: number of steps.
-            hurry: velocities are multiplied by 1 + ``hurry`` * t, which sharpens the distribution (FlowMM's anti-annealing);
-                no step leads beyond where the path would end.
+            hurry: strength of FlowMM's anti-annealing: velocities are multiplied by 1 + ``hurry`` * t, which sharpens
+                the distribution; no step leads beyond where the path would end.
 
         Returns:
             (O, 3) float64 parameters in [0, 1).

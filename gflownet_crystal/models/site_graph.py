@@ -68,7 +68,7 @@ class SiteGraph:
     Coordinates of an atom are ``parameters @ map + offset``, fractional in the reduced basis.
 
     Attributes:
-        lattices: of the crystals.
+        lattices: lattices of the crystals.
         crystal: (O,) int64, not decreasing.
         atomic_number: (O,) int64.
         multiplicity: (O,) float32, atoms in the primitive cell.

@@ -29,7 +29,7 @@ class LatentDistance(nn.Module):
 
     Args:
         n_features: d.
-        n_knots: of the calibration.
+        n_knots: number of knots of the calibration.
     """
 
     mean: Tensor

@@ -21,7 +21,7 @@ class StageShape:
     """Sizes a policy needs for one stage.
 
     Attributes:
-        name: of the stage.
+        name: name of the stage.
         n_features: columns of the input.
         n_parameters: columns of the output.
         initial_bias: (n_parameters,) bias at which the output should start.
@@ -82,7 +82,7 @@ class Policy(nn.Module, ABC):
         Args:
             stage: number of the stage.
             features: (n, i) float32 of the columns ``columns.inputs``.
-            columns: of the layout that are used.
+            columns: columns of the layout that are used.
 
         Returns:
             (n, o) float32 parameters of the columns ``columns.outputs``.

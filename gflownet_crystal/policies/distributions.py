@@ -131,7 +131,7 @@ class JumpHead(Head):
 
     Args:
         dimensions: d of the box.
-        n_components: of the mixture.
+        n_components: number of components of the mixture.
         concentration_range: smallest and largest Beta parameter.
         joint: one mixture weight a component, shared by all dimensions (dimensions correlate through the
             components); else each dimension has its own weights, as in Crystal-GFN.

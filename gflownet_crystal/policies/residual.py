@@ -30,7 +30,7 @@ class ResidualPolicy(Policy):
         n_hidden: units of each.
         dropout: share of hidden units set to zero in training.
         descriptors: whether weights of columns are shared through descriptors, where the environment has some.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
 
     Raises:
         ConfigError: sizes below 1, or a dropout outside [0, 1).

@@ -108,9 +108,9 @@ def checked_column(column: Any, n: int, name: str) -> Tensor:
     """A column of one real number an object, as (n,) float64 without gradient.
 
     Args:
-        column: as a class of the user's returned it.
+        column: values as returned by a class of the user's.
         n: number of objects.
-        name: of that class, for the message.
+        name: name of that class, for the message.
 
     Raises:
         ProxyError: no tensor, of another shape, or not of real numbers.
@@ -129,7 +129,7 @@ def naming_the_object(name: str, function: Callable[[Any], Any], batch: Any) -> 
     """Turn an error of a class of the user's into one line that names the first object it fails for.
 
     Args:
-        name: of the class, for the message.
+        name: name of the class, for the message.
         function: that is called with the batch; called again with parts of it to find the object.
         batch: n objects.
 

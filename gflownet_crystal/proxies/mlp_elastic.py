@@ -113,9 +113,9 @@ def complete_elasticity(known: Elasticity, features: NDArray[np.float32], seed: 
     """Fill unknown responses by extra-trees, or by typical values where too few are known.
 
     Args:
-        known: of n crystals.
+        known: known elasticity of n crystals.
         features: (n, f) descriptors.
-        seed: of the forests.
+        seed: random seed of the forests.
     """
     stiffness = np.log(2 * known.depth * known.exponent**2)
     log_depth = _forest(features, np.log(known.depth), seed, 3, np.log(TYPICAL_DEPTH))

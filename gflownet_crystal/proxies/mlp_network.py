@@ -108,7 +108,7 @@ class EnergyEnsemble(nn.Module):
         embedding: width of element and group embeddings.
         n_properties: number of tabulated element properties.
         n_prototypes: prototypes (space group and sorted counts) with a row of their own; others share row 0.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
     """
 
     properties: Tensor
@@ -250,7 +250,7 @@ class EnergyEnsemble(nn.Module):
         """Formation energy with the lattice known.
 
         Args:
-            encoding: of n compositions.
+            encoding: encoding of n compositions.
             log_volume: (n,) or (members, n) log of the volume per atom, A^3.
             shape: (n, 15) or (members, n, 15) lattice descriptors.
         """

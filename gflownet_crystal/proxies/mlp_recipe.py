@@ -122,7 +122,7 @@ def pack(
     Args:
         network: trained.
         data: trained on.
-        parts: to calibrate on.
+        parts: parts to calibrate on.
         card: fields of the card.
         known_range: (2, 15) least and greatest descriptors of an earlier training that it goes on from.
     """

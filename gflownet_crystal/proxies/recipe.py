@@ -35,7 +35,7 @@ class Trained:
         tensors: named weights.
         card: fields for the card: kind, property, unit, hyperparameters, validation figures.
         half: whether float16 loses nothing.
-        beside: what is written beside the weights, by what its name adds to theirs.
+        beside: further files beside the weights, by the suffix added to the name of the weights.
     """
 
     tensors: dict[str, Tensor]
@@ -112,7 +112,7 @@ def split_table(table: pd.DataFrame, holdout: float, seed: int = 0) -> Parts:
     Args:
         table: prepared rows.
         holdout: share of all formulas held out in addition to MP-20's val.
-        seed: of the choice of formulas.
+        seed: random seed of the choice of formulas.
 
     Raises:
         DataError: nothing is left to train or to validate on.

@@ -68,7 +68,7 @@ class ReferenceHull(Hull):
         """The hull of a Parquet file with the columns ``formula`` and ``formation_energy_per_atom`` (eV/atom).
 
         Args:
-            path: as ``prepare_data hull=FILE`` writes it.
+            path: file as written by ``prepare_data hull=FILE``.
 
         Raises:
             DataError: the file is missing or not Parquet, lacks a column, or holds a malformed formula or no energy.

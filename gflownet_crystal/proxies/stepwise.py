@@ -45,11 +45,11 @@ class Stepwise(ABC):
 
     Attributes:
         network: that learns.
-        optimizer: of its parameters.
-        schedule: of the optimizer's rate.
-        generator: of all that is drawn.
-        averaged: of the network's weights, updated at each step; None where they are not averaged.
-        steps: to take at most.
+        optimizer: optimizer of its parameters.
+        schedule: schedule of the optimizer's rate.
+        generator: random generator of all draws.
+        averaged: moving average of the network's weights, updated at each step; None where they are not averaged.
+        steps: maximum number of steps.
         done: finished steps.
     """
 

@@ -37,7 +37,7 @@ class State:
         energy: formation energy, eV/atom.
         max_force: largest force on an atom, eV/A, symmetrised if the symmetry is kept.
         pressure: GPa, positive if the cell wants to grow.
-        space_group: by moyo, 0 where the search fails.
+        space_group: space group by moyo, 0 where the search fails.
     """
 
     energy: float
@@ -77,7 +77,7 @@ def relax(structure: StructureBatch, energies: StructureEnergies, settings: Rela
     Args:
         structure: one structure, in any cell.
         energies: gives forces, stress and formation energies.
-        settings: of the relaxation.
+        settings: settings of the relaxation.
     """
     calculator = energies.calculator()
     optimizer: FIRE | None = None

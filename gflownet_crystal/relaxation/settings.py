@@ -22,7 +22,7 @@ class RelaxationSettings:
             less time. Atoms equivalent by translation at the start stay equivalent.
         symprec: A, tolerance of the symmetry search.
         fmax: eV/A, largest force of a relaxed crystal; of the cell, the largest virial an atom in eV as well.
-        steps: at most.
+        steps: maximum number of steps.
         max_volume_change: relative; a crystal that changes by more has run away, and fails.
     """
 

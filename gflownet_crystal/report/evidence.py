@@ -32,7 +32,7 @@ class Mark:
     """Quality of one piece of evidence.
 
     Attributes:
-        mark: of ``MARKS``.
+        mark: one of ``MARKS``.
         reason: why it is not good, else empty.
     """
 
@@ -51,7 +51,7 @@ def energy_mark(above: float, entries: float | None, name: str = "") -> Mark:
     Args:
         above: eV/atom.
         entries: known crystals that the hull rests on; None where that is not known.
-        name: of the energy, for the reason.
+        name: name of the energy, for the reason.
     """
     told = f"{name}: {above:+.2f} eV/atom".lstrip(": ")
     if above < FAR_BELOW:

@@ -80,7 +80,7 @@ def to_svg(figure: Figure, name: str, alt: str) -> str:
     Args:
         figure: drawn.
         name: unlike that of any other figure of the page; identifiers begin with it.
-        alt: what it shows, for readers who cannot see it.
+        alt: description for readers who cannot see it.
 
     Returns:
         ``<svg>`` without a size of its own and without names of other places.

@@ -32,7 +32,7 @@ def candidate_findings(cards: Sequence[Card], run: RunFiles, n_known: int = 0) -
     """Whether the candidates are any good, as far as the files say.
 
     Args:
-        cards: of the candidates.
+        cards: cards of the candidates.
         run: files of the run.
         n_known: crystals of the reference.
     """

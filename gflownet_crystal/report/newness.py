@@ -52,7 +52,7 @@ def newness(
     Args:
         candidates: n crystals.
         known: crystals of the reference; None without one.
-        told: by the table of candidates, whether each formula is known; None where it does not say.
+        told: whether each formula is known, by the table of candidates; None where it does not say.
     """
     compounds = KnownCompounds.from_weights()
     if known is not None and len(known):

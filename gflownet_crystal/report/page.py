@@ -57,7 +57,7 @@ class Material:
 
     Attributes:
         run: files of the run.
-        samples: of the trained sampler, None if there are none or they are no crystals.
+        samples: samples of the trained sampler, None if there are none or they are no crystals.
         candidates: the best.
         untrained: samples of the untrained sampler.
         prior: samples of the run's prior in the run's space, None without one.
@@ -65,8 +65,8 @@ class Material:
         reference: known crystals of the run's elements.
         known: all known crystals, to look for the nearest in.
         energies: the run's property by kind of population.
-        labels: of these, in legends.
-        notes: what could not be shown, and why.
+        labels: labels of these in legends.
+        notes: missing figures, with the reason.
     """
 
     run: RunFiles
@@ -86,7 +86,7 @@ def write_report(material: Material, out: Path) -> int:
     """Write the page, and its figures as PNG into a folder beside it.
 
     Args:
-        material: what to show.
+        material: content of the report.
         out: the HTML file.
 
     Returns:

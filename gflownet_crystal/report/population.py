@@ -40,7 +40,7 @@ class Population:
 
         Args:
             kind: one of :data:`KINDS`.
-            name: what they are, without their number.
+            name: name of the population, without the number.
             frame: columns of a spec file.
 
         Raises:

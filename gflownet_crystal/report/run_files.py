@@ -34,13 +34,13 @@ class RunFiles:
 
     Attributes:
         folder: the run folder.
-        config: as stored.
-        summary: of the finished training; empty where there is none.
+        config: stored configuration.
+        summary: summary of the finished training; empty where there is none.
         metrics: one record an iteration.
-        samples: from the trained sampler, columns of a spec file or ``x0``, ``x1``, ...
+        samples: samples of the trained sampler, columns of a spec file or ``x0``, ``x1``, ...
         candidates: the best, with ``cif``; and with ``status``, ``energy_after``, ... where they were relaxed.
-        candidates_folder: where their CIFs are.
-        relaxed_folder: where the CIFs of the relaxed ones are, None if nothing was relaxed.
+        candidates_folder: folder of their CIFs.
+        relaxed_folder: folder of the CIFs of relaxed candidates, None if nothing was relaxed.
         judge: name of the energy model that judged them, or "".
         relaxer: name of the one that relaxed them, or "": the judge, unless a pipeline has two.
         is_pipeline: whether the candidates are those of ``pipeline``, which relaxes its own.
@@ -161,8 +161,8 @@ def with_relaxed(candidates: pd.DataFrame, relaxed: pd.DataFrame | None) -> pd.D
     """Candidates beside what became of them when they were relaxed.
 
     Args:
-        candidates: with ``cif``, the name of each one's file.
-        relaxed: as ``relax`` writes it, ``name`` being the name of a CIF without its suffix; or None.
+        candidates: table with the column ``cif``, the name of each one's file.
+        relaxed: table written by ``relax``, ``name`` being the name of a CIF without its suffix; or None.
 
     Returns:
         The candidates in their order, with the columns of the relaxation, and ``relaxed_cif``; empty where there was

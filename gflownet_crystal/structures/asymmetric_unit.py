@@ -107,7 +107,7 @@ def _fault(
         arrays: cell, atomic numbers and fractional coordinates of the crystal.
         numbers: atomic numbers of the crystal made from its sites, orbit by orbit.
         points: its fractional coordinates.
-        orbits: of all crystals.
+        orbits: orbits of all crystals.
         sites: places of this crystal's among them.
     """
     cell = arrays[0]

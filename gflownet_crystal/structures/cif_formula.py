@@ -25,10 +25,10 @@ class CifFormula:
     """The formula of a CIF.
 
     Attributes:
-        text: as written; empty if there is none that can be compared.
+        text: formula as written; empty if there is none that can be compared.
         counts: atoms of each element in it, by atomic number, with half a unit of the last digit given.
         units: formula units in the cell; 0 if not given.
-        weight: of a formula unit, in Da; 0 if not given.
+        weight: weight of a formula unit, in Da; 0 if not given.
     """
 
     text: str

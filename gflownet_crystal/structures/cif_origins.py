@@ -69,9 +69,9 @@ def choose_reading(
 
     Args:
         groups: one, or those of several origins.
-        sites: as listed.
+        sites: listed sites.
         cell: (3, 3) rows, A.
-        formula: of the file.
+        formula: formula of the file.
         closest: least distance of two atoms, A.
 
     Raises:

@@ -55,7 +55,7 @@ def read_sites(block: CifBlock, cell: NDArray[np.float64], in_formula: Collectio
     """The sites of a block.
 
     Args:
-        block: with sites.
+        block: block with sites.
         cell: (3, 3) rows, A.
         in_formula: atomic numbers of the file's formula; empty if it has none.
 

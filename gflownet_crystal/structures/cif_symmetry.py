@@ -78,7 +78,7 @@ def read_symmetry(block: CifBlock, cell: NDArray[np.float64]) -> CifSymmetry:
     """The operations of a block.
 
     Args:
-        block: of one crystal.
+        block: block of one crystal.
         cell: (3, 3) rows, A, which has to fit the operations.
 
     Raises:

@@ -90,7 +90,8 @@ def write_database(path: Path, structures: StructureBatch, names: Sequence[str],
         path: ends in ``.db``.
         structures: n structures.
         names: n texts.
-        values: of each structure; all of them stand in ``data``, those that ASE can search for as key-value pairs.
+        values: values of each structure; all of them stand in ``data``, those that ASE can search for as key-value
+            pairs.
     """
     from ase.db import connect
 

@@ -73,7 +73,7 @@ def occupied_positions(structures: StructureBatch, tolerance: float = TOLERANCE)
     Args:
         structures: n crystals in the ITA setting of their ``space_group``, symmetrised, as
             :func:`~gflownet_crystal.structures.symmetry.conventional_structures` makes them.
-        tolerance: how far atoms may be from where operations take them, A.
+        tolerance: largest distance of atoms from their images under operations, A.
 
     Raises:
         DataError: a structure claims no group.

@@ -111,7 +111,7 @@ def write_specs(path: Path | str, frame: pd.DataFrame) -> None:
 
     Args:
         path: a file ending in ``.parquet`` or ``.csv``.
-        frame: as from :func:`specs_to_frame`.
+        frame: frame as from :func:`specs_to_frame`.
 
     Raises:
         DataError: another suffix, a missing column, or a folder that cannot be written.

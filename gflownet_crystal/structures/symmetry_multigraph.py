@@ -58,7 +58,7 @@ class MultigraphPlan:
     """Images that may come near the nodes of n structures, C for each structure; for any positions of the nodes.
 
     Attributes:
-        symmetry: of the N sites.
+        symmetry: symmetry of the N sites.
         cutoff: longest edge, A.
         node: (n, A) int64, the node of each image of a structure.
         operation: (n, A) int64, the operation that makes it.
@@ -93,7 +93,7 @@ class MultigraphPlan:
         """List the images of each structure.
 
         Args:
-            symmetry: of the N sites.
+            symmetry: symmetry of the N sites.
             cell: (n, 3, 3) conventional, A.
             cutoff: longest edge, A.
             images: (N, 48) bool, those that are different atoms whatever the positions; all if None.

@@ -34,9 +34,9 @@ def check_policy(
 
     Args:
         policy: the class, or another callable that makes a policy from the stages' shapes.
-        env: where it acts; by default a hypergrid and a box in turn, so that both kinds of action occur.
+        env: environment; by default a hypergrid and a box in turn, so that both kinds of action occur.
         n: random trajectories.
-        seed: of their actions.
+        seed: random seed of their actions.
         raise_faults: raise on faults; else only return them.
 
     Returns:

@@ -83,8 +83,9 @@ class Property:
     """A known property.
 
     Attributes:
-        units: what it may be declared in, each with the number of such units in one of the first.
-        values: of the reference crystals in the first unit; NaN where unknown. Values near zero say nothing of a unit.
+        units: allowed units, each with the number of such units in one of the first.
+        values: values of the reference crystals in the first unit; NaN where unknown. Values near zero say nothing of a
+            unit.
     """
 
     units: dict[str, float]

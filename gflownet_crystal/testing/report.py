@@ -21,7 +21,7 @@ class Faults:
     """Faults of one subject, each said once.
 
     Args:
-        subject: what is checked, as the report names it.
+        subject: name of the checked object in the report.
     """
 
     def __init__(self, subject: str) -> None:
@@ -121,7 +121,7 @@ class Watched:
 
     Args:
         target: the object.
-        faults: where changes are noted.
+        faults: list that changes are added to.
         where: words before the method's name.
     """
 

@@ -28,7 +28,7 @@ def noisy_cubes(
     Args:
         structures: n clean structures with N atoms, on the CPU.
         sigma: standard deviation of each fractional coordinate; 0 for none.
-        generator: of the noise, on the CPU.
+        generator: random generator of the noise, on the CPU.
 
     Returns:
         What the network reads, with positions wrapped to [0, 1), and the way back to the clean positions, (N, 3)

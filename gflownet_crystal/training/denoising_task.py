@@ -32,7 +32,7 @@ class DenoisingSettings:
     Attributes:
         task: ``denoise``, or ``lattice`` for the lattice alone from clean positions.
         noise: standard deviation of each fractional coordinate.
-        position_weight: of the loss on positions against that on the lattice; 1 in the paper.
+        position_weight: weight of the loss on positions against that on the lattice; 1 in the paper.
         centred: learn displacements less their mean over a structure, which nothing shows; false in the paper. What
             is best to say stays the same, and the loss is less noisy.
         validated: structures that are validated on while training; None for all.
@@ -97,9 +97,9 @@ class DenoisingTask(Task):
     """Mean absolute errors of displacements (fractional) and of standardised lattice parameters.
 
     Args:
-        model: on its device; its elements' volumes are set from the training set.
-        splits: to learn from and to validate on.
-        settings: what is learned.
+        model: model on its device; its elements' volumes are set from the training set.
+        splits: data to learn from and to validate on.
+        settings: settings of the task.
         half: bfloat16 in validation too.
     """
 
@@ -169,7 +169,7 @@ def reconstruction_figures(model: Denoiser, puzzles: Puzzles, half: bool = False
     """Errors of crystals made again (equations 23 to 25).
 
     Args:
-        model: on its device.
+        model: model on its device.
         puzzles: clean structures and what is shown of them.
         half: bfloat16 for the matrix products.
 

@@ -38,9 +38,9 @@ def judge(model: EnergyModel, data: LabelledStructures, atoms: int = 1024) -> Ju
     """Run a model on labelled structures.
 
     Args:
-        model: on its device, in evaluation mode.
+        model: model on its device, in evaluation mode.
         data: n structures.
-        atoms: of a batch at most.
+        atoms: maximum number of atoms of a batch.
     """
     if not len(data):
         return Judged(torch.zeros(0, 0), torch.zeros(0, dtype=torch.float64))
@@ -66,11 +66,11 @@ def calibrate(
     """The uncertainty of a trained model.
 
     Args:
-        model: on its device, in evaluation mode.
-        train: what it was trained on.
-        validation: what it makes of structures that judge the uncertainty.
-        holdout: what it makes of structures that calibrate it.
-        seed: of the choice of structures, where there are more than ``most``.
+        model: model on its device, in evaluation mode.
+        train: training data of the model.
+        validation: predictions for structures that judge the uncertainty.
+        holdout: predictions for structures that calibrate it.
+        seed: random seed of the choice of structures, where there are more than ``most``.
         most: structures of each part that are looked at.
 
     Returns:

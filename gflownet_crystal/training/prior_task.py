@@ -70,7 +70,7 @@ class PriorTask(Task):
     Args:
         model: environment and policies, on its device.
         splits: crystals.
-        settings: of the task.
+        settings: settings of the task.
     """
 
     def __init__(self, model: GFlowNet, splits: PriorSplits, settings: PriorSettings) -> None:

@@ -34,7 +34,7 @@ class SiteData:
     position; in it an orbit has as many images, sets of parameters, as it has atoms where the first one may stand.
 
     Attributes:
-        lattices: of the crystals.
+        lattices: lattices of the crystals.
         space_group: (n,) int64.
         occupied: their O orbits.
         placements: (n,) int64, how many each has.
@@ -56,7 +56,7 @@ class SiteData:
         Args:
             specs: n specs of conventional cells.
             occupied: their orbits, found in all.
-            settings: of the network that is to read them.
+            settings: settings of the network that is to read them.
         """
         parts = []
         for rows in torch.arange(len(specs)).split(_CHUNK):
@@ -129,7 +129,7 @@ class SiteData:
         far as that is possible), and origins along polar axes are chosen so that the ways have no mean.
 
         Args:
-            graph: of these crystals.
+            graph: graph of these crystals.
             start: (O, 3) float64.
 
         Returns:

@@ -46,7 +46,7 @@ class Alike:
 
         Args:
             costs: (O, most), of each orbit taking the target of the one like it at that place.
-            rounds: at most.
+            rounds: maximum number of rounds.
 
         Returns:
             (O,) int64, the place whose target each orbit takes.

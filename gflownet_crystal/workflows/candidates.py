@@ -64,7 +64,7 @@ def candidates_of(outcome: Outcome, known: KnownCompounds) -> Candidates:
     """Candidates of a screening, as tables.
 
     Args:
-        outcome: of the screening.
+        outcome: outcome of the screening.
         known: compounds that count as known.
 
     Raises:
@@ -136,9 +136,9 @@ def write_candidates(
     """Write the candidates' structures, then the tables; structures of an earlier table that are none now are removed.
 
     Args:
-        folder: to write to.
+        folder: folder to write to.
         candidates: their table names the CIFs.
-        formats: of the structures, CIF among them, see :mod:`gflownet_crystal.structures.writing`.
+        formats: file formats of the structures, CIF among them, see :mod:`gflownet_crystal.structures.writing`.
         energy_source: name of the model that gave the energies.
 
     Raises:

@@ -42,13 +42,13 @@ class Placer:
 
     Attributes:
         generator: puts atoms into specs.
-        hull: from which energies are measured.
+        hull: hull from which energies are measured.
         judge: energies of structures; None for none: the roomiest try is kept.
         contacts: least distances in known crystals.
         tries: number of times that the generator makes a promising spec; draws of the generator itself are tries too.
         promising: eV/atom above the hull up to which a spec gets more than one try.
-        seed: of the first try.
-        device: where.
+        seed: random seed of the first try.
+        device: device of the computation.
     """
 
     generator: Generator
@@ -151,7 +151,7 @@ def read_part(path: Path, columns: Sequence[str] = _STRUCTURE) -> pd.DataFrame:
     """The structures of a batch that was kept.
 
     Args:
-        path: of the batch.
+        path: path of the batch.
         columns: that it must have.
 
     Raises:

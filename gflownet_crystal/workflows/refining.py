@@ -52,7 +52,7 @@ class Refinement:
 
     Attributes:
         out: the folder.
-        settings: how it goes.
+        settings: settings of the refinement.
         engines: do the work.
         teacher: name of the model that labels placed structures; None for the one that chose them.
         source: name of the labels.
@@ -82,7 +82,7 @@ class Refinement:
         """All rounds that the folder lacks.
 
         Args:
-            start: what the first round begins with.
+            start: inputs of the first round.
 
         Returns:
             The figures of each round.

@@ -35,7 +35,7 @@ class Refining:
         energy_model: train the energy network too.
         prior: train the prior too, on known crystals and own stable ones.
         stable: eV/atom above the hull, up to which a labelled crystal joins the prior's.
-        seed: of samples, of the choice of formulas held out, and of replayed crystals.
+        seed: random seed of samples, of the choice of formulas held out, and of replayed crystals.
     """
 
     rounds: int = 3

@@ -98,10 +98,10 @@ def screen(
 
     Args:
         tables: the samples, then further ones where a sampler is at hand; columns of a spec file and ``e_above_hull``.
-        settings: which become candidates.
+        settings: selection of the candidates.
         placer: makes and rates atoms.
         known: compounds that count as known.
-        folder: where each batch is kept once it is done, and found again; None keeps nothing.
+        folder: folder in which finished batches are kept for a resumed run; None keeps nothing.
         tell: told after each batch how it stands, and how many candidates the batch brought.
 
     Raises:
@@ -116,7 +116,7 @@ class Search:
     """A screening that can go on behind its end, where candidates turn out to be none.
 
     Args:
-        tables, settings, placer, known, folder, tell: see :func:`screen`.
+        tables, settings, placer, known, folder, tell: arguments of :func:`screen`.
 
     Attributes:
         queue: candidates and those that come after them, the first k of the screening the best first; it only grows.
