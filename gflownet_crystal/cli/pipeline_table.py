@@ -36,7 +36,7 @@ COLUMNS = (
     JUDGED_HULL, CONTACT, CONTACT_RATIO, *NEWNESS, "same_as", *RELAXERS, "space_group_found", "shortest_distance",
     *CHANGES, "relax_steps", "sample", "try", "cif",
 )  # fmt: skip
-"""Columns of ``candidates.csv``: A, degrees, eV/atom; volumes and lengths change by a part of what they were."""
+"""Columns of ``candidates.csv``: Å, degrees, eV/atom; volumes and lengths change by a part of what they were."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def ended(made: StructureBatch, records: Mapping[int, Mapping[str, Any]], sympre
     Args:
         made: generated.
         records: records of relaxations, by place in ``made``.
-        symprec: A, tolerance of the search for the group of a relaxed one.
+        symprec: Å, tolerance of the search for the group of a relaxed one.
     """
     moved = np.array([("cell" in records.get(row, {})) for row in range(len(made))], dtype=bool)
     if not moved.any():
@@ -86,7 +86,7 @@ def candidates_table(
         final: its structures in the end.
         records: records of relaxations, by place among them.
         energies: energies returned by :func:`judged`.
-        symprec: A, tolerance of the search for groups.
+        symprec: Å, tolerance of the search for groups.
     """
     table = tried_rows(outcome.frame, outcome.placed)
     mine = [records.get(row, {}) for row in range(len(table))]

@@ -19,7 +19,7 @@ class _Header:
     """Header lines before the coordinates.
 
     Attributes:
-        cell: (3, 3) lattice vectors as rows, A.
+        cell: (3, 3) lattice vectors as rows, Å.
         scale: (3,) factors of Cartesian coordinates.
         symbols: symbols of each kind of atom; empty where the file names none.
         counts: atoms of each kind.

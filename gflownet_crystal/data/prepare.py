@@ -97,7 +97,7 @@ def prepare(
 
     Args:
         frame: frame as the readers return.
-        symprec: tolerance of the symmetry search, A.
+        symprec: tolerance of the symmetry search, Å.
         progress: wraps the row counter.
         atoms: keep the stored cells with their atoms, the columns of STRUCTURE_COLUMNS.
         left_out: takes names and reasons of what is no crystal; None raises at the first.

@@ -22,7 +22,7 @@ def prepared_structures(
     Args:
         table: table of :func:`gflownet_crystal.data.prepare.load_prepared` with ``atoms``.
         left_out: takes the names of rows without atoms, and of strained cells.
-        symprec: distance tolerance with which the table was prepared, A.
+        symprec: distance tolerance with which the table was prepared, Å.
 
     Returns:
         n structures, and n rows of names, labels and where they come from.

@@ -33,7 +33,7 @@ ENOUGH = 50
 SLACK = 0.97
 """Least distances are this part of the quantile, as atoms are placed and not relaxed."""
 RADIUS = 4.0
-"""A, farthest distance that counts as one of a pair."""
+"""Å, farthest distance that counts as one of a pair."""
 
 _COMMAND = "python -m gflownet_crystal.evaluation.build_contacts"
 _DIGITS = 3
@@ -51,7 +51,7 @@ def least_distances(
         slack: factor of the result.
 
     Returns:
-        (119, 119) float64, A.
+        (119, 119) float64, Å.
     """
     radii = covalent_radii(torch.arange(N_ATOMIC_NUMBERS)).nan_to_num(0.0)
     summed = radii[:, None] + radii

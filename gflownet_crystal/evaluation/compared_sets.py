@@ -41,7 +41,7 @@ class Choices:
         site_cutoff: cutoff of coverage.
         composition_cutoff: cutoff of coverage.
         tolerances: tolerances of matches.
-        symprec: A, of space groups.
+        symprec: Å, of space groups.
         seed: random seed of noise floors.
     """
 

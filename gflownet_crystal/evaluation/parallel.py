@@ -24,7 +24,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 Crystal = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
-"""Cell (3, 3) in A, atomic numbers (m,) and fractional coordinates (m, 3): what is sent to another process."""
+"""Cell (3, 3) in Å, atomic numbers (m,) and fractional coordinates (m, 3): what is sent to another process."""
 
 
 def never() -> bool:

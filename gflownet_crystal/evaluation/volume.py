@@ -33,7 +33,7 @@ class VolumeRegressor:
     validation_within_10_percent: float
 
     def predict(self, specs: CrystalSpec) -> NDArray[np.float64]:
-        """Expected volume per atom (n,), A^3; the specs' own lattice is not read."""
+        """Expected volume per atom (n,), Å^3; the specs' own lattice is not read."""
         return np.exp(self.trees.predict(_descriptors(specs)))
 
     def ratio(self, specs: CrystalSpec) -> NDArray[np.float64]:

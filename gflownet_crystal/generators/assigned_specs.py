@@ -24,7 +24,7 @@ class AssignedSpecs:
     """n specs with A assignments of O orbits in all; those of a spec stand together.
 
     Attributes:
-        cell: (n, 3, 3) float64, conventional lattice vectors as rows, A.
+        cell: (n, 3, 3) float64, conventional lattice vectors as rows, Å.
         key: (n,) int64, of group, composition and seed.
         lattices: the primitive ones.
         spec: (A,) int64, not decreasing.

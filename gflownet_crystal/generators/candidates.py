@@ -93,7 +93,7 @@ class Spacing:
     Attributes:
         orbits: the assignments.
         lattice: their common lattice.
-        contact: (N, N) float64, contact distance of each pair of atoms, A.
+        contact: (N, N) float64, contact distance of each pair of atoms, Å.
     """
 
     orbits: AssignedOrbits
@@ -161,7 +161,7 @@ def contact_distances(atomic_numbers: Tensor, anion_repulsion: float) -> Tensor:
         anion_repulsion: fraction of the summed radii by which two full anions are further apart.
 
     Returns:
-        (N, N) float64, A.
+        (N, N) float64, Å.
     """
     radii = covalent_radii(atomic_numbers)
     electronegativity = known_electronegativity(atomic_numbers)

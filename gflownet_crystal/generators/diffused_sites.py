@@ -33,7 +33,7 @@ def diffused(
 
     Args:
         model: model on the device of the candidates.
-        cell: (n, 3, 3) float64, conventional lattice vectors of the specs as rows, A.
+        cell: (n, 3, 3) float64, conventional lattice vectors of the specs as rows, Å.
         space_group: (n,) int64.
         drawn: candidates with uniform parameters in [0, 1), which all other noise is drawn from.
         tables: tables of all positions.

@@ -46,7 +46,7 @@ class GemsDiff(Generator):
         ranking: weights that rank assignments; None takes those with the fewest orbits.
         assignments: number of assignments of a spec that may be drawn, the best-ranked ones.
         tries: draws of a spec, an assignment and its free parameters each.
-        min_distance: A; structures of mode ``spec`` with atoms closer than this are not given.
+        min_distance: Å; structures of mode ``spec`` with atoms closer than this are not given.
         min_ratio: ratio of distance to summed covalent radii below which they are crowded.
         atoms: number of atoms of specs that are sampled together, about; bounds the memory.
     """

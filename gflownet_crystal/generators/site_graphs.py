@@ -43,7 +43,7 @@ def site_tables() -> SiteTables:
 
 
 def site_lattices(cell: Tensor, space_group: Tensor, settings: SiteSettings) -> SiteLattices:
-    """Lattices of conventional cells, (n, 3, 3) lattice vectors as rows, A, of groups (n,)."""
+    """Lattices of conventional cells, (n, 3, 3) lattice vectors as rows, Å, of groups (n,)."""
     primitive = to_primitive_cell(cell, space_group)
     return SiteLattices.of(cell, reduce_cells(primitive) @ primitive, settings.cutoff, settings.images)
 

@@ -40,7 +40,7 @@ class WyckoffSampler(Generator):
         tries: draws of a spec.
         steps: number of steps of the flow.
         hurry: factor by which late velocities are raised; see :meth:`ParameterFlow.integrate`.
-        min_distance: A; the least distance of two atoms, images of the same one included.
+        min_distance: Å; the least distance of two atoms, images of the same one included.
         min_ratio: likewise, of the distance over the summed covalent radii, for a try to count.
         energies: weights or a potential that rates the tries; None for distances.
         atoms: number of atoms of conventional cells that are placed together, about; bounds the memory.
@@ -99,7 +99,7 @@ class WyckoffSampler(Generator):
         """Follow the flow from the parameters of candidates, uniform in [0, 1).
 
         Args:
-            cell: (n, 3, 3) float64, conventional lattice vectors of the specs as rows, A.
+            cell: (n, 3, 3) float64, conventional lattice vectors of the specs as rows, Å.
             space_group: (n,) int64.
             drawn: C candidates.
         """

@@ -33,7 +33,7 @@ class ALIGNNSettings:
         embedding: width of the layers that read distances, angles and elements.
         alignn_layers: layers with a convolution over bonds and angles, then one over atoms and bonds.
         gcn_layers: layers that follow, over atoms and bonds only.
-        radial: Gaussians for distances, from 0 to 8 A.
+        radial: Gaussians for distances, from 0 to 8 Å.
         angular: Gaussians for cosines, from -1 to 1.
         bond_readout: whether energies are read from the bonds, too, and not from the atoms only. Without that, as in
             the paper, energies of elements with one kind of site do not depend on the cell.

@@ -17,7 +17,7 @@ from gflownet_crystal.models.quiet_calculator import QuietCalculator, quiet
 from gflownet_crystal.models.reference_tables import table_of
 
 REACH = 6.0
-"""A; structures with an atom that has no neighbour this near are not judged."""
+"""Å; structures with an atom that has no neighbour this near are not judged."""
 
 
 class CalculatorEnergies(PotentialEnergies):

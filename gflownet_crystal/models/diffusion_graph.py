@@ -97,7 +97,7 @@ class AtomTable:
         """The graph of these atoms.
 
         Args:
-            cell: (n, 3, 3) float64 rows, A.
+            cell: (n, 3, 3) float64 rows, Å.
             fractional: (N, 3) float64.
             dtype: dtype of vectors, cells and weights.
             triplets: whether the network reads pairs of edges.

@@ -34,8 +34,8 @@ class EGNNSettings:
         hidden: width of the perceptrons that weigh the actions.
         n_layers: layers that act on the crystal.
         n_message_layers: layers before them that only pass messages.
-        longest: A, where the Gaussians of distance end (equation 9).
-        spacing: A, from one to the next.
+        longest: Å, where the Gaussians of distance end (equation 9).
+        spacing: Å, from one to the next.
         sum_scale: factor on sums of messages, about 1 / sqrt(neighbours).
         conditioning: width of a vector given with each structure (a time embedding); 0 for none.
         tabulated: whether atoms start from tabulated features of their elements too.
@@ -176,7 +176,7 @@ class ActionLayer(nn.Module):
         Args:
             atoms: (N, features).
             gaussians: functions of distance.
-            vectors: (E, 3) A, the edges in the crystal as it is.
+            vectors: (E, 3) Å, the edges in the crystal as it is.
             counts: (E,), how much each edge counts.
             graph: the edges' atoms, the pairs of edges and the structures.
 

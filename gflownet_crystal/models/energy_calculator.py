@@ -18,7 +18,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 
 
 class EnergyCalculator(Calculator):
-    """Formation energy of the whole cell (eV), forces (eV/A) and stress (eV/A^3, Voigt order).
+    """Formation energy of the whole cell (eV), forces (eV/Å) and stress (eV/Å^3, Voigt order).
 
     Args:
         model: model on its device.
@@ -67,7 +67,7 @@ def energy_forces_stress(model: EnergyModel, structures: StructureBatch) -> tupl
         structures: n structures with N atoms.
 
     Returns:
-        Energies (n,) eV; forces (N, 3) eV/A; stresses (n, 3, 3) eV/A^3, the derivatives by a symmetric strain over
+        Energies (n,) eV; forces (N, 3) eV/Å; stresses (n, 3, 3) eV/Å^3, the derivatives by a symmetric strain over
         the volume, positive where the cell wants to shrink; all float64.
 
     Raises:

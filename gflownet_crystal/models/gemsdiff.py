@@ -138,7 +138,7 @@ class GemsDiffModel(nn.Module):
         self.lattice_scale.copy_(plain.std(0, correction=0).clamp(min=_LEAST_SCALE))
 
     def reference_volume(self, atomic_numbers: Tensor, structure_index: Tensor, n: int) -> Tensor:
-        """Volumes of the decoder's cubes, which lattices are measured by, (n,) float64, A^3.
+        """Volumes of the decoder's cubes, which lattices are measured by, (n,) float64, Å^3.
 
         Args:
             atomic_numbers: (N,) int64.
@@ -166,7 +166,7 @@ class GemsDiffModel(nn.Module):
 
         Args:
             table: N atoms of n structures.
-            cell: (n, 3, 3) float64 rows, A.
+            cell: (n, 3, 3) float64 rows, Å.
             fractional: (N, 3) float64.
             steps: number of steps of positions and of lattices, (n,) int64 each.
             volume: (n,) float64, of :meth:`reference_volume`.

@@ -27,7 +27,7 @@ class Process(NamedTuple):
         scaling: lattices.
         coordinates: in which lattices are diffused.
         path_scale: (T + 1,) float64, size of the mean ways back at each step.
-        parameter_mean: (6,) float64, of the training set's lattice parameters, A and degrees.
+        parameter_mean: (6,) float64, of the training set's lattice parameters, Å and degrees.
         parameter_deviation: (6,) float64.
     """
 
@@ -49,7 +49,7 @@ class Sights(NamedTuple):
         positions: (N, 3) float64, clean.
         lattice_noise: (n, 6) float64, standard normal.
         lattice: (n, 6) float64, clean coordinates.
-        cell: (n, 3, 3) float64, clean, A.
+        cell: (n, 3, 3) float64, clean, Å.
     """
 
     position_step: Tensor

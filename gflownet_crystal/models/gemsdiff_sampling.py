@@ -32,14 +32,14 @@ class Sites(NamedTuple):
     """Orbits of n crystals, O in all, and their atoms, N in all, one of each in the primitive cell.
 
     Attributes:
-        cell: (n, 3, 3) float64, the cells that the model learns, rows, A.
+        cell: (n, 3, 3) float64, the cells that the model learns, rows, Å.
         orbit: (N,) int64, the orbit of each atom.
         crystal: (O,) int64, not decreasing.
         move: (N, 3, 3) float64; parameters (row) @ move + offset are coordinates in ``cell``.
         offset: (N, 3) float64.
-        read: (N, 3, 3) float64, from displacements (row) in ``cell`` to the change of parameters nearest in A.
+        read: (N, 3, 3) float64, from displacements (row) in ``cell`` to the change of parameters nearest in Å.
         spread: (O, 3, 3) float64, from standard normal numbers (row) to parameters, so that atoms move along their free
-            directions equally far in A on all of them: by the cube root of the primitive cell's volume.
+            directions equally far in Å on all of them: by the cube root of the primitive cell's volume.
     """
 
     cell: Tensor
@@ -62,7 +62,7 @@ class Sites(NamedTuple):
         """Prepare orbits.
 
         Args:
-            cells: conventional ones and those that the model learns, (n, 3, 3) float64 rows, A.
+            cells: conventional ones and those that the model learns, (n, 3, 3) float64 rows, Å.
             crystal: (O,) int64.
             orbit: (N,) int64.
             operations: rotations (N, 3, 3) and translations (N, 3), from parameters to coordinates in the

@@ -42,7 +42,7 @@ class GemsDiffSettings:
       each step jumps to the predicted x_0, and the target is the shortest way back;
     - lattice: coordinates are centred on a cell of the volume of its elements and scaled to the training data, the
       target is their velocity, and the decoder starts from the noisy cell, or a cube of that volume; in the paper the
-      prior's median volume is 1 A^3, the target is the lattice parameters, and the decoder starts from a cube of 1 A;
+      prior's median volume is 1 Å^3, the target is the lattice parameters, and the decoder starts from a cube of 1 Å;
     - lattices that are given may be held: part of the training is with clean ones;
     - the encoder, which sees the noisy cell, moves atoms as well.
 

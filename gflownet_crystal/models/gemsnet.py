@@ -66,7 +66,7 @@ class GemsNetBases(nn.Module):
         self.projection = nn.Parameter(projection.view(n_orders, n_circular, n_radial).contiguous())
 
     def forward(self, lengths: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-        """From (E,) lengths, A, and (E,) weights, 1 if None: (E, n_radial) and (E, circular, n_orders)."""
+        """From (E,) lengths, Å, and (E,) weights, 1 if None: (E, n_radial) and (E, circular, n_orders)."""
         envelope = polynomial_envelope(lengths / self.cutoff, self.exponent)
         if weights is not None:
             envelope = envelope * weights

@@ -59,7 +59,7 @@ class GemsNetSettings:
             (equations 11 and 12).
         n_radial: number of radial functions.
         n_orders: orders l of the functions of the angle.
-        cutoff: distance at which the envelope takes them to zero, A.
+        cutoff: distance at which the envelope takes them to zero, Å.
         envelope_exponent: p of equation 15.
         energy: whether there are heads for the energy.
         displacement: whether there is a head for the displacements of atoms.

@@ -44,10 +44,10 @@ class PotentialEnergies(StructureEnergies):
     """Formation energies by any ASE calculator, one structure at a time, so that none can disturb another.
 
     Args:
-        calculator: calculator with energies (eV), forces (eV/A) and stress (eV/A^3).
+        calculator: calculator with energies (eV), forces (eV/Å) and stress (eV/Å^3).
         references: energies of the elements by the same calculator, eV/atom by symbol. Structures with an element that
             is not here are not judged.
-        reach: A; structures with an atom that has no neighbour this near are not judged; None for no such test.
+        reach: Å; structures with an atom that has no neighbour this near are not judged; None for no such test.
         corrected: add the corrections of :mod:`gflownet_crystal.models.corrections`.
     """
 

@@ -29,7 +29,7 @@ UNCERTAINTY = "uncertainty."
 """How the names of the uncertainty's tensors begin; the others are the model's."""
 
 FARTHEST = 6.0
-"""A; an atom whose nearest neighbour is farther away than this is alone."""
+"""Å; an atom whose nearest neighbour is farther away than this is alone."""
 
 
 class TrainedEnergies(StructureEnergies):

@@ -183,7 +183,7 @@ def geometry(specs: CrystalSpec) -> tuple[Tensor, Tensor]:
 
 
 def parameters_of(specs: CrystalSpec) -> NDArray[np.float64]:
-    """Lattice parameters (n, 6), A and degrees."""
+    """Lattice parameters (n, 6), Å and degrees."""
     return torch.cat([specs.lengths, specs.angles], dim=1).numpy()
 
 

@@ -143,7 +143,7 @@ def random_strains(parameters: Floats, space_group: Ints, rng: np.random.Generat
     """Cells strained in volume (log ratio mostly within 0.25, at most 1.3) and, most of them, in shape.
 
     Args:
-        parameters: (n, 6) true cells, A and degrees.
+        parameters: (n, 6) true cells, Å and degrees.
         space_group: (n,); the strained cell keeps what the group demands of it.
         rng: source of the draws.
 

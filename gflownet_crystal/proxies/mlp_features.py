@@ -140,7 +140,7 @@ def _bucket(ranked: Tensor, space_group: Tensor) -> Tensor:
 
 
 def shape_features(specs: CrystalSpec) -> tuple[Tensor, Tensor]:
-    """Log volume per atom (n,) float64, log A^3, and lattice descriptors (n, 15) float64.
+    """Log volume per atom (n,) float64, log Å^3, and lattice descriptors (n, 15) float64.
 
     Raises:
         ProxyError: a cell is open or not finite; the message names the row.

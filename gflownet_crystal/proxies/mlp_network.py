@@ -67,7 +67,7 @@ class Encoding(NamedTuple):
     Attributes:
         hidden: (members, n, width).
         energy: (members, n) formation energy from composition and group alone, eV/atom.
-        log_volume: (members, n) equilibrium volume per atom, log A^3.
+        log_volume: (members, n) equilibrium volume per atom, log Å^3.
         modes: (members, n, 8, 15) shapes that the cell may take: 13 lattice descriptors, log probability, spread.
         stiffness: (members, n, 3) logs of depth and exponent of the volume's well and of the shape's stiffness, over
             typical ones.
@@ -88,7 +88,7 @@ class CellEnergy(NamedTuple):
     Attributes:
         energy: (members, n) formation energy, eV/atom.
         log_scale: (members, n) log of the Laplace scale of its error, eV/atom.
-        log_volume: (members, n) equilibrium volume per atom for this shape, log A^3.
+        log_volume: (members, n) equilibrium volume per atom for this shape, log Å^3.
         hidden: (members, n, width) last hidden layer.
     """
 
@@ -251,7 +251,7 @@ class EnergyEnsemble(nn.Module):
 
         Args:
             encoding: encoding of n compositions.
-            log_volume: (n,) or (members, n) log of the volume per atom, A^3.
+            log_volume: (n,) or (members, n) log of the volume per atom, Å^3.
             shape: (n, 15) or (members, n, 15) lattice descriptors.
         """
         dtype = encoding.hidden.dtype

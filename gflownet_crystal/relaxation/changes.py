@@ -16,7 +16,7 @@ def changes(before: StructureBatch, after: StructureBatch) -> dict[str, float]:
 
     Returns:
         ``volume_change``, relative; ``length_change`` (relative) and ``angle_change`` (degrees), the largest of a cell
-        parameter; ``max_strain``; ``rms_displacement`` and ``max_displacement`` in A.
+        parameter; ``max_strain``; ``rms_displacement`` and ``max_displacement`` in Å.
     """
     lengths, angles = zip(*(matrix_to_parameters(one.cell) for one in (before, after)), strict=True)
     return {
@@ -36,12 +36,12 @@ def max_strain(before: NDArray[np.float64], after: NDArray[np.float64]) -> float
 
 
 def rms_displacement(before: StructureBatch, after: StructureBatch) -> float:
-    """Root mean square of :func:`displacements`, A."""
+    """Root mean square of :func:`displacements`, Å."""
     return float(displacements(before, after).square().mean().sqrt())
 
 
 def displacements(before: StructureBatch, after: StructureBatch) -> Tensor:
-    """Displacement of each atom in A, (N,) float64, without the cell's strain and a common shift.
+    """Displacement of each atom in Å, (N,) float64, without the cell's strain and a common shift.
 
     Args:
         before: one structure.

@@ -24,7 +24,7 @@ class ElementSettings:
     """Settings of the relaxation of crystals of elements.
 
     Attributes:
-        fmax: eV/A, largest force of a relaxed crystal.
+        fmax: eV/Å, largest force of a relaxed crystal.
         steps: maximum number of steps.
         max_volume_change: relative; a crystal that changes by more has run away, and counts as it was given.
         largest: atoms in the cell of a crystal that is relaxed at most; larger ones count as they were given.

@@ -59,7 +59,7 @@ class RecordsFile:
 
 
 def to_record(row: int, item: Item, result: Relaxation, seconds: float) -> dict[str, Any]:
-    """Record of a relaxation, as JSON values; energies in eV/atom, pressures in GPa, lengths in A.
+    """Record of a relaxation, as JSON values; energies in eV/atom, pressures in GPa, lengths in Å.
 
     Args:
         row: row of the item among all.
@@ -100,7 +100,7 @@ def write_results(
             files of structures.
         records: records of :func:`to_record`, in any order.
         model: the name of the energies.
-        symprec: A, with which space groups are found: CIFs have the cell in the setting of the group, other formats the
+        symprec: Å, with which space groups are found: CIFs have the cell in the setting of the group, other formats the
             one that was given.
         formats: file formats of the structures, CIF among them, see :mod:`gflownet_crystal.structures.writing`.
     """

@@ -35,7 +35,7 @@ class State:
 
     Attributes:
         energy: formation energy, eV/atom.
-        max_force: largest force on an atom, eV/A, symmetrised if the symmetry is kept.
+        max_force: largest force on an atom, eV/Å, symmetrised if the symmetry is kept.
         pressure: GPa, positive if the cell wants to grow.
         space_group: space group by moyo, 0 where the search fails.
     """

@@ -13,7 +13,7 @@ MARKS = ("good", "caution", "bad")
 """From the best to the worst."""
 
 TOO_NEAR = 0.5
-"""A: nearer than this no two atoms are in any crystal (the usual test of structural validity)."""
+"""Å: nearer than this no two atoms are in any crystal (the usual test of structural validity)."""
 CROWDED = 0.7
 """Distance over summed covalent radii below which atoms are crowded; real crystals have 0.8 to 1.2."""
 

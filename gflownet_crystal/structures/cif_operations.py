@@ -50,7 +50,7 @@ class SymmetryGroup:
         """Largest change of the cell's metric by an operation, in parts of the lengths.
 
         Args:
-            cell: (3, 3) rows, A.
+            cell: (3, 3) rows, Å.
         """
         metric = cell @ cell.T
         scale = np.sqrt(np.outer(np.diag(metric), np.diag(metric)))

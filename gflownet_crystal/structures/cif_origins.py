@@ -70,9 +70,9 @@ def choose_reading(
     Args:
         groups: one, or those of several origins.
         sites: listed sites.
-        cell: (3, 3) rows, A.
+        cell: (3, 3) rows, Å.
         formula: formula of the file.
-        closest: least distance of two atoms, A.
+        closest: least distance of two atoms, Å.
 
     Raises:
         DataError: no reading has its atoms apart, or several are left.

@@ -56,7 +56,7 @@ def read_sites(block: CifBlock, cell: NDArray[np.float64], in_formula: Collectio
 
     Args:
         block: block with sites.
-        cell: (3, 3) rows, A.
+        cell: (3, 3) rows, Å.
         in_formula: atomic numbers of the file's formula; empty if it has none.
 
     Raises:

@@ -79,7 +79,7 @@ def read_symmetry(block: CifBlock, cell: NDArray[np.float64]) -> CifSymmetry:
 
     Args:
         block: block of one crystal.
-        cell: (3, 3) rows, A, which has to fit the operations.
+        cell: (3, 3) rows, Å, which has to fit the operations.
 
     Raises:
         DataError: what the block names is unknown, open, contradictory or does not fit its cell.

@@ -23,7 +23,7 @@ def structures_to_frame(structures: StructureBatch, **columns: Any) -> pd.DataFr
         columns: n values each, placed after the others.
 
     Returns:
-        Columns formula (of the cell as it is), n_atoms, space_group (0 where none is claimed), lattice [a b c A, alpha
+        Columns formula (of the cell as it is), n_atoms, space_group (0 where none is claimed), lattice [a b c Å, alpha
         beta gamma degrees], atomic_numbers and frac_coords (flat), then the given ones.
     """
     on_cpu = structures.to("cpu")

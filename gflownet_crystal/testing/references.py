@@ -26,7 +26,7 @@ class Reference:
     Attributes:
         formula: counts of the conventional cell.
         space_group: 1 to 230.
-        lengths: a, b, c in A.
+        lengths: a, b, c in Å.
         gamma: in degrees; alpha = beta = 90.
         atoms_per_formula: atoms of the formula that the formation enthalpy is given for.
         formation_enthalpy: kJ/mol of that formula.

@@ -42,7 +42,7 @@ class OccupiedSpecs:
 
         Args:
             structures: n crystals, in any cell.
-            symprec: distance tolerance, A.
+            symprec: distance tolerance, Å.
 
         Returns:
             The specs of those whose symmetry is found and holds, and their rows, (m,) int64, rising.

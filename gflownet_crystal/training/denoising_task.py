@@ -73,7 +73,7 @@ class Puzzles:
 
     Attributes:
         clean: n structures with N atoms.
-        shown: the same, with noise and in cubes of 1 A.
+        shown: the same, with noise and in cubes of 1 Å.
         way: (N, 3) float64, from the positions shown to the clean ones.
     """
 
@@ -174,8 +174,8 @@ def reconstruction_figures(model: Denoiser, puzzles: Puzzles, half: bool = False
         half: bfloat16 for the matrix products.
 
     Returns:
-        Mean absolute errors of lengths (A) and angles (degrees); and, if there is noise, the mean distance between
-        atoms and where they belong: as fractional coordinates (pos), in A (pos_angstrom), and fractional without the
+        Mean absolute errors of lengths (Å) and angles (degrees); and, if there is noise, the mean distance between
+        atoms and where they belong: as fractional coordinates (pos), in Å (pos_angstrom), and fractional without the
         translation of the crystal as a whole (pos_centred).
     """
     action = model.actions(puzzles.shown.to(model.element_volume.device), half=half)

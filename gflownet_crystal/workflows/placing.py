@@ -29,7 +29,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 
 ENERGY_STD = "formation_energy_std"
 CONTACT, CONTACT_RATIO = "contact", "contact_ratio"
-"""The tightest contact, as ``F-F 2.31`` (A), and its distance over the least one of its pair in known crystals."""
+"""The tightest contact, as ``F-F 2.31`` (Å), and its distance over the least one of its pair in known crystals."""
 
 _STRUCTURE = ("row", "try", "space_group", "lattice", "atomic_numbers", "frac_coords", ENERGY_COLUMN)
 SCREENED = (*_STRUCTURE, ENERGY_STD, JUDGED_HULL, CONTACT, CONTACT_RATIO)

@@ -32,7 +32,7 @@ class Kinds:
         formula: reduced, as elements and counts.
         system: elements.
         prototype: space group and anonymised formula, whose counts ascend.
-        log_volume: logarithm of the volume per atom in A^3.
+        log_volume: logarithm of the volume per atom in Å^3.
         group: space group, the first of each two mirror images.
     """
 
