@@ -41,7 +41,7 @@ def default_folder(config: DictConfig) -> Path:
 
 
 SECTIONS = ("env", "proxy", "reward", "policy", "objective", "trainer", "record")
-"""What the configuration of a ``train_gfn`` run has."""
+"""Sections of the configuration of a ``train_gfn`` run."""
 
 
 _LENGTHS = ("trainer.iterations", "loop.epochs", "training.steps", "training.epochs")

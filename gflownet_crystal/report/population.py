@@ -15,7 +15,7 @@ from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import text_to_composition
 
 KINDS = ("untrained", "prior", "reference", "samples", "candidates")
-"""What a set can be, in the order in which figures draw them."""
+"""Kinds of sets, in the order in which figures draw them."""
 
 
 @dataclass(frozen=True)

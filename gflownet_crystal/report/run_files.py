@@ -23,9 +23,9 @@ _RELAXED_COLUMNS = (
 )  # fmt: skip
 _FOUND = "space_group_found"
 STATUS = {"converged": "relaxed", "not_converged": "not_converged", "failed": "relaxation_failed"}
-"""What a pipeline's table says of a candidate that was relaxed, by what ``relax`` says."""
+"""Status of a relaxed candidate in a pipeline's table, by the status that ``relax`` writes."""
 PLACED = "generated"
-"""What it says of one that was not."""
+"""Status of a candidate that was not relaxed."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from gflownet_crystal.structures.convert import from_arrays
 from gflownet_crystal.structures.symmetry import SYMPREC, find_space_groups
 
 FORMULA_CHECKS = ("refuse", "warn")
-"""What to do with crystals that are not of their file's own formula."""
+"""Treatments of crystals that are not of their file's own formula."""
 
 _LENGTHS = ("_cell_length_a", "_cell_length_b", "_cell_length_c")
 _ANGLES = ("_cell_angle_alpha", "_cell_angle_beta", "_cell_angle_gamma")

@@ -14,7 +14,7 @@ TRUSTED_ENERGIES = (-0.3, 4.0)
 """eV/atom against the true cell; below or above, the potential that gave them is out of its depth."""
 
 SOURCE_SUFFIX = "_strained"
-"""What the ``energy_source`` of a strained copy ends with."""
+"""Suffix of the ``energy_source`` of a strained copy."""
 
 
 def strained_copies(
