@@ -58,7 +58,7 @@ def comments(source: str) -> Iterator[tuple[int, str]]:
 
 
 def attribute_texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and text of each string that stands alone, such as the documentation of a constant or attribute."""
+    """Line and text of each string that stands alone: docstrings, and the documentation of constants."""
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Expr)
@@ -71,25 +71,26 @@ def attribute_texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
 def faults_of_module(source: str) -> list[str]:
     """Private words and summaries that open with a clause, each with its line."""
     # most modules have none of the words anywhere, names and strings included, and need not be taken apart
-    if not PRIVATE.search(source) and not re.search(r"\"\"\"\s*What\b", source):
+    if not PRIVATE.search(source) and not re.search(r"\"\"\"\s*(What|How)\b", source):
         return []
     tree = ast.parse(source)
     texts = [*attribute_texts(tree), *comments(source)]
     found = [f"{line}: {word}" for line, text in texts for word in private_words(text)]
-    found += [f"{line}: opens with What" for _, line, text in docstrings(tree) if re.match(r"What\b", text)]
-    return found
+    openings = ((line, re.match(r"\s*(What|How)\b", text)) for line, text in attribute_texts(tree))
+    return found + [f"{line}: opens with {match.group(1)}" for line, match in openings if match]
 
 
 def faults_of_arguments(source: str) -> list[str]:
-    """Entries of the Args of public functions and classes that open with a relative clause or a preposition."""
+    """Entries of Args and Attributes of public objects that open with a clause or a preposition."""
     found = []
     for node, line, text in docstrings(ast.parse(source)):
-        if isinstance(node, ast.Module) or node.name.startswith("_") or "Args:\n" not in text:
+        if isinstance(node, ast.Module) or node.name.startswith("_"):
             continue
-        section = re.split(r"\n(?=\S)", text.split("Args:\n", 1)[1])[0]
-        found += [
-            f"{line}: {name}: {words}" for name, words in ARGUMENT.findall(section) if RELATIVE.match(words)
-        ]
+        for section in re.findall(
+            r"^(?:Args|Attributes):\n((?:(?: .*)?\n)*(?: .*)?)", text, flags=re.MULTILINE
+        ):
+            entries = ARGUMENT.findall(section)
+            found += [f"{line}: {name}: {words}" for name, words in entries if RELATIVE.match(words)]
     return found
 
 
@@ -139,9 +140,11 @@ def test_each_kind_of_fault_is_found() -> None:
     module = '"""What a module holds."""\n\nhurry = 3  # drawn anew\nWIDTH = 2\n'
     module += '"""Of atoms at\nrest, with ``hurry``.\n\n    hurry: number.\n"""\n'
     assert faults_of_module(module) == ["5: at\nrest", "3: anew", "1: opens with What"]
+    assert faults_of_module('X = 1\n"""How far it is."""\n') == ["2: opens with How"]
     function = 'def f(a, b, c):\n    """Sum.\n\n    Args:\n        a: of the cell.\n        b: number.\n'
     function += '            so on.\n        c: where to go.\n\n    Returns:\n        d: of it.\n    """\n'
     assert faults_of_arguments(function) == ["2: a: of the cell.", "2: c: where to go."]
+    assert faults_of_arguments(function.replace("Args", "Attributes")) == faults_of_arguments(function)
     assert not faults_of_arguments(function.replace("def f", "def _f"))
     assert faults_of_page("# A\n\n`anew`\n\n```bash\nanew\n```\nBesides this.\n") == ["8: Besides"]
     assert faults_of_config("hurry: 1  # velocities hurry; `hurry` stays\n") == ["1: hurry"]
