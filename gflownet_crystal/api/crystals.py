@@ -208,7 +208,7 @@ class Crystals(Table):
         """Compute energies of the crystals as they are, without relaxing.
 
         Args:
-            energy_model: see :meth:`relax`.
+            energy_model: energy model, as of :meth:`relax`.
             hull: convex hull that energies are measured from: ``reference``, ``learned`` or a file.
             device: name of the device, ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
             quiet: whether to show no progress.

@@ -30,7 +30,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 Records = Mapping[int, Mapping[str, Any]]
-"""What became of crystals, by row; see :func:`~gflownet_crystal.relaxation.records.to_record`."""
+"""Records of relaxations, by row; see :func:`~gflownet_crystal.relaxation.records.to_record`."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Relaxer:
 
     Attributes:
         load: makes the model.
-        settings: of the relaxations.
+        settings: settings of the relaxations.
         processes: number of crystals at once.
     """
 

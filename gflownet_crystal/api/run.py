@@ -37,7 +37,7 @@ class Run:
         temporary: folder that goes with this object; None where the run has a lasting one.
 
     Attributes:
-        name: of the folder, the prior, or environment and proxy.
+        name: name of the folder, the prior, or environment and proxy.
         model: the GFlowNet with its trained weights.
         reward: proxy and reward function.
         config: the resolved configuration.

@@ -188,7 +188,7 @@ class Samples(Table):
 
         Args:
             k: number of crystals.
-            generator: see :meth:`place`.
+            generator: generator, as of :meth:`place`.
             energy_model: model that rates the atoms; None to go by the proxy alone.
             hull: convex hull that energies are measured from: ``reference``, ``learned`` or a file; None for that of
                 the proxy or reward, else ``reference``.
@@ -196,7 +196,7 @@ class Samples(Table):
             further: whether to draw more samples of the run where these do not suffice.
             seed: random seed of placement and of further samples.
             batch_size: number of specs that get atoms at a time.
-            device: see :meth:`place`.
+            device: device, as of :meth:`place`.
             settings: further settings of :class:`~gflownet_crystal.workflows.settings.Screening`, such as
                 ``{"known": "formula", "within": 0.1, "max_per_system": 3}``.
             quiet: whether to show no progress.

@@ -59,7 +59,7 @@ _DROPPED = (*REQUIRED_COLUMNS[1:], "volume_per_atom", "status", "reason", "cif")
 
 @dataclass(frozen=True)
 class Search:
-    """How the best of samples are looked for.
+    """Settings of the search for the best samples.
 
     Attributes:
         k: number of crystals.
@@ -67,7 +67,7 @@ class Search:
         further: whether more samples are drawn where those at hand do not suffice.
         seed: random seed of placement and of further samples.
         batch_size: number of specs that get atoms at a time.
-        settings: of :class:`~gflownet_crystal.workflows.settings.Screening`, where they are not the usual ones.
+        settings: fields of :class:`~gflownet_crystal.workflows.settings.Screening` that differ from the defaults.
     """
 
     k: int
@@ -81,7 +81,7 @@ class Search:
         """The settings of the engine.
 
         Args:
-            run: of the samples, or None.
+            run: run of the samples, or None.
             has_judge: whether a model gives energies with atoms.
 
         Raises:

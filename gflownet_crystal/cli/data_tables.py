@@ -32,7 +32,7 @@ def paths_of(value: Any, key: str) -> list[Path]:
 
 
 def formula_check_of(config: DictConfig) -> str:
-    """What is to become of CIFs whose own formula differs from what was read.
+    """Treatment of CIFs whose own formula differs from the structure that was read.
 
     Raises:
         ConfigError: neither of the two choices.
@@ -82,7 +82,7 @@ def read_crystals(paths: Sequence[Path], **options: Any) -> LabelledStructures:
 
     Args:
         paths: files and folders.
-        options: of :func:`~gflownet_crystal.training.labelled.read_labelled`.
+        options: options of :func:`~gflownet_crystal.training.labelled.read_labelled`.
     """
     left_out = LeftOut()
     data = read_labelled(paths, **options, left_out=left_out)

@@ -157,7 +157,7 @@ def chosen_metrics(config: DictConfig) -> list[str]:
 
 
 def to_choices(config: DictConfig, device: str) -> Choices:
-    """What the configuration says of the metrics' definitions."""
+    """Choices of the metrics' definitions, read from the configuration."""
     names = ("oxidation_states", "network", "site_cutoff", "composition_cutoff", "symprec", "seed", "scaler")
     return Choices(
         **{name: config[name] for name in names},
@@ -255,7 +255,7 @@ def _read(config: DictConfig, key: str, limit: str | None) -> StructureSet:
 
 
 def _settings(config: DictConfig, evaluation: Evaluation) -> dict[str, Any]:
-    """What decides over the results."""
+    """Settings that determine the results."""
     stored = OmegaConf.to_container(config)
     chosen = {str(k): v for k, v in stored.items() if k not in _FREE} if isinstance(stored, dict) else {}
     reference = evaluation.reference if evaluation.has_reference else None

@@ -65,7 +65,7 @@ def export_candidates(config: DictConfig) -> tuple[str, dict[str, Any]]:
     """Make candidates of a run and write them.
 
     Args:
-        config: of ``export``, resolved.
+        config: configuration of ``export``, resolved.
 
     Returns:
         What was made in a line, and the summary that was written.

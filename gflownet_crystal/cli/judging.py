@@ -40,12 +40,12 @@ STABILITY = "stability"
 
 @dataclass(frozen=True)
 class Judging:
-    """How structures are judged.
+    """Settings of the judging of structures.
 
     Attributes:
         evaluation: the reference, tolerances of matches, and how it is computed.
-        settings: of the relaxations.
-        hull: of known compounds.
+        settings: settings of the relaxations.
+        hull: hull of known compounds.
         hull_of: said of the hull in the figures.
         thresholds: eV/atom above the hull up to which a structure is stable; the first heads the figures.
     """
@@ -75,7 +75,7 @@ class Judging:
             made: the structures.
             judge: the name of an energy model.
             energies: the model.
-            folder: for the relaxed structures; what it holds already is not done again.
+            folder: folder for the relaxed structures; what it holds already is not done again.
 
         Returns:
             The judge's verdict, its figures, and a row each of structures that were given.

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the verb and its ``key=value`` settings; those of the process if None.
 
     Returns:
-        Exit status: 0, 2 after an error that the user can mend (one line on standard error), 130 after an interrupt,
+        Exit status: 0, 2 after an error that the user can fix (one line on standard error), 130 after an interrupt,
         141 if nobody reads standard output any more.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)

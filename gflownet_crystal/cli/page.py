@@ -27,9 +27,9 @@ def print_page(
     """Print the best objects, what the samples amount to, and where everything is.
 
     Args:
-        summary: of the run, as in summary.json.
+        summary: summary of the run, as in summary.json.
         best: objects to show, best first.
-        title: what they are.
+        title: title of the figures.
         files: paths by what they hold.
         following: the command to go on with.
     """
@@ -57,8 +57,8 @@ def candidate_table(frame: pd.DataFrame, title: str) -> Table:
     """Candidates as a table of at most 80 columns.
 
     Args:
-        frame: as written by ``export``.
-        title: of the table.
+        frame: frame as written by ``export``.
+        title: title of the table.
     """
     specs = frame_to_specs(frame)
     columns = {
@@ -82,8 +82,8 @@ def best_table(frame: pd.DataFrame, title: str, label: str) -> Table:
     """The rows of ``frame`` as a table for the terminal.
 
     Args:
-        frame: as written by ``sample`` or ``export``.
-        title: of the table.
+        frame: frame as written by ``sample`` or ``export``.
+        title: title of the table.
         label: name and unit of the property.
     """
     shown = pd.DataFrame({"rank": range(1, len(frame) + 1)}, index=frame.index).astype(str)

@@ -88,7 +88,7 @@ def _fill(plan: Plan) -> dict[str, Any]:
 
 
 def _reasons(outcome: Outcome) -> str:
-    """How many specs were left out for each reason."""
+    """Number of specs left out for each reason."""
     counts = outcome.left_out["status"].value_counts()
     return ", ".join(f"{count} {status}" for status, count in counts.items()) or "none was new and distinct"
 
@@ -218,7 +218,7 @@ def _energies(
 
 
 def _about(plan: Plan, outcome: Outcome) -> dict[str, Any]:
-    """What was asked for, as JSON has it."""
+    """Settings of the run, as JSON values."""
     config = plan.config
     return {
         "run": str(plan.run),

@@ -1,4 +1,4 @@
-"""What ``pipeline`` is asked for: its settings, checked, and its models, loaded, before anything is written."""
+"""Plan of ``pipeline``: its settings, checked, and its models, loaded, before anything is written."""
 
 from __future__ import annotations
 
@@ -69,19 +69,19 @@ class Plan:
         out: folder to fill.
         k: candidates.
         n: samples.
-        device: where it all happens.
-        screening: which samples become candidates.
+        device: device of all models.
+        screening: selection of the candidates among the samples.
         placer: makes and rates structures.
-        hull: from which rated energies are measured.
+        hull: hull from which rated energies are measured.
         predicted: property of the run's proxy and its unit; the hulls of
             :func:`~gflownet_crystal.cli.export.hulls_of_run`.
         n_relaxed: candidates to relax.
         load: makes the model that relaxes; None if none are.
         relaxation: its settings.
-        restrict: what part of the space is sampled.
-        exact: how samples follow the sampler's distribution there; None for its policy under tighter masks.
+        restrict: restriction of the sampled space.
+        exact: conditioning of the sampler's distribution on the restriction; None for its policy under tighter masks.
         quiet: show no progress.
-        formats: of the structures.
+        formats: file formats of the structures.
     """
 
     config: DictConfig
@@ -152,7 +152,7 @@ class Plan:
         )
 
     def decisive(self) -> dict[str, Any]:
-        """What decides over the structures, as JSON has it; a run that goes on has to have the same."""
+        """Settings that determine the structures, as JSON values; a resumed run must have the same."""
         sections = {
             name: OmegaConf.to_container(self.config[name]) for name in ("generator", "restrict", "screening")
         }

@@ -29,7 +29,7 @@ class Stopwatch:
     """Seconds that the stages have taken, interrupted runs included.
 
     Args:
-        folder: where they are kept.
+        folder: folder of the times.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,8 +61,8 @@ def growing_samples(
     """The first samples, then further ones, which the file keeps behind them.
 
     Args:
-        folder: of the pipeline.
-        kept: what its file holds.
+        folder: folder of the pipeline.
+        kept: content of its file.
         n: first samples.
         draw: draws further ones by the number of the draw, ``FURTHER`` at a time; None for none.
     """
@@ -88,13 +88,13 @@ def relax_best(
     """Relax the best structures.
 
     Args:
-        folder: of the pipeline; results go to its folder ``relaxed``.
+        folder: folder of the pipeline; results go to its folder ``relaxed``.
         structures: all.
-        rows: of those to relax, best first.
+        rows: rows of the crystals to relax, best first.
         load: makes the model.
         model: its name and version.
-        settings: of the relaxations.
-        processes: at once.
+        settings: settings of the relaxations.
+        processes: number of processes at once.
         quiet: show no progress.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What ``pipeline`` hands over: the table of candidates with all that became of them, and its summary."""
+"""Output of ``pipeline``: the table of candidates with the result of every stage, and its summary."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COLUMNS = (
     JUDGED_HULL, CONTACT, CONTACT_RATIO, *NEWNESS, "same_as", *RELAXERS, "space_group_found", "shortest_distance",
     *CHANGES, "relax_steps", "sample", "try", "cif",
 )  # fmt: skip
-"""Columns of ``candidates.csv``: A, degrees, eV/atom; volumes and lengths change by a part of what they were."""
+"""Columns of ``candidates.csv``: Å, degrees, eV/atom; volumes and lengths change by a part of what they were."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def ended(made: StructureBatch, records: Mapping[int, Mapping[str, Any]], sympre
 
     Args:
         made: generated.
-        records: of relaxations, by place in ``made``.
-        symprec: A, tolerance of the search for the group of a relaxed one.
+        records: records of relaxations, by place in ``made``.
+        symprec: Å, tolerance of the search for the group of a relaxed one.
     """
     moved = np.array([("cell" in records.get(row, {})) for row in range(len(made))], dtype=bool)
     if not moved.any():
@@ -81,12 +81,12 @@ def candidates_table(
     """The candidates, ranked by the best that is known of them, and the other specs that were tried.
 
     Args:
-        outcome: of the screening.
+        outcome: outcome of the screening.
         known: compounds that count as known.
         final: its structures in the end.
-        records: of relaxations, by place among them.
-        energies: of :func:`judged`.
-        symprec: A, tolerance of the search for groups.
+        records: records of relaxations, by place among them.
+        energies: energies returned by :func:`judged`.
+        symprec: Å, tolerance of the search for groups.
     """
     table = tried_rows(outcome.frame, outcome.placed)
     mine = [records.get(row, {}) for row in range(len(table))]

@@ -133,7 +133,7 @@ def _stored(path: Path, choice: EnergyChoice, overwrite: bool) -> ReferenceTable
 
 
 def _report(table: ReferenceTable, wanted: Sequence[str], path: Path) -> str:
-    """What came out, in a few words.
+    """One-line summary of the result.
 
     Raises:
         DataError: no element has an energy.

@@ -135,7 +135,7 @@ def _settings(config: DictConfig) -> Refining:
 
 
 def _engines(config: DictConfig) -> VerbEngines:
-    """What does the work, from the run's configuration and this one.
+    """Engines of the refinement, from the run's configuration and this one.
 
     Raises:
         ConfigError: the run's proxy is another than mlp, or a setting is wrong.
@@ -150,7 +150,7 @@ def _engines(config: DictConfig) -> VerbEngines:
 
 
 def _start(config: DictConfig, engines: VerbEngines) -> Learned:
-    """What the first round begins with, all of it found and of the right kind.
+    """Inputs of the first round, checked for existence and kind.
 
     Raises:
         ConfigError: a model is unknown or not installed, or the proxy is trained in a way that does not fit.
@@ -182,7 +182,7 @@ def _start(config: DictConfig, engines: VerbEngines) -> Learned:
 def _decisive(
     config: DictConfig, start: Learned, section: DictConfig, known: pd.DataFrame | None
 ) -> dict[str, Any]:
-    """What decides over the results, as JSON has it."""
+    """Settings that determine the results, as JSON values."""
     chosen = {key: config[key] for key in _DECISIVE} | {key: plain(config[key]) for key in _SECTIONS}
     policy = hashlib.sha256()
     for name, tensor in sorted(stored_policy(start.run).tensors.items()):

@@ -53,10 +53,10 @@ _HOLDOUT = 0.04
 
 @dataclass(frozen=True)
 class VerbEngines:
-    """What :class:`gflownet_crystal.workflows.refining_parts.Engines` asks for.
+    """Implementation of :class:`gflownet_crystal.workflows.refining_parts.Engines` by the verbs.
 
     Attributes:
-        config: of ``refine``, resolved.
+        config: configuration of ``refine``, resolved.
         generator: puts atoms into samples.
         device: name of the device.
         trust: classes from outside the package that the run may name.
@@ -116,7 +116,7 @@ class VerbEngines:
         return build(section, Proxy, "proxy")
 
     def recipe(self, start: str | None) -> Recipe:
-        """How the spec proxy is trained: from earlier weights, or for a correction of the run's, which stay."""
+        """Recipe of the spec proxy: trained from earlier weights, or a correction of the run's, which stay."""
         given = {"start": start} | ({} if self.learned == "weights" else {"ensemble": self.section.weights})
         return build(OmegaConf.create({**plain(self.config.training), **given}), Recipe, "training")
 

@@ -85,7 +85,7 @@ def chosen_model(given: Any, version: str | None, key: str, quiet: bool) -> Any:
 
 
 def report(records: list[dict[str, Any]], folder: Path, steps: int) -> str:
-    """What became of all crystals that were given ``steps`` steps, in a few words."""
+    """Short summary of the relaxations of all crystals that were given ``steps`` steps."""
     count = Counter(record["status"] for record in records)
     parts = [f"{count['converged']} of {len(records)} crystals relaxed in {folder}"]
     if count["not_converged"]:

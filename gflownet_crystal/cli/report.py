@@ -55,7 +55,7 @@ def run(config: DictConfig) -> None:
 
 
 def gather(files: RunFiles, known: Population | None, comparison: Comparison, k: int) -> Material:
-    """What the report shows of a run, its best ``k`` candidates among it."""
+    """Content of the report of a run, its best ``k`` candidates included."""
     energies, labels = dict(comparison.energies), dict(comparison.labels)
     samples = best = None
     if files.samples is not None and "energy" in files.samples:

@@ -1,4 +1,4 @@
-"""What a report compares a run with: the untrained sampler, the prior, and known crystals."""
+"""Reference sets of a report: the untrained sampler, the prior, and known crystals."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Comparison:
         untrained: crystals of the untrained sampler, None if there are none.
         prior: crystals of the run's prior in the run's space, None if there are none.
         learned: distributions of the crystals that the prior learned from, as its card has them, or None.
-        energies: by kind of population.
-        labels: of these.
-        notes: what could not be had, and why.
+        energies: energies by kind of population.
+        labels: labels of these.
+        notes: missing sets, with the reason.
     """
 
     untrained: Population | None = None
@@ -62,8 +62,8 @@ def compare(config: DictConfig, files: RunFiles, known: Population | None, n: in
     """Draw from the untrained sampler and from the prior, and let the proxy score known crystals.
 
     Args:
-        config: as stored with the run.
-        files: of the run; the draws are kept in its folder, so that a second report has them already.
+        config: configuration stored with the run.
+        files: files of the run; the draws are kept in its folder, so that a second report has them already.
         known: crystals, or None.
         n: draws of each, and known crystals scored, at most; 0 for none.
         trust: build classes from outside this package that the run folder names.
@@ -155,8 +155,8 @@ def known_crystals(path: Path, files: RunFiles, formula_check: str = "refuse") -
     Their atoms are kept where it has some.
 
     Args:
-        path: as ``prepare_data`` reads or writes.
-        files: of the run.
+        path: file or folder that ``prepare_data`` reads or writes.
+        files: files of the run.
         formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
 
     Raises:

@@ -14,7 +14,7 @@ _SETTINGS = ("exact", "attempts", "trajectories", "resample")
 
 
 def conditioning_of(config: DictConfig) -> Conditioning | None:
-    """How samples follow the sampler's distribution; None where they are those of the sampler under tighter masks.
+    """Conditioning of samples on a restriction; None where they are drawn by the sampler under tighter masks.
 
     Raises:
         ConfigError: a value that makes no sense.

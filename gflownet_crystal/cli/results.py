@@ -37,7 +37,7 @@ def write_results(folder: Path, config: DictConfig, parts: Parts, trainer: Train
     Args:
         folder: the run folder.
         config: resolved.
-        parts: with trained weights.
+        parts: parts with trained weights.
         trainer: finished.
         trust: classes from outside the package that may be imported.
     """

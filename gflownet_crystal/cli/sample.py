@@ -70,13 +70,13 @@ def sample_run(
     """Sample from a run folder.
 
     Args:
-        run_dir: of ``train_gfn``.
+        run_dir: run folder of ``train_gfn``.
         n: objects.
-        seed: of the sampling.
+        seed: random seed of the sampling.
         device: a device's name, or ``auto``.
         batch_size: trajectories at once.
         restrict: keyword arguments of the environment's ``restrict``; empty or None for the whole space.
-        exact: how samples follow the distribution of the whole space given the restriction; None for the sampler
+        exact: conditioning of the distribution of the whole space on the restriction; None for the sampler
             under the tighter masks as it is.
         threads: CPU threads, or None.
         trust: build classes from outside this package that the folder names.

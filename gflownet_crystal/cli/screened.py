@@ -61,10 +61,10 @@ def make_engine(
     """The settings of the engine, and what makes and rates atoms.
 
     Args:
-        config: of ``export`` or ``pipeline``, its numbers checked.
+        config: configuration of ``export`` or ``pipeline``, its numbers checked.
         generator: puts atoms into specs.
-        hull: from which energies with atoms are measured.
-        device: where.
+        hull: hull from which energies with atoms are measured.
+        device: device of the computation.
         seeks_discoveries: whether the run's reward is the one for discovery.
         has_hull: whether its proxy predicts energies that can be measured from a hull.
         k: candidates.
@@ -88,9 +88,9 @@ def further_samples(
     """Draws further samples of a run by the number of the draw, from 1; None where the run has no weights.
 
     Args:
-        folder: of the run.
-        seed: of the samples at hand; further ones have seeds far from it.
-        device: where to sample.
+        folder: folder of the run.
+        seed: random seed of the samples at hand; further ones have seeds far from it.
+        device: device to sample on.
         trust: build classes from outside this package that the folder names.
         restrict: keyword arguments of the environment's ``restrict``.
     """

@@ -1,4 +1,4 @@
-"""What a table of samples amounts to: the figures of summary.json."""
+"""Summary of a table of samples: the figures of summary.json."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 MP-20's val and a share of all reduced formulas are kept apart; what is trained on holds none of their formulas. Metrics
 and checkpoints go to a run folder; a training that was stopped goes on with the same run.dir and resume=true.
-start=FILE begins with earlier weights; with loop.epochs=0 only their uncertainty is calibrated anew.
+start=FILE begins with earlier weights; with loop.epochs=0 only their uncertainty is calibrated again.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def train_weights(
     """Train, or go on with the newest checkpoint of the folder, and write the weights.
 
     Args:
-        folder: of the run.
-        config: of ``train_energy``, resolved.
+        folder: folder of the run.
+        config: configuration of ``train_energy``, resolved.
         out: weights file.
         read: gives the structures, once the settings were found to be right.
 

@@ -53,8 +53,8 @@ def train_sampler(
     """Train, or go on with the newest checkpoint of the folder.
 
     Args:
-        config: of the run, resolved; its section ``policy`` becomes that of the weights it starts from.
-        folder: of the run; nothing is written there before all of the configuration was found to be right.
+        config: configuration of the run, resolved; its section ``policy`` becomes that of the weights it starts from.
+        folder: folder of the run; nothing is written there before all of the configuration was found to be right.
         trust: classes from outside the package that may be imported.
         world: processes that train together; None for this one alone.
 

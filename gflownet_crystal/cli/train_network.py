@@ -1,4 +1,4 @@
-"""What the verbs that train networks on atoms share: folder, checks, training with resume, and what every card says."""
+"""Common parts of the verbs that train networks on atoms: folder, checks, resumable training, and model card."""
 
 from __future__ import annotations
 
@@ -98,13 +98,13 @@ def train(task: Task, config: DictConfig, folder: Path, verb: str) -> Loop:
 def training_card(
     config: DictConfig, loop: Loop, verb: str, paths: Sequence[Path], network: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a card says of any training: network, loop, seed, data, command, and what was spent.
+    """Entries of the card of any training: network, loop, seed, data, command, and cost.
 
     Args:
-        config: of the training.
+        config: configuration of the training.
         loop: that ran.
-        verb: of the command.
-        paths: of the data.
+        verb: verb of the command.
+        paths: paths of the data.
         network: its name and its settings.
     """
     return {
@@ -126,7 +126,7 @@ def validation_curve(loop: Loop, *names: str) -> list[Any]:
 
     Args:
         loop: that ran.
-        names: of the figures; none for all.
+        names: names of the figures; none for all.
     """
     records = [
         record["validation"] for record in read_metrics(loop.run_dir / METRICS) if "validation" in record

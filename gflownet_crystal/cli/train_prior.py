@@ -54,8 +54,8 @@ def train_weights(folder: Path, config: DictConfig, out: Path) -> dict[str, Any]
     """Train, or go on with the newest checkpoint of the folder, and write the weights.
 
     Args:
-        folder: of the run.
-        config: of ``train_prior``, resolved.
+        folder: folder of the run.
+        config: configuration of ``train_prior``, resolved.
         out: weights file.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What ``train_generator`` trains: the network of each generator, its task, and what its card says."""
+"""Generators that ``train_generator`` trains: network, task, and model card of each."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class TrainedGenerator(ABC):
 
     Args:
         section: ``generator`` of the configuration.
-        seed: of the initial weights.
-        device: of the network.
+        seed: random seed of the initial weights.
+        device: device of the network.
 
     Attributes:
-        kind: of the weights.
-        unit: of the figures that are validated.
-        network: what the card says of it: ``name`` and ``settings``.
-        model: on its device.
+        kind: kind of the weights.
+        unit: unit of the figures that are validated.
+        network: entries of the card: ``name`` and ``settings``.
+        model: model on its device.
 
     Raises:
         ConfigError: a key is unknown, or a value out of range.
@@ -89,7 +89,7 @@ class TrainedGenerator(ABC):
 
     @abstractmethod
     def task(self, splits: Splits) -> Task:
-        """What is learned from data; called once."""
+        """The task to learn from data; called once."""
 
     @abstractmethod
     def figures(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class TrainedGenerator(ABC):
         """Of the figures of one validation, what should fall."""
 
     def card(self) -> dict[str, Any]:
-        """What else the card says."""
+        """Further entries of the card."""
         return {}
 
     def round_weights(self) -> None:
@@ -246,7 +246,7 @@ TRAINED: dict[str, type[TrainedGenerator]] = {
 
 
 def trained_generator(section: DictConfig, seed: int, device: torch.device) -> TrainedGenerator:
-    """What ``section.name`` names.
+    """The generator that ``section.name`` names.
 
     Raises:
         ConfigError: an unknown name, or wrong settings.

@@ -1,4 +1,4 @@
-"""What all verbs that train and write weights share: folder and file, and how they stop."""
+"""Common parts of the verbs that train and write weights: folder, file, and stopping."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def stoppable(verb: str, folder: Path, config: DictConfig) -> Iterator[Callable[
     """Let a training ask whether to stop; if it does, say how to go on.
 
     Args:
-        verb: of the training.
-        folder: of the run.
-        config: of the run, resolved.
+        verb: verb of the training.
+        folder: folder of the run.
+        config: configuration of the run, resolved.
 
     Raises:
         TrainingStopped: the training stopped.

@@ -25,7 +25,7 @@ def at_most(stored: int | None) -> Iterator[None]:
         stored: number of elements of the tensors; None for no limit.
 
     Raises:
-        ValueError: the network asks for more than 8 times as many, and 20 million besides.
+        ValueError: the network asks for more than 8 times as many plus 20 million.
     """
     with nullcontext() if stored is None else _Limit(_TIMES * stored + _SPARE):
         yield

@@ -27,7 +27,7 @@ def fitting(value: Any, hint: Any, key: str) -> Any:
     Args:
         value: a number, a text, true or false, null, a list or a mapping; anything else passes.
         hint: the annotation that it has to fit; None passes everything.
-        key: where it stands, for the message.
+        key: place in the configuration, for the message.
 
     Returns:
         The value, or the equal whole number where one is asked for.

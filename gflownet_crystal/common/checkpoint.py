@@ -26,11 +26,11 @@ class TrainingStopped(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds.
+    """Content of a checkpoint file.
 
     Attributes:
-        path: of the file.
-        tensors: by name, ``part/name``, on the CPU.
+        path: path of the file.
+        tensors: tensors by name, ``part/name``, on the CPU.
         metadata: numbers and texts, as JSON holds them; ``iteration`` counts finished iterations.
     """
 

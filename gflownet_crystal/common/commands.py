@@ -14,7 +14,7 @@ def setting_word(key: str, value: object) -> str:
     """A ``key=value`` for a shell; names with spaces, brackets or quotes stay one text.
 
     Args:
-        key: of the configuration.
+        key: key of the configuration.
         value: a text or path.
     """
     text = str(value)

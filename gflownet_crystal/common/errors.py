@@ -56,7 +56,7 @@ class ContractError(GFlowNetCrystalError):
 
     Args:
         subject: the class or object.
-        faults: what it gets wrong, one text each.
+        faults: violations of the contract, one text each.
     """
 
     def __init__(self, subject: str, faults: Sequence[str]) -> None:

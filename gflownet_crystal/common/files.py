@@ -22,7 +22,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside ``path``; on success it is flushed to disk and renamed to ``path``.
 
     Args:
-        path: where the finished file goes; its folder is made if missing.
+        path: path of the finished file; its folder is made if missing.
 
     Yields:
         A path to write to. It keeps the suffix of ``path``, which some writers look at.

@@ -42,7 +42,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """Keep other processes from writing to a folder; it is made if missing, and goes again if nothing was put in it.
 
     Args:
-        folder: to hold.
+        folder: folder to hold.
 
     Raises:
         ConfigError: another process holds it, or it is a file or named like one.

@@ -17,7 +17,7 @@ class MetricsFile:
     """An append-only JSON-lines file that knows how many bytes of it are settled.
 
     Args:
-        path: of the file.
+        path: path of the file.
         offset: bytes to keep; what follows them is cut, so that no step appears twice after a resume.
 
     Raises:
@@ -84,7 +84,7 @@ def settled_length(path: Path, offset: int) -> int:
     """Bytes of a metrics file to keep where a training goes on from a checkpoint, after a look at all of them.
 
     Args:
-        path: of the file.
+        path: path of the file.
         offset: its length when the checkpoint was written.
 
     Returns:

@@ -1,4 +1,4 @@
-"""How OpenMP's threads wait for each other; it is read once, when PyTorch is loaded."""
+"""Wait policy of OpenMP's threads, which is read once, when PyTorch is loaded."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Progress:
     Args:
         total: steps in all.
         done: steps already taken.
-        label: what is counted.
+        label: name of the counted items.
         quiet: show nothing.
     """
 

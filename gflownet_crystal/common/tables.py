@@ -37,7 +37,7 @@ def read_csv(path: Path, equal_lines: bool = False) -> pd.DataFrame:
     """Any CSV file, its numbers exact to the last bit.
 
     Args:
-        path: of the file.
+        path: path of the file.
         equal_lines: refuse lines that are longer or shorter than the header.
 
     Raises:

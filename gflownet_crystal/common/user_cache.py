@@ -15,7 +15,7 @@ def user_cache(environment: Mapping[str, str] | None = None, platform: str = sys
 
     Args:
         environment: variables; those of the process if None.
-        platform: as ``sys.platform`` has it.
+        platform: value of ``sys.platform``.
     """
     variables = os.environ if environment is None else environment
     home = Path(variables.get("HOME") or variables.get("USERPROFILE") or Path.home())

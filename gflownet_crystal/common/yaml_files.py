@@ -20,7 +20,7 @@ def read_yaml(path: Path) -> DictConfig:
     """The mapping in a file, in which every value stands as it is.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
         DataError: it cannot be read, is too large or nested too deeply, has aliases, which can stand for any amount of
@@ -42,7 +42,7 @@ def check_yaml(path: Path) -> None:
     """Check that a user's own file is of limited depth and size once its aliases stand for what they name.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
         DataError: it is not, or it cannot be read.

@@ -41,7 +41,7 @@ COMMAND_LINE = Trust(everything=True)
 
 
 def trust_word(config: Any) -> str:
-    """What a command on a run folder with this configuration needs besides: `` trust=true``, or nothing.
+    """The further setting that a command on a run folder of this configuration needs: `` trust=true``, or nothing.
 
     Args:
         config: resolved; looked through for names of classes from outside this package.
@@ -57,8 +57,8 @@ def load_class(target: Any, contract: type[T], key: str, trust: Trust = COMMAND_
     Args:
         target: dotted path.
         contract: base class it must have.
-        key: where it stands in the configuration.
-        trust: what may be imported.
+        key: place in the configuration, for the message.
+        trust: classes that may be imported.
 
     Raises:
         ConfigError: it is foreign and not trusted, does not exist, or is no subclass of ``contract``.
@@ -96,7 +96,7 @@ def factory(
         config: the section: ``_target_`` and keyword arguments.
         contract: base class.
         key: name of the section.
-        trust: what may be imported.
+        trust: classes that may be imported.
         given: arguments the caller adds.
 
     Raises:

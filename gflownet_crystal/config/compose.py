@@ -32,8 +32,8 @@ class Setting:
 
     Attributes:
         key: dotted.
-        value: as a Python value.
-        text: as given.
+        value: Python value.
+        text: text as given.
         added: written ``+key=value``: the key need not exist.
     """
 

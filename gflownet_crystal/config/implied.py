@@ -26,8 +26,8 @@ def key_of(key: str, value: Any, folders: Sequence[Path]) -> str:
     """The key that a setting stands for: ``prior=FILE`` and ``prior=RUN`` set ``prior.source``.
 
     Args:
-        key: as given.
-        value: as given.
+        key: key as given.
+        value: value as given.
         folders: the user's and the package's.
     """
     is_source = key == PRIOR and isinstance(value, str) and value not in group_choices(PRIOR, folders)

@@ -58,15 +58,15 @@ NOTHING = Given()
 
 @dataclass(frozen=True)
 class Parts:
-    """What a configuration describes.
+    """Objects that a configuration describes.
 
     Attributes:
         env: the space.
         reward: proxy and reward function.
         model: untrained, on ``device``.
         objective: the loss.
-        settings: of the trainer.
-        device: where the networks are.
+        settings: settings of the trainer.
+        device: device of the networks.
     """
 
     env: Env
@@ -81,7 +81,7 @@ def build_parts(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = 
     """All parts of a training.
 
     Args:
-        config: of ``train_gfn``.
+        config: configuration of ``train_gfn``.
         trust: classes from outside the package that may be imported.
         given: objects that are there already.
 

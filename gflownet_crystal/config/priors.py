@@ -29,11 +29,11 @@ class StoredPolicy:
     """Policies as they are stored.
 
     Attributes:
-        source: as the user named it.
+        source: name given by the user.
         policy: the section ``policy`` of the configuration that they were made with.
-        layout: of the environment, see :meth:`Crystal.layout`; None where the source does not say.
-        tensors: of the model, but for log Z.
-        card: of the weights; of a run folder, its command and the crystals that it has seen.
+        layout: layout of the environment, see :meth:`Crystal.layout`; None where the source does not say.
+        tensors: tensors of the model except log Z.
+        card: card of the weights; of a run folder, its command and the crystals that it has seen.
     """
 
     source: str
@@ -151,7 +151,7 @@ def save_prior(path: Path, model: GFlowNet, policy: Mapping[str, Any], card: Map
         path: the ``.safetensors`` file.
         model: in a crystal environment.
         policy: section of the configuration.
-        card: what else is known.
+        card: further entries of the card.
     """
     env = model.env
     if not isinstance(env, Crystal):

@@ -41,7 +41,7 @@ def default_folder(config: DictConfig) -> Path:
 
 
 SECTIONS = ("env", "proxy", "reward", "policy", "objective", "trainer", "record")
-"""What the configuration of a ``train_gfn`` run has."""
+"""Sections of the configuration of a ``train_gfn`` run."""
 
 
 _LENGTHS = ("trainer.iterations", "loop.epochs", "training.steps", "training.epochs")
@@ -55,7 +55,7 @@ def open_folder(
     Args:
         folder: the run folder.
         config: composed from the command line.
-        sections: what a stored configuration must have.
+        sections: sections that a stored configuration must have.
 
     Returns:
         The configuration, and which foreign classes it may build.
@@ -118,7 +118,7 @@ def resumed_config(stored: DictConfig, config: DictConfig) -> tuple[DictConfig, 
 
 
 def _trained(config: DictConfig, key: str) -> Any:
-    """What a configuration says of a key, without the keys that may change."""
+    """Value of a key of a configuration, without the keys that may change."""
     if key == "experiment":
         return config.record.choices.get(key)
     try:

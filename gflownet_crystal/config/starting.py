@@ -18,7 +18,7 @@ def starting_policy(config: DictConfig) -> StoredPolicy | None:
     """The policies that a training starts from; None where it starts from new weights.
 
     Args:
-        config: of ``train_gfn``.
+        config: configuration of ``train_gfn``.
 
     Raises:
         ConfigError: the command line sets keys of the section ``policy``, which comes with the weights.

@@ -23,7 +23,7 @@ class TrainedRun:
 
     Attributes:
         folder: the run folder, or the name or file of a prior.
-        config: as stored, resolved.
+        config: stored configuration, resolved.
         parts: environment, reward with its history, and the model with its trained weights.
     """
 
@@ -44,7 +44,7 @@ def open_run(
     Args:
         folder: run folder of ``train_gfn`` or ``train_prior``, or a prior: the name of shipped weights (``prior``) or a
             ``.safetensors`` file.
-        device: where to sample.
+        device: device to sample on.
         threads: CPU threads, or None.
         trust: build classes from outside this package that the folder names.
         given: objects in place of those that the folder names; of a prior, proxy and reward function only.

@@ -24,7 +24,7 @@ class Training(NamedTuple):
     """A training, ready to run.
 
     Attributes:
-        config: of the run; its section ``policy`` is that of the weights it starts from.
+        config: configuration of the run; its section ``policy`` is that of the weights it starts from.
         parts: environment, reward and model.
         trainer: new, or as the newest checkpoint of the folder left it.
         note: words on a new stream of random numbers, or None; see
@@ -43,8 +43,8 @@ def prepare_training(
     """All that a training needs; nothing is written.
 
     Args:
-        config: of ``train_gfn``, resolved.
-        folder: of the run; its newest checkpoint is gone on with.
+        config: configuration of ``train_gfn``, resolved.
+        folder: folder of the run, which is resumed from its newest checkpoint.
         trust: classes from outside the package that may be imported.
         world: processes that train together; None for this one alone.
         given: objects that are there already.

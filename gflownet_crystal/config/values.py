@@ -96,7 +96,7 @@ def formats_setting(value: Any, key: str = "format", always: Sequence[str] = ())
 
     Args:
         value: one name or several.
-        key: where it stands, for the message.
+        key: place in the configuration, for the message.
         always: formats that are there whatever is asked for.
 
     Raises:
@@ -121,8 +121,8 @@ def check_new(path: Path, key: str, overwrite: bool) -> None:
     """See before any work that a file can be written and that no other one is lost by it.
 
     Args:
-        path: of the file; its folder is made if missing.
-        key: of the setting that names it.
+        path: path of the file; its folder is made if missing.
+        key: key of the setting that names it.
         overwrite: an earlier file may be replaced.
 
     Raises:
@@ -138,8 +138,8 @@ def check_new_folder(path: Path, key: str, overwrite: bool) -> None:
     """See before any work that a folder can be filled and that no file in it is lost by it.
 
     Args:
-        path: of the folder; the one that it is in is made if missing.
-        key: of the setting that names it.
+        path: path of the folder; its parent is made if missing.
+        key: key of the setting that names it.
         overwrite: files in it may be replaced.
 
     Raises:

@@ -1,6 +1,6 @@
 """Lattice parameters: matrix, volume, when angles close a cell, and which are free in a lattice system.
 
-Lengths in A, angles in degrees, both (..., 3) in the orders (a, b, c) and (alpha, beta, gamma); six parameters together
+Lengths in Å, angles in degrees, both (..., 3) in the orders (a, b, c) and (alpha, beta, gamma); six parameters together
 are (a, b, c, alpha, beta, gamma). Rows of a matrix are lattice vectors. Everything is float64 and batched.
 """
 
@@ -108,7 +108,7 @@ def angle_interval(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def volume(lengths: Tensor, angles: Tensor) -> Tensor:
-    """Cell volume in A^3, (..., 3) and (..., 3) -> (...); NaN where the angles do not close a cell."""
+    """Cell volume in Å^3, (..., 3) and (..., 3) -> (...); NaN where the angles do not close a cell."""
     return lengths.prod(dim=-1) * closure(angles).sqrt()
 
 
@@ -116,11 +116,11 @@ def parameters_to_matrix(lengths: Tensor, angles: Tensor) -> Tensor:
     """Lattice vectors as rows, with a along x and b in the xy plane.
 
     Args:
-        lengths: (..., 3) A.
+        lengths: (..., 3) Å.
         angles: (..., 3) degrees.
 
     Returns:
-        (..., 3, 3) A, determinant positive; NaN where the angles do not close a cell.
+        (..., 3, 3) Å, determinant positive; NaN where the angles do not close a cell.
     """
     cos_alpha, cos_beta, cos_gamma = torch.cos(torch.deg2rad(angles)).unbind(dim=-1)
     sin_gamma = torch.sin(torch.deg2rad(angles[..., 2]))
@@ -144,7 +144,7 @@ def parameters_to_matrix(lengths: Tensor, angles: Tensor) -> Tensor:
 
 
 def matrix_to_parameters(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Lengths (..., 3) in A and angles (..., 3) in degrees of lattice vectors given as rows, (..., 3, 3)."""
+    """Lengths (..., 3) in Å and angles (..., 3) in degrees of lattice vectors given as rows, (..., 3, 3)."""
     lengths = matrix.norm(dim=-1)
     following, last = matrix[..., [1, 2, 0], :], matrix[..., [2, 0, 1], :]
     # atan2 keeps its precision where the arc cosine loses it, near 0 and 180 degrees

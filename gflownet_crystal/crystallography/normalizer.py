@@ -82,7 +82,7 @@ def equivalent_assignments(
 
     Args:
         group: ITA number, 1 to 230.
-        assignment: for each element the indices of its orbits' positions.
+        assignment: assignment, for each element the indices of its orbits' positions.
     """
     return {
         tuple(tuple(sorted(permutation[index] for index in own)) for own in assignment)
@@ -95,6 +95,6 @@ def canonical_assignment(group: int, assignment: Sequence[Sequence[int]]) -> tup
 
     Args:
         group: ITA number, 1 to 230.
-        assignment: for each element the indices of its orbits' positions.
+        assignment: assignment, for each element the indices of its orbits' positions.
     """
     return min(equivalent_assignments(group, assignment))

@@ -26,7 +26,7 @@ IMPOSSIBLE = 0
 """State of a partial composition that the group cannot hold; nothing leads out of it."""
 
 Signature = tuple[frozenset[int], tuple[tuple[int, int], ...]]
-"""What decides occupation in a group: free multiplicities, and (multiplicity, number) of the fixed positions."""
+"""Key of the occupation in a group: free multiplicities, and (multiplicity, number) of the fixed positions."""
 
 
 def check_counts(counts: Tensor, max_count: int) -> None:

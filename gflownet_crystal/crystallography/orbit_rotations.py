@@ -1,4 +1,4 @@
-"""How the atoms of Wyckoff positions turn into each other, and origins that a group does not tell apart."""
+"""Rotations between the atoms of Wyckoff positions, and origins that a group does not tell apart."""
 
 from __future__ import annotations
 

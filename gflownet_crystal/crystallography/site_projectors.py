@@ -85,7 +85,7 @@ def site_projectors(cell: Tensor, rotation: Tensor) -> Tensor:
     that R reads. R P is the orthogonal projector on the flat, written in oblique axes.
 
     Args:
-        cell: (P, 3, 3), lattice vectors as rows, A.
+        cell: (P, 3, 3), lattice vectors as rows, Å.
         rotation: (P, 3, 3), R of the operation that makes each atom.
 
     Returns:

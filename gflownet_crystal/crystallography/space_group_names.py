@@ -41,7 +41,7 @@ class NamedSetting(NamedTuple):
     """A setting of a space group, under one of its names.
 
     Attributes:
-        setting: of gemmi's table.
+        setting: setting of gemmi's table.
         rank: 0 for the usual meaning of the name, more where the name has several.
         loose: whether spaces stand where the symbol has none, as in ``P 2 1/c``.
     """

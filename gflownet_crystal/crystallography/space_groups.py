@@ -141,7 +141,7 @@ def check_space_group(group: object) -> int:
             ``P 1 21/c 1``, ``Fm3m`` for ``Fm-3m`` and the symbols of before 1992, as ``Cmca`` for ``Cmce``, too.
 
     Raises:
-        ConfigError: there is no such group; symbols that are nearly alike are named.
+        ConfigError: there is no such group; similar symbols are named.
     """
     if isinstance(group, str) and not group.strip().isdecimal():
         return _number_of_symbol(group)

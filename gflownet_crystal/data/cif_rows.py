@@ -15,8 +15,8 @@ def row_of_cif(content: str | bytes, name: str, formula_check: str = "refuse", o
     """The crystal of a CIF.
 
     Args:
-        content: of the file, or its text.
-        name: of the crystal.
+        content: content of the file, or its text.
+        name: name of the crystal.
         formula_check: ``refuse`` one whose own formula differs from what was read, or ``warn``.
         origin: the file, for warnings; the name if empty.
 

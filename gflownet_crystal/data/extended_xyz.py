@@ -24,7 +24,7 @@ def rows_of_xyz(text: str, name: str) -> list[Row]:
     """All frames of an extended XYZ file; one that cannot be read is no reason to lose the others.
 
     Args:
-        text: of the file.
+        text: text of the file.
         name: the beginning of the names of crystals that have none of their own.
     """
     rows = [Row("", reason=frame) if is_fault else _row(frame) for frame, is_fault in _frames(text)]

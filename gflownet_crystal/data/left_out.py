@@ -1,4 +1,4 @@
-"""What readers could not use: named, with the reason, and counted."""
+"""Entries that readers could not use: named, with the reason, and counted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LeftOut:
         """Add one.
 
         Args:
-            name: of the crystal or file.
+            name: name of the crystal or file.
             reason: one line.
         """
         self._pairs[str(name), " ".join(str(reason).split())] = None

@@ -29,7 +29,7 @@ def named_apart(rows: Sequence[Row], name: str) -> list[Row]:
     """Rows with the names that they have, if these tell them apart; else all are numbered.
 
     Args:
-        rows: of one file; those without a name have an empty one.
+        rows: rows of one file; those without a name have an empty one.
         name: beginning of the names of rows without one.
     """
     count = Counter(row.name for row in rows if row.name)

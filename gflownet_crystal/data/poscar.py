@@ -16,12 +16,12 @@ _SPECIES = 5
 
 @dataclass(frozen=True)
 class _Header:
-    """What stands before the coordinates.
+    """Header lines before the coordinates.
 
     Attributes:
-        cell: (3, 3) lattice vectors as rows, A.
+        cell: (3, 3) lattice vectors as rows, Å.
         scale: (3,) factors of Cartesian coordinates.
-        symbols: of each kind of atom; empty where the file names none.
+        symbols: symbols of each kind of atom; empty where the file names none.
         counts: atoms of each kind.
         first: line of the first coordinates.
         cartesian: coordinates are Cartesian.
@@ -44,8 +44,8 @@ def row_of_poscar(text: str, name: str) -> Row:
     it holds and is refused. A negative scale is the volume of the cell, as in VASP; velocities are not read.
 
     Args:
-        text: of the file.
-        name: of the crystal.
+        text: text of the file.
+        name: name of the crystal.
 
     Returns:
         The crystal, or the reason why it is none.

@@ -96,8 +96,8 @@ def prepare(
     """Convert stored structures to conventional specs.
 
     Args:
-        frame: as the readers return.
-        symprec: tolerance of the symmetry search, A.
+        frame: frame as the readers return.
+        symprec: tolerance of the symmetry search, Å.
         progress: wraps the row counter.
         atoms: keep the stored cells with their atoms, the columns of STRUCTURE_COLUMNS.
         left_out: takes names and reasons of what is no crystal; None raises at the first.

@@ -20,9 +20,9 @@ def prepared_structures(
     """Conventional cells with atoms, symmetrised in the ITA setting of their group, and the values of their rows.
 
     Args:
-        table: of :func:`gflownet_crystal.data.prepare.load_prepared` with ``atoms``.
+        table: table of :func:`gflownet_crystal.data.prepare.load_prepared` with ``atoms``.
         left_out: takes the names of rows without atoms, and of strained cells.
-        symprec: distance tolerance with which the table was prepared, A.
+        symprec: distance tolerance with which the table was prepared, Å.
 
     Returns:
         n structures, and n rows of names, labels and where they come from.

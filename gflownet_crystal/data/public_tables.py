@@ -43,7 +43,7 @@ def public_tables(
         report: receives the progress.
 
     Returns:
-        Tables with the columns of structures, ``formula``, ``n_atoms``, ``space_group`` (by moyo at 0.05 A),
+        Tables with the columns of structures, ``formula``, ``n_atoms``, ``space_group`` (by moyo at 0.05 Å),
         ``energy_source``, ``mp20_split`` and the labels that the files have.
 
     Raises:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 TYPICAL_VOLUME = 18.0
-"""A^3 an atom: what an element's volume is drawn to where data are few."""
+"""Å^3 an atom: what an element's volume is drawn to where data are few."""
 
 LOG_VOLUME_BOUNDS = (-0.7, 1.3)
 """Accepted log of the volume over the sum of elemental volumes; molecular crystals reach 1.3, broken records 2."""
@@ -19,11 +19,11 @@ def elemental_volumes(fractions: Tensor, volume_per_atom: Tensor, rounds: int = 
 
     Args:
         fractions: (n, 119) float64.
-        volume_per_atom: (n,) float64, A^3.
-        rounds: of iterative reweighting.
+        volume_per_atom: (n,) float64, Å^3.
+        rounds: number of rounds of iterative reweighting.
 
     Returns:
-        (119,) float64, A^3.
+        (119,) float64, Å^3.
     """
     x, y = fractions.numpy(), volume_per_atom.numpy()
     weight = np.ones(len(y))

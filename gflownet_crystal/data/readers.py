@@ -1,6 +1,6 @@
 """Readers of crystals from any of the usual files and folders, all to rows of one table.
 
-A row is a crystal: material_id, lattice [a b c A, alpha beta gamma degrees], atomic_numbers, frac_coords (flat); or it
+A row is a crystal: material_id, lattice [a b c Å, alpha beta gamma degrees], atomic_numbers, frac_coords (flat); or it
 has composition and space_group and no structure; labels where known. What is no crystal is a row with its reason.
 """
 
@@ -68,8 +68,8 @@ def read_file(file: SourceFile, formula_check: str = _REFUSE, alone: bool = True
     """All rows of one file.
 
     Args:
-        file: of any kind.
-        formula_check: see :func:`read_source`.
+        file: file of any kind.
+        formula_check: check of formulas, as of :func:`read_source`.
         alone: whether a file that cannot be read is an error, and not a row with a reason.
 
     Raises:
@@ -120,9 +120,9 @@ def readable(frame: pd.DataFrame, source: Path | str, left_out: LeftOut | None =
     """The rows that are crystals and whose labels are numbers.
 
     Args:
-        frame: of :func:`read_rows`.
+        frame: frame of :func:`read_rows`.
         source: named in errors.
-        left_out: see :func:`read_source`.
+        left_out: entries left out, as of :func:`read_source`.
 
     Raises:
         DataError: none is, or, without ``left_out``, not all are.

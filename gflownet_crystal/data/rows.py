@@ -18,7 +18,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 
 REASON, CELL, CLAIMED = "reason", "_cell", "_claimed"
 """Columns beside those of the schema: why a row is no crystal (empty if it is one), the lattice vectors where the
-source has them (9 numbers, A), and the space group that a CIF names (0 for none)."""
+source has them (9 numbers, Å), and the space group that a CIF names (0 for none)."""
 
 _NO_STRUCTURE = "a composition without a structure"
 _ARRAYS = ("lattice", "atomic_numbers", "frac_coords")
@@ -30,7 +30,7 @@ class Row:
 
     Attributes:
         name: unique in its source.
-        lattice: a b c (A) alpha beta gamma (degrees), or lattice vectors as the rows of a 3 x 3 matrix or as 9 numbers.
+        lattice: a b c (Å) alpha beta gamma (degrees), or lattice vectors as the rows of a 3 x 3 matrix or as 9 numbers.
         numbers: atomic numbers.
         points: three fractional coordinates an atom, flat or nested.
         reason: why it could not be read; the arrays count for nothing then.
@@ -122,7 +122,7 @@ def parse_lattices(values: Sequence[Any] | pd.Series) -> tuple[NDArray[np.float6
     """Lattice parameters of cells given as parameters or vectors, see :class:`Row`.
 
     Returns:
-        (n, 6) A and degrees, and n reasons, empty for those that close a cell.
+        (n, 6) Å and degrees, and n reasons, empty for those that close a cell.
     """
     cells, reasons = [], []
     for value in values:

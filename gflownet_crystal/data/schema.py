@@ -10,7 +10,7 @@ import pandas as pd
 from gflownet_crystal.common.errors import DataError
 
 LATTICE_COLUMNS = ("a", "b", "c", "alpha", "beta", "gamma")
-"""Conventional cell: lengths in A, angles in degrees; empty where a row has no structure."""
+"""Conventional cell: lengths in Å, angles in degrees; empty where a row has no structure."""
 
 ENERGY_COLUMN = "formation_energy_per_atom"
 """Label of a row, eV/atom."""
@@ -22,7 +22,7 @@ LABEL_COLUMNS = (ENERGY_COLUMN, "band_gap", "e_above_hull", "delta_energy_per_at
 """Columns whose values are finite numbers or empty."""
 
 STRUCTURE_COLUMNS = ("material_id", "lattice", "atomic_numbers", "frac_coords")
-"""Columns that make a row a structure: ``lattice`` [a b c A, alpha beta gamma degrees], flat fractional coordinates."""
+"""Columns that make a row a structure: ``lattice`` [a b c Å, alpha beta gamma degrees], flat fractional coordinates."""
 
 STRAIN_COLUMNS = ("material_id", "strain", "lattice", "delta_energy_per_atom")
 """Columns of a strained-energies file: the strained stored cell and its energy against the reference, eV/atom."""

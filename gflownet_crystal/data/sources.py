@@ -46,9 +46,9 @@ class SourceFile:
     """A file of crystals.
 
     Attributes:
-        path: where it is.
+        path: path of the file.
         kind: a value of ``SUFFIXES``.
-        name: of its crystal, or the beginning of those of its crystals; unique in its source.
+        name: name of its crystal, or the beginning of those of its crystals; unique in its source.
     """
 
     path: Path

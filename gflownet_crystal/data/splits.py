@@ -30,8 +30,8 @@ def split_by_formula(table: pd.DataFrame, share: float, seed: int = 0) -> tuple[
 
     Args:
         table: prepared rows.
-        share: of formulas that go to the second table, in (0, 1).
-        seed: of the draw.
+        share: share of formulas that go to the second table, in (0, 1).
+        seed: random seed of the draw.
     """
     splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
     first, second = next(splitter.split(table, groups=reduced_formulas(table)))
@@ -43,8 +43,8 @@ def in_holdout(formulas: NDArray[np.str_], share: float, seed: int = 0) -> NDArr
 
     Args:
         formulas: (n,) reduced formulas.
-        share: of all formulas held out, in [0, 1).
-        seed: of the choice.
+        share: share of all formulas held out, in [0, 1).
+        seed: random seed of the choice.
     """
     return np.asarray(formula_keys(formulas, seed) < share * 2.0**32)
 

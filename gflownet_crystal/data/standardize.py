@@ -21,7 +21,7 @@ class StandardCells:
     Attributes:
         space_group: (n,) int64; 0 where no symmetry was found.
         counts: (n, 119) int16, atoms in the conventional cell by atomic number.
-        parameters: (n, 6) float64, a b c in A and alpha beta gamma in degrees, symmetrised.
+        parameters: (n, 6) float64, a b c in Å and alpha beta gamma in degrees, symmetrised.
         linear: (n, 3, 3) float64; conventional rows = rotation of ``linear.T @ stored rows``.
     """
 
@@ -41,10 +41,10 @@ def standard_cells(
     """Find the conventional cell of each stored one with moyo, about 0.5 ms each.
 
     Args:
-        lattices: (n, 6) stored cells, A and degrees.
+        lattices: (n, 6) stored cells, Å and degrees.
         atomic_numbers: n arrays of atomic numbers.
         fractional: n arrays of fractional coordinates, flat or (atoms, 3).
-        symprec: distance tolerance, A.
+        symprec: distance tolerance, Å.
         progress: wraps the row counter, for a progress bar.
 
     Raises:
@@ -93,7 +93,7 @@ def _standardize_row(
 
 
 def parameters_to_rows(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Lattice vectors as rows, (n, 3, 3), of (n, 6) lengths (A) and angles (degrees); a along x, b in the xy plane."""
+    """Lattice vectors as rows, (n, 3, 3), of (n, 6) lengths (Å) and angles (degrees); a along x, b in the xy plane."""
     a, b, c = parameters[:, :3].T
     cosines = np.cos(np.radians(parameters[:, 3:]))
     sine_gamma = np.sin(np.radians(parameters[:, 5]))
@@ -122,7 +122,7 @@ def symmetrise_parameters(
     """The nearest parameters that the lattice system of each group allows; volume-preserving in the lengths.
 
     Args:
-        parameters: (n, 6) conventional cells, A and degrees.
+        parameters: (n, 6) conventional cells, Å and degrees.
         space_group: (n,) group numbers, 1 to 230.
     """
     out = parameters.copy()
@@ -144,7 +144,7 @@ def strained_parameters(
     """Conventional parameters of strained stored cells, by the reference cell's own change of basis.
 
     Args:
-        lattices: (n, 6) strained stored cells, A and degrees.
+        lattices: (n, 6) strained stored cells, Å and degrees.
         linear: (n, 3, 3) the reference cells' ``StandardCells.linear``.
         space_group: (n,) groups, which the strain keeps.
     """

@@ -55,7 +55,7 @@ def strained_energies(
         frame: stored structures, see :mod:`gflownet_crystal.data.readers`; those of more than 12 atoms are left out.
         potential: a name for :func:`load_potential`, or an ASE calculator.
         scales: isotropically scaled copies.
-        seed: of the strains.
+        seed: random seed of the strains.
         progress: wraps the row counter.
 
     Returns:

@@ -21,7 +21,7 @@ def structure_table(frame: pd.DataFrame, *own: str) -> pd.DataFrame:
         own: further columns to keep.
 
     Returns:
-        Columns material_id, formula (of the stored cell), n_atoms, space_group (by moyo at 0.05 A; 0 where the search
+        Columns material_id, formula (of the stored cell), n_atoms, space_group (by moyo at 0.05 Å; 0 where the search
         fails), lattice, atomic_numbers, frac_coords, and those of labels and their sources that the frame has.
 
     Raises:

@@ -21,7 +21,7 @@ from gflownet_crystal.structures.periodic_pairs import usable
 
 
 def mark_crowded(frame: pd.DataFrame, closest: float = CLOSEST) -> pd.DataFrame:
-    """Checked rows, those with atoms closer than ``closest`` A marked with this reason."""
+    """Checked rows, those with atoms closer than ``closest`` Å marked with this reason."""
     good = np.flatnonzero((frame[REASON] == "").to_numpy())
     if not len(good):
         return frame

@@ -56,7 +56,7 @@ class Jump(TensorBatch):
 
 @dataclass(frozen=True)
 class JumpSupport(TensorBatch):
-    """What a state allows a :class:`Jump` to be.
+    """Support of a :class:`Jump` in a state.
 
     Attributes:
         free: (n, d) bool; dimensions that move.
@@ -80,11 +80,11 @@ State = TensorBatch
 
 @dataclass(frozen=True)
 class Context:
-    """What the stages before the current one chose, row by row.
+    """Choices of the stages before the current one, row by row.
 
     Attributes:
         n: number of rows.
-        device: where the tensors are.
+        device: device of the tensors.
         states: finished states of the earlier stages, in order.
     """
 
@@ -171,7 +171,7 @@ class Stage(ABC):
         return self.forward_action(parent, child, context)
 
     def same_rules(self, other: Stage) -> bool:
-        """Whether the other stage allows the same actions in each state that both have, so that policies act alike.
+        """Whether the other stage allows the same actions in each common state, so that policies act identically.
 
         Stages that cannot tell say no.
         """
@@ -231,7 +231,7 @@ class Env(ABC):
 
         Args:
             terminal: n finished states of ``origin``.
-            origin: where they come from.
+            origin: sets that they come from.
 
         Returns:
             The terminal states of the objects that this environment reaches, and (n,) bool which those are.

@@ -24,7 +24,7 @@ class Box(Env):
 
     Args:
         n_dimensions: d, at least 1.
-        minimum_increment: of the jumps after the first.
+        minimum_increment: minimum increment of the jumps after the first.
 
     Raises:
         ConfigError: sizes out of range.

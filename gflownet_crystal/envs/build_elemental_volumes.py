@@ -3,7 +3,7 @@
     python -m gflownet_crystal.envs.build_elemental_volumes data=FILE.parquet out=FILE.json
 
 Nonnegative least squares of the volume per atom on atomic fractions, reweighted to relative residuals with outliers
-turned down. ``data`` is a Parquet file with ``atomic_numbers`` and ``lattice`` (a, b, c in A; angles in degrees).
+turned down. ``data`` is a Parquet file with ``atomic_numbers`` and ``lattice`` (a, b, c in Å; angles in degrees).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def fit_elemental_volumes(
 
     Args:
         fractions: (n, 119) by atomic number.
-        volume_per_atom: (n,) A^3.
+        volume_per_atom: (n,) Å^3.
     """
     volumes, _ = nnls(fractions, volume_per_atom)
     for _ in range(_ITERATIONS):

@@ -40,7 +40,7 @@ def extensions(look: LookAhead, partial: Partial) -> Tensor:
 
 
 def _children(look: LookAhead, parent: Partial, occupation: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """What the tables say of the children of p parents by a given count (p,) each, element by element.
+    """Table entries of the children of p parents by a given count (p,) each, element by element.
 
     Args:
         look: the predicate.

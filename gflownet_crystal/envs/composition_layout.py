@@ -28,7 +28,7 @@ def composition_layout(atomic_numbers: Tensor, n_counts: int, most_counts: int) 
     Args:
         atomic_numbers: (E,) int64 of the vocabulary, 1 to 94.
         n_counts: largest count that an action adds, K.
-        most_counts: of the layout.
+        most_counts: largest number of counts of the layout.
     """
     element = atomic_numbers - 1
     n_digits = most_counts.bit_length()

@@ -51,7 +51,7 @@ class LookAhead:
         self.tables = self.tables.to(device)
         self.allowed, self.required = self.allowed.to(device), self.required.to(device)
         self.usable = self.usable.to(device)
-        # made anew on the device when next needed
+        # rebuilt on the device when next needed
         self._deep_tables = None
         return self
 

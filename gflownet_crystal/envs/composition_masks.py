@@ -26,7 +26,7 @@ class CompositionMasks(ABC):
 
     @abstractmethod
     def forward(self, counts: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
-        """What may follow compositions of at least one element that the source reaches.
+        """Allowed actions of compositions of at least one element that the source reaches.
 
         Returns:
             (n, E, K) bool, elements and counts to add; (n,) bool, whether the composition is a valid whole.

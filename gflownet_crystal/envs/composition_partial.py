@@ -78,7 +78,7 @@ def listed_elements(tables: CompositionTables, counts: Tensor, most: int) -> tup
     The first element costs no arithmetic on charges, so it should be the one that would cost most.
 
     Args:
-        tables: of the space.
+        tables: tables of the space.
         counts: (n, E) int64.
         most: length m of the lists.
 

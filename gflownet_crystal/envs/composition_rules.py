@@ -1,4 +1,4 @@
-"""What a composition may be: elements, ranges, required elements and chemistry, checked when written down."""
+"""Rules of compositions: elements, ranges, required elements and chemistry, checked on construction."""
 
 from __future__ import annotations
 

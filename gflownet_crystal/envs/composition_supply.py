@@ -53,13 +53,13 @@ def one_more(tables: CompositionTables) -> Supply:
 
 
 def preceded(tables: CompositionTables, later: Supply, kind: int) -> Supply:
-    """What a further element of class ``kind`` and then ``later`` supply."""
+    """Combined supply of a further element of class ``kind`` and then ``later``."""
     successors, number = _successors(tables, later)
     return _distinct(Supply(number, _supplied(tables, later, successors, kind)))
 
 
 def preceded_by_any(tables: CompositionTables, later: Supply) -> Supply:
-    """What a further element of any class and then ``later`` supply.
+    """Combined supply of a further element of any class and then ``later``.
 
     Whatever was chosen before, a charge is supplied that at least as many elements supply as a composition can have:
     one of them is not among those chosen.

@@ -146,7 +146,7 @@ class CompositionTables:
         self.completing = completing.unflatten(1, levels.shape[:2]).transpose(0, 1).contiguous()
 
     def preceded(self, sets: Tensor, kinds: Sequence[int]) -> Tensor:
-        """What a count of each of the classes and then each of the sets (m, W') supply, (W', m, K + 1, kinds)."""
+        """Combined supply of a count of each class and then each of the sets (m, W'), (W', m, K + 1, kinds)."""
         distinct, which = torch.unique(sets, dim=0, return_inverse=True)
         which_kind, words = torch.tensor(kinds, device=sets.device), self.n_charge_words
         count = torch.arange(self.n_counts + 1, device=sets.device)

@@ -47,7 +47,7 @@ class JumpStage(Stage):
 
     Args:
         name: key of the stage.
-        dimensions: of the box.
+        dimensions: dimensions of the box.
         minimum_increment: smallest move of each free coordinate after the first jump, as a fraction of the box.
 
     Raises:

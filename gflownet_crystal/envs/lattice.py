@@ -47,11 +47,11 @@ class LatticeStage(JumpStage):
         return self.box.is_free(_group(context))
 
     def reference_volume(self, context: Context) -> Tensor:
-        """(n,) float64 A^3, from the composition."""
+        """(n,) float64 Å^3, from the composition."""
         return cast(CompositionState, context.states[1]).counts.double() @ self.atom_volumes
 
     def parameters(self, state: JumpState, context: Context) -> tuple[Tensor, Tensor]:
-        """Lengths in A and angles in degrees, (n, 3) float64 each, of finished states."""
+        """Lengths in Å and angles in degrees, (n, 3) float64 each, of finished states."""
         reference = self.reference_volume(context)
         natural, _ = self.box.decode(state.position, _group(context), reference)
         return self.box.to_parameters(natural, reference)

@@ -32,7 +32,7 @@ class LatticeBox(ABC):
     """Six natural coordinates x, each in an interval left open by the group and the earlier ones.
 
     Attributes:
-        names: of the natural coordinates.
+        names: names of the natural coordinates.
         settings: that the box was made with, by name.
     """
 
@@ -43,9 +43,9 @@ class LatticeBox(ABC):
     def interval(
         self, index: int, earlier: Sequence[Tensor], group: Tensor, reference: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Lower and upper ends, (n,) each, of coordinate ``index``; lengths in log or A, angles in radians.
+        """Lower and upper ends, (n,) each, of coordinate ``index``; lengths in log or Å, angles in radians.
 
-        Never empty, whatever the earlier ones and the reference volume (n,), A^3.
+        Never empty, whatever the earlier ones and the reference volume (n,), Å^3.
         """
 
     @abstractmethod
@@ -54,7 +54,7 @@ class LatticeBox(ABC):
 
     @abstractmethod
     def to_parameters(self, natural: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-        """Lengths in A and angles in degrees, (n, 3) each, from natural coordinates (n, 6) and the reference volume."""
+        """Lengths in Å and angles in degrees, (n, 3) each, from natural coordinates (n, 6) and the reference volume."""
 
     @abstractmethod
     def from_parameters(self, lengths: Tensor, angles: Tensor, reference: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class LatticeBox(ABC):
         Args:
             unit: (n, 6) float64 in [0, 1].
             group: (n,) int64.
-            reference: (n,) float64, reference volume of the composition, A^3.
+            reference: (n,) float64, reference volume of the composition, Å^3.
 
         Returns:
             natural: (n, 6) float64; log_jacobian: (n,) float64, log |dx / du| over the free coordinates.

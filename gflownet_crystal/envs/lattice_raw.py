@@ -26,9 +26,9 @@ class RawBox(LatticeBox):
     The reference measure is that of the paper's box, each side of length 1.
 
     Args:
-        lengths: shortest and longest axis, A; the shortest is longer where ``shortest`` asks for it.
+        lengths: shortest and longest axis, Å; the shortest is longer where ``shortest`` asks for it.
         angles: smallest and largest angle, degrees.
-        shortest: no edge or centring vector is shorter, A, see :mod:`lattice_shortest`.
+        shortest: no edge or centring vector is shorter, Å, see :mod:`lattice_shortest`.
 
     Raises:
         ConfigError: an interval that is empty or impossible.

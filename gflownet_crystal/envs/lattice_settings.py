@@ -73,7 +73,7 @@ def standardise(group: Tensor, lengths: Tensor, angles: Tensor) -> tuple[Tensor,
 
     Args:
         group: (n,) int64.
-        lengths: (n, 3) float64, A; angles: (n, 3) float64, degrees.
+        lengths: (n, 3) float64, Å; angles: (n, 3) float64, degrees.
 
     Returns:
         Lengths and angles in the same units.

@@ -31,9 +31,9 @@ class ShapeBox(LatticeBox):
         axial_ratio: least and greatest b / a and c / a.
         angles: least and greatest angle, degrees, where no reduction bounds it.
         canonical: keep one of equivalent settings, see :mod:`lattice_settings`.
-        shortest: no lattice vector is shorter, A, see :mod:`lattice_shortest`; volumes and ratios that would need a
+        shortest: no lattice vector is shorter, Å, see :mod:`lattice_shortest`; volumes and ratios that would need a
             shorter edge are left out. Where all volumes of a composition are too small (as of a few helium atoms, which
-            count 0.1 A^3 each), an interval of the same length from the least volume upwards takes their place.
+            count 0.1 Å^3 each), an interval of the same length from the least volume upwards takes their place.
 
     Raises:
         ConfigError: an interval that is empty or impossible.

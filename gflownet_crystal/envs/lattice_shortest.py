@@ -1,4 +1,4 @@
-"""How long the edges of a cell must be for no lattice vector to be shorter than a given length.
+"""Minimum edge lengths of a cell none of whose lattice vectors is shorter than a given length.
 
 Every vector of a lattice is at least as long as the shortest edge of its conventional cell or the shortest centring
 vector: half of (a, b, c) for I, half of a face diagonal for A, C and F, (2 a + b + c) / 3 for R in hexagonal axes.
@@ -6,8 +6,8 @@ Given the least edge, that one is shortest where all edges are equal, which make
 lattice systems of fixed angles, and in reduced triclinic and monoclinic cells, whose shortest vectors are edges; in
 oblique cells that are not reduced, edges and those centring vectors are long enough, other vectors need not be.
 
-The edges are asked to have at most 1.5 times ``shortest``: 1.2 A for 0.8 A. Of 97,635 crystals of the Materials
-Project the stored cells' edges are 1.5 A (one, of oxygen) or longer, so none is lost.
+The edges are asked to have at most 1.5 times ``shortest``: 1.2 Å for 0.8 Å. Of 97,635 crystals of the Materials
+Project the stored cells' edges are 1.5 Å (one, of oxygen) or longer, so none is lost.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EDGE_FACTORS = {
 
 
 def least_edges(shortest: float) -> Tensor:
-    """(231,) float64 A by space group: edges from here on leave no lattice vector under ``shortest`` A.
+    """(231,) float64 Å by space group: edges from here on leave no lattice vector under ``shortest`` Å.
 
     Raises:
         ConfigError: a length that is negative or not finite.
@@ -46,7 +46,7 @@ def least_edges(shortest: float) -> Tensor:
 
 
 def log_least_volumes(shortest: float) -> Tensor:
-    """(231,) float64: log of the volume in A^3 of the cell whose edges are all :func:`least_edges`.
+    """(231,) float64: log of the volume in Å^3 of the cell whose edges are all :func:`least_edges`.
 
     Free angles are taken as right: others make the edges of a cell of this volume longer.
     """

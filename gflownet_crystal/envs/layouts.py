@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Descriptors:
-    """Fixed descriptions of the columns of a layout; alike columns, as of alike elements, have alike descriptors.
+    """Fixed descriptions of the columns of a layout; similar columns, as of similar elements, have similar descriptors.
 
     Attributes:
         features: (n_features, p) float32.

@@ -16,7 +16,7 @@ TABLE_NAME = "elemental_volumes.json"
 
 @cache
 def elemental_volumes() -> Tensor:
-    """(119,) float64 A^3 by atomic number; entry 0 is 0.
+    """(119,) float64 Å^3 by atomic number; entry 0 is 0.
 
     Fitted to the volumes of known crystals by :mod:`gflownet_crystal.envs.build_elemental_volumes`. Elements without
     enough crystals get the cube of their covalent radius, scaled as the fitted elements are at the median.
@@ -29,5 +29,5 @@ def elemental_volumes() -> Tensor:
 
 
 def reference_volume(composition: Tensor) -> Tensor:
-    """Volume of the cell in A^3, (n,) float64, from counts by atomic number (n, 119)."""
+    """Volume of the cell in Å^3, (n,) float64, from counts by atomic number (n, 119)."""
     return composition.double() @ elemental_volumes().to(composition.device)

@@ -29,7 +29,7 @@ _FIRST_GROUP = _N_SYSTEMS + _N_SYMMETRIES
 
 @dataclass(frozen=True)
 class SpaceGroupState(TensorBatch):
-    """What is known of each row's space group; 0 is "not chosen".
+    """Partial choice of each row's space group; 0 is "not chosen".
 
     Attributes:
         system: (n,) int64, 1..8 into CRYSTAL_LATTICE_SYSTEMS.

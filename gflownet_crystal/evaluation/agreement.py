@@ -1,4 +1,4 @@
-"""How far a sampler is from its target: distances between distributions, and log p(x) against log R(x)."""
+"""Agreement of a sampler with its target: distances between distributions, and log p(x) against log R(x)."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def wasserstein(first: Tensor, second: Tensor) -> float:
 
 @dataclass(frozen=True)
 class LogLogFit:
-    """How log p(x) follows log R(x) over a sample; a perfect sampler has both at 1.
+    """Linear fit of log p(x) to log R(x) over a sample; a perfect sampler has both at 1.
 
     Attributes:
         spearman: rank correlation.
-        slope: of the least-squares line of log p on log R.
+        slope: slope of the least-squares line of log p on log R.
         slope_error: bootstrap standard error of the slope.
         residual: standard deviation about the line.
     """
@@ -81,7 +81,7 @@ def fit_log_log(
     Args:
         log_prob: (n,) estimates of log p(x).
         log_reward: (n,) log R(x).
-        generator: for the bootstrap.
+        generator: random generator of the bootstrap.
         n_bootstrap: resamples of the objects.
 
     Raises:

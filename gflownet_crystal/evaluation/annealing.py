@@ -59,7 +59,7 @@ class Particles:
 
 @dataclass(frozen=True)
 class Annealed:
-    """What sequential Monte Carlo found.
+    """Result of sequential Monte Carlo.
 
     Attributes:
         particles: an equally weighted sample of the target.
@@ -92,10 +92,10 @@ def anneal(
         reward: the target's log R, evaluated in batches of at most n.
         moves: each is tried once a sweep, on all particles.
         generator: source of randomness on the particles' device.
-        sweeps: at each exponent.
-        first_sweeps: at b = 0.
-        last_sweeps: at b = 1.
-        effective_share: of effective particles that one reweighting keeps, in (0, 1).
+        sweeps: number of sweeps at each exponent.
+        first_sweeps: number of sweeps at b = 0.
+        last_sweeps: number of sweeps at b = 1.
+        effective_share: share of effective particles that one reweighting keeps, in (0, 1).
 
     Raises:
         ConfigError: ``effective_share`` is out of range.

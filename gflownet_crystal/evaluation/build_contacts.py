@@ -33,7 +33,7 @@ ENOUGH = 50
 SLACK = 0.97
 """Least distances are this part of the quantile, as atoms are placed and not relaxed."""
 RADIUS = 4.0
-"""A, farthest distance that counts as one of a pair."""
+"""Å, farthest distance that counts as one of a pair."""
 
 _COMMAND = "python -m gflownet_crystal.evaluation.build_contacts"
 _DIGITS = 3
@@ -46,12 +46,12 @@ def least_distances(
 
     Args:
         found: nearest distances of pairs of elements in crystals.
-        quantile: of the distances of a pair that is taken, the lower of two ranks.
+        quantile: quantile of the distances of a pair that is taken, the lower of two ranks.
         enough: crystals with a pair from which on its own distances are taken alone.
         slack: factor of the result.
 
     Returns:
-        (119, 119) float64, A.
+        (119, 119) float64, Å.
     """
     radii = covalent_radii(torch.arange(N_ATOMIC_NUMBERS)).nan_to_num(0.0)
     summed = radii[:, None] + radii
@@ -76,7 +76,7 @@ def _lower_quantile(ascending: Tensor, quantile: float) -> Tensor:
 
 
 def share_passing(contacts: Contacts, structures: StructureBatch) -> dict[str, Any]:
-    """How many structures of a set have no contact below the least distances."""
+    """Share of the structures of a set without a contact below the least distances."""
     passing = contacts.tightest(structures).ratio >= 1.0
     return {"n": len(structures), "share_passing": round(float(passing.double().mean()), 5)}
 

@@ -30,19 +30,19 @@ REFERENCE_SCALER = "reference"
 
 @dataclass(frozen=True)
 class Choices:
-    """What the definitions of the metrics leave open.
+    """Choices that the definitions of the metrics leave open.
 
     Attributes:
         oxidation_states: SMACT's table.
         network: weights whose energies and features are used; None for none.
-        device: of the network.
-        scaler: of composition features: None for the shipped one, ``REFERENCE_SCALER`` to fit it to the reference, or a
-            JSON file with the lists means and stds.
-        site_cutoff: of coverage.
-        composition_cutoff: of coverage.
-        tolerances: of matches.
-        symprec: A, of space groups.
-        seed: of noise floors.
+        device: device of the network.
+        scaler: scaler of composition features: None for the shipped one, ``REFERENCE_SCALER`` to fit it to the
+            reference, or a JSON file with the lists means and stds.
+        site_cutoff: cutoff of coverage.
+        composition_cutoff: cutoff of coverage.
+        tolerances: tolerances of matches.
+        symprec: Å, of space groups.
+        seed: random seed of noise floors.
     """
 
     oxidation_states: str = OXIDATION_STATES[0]
@@ -72,10 +72,10 @@ class Evaluation:
 
     Args:
         made: the structures to judge.
-        reference: what they are compared to; None for metrics of the structures alone.
-        choices: of definitions.
-        work: how it is computed.
-        targets: what each structure was made for, where match rates are wanted.
+        reference: reference set; None for metrics of the structures alone.
+        choices: choices of definitions.
+        work: settings of the execution.
+        targets: target of each structure, where match rates are wanted.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Evaluation:
 
     @property
     def reference(self) -> StructureSet:
-        """What the structures are compared to.
+        """Reference set that the structures are compared to.
 
         Raises:
             ConfigError: there is nothing.
@@ -170,7 +170,7 @@ class Evaluation:
         return int(chosen.sum()) / len(self.made)
 
     def generator(self) -> torch.Generator:
-        """Of noise floors; each metric starts it anew."""
+        """Random generator of noise floors; each metric starts with a fresh one."""
         return torch.Generator().manual_seed(self.choices.seed)
 
     @cached_property

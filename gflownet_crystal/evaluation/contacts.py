@@ -1,6 +1,6 @@
 """Contacts of atoms: the least distance that each pair of elements keeps in known crystals, and crystals that break it.
 
-A made crystal with fluorine atoms 1.3 A apart is none, whatever energy a network gives it: no known crystal has such
+A made crystal with fluorine atoms 1.3 Å apart is none, whatever energy a network gives it: no known crystal has such
 a pair. The table is made by :mod:`gflownet_crystal.evaluation.build_contacts`.
 """
 
@@ -36,7 +36,7 @@ class Nearest(NamedTuple):
     Attributes:
         structure: (m,) int64, rising.
         pair: (m, 2) int64 atomic numbers, the lower one first.
-        distance: (m,) float64, A.
+        distance: (m,) float64, Å.
     """
 
     structure: Tensor
@@ -49,7 +49,7 @@ def nearest_distances(structures: StructureBatch, radius: float) -> Nearest:
 
     Args:
         structures: n structures on the CPU.
-        radius: A; pairs of elements that are farther apart have no row.
+        radius: Å; pairs of elements that are farther apart have no row.
 
     Raises:
         DataError: a structure has no atoms, or no cell.
@@ -86,7 +86,7 @@ class Tightest:
         ratio: (n,) float64, distance over the least one of its pair, below 1 in hardly any crystal; inf where no
             atoms are near.
         pair: (n, 2) int64 atomic numbers, the lower one first; 0 where no atoms are near.
-        distance: (n,) float64, A.
+        distance: (n,) float64, Å.
     """
 
     ratio: Tensor
@@ -94,7 +94,7 @@ class Tightest:
     distance: Tensor
 
     def words(self) -> list[str]:
-        """Pairs and distances as ``F-F 2.31``, A; empty where no atoms are near."""
+        """Pairs and distances as ``F-F 2.31``, Å; empty where no atoms are near."""
         ordered = torch.where(
             (_PLACE[self.pair[:, 0]] <= _PLACE[self.pair[:, 1]])[:, None], self.pair, self.pair.flip(1)
         )
@@ -106,7 +106,7 @@ class Contacts:
     """The least distance of each pair of elements.
 
     Args:
-        least: (119, 119) float64, A, symmetric, above 0 but in the row and column of no element.
+        least: (119, 119) float64, Å, symmetric, above 0 but in the row and column of no element.
 
     Raises:
         DataError: it is no such table.

@@ -39,7 +39,7 @@ class Scaler:
     Attributes:
         mean: (132,) float64.
         deviation: (132,) float64, above 0.
-        origin: where they come from.
+        origin: source of the values.
     """
 
     mean: Tensor
@@ -102,7 +102,7 @@ class Coverage:
         composition_recall: AMCD-R, the same of compositions.
         composition_precision: AMCD-P.
         n_generated: structures that precision counts.
-        n_without_fingerprint: of them.
+        n_without_fingerprint: number of structures without a fingerprint.
     """
 
     recall: float
@@ -126,9 +126,9 @@ def coverage(
     """Coverage by the features of :class:`~gflownet_crystal.evaluation.fingerprints.FingerprintMaker`.
 
     Args:
-        generated: of n structures.
-        reference: of m structures; those that failed are left out.
-        scaler: of composition features.
+        generated: features of n structures.
+        reference: features of m structures; those that failed are left out.
+        scaler: scaler of composition features.
         n_generated: structures that were generated, unreadable ones included; n if not given.
         site_cutoff: Euclidean distance of averaged site fingerprints.
         composition_cutoff: Euclidean distance of scaled composition fingerprints.

@@ -1,4 +1,4 @@
-"""What is said where a package that only evaluation needs is not installed."""
+"""Errors for missing packages that only evaluation needs."""
 
 from __future__ import annotations
 

@@ -28,10 +28,10 @@ CHUNK = 32
 
 @dataclass(frozen=True)
 class Features:
-    """What was computed of n structures.
+    """Features of n structures.
 
     Attributes:
-        tensors: by name, (n, ...) float64, NaN where a structure failed.
+        tensors: tensors by name, (n, ...) float64, NaN where a structure failed.
         reasons: n texts, why a structure failed; empty for the others.
     """
 
@@ -66,9 +66,9 @@ def compute_features(
 
     Args:
         structures: n structures, n >= 1.
-        maker: of the features.
-        work: how.
-        label: what the progress counts.
+        maker: maker of the features.
+        work: settings of the execution.
+        label: name of the counted items.
 
     Raises:
         DataError: the cache cannot be written, or a process died.

@@ -22,7 +22,7 @@ def training_curves(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
 
     Args:
         metrics: records of a metrics file, at least one.
-        path: of the figure, .png.
+        path: path of the figure, .png.
     """
     steps = [record["step"] for record in metrics]
     curves = _CURVES + tuple(curve for curve in _OF_A_PRIOR if metrics and curve[0] in metrics[-1])
@@ -45,7 +45,7 @@ def energy_distribution(
         trained: (n,) values of the trained sampler's objects.
         untrained: (m,) values of the untrained sampler's; not finite ones are left out.
         label: name and unit of the property.
-        path: of the figure, .png.
+        path: path of the figure, .png.
     """
     untrained = untrained[np.isfinite(untrained)]
     bins = common_bins([trained, untrained], 60)
@@ -65,7 +65,7 @@ def element_prevalence(shares: Mapping[str, float], best: Mapping[str, float], p
     Args:
         shares: in [0, 1] by symbol.
         best: likewise.
-        path: of the figure, .png.
+        path: path of the figure, .png.
     """
     names = sorted(shares, key=lambda name: -shares[name])
     place = np.arange(len(names))

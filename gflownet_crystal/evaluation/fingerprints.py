@@ -26,14 +26,14 @@ from gflownet_crystal.structures.symmetry import equivalent_atoms
 N_SITE, N_COMPOSITION = 61, 132
 
 SMALLEST_ATOM = 0.5
-"""A^3; structures with less volume an atom get no fingerprint: they have tens of thousands of neighbours an atom."""
+"""Å^3; structures with less volume an atom get no fingerprint: they have tens of thousands of neighbours an atom."""
 
 MOST_CELLS = 3e4
 """Cells in a sphere as large as the cell's diagonal (MP's have at most 6,000); in thinner ones CrystalNN looks for
 neighbours of that many images and finds no end."""
 
 ALIKE = 1e-5
-"""A, within which symmetry has to make atoms alike for one of them to stand for all."""
+"""Tolerance in Å within which atoms count as equivalent by symmetry, so that one of them stands for all."""
 
 _REVISION = 2
 

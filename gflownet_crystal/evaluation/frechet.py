@@ -2,7 +2,7 @@
 
 Source: M. Heusel et al., "GANs Trained by a Two Time-Scale Update Rule", NeurIPS 2017, equation 6; on features of
 crystals as in A. Klipfel et al., AAAI 2024 (features of ALIGNN) and the Langevin model with adaptive cells (CrystalNN).
-A distance belongs to its features: figures of different networks, or of one trained anew, are not to be compared.
+A distance belongs to its features: figures of different networks, or of one trained again, are not comparable.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def frechet_floor(
     Args:
         reference: (m, d).
         n: vectors of a sample. Sample and reference are both drawn with replacement.
-        generator: on the CPU.
+        generator: random generator on the CPU.
         n_resamples: pairs of them.
 
     Returns:

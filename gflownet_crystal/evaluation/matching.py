@@ -78,8 +78,8 @@ def rms_distances(pairs: Sequence[Pair], tolerances: Tolerances, work: Work) -> 
 
     Args:
         pairs: n pairs of structures.
-        tolerances: of the match.
-        work: how.
+        tolerances: tolerances of the match.
+        work: settings of the execution.
 
     Returns:
         (n,) float64, NaN where a pair does not match; n texts, why a comparison failed, else empty.
@@ -110,14 +110,14 @@ def _distances(tolerances: Tolerances, pairs: Sequence[Pair]) -> list[tuple[floa
 
 @dataclass(frozen=True)
 class MatchRate:
-    """How many targets were met.
+    """Share of the targets that were matched.
 
     Attributes:
         match_rate: share of targets whose first structure matches.
         match_rate_any: share of targets that one of their structures matches.
         rmse: mean distance of the first structures that match; NaN if none does.
         rmse_best: mean over the targets that any matches of their smallest distance.
-        match_rate_valid: as ``match_rate``, with structures that are not valid unmatched: the published figure.
+        match_rate_valid: ``match_rate`` with structures that are not valid unmatched: the published figure.
         n_targets: all of them, also such as have no structure.
         n_failed: comparisons that failed; they count as no match.
     """
@@ -140,7 +140,7 @@ def match_rate(
         distance: (n,) float64, of each structure to its target; NaN without a match.
         target: (n,) int64, the target of each structure; a target's structures are in the order of the tries.
         valid: (n,) bool, structure and composition valid.
-        n_targets: of which there are.
+        n_targets: number of targets.
         n_failed: comparisons that failed.
 
     Raises:

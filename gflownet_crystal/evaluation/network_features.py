@@ -25,7 +25,7 @@ class NetworkMaker:
 
     Args:
         weights: shipped weights by name, or a ``.safetensors`` file with its card beside it.
-        device: where.
+        device: device of the computation.
     """
 
     weights: str

@@ -43,8 +43,8 @@ def first_known(
         formulas: n reduced formulas.
         reference: m structures.
         reference_formulas: m reduced formulas.
-        tolerances: of the match.
-        work: how.
+        tolerances: tolerances of the match.
+        work: settings of the execution.
 
     Returns:
         (n,) int64 rows of the reference; ``NOVEL`` where it has no such structure, ``FAILED`` where it cannot be

@@ -24,7 +24,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 Crystal = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
-"""Cell (3, 3) in A, atomic numbers (m,) and fractional coordinates (m, 3): what is sent to another process."""
+"""Cell (3, 3) in Å, atomic numbers (m,) and fractional coordinates (m, 3): what is sent to another process."""
 
 
 def never() -> bool:
@@ -34,10 +34,10 @@ def never() -> bool:
 
 @dataclass(frozen=True)
 class Work:
-    """How tasks are done.
+    """Settings of the execution of tasks.
 
     Attributes:
-        processes: at once.
+        processes: number of processes at once.
         cache: folder for what is worth keeping; None to keep nothing.
         should_stop: asked before each task; what is under way is still finished.
         quiet: show no progress.
@@ -81,8 +81,8 @@ def run_tasks(
     Args:
         function: picklable if there are several processes, as tasks and results.
         tasks: independent of each other.
-        work: how.
-        label: what the progress counts.
+        work: settings of the execution.
+        label: name of what the progress counts.
 
     Yields:
         The place of a task and its result, in the order in which they are finished.

@@ -16,7 +16,7 @@ def unit_box_nodes(dimensions: int, nodes: int, panels: int = 1) -> tuple[Tensor
 
     Args:
         dimensions: d, at least 1.
-        nodes: of each panel, exact for polynomials of degree ``2 nodes - 1``.
+        nodes: number of nodes of each panel, exact for polynomials of degree ``2 nodes - 1``.
         panels: equal intervals that each axis is cut into.
 
     Returns:
@@ -48,8 +48,8 @@ def log_integral(
     Args:
         log_function: (n, d) float64 points to (n,) float64 values; minus infinity is allowed.
         dimensions: d.
-        nodes: of each panel.
-        panels: of each axis.
+        nodes: number of nodes of each panel.
+        panels: number of panels of each axis.
         batch_size: points evaluated at once.
     """
     points, log_weights = unit_box_nodes(dimensions, nodes, panels)

@@ -24,12 +24,12 @@ from gflownet_crystal.structures.spec import CrystalSpec
 
 @dataclass(frozen=True)
 class Occurrence:
-    """How much of what a space admits is sampled.
+    """Coverage of the space by the samples.
 
     Attributes:
         n_admitted: classes that the space admits.
-        n_seen: of them, those that occur.
-        share: of the admitted that occur.
+        n_seen: number of admitted classes that occur.
+        share: share of the admitted that occur.
         effective: number of equally frequent classes with the same entropy, the Hill number of order 1 (M. O. Hill,
             Ecology 54, 427, 1973).
     """
@@ -60,7 +60,7 @@ def occurrence(count: Tensor, admitted: Tensor) -> Occurrence:
 
 @dataclass(frozen=True)
 class Diversity:
-    """How different the best samples are from each other.
+    """Diversity of the best samples.
 
     Attributes:
         n: samples looked at.
@@ -97,7 +97,7 @@ def top_diversity(specs: CrystalSpec, log_reward: Tensor, k: int = 100) -> Diver
     chosen: list[int] = []
     seen: set[tuple[str, int, float]] = set()
     formulas = specs.reduced_formulas()
-    # two decimals of the log volume: alike within one per cent
+    # two decimals of the log volume: equal within one per cent
     volumes = specs.volume_per_atom.log().mul(100).round().tolist()
     # mirror images are one crystal
     groups = first_hand_of_group[specs.space_group.cpu().numpy()].tolist()
@@ -171,7 +171,7 @@ def distance_to_exact(model: GFlowNet, reward: Reward, batch_size: int = 16_384)
 
     Args:
         model: all of whose stages are discrete, with a space that fits into memory.
-        reward: of the objects.
+        reward: reward of the objects.
         batch_size: objects and states evaluated at once.
 
     Raises:

@@ -28,7 +28,7 @@ class SpaceGroupAgreement:
         n_groups: different groups found.
         distance: total variation between the frequencies of groups here and in the reference, in [0, 1]; NaN if
             there is no reference.
-        distance_floor: what two samples of one distribution of these sizes would have in the mean.
+        distance_floor: mean distance of two samples of these sizes from one distribution.
     """
 
     n_claimed: int

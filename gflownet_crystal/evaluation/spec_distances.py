@@ -21,7 +21,7 @@ def distances(first: CrystalSpec, second: CrystalSpec) -> dict[str, float]:
 
     Returns:
         Total variation of ``elements`` (each crystal counts once for every element that it holds), ``space_groups`` and
-        ``n_elements``; Wasserstein-1 distance of ``n_atoms`` (of the conventional cell) and ``volume_per_atom`` (A^3).
+        ``n_elements``; Wasserstein-1 distance of ``n_atoms`` (of the conventional cell) and ``volume_per_atom`` (Å^3).
 
     Raises:
         DataError: a set is empty.
@@ -46,7 +46,7 @@ def against_floor(
     """Distances of drawn specs from known ones, beside those of known ones that were held out.
 
     Args:
-        drawn: of a sampler.
+        drawn: samples of a sampler.
         held_out: crystals that the sampler has not learned from, of the same origin as ``known``.
         known: crystals to measure from.
 

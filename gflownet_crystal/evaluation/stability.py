@@ -28,13 +28,13 @@ class Stability:
 
     Attributes:
         n: structures that were to be judged.
-        n_failed: of them, without an energy: unreadable, not relaxed, or with elements that the judge does not know.
+        n_failed: number without an energy: unreadable, not relaxed, or with elements that the judge does not know.
         stable: share at most the threshold above the hull.
         on_hull: share on or below the hull of the reference.
         unique: share that is judged and the first of its kind.
         novel: share that is judged and not in the reference.
         sun: share that is stable, unique and novel.
-        median_e_above_hull: of those judged, eV/atom; NaN if none is.
+        median_e_above_hull: median of those judged, eV/atom; NaN if none is.
     """
 
     n: int
@@ -53,7 +53,7 @@ def energy_above_hull(composition: Tensor, energy: Tensor, hull: Hull) -> Tensor
     Args:
         composition: (n, 119) int64 counts by atomic number.
         energy: (n,) formation energies, eV/atom; NaN where there is none.
-        hull: of the reference.
+        hull: hull of the reference.
 
     Returns:
         (n,) float64, eV/atom; negative below the reference's hull, NaN without an energy or for more elements than a
@@ -113,8 +113,8 @@ def unique_and_novel(
         relaxed: m structures.
         above: (m,) eV/atom above the hull.
         reference: known structures.
-        tolerances: of matches.
-        work: how.
+        tolerances: tolerances of matches.
+        work: settings of the execution.
 
     Returns:
         Two masks, (m,) bool; a structure that cannot be compared is neither.
@@ -129,13 +129,13 @@ def unique_and_novel(
 
 
 def most_stable_of_kind(relaxed: StructureBatch, above: Tensor, tolerances: Tolerances, work: Work) -> Tensor:
-    """Which structures stand for those that are alike, (m,) bool: the most stable one of each kind.
+    """Representatives of equivalent structures, (m,) bool: the most stable one of each kind.
 
     Args:
         relaxed: m structures.
         above: (m,) eV/atom above the hull.
-        tolerances: of matches.
-        work: how.
+        tolerances: tolerances of matches.
+        work: settings of the execution.
 
     Raises:
         KeyboardInterrupt: a stop was asked for.

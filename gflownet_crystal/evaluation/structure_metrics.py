@@ -26,8 +26,8 @@ class Result:
     """A metric of a set.
 
     Attributes:
-        figures: as JSON has them.
-        columns: by name, a value of each structure that could be read.
+        figures: figures as JSON values.
+        columns: columns by name, a value of each structure that could be read.
     """
 
     figures: dict[str, Any]

@@ -114,7 +114,7 @@ def read_set(source: Path | str, formula_check: str = "refuse") -> StructureSet:
     """Structures of a file or folder.
 
     Args:
-        source: what :func:`gflownet_crystal.data.readers.read_source` reads. A column ``row`` of Parquet or CSV names
+        source: source of :func:`gflownet_crystal.data.readers.read_source`. A column ``row`` of Parquet or CSV names
             the target of each; torch tensors with several tries have the targets in order.
         formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
 

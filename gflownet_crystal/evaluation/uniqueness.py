@@ -39,8 +39,8 @@ def first_alike(
     Args:
         crystals: n structures.
         formulas: n reduced formulas.
-        tolerances: of the match.
-        work: how.
+        tolerances: tolerances of the match.
+        work: settings of the execution.
 
     Returns:
         (n,) int64 rows; a row's own number where it is the first of its kind, ``FAILED`` where a comparison failed.

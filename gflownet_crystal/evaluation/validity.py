@@ -1,7 +1,7 @@
 """Validity of structures and of compositions, as crystal diffusion models report it.
 
 Source: T. Xie et al., "Crystal Diffusion Variational Autoencoder for Periodic Material Generation", ICLR 2022,
-section 5.2: a structure is valid if no two atoms are closer than 0.5 A, a composition if SMACT finds charges that
+section 5.2: a structure is valid if no two atoms are closer than 0.5 Å, a composition if SMACT finds charges that
 balance (D. W. Davies et al., J. Open Source Softw. 4, 1361, 2019). The numbers come from the code that was published
 with it, which most later papers use.
 """
@@ -21,10 +21,10 @@ from gflownet_crystal.structures.periodic_pairs import PeriodicPoints, too_close
 from gflownet_crystal.structures.structure import StructureBatch
 
 CLOSEST = 0.5
-"""A; a structure with atoms closer than this is not valid."""
+"""Å; a structure with atoms closer than this is not valid."""
 
 SMALLEST_VOLUME = 0.1
-"""A^3; nor is one with a cell smaller than this."""
+"""Å^3; nor is one with a cell smaller than this."""
 
 OXIDATION_STATES = ("smact14", "icsd16", "icsd24", "pymatgen_sp")
 """SMACT's tables of oxidation states; the first is the one that the published figures used."""

@@ -1,4 +1,4 @@
-"""What judges say of structures: shares at several distances to the hull, by one judge or by all, and what to doubt.
+"""Verdicts of judges on structures: shares at several distances to the hull, by one judge or all, and doubts.
 
 A hull that rests on few known crystals is too high, and energies far below a hull are more often errors than finds.
 Both are counted and flagged, so that nobody takes them for stability. A structure counts for all judges where each of
@@ -97,9 +97,9 @@ def by_all(verdicts: Sequence[Verdict], tolerances: Tolerances, work: Work) -> V
     """The verdict of several judges together: each structure by the one that thinks least of it.
 
     Args:
-        verdicts: of the same n structures, at least one.
-        tolerances: of matches.
-        work: how.
+        verdicts: verdicts of the same n structures, at least one.
+        tolerances: tolerances of matches.
+        work: settings of the execution.
 
     Returns:
         Of the structures that all could judge, the first judge's relaxed ones with the greatest of their distances to

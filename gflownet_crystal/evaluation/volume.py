@@ -33,7 +33,7 @@ class VolumeRegressor:
     validation_within_10_percent: float
 
     def predict(self, specs: CrystalSpec) -> NDArray[np.float64]:
-        """Expected volume per atom (n,), A^3; the specs' own lattice is not read."""
+        """Expected volume per atom (n,), Å^3; the specs' own lattice is not read."""
         return np.exp(self.trees.predict(_descriptors(specs)))
 
     def ratio(self, specs: CrystalSpec) -> NDArray[np.float64]:
@@ -48,9 +48,9 @@ def fit_volume_regressor(
 
     Args:
         table: prepared rows; strained cells and blown-up records are left out.
-        validation_share: of formulas, for the stated error.
-        n_trees: of the forest.
-        seed: of split and forest.
+        validation_share: share of formulas, for the stated error.
+        n_trees: number of trees of the forest.
+        seed: random seed of split and forest.
 
     Raises:
         DataError: the table has no labelled crystals.

@@ -19,14 +19,14 @@ from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.structure import StructureBatch
 
 GRAMS_PER_CUBIC_CM = 1.66053906660
-"""Of one atomic mass unit in one A^3 (CODATA 2018)."""
+"""Of one atomic mass unit in one Å^3 (CODATA 2018)."""
 
 
 def structure_properties(structures: StructureBatch) -> dict[str, Tensor]:
     """Properties of n structures that need no model, each (n,) float64.
 
     Returns:
-        ``density`` (g/cm^3), ``n_elements`` (different elements) and ``volume_per_atom`` (A^3).
+        ``density`` (g/cm^3), ``n_elements`` (different elements) and ``volume_per_atom`` (Å^3).
     """
     composition = structures.composition
     mass = composition.double() @ torch.from_numpy(atomic_masses()).to(structures.device)
@@ -62,7 +62,7 @@ def noise_floor(
         drawn: (k,) float64, reference values that a sample may hold.
         reference: (m,) float64.
         n: values of a sample. Sample and reference are both drawn with replacement.
-        generator: on the CPU.
+        generator: random generator on the CPU.
         n_resamples: pairs of them.
 
     Returns:

@@ -36,9 +36,9 @@ def anneal_positions(
 
     Args:
         model: scores.
-        sites: of n structures; what they do not leave free does not move.
+        sites: sites of n structures; only their free parameters move.
         fractional: (N, 3) float64, where they start.
-        cell: (n, 3, 3) float64 conventional, A.
+        cell: (n, 3, 3) float64 conventional, Å.
         keys: (N,) int64, of the noise.
         schedule: steps and sizes.
 
@@ -83,10 +83,10 @@ def anneal_crystals(
         structure_index: (N,) int64, not decreasing; every structure has a site.
         keys: (n,) int64, of the noise.
         schedule: steps and sizes.
-        start_length: mean of the Gaussian from which lengths start, A; its deviation, in L3, is the largest noise's.
+        start_length: mean of the Gaussian from which lengths start, Å; its deviation, in L3, is the largest noise's.
 
     Returns:
-        (N, 3) fractional and (n, 3, 3) conventional cells, A.
+        (N, 3) fractional and (n, 3, 3) conventional cells, Å.
     """
     device = space_group.device
     sources, n = equal_lengths(space_group), len(space_group)
@@ -127,7 +127,7 @@ def anneal_crystals(
 
 
 def unit_cells(space_group: Tensor) -> Tensor:
-    """Conventional cells with edges of 1 A of groups whose angles are fixed, (n,) -> (n, 3, 3) float64.
+    """Conventional cells with edges of 1 Å of groups whose angles are fixed, (n,) -> (n, 3, 3) float64.
 
     Exact, where the cosines of 90 and 120 degrees in ``parameters_to_matrix`` are not.
     """

@@ -24,13 +24,13 @@ class AssignedSpecs:
     """n specs with A assignments of O orbits in all; those of a spec stand together.
 
     Attributes:
-        cell: (n, 3, 3) float64, conventional lattice vectors as rows, A.
+        cell: (n, 3, 3) float64, conventional lattice vectors as rows, Å.
         key: (n,) int64, of group, composition and seed.
         lattices: the primitive ones.
         spec: (A,) int64, not decreasing.
         place: (A,) int64, number of the assignment among those of its spec.
         is_free: (A,) bool, whether an orbit has a free parameter.
-        orbits: of the assignments.
+        orbits: orbits of the assignments.
         electronegativity: (n,) float64, mean over the atoms.
     """
 
@@ -51,7 +51,7 @@ class AssignedSpecs:
             specs: n specs.
             listed: assignments of each that are looked at.
             kept: the simplest of them, which are kept.
-            seed: of the keys.
+            seed: random seed of the keys.
         """
         found, elements = _look_up(specs, listed, kept)
         device = specs.device
@@ -97,9 +97,9 @@ class AssignedSpecs:
         """Pairs of atoms of candidates of these specs.
 
         Args:
-            orbits: of the candidates.
-            tables: of all positions.
-            anion_repulsion: by what part of the summed radii two full anions are further apart.
+            orbits: orbits of the candidates.
+            tables: tables of all positions.
+            anion_repulsion: fraction of the summed radii by which two full anions are further apart.
         """
         electronegativity = known_electronegativity(orbits.atomic_number)
         anion = anion_character(electronegativity, self.electronegativity[orbits.spec])

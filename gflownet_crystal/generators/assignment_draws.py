@@ -26,7 +26,7 @@ def drawable_assignments(
 
     Args:
         specs: n specs.
-        ranking: of assignments; None takes those with the fewest orbits.
+        ranking: ranking of assignments; None takes those with the fewest orbits.
         most: assignments of each.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What the ranker of assignments sees of specs and of their listed assignments."""
+"""Inputs of the ranker of assignments: features of specs and of their listed assignments."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def lattice_shape(specs: CrystalSpec) -> Tensor:
 
 
 def orbit_room(specs: CrystalSpec, spec: Tensor, position: Tensor) -> Tensor:
-    """How far apart the atoms of single orbits can be, in the roomiest of a few fixed draws, (S,) float64, A.
+    """Largest possible distance between the atoms of single orbits, over a few fixed draws, (S,) float64, Å.
 
     Args:
         specs: n specs.
@@ -96,7 +96,7 @@ def orbit_room(specs: CrystalSpec, spec: Tensor, position: Tensor) -> Tensor:
 
 
 def _nearest(lattices: Lattices, tables: OrbitTables, spec: Tensor, position: Tensor, draw: Tensor) -> Tensor:
-    """Shortest distance between two atoms of each of D drawn orbits, (D,) float64, A; infinite for single atoms."""
+    """Shortest distance between two atoms of each of D drawn orbits, (D,) float64, Å; infinite for single atoms."""
     axes = torch.arange(3, device=spec.device)
     parameters = uniform(joined(joined(draw, torch.zeros_like(draw))[:, None], axes))
     first = tables.start[position]

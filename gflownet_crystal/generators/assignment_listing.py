@@ -74,7 +74,7 @@ class AssignmentLister:
     """Lists assignments by a table; what it found is remembered.
 
     Args:
-        table: of crystals.
+        table: table of crystals.
         listed: assignments of a key at most.
     """
 
@@ -84,7 +84,7 @@ class AssignmentLister:
         self.of = lru_cache(_REMEMBERED)(self._find)
 
     def name(self, key: Key, assignment: Sequence[Sequence[int]]) -> np.uint64:
-        """What equivalent assignments of a key share."""
+        """Name that equivalent assignments of a key share."""
         permutations = position_permutations(key[0])
         names = np.zeros(len(permutations), dtype=np.uint64)
         for element, own in enumerate(assignment):
@@ -180,7 +180,7 @@ def _features(
     n_orbits: NDArray[np.int64],
     free: NDArray[np.float64],
 ) -> NDArray[np.float32]:
-    """What the table says of the assignments of a key, scaled to about one, (A, 8)."""
+    """Table features of the assignments of a key, scaled to about one, (A, 8)."""
     total = crystals.sum()
     behind = score - score.max(initial=-np.inf)
     columns = [
@@ -197,7 +197,7 @@ def _features(
 
 
 def _names(group: int, element: int, sets: tuple[tuple[int, ...], ...]) -> NDArray[np.uint64]:
-    """What each set of positions of an element adds to the names, by motion of the normaliser, (s, k)."""
+    """Contribution of each set of positions of an element to the names, by motion of the normaliser, (s, k)."""
     permutations = position_permutations(group)
     rows = [_HASHES[element][permutations[:, list(own)]].sum(1, dtype=np.uint64) for own in sets]
     return np.array(rows, dtype=np.uint64).reshape(len(sets), len(permutations))

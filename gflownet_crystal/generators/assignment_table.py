@@ -1,4 +1,4 @@
-"""How often crystals have each Wyckoff assignment: a table by space group and counts, and by position.
+"""Frequencies of Wyckoff assignments in known crystals: a table by space group and counts, and by position.
 
 Elements stand in the order of :func:`ordered_elements`, so that "the one of two equally frequent elements that is more
 electronegative" means the same in every compound. Assignments are canonical under the normaliser.
@@ -83,7 +83,7 @@ class AssignmentTable:
     """Assignments of crystals, counted.
 
     Attributes:
-        counts: by key, how many crystals have each canonical assignment, the most frequent first.
+        counts: number of crystals with each canonical assignment by key, the most frequent first.
     """
 
     counts: Mapping[Key, Mapping[Assignment, int]] = field(default_factory=dict)
@@ -97,12 +97,12 @@ class AssignmentTable:
         return cls({key: dict(found[key].most_common()) for key in sorted(found)})
 
     def seen(self, key: Key) -> Mapping[Assignment, int]:
-        """How many crystals of a key have each assignment; nothing for a key that was not seen."""
+        """Number of crystals of a key with each assignment; nothing for a key that was not seen."""
         return self.counts.get(key, {})
 
     @cached_property
     def orbits_at(self) -> NDArray[np.float64]:
-        """How many orbits crystals have on each position, (1731,), of the Wyckoff table."""
+        """Number of orbits on each position of the Wyckoff table, over all crystals, (1731,)."""
         orbits = np.zeros(len(wyckoff_table().group))
         for (group, _), found in self.counts.items():
             first = first_position(group)

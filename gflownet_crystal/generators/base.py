@@ -18,7 +18,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 
 @dataclass(frozen=True)
 class Generation:
-    """What a generator made of n specs.
+    """Structures that a generator made from n specs.
 
     Attributes:
         structures: p structures, p at most n, conventional cells in the ITA setting of the spec's group.
@@ -62,7 +62,7 @@ def check_options(
     """Check the numbers among a generator's options.
 
     Args:
-        options: by name.
+        options: options by name.
         above_zero: names of those that must be positive.
         not_negative: names of those that may be zero.
 
@@ -84,12 +84,12 @@ def in_batches(
     place: Callable[[CrystalSpec], Generation],
     by_size: bool = True,
 ) -> Generation:
-    """What a function makes of many specs, a batch at a time.
+    """Apply a function to many specs, a batch at a time.
 
     Args:
         specs: n specs.
         sizes: (n,) int64, what each counts for.
-        most: of a batch, unless one spec counts for more; bounds the memory.
+        most: upper bound of a batch, unless one spec counts for more; bounds the memory.
         place: makes structures of a batch.
         by_size: put specs of about equal size together.
 

@@ -7,13 +7,13 @@ from torch import Tensor
 
 
 def best_of_each(spec: Tensor, rating: Tensor, n: int = 1, digits: int = 4) -> Tensor:
-    """The ``n`` candidates of the highest ratings of each spec, the first of several alike.
+    """The ``n`` candidates of the highest ratings of each spec, the first of several equal ones.
 
     Args:
         spec: (C,) int64, the spec of each candidate.
         rating: (C,) float64.
         n: candidates of a spec.
-        digits: of ratings that count: what rounding leaves must not decide, so that ties fall alike in every batch.
+        digits: number of decimals of ratings that count, so that rounding errors break no ties and all batches agree.
 
     Returns:
         Rows of candidates, int64, by rising spec and falling rating.

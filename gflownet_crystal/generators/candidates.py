@@ -86,14 +86,14 @@ class AssignedOrbits:
 
 @dataclass(frozen=True)
 class Spacing:
-    """How far apart the atoms of candidates are, in units of the distance at which a pair is in contact.
+    """Smallest distances between atoms of candidates, in units of the contact distance of the pair.
 
     All distances from one atom of each orbit are all distances there are, by symmetry.
 
     Attributes:
         orbits: the assignments.
         lattice: their common lattice.
-        contact: (N, N) float64, contact distance of each pair of atoms, A.
+        contact: (N, N) float64, contact distance of each pair of atoms, Å.
     """
 
     orbits: AssignedOrbits
@@ -158,10 +158,10 @@ def contact_distances(atomic_numbers: Tensor, anion_repulsion: float) -> Tensor:
 
     Args:
         atomic_numbers: (N,) int64, the atoms of the compound.
-        anion_repulsion: by what part of the summed radii two full anions are further apart.
+        anion_repulsion: fraction of the summed radii by which two full anions are further apart.
 
     Returns:
-        (N, N) float64, A.
+        (N, N) float64, Å.
     """
     radii = covalent_radii(atomic_numbers)
     electronegativity = known_electronegativity(atomic_numbers)

@@ -32,12 +32,12 @@ def diffused(
     """Candidates with parameters from noise by the model; those without free parameters stay as they are.
 
     Args:
-        model: on the device of the candidates.
-        cell: (n, 3, 3) float64, conventional lattice vectors of the specs as rows, A.
+        model: model on the device of the candidates.
+        cell: (n, 3, 3) float64, conventional lattice vectors of the specs as rows, Å.
         space_group: (n,) int64.
         drawn: candidates with uniform parameters in [0, 1), which all other noise is drawn from.
-        tables: of all positions.
-        steps: of the diffusion that are taken; None for all.
+        tables: tables of all positions.
+        steps: number of steps of the diffusion that are taken; None for all.
     """
     is_free = (tables.rotation[tables.start[drawn.position]] != 0).flatten(1).any(1)
     counts = is_free.new_zeros(len(drawn.n_orbits), dtype=torch.int64)

@@ -42,13 +42,13 @@ class GemsDiff(Generator):
     Attributes:
         weights: a model, name of shipped weights, or path of a ``.safetensors`` file with its card beside it.
         mode: ``spec`` or ``paper``.
-        steps: of the diffusion that are taken; None for all.
+        steps: number of steps of the diffusion that are taken; None for all.
         ranking: weights that rank assignments; None takes those with the fewest orbits.
-        assignments: of a spec that may be drawn, the best-ranked ones.
+        assignments: number of assignments of a spec that may be drawn, the best-ranked ones.
         tries: draws of a spec, an assignment and its free parameters each.
-        min_distance: A; structures of mode ``spec`` with atoms closer than this are not given.
+        min_distance: Å; structures of mode ``spec`` with atoms closer than this are not given.
         min_ratio: ratio of distance to summed covalent radii below which they are crowded.
-        atoms: of specs that are sampled together, about; bounds the memory.
+        atoms: number of atoms of specs that are sampled together, about; bounds the memory.
     """
 
     weights: str | Path | GemsDiffModel = field(default="gemsdiff", repr=False)

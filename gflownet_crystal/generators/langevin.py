@@ -40,13 +40,13 @@ class Langevin(Generator):
     Args:
         weights: a model, shipped weights by name, or a ``.safetensors`` file with its card beside it.
         ranking: weights that rank Wyckoff assignments; None takes those with the fewest orbits.
-        assignments: of a spec that may be drawn, the best-ranked ones.
+        assignments: number of assignments of a spec that may be drawn, the best-ranked ones.
         tries: chains of a spec, the first of the best assignment.
-        steps: at each noise level.
-        position_rate: gamma_X of the step sizes, A^2.
-        closest: least distance of two atoms of a structure, periodic images included, A.
-        anion_repulsion: by what part of the summed radii two anions are further apart, where chains are compared.
-        atoms: of specs whose chains run together, about; bounds the memory.
+        steps: number of steps at each noise level.
+        position_rate: gamma_X of the step sizes, Å^2.
+        closest: least distance of two atoms of a structure, periodic images included, Å.
+        anion_repulsion: fraction of the summed radii by which two anions are further apart, where chains are compared.
+        atoms: number of atoms of specs whose chains run together, about; bounds the memory.
 
     Raises:
         ConfigError: a number is out of range.
@@ -133,12 +133,12 @@ class PaperLangevin(Generator):
 
     Args:
         weights: a model, shipped weights by name, or a ``.safetensors`` file with its card beside it.
-        steps: at each noise level.
-        position_rate: gamma_X of the step sizes, A^2.
-        lattice_rate: gamma_L of the step sizes, A^2.
+        steps: number of steps at each noise level.
+        position_rate: gamma_X of the step sizes, Å^2.
+        lattice_rate: gamma_L of the step sizes, Å^2.
         lattice_noise: factor on the noise of the lattice.
-        start_length: mean length of the cells at the start, A.
-        merged: images of a site nearer than this become one atom, A.
+        start_length: mean length of the cells at the start, Å.
+        merged: images of a site nearer than this become one atom, Å.
         images: symmetric images of the sites whose chains run together, about; bounds the memory.
 
     Raises:

@@ -29,9 +29,9 @@ def merge_and_snap(
         atomic_numbers: (N,) int64 of the sites.
         fractional: (N, 3) float64 in the conventional cell.
         structure_index: (N,) int64, not decreasing.
-        cell: (n, 3, 3) float64 conventional, A, that obey their group.
+        cell: (n, 3, 3) float64 conventional, Å, that obey their group.
         space_group: (n,) int64.
-        tolerance: A.
+        tolerance: Å.
 
     Returns:
         n structures with the symmetry of their groups; how many atoms they have follows from where the sites are.
@@ -55,11 +55,11 @@ def conventional_atoms(
     """All atoms of the conventional cells.
 
     Args:
-        symmetry: of the N sites.
+        symmetry: symmetry of the N sites.
         atomic_numbers: (N,) int64.
         fractional: (N, 3) float64.
         images: (N, 48) bool, those that are different atoms.
-        cell: (n, 3, 3) conventional, A.
+        cell: (n, 3, 3) conventional, Å.
         space_group: (n,) int64.
     """
     shifts, exists = _centrings(cell.device)

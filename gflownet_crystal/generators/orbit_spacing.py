@@ -28,8 +28,8 @@ class Lattices:
     Attributes:
         to_reduced: (n, 3, 3) float64; fractional coordinates of the conventional cell @ to_reduced are those in a
             reduced basis of the primitive lattice.
-        metric: (n, 3, 3) float64, scalar products of the reduced vectors, A^2.
-        squares: (n, 13) float64, squared lengths of short lattice vectors, A^2.
+        metric: (n, 3, 3) float64, scalar products of the reduced vectors, Å^2.
+        squares: (n, 13) float64, squared lengths of short lattice vectors, Å^2.
     """
 
     to_reduced: Tensor
@@ -38,7 +38,7 @@ class Lattices:
 
     @classmethod
     def of(cls, cell: Tensor, space_group: Tensor) -> Lattices:
-        """Prepare conventional cells, (n, 3, 3) lattice vectors as rows, A, of groups (n,)."""
+        """Prepare conventional cells, (n, 3, 3) lattice vectors as rows, Å, of groups (n,)."""
         primitive = to_primitive_cell(cell, space_group)
         basis = _products(reduce_cells(primitive), primitive)
         metric = _products(basis, basis.mT)
@@ -48,7 +48,7 @@ class Lattices:
 
     @property
     def shortest(self) -> Tensor:
-        """How far an atom is from its own images, (n,) float64, A."""
+        """Distance of an atom to its nearest own image, (n,) float64, Å."""
         return self.squares.amin(1).sqrt()
 
     def squared(self, difference: Tensor, lattice: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class Lattices:
             lattice: (P,) int64, the spec of each.
 
         Returns:
-            (P,) float64, A^2, at least 1e-12.
+            (P,) float64, Å^2, at least 1e-12.
         """
         wrapped = _apply(difference, self.to_reduced.index_select(0, lattice))
         metric = self.metric.index_select(0, lattice)
@@ -125,7 +125,7 @@ class Orbits:
         return orbit, points.where(points < 1.0, 0.0)
 
     def structures(self, cell: Tensor, space_group: Tensor, tables: OrbitTables) -> StructureBatch:
-        """One structure a candidate, of specs with conventional cells (n, 3, 3), A, and groups (n,)."""
+        """One structure a candidate, of specs with conventional cells (n, 3, 3), Å, and groups (n,)."""
         orbit, points = self.atoms(tables)
         spec = self.spec_of_candidate
         return StructureBatch(
@@ -138,15 +138,15 @@ class OrbitPairs:
     """Pairs of atoms of candidates: by symmetry, all distances there are, but for those to an atom's own images.
 
     Attributes:
-        orbits: of C candidates.
-        tables: of all positions.
-        lattices: of the specs.
+        orbits: orbits of C candidates.
+        tables: tables of all positions.
+        lattices: lattices of the specs.
         candidate: (P,) int64.
         first: (P,) int64, an orbit; its first atom is the first of the pair.
         second: (P,) int64, the orbit of the second atom.
         operation: (P,) int64, the operation that makes the second atom.
-        contact: (P,) float64, the distance at which the two touch, A.
-        radii: (P,) float64, their summed radii, A.
+        contact: (P,) float64, the distance at which the two touch, Å.
+        radii: (P,) float64, their summed radii, Å.
     """
 
     orbits: Orbits
@@ -166,10 +166,10 @@ class OrbitPairs:
         """List the pairs: one atom of the larger of two orbits, and all of the smaller in the primitive cell.
 
         Args:
-            orbits: of C candidates, O in all.
-            tables: of all positions.
-            lattices: of the specs.
-            radius: (O,) float64, of the atoms of each orbit, A.
+            orbits: orbits of C candidates, O in all.
+            tables: tables of all positions.
+            lattices: lattices of the specs.
+            radius: (O,) float64, of the atoms of each orbit, Å.
             repulsion: (O,) float64; two atoms touch at 1 + the product of theirs times their summed radii.
         """
         place = torch.arange(len(orbits.candidate), device=orbits.candidate.device)
@@ -190,7 +190,7 @@ class OrbitPairs:
         )
 
     def distances(self, parameters: Tensor) -> Tensor:
-        """Distances of the pairs, (O, 3) parameters to (P,) float64, A, differentiable."""
+        """Distances of the pairs, (O, 3) parameters to (P,) float64, Å, differentiable."""
         own = self.tables.start[self.orbits.position]
         origin = _place(parameters, torch.arange(len(own), device=own.device), own, self.tables)
         other = _place(parameters, self.second, self.operation, self.tables)
@@ -206,7 +206,7 @@ class OrbitPairs:
         """Shortest distances of candidates as they are, periodic images of the same atom included.
 
         Returns:
-            (C,) float64 A, and the smallest ratio of a distance to the summed covalent radii, (C,) float64.
+            (C,) float64 Å, and the smallest ratio of a distance to the summed covalent radii, (C,) float64.
         """
         orbits = self.orbits
         distances = self.distances(orbits.parameters)

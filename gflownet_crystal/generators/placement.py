@@ -36,10 +36,10 @@ class WyckoffPlacement(Generator):
         steps: steps of pushing atoms apart; 0 keeps the draws.
         rate: length of a step, fractional coordinates.
         target_ratio: ratio of distance to contact distance at which atoms are left alone.
-        anion_repulsion: by what part of the summed radii two anions are further apart than bonded atoms.
+        anion_repulsion: fraction of the summed radii by which two anions are further apart than bonded atoms.
         min_ratio: smallest ratio of distance to summed radii of a structure; a spec without one is not placed.
         require_group: leave out specs whose atoms always end in a supergroup; otherwise the roomiest is taken.
-        symprec: distance tolerance of the symmetry search, A; the group has to hold at a tenth of it too.
+        symprec: distance tolerance of the symmetry search, Å; the group has to hold at a tenth of it too.
         max_distances: pair distances held at once, which bounds the memory.
     """
 

@@ -16,7 +16,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 
 # assignments looked at for each one that is tried
 _LISTED = 4
-# ratios are compared without what rounding leaves, so that ties fall alike in every batch
+# ratios are compared without what rounding leaves, so that ties are broken the same way in every batch
 _DIGITS = 7
 
 
@@ -35,9 +35,9 @@ class QuickPlacement(Generator):
         steps: steps of pushing atoms apart; 0 keeps the draws.
         rate: length of a step, fractional coordinates.
         target_ratio: ratio of distance to contact distance at which atoms are left alone.
-        anion_repulsion: by what part of the summed radii two anions are further apart than bonded atoms.
+        anion_repulsion: fraction of the summed radii by which two anions are further apart than bonded atoms.
         min_ratio: smallest ratio of distance to summed radii of a structure; a spec without one is not placed.
-        atoms: of specs that are placed together, about; bounds the memory.
+        atoms: number of atoms of specs that are placed together, about; bounds the memory.
     """
 
     assignments: int = 8

@@ -32,7 +32,7 @@ LISTED = 200
 """Assignments of a spec that are scored, at most."""
 
 _BATCH = 20_000
-# scores are compared without what rounding leaves, so that they fall alike in every batch
+# scores are compared without rounding errors, so that their order is the same in every batch
 _DIGITS = 9
 
 
@@ -55,7 +55,7 @@ class RankedAssignments:
     The result of a spec does not depend on its batch. Listings are remembered.
 
     Args:
-        table: of known crystals.
+        table: table of known crystals.
         ranker: trained beside a table of the same kind.
         listed: assignments of a spec that are scored, at most.
     """
@@ -90,7 +90,7 @@ class RankedAssignments:
 
         Args:
             path: the ``.safetensors`` file.
-            card: what else the card says; it has the ranker's ``settings``.
+            card: further entries of the card, with the ranker's ``settings``.
         """
         parts = {"table": self.lister.table.tensors(), "ranker": self.ranker.state_dict()}
         tensors = {f"{part}/{name}": value for part, own in parts.items() for name, value in own.items()}
@@ -103,7 +103,7 @@ class RankedAssignments:
         Args:
             specs: n specs; one without an assignment is not among the result's.
             k: assignments of each.
-            seed: of the keys with which free parameters are drawn.
+            seed: random seed of the keys with which free parameters are drawn.
         """
         device = specs.device
         keys, elements = keys_of(specs.space_group, specs.composition)

@@ -1,4 +1,4 @@
-"""What becomes of specs whose tries leave atoms no room."""
+"""Treatment of specs whose tries leave atoms no room."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def make_room(
     Args:
         made: structures of n specs, in any order, none with atoms closer than ``min_distance``.
         specs: n specs.
-        seed: of the second placement.
-        min_distance: A; structures of the second placement with atoms closer than this are left out.
+        seed: random seed of the second placement.
+        min_distance: Å; structures of the second placement with atoms closer than this are left out.
         min_ratio: shortest distance over summed covalent radii below which a structure is crowded; of the two the
             roomier one is then kept.
-        atoms: of specs that are placed together, about; bounds the memory.
+        atoms: number of atoms of specs that are placed together, about; bounds the memory.
 
     Returns:
         The structures of all specs that have one, by rising row.
@@ -58,7 +58,7 @@ def make_room(
 
 
 def apart(made: Generation, min_distance: float) -> Generation:
-    """Structures none of whose atoms are closer than ``min_distance`` A, images included, by rising row."""
+    """Structures none of whose atoms are closer than ``min_distance`` Å, images included, by rising row."""
     if not len(made.rows):
         return made
     rows = usable(made.structures, min_distance).nonzero()[:, 0]

@@ -21,7 +21,7 @@ from gflownet_crystal.structures.reduction import reduce_cells
 
 @dataclass(frozen=True)
 class SiteTables:
-    """What is known of all positions.
+    """Tables of all Wyckoff positions.
 
     Attributes:
         orbits: their operations.
@@ -43,7 +43,7 @@ def site_tables() -> SiteTables:
 
 
 def site_lattices(cell: Tensor, space_group: Tensor, settings: SiteSettings) -> SiteLattices:
-    """Lattices of conventional cells, (n, 3, 3) lattice vectors as rows, A, of groups (n,)."""
+    """Lattices of conventional cells, (n, 3, 3) lattice vectors as rows, Å, of groups (n,)."""
     primitive = to_primitive_cell(cell, space_group)
     return SiteLattices.of(cell, reduce_cells(primitive) @ primitive, settings.cutoff, settings.images)
 
@@ -58,7 +58,7 @@ def site_graph(
         crystal: (O,) int64, not decreasing, the crystal of each orbit; each has some.
         position: (O,) int64, in :func:`~gflownet_crystal.generators.orbit_tables.orbit_tables`.
         atomic_number: (O,) int64.
-        tables: on the same device.
+        tables: tables on the same device.
     """
     known = tables.orbits
     lattices = lattices.trimmed()

@@ -36,14 +36,14 @@ class WyckoffSampler(Generator):
     Args:
         weights: name of shipped weights, or a ``.safetensors`` file.
         ranking: weights that rank assignments; None takes those with the fewest orbits.
-        assignments: of a spec that may be drawn, the best-ranked ones.
+        assignments: number of assignments of a spec that may be drawn, the best-ranked ones.
         tries: draws of a spec.
-        steps: of the flow.
-        hurry: by how much late velocities are raised; see :meth:`ParameterFlow.integrate`.
-        min_distance: A; the least distance of two atoms, images of the same one included.
+        steps: number of steps of the flow.
+        hurry: factor by which late velocities are raised; see :meth:`ParameterFlow.integrate`.
+        min_distance: Å; the least distance of two atoms, images of the same one included.
         min_ratio: likewise, of the distance over the summed covalent radii, for a try to count.
         energies: weights or a potential that rates the tries; None for distances.
-        atoms: of conventional cells that are placed together, about; bounds the memory.
+        atoms: number of atoms of conventional cells that are placed together, about; bounds the memory.
         flow: a flow in memory, instead of the weights.
 
     Raises:
@@ -99,7 +99,7 @@ class WyckoffSampler(Generator):
         """Follow the flow from the parameters of candidates, uniform in [0, 1).
 
         Args:
-            cell: (n, 3, 3) float64, conventional lattice vectors of the specs as rows, A.
+            cell: (n, 3, 3) float64, conventional lattice vectors of the specs as rows, Å.
             space_group: (n,) int64.
             drawn: C candidates.
         """

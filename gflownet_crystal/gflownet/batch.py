@@ -56,8 +56,9 @@ def draw_batch(
         model: environment and policies.
         reward: scores the policy's objects; those of sources bring their log-reward.
         n: trajectories of the policy.
-        sources: with the number of objects to draw from each.
-        behaviour: how the policy's actions are drawn; trajectories of sources follow the backward policy as it is.
+        sources: sources with the number of objects to draw from each.
+        behaviour: distribution that the policy's actions are drawn from; trajectories of sources follow the backward
+            policy as it is.
         generator: source of randomness, on the model's device.
     """
     sampled = sample_forward(model, n, generator, behaviour)

@@ -25,8 +25,8 @@ class World:
     """The processes of a training.
 
     Attributes:
-        rank: of this one, from 0; rank 0 writes all files.
-        size: how many there are.
+        rank: rank of this process, from 0; rank 0 writes all files.
+        size: number of processes.
     """
 
     rank: int = 0

@@ -1,4 +1,4 @@
-"""Where metrics go besides the run folder: nowhere, or Weights & Biases (offline unless told otherwise)."""
+"""Loggers of metrics in addition to the run folder: none, or Weights & Biases (offline by default)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ class Optimizer:
     """Updates a model's parameters from a loss.
 
     Args:
-        model: to update.
+        model: model to update.
         settings: learning rates, schedule, clipping and averaging.
         world: processes whose gradients are averaged.
     """

@@ -92,7 +92,7 @@ class Prior:
         """Logarithm of the unnormalised target density of trajectories, with respect to the stages' coordinates.
 
         Args:
-            terms: of the trajectories.
+            terms: terms of the trajectories.
             log_pb: (n,) backward log-probability under the trained policy.
             log_reward: (n,) of the objects.
             log_reference: (n,) log-density of the reference measure in the coordinates of the stages.

@@ -12,7 +12,7 @@ from gflownet_crystal.common.errors import CheckpointError
 CPU_NAME = "generators"
 """Of the states of generators on CPUs; those of others have the kind of device behind it."""
 
-# parts the stream that a resumed training draws anew from those of seeds and processes
+# separates the new stream of a resumed training from those of seeds and processes
 _STREAM_STEP = 7_368_787
 
 
@@ -27,9 +27,9 @@ def restore_generator(
     """Put a stored state in a generator, or start a new stream where the device is of another kind.
 
     Args:
-        generator: on the device that is trained on, seeded as for a new training.
+        generator: random generator on the training device, seeded as for a new training.
         stored: (processes, bytes) uint8 states by :func:`state_name`.
-        rank: of this process.
+        rank: rank of this process.
         size: number of processes.
         iteration: finished iterations; streams that start at different ones differ.
 

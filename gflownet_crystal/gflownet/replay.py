@@ -52,7 +52,7 @@ class Replay:
     Args:
         template: finished states of all stages, any number of rows; gives types, shapes and device.
         capacity: objects kept.
-        keep: what stays when the buffer is full: the ``best`` by log-reward, or the most ``recent``.
+        keep: entries that stay when the buffer is full: the ``best`` by log-reward, or the most ``recent``.
         draw: ``uniform``, or by ``rank`` of the log-reward with weights ``1 / (0.01 n + rank)`` (Tripp et al. 2020,
             equation 2).
 

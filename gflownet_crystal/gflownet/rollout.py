@@ -28,8 +28,8 @@ class StageTransitions:
         child: states after.
         forward: actions from parent to child.
         backward: actions from child to parent.
-        forward_support: of the parents.
-        backward_support: of the children.
+        forward_support: support of the parents.
+        backward_support: support of the children.
     """
 
     row: Tensor
@@ -74,7 +74,7 @@ def sample_forward(
         model: environment and policies.
         n: number of trajectories.
         generator: source of randomness, on the model's device.
-        behaviour: how actions are drawn.
+        behaviour: distribution that actions are drawn from.
     """
     context = model.env.empty_context(n, model.device)
     records = []
@@ -134,7 +134,7 @@ def sample_backward(
         model: environment and policies.
         terminal: finished states of all stages, as :meth:`Env.encode` gives.
         generator: source of randomness, on the model's device.
-        behaviour: how actions are drawn.
+        behaviour: distribution that actions are drawn from.
     """
     stages = range(len(model.env.stages))
     return Trajectories(

@@ -19,11 +19,11 @@ class LearningRateSchedule:
     Attributes:
         kind: ``constant``, ``cosine`` (half a cosine from 1 to ``final_factor``) or ``step`` (times ``step_factor``
             after every ``step_every`` iterations).
-        iterations: of the whole training.
+        iterations: number of iterations of the whole training.
         warm_up: iterations over which the factor first rises linearly.
-        final_factor: where the cosine ends.
+        final_factor: factor at the end of the cosine.
         step_every: iterations.
-        step_factor: of each step.
+        step_factor: factor of each step.
 
     Raises:
         ConfigError: unknown kind or numbers out of range.
@@ -65,9 +65,9 @@ class BehaviourSchedule:
 
     Attributes:
         exploration: probability of a uniformly drawn allowed action, at the start.
-        exploration_final: at the end.
-        temperature: of the drawing policy, at the start.
-        temperature_final: at the end.
+        exploration_final: exploration at the end.
+        temperature: temperature of the behaviour policy at the start.
+        temperature_final: temperature at the end.
         iterations: length of the slope.
     """
 
@@ -84,7 +84,7 @@ class BehaviourSchedule:
         Behaviour(self.exploration_final, self.temperature_final)
 
     def behaviour(self, iteration: int) -> Behaviour:
-        """How actions are drawn at ``iteration``, counted from 0."""
+        """Behaviour policy at ``iteration``, counted from 0."""
         progress = min(1.0, iteration / max(1, self.iterations))
         return Behaviour(
             self.exploration + progress * (self.exploration_final - self.exploration),

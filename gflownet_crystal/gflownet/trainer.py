@@ -42,9 +42,9 @@ class Trainer:
         model: environment, policies and log Z, on its device.
         reward: scores objects.
         objective: the loss.
-        settings: of the loop.
-        run_dir: where ``metrics.jsonl`` and ``checkpoints/`` go.
-        seed: of sampling.
+        settings: settings of the loop.
+        run_dir: folder of ``metrics.jsonl`` and ``checkpoints/``.
+        seed: random seed of sampling.
         dataset: objects for backward-sampled trajectories; needed where ``dataset_fraction`` is above 0.
         logger: receives the metrics of each step too.
         quiet: show no progress.
@@ -150,7 +150,7 @@ class Trainer:
         return -log_pb.mean()
 
     def _remember(self, batch: Batch) -> None:
-        """What later iterations know of this one's objects, of all processes alike."""
+        """Record this iteration's objects, of all processes, for later iterations."""
         history = self.reward.history
         if self.replay is None and history is None:
             return
@@ -225,7 +225,7 @@ class Trainer:
         save_checkpoint(self.run_dir, self.iteration, parts, metrics_offset=offset, seconds=self.seconds)
 
     def restore(self, checkpoint: Checkpoint) -> str | None:
-        """Go on from a checkpoint: to the bit on the kind of device that it was trained on.
+        """Resume from a checkpoint: bit-exact on the kind of device that it was trained on.
 
         Returns:
             None, or words on the new stream of random numbers that a device of another kind starts.
@@ -286,8 +286,8 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, averaged: bool = True
     """Put a checkpoint's weights in a model.
 
     Args:
-        model: of the checkpoint's configuration.
-        checkpoint: as loaded.
+        model: model of the checkpoint's configuration.
+        checkpoint: loaded checkpoint.
         averaged: take the moving average where the training kept one, as sampling does.
 
     Raises:

@@ -29,16 +29,16 @@ class ALIGNNSettings:
     """Sizes of the network; the defaults are a small one.
 
     Attributes:
-        width: of atoms, bonds and triplets.
-        embedding: of the layers that read distances, angles and elements.
+        width: width of atoms, bonds and triplets.
+        embedding: width of the layers that read distances, angles and elements.
         alignn_layers: layers with a convolution over bonds and angles, then one over atoms and bonds.
         gcn_layers: layers that follow, over atoms and bonds only.
-        radial: Gaussians for distances, from 0 to 8 A.
+        radial: Gaussians for distances, from 0 to 8 Å.
         angular: Gaussians for cosines, from -1 to 1.
         bond_readout: whether energies are read from the bonds, too, and not from the atoms only. Without that, as in
             the paper, energies of elements with one kind of site do not depend on the cell.
-        graph: which atoms are neighbours; it has to be symmetric. Energies are continuous, and differentiable twice,
-            where its edges fade.
+        graph: definition of the neighbours of atoms; it has to be symmetric. Energies are continuous, and
+            differentiable twice, where its edges fade.
 
     Raises:
         ConfigError: the graph is not symmetric.
@@ -77,7 +77,7 @@ class ALIGNN(nn.Module):
 
     Args:
         settings: sizes.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
     """
 
     def __init__(self, settings: ALIGNNSettings | None = None, seed: int = 0) -> None:
@@ -107,7 +107,7 @@ class ALIGNN(nn.Module):
         self.readout = Linear(width, 1, generator)
         self.bond_readout = Linear(width, 1, generator, bias=False) if settings.bond_readout else None
         if self.bond_readout is not None:
-            # bonds are heard once the atoms have spoken
+            # zero at the start: the readout of the bonds contributes once training has moved it
             nn.init.zeros_(self.bond_readout.weight)
 
     def forward(self, graph: CrystalGraph) -> Tensor:
@@ -128,7 +128,7 @@ class ALIGNN(nn.Module):
         angles: Sequence[Tensor] = [self.angle_embedding(self.angular(x)).to(dtype) for x in cosines]
         for layer in self.alignn_layers:
             atoms, bonds, angles = layer(atoms, bonds, angles, crystal, line)
-            # the two triplets of an angle start alike, and then each goes its way
+            # the two triplets of an angle start with the same features and then diverge
             line = tuple(replace(block, state_row=None) for block in line)
         states: Sequence[Tensor] = [bonds]
         for layer in self.gcn_layers:
@@ -146,8 +146,8 @@ class ALIGNNLayer(nn.Module):
     """An edge-gated convolution over bonds and angles, and one over atoms and bonds (equations 5 and 6).
 
     Args:
-        width: of atoms, bonds and triplets.
-        generator: of the initial weights.
+        width: width of atoms, bonds and triplets.
+        generator: random generator of the initial weights.
         updates_angles: whether new states of the triplets are wanted.
     """
 
@@ -175,8 +175,8 @@ class ElementStates(nn.Module):
 
     Args:
         embedding: width of the learned embedding.
-        width: of the result.
-        generator: of the initial weights.
+        width: width of the result.
+        generator: random generator of the initial weights.
     """
 
     features: Tensor

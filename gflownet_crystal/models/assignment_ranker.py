@@ -24,7 +24,7 @@ class RankerInputs:
     Attributes:
         space_group: (n,) int64.
         fractions: (n, 119) float64, share of each element by atomic number.
-        lattice: (n, 8) float64, shape of the cell: logarithms of volume per atom (A^3), b / a, c / a, c / b and atoms,
+        lattice: (n, 8) float64, shape of the cell: logarithms of volume per atom (Å^3), b / a, c / a, c / b and atoms,
             and cosines of the angles.
         site_spec: (S,) int64.
         site_element: (S,) int64 atomic numbers.
@@ -66,7 +66,7 @@ class AssignmentRanker(nn.Module):
     """Scores of assignments, to be compared within a spec: a sum over orbits, seen through a small network.
 
     Args:
-        width: of the hidden layers.
+        width: width of the hidden layers.
         embedding: size of what is learned of each group and each position.
     """
 

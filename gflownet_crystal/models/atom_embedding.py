@@ -16,10 +16,10 @@ class AtomEmbedding(nn.Module):
     """A learned vector for each element, plus linear functions of what is tabulated and of what is given.
 
     Args:
-        width: of the features.
+        width: width of the features.
         conditioning: width of a vector given with each structure or atom, such as a time embedding; 0 for none.
         tabulated: whether to read the tabulated features of the elements.
-        generator: of the initial weights.
+        generator: random generator of the initial weights.
     """
 
     features: Tensor

@@ -81,8 +81,8 @@ class GaussianBasis(nn.Module):
     """Gaussians exp(-c (r - mu)^2) (GemsNet, equation 9; SchNet).
 
     Args:
-        centres: (n,) mu, A.
-        sharpness: c, 1/A^2.
+        centres: (n,) mu, Å.
+        sharpness: c, 1/Å^2.
     """
 
     centres: Tensor
@@ -94,7 +94,7 @@ class GaussianBasis(nn.Module):
 
     @classmethod
     def spread(cls, n_functions: int, cutoff: float) -> GaussianBasis:
-        """As many Gaussians, evenly from 0 to the cutoff (A), as wide as they are apart."""
+        """As many Gaussians, evenly from 0 to the cutoff (Å), as wide as they are apart."""
         spacing = cutoff / (n_functions - 1)
         centres = torch.arange(n_functions, dtype=torch.float64) * spacing
         return cls(centres, 0.5 / spacing**2)
@@ -105,7 +105,7 @@ class GaussianBasis(nn.Module):
         return len(self.centres)
 
     def forward(self, lengths: Tensor) -> Tensor:
-        """(E,) A -> (E, n)."""
+        """(E,) Å -> (E, n)."""
         return torch.exp(-self.sharpness * (lengths[:, None] - self.centres.to(lengths)).square())
 
 
@@ -113,8 +113,8 @@ class RadialBesselBasis(nn.Module):
     """sqrt(2/c) sin(n pi r / c) / r for n = 1, 2, ... (GemsNet, equation 11; DimeNet).
 
     Args:
-        n_functions: how many.
-        cutoff: c, A.
+        n_functions: number of functions.
+        cutoff: c, Å.
     """
 
     numbers: Tensor
@@ -132,7 +132,7 @@ class RadialBesselBasis(nn.Module):
         return len(self.numbers)
 
     def forward(self, lengths: Tensor) -> Tensor:
-        """(E,) A -> (E, n)."""
+        """(E,) Å -> (E, n)."""
         waves = self.numbers.to(lengths) / self.cutoff
         # sinc is smooth at r = 0
         return math.sqrt(2.0 / self.cutoff) * math.pi * waves * torch.sinc(lengths[:, None] * waves)
@@ -146,7 +146,7 @@ class SphericalBesselBasis(nn.Module):
     Args:
         n_orders: l = 0 ... n_orders - 1.
         n_functions: n, for each l.
-        cutoff: c, A.
+        cutoff: c, Å.
     """
 
     zeros: Tensor
@@ -161,7 +161,7 @@ class SphericalBesselBasis(nn.Module):
         self.register_buffer("norms", torch.from_numpy(norms), persistent=False)
 
     def forward(self, lengths: Tensor) -> Tensor:
-        """(E,) A -> (E, n_orders, n_functions)."""
+        """(E,) Å -> (E, n_orders, n_functions)."""
         arguments = lengths[:, None, None] * self.zeros.to(lengths)
         values = [spherical_bessel(order, arguments[:, order]) for order in range(arguments.shape[1])]
         return torch.stack(values, dim=1) * self.norms.to(lengths)

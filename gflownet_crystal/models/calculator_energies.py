@@ -17,7 +17,7 @@ from gflownet_crystal.models.quiet_calculator import QuietCalculator, quiet
 from gflownet_crystal.models.reference_tables import table_of
 
 REACH = 6.0
-"""A; structures with an atom that has no neighbour this near are not judged."""
+"""Å; structures with an atom that has no neighbour this near are not judged."""
 
 
 class CalculatorEnergies(PotentialEnergies):
@@ -77,7 +77,7 @@ def make_calculator(choice: EnergyChoice, device: str = "cpu") -> QuietCalculato
 
 
 def find_calculator(target: str) -> Callable[..., Any]:
-    """What stands at a dotted path: a class of ASE calculators, or a function.
+    """Import the object at a dotted path: a class of ASE calculators, or a function.
 
     Raises:
         ConfigError: neither does.

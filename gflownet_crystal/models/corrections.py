@@ -29,7 +29,7 @@ HUBBARD_ANIONS = ("O", "F")
 
 
 def materials_project_corrections(structures: StructureBatch) -> Tensor:
-    """What the corrections add to the energies of structures.
+    """Corrections to the energies of structures.
 
     Args:
         structures: n structures.

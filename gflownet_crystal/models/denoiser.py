@@ -1,6 +1,6 @@
 """Crystals made again from noisy fractional positions alone: a network that moves the atoms and makes the lattice.
 
-The lattice is given as a cube of 1 A, so what is known of a crystal is its elements and roughly where they stand in the
+The lattice is given as a cube of 1 Å, so what is known of a crystal is its elements and roughly where they stand in the
 cell (Klipfel et al., "Unified model for crystal material generation", IJCAI 2023, section 5).
 """
 
@@ -29,11 +29,11 @@ KIND = "denoiser"
 
 
 class Action(NamedTuple):
-    """What a denoiser does to n crystals with N atoms.
+    """Output of a denoiser for n crystals with N atoms.
 
     Attributes:
         displacement: (N, 3) in fractional coordinates, to be added to those given.
-        cell: (n, 3, 3) A, the new lattice vectors as rows.
+        cell: (n, 3, 3) Å, the new lattice vectors as rows.
     """
 
     displacement: Tensor
@@ -43,13 +43,13 @@ class Action(NamedTuple):
 class Denoiser(nn.Module):
     """A network's displacements, and its lattice action on the given cell, which may first be brought to a volume.
 
-    With volumes, the given cell is stretched alike in all directions to the volume that its elements have on average:
+    With volumes, the given cell is stretched equally in all directions to the volume that its elements have on average:
     the network then reads distances as they are in crystals, whatever the number of atoms, and has less to deform.
     Elements do not depend on how a crystal is described, so the symmetries of the network stay.
 
     Args:
-        network: from a :class:`~gflownet_crystal.models.inputs.CrystalGraph` to an output with ``lattice_action``;
-            its ``settings.graph`` say which graph it reads.
+        network: network from a :class:`~gflownet_crystal.models.inputs.CrystalGraph` to an output with
+            ``lattice_action``; its ``settings.graph`` say which graph it reads.
         volumes: whether cells are brought to their elements' volume.
     """
 
@@ -80,7 +80,7 @@ class Denoiser(nn.Module):
 
     @torch.no_grad()
     def fit_volumes(self, structures: StructureBatch) -> None:
-        """Set the elements' volumes by ridge regression on volumes per atom, A^3."""
+        """Set the elements' volumes by ridge regression on volumes per atom, Å^3."""
         self.element_volume.copy_(fitted_volumes(structures))
 
     def graph(self, structures: StructureBatch) -> CrystalGraph:
@@ -94,7 +94,7 @@ class Denoiser(nn.Module):
         return graph_for(self.network, structures, self.element_volume.dtype)
 
     def forward(self, graph: CrystalGraph) -> Action:
-        """What is done to the crystals of a graph; displacements are 0 if the network gives none.
+        """Action on the crystals of a graph; displacements are 0 if the network gives none.
 
         Raises:
             ConfigError: the network gives no lattice action.
@@ -120,7 +120,7 @@ class Denoiser(nn.Module):
 
     @torch.no_grad()
     def actions(self, structures: StructureBatch, atoms: int = 512, half: bool = False) -> Action:
-        """What is done to any number of structures, without gradients; cells count as they are given.
+        """Actions on any number of structures, without gradients; cells count as they are given.
 
         Args:
             structures: n structures on the model's device.
@@ -162,7 +162,7 @@ class Denoiser(nn.Module):
 
 
 def in_unit_cubes(structures: StructureBatch) -> StructureBatch:
-    """The same fractional positions in cubes of 1 A, without space groups."""
+    """The same fractional positions in cubes of 1 Å, without space groups."""
     cube = torch.eye(3, dtype=structures.cell.dtype, device=structures.device)
     return replace(
         structures,

@@ -97,9 +97,9 @@ class AtomTable:
         """The graph of these atoms.
 
         Args:
-            cell: (n, 3, 3) float64 rows, A.
+            cell: (n, 3, 3) float64 rows, Å.
             fractional: (N, 3) float64.
-            dtype: of vectors, cells and weights.
+            dtype: dtype of vectors, cells and weights.
             triplets: whether the network reads pairs of edges.
             is_cube: whether all cells are cubes, which need no reduction.
         """

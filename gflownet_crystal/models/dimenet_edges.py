@@ -37,12 +37,12 @@ from gflownet_crystal.models.vector_fields import unit_vectors
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.symmetry_multigraph import SymmetryMultigraph
 
-# keeps what an edge hears of its neighbours near the size of its own features
+# keeps the aggregated messages of an edge near the size of its own features
 _PAIR_SCALE = 0.12
 
 
 class Neighbours(NamedTuple):
-    """What the blocks read of the edges; E = N K edges, K of each node.
+    """Edge inputs of the blocks; E = N K edges, K of each node.
 
     Attributes:
         radial: (E, n_radial), functions of length, zero at the reach of the node.
@@ -63,8 +63,8 @@ class EdgeBases(nn.Module):
     """Functions of lengths and angles.
 
     Args:
-        settings: of the network.
-        generator: of the initial weights.
+        settings: settings of the network.
+        generator: random generator of the initial weights.
     """
 
     def __init__(self, settings: DimeNetSettings, generator: torch.Generator) -> None:
@@ -83,7 +83,7 @@ class EdgeBases(nn.Module):
         self.projection = nn.Parameter(projection.view(settings.n_orders, settings.basis_width, -1).clone())
 
     def forward(self, graph: SymmetryMultigraph, dtype: torch.dtype) -> tuple[Neighbours, Tensor]:
-        """What the blocks read, and the unit vectors of the edges (N, K, 3)."""
+        """Inputs of the blocks, and the unit vectors of the edges (N, K, 3)."""
         n_nodes, n_edges = graph.target.shape
         lengths, directions = unit_vectors(graph.vectors.to(dtype).flatten(0, 1))
         reach = graph.reach.to(dtype).repeat_interleave(n_edges, output_size=n_nodes * n_edges)
@@ -119,11 +119,11 @@ class EdgeBases(nn.Module):
 
 
 class EdgeInteraction(nn.Module):
-    """Interaction block: an edge hears what reaches its node along the other edges.
+    """Interaction block: an edge aggregates the messages that reach its node along the other edges.
 
     Args:
-        settings: of the network.
-        generator: of the initial weights.
+        settings: settings of the network.
+        generator: random generator of the initial weights.
     """
 
     def __init__(self, settings: DimeNetSettings, generator: torch.Generator) -> None:
@@ -158,9 +158,9 @@ class EdgeOutput(nn.Module):
     """Numbers for each edge: dense layers on edges in the place of those on atoms, and no pooling.
 
     Args:
-        settings: of the network.
+        settings: settings of the network.
         n_outputs: numbers an edge.
-        generator: of the initial weights.
+        generator: random generator of the initial weights.
     """
 
     def __init__(self, settings: DimeNetSettings, n_outputs: int, generator: torch.Generator) -> None:
@@ -183,7 +183,7 @@ class DimeNetEdges(nn.Module):
     Args:
         settings: sizes; the fast ones if None.
         n_outputs: numbers an edge.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
     """
 
     features: Tensor
@@ -211,7 +211,7 @@ class DimeNetEdges(nn.Module):
         """Numbers for the K edges of N nodes.
 
         Args:
-            graph: with the reverse edges.
+            graph: graph with the reverse edges.
             atomic_numbers: (N,) int64.
             level: (N,) noise level of each node's structure, 0 (the lowest) to 1.
 

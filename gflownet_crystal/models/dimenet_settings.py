@@ -13,12 +13,12 @@ class DimeNetSettings:
     """Sizes of a :class:`~gflownet_crystal.models.dimenet_edges.DimeNetEdges`.
 
     Attributes:
-        cutoff: longest edge, A.
+        cutoff: longest edge, Å.
         neighbours: edges of a node at most; where there are more, its cutoff is at the last of them.
         n_blocks: interaction blocks; an output head follows each, and one precedes them.
         width: features of an edge.
         output: hidden features of an output head.
-        interaction: features of an edge as the edges beside it hear it.
+        interaction: number of features in the messages between adjacent edges.
         n_orders: orders l of the functions of the angle.
         n_radial: functions of distance.
         basis: ``bessel`` for spherical Bessel functions of each order, ``shared`` for one set for all orders, faster.
@@ -26,7 +26,7 @@ class DimeNetSettings:
         after_skip: residual layers after the skip connection of an edge.
         output_layers: hidden layers of an output head.
         levels: functions of the noise level.
-        softening: A; functions read the lengths sqrt(d^2 + softening^2), as those of DimeNet++ grow like 1 / d and
+        softening: Å; functions read the lengths sqrt(d^2 + softening^2), as those of DimeNet++ grow like 1 / d and
             noise puts atoms on each other. The paper says nothing of this.
         tabulated: whether tabulated features of the elements are read too.
 

@@ -43,7 +43,7 @@ class Block:
 
     @property
     def links(self) -> Links:
-        """What the kernels read."""
+        """Links in the form that the kernels read."""
         return self.receiver, self.sender, self.weight, self.state_row
 
 
@@ -54,12 +54,12 @@ class EdgeGatedConvolution(nn.Module):
     z_e = A x_i + B x_j + C y_e;  m_i = sum_e w_e sigma(z_e) * (V x_j) / (sum_e w_e sigma(z_e) + 1e-6);
     x_i + SiLU(norm(U x_i + m_i)) and y_e + SiLU(norm(z_e)) are the new states.
 
-    A node whose neighbours are all alike hears the same from them whatever the states of its links: of these, only
-    their own states tell.
+    A node with identical neighbours receives the same message from them whatever the states of its links, which then
+    show in the states of the links alone.
 
     Args:
-        width: of nodes and links.
-        generator: of the initial weights.
+        width: width of nodes and links.
+        generator: random generator of the initial weights.
         updates_links: whether new states of the links are wanted.
     """
 

@@ -1,4 +1,4 @@
-"""What the edge-gated convolution does on a block of links, and its gradient, but for the matrix products.
+"""Edge-gated convolution on a block of links, and its gradient, without the matrix products.
 
 Chains of cheap steps on (R, F) numbers each, bound by memory: compiled they become a few loops, which read and write
 every number once.
@@ -45,14 +45,14 @@ def hear(
     totals: Tensor,
     keeps: bool,
 ) -> tuple[Tensor | None, list[Tensor]]:
-    """Add what nodes hear from a block of links.
+    """Add the gated messages of a block of links to their receiving nodes.
 
     Args:
         products: (S, F) C y of the states.
         state: (S, F) y; its dtype is that of what is kept.
         nodes: (nodes, F) A x, B x and V x.
-        links: of the block.
-        norm: of new states; None if none are wanted.
+        links: links of the block.
+        norm: normalisation of new states; None if none are wanted.
         messages: (nodes, F), to which weighed values are added.
         totals: (nodes, F), to which gates are added.
         keeps: whether there will be a gradient.
@@ -93,11 +93,11 @@ def hear_backward(
     """The gradient of :func:`hear`.
 
     Args:
-        kept: by :func:`hear`.
+        kept: tensors kept by :func:`hear`.
         d_updated: (R, F) gradient of the new states.
         value: (nodes, F) V x.
-        links: of the block.
-        norm: of new states.
+        links: links of the block.
+        norm: normalisation of new states.
         d_heard: (nodes, F) gradients of messages and totals.
         d_nodes: (nodes, F) to which those of A x, B x and V x are added.
         d_norm: (F,) to which those of scale and shift are added.

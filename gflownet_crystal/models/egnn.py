@@ -25,7 +25,7 @@ class EGNN(nn.Module):
 
     Args:
         settings: sizes; the authors' if None.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
     """
 
     needs_reverse = False
@@ -51,7 +51,7 @@ class EGNN(nn.Module):
         """Read n structures with N atoms.
 
         Args:
-            graph: with pairs of edges.
+            graph: graph with pairs of edges.
             conditioning: (n, conditioning), what else is known of each structure; None if the settings name none.
 
         Raises:

@@ -29,13 +29,13 @@ class EGNNSettings:
     """Sizes of an EGNN.
 
     Attributes:
-        graph: which atoms are neighbours.
-        features: of an atom.
+        graph: definition of the neighbours of atoms.
+        features: features of an atom.
         hidden: width of the perceptrons that weigh the actions.
         n_layers: layers that act on the crystal.
         n_message_layers: layers before them that only pass messages.
-        longest: A, where the Gaussians of distance end (equation 9).
-        spacing: A, from one to the next.
+        longest: Å, where the Gaussians of distance end (equation 9).
+        spacing: Å, from one to the next.
         sum_scale: factor on sums of messages, about 1 / sqrt(neighbours).
         conditioning: width of a vector given with each structure (a time embedding); 0 for none.
         tabulated: whether atoms start from tabulated features of their elements too.
@@ -78,13 +78,13 @@ class EdgePerceptron(nn.Module):
     """Perceptron on [source, target, functions of length] of an edge.
 
     Args:
-        features: of an atom.
+        features: features of an atom.
         n_basis: functions of length.
         hidden: width of the hidden layers.
         outputs: width of the result.
         n_hidden: hidden layers, 1 or 2.
-        gain: of the last weights.
-        generator: of the initial weights.
+        gain: gain of the last weights.
+        generator: random generator of the initial weights.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class ActionLayer(nn.Module):
         Args:
             atoms: (N, features).
             gaussians: functions of distance.
-            vectors: (E, 3) A, the edges in the crystal as it is.
+            vectors: (E, 3) Å, the edges in the crystal as it is.
             counts: (E,), how much each edge counts.
             graph: the edges' atoms, the pairs of edges and the structures.
 

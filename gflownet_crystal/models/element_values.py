@@ -30,7 +30,7 @@ def fitted_values(structures: StructureBatch, values: Tensor) -> tuple[Tensor, T
 
 
 def fitted_volumes(structures: StructureBatch) -> Tensor:
-    """Volumes whose sums over atoms are the volumes of cells, as far as that goes, (119,) float64, A^3.
+    """Volumes whose sums over atoms are the volumes of cells, as far as that goes, (119,) float64, Å^3.
 
     Elements that do not occur get the mean.
     """

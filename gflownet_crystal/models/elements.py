@@ -1,4 +1,4 @@
-"""What is tabulated of the elements, as inputs of networks: rare elements then resemble their neighbours."""
+"""Tabulated properties of the elements, as inputs of networks: rare elements then resemble their neighbours."""
 
 from __future__ import annotations
 

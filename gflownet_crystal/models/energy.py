@@ -21,8 +21,8 @@ class EnergyModel(nn.Module):
     """Energy per atom = mean of the elements' energies over the atoms + scale * network.
 
     Args:
-        network: from a :class:`~gflownet_crystal.models.inputs.CrystalGraph` to energies (n,), or to an output with
-            such an ``energy``; its ``settings.graph`` say which graph it reads.
+        network: network from a :class:`~gflownet_crystal.models.inputs.CrystalGraph` to energies (n,), or to an output
+            with such an ``energy``; its ``settings.graph`` say which graph it reads.
     """
 
     element_energy: Tensor

@@ -18,10 +18,10 @@ from gflownet_crystal.structures.structure import StructureBatch
 
 
 class EnergyCalculator(Calculator):
-    """Formation energy of the whole cell (eV), forces (eV/A) and stress (eV/A^3, Voigt order).
+    """Formation energy of the whole cell (eV), forces (eV/Å) and stress (eV/Å^3, Voigt order).
 
     Args:
-        model: on its device.
+        model: model on its device.
 
     Raises:
         ConfigError: the edges of the network's graph end abruptly, so that its energy has no derivatives.
@@ -63,11 +63,11 @@ def energy_forces_stress(model: EnergyModel, structures: StructureBatch) -> tupl
     """Energies of the cells and their derivatives.
 
     Args:
-        model: on the device of the structures; its network's edges have to fade.
+        model: model on the device of the structures; its network's edges have to fade.
         structures: n structures with N atoms.
 
     Returns:
-        Energies (n,) eV; forces (N, 3) eV/A; stresses (n, 3, 3) eV/A^3, the derivatives by a symmetric strain over
+        Energies (n,) eV; forces (N, 3) eV/Å; stresses (n, 3, 3) eV/Å^3, the derivatives by a symmetric strain over
         the volume, positive where the cell wants to shrink; all float64.
 
     Raises:

@@ -26,9 +26,9 @@ class EnergyChoice:
     """An energy model by name.
 
     Attributes:
-        name: of a potential or of shipped weights, a ``.safetensors`` file, or the dotted path of a calculator.
-        version: of a potential; None for its first.
-        settings: of a calculator by dotted path; None for the others.
+        name: name of a potential or of shipped weights, a ``.safetensors`` file, or the dotted path of a calculator.
+        version: version of a potential; None for its first.
+        settings: settings of a calculator by dotted path; None for the others.
     """
 
     name: str
@@ -71,7 +71,7 @@ class EnergyChoice:
         """The choice as settings of a command line, such as ``model._target_=mace.calculators.mace_mp``.
 
         Args:
-            key: of the setting.
+            key: key of the setting.
         """
         if self.settings is None:
             return setting_word(key, self.described)
@@ -85,7 +85,7 @@ class EnergyChoice:
 
 
 def read_choice(given: str | Mapping[str, Any] | EnergyChoice) -> EnergyChoice:
-    """What a text or a section of a configuration names.
+    """Energy model that a text or a section of a configuration names.
 
     Args:
         given: ``NAME``, ``NAME:VERSION``, a ``.safetensors`` file, or a mapping with ``_target_``, the dotted path of

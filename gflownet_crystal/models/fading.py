@@ -19,21 +19,21 @@ def fade_out(distance_left: Tensor, fade: float) -> Tensor:
 
 
 def soft_reach(lengths: Tensor, source: Tensor, n_atoms: int, neighbours: int, fade: float) -> Tensor:
-    """How far each atom sees: to where the weights of its neighbours sum to ``neighbours``.
+    """Cutoff of each atom: the distance at which the weights of its neighbours sum to ``neighbours``.
 
     The reach R of an atom solves sum_j fade_out(R - r_j) = k. It replaces the distance of the k-th neighbour, which has
     kinks where neighbours change places and leaves nothing inside it in a crystal whose nearest shell holds k atoms.
     R is at most ``fade`` beyond the k-th neighbour.
 
     Args:
-        lengths: (E,) A, of all edges that are shorter than that, and maybe others.
+        lengths: (E,) Å, of all edges that are shorter than that, and maybe others.
         source: (E,) int64, the atom each leaves.
         n_atoms: N.
         neighbours: k.
-        fade: A.
+        fade: Å.
 
     Returns:
-        (N,) A, differentiable in the lengths; infinite for atoms with fewer than k edges.
+        (N,) Å, differentiable in the lengths; infinite for atoms with fewer than k edges.
     """
     degree = torch.bincount(source, minlength=n_atoms)
 
@@ -66,16 +66,16 @@ def edge_weights(
     fade: float,
     symmetric: bool,
 ) -> Tensor:
-    """How much each edge counts.
+    """Weight of each edge.
 
     Args:
-        lengths: (E,) A.
+        lengths: (E,) Å.
         source: (E,) int64, the atom each edge leaves.
         target: (E,) int64, the atom it leads to.
         n_atoms: N.
-        cutoff: A; None for none.
+        cutoff: Å; None for none.
         neighbours: the sum of the weights that an atom gives, where that many are within the cutoff; None for all.
-        fade: the last stretch of an atom's reach, A, over which weights fall from 1 to 0.
+        fade: the last stretch of an atom's reach, Å, over which weights fall from 1 to 0.
         symmetric: whether the atoms at both ends give an edge its weight; a + b - a b if they give a and b.
 
     Returns:

@@ -33,7 +33,7 @@ KIND = "gemsdiff"
 
 _USUAL_VOLUME = 15.0
 _LEAST_SCALE = 1e-2
-# A and degrees: crystals that are all alike leave nothing to scale by
+# A and degrees: lower bound of the scales, which identical crystals would make zero
 _LEAST_DEVIATION = 0.5
 
 
@@ -58,7 +58,7 @@ class GemsDiffModel(nn.Module):
 
     Args:
         settings: sizes and parts.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
     """
 
     element_volume: Tensor
@@ -107,7 +107,7 @@ class GemsDiffModel(nn.Module):
 
     @property
     def process(self) -> Process:
-        """What diffuses how, on the model's device."""
+        """Diffusion processes, on the model's device."""
         basis = LatticeBasis(self.basis_matrices)
         return Process(
             TorusDiffusion(Adding(self.variance)),
@@ -138,7 +138,7 @@ class GemsDiffModel(nn.Module):
         self.lattice_scale.copy_(plain.std(0, correction=0).clamp(min=_LEAST_SCALE))
 
     def reference_volume(self, atomic_numbers: Tensor, structure_index: Tensor, n: int) -> Tensor:
-        """Volumes of the decoder's cubes, which lattices are measured by, (n,) float64, A^3.
+        """Volumes of the decoder's cubes, which lattices are measured by, (n,) float64, Å^3.
 
         Args:
             atomic_numbers: (N,) int64.
@@ -166,9 +166,9 @@ class GemsDiffModel(nn.Module):
 
         Args:
             table: N atoms of n structures.
-            cell: (n, 3, 3) float64 rows, A.
+            cell: (n, 3, 3) float64 rows, Å.
             fractional: (N, 3) float64.
-            steps: of positions and of lattices, (n,) int64 each.
+            steps: number of steps of positions and of lattices, (n,) int64 each.
             volume: (n,) float64, of :meth:`reference_volume`.
         """
         crystals = NoisyCrystals(table, cell, fractional, *steps, volume.pow(1.0 / 3.0))

@@ -27,11 +27,11 @@ class NoisyCrystals(NamedTuple):
 
     Attributes:
         table: their atoms.
-        cell: (n, 3, 3) float64 rows, A.
+        cell: (n, 3, 3) float64 rows, Å.
         fractional: (N, 3) float64.
         position_step: (n,) int64, step of the noise on positions.
         lattice_step: (n,) int64, of the noise on lattices.
-        side: (n,) float64, A, of the cubes that the decoder starts from.
+        side: (n,) float64, Å, of the cubes that the decoder starts from.
     """
 
     table: AtomTable
@@ -43,10 +43,10 @@ class NoisyCrystals(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the network says of n crystals with N atoms.
+    """Output of the network for n crystals with N atoms.
 
     Attributes:
-        displacement: (N, 3), in fractional coordinates of a cube of 1 A.
+        displacement: (N, 3), in fractional coordinates of a cube of 1 Å.
         action: (n, 3, 3) symmetric, what the decoder does to the cell it starts from; the identity leaves it.
     """
 
@@ -62,7 +62,7 @@ class GemsDiffNetwork(nn.Module):
 
     Args:
         settings: sizes and parts.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
     """
 
     def __init__(self, settings: GemsDiffSettings, seed: int = 0) -> None:

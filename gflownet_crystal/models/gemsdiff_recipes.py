@@ -20,14 +20,14 @@ from gflownet_crystal.models.torus_diffusion import TorusDiffusion, mean_path, s
 
 
 class Process(NamedTuple):
-    """What diffuses how.
+    """Diffusion processes of positions and lattice.
 
     Attributes:
         torus: positions.
         scaling: lattices.
         coordinates: in which lattices are diffused.
         path_scale: (T + 1,) float64, size of the mean ways back at each step.
-        parameter_mean: (6,) float64, of the training set's lattice parameters, A and degrees.
+        parameter_mean: (6,) float64, of the training set's lattice parameters, Å and degrees.
         parameter_deviation: (6,) float64.
     """
 
@@ -40,7 +40,7 @@ class Process(NamedTuple):
 
 
 class Sights(NamedTuple):
-    """What the network was shown of n crystals with N atoms, and what is true.
+    """Noisy inputs of the network for n crystals with N atoms, and the true values.
 
     Attributes:
         position_step: (N,) int64, of the atoms.
@@ -49,7 +49,7 @@ class Sights(NamedTuple):
         positions: (N, 3) float64, clean.
         lattice_noise: (n, 6) float64, standard normal.
         lattice: (n, 6) float64, clean coordinates.
-        cell: (n, 3, 3) float64, clean, A.
+        cell: (n, 3, 3) float64, clean, Å.
     """
 
     position_step: Tensor
@@ -62,7 +62,7 @@ class Sights(NamedTuple):
 
 
 class Recipe(ABC):
-    """What is learned and how to go back, without state."""
+    """Targets of the network and steps of the reverse process, without state."""
 
     @abstractmethod
     def schedule(self, settings: GemsDiffSettings) -> Adding:
@@ -141,7 +141,7 @@ class PaperRecipe(Recipe):
 
 
 class MendedRecipe(Recipe):
-    """The same with its weaknesses mended."""
+    """The recipe of the paper with its weaknesses corrected."""
 
     def schedule(self, settings: GemsDiffSettings) -> Adding:
         """Deviations in a geometric row up to where the law on the torus is uniform."""

@@ -32,14 +32,14 @@ class Sites(NamedTuple):
     """Orbits of n crystals, O in all, and their atoms, N in all, one of each in the primitive cell.
 
     Attributes:
-        cell: (n, 3, 3) float64, the cells that the model learns, rows, A.
+        cell: (n, 3, 3) float64, the cells that the model learns, rows, Å.
         orbit: (N,) int64, the orbit of each atom.
         crystal: (O,) int64, not decreasing.
         move: (N, 3, 3) float64; parameters (row) @ move + offset are coordinates in ``cell``.
         offset: (N, 3) float64.
-        read: (N, 3, 3) float64, from displacements (row) in ``cell`` to the change of parameters nearest in A.
+        read: (N, 3, 3) float64, from displacements (row) in ``cell`` to the change of parameters nearest in Å.
         spread: (O, 3, 3) float64, from standard normal numbers (row) to parameters, so that atoms move along their free
-            directions equally far in A on all of them: by the cube root of the primitive cell's volume.
+            directions equally far in Å on all of them: by the cube root of the primitive cell's volume.
     """
 
     cell: Tensor
@@ -62,7 +62,7 @@ class Sites(NamedTuple):
         """Prepare orbits.
 
         Args:
-            cells: conventional ones and those that the model learns, (n, 3, 3) float64 rows, A.
+            cells: conventional ones and those that the model learns, (n, 3, 3) float64 rows, Å.
             crystal: (O,) int64.
             orbit: (N,) int64.
             operations: rotations (N, 3, 3) and translations (N, 3), from parameters to coordinates in the
@@ -97,7 +97,7 @@ class Sites(NamedTuple):
     def changes(self, displacement: Tensor) -> Tensor:
         """The change of parameters that moves atoms most nearly like that, (N, 3) in ``cell`` -> (O, 3).
 
-        Least squares over the atoms of an orbit, which count alike, is the mean of what each of them asks for.
+        The least-squares solution over the atoms of an orbit, equally weighted, is the mean of their displacements.
         """
         asked = (displacement[:, :, None] * self.read).sum(1)
         return segment_mean(asked, self.orbit, len(self.crystal))
@@ -108,7 +108,7 @@ def levels(total: int, steps: int | None) -> list[int]:
 
     Args:
         total: T.
-        steps: how many are taken; None for all.
+        steps: number of steps taken; None for all.
 
     Raises:
         ConfigError: none, or more than T.
@@ -126,10 +126,10 @@ def free_crystals(
     """Crystals of given atoms (algorithm 2).
 
     Args:
-        model: on the device of the atoms.
+        model: model on the device of the atoms.
         table: N atoms of n crystals.
         start: (N, 3) float64, uniform coordinates.
-        noise: for each step, and for the lattices at step T + 1.
+        noise: noise for each step, and for the lattices at step T + 1.
         steps: taken; None for all T.
 
     Returns:
@@ -163,11 +163,11 @@ def site_parameters(
     """Free parameters of orbits in given lattices.
 
     Args:
-        model: on the device of the atoms.
+        model: model on the device of the atoms.
         table: the atoms of the sites, N of n crystals.
         sites: their O orbits.
         start: (O, 3) float64, uniform parameters.
-        noise: for each step, of the orbits.
+        noise: noise for each step, of the orbits.
         steps: taken; None for all T.
 
     Returns:
@@ -177,7 +177,7 @@ def site_parameters(
     volume = model.reference_volume(table.atomic_numbers, table.structure_index, table.n_structures)
     for now, then in pairwise(levels(model.settings.steps, steps)):
         step, to = (torch.full_like(table.sizes, number) for number in (now, then))
-        # only the mended recipe has seen clean lattices
+        # only the recipe `mended` has seen clean lattices
         held = torch.zeros_like(step) if model.settings.is_mended else step
         atom_step = step.index_select(0, table.structure_index)
         orbit_steps = step.index_select(0, sites.crystal), to.index_select(0, sites.crystal)

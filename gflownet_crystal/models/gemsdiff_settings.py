@@ -42,7 +42,7 @@ class GemsDiffSettings:
       each step jumps to the predicted x_0, and the target is the shortest way back;
     - lattice: coordinates are centred on a cell of the volume of its elements and scaled to the training data, the
       target is their velocity, and the decoder starts from the noisy cell, or a cube of that volume; in the paper the
-      prior's median volume is 1 A^3, the target is the lattice parameters, and the decoder starts from a cube of 1 A;
+      prior's median volume is 1 Å^3, the target is the lattice parameters, and the decoder starts from a cube of 1 Å;
     - lattices that are given may be held: part of the training is with clean ones;
     - the encoder, which sees the noisy cell, moves atoms as well.
 
@@ -50,17 +50,17 @@ class GemsDiffSettings:
         recipe: ``mended`` or ``paper``.
         steps: T.
         neighbours: k, edges of each atom.
-        position_first: noise of the first step: its deviation (mended) or variance (paper), fractional.
-        position_last: of the last step.
+        position_first: noise of the first step: its deviation (``mended``) or variance (``paper``), fractional.
+        position_last: noise of the last step.
         lattice_first: variance of the first step of the lattice.
-        lattice_last: of the last.
-        held: share of the training crystals whose lattice is clean (mended).
-        decoder_cell: what the decoder starts from: the ``noisy`` cell (mended), whose velocity it then can see, or
+        lattice_last: variance of the last step.
+        held: share of the training crystals whose lattice is clean (``mended``).
+        decoder_cell: initial cell of the decoder: the ``noisy`` cell (``mended``), whose velocity it then can see, or
             a ``cube``.
         time_features: width of the embedding of a step.
         global_features: width of what encoder says of the structure as a whole.
         encoder: sizes of the encoder; its heads and its graph follow from the rest.
-        decoder: of the decoder.
+        decoder: settings of the decoder.
 
     Raises:
         ConfigError: a value is out of range.
@@ -103,12 +103,12 @@ class GemsDiffSettings:
 
     @property
     def is_mended(self) -> bool:
-        """Whether the recipe is the mended one."""
+        """Whether the recipe is ``mended``."""
         return self.recipe == "mended"
 
     @classmethod
     def fast(cls, **changes: Any) -> Self:
-        """Sizes for processors, the mended recipe, with ``changes``."""
+        """Sizes for processors, the recipe ``mended``, with ``changes``."""
         return replace(cls(), **changes)
 
     @classmethod

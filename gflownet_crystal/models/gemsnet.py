@@ -39,8 +39,8 @@ class GemsNetBases(nn.Module):
     """Functions of the edges' lengths, with the envelope, and the projection of the circular basis' radial part.
 
     Args:
-        settings: of the network.
-        generator: of the initial weights.
+        settings: settings of the network.
+        generator: random generator of the initial weights.
     """
 
     def __init__(self, settings: GemsNetSettings, generator: torch.Generator) -> None:
@@ -66,7 +66,7 @@ class GemsNetBases(nn.Module):
         self.projection = nn.Parameter(projection.view(n_orders, n_circular, n_radial).contiguous())
 
     def forward(self, lengths: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-        """From (E,) lengths, A, and (E,) weights, 1 if None: (E, n_radial) and (E, circular, n_orders)."""
+        """From (E,) lengths, Å, and (E,) weights, 1 if None: (E, n_radial) and (E, circular, n_orders)."""
         envelope = polynomial_envelope(lengths / self.cutoff, self.exponent)
         if weights is not None:
             envelope = envelope * weights
@@ -93,7 +93,7 @@ class GemsNet(nn.Module):
 
     Args:
         settings: sizes and parts; the authors' if None.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
     """
 
     def __init__(self, settings: GemsNetSettings | None = None, seed: int = 0) -> None:
@@ -130,7 +130,7 @@ class GemsNet(nn.Module):
         """Read n structures with N atoms.
 
         Args:
-            graph: with ``reverse``, and with pairs of edges if there is a lattice head.
+            graph: graph with ``reverse``, and with pairs of edges if there is a lattice head.
             conditioning: (n, conditioning), what else is known of each structure, or (N, conditioning), of each atom;
                 None if the settings name none.
 
@@ -140,7 +140,7 @@ class GemsNet(nn.Module):
         return self._read(graph, conditioning)[0]
 
     def _read(self, graph: CrystalGraph, conditioning: Tensor | None) -> tuple[AtomOutput, Tensor | None]:
-        """What is predicted, and the states of the atoms in the last energy head, (N, atom)."""
+        """Prediction, and the states of the atoms in the last energy head, (N, atom)."""
         if graph.reverse is None:
             raise DataError("GemsNet needs the reverse of each edge: build its graph with reverse=True")
         graph = padded(graph)
@@ -195,7 +195,7 @@ class GemsNet(nn.Module):
         pairs = zip(self.energies, messages, strict=True)
         heard = [head(edges, radial, graph.target, graph.n_atoms) for head, edges in pairs]
         atoms = torch.stack([energy for energy, _ in heard]).sum(0)
-        # the last head hears most
+        # the last head follows the most rounds of messages
         return segment_mean(atoms, graph.structure_index, graph.n_structures), heard[-1][1]
 
     def _displacement(

@@ -1,4 +1,4 @@
-"""Blocks of GemsNet: edges hear of each other through angles, atoms hear of edges, and edges of atoms."""
+"""Blocks of GemsNet: messages between edges through angles, from edges to atoms, and from atoms to edges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gflownet_crystal.models.scatter import segment_sum
 
 
 class TripletInteraction(nn.Module):
-    """What each edge hears from the other edges of its source atom, through angles.
+    """Messages to each edge from the other edges of its source atom, through angles.
 
     GemNet's efficient bilinear layer: features times circular basis are summed over the pairs of an edge before
     the large matrix product.
@@ -71,7 +71,7 @@ class AtomSum(nn.Module):
 
 
 class InteractionBlock(nn.Module):
-    """One round: edges hear each other, atoms hear edges, edges hear atoms."""
+    """One round of messages: between edges, from edges to atoms, from atoms to edges."""
 
     def __init__(self, widths: Widths, generator: torch.Generator) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What GemsNet reads from its messages: energies of atoms, pulls of edges, weights of the lattice's vector fields."""
+"""Output heads of GemsNet: energies of atoms, displacements along edges, weights of the lattice's vector fields."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EnergyHead(nn.Module):
 
 
 class DisplacementHead(nn.Module):
-    """How far each edge draws the atom that it leads to."""
+    """Displacement along each edge of the atom that it leads to."""
 
     def __init__(self, widths: Widths, generator: torch.Generator) -> None:
         super().__init__()

@@ -87,10 +87,10 @@ class EdgeEmbedding(nn.Module):
     Its weights split: the products with the atoms' part are done on the atoms.
 
     Args:
-        atom_width: of the atoms' features.
-        edge_width: of the edges' features.
+        atom_width: width of the atoms' features.
+        edge_width: width of the edges' features.
         outputs: width of the result.
-        generator: of the initial weights.
+        generator: random generator of the initial weights.
     """
 
     def __init__(self, atom_width: int, edge_width: int, outputs: int, generator: torch.Generator) -> None:

@@ -16,14 +16,14 @@ class Widths:
     Attributes:
         atom: features of an atom.
         edge: features of an edge.
-        triplet: of an edge, as the edges beside it hear it.
+        triplet: number of features in the messages between adjacent edges.
         radial: functions of distance after their projection.
         circular: functions of distance and angle after their projection.
-        bilinear: of the sum over the pairs of an edge.
+        bilinear: width of the sum over the pairs of an edge.
         before_skip: residual layers before the skip connection of an edge.
         after_skip: after it.
         concat: after the edges have read the atoms.
-        atom_residuals: on what an atom has summed.
+        atom_residuals: number of residual layers on the sums of atoms.
         edge_head: residual layers of the displacement head.
         lattice_head: hidden width of the lattice head.
         triplet_scale: factor on sums over pairs of edges, which with the next one keeps the features of a new network
@@ -52,18 +52,18 @@ class GemsNetSettings:
     """Sizes and parts of a GemsNet.
 
     Attributes:
-        graph: which atoms are neighbours; it has to be symmetric.
+        graph: definition of the neighbours of atoms; it has to be symmetric.
         widths: numbers of features.
         n_blocks: interaction blocks; each is followed by its heads, and there is one set of heads before them.
         basis: functions of distance: Gaussians, as in the authors' code, or the Bessel functions of the paper
             (equations 11 and 12).
-        n_radial: how many.
+        n_radial: number of radial functions.
         n_orders: orders l of the functions of the angle.
-        cutoff: where the envelope takes them to zero, A.
+        cutoff: distance at which the envelope takes them to zero, Å.
         envelope_exponent: p of equation 15.
         energy: whether there are heads for the energy.
-        displacement: for the displacements of atoms.
-        lattice: for the action on the lattice.
+        displacement: whether there is a head for the displacements of atoms.
+        lattice: whether there is a head for the action on the lattice.
         conditioning: width of a vector given with each structure (a time embedding); 0 for none.
         tabulated: whether atoms start from tabulated features of their elements too.
 

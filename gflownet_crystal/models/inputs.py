@@ -1,4 +1,4 @@
-"""What the networks on atoms read: the periodic graph of a batch of structures, as tensors of one device."""
+"""Inputs of the networks on atoms: the periodic graph of a batch of structures, as tensors of one device."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class GraphSettings:
     """Which atoms are neighbours; see :func:`gflownet_crystal.structures.graphs.neighbour_graph`.
 
     Attributes:
-        cutoff: longest edge, A; None for no limit (then ``neighbours`` is needed).
+        cutoff: longest edge, Å; None for no limit (then ``neighbours`` is needed).
         neighbours: k of the k-nearest graph; None for all within the cutoff.
-        tolerance: atoms this close to the k-th distance, A, belong to its shell and are kept.
+        tolerance: atoms this close to the k-th distance, Å, belong to its shell and are kept.
         symmetric: whether the reverse of every edge is an edge.
-        fade: if positive, edges lose their weight smoothly over the last stretch of this length, A. Then ``neighbours``
+        fade: if positive, edges lose their weight smoothly over the last stretch of this length, Å. Then ``neighbours``
             is the sum of an atom's weights, and ``tolerance`` is not needed; see :mod:`gflownet_crystal.models.fading`.
 
     Raises:
@@ -55,11 +55,11 @@ class CrystalGraph:
         n_structures: n.
         source: (E,) int64, the atom an edge leaves, not decreasing.
         target: (E,) int64, the atom it leads to.
-        vectors: (E, 3) from source to (the image of) target, A.
+        vectors: (E, 3) from source to (the image of) target, Å.
         reverse: (E,) int64, the edge from target back to source, of the opposite vector; None if not asked for.
         first: (T,) int64, first edge of each triplet, not decreasing; ``source[first] == source[second]``.
         second: (T,) int64, second edge of each triplet; never the first.
-        cell: (n, 3, 3) lattice vectors as rows, A, dtype of ``vectors``.
+        cell: (n, 3, 3) lattice vectors as rows, Å, dtype of ``vectors``.
         weights: (E,) how much each edge counts, 0 to 1, dtype of ``vectors``; None where edges do not fade.
     """
 
@@ -92,7 +92,7 @@ class CrystalGraph:
 
     @property
     def lengths(self) -> Tensor:
-        """Edge lengths, (E,), A."""
+        """Edge lengths, (E,), Å."""
         return self.vectors.norm(dim=1)
 
     def to(self, device: torch.device | str) -> Self:
@@ -115,8 +115,8 @@ def crystal_graph(
 
     Args:
         batch: n structures with N atoms.
-        settings: which atoms are neighbours.
-        dtype: of vectors, cells and weights; they are computed in the dtype of the inputs and rounded once.
+        settings: definition of the neighbours of atoms.
+        dtype: dtype of vectors, cells and weights; they are computed in the dtype of the inputs and rounded once.
         cell: (n, 3, 3) in place of the batch's (same values): gradients flow to it.
         fractional: (N, 3) in place of the batch's (same values): gradients flow to it.
         triplets: whether the model needs pairs of edges; they are empty otherwise.
@@ -179,7 +179,7 @@ def graph_for(
     Args:
         network: ``needs_triplets`` and ``needs_reverse``, if it has them, say what it does without.
         batch: n structures with N atoms.
-        dtype: of vectors, cells and weights.
+        dtype: dtype of vectors, cells and weights.
         cell: (n, 3, 3) in place of the batch's; see :func:`crystal_graph`.
         fractional: (N, 3) in place of the batch's.
 

@@ -5,9 +5,9 @@ deviation sigma, so its score is minus that over sigma. Where the paper leaves a
 
 - Its lattice score is printed as Delta L3 / sigma, for an estimate Delta L3 of the noise. The score of a Gaussian is
   minus the noise over sigma^2, so what the edges call for is read here as the noise in units of sigma.
-- One network with two numbers an edge serves positions and lattice. Edges back to where a message came from are heard
-  like the others.
-- Images of a site nearer than 0.3 A to each other, which the paper merges after the sampling, are one atom for the
+- One network with two numbers an edge serves positions and lattice. Edges back to the sender of a message count like
+  the others.
+- Images of a site nearer than 0.3 Å to each other, which the paper merges after the sampling, are one atom for the
   graph as well, at their middle: noise would else fill the neighbourhood of each special position with copies.
 - Lengths that the lattice system makes equal get one noise.
 """
@@ -36,10 +36,10 @@ KIND = "langevin"
 """Kind of the weights."""
 
 COINCIDING = 1e-3
-"""A; images of a site on its position are nearer than this, other atoms are not."""
+"""Å; images of a site on its position are nearer than this, other atoms are not."""
 
 MERGED = 0.3
-"""A; where sites may be anywhere, images nearer than this are one atom (section 4.2)."""
+"""Å; where sites may be anywhere, images nearer than this are one atom (section 4.2)."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class NoiseLevels:
     """Deviations of the noise, evenly spaced in their logarithms.
 
     Attributes:
-        number: of levels, F.
-        first: of positions, the largest, A.
-        last: of positions, the smallest, A.
-        first_variance: of L3, the largest, A^2.
-        last_variance: of L3, the smallest, A^2.
+        number: number of levels, F.
+        first: largest noise of positions, Å.
+        last: smallest noise of positions, Å.
+        first_variance: largest variance of L3, Å^2.
+        last_variance: smallest variance of L3, Å^2.
 
     Raises:
         ConfigError: they do not fall, or there are fewer than two.
@@ -72,11 +72,11 @@ class NoiseLevels:
             raise ConfigError("levels have to fall, from first to last, and to stay above zero")
 
     def positions(self) -> Tensor:
-        """Deviations of Cartesian positions, (F,) float64, A, falling."""
+        """Deviations of Cartesian positions, (F,) float64, Å, falling."""
         return _log_spaced(self.first, self.last, self.number)
 
     def lattice(self) -> Tensor:
-        """Deviations of L3, (F,) float64, A, falling."""
+        """Deviations of L3, (F,) float64, Å, falling."""
         return _log_spaced(self.first_variance, self.last_variance, self.number).sqrt()
 
 
@@ -102,9 +102,9 @@ class Sites:
 
     Attributes:
         atomic_numbers: (N,) int64.
-        plan: of the multigraph.
+        plan: plan of the multigraph.
         sources: (n, 3) int64, see :func:`~gflownet_crystal.models.lattice_lengths.equal_lengths`.
-        projector: (N, 3, 3), onto the free directions of each site, for row vectors in A; None where sites may be
+        projector: (N, 3, 3), onto the free directions of each site, for row vectors in Å; None where sites may be
             anywhere and near images are merged.
     """
 
@@ -132,12 +132,12 @@ class Sites:
         """Sites that stay on their Wyckoff positions.
 
         Args:
-            cell: (n, 3, 3) float64 conventional, A.
+            cell: (n, 3, 3) float64 conventional, Å.
             space_group: (n,) int64.
             atomic_numbers: (N,) int64.
             fractional: (N, 3) float64, any point of each position that is on no other one.
             structure_index: (N,) int64, not decreasing.
-            cutoff: of edges, A.
+            cutoff: cutoff of edges, Å.
             fixed: whether the lattice stays as it is.
         """
         symmetry = SiteSymmetry.of(cell, space_group, structure_index)
@@ -184,9 +184,9 @@ class ScoreModel(nn.Module):
     """A network's numbers on edges made into noise: along the edges for positions, by their strain for the lattice.
 
     Args:
-        settings: of the network; the fast ones if None.
-        levels: of the noise.
-        seed: of the initial weights.
+        settings: settings of the network; the fast ones if None.
+        levels: levels of the noise.
+        seed: random seed of the initial weights.
     """
 
     def __init__(
@@ -220,7 +220,7 @@ class ScoreModel(nn.Module):
 
     @property
     def cutoff(self) -> float:
-        """Longest edge, A."""
+        """Longest edge, Å."""
         return self.network.settings.cutoff
 
     @property
@@ -232,9 +232,9 @@ class ScoreModel(nn.Module):
         """The noise seen in n structures with N sites.
 
         Args:
-            sites: what does not change.
+            sites: sites, which do not change.
             fractional: (N, 3) float64 positions.
-            cell: (n, 3, 3) float64 conventional, A.
+            cell: (n, 3, 3) float64 conventional, Å.
             level: (n,) int64, 0 for the largest noise.
         """
         owner = sites.structure_index
@@ -256,12 +256,12 @@ class ScoreModel(nn.Module):
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a sampling walks through the levels (section 4).
+    """Schedule of sampling through the noise levels (section 4).
 
     Attributes:
-        steps: at each level, T.
-        position_rate: gamma_X, A^2.
-        lattice_rate: gamma_L, A^2.
+        steps: number of steps at each level, T.
+        position_rate: gamma_X, Å^2.
+        lattice_rate: gamma_L, Å^2.
         lattice_noise: factor on the noise of the lattice, below 1 for a low temperature.
 
     Raises:

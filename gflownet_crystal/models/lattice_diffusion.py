@@ -23,14 +23,14 @@ N_COORDINATES = 6
 
 
 def log_cell(cell: Tensor) -> Tensor:
-    """S of cells with a volume, (n, 3, 3) rows in A -> (n, 3, 3) symmetric, float64; rotating a cell leaves it."""
+    """S of cells with a volume, (n, 3, 3) rows in Å -> (n, 3, 3) symmetric, float64; rotating a cell leaves it."""
     return 0.5 * symmetric_function(cell @ cell.mT, lambda squares: squares.clamp(min=_SMALLEST**2).log())
 
 
 def exp_cell(symmetric: Tensor) -> Tensor:
-    """The cell exp(S), (n, 3, 3) symmetric float64 -> (n, 3, 3), A; its volume is exp(trace S).
+    """The cell exp(S), (n, 3, 3) symmetric float64 -> (n, 3, 3), Å; its volume is exp(trace S).
 
-    No cell is stretched beyond 1000 A or squeezed below 0.001 A, wherever an untrained network leads.
+    No cell is stretched beyond 1000 Å or squeezed below 0.001 Å, wherever an untrained network leads.
     """
     limit = math.log(_LARGEST)
     return symmetric_function(symmetric, lambda values: values.clamp(-limit, limit).exp())
@@ -86,7 +86,7 @@ class LatticeCoordinates:
     """Coordinates in which lattices are diffused: those in a basis, less a centre, over a scale.
 
     Attributes:
-        basis: of the symmetric matrices.
+        basis: basis of the symmetric matrices.
         centre: (6,) float64; the volume's part is on top of the volume that is given.
         scale: (6,) float64.
     """
@@ -99,8 +99,8 @@ class LatticeCoordinates:
         """Coordinates of cells.
 
         Args:
-            cell: (n, 3, 3) rows, A.
-            volume: (n,), A^3, which the volume is measured by.
+            cell: (n, 3, 3) rows, Å.
+            volume: (n,), Å^3, which the volume is measured by.
 
         Returns:
             (n, 6) float64.

@@ -16,7 +16,7 @@ from gflownet_crystal.crystallography.space_groups import lattice_system_of_grou
 from gflownet_crystal.models.scatter import segment_sum
 
 SOFTNESS = 10.0
-"""k of phi, A."""
+"""k of phi, Å."""
 
 FIRST_FIXED_ANGLES = 16
 """Groups from here on have conventional cells whose angles are fixed."""
@@ -25,12 +25,12 @@ _SHORTEST = 1e-6
 
 
 def to_lengths(reals: Tensor) -> Tensor:
-    """Cell lengths phi(L3), A, any shape; always positive."""
+    """Cell lengths phi(L3), Å, any shape; always positive."""
     return softplus(reals, beta=1.0 / SOFTNESS, threshold=50.0)
 
 
 def to_reals(lengths: Tensor) -> Tensor:
-    """L3 of cell lengths in A, any shape: the inverse of :func:`to_lengths`."""
+    """L3 of cell lengths in Å, any shape: the inverse of :func:`to_lengths`."""
     # log(exp(x) - 1) = x + log(1 - exp(-x)), which does not overflow
     return lengths + SOFTNESS * torch.log(-torch.expm1(-lengths / SOFTNESS))
 
@@ -47,7 +47,7 @@ def equal_lengths(space_group: Tensor) -> Tensor:
 
 
 def stretched(cell: Tensor, lengths: Tensor) -> Tensor:
-    """The cells (n, 3, 3) with other lengths (n, 3), A, and the same angles."""
+    """The cells (n, 3, 3) with other lengths (n, 3), Å, and the same angles."""
     return cell / cell.norm(dim=2, keepdim=True) * lengths[:, :, None]
 
 
@@ -55,8 +55,8 @@ def length_gradients(vectors: Tensor, cell: Tensor, sources: Tensor, structure_i
     """Gradients of the lengths of edges by L3 at fixed fractional coordinates, in closed form.
 
     Args:
-        vectors: (N, K, 3) A, the edges of N nodes.
-        cell: (n, 3, 3) conventional, A.
+        vectors: (N, K, 3) Å, the edges of N nodes.
+        cell: (n, 3, 3) conventional, Å.
         sources: (n, 3), see :func:`equal_lengths`; lengths that have to be equal count as one.
         structure_index: (N,) int64.
 

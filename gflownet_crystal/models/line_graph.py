@@ -80,13 +80,13 @@ def crystal_links(bonds: CrystalGraph) -> tuple[Block, ...]:
     """The atoms as nodes, linked by edges: the target of an edge sends to its source.
 
     Args:
-        bonds: as :func:`bonds_of` gives it.
+        bonds: bonds of :func:`bonds_of`.
     """
     return (Block(bonds.source, bonds.target, edge_weights_of(bonds)[:, None]),)
 
 
 def edge_weights_of(graph: CrystalGraph) -> Tensor:
-    """How much each edge counts, (E,), also where all count alike."""
+    """Weight of each edge, (E,), also where all weights are equal."""
     return graph.vectors.new_ones(graph.n_edges) if graph.weights is None else graph.weights
 
 

@@ -20,7 +20,7 @@ def product(rows: Tensor, weight: Tensor) -> Tensor:
 
     On CPUs, torch gives float32 matrix products to MKL, which is slow on processors of other makes, and convolutions
     to oneDNN, which is not: there the rows go through a convolution of width one, at up to twice the speed. oneDNN
-    prepares for each number of rows anew (0.5 ms), so only few different ones should occur.
+    prepares again for each number of rows (0.5 ms), so only few different ones should occur.
 
     Args:
         rows: (M, inputs); fast if M is a multiple of 16.
@@ -61,7 +61,7 @@ class Linear(nn.Module):
     Args:
         inputs: width of the input.
         outputs: width of the output.
-        generator: of the initial weights, uniform within 1 / sqrt(inputs), as torch's own.
+        generator: random generator of the initial weights, uniform within 1 / sqrt(inputs), as torch's own.
         bias: whether there is one.
     """
 

@@ -1,4 +1,4 @@
-"""How much noise there is at each step of a diffusion, and what follows from it: marginals and posteriors.
+"""Noise schedules of diffusions, with their marginals and posteriors.
 
 Step 0 is the data, step T the prior. Two kinds: one scales the data down as noise comes in, so that their variance
 stays (Ho et al., NeurIPS 2020), and one only adds noise, as on a torus, where scaling has no meaning.
@@ -114,7 +114,7 @@ class Adding:
         return type(self)(self.variance.to(device))
 
     def shrinkage(self, step: Tensor, to: Tensor) -> tuple[Tensor, Tensor]:
-        """What part of the way to x_0 is gone from t to s in the mean, and the deviation around it.
+        """Share of the way to x_0 covered from t to s in the mean, and the deviation around it.
 
         q(x_s | x_t, x_0) = N(x_t + (1 - v_s / v_t) (x_0 - x_t), v_s (v_t - v_s) / v_t).
 

@@ -1,4 +1,4 @@
-"""Graphs filled up to round sizes: processors prepare for each size anew, so few should occur."""
+"""Graphs padded to round sizes: kernels are prepared again for each size, so few should occur."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def padded(graph: CrystalGraph) -> CrystalGraph:
     The edges lead from the last atom to itself and have weight 0; the pairs are of an edge with itself.
 
     Args:
-        graph: with at least one atom.
+        graph: graph with at least one atom.
     """
     n_edges, n_pairs = graph.n_edges, len(graph.first)
     extra = round_size(n_edges) - n_edges

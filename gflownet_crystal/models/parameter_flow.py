@@ -2,7 +2,7 @@
 
 Paths are straight on the torus: u + t (p - u), from uniform parameters u to those of a crystal p (R. Chen and
 Y. Lipman, "Flow matching on general geometries", ICLR 2024; B. Miller et al., "FlowMM", ICML 2024). The velocity is
-learned as a displacement of the first atom of each orbit, in A, and read as a change of its parameters in the metric
+learned as a displacement of the first atom of each orbit, in Å, and read as a change of its parameters in the metric
 of the lattice.
 """
 
@@ -71,7 +71,7 @@ class ParameterFlow(nn.Module):
             time: (n,) float32, 0 (noise) to 1 (crystal).
 
         Returns:
-            (O, 3) A, in the dtype of the weights.
+            (O, 3) Å, in the dtype of the weights.
         """
         velocity: Tensor = self.network(graph, parameters, time)
         allowed = (graph.read @ graph.span).to(velocity.dtype)
@@ -85,8 +85,8 @@ class ParameterFlow(nn.Module):
             graph: O orbits of n crystals.
             start: (O, 3) float64 in [0, 1), uniform.
             steps: number of steps.
-            hurry: velocities are taken 1 + hurry * t times, which sharpens what is sampled (FlowMM's anti-annealing);
-                no step leads beyond where the path would end.
+            hurry: strength of FlowMM's anti-annealing: velocities are multiplied by 1 + ``hurry`` * t, which sharpens
+                the distribution; no step leads beyond where the path would end.
 
         Returns:
             (O, 3) float64 parameters in [0, 1).
@@ -109,8 +109,8 @@ def velocity_loss(graph: SiteGraph, predicted: Tensor, wanted: Tensor) -> Tensor
 
     Args:
         graph: O orbits of n crystals.
-        predicted: (O, 3) of the first atoms, A.
-        wanted: (O, 3) A.
+        predicted: (O, 3) of the first atoms, Å.
+        wanted: (O, 3) Å.
 
     Returns:
         () the mean over crystals of the mean over atoms that can move.

@@ -44,10 +44,10 @@ class PotentialEnergies(StructureEnergies):
     """Formation energies by any ASE calculator, one structure at a time, so that none can disturb another.
 
     Args:
-        calculator: with energies (eV), forces (eV/A) and stress (eV/A^3).
+        calculator: calculator with energies (eV), forces (eV/Å) and stress (eV/Å^3).
         references: energies of the elements by the same calculator, eV/atom by symbol. Structures with an element that
             is not here are not judged.
-        reach: A; structures with an atom that has no neighbour this near are not judged; None for no such test.
+        reach: Å; structures with an atom that has no neighbour this near are not judged; None for no such test.
         corrected: add the corrections of :mod:`gflownet_crystal.models.corrections`.
     """
 
@@ -223,7 +223,7 @@ def load_energies(given: str | Mapping[str, Any] | EnergyChoice, **options: Any)
         given: ``chgnet`` or ``sevenn``, with a version as ``sevenn:7net-l3i5`` or without; weights of this package's
             networks, a shipped name or a ``.safetensors`` file; or the ``_target_`` and arguments of an ASE calculator,
             see :class:`~gflownet_crystal.models.calculator_energies.CalculatorEnergies`.
-        options: of :class:`CHGNetEnergies`, :class:`SevenNetEnergies` or
+        options: options of :class:`CHGNetEnergies`, :class:`SevenNetEnergies` or
             :meth:`~gflownet_crystal.models.trained_energies.TrainedEnergies.from_weights`.
 
     Raises:
@@ -252,7 +252,7 @@ def load_energies(given: str | Mapping[str, Any] | EnergyChoice, **options: Any)
 
 
 def _factory(choice: EnergyChoice) -> Callable[..., StructureEnergies]:
-    """What makes the energies of a choice, given its options."""
+    """Factory of the energies of a choice, given its options."""
     if choice.settings is not None:
         from gflownet_crystal.models.calculator_energies import CalculatorEnergies
 

@@ -26,8 +26,8 @@ class ReferenceTable:
         calculator: its dotted path and arguments; empty in a table that a user wrote.
         package: name and version of the package that it belongs to; "" if it belongs to none that is installed.
         energy: eV/atom by symbol.
-        crystal: by symbol, the crystal that an energy belongs to.
-        refused: by symbol, why there is no energy.
+        crystal: crystal that an energy belongs to, by symbol.
+        refused: reason why there is no energy, by symbol.
     """
 
     calculator: Mapping[str, Any]
@@ -65,7 +65,7 @@ class ReferenceTable:
         """The table with one element more.
 
         Args:
-            symbol: of the element.
+            symbol: symbol of the element.
             energy: eV/atom; anything where there is a reason.
             crystal: the one it belongs to.
             reason: why there is no energy; empty if there is one.

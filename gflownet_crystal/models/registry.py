@@ -54,8 +54,8 @@ def settings_from(found: type, values: Mapping[str, Any], place: str = "model.se
 
     Args:
         found: the dataclass.
-        values: by field; missing ones keep their defaults.
-        place: where they stand, for error messages.
+        values: values by field; missing ones keep their defaults.
+        place: place of the settings, for error messages.
 
     Raises:
         ConfigError: an unknown field, or a value of another type.
@@ -83,7 +83,7 @@ def build_network(name: str, settings: Mapping[str, Any], seed: int = 0) -> nn.M
     Args:
         name: one of ``NETWORKS``.
         settings: fields of its settings.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
 
     Raises:
         ConfigError: an unknown name or field, or values that make no network, such as a width of 0.

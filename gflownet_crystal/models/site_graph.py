@@ -20,11 +20,11 @@ class SiteLattices(TensorBatch):
     """Primitive lattices of n crystals, and which of their translations matter.
 
     Attributes:
-        cell: (n, 3, 3) float64, conventional lattice vectors as rows, A.
+        cell: (n, 3, 3) float64, conventional lattice vectors as rows, Å.
         to_reduced: (n, 3, 3) float64; fractional coordinates of the conventional cell @ to_reduced are those in the
             reduced basis of the primitive lattice.
-        basis: (n, 3, 3) float64, that basis, A.
-        translations: (n, T, 3) float32, lattice vectors by rising length, the first one zero, A.
+        basis: (n, 3, 3) float64, that basis, Å.
+        translations: (n, T, 3) float32, lattice vectors by rising length, the first one zero, Å.
         is_needed: (n, T) bool; the others only fill up.
     """
 
@@ -39,9 +39,9 @@ class SiteLattices(TensorBatch):
         """List the translations of which an image of a wrapped vector can be within a cutoff.
 
         Args:
-            cell: (n, 3, 3) float64, conventional lattice vectors, A.
-            basis: (n, 3, 3) float64, reduced vectors of the primitive lattice, A.
-            cutoff: A.
+            cell: (n, 3, 3) float64, conventional lattice vectors, Å.
+            basis: (n, 3, 3) float64, reduced vectors of the primitive lattice, Å.
+            cutoff: Å.
             images: most translations of a crystal.
         """
         steps = torch.arange(-_LARGEST_STEP, _LARGEST_STEP + 1, dtype=cell.dtype, device=cell.device)
@@ -68,13 +68,13 @@ class SiteGraph:
     Coordinates of an atom are ``parameters @ map + offset``, fractional in the reduced basis.
 
     Attributes:
-        lattices: of the crystals.
+        lattices: lattices of the crystals.
         crystal: (O,) int64, not decreasing.
         atomic_number: (O,) int64.
         multiplicity: (O,) float32, atoms in the primitive cell.
         freedom: (O,) int64, number of free parameters.
         is_free: (O, 3) bool, which parameters are.
-        span: (O, 3, 3) float64, from parameters to Cartesian displacements of the first atom, A.
+        span: (O, 3, 3) float64, from parameters to Cartesian displacements of the first atom, Å.
         read: (O, 3, 3) float64, from such displacements, or the nearest ones that are allowed, to parameters.
         map: (O, 3, 3) float64, of the first atoms.
         offset: (O, 3) float64.
@@ -131,7 +131,7 @@ class SiteGraph:
 
     @property
     def reach(self) -> Tensor:
-        """How far atoms that can move are, in root mean square, from the middle of their range, (n,) float32, A."""
+        """Root mean square distance of mobile atoms from the middle of their range, (n,) float32, A."""
         squared = self.span.square().sum((1, 2)).float() / 12.0
         zero = self.multiplicity.new_zeros(self.n_crystals)
         total = zero.index_add(0, self.crystal, squared * self.mobile)
@@ -150,7 +150,7 @@ class SiteGraph:
         return torch.einsum("pi,pij->pj", difference, self.lattices.basis[self.crystal[self.first]]).float()
 
     def images(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors to all images that matter, (P, T, 3) A, and their lengths, (P, T), infinite where they do not."""
+        """Vectors to all images that matter, (P, T, 3) Å, and their lengths, (P, T), infinite where they do not."""
         crystal = self.crystal[self.first]
         vectors = self.differences(parameters)[:, None] + self.lattices.translations[crystal]
         counted = self.lattices.is_needed[crystal].clone()
@@ -159,21 +159,21 @@ class SiteGraph:
         return vectors, lengths.where(counted, torch.inf)
 
     def in_parameters(self, displacement: Tensor) -> Tensor:
-        """Displacements of first atoms, (O, 3) A, as changes of the parameters, (O, 3) float64."""
+        """Displacements of first atoms, (O, 3) Å, as changes of the parameters, (O, 3) float64."""
         return torch.einsum("oi,oij->oj", displacement.double(), self.read)
 
     def displacement(self, change: Tensor) -> Tensor:
-        """Changes of parameters, (O, 3), as displacements of first atoms, (O, 3) A."""
+        """Changes of parameters, (O, 3), as displacements of first atoms, (O, 3) Å."""
         return torch.einsum("oi,oij->oj", change, self.span)
 
     def drift(self, displacement: Tensor) -> Tensor:
         """Mean displacement of all atoms of each crystal, images included: zero unless its group is polar.
 
         Args:
-            displacement: (O, 3) of the first atoms, A.
+            displacement: (O, 3) of the first atoms, Å.
 
         Returns:
-            (n, 3) A.
+            (n, 3) Å.
         """
         # every first atom of a crystal meets all of its atoms: those that the crystal's first one meets are enough
         leads = torch.ones_like(self.crystal, dtype=torch.bool)

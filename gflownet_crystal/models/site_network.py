@@ -144,7 +144,7 @@ class SiteNetwork(nn.Module):
 
     Args:
         settings: sizes.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
     """
 
     element_features: Tensor

@@ -21,12 +21,12 @@ class SiteSettings:
         n_radial: Gaussians of distance up to the cutoff.
         n_relative: Gaussians of the distance over the summed covalent radii.
         n_far: Gaussians of the distance to the nearest image, beyond the cutoff too.
-        cutoff: A; images beyond it are not summed.
+        cutoff: Å; images beyond it are not summed.
         images: lattice translations of a pair that are looked at, at most; those nearest to the origin are taken.
         time_width: even number of features of the time.
 
     Raises:
-        ConfigError: a number is not positive, ``time_width`` is odd, or the cutoff above 100 A.
+        ConfigError: a number is not positive, ``time_width`` is odd, or the cutoff above 100 Å.
     """
 
     width: int = 96

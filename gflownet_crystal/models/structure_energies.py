@@ -32,7 +32,7 @@ class StructureEnergies(ABC):
 
     @abstractmethod
     def calculator(self) -> Any:
-        """An ASE calculator with energies (eV, of the whole cell), forces (eV/A) and stress (eV/A^3)."""
+        """An ASE calculator with energies (eV, of the whole cell), forces (eV/Å) and stress (eV/Å^3)."""
 
     def to(self, device: torch.device | str) -> Self:
         """Move to a device; models with tensors override it."""

@@ -15,7 +15,7 @@ def time_embedding(step: Tensor, width: int) -> Tensor:
 
     Args:
         step: (n,) int64, t.
-        width: of the vector, even.
+        width: width of the vector, even.
 
     Returns:
         (n, width) float32, scaled to mean square 1.

@@ -23,13 +23,13 @@ from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.weights import load_weights
 
 KIND = "structure_energy"
-"""What the cards of such weights call them."""
+"""Kind of such weights, as on their cards."""
 
 UNCERTAINTY = "uncertainty."
-"""How the names of the uncertainty's tensors begin; the others are the model's."""
+"""Prefix of the names of the uncertainty's tensors; the others are the model's."""
 
 FARTHEST = 6.0
-"""A; an atom whose nearest neighbour is farther away than this is alone."""
+"""Å; an atom whose nearest neighbour is farther away than this is alone."""
 
 
 class TrainedEnergies(StructureEnergies):

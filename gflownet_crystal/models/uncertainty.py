@@ -29,7 +29,7 @@ class LatentDistance(nn.Module):
 
     Args:
         n_features: d.
-        n_knots: of the calibration.
+        n_knots: number of knots of the calibration.
     """
 
     mean: Tensor
@@ -100,7 +100,7 @@ class LatentDistance(nn.Module):
 
 
 def coverage(deviation: Tensor, error: Tensor) -> dict[str, Any]:
-    """How often errors lie within their standard deviations.
+    """Share of errors within their standard deviations.
 
     Args:
         deviation: (n,) eV/atom.

@@ -1,4 +1,4 @@
-"""How networks act on a crystal: their output, and the vector fields along which they deform its lattice.
+"""Output of networks on a crystal, and the vector fields along which they deform its lattice.
 
 A deformation g moves every vector v to v @ (1 + g). The fields of a pair of edges of one atom are the gradients of the
 lengths of both edges and of the angle between them with respect to g at g = 0 (GemsNet, equation 17). All three are
@@ -22,7 +22,7 @@ _SHORTEST = 1e-6
 
 
 class AtomOutput(NamedTuple):
-    """What a network on atoms says of n structures with N atoms; None for what it was not built to say.
+    """Output of a network on atoms for n structures with N atoms; None for outputs it was not built with.
 
     Attributes:
         energy: (n,), per atom.
@@ -67,14 +67,14 @@ class Triplets(NamedTuple):
 
 
 def length_fields(vectors: Tensor) -> Tensor:
-    """Gradient of the length of each edge, v v^T / r, (E, 3) A -> (E, 3, 3) A."""
+    """Gradient of the length of each edge, v v^T / r, (E, 3) Å -> (E, 3, 3) Å."""
     # a network may move atoms onto each other
     lengths = vectors.norm(dim=1).clamp(min=_SHORTEST)
     return vectors[:, :, None] * vectors[:, None, :] / lengths[:, None, None]
 
 
 def unit_vectors(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Lengths (E,) in A, and directions (E, 3), of vectors (E, 3) in A; finite also where one vanishes."""
+    """Lengths (E,) in Å, and directions (E, 3), of vectors (E, 3) in Å; finite also where one vanishes."""
     lengths = vectors.norm(dim=1)
     return lengths, vectors / lengths.clamp(min=_SHORTEST)[:, None]
 
@@ -98,7 +98,7 @@ def mean_edge_action(
 
     Args:
         weights: (E,).
-        vectors: (E, 3) A.
+        vectors: (E, 3) Å.
         counts: (E,), how much each edge counts.
         edge_structure: (E,) int64.
         n_structures: n.
@@ -124,7 +124,7 @@ def mean_triplet_action(
 
     Args:
         weights: (T, 3), for the lengths of the first and second edge and for the angle.
-        lengths: (E,) A.
+        lengths: (E,) Å.
         directions: (E, 3) unit vectors.
         triplets: pairs of edges, and how much they count.
         edge_structure: (E,) int64.

@@ -21,7 +21,7 @@ class StageShape:
     """Sizes a policy needs for one stage.
 
     Attributes:
-        name: of the stage.
+        name: name of the stage.
         n_features: columns of the input.
         n_parameters: columns of the output.
         initial_bias: (n_parameters,) bias at which the output should start.
@@ -72,7 +72,7 @@ class Policy(nn.Module, ABC):
         """(n, n_features) float32 features of stage ``stage`` to (n, n_parameters) float32 parameters."""
 
     def reseed(self, seed: int) -> None:
-        """Start the noise of training anew, such as dropout; policies that have some override it."""
+        """Draw new training noise, such as dropout; policies that have some override it."""
 
     def some(self, stage: int, features: Tensor, columns: Columns) -> Tensor:
         """Some of the parameters from the features that are not zero.
@@ -82,7 +82,7 @@ class Policy(nn.Module, ABC):
         Args:
             stage: number of the stage.
             features: (n, i) float32 of the columns ``columns.inputs``.
-            columns: of the layout that are used.
+            columns: columns of the layout that are used.
 
         Returns:
             (n, o) float32 parameters of the columns ``columns.outputs``.
@@ -127,7 +127,7 @@ def _head(space: Actions, mixture: MixtureSettings, flag: float) -> Head:
 
 
 def stage_shapes(env: Env, heads: Sequence[Head], backward: bool = False) -> list[StageShape]:
-    """What a policy with these heads must read and write at each stage of ``env``, in its layout."""
+    """Input and output shapes of a policy with these heads at each stage of ``env``, in its layout."""
     shapes = []
     sizes = zip(env.layout_sizes(), env.feature_sizes(), strict=True)
     for index, (stage, head, (size, used)) in enumerate(zip(env.stages, heads, sizes, strict=True)):

@@ -26,7 +26,7 @@ _BELOW_ONE = 1.0 - 1e-12
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How actions are drawn when it is not simply the policy's own way.
+    """Changes to the policy's own distribution when actions are drawn.
 
     Attributes:
         exploration: probability of a uniformly drawn allowed action at each step, in [0, 1].
@@ -131,7 +131,7 @@ class JumpHead(Head):
 
     Args:
         dimensions: d of the box.
-        n_components: of the mixture.
+        n_components: number of components of the mixture.
         concentration_range: smallest and largest Beta parameter.
         joint: one mixture weight a component, shared by all dimensions (dimensions correlate through the
             components); else each dimension has its own weights, as in Crystal-GFN.

@@ -29,7 +29,7 @@ class MLPPolicy(Policy):
         n_layers: hidden layers.
         n_hidden: units of each.
         activation: one of ``ACTIVATIONS``.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
 
     Raises:
         ConfigError: unknown activation, or sizes below 1.

@@ -1,4 +1,4 @@
-"""Residual perceptrons, one a stage, that may share what they learn between alike columns, as those of alike elements.
+"""Residual perceptrons, one a stage, that may share weights between similar columns, as those of similar elements.
 
 With descriptors, the weights of a column are free ones plus a learned linear map of the column's fixed descriptors:
 ``W = F + D M``. Rare elements then learn from the elements that resemble them. :meth:`ResidualPolicy.folded` adds the
@@ -30,7 +30,7 @@ class ResidualPolicy(Policy):
         n_hidden: units of each.
         dropout: share of hidden units set to zero in training.
         descriptors: whether weights of columns are shared through descriptors, where the environment has some.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
 
     Raises:
         ConfigError: sizes below 1, or a dropout outside [0, 1).

@@ -1,4 +1,4 @@
-"""The uniform policy: every allowed action alike; without parameters to learn."""
+"""The uniform policy: all allowed actions have equal probability; no parameters to learn."""
 
 from __future__ import annotations
 

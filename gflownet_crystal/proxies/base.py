@@ -28,7 +28,7 @@ from gflownet_crystal.common.errors import GFlowNetCrystalError, ProxyError
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a proxy says of n objects.
+    """Predictions of a proxy for n objects.
 
     Attributes:
         value: (n,) float64, in the proxy's unit.
@@ -84,7 +84,7 @@ class Proxy(ABC):
         return self._prediction(result, batch)
 
     def _prediction(self, result: Any, batch: Any, penalised: Tensor | None = None) -> Prediction:
-        """What :meth:`predict` returned of the objects of a batch, checked."""
+        """Checked result of :meth:`predict` for the objects of a batch."""
         name = f"proxy {type(self).__name__}"
         if isinstance(result, tuple) and len(result) != 2:
             raise ProxyError(
@@ -108,9 +108,9 @@ def checked_column(column: Any, n: int, name: str) -> Tensor:
     """A column of one real number an object, as (n,) float64 without gradient.
 
     Args:
-        column: as a class of the user's returned it.
+        column: values as returned by a class of the user's.
         n: number of objects.
-        name: of that class, for the message.
+        name: name of that class, for the message.
 
     Raises:
         ProxyError: no tensor, of another shape, or not of real numbers.
@@ -129,7 +129,7 @@ def naming_the_object(name: str, function: Callable[[Any], Any], batch: Any) -> 
     """Turn an error of a class of the user's into one line that names the first object it fails for.
 
     Args:
-        name: of the class, for the message.
+        name: name of the class, for the message.
         function: that is called with the batch; called again with parts of it to find the object.
         batch: n objects.
 

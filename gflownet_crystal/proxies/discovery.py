@@ -113,7 +113,7 @@ class Discovery(RewardFunction):
         return self(above, prediction.std) - self.novelty.cost(objects)
 
     def columns(self, objects: CrystalSpec) -> dict[str, Tensor]:
-        """What a table of samples tells besides, (n,) each.
+        """Further columns of a table of samples, (n,) each.
 
         Returns:
             ``hull_entries``, the number of known crystals in the spec's chemical system and those within it, where that

@@ -32,7 +32,7 @@ class EnergyAboveHull(Proxy):
         energy: proxy of the formation energy per atom (eV/atom) of specs.
         hull: ``reference`` for the shipped reference hull, Parquet file of one, as ``prepare_data hull=FILE`` writes;
             None or ``learned`` for the learned hull.
-        hull_weights: of the learned hull: shipped weights by name, or a ``.safetensors`` file with its card.
+        hull_weights: weights of the learned hull: shipped weights by name, or a ``.safetensors`` file with its card.
 
     Raises:
         ConfigError: ``energy`` predicts something else.
@@ -96,7 +96,7 @@ def load_hull(hull: str | Path | None = None, hull_weights: str | Path = "hull")
     Args:
         hull: ``reference`` for the shipped hull of public labels, a Parquet file of a reference hull, a
             ``.safetensors`` file of one with its card, or ``learned`` or None for the learned one.
-        hull_weights: of the learned hull.
+        hull_weights: weights of the learned hull.
 
     Raises:
         DataError: ``hull`` is no reference hull.

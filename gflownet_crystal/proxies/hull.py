@@ -30,7 +30,7 @@ class Hull(ABC):
         """Energy of the hull.
 
         Args:
-            composition: (n, 119) int64 counts by atomic number; multiples of a formula are alike.
+            composition: (n, 119) int64 counts by atomic number; multiples of a formula count as equal.
 
         Returns:
             (n,) float64 on the CPU, eV/atom, at most 0.

@@ -70,7 +70,7 @@ def _worth(points: Tensor, prices: Tensor, active: Tensor) -> Tensor:
 
 
 def _leaving(amounts: Tensor, direction: Tensor, basis: Tensor, greedy: bool) -> tuple[Tensor, Tensor]:
-    """How much of a phase can enter, (n,), and the place (n,) in the basis of the phase that it drives out."""
+    """Largest amount of a phase that can enter, (n,), and the place (n,) in the basis of the phase that leaves."""
     usable = direction > _SMALLEST_PIVOT
     ratio = torch.where(usable, amounts / direction.clamp(min=_SMALLEST_PIVOT), torch.inf)
     step = ratio.min(dim=1).values

@@ -33,7 +33,7 @@ _SHIFT_ROWS = 2000
 
 @dataclass(frozen=True)
 class HullTargets:
-    """What is known of the hull at n compositions.
+    """Targets from the hull at n compositions.
 
     Attributes:
         composition: (n, 119) int64 reduced counts.
@@ -79,17 +79,17 @@ class HullRecipe(Recipe):
     """Trains the compound energies and fits the shift of enumerated entries.
 
     Args:
-        holdout: share of formulas kept aside besides MP-20's val.
+        holdout: share of formulas held out in addition to MP-20's val.
         members: networks.
-        width: of their trunks.
-        token_width: of an element's representation.
+        width: width of their trunks.
+        token_width: width of an element's representation.
         steps: optimiser steps.
         batch_size: compositions a step.
         mixtures: mixtures of two known compositions a step; the hull lies below the line between them.
-        bound_weight: of a prediction below an upper bound, against 1 above it.
+        bound_weight: weight of a prediction below an upper bound, against 1 above it.
         learning_rate: peak.
         weight_decay: AdamW's.
-        seed: of weights and batches.
+        seed: random seed of weights and batches.
     """
 
     kind: ClassVar[str] = KIND
@@ -175,7 +175,7 @@ class HullTraining(Stepwise):
     """Training of the compound energies.
 
     Args:
-        data: to learn from.
+        data: training data.
         recipe: whose settings hold.
     """
 

@@ -80,8 +80,8 @@ class KnownCompounds:
         """Whether formulas are known, and whether they are in these groups.
 
         Args:
-            composition: (n, 119) int64 counts; multiples of a formula are alike.
-            space_group: (n,) int64, 1 to 230; mirror images are alike.
+            composition: (n, 119) int64 counts; multiples of a formula count as equal.
+            space_group: (n,) int64, 1 to 230; mirror images count as equal.
 
         Returns:
             Both (n,) bool, on the device of ``composition``.

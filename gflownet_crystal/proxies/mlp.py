@@ -141,7 +141,7 @@ class MLPProxy(StoredProxy):
         return placing_features(specs, encoding, cells, _deviation(self.calibration, spread, noise))
 
     def equilibrium_volume(self, specs: CrystalSpec) -> Tensor:
-        """Volume per atom (n,) float64, A^3, that composition and group alone suggest; the lattice is not read."""
+        """Volume per atom (n,) float64, Å^3, that composition and group alone suggest; the lattice is not read."""
         encoded = [
             self.network.encode(composition_features(batch.composition, batch.space_group))
             for batch in self.batches(specs)

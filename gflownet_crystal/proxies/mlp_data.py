@@ -35,7 +35,7 @@ class Packed:
     """Composition features from which batches are drawn.
 
     Attributes:
-        features: of all rows.
+        features: features of all rows.
         start: (n + 1,) int64, first element of each row.
     """
 
@@ -131,7 +131,7 @@ def build_training_data(
         table: prepared rows: true cells, strained cells, rows without lattice.
         legacy_weight: weight of labels of the earlier correction scheme, which are of less stable crystals.
         n_random: randomly strained copies of each crystal.
-        seed: of strains and forests.
+        seed: random seed of strains and forests.
     """
     table = to_one_scheme(table[np.isfinite(table[ENERGY_COLUMN].to_numpy(dtype=np.float64))])
     if "delta_energy_per_atom" not in table.columns:
@@ -183,7 +183,7 @@ def geometry(specs: CrystalSpec) -> tuple[Tensor, Tensor]:
 
 
 def parameters_of(specs: CrystalSpec) -> NDArray[np.float64]:
-    """Lattice parameters (n, 6), A and degrees."""
+    """Lattice parameters (n, 6), Å and degrees."""
     return torch.cat([specs.lengths, specs.angles], dim=1).numpy()
 
 

@@ -1,4 +1,4 @@
-"""What straining a crystal costs: curves fitted to a potential's energies, and cells strained at random.
+"""Elastic energies of crystals: curves fitted to a potential's energies, and cells strained at random.
 
 A crystal's energy under an isotropic scaling of its lengths by x is a Morse curve, D (1 - exp(-a (x - 1)))^2, with its
 minimum moved to the true cell (the potential's own minimum is within 1 % of it for three quarters of the crystals);
@@ -113,9 +113,9 @@ def complete_elasticity(known: Elasticity, features: NDArray[np.float32], seed: 
     """Fill unknown responses by extra-trees, or by typical values where too few are known.
 
     Args:
-        known: of n crystals.
+        known: known elasticity of n crystals.
         features: (n, f) descriptors.
-        seed: of the forests.
+        seed: random seed of the forests.
     """
     stiffness = np.log(2 * known.depth * known.exponent**2)
     log_depth = _forest(features, np.log(known.depth), seed, 3, np.log(TYPICAL_DEPTH))
@@ -143,7 +143,7 @@ def random_strains(parameters: Floats, space_group: Ints, rng: np.random.Generat
     """Cells strained in volume (log ratio mostly within 0.25, at most 1.3) and, most of them, in shape.
 
     Args:
-        parameters: (n, 6) true cells, A and degrees.
+        parameters: (n, 6) true cells, Å and degrees.
         space_group: (n,); the strained cell keeps what the group demands of it.
         rng: source of the draws.
 

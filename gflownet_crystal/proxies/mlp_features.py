@@ -1,4 +1,4 @@
-"""What the energy networks see of a spec: elements as a ragged list, group, counts and lattice descriptors."""
+"""Input features of the energy networks: elements as a ragged list, group, counts and lattice descriptors."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _bucket(ranked: Tensor, space_group: Tensor) -> Tensor:
 
 
 def shape_features(specs: CrystalSpec) -> tuple[Tensor, Tensor]:
-    """Log volume per atom (n,) float64, log A^3, and lattice descriptors (n, 15) float64.
+    """Log volume per atom (n,) float64, log Å^3, and lattice descriptors (n, 15) float64.
 
     Raises:
         ProxyError: a cell is open or not finite; the message names the row.

@@ -69,7 +69,7 @@ def canonical_lengths(specs: CrystalSpec) -> Tensor:
         specs: n specs; rows of other groups pass through.
 
     Returns:
-        (n, 3) float64, A.
+        (n, 3) float64, Å.
     """
     lengths = specs.lengths
     swapped = torch.cat([lengths[:, :2].sort(dim=1).values, lengths[:, 2:]], dim=1)
@@ -92,7 +92,7 @@ def lattice_vonorms(basis: Tensor) -> Tensor:
         basis: (n, 3, 3) float64 lattice vectors as rows, any basis of the lattice.
 
     Returns:
-        (n, 7) float64, sorted, A^2; continuous in the lattice and independent of the basis.
+        (n, 7) float64, sorted, Å^2; continuous in the lattice and independent of the basis.
     """
     superbase = torch.cat([basis, -basis.sum(dim=1, keepdim=True)], dim=1)
     pairs = torch.tensor(_PAIRS, device=basis.device)

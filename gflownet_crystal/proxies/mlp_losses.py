@@ -1,4 +1,4 @@
-"""What the energy ensemble is trained for: errors at true cells, of strained cells, of volumes and shapes."""
+"""Losses of the energy ensemble: errors at true cells, of strained cells, of volumes and shapes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def batch_losses(
 
     Args:
         network: the ensemble.
-        data: what the batch was drawn from.
+        data: data that the batch was drawn from.
         batch: crystals of all folds (a formula's fold is its key modulo the number of members).
         strain_scale: eV/atom; errors of strained energies count relative to this plus the energy.
         prototype_dropout: share of rows whose prototype is treated as never seen.

@@ -62,12 +62,12 @@ class StackedLinear(nn.Module):
 
 
 class Encoding(NamedTuple):
-    """What a member knows before it sees the lattice.
+    """Encoding of a spec by a member, without its lattice.
 
     Attributes:
         hidden: (members, n, width).
         energy: (members, n) formation energy from composition and group alone, eV/atom.
-        log_volume: (members, n) equilibrium volume per atom, log A^3.
+        log_volume: (members, n) equilibrium volume per atom, log Å^3.
         modes: (members, n, 8, 15) shapes that the cell may take: 13 lattice descriptors, log probability, spread.
         stiffness: (members, n, 3) logs of depth and exponent of the volume's well and of the shape's stiffness, over
             typical ones.
@@ -83,12 +83,12 @@ class Encoding(NamedTuple):
 
 
 class CellEnergy(NamedTuple):
-    """What a member says of a cell.
+    """Prediction of a member for a cell.
 
     Attributes:
         energy: (members, n) formation energy, eV/atom.
         log_scale: (members, n) log of the Laplace scale of its error, eV/atom.
-        log_volume: (members, n) equilibrium volume per atom for this shape, log A^3.
+        log_volume: (members, n) equilibrium volume per atom for this shape, log Å^3.
         hidden: (members, n, width) last hidden layer.
     """
 
@@ -108,7 +108,7 @@ class EnergyEnsemble(nn.Module):
         embedding: width of element and group embeddings.
         n_properties: number of tabulated element properties.
         n_prototypes: prototypes (space group and sorted counts) with a row of their own; others share row 0.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
     """
 
     properties: Tensor
@@ -250,8 +250,8 @@ class EnergyEnsemble(nn.Module):
         """Formation energy with the lattice known.
 
         Args:
-            encoding: of n compositions.
-            log_volume: (n,) or (members, n) log of the volume per atom, A^3.
+            encoding: encoding of n compositions.
+            log_volume: (n,) or (members, n) log of the volume per atom, Å^3.
             shape: (n, 15) or (members, n, 15) lattice descriptors.
         """
         dtype = encoding.hidden.dtype

@@ -32,7 +32,7 @@ class PaperNetwork(nn.Module):
         lattice_channels: hidden width of the lattice MLP (one hidden layer).
         n_layers: hidden layers of the final MLP.
         channels: their width.
-        seed: of the initial weights.
+        seed: random seed of the initial weights.
     """
 
     properties: Tensor

@@ -27,14 +27,14 @@ class PaperRecipe(Recipe):
     """Adam, halving the rate when the validation error has not fallen for some epochs, and early stopping.
 
     Args:
-        holdout: share of formulas kept aside besides MP-20's val.
-        epochs: at most.
+        holdout: share of formulas held out in addition to MP-20's val.
+        epochs: maximum number of epochs.
         batch_size: crystals a step.
         learning_rate: Adam's first.
         patience: epochs without improvement after which the rate is halved.
         stop_patience: epochs without improvement after which training ends.
         bfloat16: matrix products of the hidden layers in bfloat16.
-        seed: of weights and batches.
+        seed: random seed of weights and batches.
     """
 
     kind: ClassVar[str] = KIND
@@ -102,8 +102,8 @@ class PaperTraining(Stepwise):
     """Training of the paper's network; a step is an epoch.
 
     Args:
-        network: to train.
-        specs: to learn from.
+        network: network to train.
+        specs: training specs.
         labels: (n,) their energies, eV/atom.
         validation: prepared rows that choose the epoch.
         recipe: whose settings hold.

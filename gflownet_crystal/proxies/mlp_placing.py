@@ -27,8 +27,8 @@ def placing_features(specs: CrystalSpec, encoding: Encoding, cells: CellEnergy, 
 
     Args:
         specs: n specs.
-        encoding: of them.
-        cells: of them.
+        encoding: encoding of them.
+        cells: cells of them.
         std: (n,) standard deviation of the ensemble's energy, eV/atom.
 
     Returns:
@@ -49,8 +49,8 @@ class PlacingHeads(nn.Module):
     Args:
         members: number of networks.
         inputs: features.
-        width: of the hidden layers.
-        seed: of the initial weights.
+        width: width of the hidden layers.
+        seed: random seed of the initial weights.
     """
 
     scale: Tensor
@@ -72,7 +72,7 @@ class PlacingHeads(nn.Module):
         Args:
             features: (members, n, inputs).
             drop: share of hidden units that are left out, in training; a third of it of the inputs.
-            generator: of the choice of these.
+            generator: random generator of the choice of these.
 
         Returns:
             (members, n, 2) eV/atom to add to the energy, and log of the Laplace scale of the sum's error.
@@ -90,7 +90,7 @@ class Placing:
     Args:
         heads: trained.
         calibration: (2,) float64 factors of the members' spread and of their own error estimates.
-        card: of the weights.
+        card: card of the weights.
     """
 
     def __init__(self, heads: PlacingHeads, calibration: Tensor, card: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ class PlacingSettings:
     """Hyperparameters of the heads.
 
     Attributes:
-        width: of the hidden layers.
+        width: width of the hidden layers.
         steps: optimiser steps, at most.
         passes: over the specs, at most, and a third of them where earlier heads are trained on: few specs take few
             steps, after which the heads would know them by heart.
@@ -51,7 +51,7 @@ class PlacingSettings:
         dropout: share of hidden units that are left out.
         average: decay of the exponential moving average of the weights, which is what is kept.
         highest: eV/atom above the reference hull; energies above it count as it, as atoms so bad say little more.
-        seed: of weights and batches.
+        seed: random seed of weights and batches.
     """
 
     width: int = 128
@@ -137,7 +137,7 @@ class PlacingRecipe(Recipe):
         ensemble: weights (name or ``.safetensors`` file) of the ensemble, which stays as it is.
         start: weights (name or ``.safetensors`` file) of an earlier correction of the same ensemble to go on from.
         holdout: share of reduced formulas kept aside for calibration and figures.
-        hull: from which energies are measured in figures; the shipped reference hull if None.
+        hull: hull from which energies are measured in figures; the shipped reference hull if None.
         settings: fields of :class:`PlacingSettings`.
 
     Raises:

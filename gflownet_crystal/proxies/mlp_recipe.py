@@ -36,7 +36,7 @@ class MLPRecipe(Recipe):
     """Trains the energy ensemble.
 
     Args:
-        holdout: share of reduced formulas kept aside besides MP-20's val, for figures on strained cells.
+        holdout: share of reduced formulas held out in addition to MP-20's val, for figures on strained cells.
         legacy_weight: weight of labels of the earlier correction scheme.
         random_strains: randomly strained copies of each crystal.
         start: weights (name or ``.safetensors`` file) to go on from instead of fresh ones.
@@ -122,7 +122,7 @@ def pack(
     Args:
         network: trained.
         data: trained on.
-        parts: to calibrate on.
+        parts: parts to calibrate on.
         card: fields of the card.
         known_range: (2, 15) least and greatest descriptors of an earlier training that it goes on from.
     """

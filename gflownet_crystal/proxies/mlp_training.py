@@ -27,8 +27,8 @@ class TrainingSettings:
 
     Attributes:
         members: networks.
-        width: of the trunks.
-        token_width: of an element's representation.
+        width: width of the trunks.
+        token_width: width of an element's representation.
         embedding: width of element and group embeddings.
         steps: optimiser steps; the schedule is counted in them.
         batch_size: crystals a step.
@@ -37,14 +37,14 @@ class TrainingSettings:
         weight_decay: AdamW's, on weight matrices and embeddings.
         warmup: steps of linear rise.
         average: decay of the exponential moving average of the weights, which is what is kept.
-        strain_weight: of the strained cells' energies against their true cell.
+        strain_weight: weight of the strained cells' energies against their true cell.
         strain_scale: eV/atom; errors of strained energies count relative to this plus the energy.
-        volume_weight: of the equilibrium volumes, and with ``mode_weight`` of the shapes.
-        composition_weight: of the energies from composition and group alone.
-        mode_weight: of the likelihood of the true shapes, over ``volume_weight``.
+        volume_weight: weight of the equilibrium volumes, and with ``mode_weight`` of the shapes.
+        composition_weight: weight of the energies from composition and group alone.
+        mode_weight: weight of the likelihood of the true shapes, over ``volume_weight``.
         prototype_dropout: share of rows whose prototype is treated as never seen.
         bfloat16: matrix products of the hidden layers in bfloat16; heads and losses stay in float32.
-        seed: of weights and batches.
+        seed: random seed of weights and batches.
     """
 
     members: int = 3
@@ -108,7 +108,7 @@ def prototype_rows(bucket: Tensor, least: int = 2) -> Tensor:
 
 
 class Shuffled:
-    """Rows in random order, shuffled anew when they are used up.
+    """Rows in random order, reshuffled when they are used up.
 
     Args:
         rows: (n,) int64.
@@ -138,9 +138,9 @@ class Trainer(Stepwise):
     """State of a training: network, optimiser, schedule, averages, batch order and errors so far.
 
     Args:
-        data: what to train on.
+        data: training data.
         settings: hyperparameters.
-        network: to go on from; a fresh one if not given.
+        network: network to continue from; a fresh one if not given.
     """
 
     def __init__(

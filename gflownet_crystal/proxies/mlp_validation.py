@@ -1,4 +1,4 @@
-"""What an energy proxy knows: its error at true cells, of volume and shape, and whether its deviations are honest."""
+"""Validation of an energy proxy: errors at true cells, of volume and shape, and calibration of its deviations."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def prediction_figures(prediction: Prediction, table: pd.DataFrame) -> dict[str,
     counts those of them that a proxy of atoms found no atoms for.
 
     Args:
-        prediction: of n objects.
+        prediction: prediction of n objects.
         table: n prepared rows with a label.
     """
     labels = table[ENERGY_COLUMN].to_numpy(dtype=np.float64)
@@ -134,7 +134,7 @@ def strain_figures(proxy: Proxy, strained: pd.DataFrame, least: int = 4) -> dict
     """Agreement with a potential along isotropic scaling, and how well strained cells are told from true ones.
 
     Args:
-        proxy: of energies.
+        proxy: proxy of energies.
         strained: prepared strained rows with ``strain`` and ``delta_energy_per_atom``, the reference cells included.
         least: scaled cells a crystal must have to be ranked.
 

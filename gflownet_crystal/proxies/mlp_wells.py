@@ -1,4 +1,4 @@
-"""How far a cell is from the equilibrium that its composition suggests, and what that distance costs at least."""
+"""Distance of a cell from the equilibrium that its composition suggests, and the least cost of that distance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TOP = 8.0
 
 
 def mode_distance(modes: Tensor, shape: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """How a cell's shape stands to the shapes that its composition may take.
+    """Distance of a cell's shape from the shapes that its composition may take.
 
     Args:
         modes: (members, n, modes, 15): 13 lattice descriptors, log probability, spread.

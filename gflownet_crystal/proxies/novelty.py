@@ -1,4 +1,4 @@
-"""What a reward takes off known compounds, and off those that a training has often found."""
+"""Penalties of a reward on known compounds, and on those that a training has often found."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Novelty:
 
     Args:
         formula_cost: taken off the log-reward where the reduced formula is known.
-        pair_cost: taken off besides where it is known in the same space group; mirror images are alike.
+        pair_cost: further penalty where it is known in the same space group; mirror images count as equal.
         known: file or folder of further known crystals, or a list of them: structures in any form, or tables with
             formulas and space groups, such as spec files.
         history_cost: factor c of the cost ``c log(1 + m / s)`` while training, of a formula that this training has

@@ -1,4 +1,4 @@
-"""How well models know energies of atoms placed in sampled cells: errors, bias, and who lies near the hull."""
+"""Accuracy of models on atoms placed in sampled cells: errors, bias, and selection near the hull."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def placed_figures(
     highest: float = HIGHEST,
     std: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:
-    """How predictions of the formation energy agree with labels of the same crystals.
+    """Agreement of predicted formation energies with labels of the same crystals.
 
     Args:
         predicted: (n,) eV/atom, n at least 1.

@@ -22,7 +22,7 @@ from gflownet_crystal.weights import fitting_card, load_weights, weights_path
 
 KIND = "placing_labels"
 BESIDE = "labels"
-"""What the name of their file adds to that of the weights."""
+"""Suffix of the name of their file, added to that of the weights."""
 
 
 def pack_labels(table: pd.DataFrame) -> Trained:

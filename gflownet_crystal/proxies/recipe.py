@@ -29,13 +29,13 @@ Run = Callable[[Stepwise], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves.
+    """Result of a training.
 
     Attributes:
         tensors: named weights.
         card: fields for the card: kind, property, unit, hyperparameters, validation figures.
         half: whether float16 loses nothing.
-        beside: what is written beside the weights, by what its name adds to theirs.
+        beside: further files beside the weights, by the suffix added to the name of the weights.
     """
 
     tensors: dict[str, Tensor]
@@ -60,7 +60,7 @@ class Trained:
 
 
 class Recipe(ABC):
-    """How a proxy's weights are made; a subclass states ``kind`` and writes ``fit``."""
+    """Recipe of a proxy's weights; a subclass states ``kind`` and writes ``fit``."""
 
     kind: ClassVar[str]
 
@@ -111,8 +111,8 @@ def split_table(table: pd.DataFrame, holdout: float, seed: int = 0) -> Parts:
 
     Args:
         table: prepared rows.
-        holdout: share of all formulas kept aside besides MP-20's val.
-        seed: of the choice of formulas.
+        holdout: share of all formulas held out in addition to MP-20's val.
+        seed: random seed of the choice of formulas.
 
     Raises:
         DataError: nothing is left to train or to validate on.

@@ -68,7 +68,7 @@ class ReferenceHull(Hull):
         """The hull of a Parquet file with the columns ``formula`` and ``formation_energy_per_atom`` (eV/atom).
 
         Args:
-            path: as ``prepare_data hull=FILE`` writes it.
+            path: file as written by ``prepare_data hull=FILE``.
 
         Raises:
             DataError: the file is missing or not Parquet, lacks a column, or holds a malformed formula or no energy.
@@ -177,7 +177,7 @@ class ReferenceHull(Hull):
         starts, counts = self._systems_within(elements)
         n_phases = counts.sum(1)
         result = torch.zeros(len(elements), dtype=torch.float64)
-        # rows of alike numbers of phases together, as all are padded to the largest
+        # rows of similar numbers of phases together, as all are padded to the largest
         for rows in torch.argsort(n_phases).split(_ROWS_AT_A_TIME):
             if int(n_phases[rows].max()) > 0:
                 points, energies = self._phases(elements[rows], starts[rows], counts[rows])

@@ -42,8 +42,8 @@ class RewardFunction(ABC):
         """Log-rewards (n,) float64 of n objects.
 
         Args:
-            objects: of the kind that the proxy takes.
-            prediction: of the proxy.
+            objects: objects of the kind that the proxy takes.
+            prediction: prediction of the proxy.
         """
         return self(prediction.value, prediction.std)
 
@@ -60,7 +60,7 @@ class RewardFunction(ABC):
 
 
 class History(Protocol):
-    """What a training has found, and what finding it again costs; a state that checkpoints keep."""
+    """Objects found by a training, and the cost of finding them again; a state that checkpoints keep."""
 
     def cost(self, objects: Any) -> Tensor:
         """Cost (n,) float64, taken off the log-rewards of n objects while training."""
@@ -84,7 +84,7 @@ class Boltzmann(RewardFunction):
 
     Args:
         beta: inverse temperature, per unit of the value. Negative to seek high values.
-        caution: how many standard deviations are added against the sampler.
+        caution: number of standard deviations added to the predicted energy, as pessimism.
         floor: values below it count as it, or None; closes holes of a proxy that has a known lowest value.
 
     Raises:
@@ -146,7 +146,7 @@ class Scored:
     """Predictions and log-rewards of n objects.
 
     Attributes:
-        prediction: of the proxy.
+        prediction: prediction of the proxy.
         log_reward: (n,) float64, finite.
         n_invalid: objects that took a penalty, this one's or the proxy's own.
     """

@@ -1,4 +1,4 @@
-"""Trainings cut into steps: all that the next step depends on can be stored and found again, to the bit."""
+"""Resumable trainings, one step at a time: the state is stored and restored bit for bit."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Stepwise(ABC):
 
     Attributes:
         network: that learns.
-        optimizer: of its parameters.
-        schedule: of the optimizer's rate.
-        generator: of all that is drawn.
-        averaged: of the network's weights, updated at each step; None where they are not averaged.
-        steps: to take at most.
+        optimizer: optimizer of its parameters.
+        schedule: schedule of the optimizer's rate.
+        generator: random generator of all draws.
+        averaged: moving average of the network's weights, updated at each step; None where they are not averaged.
+        steps: maximum number of steps.
         done: finished steps.
     """
 

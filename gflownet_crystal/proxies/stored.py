@@ -1,4 +1,4 @@
-"""What proxies made of stored weights share: loading, weights in memory, and evaluation in batches."""
+"""Common parts of proxies with stored weights: loading, weights in memory, and evaluation in batches."""
 
 from __future__ import annotations
 

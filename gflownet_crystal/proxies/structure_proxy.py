@@ -36,7 +36,7 @@ class StructureProxy(Proxy):
         builder: puts atoms into specs; what it makes of one has to depend on that spec and the seed alone.
         unusable: penalty value, eV/atom.
         plausible: least and greatest energy that is believed, eV/atom.
-        seed: of the builder.
+        seed: random seed of the builder.
         draws: structures of a spec, each with a seed of its own; the one of lowest energy counts.
         primitive: hand primitive cells to the model: the same crystals with fewer atoms.
 
@@ -152,7 +152,7 @@ class TrainedStructureProxy(StructureProxy):
         half: bfloat16 for matrix products.
         unusable: penalty value, eV/atom.
         plausible: least and greatest energy that is believed, eV/atom.
-        seed: of the builder.
+        seed: random seed of the builder.
         draws: structures of a spec, each with a seed of its own; the one of lowest energy counts.
         primitive: hand primitive cells to the network.
 

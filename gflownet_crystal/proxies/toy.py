@@ -42,7 +42,7 @@ class BoxCorners(Proxy):
         n_dimensions: d.
         offset: distance of the bumps from the faces, in (0, 0.5).
         width: standard deviation of a bump.
-        height: of a bump above the floor.
+        height: height of a bump above the floor.
         floor: added everywhere, positive.
     """
 

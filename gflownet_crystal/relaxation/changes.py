@@ -1,4 +1,4 @@
-"""How far atoms and cells moved."""
+"""Displacements of atoms and changes of cells."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gflownet_crystal.structures.structure import StructureBatch
 
 
 def changes(before: StructureBatch, after: StructureBatch) -> dict[str, float]:
-    """What changed between two states of one crystal, with the same atoms in the same order.
+    """Changes between two states of one crystal, with the same atoms in the same order.
 
     Returns:
         ``volume_change``, relative; ``length_change`` (relative) and ``angle_change`` (degrees), the largest of a cell
-        parameter; ``max_strain``; ``rms_displacement`` and ``max_displacement`` in A.
+        parameter; ``max_strain``; ``rms_displacement`` and ``max_displacement`` in Å.
     """
     lengths, angles = zip(*(matrix_to_parameters(one.cell) for one in (before, after)), strict=True)
     return {
@@ -36,12 +36,12 @@ def max_strain(before: NDArray[np.float64], after: NDArray[np.float64]) -> float
 
 
 def rms_displacement(before: StructureBatch, after: StructureBatch) -> float:
-    """Root mean square of :func:`displacements`, A."""
+    """Root mean square of :func:`displacements`, Å."""
     return float(displacements(before, after).square().mean().sqrt())
 
 
 def displacements(before: StructureBatch, after: StructureBatch) -> Tensor:
-    """How far each atom moved in A, (N,) float64, beyond what the cell's strain and a common shift do.
+    """Displacement of each atom in Å, (N,) float64, without the cell's strain and a common shift.
 
     Args:
         before: one structure.

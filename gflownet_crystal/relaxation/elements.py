@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ElementSettings:
-    """How crystals of elements are relaxed.
+    """Settings of the relaxation of crystals of elements.
 
     Attributes:
-        fmax: eV/A, largest force at rest.
-        steps: at most.
+        fmax: eV/Å, largest force of a relaxed crystal.
+        steps: maximum number of steps.
         max_volume_change: relative; a crystal that changes by more has run away, and counts as it was given.
         largest: atoms in the cell of a crystal that is relaxed at most; larger ones count as they were given.
     """
@@ -73,7 +73,7 @@ def least_energy(
     Args:
         crystals: names and crystals of one element.
         calculator: gives energies, forces and stress.
-        settings: of the relaxation.
+        settings: settings of the relaxation.
 
     Returns:
         The energy; none where the calculator refuses all crystals, or binds none of them, as potentials do not bind the

@@ -18,7 +18,7 @@ class Item:
     """A structure to relax.
 
     Attributes:
-        name: of the file, or the row's ``material_id``.
+        name: name of the file, or the row's ``material_id``.
         structure: one structure; None if it could not be read.
         reason: why not.
     """
@@ -32,7 +32,7 @@ def read_items(source: Path | str, formula_check: str = "refuse") -> list[Item]:
     """All structures of a file or folder, in its order.
 
     Args:
-        source: what :func:`gflownet_crystal.data.readers.read_source` reads, such as the folder of a run's candidates.
+        source: source of :func:`gflownet_crystal.data.readers.read_source`, such as the folder of a run's candidates.
         formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
 
     Raises:

@@ -39,7 +39,7 @@ class PrimitiveCell:
 
         Args:
             structure: one structure on the CPU, in any cell.
-            tolerance: A, by which a translation may miss an atom.
+            tolerance: Å, by which a translation may miss an atom.
         """
         cell, points = structure.cell[0].numpy(), structure.fractional.numpy()
         translations, images = _translations(cell, structure.atomic_numbers.numpy(), points, tolerance)

@@ -35,7 +35,7 @@ class RecordsFile:
     """The records of a folder, in the order in which they were finished.
 
     Args:
-        folder: where they are; what a kill cut off in the middle of a line is removed.
+        folder: folder of the records; a line cut off by a kill is removed.
 
     Raises:
         DataError: the file cannot be read or written.
@@ -59,12 +59,12 @@ class RecordsFile:
 
 
 def to_record(row: int, item: Item, result: Relaxation, seconds: float) -> dict[str, Any]:
-    """What is kept of a relaxation, as JSON has it; energies in eV/atom, pressures in GPa, lengths in A.
+    """Record of a relaxation, as JSON values; energies in eV/atom, pressures in GPa, lengths in Å.
 
     Args:
-        row: of the item among all.
-        item: what was given.
-        result: what became of it.
+        row: row of the item among all.
+        item: relaxed item.
+        result: result of its relaxation.
         seconds: that it took.
     """
     formula = "" if item.structure is None else item.structure.specs().formulas()[0]
@@ -96,13 +96,13 @@ def write_results(
     """Write the tables of all records, and the structures of those that did not fail.
 
     Args:
-        folder: for ``relaxed.csv``, ``relaxed.parquet`` (the schema of :mod:`gflownet_crystal.data.schema`) and
+        folder: folder for ``relaxed.csv``, ``relaxed.parquet`` (the schema of :mod:`gflownet_crystal.data.schema`) and
             files of structures.
-        records: of :func:`to_record`, in any order.
+        records: records of :func:`to_record`, in any order.
         model: the name of the energies.
-        symprec: A, with which space groups are found: CIFs have the cell in the setting of the group, other formats the
+        symprec: Å, with which space groups are found: CIFs have the cell in the setting of the group, other formats the
             one that was given.
-        formats: of the structures, CIF among them, see :mod:`gflownet_crystal.structures.writing`.
+        formats: file formats of the structures, CIF among them, see :mod:`gflownet_crystal.structures.writing`.
     """
     ordered = sorted(records, key=lambda record: record["row"])
     width = max(3, len(str(len(ordered))))

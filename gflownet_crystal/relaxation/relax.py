@@ -1,4 +1,4 @@
-"""One crystal brought to rest: ASE's FIRE on atoms and cell, with its symmetry kept on request."""
+"""Relaxation of one crystal: ASE's FIRE on atoms and cell, with its symmetry kept on request."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class State:
 
     Attributes:
         energy: formation energy, eV/atom.
-        max_force: largest force on an atom, eV/A, symmetrised if the symmetry is kept.
+        max_force: largest force on an atom, eV/Å, symmetrised if the symmetry is kept.
         pressure: GPa, positive if the cell wants to grow.
-        space_group: by moyo, 0 where the search fails.
+        space_group: space group by moyo, 0 where the search fails.
     """
 
     energy: float
@@ -48,7 +48,7 @@ class State:
 
 @dataclass(frozen=True)
 class Relaxation:
-    """What became of a crystal.
+    """Result of the relaxation of a crystal.
 
     Attributes:
         status: ``converged``, ``not_converged`` after all steps, or ``failed``.
@@ -77,7 +77,7 @@ def relax(structure: StructureBatch, energies: StructureEnergies, settings: Rela
     Args:
         structure: one structure, in any cell.
         energies: gives forces, stress and formation energies.
-        settings: of the relaxation.
+        settings: settings of the relaxation.
     """
     calculator = energies.calculator()
     optimizer: FIRE | None = None
@@ -148,7 +148,7 @@ def _kept_symmetry(atoms: Atoms, symprec: float) -> FixSymmetry:
 
 
 def _guard(atoms: Atoms, largest: float) -> Callable[[], None]:
-    """What stops a relaxation whose volume, or whose numbers, run away."""
+    """Stop criterion for a relaxation whose volume or numbers diverge."""
     start = atoms.get_volume()
 
     def check() -> None:

@@ -26,8 +26,8 @@ class Finished(NamedTuple):
     """A relaxation that is over.
 
     Attributes:
-        row: of the item.
-        result: what became of it.
+        row: row of the item.
+        result: result of its relaxation.
         seconds: that it took.
     """
 
@@ -42,7 +42,7 @@ class Worker:
 
     Attributes:
         energies: the model.
-        settings: of the relaxations.
+        settings: settings of the relaxations.
     """
 
     energies: StructureEnergies
@@ -72,8 +72,8 @@ def relax_items(
         items: all of them.
         rows: those to relax.
         load: makes the model, once in each process; has to be picklable for several.
-        settings: of the relaxations.
-        processes: at once.
+        settings: settings of the relaxations.
+        processes: number of processes at once.
         should_stop: asked before each item; what is under way is still finished.
 
     Raises:

@@ -8,21 +8,21 @@ from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 
 LARGEST_SYMPREC = 0.5
-"""A; beyond it a search for symmetry takes different atoms for one."""
+"""Å; beyond it a search for symmetry takes different atoms for one."""
 
 
 @dataclass(frozen=True)
 class RelaxationSettings:
-    """How crystals are relaxed.
+    """Settings of the relaxation of crystals.
 
     Attributes:
         cell: whether the cell moves too.
         symmetry: whether the space group that the crystal has at the start is kept.
         primitive: whether the smallest cell of the crystal is relaxed and the given one made of it again: the same in
-            less time. What the translations at the start make alike stays alike.
-        symprec: A, tolerance of the symmetry search.
-        fmax: eV/A, largest force of a relaxed crystal; of the cell, the largest virial an atom in eV as well.
-        steps: at most.
+            less time. Atoms equivalent by translation at the start stay equivalent.
+        symprec: Å, tolerance of the symmetry search.
+        fmax: eV/Å, largest force of a relaxed crystal; of the cell, the largest virial an atom in eV as well.
+        steps: maximum number of steps.
         max_volume_change: relative; a crystal that changes by more has run away, and fails.
     """
 

@@ -163,7 +163,7 @@ def _energies(row: dict[str, Any], run: RunFiles) -> Card:
 
 
 def _impossible(row: dict[str, Any]) -> str:
-    """The tightest contact, such as ``F-F 1.26`` (A), where known crystals have none as short; else empty."""
+    """The tightest contact, such as ``F-F 1.26`` (Å), where known crystals have none as short; else empty."""
     contact, ratio = row.get("contact"), number(row.get("contact_ratio"))
     return contact if isinstance(contact, str) and ratio is not None and ratio < 1.0 else ""
 
@@ -208,7 +208,7 @@ def _model(folder: Path, name: Any) -> Card | None:
 
 
 def _end(model: Card | None) -> Card | None:
-    """Lattice (A, degrees) and volume per atom (A3) of a relaxed cell; None if there is none."""
+    """Lattice (Å, degrees) and volume per atom (A3) of a relaxed cell; None if there is none."""
     if model is None:
         return None
     structure = model["cell"].structure

@@ -18,9 +18,9 @@ def cell_view(structure: StructureBatch, name: str, width: int = 360, height: in
 
     Args:
         structure: one structure.
-        name: of the crystal, read by screen readers.
-        width: of the frame, pixels.
-        height: of the drawing, pixels.
+        name: name of the crystal, read by screen readers.
+        width: width of the frame, pixels.
+        height: height of the drawing, pixels.
     """
     environment = Environment(
         loader=PackageLoader("gflownet_crystal.report", "assets"), autoescape=True, undefined=StrictUndefined

@@ -30,9 +30,9 @@ class Cell:
     Attributes:
         cif: the file's text.
         structure: one structure.
-        shortest: distance of the nearest two atoms, periodic images included, A.
+        shortest: distance of the nearest two atoms, periodic images included, Å.
         ratio: the least distance of two atoms over the sum of their covalent radii.
-        space_group: found by moyo at 0.05 A; 0 if none is found.
+        space_group: found by moyo at 0.05 Å; 0 if none is found.
     """
 
     cif: str
@@ -64,7 +64,7 @@ class Cell:
 
 
 def drawing_of(structure: StructureBatch) -> dict[str, Any]:
-    """Cell (lattice vectors as rows, A), elements, fractional coordinates, and which elements are cations.
+    """Cell (lattice vectors as rows, Å), elements, fractional coordinates, and which elements are cations.
 
     Two cations of an ionic crystal are not drawn as bonded, however large their covalent radii.
 
@@ -91,7 +91,7 @@ def drawing_of(structure: StructureBatch) -> dict[str, Any]:
 
 
 def element_styles(symbols: set[str]) -> dict[str, dict[str, Any]]:
-    """Colour (of Jmol, but for a few) and covalent radius (A) of elements, by symbol."""
+    """Colour (of Jmol, but for a few) and covalent radius (Å) of elements, by symbol."""
     from ase.data.colors import jmol_colors
 
     styles = {}

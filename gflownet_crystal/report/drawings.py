@@ -29,9 +29,9 @@ class Drawing:
     """A figure of the page.
 
     Attributes:
-        name: of its file, without suffix.
+        name: name of its file, without suffix.
         title: above its caption.
-        caption: what it shows and how.
+        caption: description of the content.
         svg: the figure; matplotlib has escaped its texts.
         wide: keep it wide on narrow screens, where it can be scrolled.
     """
@@ -47,7 +47,7 @@ class Studio:
     """Draws figures, writes their PNG files and keeps them for the page.
 
     Args:
-        folder: for the PNG files.
+        folder: folder for the PNG files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -131,7 +131,7 @@ def two_judges_drawing(studio: Studio, run: RunFiles, cards: Sequence[Card]) -> 
 
 
 def funnel_drawing(studio: Studio, run: RunFiles) -> Drawing | None:
-    """What was left after each stage of the search; None where the run does not tell."""
+    """Drawing of the number left after each stage of the search; None where the run does not record it."""
     if not run.funnel:
         return None
     caption = "How many were left after each stage of the search for candidates, on a logarithmic scale."

@@ -1,4 +1,4 @@
-"""How far a candidate can be believed: it is marked by the weakest of its evidence."""
+"""Evidence for a candidate, which is marked by its weakest piece."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MARKS = ("good", "caution", "bad")
 """From the best to the worst."""
 
 TOO_NEAR = 0.5
-"""A: nearer than this no two atoms are in any crystal (the usual test of structural validity)."""
+"""Å: nearer than this no two atoms are in any crystal (the usual test of structural validity)."""
 CROWDED = 0.7
 """Distance over summed covalent radii below which atoms are crowded; real crystals have 0.8 to 1.2."""
 
@@ -29,10 +29,10 @@ _ENERGIES = {
 
 @dataclass(frozen=True)
 class Mark:
-    """How good one piece of evidence is.
+    """Quality of one piece of evidence.
 
     Attributes:
-        mark: of ``MARKS``.
+        mark: one of ``MARKS``.
         reason: why it is not good, else empty.
     """
 
@@ -51,7 +51,7 @@ def energy_mark(above: float, entries: float | None, name: str = "") -> Mark:
     Args:
         above: eV/atom.
         entries: known crystals that the hull rests on; None where that is not known.
-        name: of the energy, for the reason.
+        name: name of the energy, for the reason.
     """
     told = f"{name}: {above:+.2f} eV/atom".lstrip(": ")
     if above < FAR_BELOW:
@@ -64,7 +64,7 @@ def energy_mark(above: float, entries: float | None, name: str = "") -> Mark:
 
 
 def evidence(card: Mapping[str, Any]) -> dict[str, Any]:
-    """What a card says for and against its candidate.
+    """Evidence for and against the candidate of a card.
 
     Args:
         card: energies above the hull (eV/atom, None where unknown), hull_entries, contact (a text where atoms are

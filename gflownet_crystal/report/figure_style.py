@@ -1,4 +1,4 @@
-"""How the report's figures look, as PNG on white and as SVG in the colours of the page around them."""
+"""Style of the report's figures, as PNG on white and as SVG in the colours of the page around them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def to_svg(figure: Figure, name: str, alt: str) -> str:
     Args:
         figure: drawn.
         name: unlike that of any other figure of the page; identifiers begin with it.
-        alt: what it shows, for readers who cannot see it.
+        alt: description for readers who cannot see it.
 
     Returns:
         ``<svg>`` without a size of its own and without names of other places.

@@ -193,7 +193,7 @@ def hull_figure(cards: Sequence[Mapping[str, Any]], near: float) -> Figure:
     """Energy above hull by rank: as predicted, with the proxy's standard deviation, and as judged.
 
     Args:
-        cards: with rank, e_above_hull, energy_std, judged_above_hull and status, any of the last four None.
+        cards: cards with rank, e_above_hull, energy_std, judged_above_hull and status, any of the last four None.
         near: eV/atom above the hull up to which a crystal counts as near it.
     """
     figure = new_figure(4.9, 3.6)

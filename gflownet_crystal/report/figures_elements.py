@@ -36,8 +36,8 @@ def prevalence_figure(populations: Sequence[Population], shares: Shares, label: 
 
     Args:
         populations: the first decides the order of the elements.
-        shares: of a population's composition, (119,) by atomic number.
-        label: of the axis, the shares being in percent.
+        shares: shares of a population's composition, (119,) by atomic number.
+        label: label of the axis, the shares being in percent.
     """
     numbers = shown_elements(populations, shares)
     place, width = np.arange(len(numbers)), 0.84 / len(populations)

@@ -37,8 +37,8 @@ def two_judges_figure(cards: Sequence[Mapping[str, Any]], names: tuple[str, str]
     """Energies above the hull by two models, one point a candidate, their equality drawn, the best ten named.
 
     Args:
-        cards: with rank, judged_above_hull and second_above_hull, eV/atom; those that lack one are left out.
-        names: of the models.
+        cards: cards with rank, judged_above_hull and second_above_hull, eV/atom; those that lack one are left out.
+        names: names of the models.
     """
     drawn = [c for c in cards if c["judged_above_hull"] is not None and c["second_above_hull"] is not None]
     figure = new_figure(4.9, 3.6)

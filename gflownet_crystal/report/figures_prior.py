@@ -29,7 +29,7 @@ class Shares:
     Attributes:
         kind: decides the colour.
         label: in legends.
-        shares: see :func:`gflownet_crystal.structures.distributions.distributions`.
+        shares: distributions of :func:`gflownet_crystal.structures.distributions.distributions`.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""What a run found, in numbers and in words: the first thing a reader of the report sees."""
+"""Findings of a run, in numbers and in words: the first thing a reader of the report sees."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def candidate_findings(cards: Sequence[Card], run: RunFiles, n_known: int = 0) -
     """Whether the candidates are any good, as far as the files say.
 
     Args:
-        cards: of the candidates.
+        cards: cards of the candidates.
         run: files of the run.
         n_known: crystals of the reference.
     """
@@ -43,7 +43,7 @@ def candidate_findings(cards: Sequence[Card], run: RunFiles, n_known: int = 0) -
 
 
 def _evidence(cards: Sequence[Card]) -> Finding | None:
-    """How many candidates hold by all that is known of them."""
+    """Finding on the evidence for the candidates."""
     marks = [card["evidence"]["mark"] for card in cards if card["evidence"]["mark"]]
     if not marks:
         return None
@@ -61,7 +61,7 @@ def _evidence(cards: Sequence[Card]) -> Finding | None:
 
 
 def _screening(run: RunFiles) -> Finding | None:
-    """How many specs each stage of the screening left."""
+    """Finding on the number of specs left by each stage of the screening."""
     if not run.funnel:
         return None
     text = "; ".join(f"{stage} {n:,}" for stage, n in run.funnel)
@@ -94,7 +94,7 @@ def _symmetry(cards: Sequence[Card]) -> Finding | None:
 
 
 def _as_relaxed(cards: Sequence[Card]) -> str:
-    """How many of the cells are no longer as the generator made them."""
+    """Sentence on the number of relaxed cells."""
     relaxed = sum(card["is_relaxed"] for card in cards)
     return f" {relaxed} of these cells are as relaxed." if relaxed else ""
 
@@ -150,7 +150,7 @@ def _judged(cards: Sequence[Card], run: RunFiles) -> Finding:
 
 
 def _second_opinion(rested: Sequence[Card], run: RunFiles) -> str:
-    """How near the hull candidates are by the model that relaxed them, where another one judges."""
+    """Sentence on the distances to the hull by the model that relaxed the candidates, where another one judges."""
     both = [c for c in rested if c["relaxer_after"] is not None and c["judged_above_hull"] is not None]
     if run.judge == run.relaxer or not both:
         return ""
@@ -162,7 +162,7 @@ def _second_opinion(rested: Sequence[Card], run: RunFiles) -> str:
 
 
 def _unrelaxed(cards: Sequence[Card], judge: str) -> str:
-    """What is known of candidates none of which was relaxed."""
+    """Finding on candidates none of which was relaxed."""
     text = "No candidate has been relaxed with a potential yet: "
     placed = np.array([c["placed_above_hull"] for c in cards if c["placed_above_hull"] is not None])
     if not len(placed):
@@ -175,7 +175,7 @@ def _unrelaxed(cards: Sequence[Card], judge: str) -> str:
 
 
 def _judgement(near: int, measured: int, tried: int) -> str:
-    """Good if half of all that were tried are near the hull, bad if fewer than a quarter of those that came to rest."""
+    """Good if half of all that were tried are near the hull, bad if fewer than a quarter of those that converged."""
     if not measured:
         return "caution"
     return "good" if near >= tried / 2 else "bad" if near < measured / 4 else "caution"

@@ -39,8 +39,8 @@ def nearest_known(
 
     Args:
         candidates: n crystals.
-        known: at least one, with ``material_id`` where they have names, and with ``lattice``, ``atomic_numbers`` and
-            ``frac_coords`` where they have atoms.
+        known: known crystals, at least one, with ``material_id`` where they have names, and with ``lattice``,
+            ``atomic_numbers`` and ``frac_coords`` where they have atoms.
         crystals: the atoms of each candidate, None where there are none; empty if none has any.
 
     Returns:

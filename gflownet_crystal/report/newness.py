@@ -1,4 +1,4 @@
-"""How new a candidate is: a known formula, a known prototype, or one element away from a known formula."""
+"""Novelty of a candidate: a known formula, a known prototype, or one element away from a known formula."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LAST = 94  # plutonium: heavier elements are in no known compound of the shippe
 
 @dataclass(frozen=True)
 class Newness:
-    """What is known of a candidate's kind.
+    """Novelty of a candidate.
 
     Attributes:
         formula: whether its reduced formula is known.
@@ -47,12 +47,12 @@ class Newness:
 def newness(
     candidates: Population, known: Population | None, told: Sequence[Any] | None = None
 ) -> list[Newness]:
-    """How new each of n candidates is, against the shipped known compounds and a reference set.
+    """Novelty of each of n candidates, against the shipped known compounds and a reference set.
 
     Args:
         candidates: n crystals.
         known: crystals of the reference; None without one.
-        told: by the table of candidates, whether each formula is known; None where it does not say.
+        told: whether each formula is known, by the table of candidates; None where it does not say.
     """
     compounds = KnownCompounds.from_weights()
     if known is not None and len(known):
@@ -87,7 +87,7 @@ def one_element_away(counts: torch.Tensor, compounds: KnownCompounds) -> bool:
 
 
 def _prototypes(crystals: Population) -> list[tuple[tuple[int, ...], int]]:
-    """Counts of the reduced formula in ascending order and space group of each, mirror images alike."""
+    """Counts of the reduced formula in ascending order and space group of each, equal for mirror images."""
     reduced = reduce_composition(torch.from_numpy(crystals.composition)).numpy()
     groups: NDArray[np.int64] = first_hand_of_group[crystals.frame["space_group"].to_numpy(dtype=np.int64)]
     return [

@@ -57,7 +57,7 @@ class Material:
 
     Attributes:
         run: files of the run.
-        samples: of the trained sampler, None if there are none or they are no crystals.
+        samples: samples of the trained sampler, None if there are none or they are no crystals.
         candidates: the best.
         untrained: samples of the untrained sampler.
         prior: samples of the run's prior in the run's space, None without one.
@@ -65,8 +65,8 @@ class Material:
         reference: known crystals of the run's elements.
         known: all known crystals, to look for the nearest in.
         energies: the run's property by kind of population.
-        labels: of these, in legends.
-        notes: what could not be shown, and why.
+        labels: labels of these in legends.
+        notes: missing figures, with the reason.
     """
 
     run: RunFiles
@@ -86,7 +86,7 @@ def write_report(material: Material, out: Path) -> int:
     """Write the page, and its figures as PNG into a folder beside it.
 
     Args:
-        material: what to show.
+        material: content of the report.
         out: the HTML file.
 
     Returns:
@@ -123,7 +123,7 @@ def render(values: Mapping[str, Any]) -> str:
 
 
 def values_of(material: Material, studio: Studio) -> dict[str, Any]:
-    """What the template shows, with the figures drawn."""
+    """Values of the template, with the figures drawn."""
     run, candidates = material.run, material.candidates
     cards = [] if candidates is None else make_cards(run, candidates, material.known)
     if candidates is not None:
@@ -229,7 +229,7 @@ def _assets() -> dict[str, str]:
 
 
 def _crystals(cards: Sequence[Card]) -> dict[str, Any]:
-    """What the page's scripts read: every cell, and how its elements look."""
+    """Data of the page's scripts: every cell, and the colours and radii of its elements."""
     cells = [
         {kind: None if card[kind] is None else card[kind]["cell"].drawing() for kind in ("placed", "relaxed")}
         for card in cards

@@ -15,7 +15,7 @@ from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import text_to_composition
 
 KINDS = ("untrained", "prior", "reference", "samples", "candidates")
-"""What a set can be, in the order in which figures draw them."""
+"""Kinds of sets, in the order in which figures draw them."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Population:
 
         Args:
             kind: one of :data:`KINDS`.
-            name: what they are, without their number.
+            name: name of the population, without the number.
             frame: columns of a spec file.
 
         Raises:

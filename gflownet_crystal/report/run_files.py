@@ -1,4 +1,4 @@
-"""What a run folder holds for its report: whatever is there is read, and what is not there yet is None."""
+"""Files of a run folder for its report: those present are read, those not written yet are None."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _RELAXED_COLUMNS = (
 )  # fmt: skip
 _FOUND = "space_group_found"
 STATUS = {"converged": "relaxed", "not_converged": "not_converged", "failed": "relaxation_failed"}
-"""What a pipeline's table says of a candidate that was relaxed, by what ``relax`` says."""
+"""Status of a relaxed candidate in a pipeline's table, by the status that ``relax`` writes."""
 PLACED = "generated"
-"""What it says of one that was not."""
+"""Status of a candidate that was not relaxed."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class RunFiles:
 
     Attributes:
         folder: the run folder.
-        config: as stored.
-        summary: of the finished training; empty where there is none.
+        config: stored configuration.
+        summary: summary of the finished training; empty where there is none.
         metrics: one record an iteration.
-        samples: from the trained sampler, columns of a spec file or ``x0``, ``x1``, ...
+        samples: samples of the trained sampler, columns of a spec file or ``x0``, ``x1``, ...
         candidates: the best, with ``cif``; and with ``status``, ``energy_after``, ... where they were relaxed.
-        candidates_folder: where their CIFs are.
-        relaxed_folder: where the CIFs of the relaxed ones are, None if nothing was relaxed.
+        candidates_folder: folder of their CIFs.
+        relaxed_folder: folder of the CIFs of relaxed candidates, None if nothing was relaxed.
         judge: name of the energy model that judged them, or "".
         relaxer: name of the one that relaxed them, or "": the judge, unless a pipeline has two.
         is_pipeline: whether the candidates are those of ``pipeline``, which relaxes its own.
@@ -161,8 +161,8 @@ def with_relaxed(candidates: pd.DataFrame, relaxed: pd.DataFrame | None) -> pd.D
     """Candidates beside what became of them when they were relaxed.
 
     Args:
-        candidates: with ``cif``, the name of each one's file.
-        relaxed: as ``relax`` writes it, ``name`` being the name of a CIF without its suffix; or None.
+        candidates: table with the column ``cif``, the name of each one's file.
+        relaxed: table written by ``relax``, ``name`` being the name of a CIF without its suffix; or None.
 
     Returns:
         The candidates in their order, with the columns of the relaxation, and ``relaxed_cif``; empty where there was
@@ -258,7 +258,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    """What a training or a pipeline wrote of itself, empty if it did not."""
+    """Summary that a training or a pipeline wrote, empty if there is none."""
     path = folder / "summary.json"
     stored = read_json(path) if path.is_file() else {}
     return stored if isinstance(stored, dict) else {}

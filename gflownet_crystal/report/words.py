@@ -16,7 +16,7 @@ Pairs = list[tuple[str, str]]
 
 
 def asked(run: RunFiles) -> Pairs:
-    """What was asked for: heading and text, for whatever the configuration says."""
+    """Settings of the run: heading and text of each that the configuration has."""
     config, summary = run.config, run.summary
     rows = [("Space", _space(_section(config, "env"))), ("Proxy", _proxy(config, run))]
     rows += [
@@ -186,5 +186,5 @@ def _hull_tiles(cards: Sequence[Card], judge: str) -> list[tuple[str, str, str]]
 
 
 def _near(cards: Sequence[Card], energy: str) -> int:
-    """How many lie near the hull; not those far below it, nor those whose atoms are impossible."""
+    """Number near the hull; not those far below it, nor those whose atoms are impossible."""
     return sum(card["evidence"]["marks"][energy] == "good" for card in cards)

@@ -1,3 +1,3 @@
-"""What everything passes on: specs of crystals, structures with atoms, and their way in and out."""
+"""Specs of crystals, structures with atoms, and their readers and writers."""
 
 from __future__ import annotations

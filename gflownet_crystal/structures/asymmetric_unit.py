@@ -21,7 +21,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import cell_error
 
 TOLERANCE = 1e-3
-"""A; a claimed group holds where its operations miss no atom and stretch no lattice vector by more than this."""
+"""Å; a claimed group holds where its operations miss no atom and stretch no lattice vector by more than this."""
 
 _NOT_CLAIMED = "no space group is claimed"
 
@@ -33,7 +33,7 @@ class AsymmetricUnit:
     Attributes:
         space_group: ITA number of the group that makes all atoms of the cell from the sites; 1 if all are listed.
         reason: why the claimed group is not used, so that all atoms are listed; empty if it is.
-        lattice: (6,) float64, lengths in A and angles in degrees, exactly of the group's lattice system.
+        lattice: (6,) float64, lengths in Å and angles in degrees, exactly of the group's lattice system.
         atomic_numbers: (s,) int64.
         letters: s Wyckoff letters.
         multiplicities: (s,) int64, atoms of each orbit in the conventional cell.
@@ -107,7 +107,7 @@ def _fault(
         arrays: cell, atomic numbers and fractional coordinates of the crystal.
         numbers: atomic numbers of the crystal made from its sites, orbit by orbit.
         points: its fractional coordinates.
-        orbits: of all crystals.
+        orbits: orbits of all crystals.
         sites: places of this crystal's among them.
     """
     cell = arrays[0]

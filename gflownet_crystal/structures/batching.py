@@ -12,7 +12,7 @@ def cut_by_atoms(rows: Tensor, sizes: Tensor, atoms: int) -> list[Tensor]:
     Args:
         rows: (m,) int64, structures in the order they are taken.
         sizes: (n,) int64, atoms of each structure.
-        atoms: of a batch.
+        atoms: maximum number of atoms of a batch.
 
     Returns:
         (b,) int64 rows of each batch.
@@ -38,8 +38,8 @@ class BucketedBatches:
 
     Args:
         sizes: (n,) int64, atoms of each structure.
-        atoms: of a batch at most.
-        seed: of the order.
+        atoms: maximum number of atoms of a batch.
+        seed: random seed of the order.
         window: batches' worth of structures that are sorted by size together: enough for little waste, few enough
             to stay random.
     """

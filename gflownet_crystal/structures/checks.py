@@ -14,10 +14,10 @@ from gflownet_crystal.structures.periodic_pairs import has_cell, usable
 from gflownet_crystal.structures.structure import StructureBatch
 
 CLOSEST = 0.5
-"""A; structures with atoms closer than this are no crystals."""
+"""Å; structures with atoms closer than this are no crystals."""
 
 LONGEST = 1e3
-"""A; the longest lattice vector. Searches for neighbours and symmetry in longer cells would not end."""
+"""Å; the longest lattice vector. Searches for neighbours and symmetry in longer cells would not end."""
 
 FARTHEST = 1e6
 """Largest fractional coordinate. Far beyond it rounding loses the place in the cell, and symmetry searches fail."""
@@ -29,7 +29,7 @@ def check_parameters(parameters: Tensor) -> list[str]:
     """Why lattice parameters belong to no cell.
 
     Args:
-        parameters: (n, 6) float64: a, b, c in A, alpha, beta, gamma in degrees.
+        parameters: (n, 6) float64: a, b, c in Å, alpha, beta, gamma in degrees.
 
     Returns:
         n reasons, empty for those that close a cell of a usable size.
@@ -48,7 +48,7 @@ def check_parameters(parameters: Tensor) -> list[str]:
 
 
 def _thickness(lengths: Tensor, angles: Tensor) -> Tensor:
-    """Least distance of opposite faces, A, (n,); meaningless where parameters close no cell."""
+    """Least distance of opposite faces, Å, (n,); meaningless where parameters close no cell."""
     cell = parameters_to_matrix(lengths, angles)
     normals = torch.linalg.cross(cell[:, [1, 2, 0]], cell[:, [2, 0, 1]])
     return cell.det().abs() / normals.norm(dim=2).amax(1)
@@ -59,7 +59,7 @@ def check_structures(structures: StructureBatch, closest: float | None = None) -
 
     Args:
         structures: n structures; any numbers may stand in them.
-        closest: A, the least distance between atoms; None leaves distances to the caller.
+        closest: Å, the least distance between atoms; None leaves distances to the caller.
 
     Returns:
         n reasons, each the first that was found; empty for crystals.
@@ -98,7 +98,7 @@ def require_structures(
     Args:
         structures: n structures.
         names: n texts, for the error.
-        closest: A, the least distance between atoms; None leaves distances to the caller.
+        closest: Å, the least distance between atoms; None leaves distances to the caller.
 
     Raises:
         DataError: naming the first one and its fault.

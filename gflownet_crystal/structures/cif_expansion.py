@@ -15,7 +15,7 @@ from gflownet_crystal.structures.cif_sites import MOST_ATOMS, CifSites
 from gflownet_crystal.structures.cif_text import quoted
 
 ONE_ATOM = 0.05
-"""Images of a site nearer than this, A, are one atom on a special position that the digits of the file miss."""
+"""Images of a site nearer than this, Å, are one atom on a special position that the digits of the file miss."""
 
 _LISTED_TWICE = 1e-4
 _EXACT = 1e-6
@@ -31,8 +31,8 @@ def expand(
     Args:
         sites: n sites.
         group: operations.
-        cell: (3, 3) rows, A.
-        closest: least distance of two atoms, A.
+        cell: (3, 3) rows, Å.
+        closest: least distance of two atoms, Å.
 
     Returns:
         (N,) int64, the site of each atom; (N, 3) float64, fractional coordinates in [0, 1).
@@ -71,8 +71,8 @@ def is_invariant(
         numbers: (N,) atomic numbers.
         points: (N, 3) fractional.
         group: operations.
-        cell: (3, 3) rows, A.
-        tolerance: greatest distance, A.
+        cell: (3, 3) rows, Å.
+        tolerance: greatest distance, Å.
     """
     if len(numbers) * len(group) > _MOST_IMAGES:
         return False
@@ -96,8 +96,8 @@ def covers(
         points: (N, 3) fractional, anywhere.
         other_numbers: (M,) atomic numbers of the others.
         others: (M, 3) fractional, in [0, 1).
-        cell: (3, 3) rows, A.
-        tolerance: greatest distance, A.
+        cell: (3, 3) rows, Å.
+        tolerance: greatest distance, Å.
     """
     for element in np.unique(numbers):
         theirs = others[other_numbers == element]
@@ -162,8 +162,8 @@ def neighbours_within(
         of: (N,) whether an atom is of the first kind.
         among: (N,) whether an atom is of the second kind.
         points: (N, 3) fractional, in [0, 1).
-        cell: (3, 3) rows, A; atoms at most one cell away are counted.
-        radius: A.
+        cell: (3, 3) rows, Å; atoms at most one cell away are counted.
+        radius: Å.
     """
     if not of.any() or not among.any():
         return 0

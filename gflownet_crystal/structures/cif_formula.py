@@ -25,10 +25,10 @@ class CifFormula:
     """The formula of a CIF.
 
     Attributes:
-        text: as written; empty if there is none that can be compared.
+        text: formula as written; empty if there is none that can be compared.
         counts: atoms of each element in it, by atomic number, with half a unit of the last digit given.
         units: formula units in the cell; 0 if not given.
-        weight: of a formula unit, in Da; 0 if not given.
+        weight: weight of a formula unit, in Da; 0 if not given.
     """
 
     text: str
@@ -61,7 +61,7 @@ class CifFormula:
         return bool(self.counts) and self.units > 0 and not self.fault(numbers)
 
     def _allowed_units(self) -> list[float]:
-        """How many times the cell may hold the formula."""
+        """Allowed numbers of formula units in the cell."""
         # some programs write the formula of the whole cell beside Z
         whole = all(count % self.units == 0 for count, _ in self.counts.values())
         return [self.units, 1.0] if whole else [self.units]

@@ -30,7 +30,7 @@ class SymmetryGroup:
     """Operations of a space group in one setting; coordinates x become ``rotation @ x + translation``.
 
     Attributes:
-        name: for errors and notes.
+        name: name in errors and notes.
         number: ITA number of its type.
         rotations: (m, 3, 3) int64.
         translations: (m, 3) float64, in [0, 1).
@@ -50,7 +50,7 @@ class SymmetryGroup:
         """Largest change of the cell's metric by an operation, in parts of the lengths.
 
         Args:
-            cell: (3, 3) rows, A.
+            cell: (3, 3) rows, Å.
         """
         metric = cell @ cell.T
         scale = np.sqrt(np.outer(np.diag(metric), np.diag(metric)))
@@ -63,7 +63,7 @@ def group_of(operations: Iterable[gemmi.Op], name: str = "") -> SymmetryGroup:
 
     Args:
         operations: all of them, in any order.
-        name: of the group; its usual symbol if not given.
+        name: name of the group; its usual symbol if not given.
 
     Raises:
         DataError: they are not a closed group of a known type.
@@ -129,7 +129,7 @@ def operation_of(text: str) -> gemmi.Op:
     """An operation of its triplet.
 
     Args:
-        text: as ``1/2-X, y+.5, z``, or with a time reversal behind it as in ``x,y,z,-1``.
+        text: operation such as ``1/2-X, y+.5, z``, or with a time reversal behind it as in ``x,y,z,-1``.
 
     Raises:
         DataError: the text is no operation, or has a shift that is not a whole number of 24ths.

@@ -69,10 +69,10 @@ def choose_reading(
 
     Args:
         groups: one, or those of several origins.
-        sites: as listed.
-        cell: (3, 3) rows, A.
-        formula: of the file.
-        closest: least distance of two atoms, A.
+        sites: listed sites.
+        cell: (3, 3) rows, Å.
+        formula: formula of the file.
+        closest: least distance of two atoms, Å.
 
     Raises:
         DataError: no reading has its atoms apart, or several are left.

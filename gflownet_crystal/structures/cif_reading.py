@@ -26,7 +26,7 @@ from gflownet_crystal.structures.convert import from_arrays
 from gflownet_crystal.structures.symmetry import SYMPREC, find_space_groups
 
 FORMULA_CHECKS = ("refuse", "warn")
-"""What to do with crystals that are not of their file's own formula."""
+"""Treatments of crystals that are not of their file's own formula."""
 
 _LENGTHS = ("_cell_length_a", "_cell_length_b", "_cell_length_c")
 _ANGLES = ("_cell_angle_alpha", "_cell_angle_beta", "_cell_angle_gamma")
@@ -40,7 +40,7 @@ class CifCrystal:
     """The one crystal of a CIF, with all atoms of its cell.
 
     Attributes:
-        cell: (3, 3) float64, lattice vectors as rows, A.
+        cell: (3, 3) float64, lattice vectors as rows, Å.
         atomic_numbers: (n,) int64.
         frac_coords: (n, 3) float64, fractional coordinates in [0, 1).
         space_group: ITA number of the group that the file names; 0 if it names none.
@@ -63,7 +63,7 @@ def read_cif(
         content: text of the CIF, or the bytes of its file in UTF-8, UTF-16 or Latin-1.
         origin: name of the source in errors.
         formula_check: ``refuse`` crystals that differ from the file's own formula, or ``warn`` of them in the notes.
-        closest: least distance of two atoms, A; less where crystals are read to be judged.
+        closest: least distance of two atoms, Å; less where crystals are read to be judged.
 
     Raises:
         DataError: the file does not say which crystal it holds, or holds none or several; one line.

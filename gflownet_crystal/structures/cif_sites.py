@@ -55,8 +55,8 @@ def read_sites(block: CifBlock, cell: NDArray[np.float64], in_formula: Collectio
     """The sites of a block.
 
     Args:
-        block: with sites.
-        cell: (3, 3) rows, A.
+        block: block with sites.
+        cell: (3, 3) rows, Å.
         in_formula: atomic numbers of the file's formula; empty if it has none.
 
     Raises:

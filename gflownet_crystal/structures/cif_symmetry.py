@@ -78,8 +78,8 @@ def read_symmetry(block: CifBlock, cell: NDArray[np.float64]) -> CifSymmetry:
     """The operations of a block.
 
     Args:
-        block: of one crystal.
-        cell: (3, 3) rows, A, which has to fit the operations.
+        block: block of one crystal.
+        cell: (3, 3) rows, Å, which has to fit the operations.
 
     Raises:
         DataError: what the block names is unknown, open, contradictory or does not fit its cell.
@@ -119,7 +119,7 @@ def _named_numbers(block: CifBlock) -> set[int]:
 
 
 def _named_meanings(block: CifBlock, numbers: set[int]) -> tuple[list[_Meaning], tuple[str, ...]]:
-    """What the symbols may stand for, and remarks on those that are not known."""
+    """Possible meanings of the symbols, and remarks on those that are not known."""
     codes = block.known(*_CODES)
     names = block.known(*_SYMBOLS)
     read = {name: _meanings_of_symbol(name, codes) for name in names}

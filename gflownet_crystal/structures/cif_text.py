@@ -50,7 +50,7 @@ class CifBlock:
     """One data block.
 
     Attributes:
-        name: of the block.
+        name: name of the block.
         columns: values of each tag, once for each time that it stands in the block.
     """
 
@@ -120,7 +120,7 @@ def read_blocks(text: str) -> list[CifBlock]:
     """Data blocks of a CIF, with what says something of crystals.
 
     Args:
-        text: of :func:`decode`.
+        text: text returned by :func:`decode`.
 
     Raises:
         DataError: the text is no CIF; the line is named.
@@ -171,7 +171,7 @@ def number(text: str, what: str) -> float:
     """A number of a CIF, without its standard uncertainty.
 
     Args:
-        text: as ``5.64(2)``, ``.25``, ``1e-3`` or ``1/3``.
+        text: number such as ``5.64(2)``, ``.25``, ``1e-3`` or ``1/3``.
         what: name of the number, for the error.
 
     Raises:

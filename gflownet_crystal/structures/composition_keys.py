@@ -52,7 +52,7 @@ def formula_keys(composition: Tensor) -> Tensor:
     """Keys of reduced formulas.
 
     Args:
-        composition: (n, 119) int64 counts by atomic number; multiples of a formula are alike.
+        composition: (n, 119) int64 counts by atomic number; multiples of a formula count as equal.
 
     Returns:
         (n,) int64, 0 to 2**40 - 1, on the device of ``composition``.
@@ -62,7 +62,7 @@ def formula_keys(composition: Tensor) -> Tensor:
 
 
 def formula_and_group_keys(formula_key: Tensor, space_group: Tensor) -> Tensor:
-    """Keys of formulas with space groups; mirror images, such as 152 and 154, are alike.
+    """Keys of formulas with space groups; mirror images, such as 152 and 154, have the same key.
 
     Args:
         formula_key: (n,) int64 of :func:`formula_keys`.

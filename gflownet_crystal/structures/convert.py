@@ -28,7 +28,7 @@ def from_arrays(
     """A batch from one array of each kind a structure.
 
     Args:
-        cells: n arrays (3, 3), lattice vectors as rows, A.
+        cells: n arrays (3, 3), lattice vectors as rows, Å.
         atomic_numbers: n arrays (m,).
         fractional: n arrays (m, 3).
         space_group: n numbers; zeros if not given.

@@ -24,7 +24,7 @@ class PeriodicLattice:
 
     Attributes:
         to_reduced: (3, 3) float64; fractional coordinates @ to_reduced are those in the reduced basis.
-        basis: (3, 3) float64, Minkowski-reduced lattice vectors as rows, A.
+        basis: (3, 3) float64, Minkowski-reduced lattice vectors as rows, Å.
         shortest: length of the shortest lattice vector, A: how far an atom is from its own images.
     """
 
@@ -34,7 +34,7 @@ class PeriodicLattice:
 
     @classmethod
     def of(cls, cell: Tensor) -> PeriodicLattice:
-        """Prepare a cell, (3, 3) lattice vectors as rows, A."""
+        """Prepare a cell, (3, 3) lattice vectors as rows, Å."""
         basis, transformation = minkowski_reduce(cell.tolist())
         # basis = transformation.T @ cell, so a row vector of coordinates changes by the inverse of transformation.T
         inverse = np.linalg.inv(np.array(transformation, dtype=np.float64).T)
@@ -51,7 +51,7 @@ class PeriodicLattice:
             difference: (..., 3) differences of fractional coordinates.
 
         Returns:
-            (...) A, at least 1e-6; differentiable, with slope zero at zero.
+            (...) Å, at least 1e-6; differentiable, with slope zero at zero.
         """
         wrapped = difference @ self.to_reduced
         wrapped = wrapped - wrapped.detach().round()
@@ -64,7 +64,7 @@ class PeriodicLattice:
 
 
 def covalent_radii(atomic_numbers: Tensor) -> Tensor:
-    """Covalent radii in A, float64, of the same shape as ``atomic_numbers``."""
+    """Covalent radii in Å, float64, of the same shape as ``atomic_numbers``."""
     return torch.from_numpy(COVALENT_RADII).to(atomic_numbers.device)[atomic_numbers]
 
 
@@ -89,7 +89,7 @@ def shortest_distance(structures: StructureBatch) -> Tensor:
         structures: n structures in any cell.
 
     Returns:
-        (n,) float64, A.
+        (n,) float64, Å.
     """
     return _smallest(structures, torch.full_like(structures.fractional[:, 0], 0.5))
 

@@ -43,7 +43,7 @@ def elemental_crystals(symbol: str) -> list[tuple[str, Atoms]]:
     """Crystals of an element, none for the few of which no structure is listed.
 
     Args:
-        symbol: of the element, up to plutonium.
+        symbol: symbol of the element, up to plutonium.
 
     Returns:
         Names that say where each comes from, and ASE objects in primitive cells, without calculators.

@@ -41,7 +41,7 @@ ELECTRONEGATIVITY = np.array((_NAN, *_ELECTRONEGATIVITY))
 """Pauling electronegativity, (119,) float64; NaN where none is tabulated."""
 
 COVALENT_RADII = np.array((_NAN, *_COVALENT_RADII))
-"""Covalent radii in A, (119,) float64: Cordero et al., Dalton Trans. 2008, 2832; 2.0 beyond curium."""
+"""Covalent radii in Å, (119,) float64: Cordero et al., Dalton Trans. 2008, 2832; 2.0 beyond curium."""
 
 # NaN sorts last, so elements without an electronegativity close a formula; ties go by atomic number
 FORMULA_ORDER = np.argsort(ELECTRONEGATIVITY[1:], kind="stable") + 1

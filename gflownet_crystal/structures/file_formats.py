@@ -90,7 +90,8 @@ def write_database(path: Path, structures: StructureBatch, names: Sequence[str],
         path: ends in ``.db``.
         structures: n structures.
         names: n texts.
-        values: of each structure; all of them stand in ``data``, those that ASE can search for as key-value pairs.
+        values: values of each structure; all of them stand in ``data``, those that ASE can search for as key-value
+            pairs.
     """
     from ase.db import connect
 
@@ -157,7 +158,7 @@ def _ids_of(path: Path) -> list[str]:
 
 
 def rounded(structures: StructureBatch) -> StructureBatch:
-    """Right-handed structures on the CPU, lattice vectors to 1e-10 A and coordinates to 1e-10 of a vector."""
+    """Right-handed structures on the CPU, lattice vectors to 1e-10 Å and coordinates to 1e-10 of a vector."""
     structures = structures.to("cpu").right_handed()
     return replace(
         structures,

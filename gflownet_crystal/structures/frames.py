@@ -23,7 +23,7 @@ def structures_to_frame(structures: StructureBatch, **columns: Any) -> pd.DataFr
         columns: n values each, placed after the others.
 
     Returns:
-        Columns formula (of the cell as it is), n_atoms, space_group (0 where none is claimed), lattice [a b c A, alpha
+        Columns formula (of the cell as it is), n_atoms, space_group (0 where none is claimed), lattice [a b c Å, alpha
         beta gamma degrees], atomic_numbers and frac_coords (flat), then the given ones.
     """
     on_cpu = structures.to("cpu")
@@ -74,7 +74,7 @@ def frame_to_structures(frame: pd.DataFrame) -> StructureBatch:
 
 
 def _lengths(column: pd.Series) -> NDArray[np.int64]:
-    """How many numbers each row of a column has; 0 where it is empty."""
+    """Number of values in each row of a column; 0 where it is empty."""
     return np.array([len(row) if np.ndim(row) == 1 else 0 for row in column], dtype=np.int64)
 
 

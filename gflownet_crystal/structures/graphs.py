@@ -82,16 +82,16 @@ def neighbour_graph(
 ) -> Graph:
     """The neighbours of every atom, in cells of any shape and size.
 
-    Images of an atom are neighbours of it, the atom itself is not. Distances are compared with 1e-8 A to spare.
+    Images of an atom are neighbours of it, the atom itself is not. Distances are compared with 1e-8 Å to spare.
 
     Args:
         batch: n structures with N atoms; coordinates outside [0, 1) are allowed.
-        cutoff: A; no neighbour is farther away.
+        cutoff: Å; no neighbour is farther away.
         neighbours: k; the neighbours are all atoms at most ``tolerance`` farther away than the k-th nearest, so that
             shells stay whole. With a cutoff, only those within it: an atom then has fewer, or none, if fewer are there.
-        tolerance: A.
+        tolerance: Å.
         symmetric: add the reverse of each edge that lacks it.
-        closest: A; the least distance between atoms, and the least length of a lattice vector.
+        closest: Å; the least distance between atoms, and the least length of a lattice vector.
 
     Returns:
         Edges on the device of ``batch``, sorted by source, then by target.
@@ -188,13 +188,13 @@ def _search(points: PeriodicPoints, radius: Tensor, rows: Tensor, closest: float
 
 
 def _first_radius(points: PeriodicPoints, neighbours: int) -> Tensor:
-    """Radius in A of a sphere that likely holds enough neighbours, (n,)."""
+    """Radius in Å of a sphere that likely holds enough neighbours, (n,)."""
     volume = (points.height.prod(1) / points.sizes).clamp(max=_LOOSE)
     return (3.0 / (4.0 * math.pi) * (_SPARE * neighbours + _SPARE_MORE) * volume) ** (1.0 / 3.0)
 
 
 def _reach(pairs: Pairs, itself: Tensor, n_atoms: int, neighbours: int, tolerance: float) -> Tensor:
-    """How far the edges of each atom may go in A, (N,); infinite where fewer than ``neighbours`` are in the pairs."""
+    """Cutoff of the edges of each atom in Å, (N,); infinite where fewer than ``neighbours`` are in the pairs."""
     counts = torch.bincount(pairs.source, minlength=n_atoms)
     width = max(neighbours, int(counts.max())) if n_atoms else neighbours
     rank = torch.arange(len(itself), device=counts.device) - (counts.cumsum(0) - counts)[pairs.source]
@@ -205,7 +205,7 @@ def _reach(pairs: Pairs, itself: Tensor, n_atoms: int, neighbours: int, toleranc
 
 
 def _is_within(pairs: Pairs, reach: Tensor, symmetric: bool) -> Tensor:
-    """Which pairs are in the reach (A) of their source, or of one of the two, (E,) bool."""
+    """Which pairs are in the reach (Å) of their source, or of one of the two, (E,) bool."""
     bound = reach.index_select(0, pairs.source)
     if symmetric:
         bound = bound.maximum(reach.index_select(0, pairs.target))

@@ -18,7 +18,7 @@ from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.structure import StructureBatch
 
 TOLERANCE = 0.02
-"""A; symmetrised atoms are much nearer to where the operations take them, and different atoms much further."""
+"""Å; symmetrised atoms are much nearer to where the operations take them, and different atoms much further."""
 
 _CHUNK = 20_000
 
@@ -49,10 +49,10 @@ class OccupiedPositions:
         return OccupiedPositions(self.found[rows], owner, *(column[orbit] for column in columns))
 
     def structures(self, cell: Tensor, space_group: Tensor) -> StructureBatch:
-        """The crystals made anew, in the order of orbits.
+        """The crystals rebuilt, in the order of orbits.
 
         Args:
-            cell: (n, 3, 3) float64, conventional lattice vectors as rows, A.
+            cell: (n, 3, 3) float64, conventional lattice vectors as rows, Å.
             space_group: (n,) int64.
 
         Returns:
@@ -73,7 +73,7 @@ def occupied_positions(structures: StructureBatch, tolerance: float = TOLERANCE)
     Args:
         structures: n crystals in the ITA setting of their ``space_group``, symmetrised, as
             :func:`~gflownet_crystal.structures.symmetry.conventional_structures` makes them.
-        tolerance: how far atoms may be from where operations take them, A.
+        tolerance: largest distance of atoms from their images under operations, Å.
 
     Raises:
         DataError: a structure claims no group.

@@ -32,7 +32,7 @@ class Pairs(NamedTuple):
         source: (E,) int64.
         target: (E,) int64.
         translation: (E, 3) float64 whole numbers, of the wrapped target in the reduced basis.
-        squared: (E,) float64, squared distances in A^2, the same to the bit in both directions of a pair.
+        squared: (E,) float64, squared distances in Å^2, bit-identical in both directions of a pair.
     """
 
     source: Tensor
@@ -51,7 +51,7 @@ class PeriodicPoints:
     """Atoms of n structures in reduced bases, ready for a search.
 
     Attributes:
-        height: (n, 3) float64, diagonal in A of the lower triangle L whose rows are the reduced vectors, rotated.
+        height: (n, 3) float64, diagonal in Å of the lower triangle L whose rows are the reduced vectors, rotated.
         slope: (n, 3, 3) float64, L with each column divided by its diagonal element.
         change: (n, 3, 3) float64 whole numbers; the reduced vectors are the rows of change @ cell.
         points: (N, 3) float64, coordinates in the reduced basis, wrapped into the cell.
@@ -106,7 +106,7 @@ class PeriodicPoints:
         return (2.0 * radius[:, None] / self.height + 1.0).prod(1) * self.sizes
 
     def within(self, radius: Tensor) -> Pairs:
-        """All pairs within ``radius``, (n,) float64 A, and those that rounding adds.
+        """All pairs within ``radius``, (n,) float64 Å, and those that rounding adds.
 
         An atom with itself, at distance 0, is among them.
         """
@@ -170,7 +170,7 @@ def prepare(batch: StructureBatch, closest: float) -> PeriodicPoints:
 
     Raises:
         DataError: a structure has no atoms, numbers that are not finite or too large, or no lattice vectors of length
-            ``closest`` A or more.
+            ``closest`` Å or more.
     """
     refuse(~_is_sound(batch), "no atoms, or a cell or coordinates that are not finite")
     points = PeriodicPoints.of(batch)
@@ -183,7 +183,7 @@ def usable(batch: StructureBatch, closest: float = 1e-3) -> Tensor:
 
     Args:
         batch: n structures.
-        closest: A, the least distance between atoms and the least length of a lattice vector.
+        closest: Å, the least distance between atoms and the least length of a lattice vector.
 
     Returns:
         (n,) bool.
@@ -213,7 +213,7 @@ def refuse(faulty: Tensor, fault: str, rows: Tensor | None = None) -> None:
 
 
 def too_close(points: PeriodicPoints, pairs: Pairs, closest: float) -> tuple[Tensor, Tensor]:
-    """Pairs of an atom with itself, (E,) bool, and structures with other pairs closer than ``closest`` A, (n,) bool."""
+    """Pairs of an atom with itself, (E,) bool, and structures with other pairs closer than ``closest`` Å, (n,) bool."""
     near = pairs.squared < closest**2
     itself = near & (pairs.source == pairs.target)
     overlapping = torch.zeros_like(points.sizes, dtype=torch.bool)
@@ -239,7 +239,7 @@ def _is_apart(points: PeriodicPoints, closest: float) -> Tensor:
 
 
 def connected(structures: StructureBatch, reach: float) -> Tensor:
-    """Structures in which each atom has a neighbour within ``reach`` A, its own images included, (n,) bool."""
+    """Structures in which each atom has a neighbour within ``reach`` Å, its own images included, (n,) bool."""
     result = torch.ones(len(structures), dtype=torch.bool)
     for rows in batches_of_atoms(structures.n_atoms, _SEARCH_ATOMS):
         points = PeriodicPoints.of(structures[rows])

@@ -23,7 +23,7 @@ class CrystalSpec(TensorBatch):
     Attributes:
         space_group: (n,) int64, 1 to 230.
         composition: (n, 119) int64, atoms in the conventional cell by atomic number; column 0 is zero.
-        lengths: (n, 3) float64, a, b, c in A.
+        lengths: (n, 3) float64, a, b, c in Å.
         angles: (n, 3) float64, alpha, beta, gamma in degrees.
     """
 
@@ -59,12 +59,12 @@ class CrystalSpec(TensorBatch):
 
     @property
     def volume(self) -> Tensor:
-        """Volume of the conventional cell in A^3, (n,) float64; NaN where the angles close no cell."""
+        """Volume of the conventional cell in Å^3, (n,) float64; NaN where the angles close no cell."""
         return lattice.volume(self.lengths, self.angles)
 
     @property
     def volume_per_atom(self) -> Tensor:
-        """Volume an atom in A^3, (n,) float64."""
+        """Volume an atom in Å^3, (n,) float64."""
         return self.volume / self.n_atoms
 
     @property

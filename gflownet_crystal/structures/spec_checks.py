@@ -17,7 +17,7 @@ from gflownet_crystal.crystallography.wyckoff import wyckoff_table
 from gflownet_crystal.structures.spec import CrystalSpec
 
 LENGTH_TOLERANCE, ANGLE_TOLERANCE = 1e-3, 0.05
-"""How far a cell may be from its lattice system: relative, and in degrees."""
+"""Largest deviation of a cell from its lattice system: relative, and in degrees."""
 
 REASONS = (
     "",

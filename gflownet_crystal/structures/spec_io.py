@@ -25,7 +25,7 @@ ANGLE_COLUMNS = ("alpha", "beta", "gamma")
 REQUIRED_COLUMNS = ("space_group", "formula", *LENGTH_COLUMNS, *ANGLE_COLUMNS)
 RESULT_COLUMNS = ("energy", "energy_std", "log_reward")
 SPEC_COLUMNS = (*REQUIRED_COLUMNS, "volume_per_atom", *RESULT_COLUMNS)
-"""All columns of a spec file in order: A, degrees, A^3; energy in the unit of the run's proxy."""
+"""All columns of a spec file in order: Å, degrees, Å^3; energy in the unit of the run's proxy."""
 
 
 def specs_to_frame(specs: CrystalSpec, **columns: ArrayLike | Tensor) -> pd.DataFrame:
@@ -107,11 +107,11 @@ def check_columns(frame: pd.DataFrame) -> None:
 
 
 def write_specs(path: Path | str, frame: pd.DataFrame) -> None:
-    """Write a frame of specs, atomically; every float64 is read back to the bit.
+    """Write a frame of specs, atomically; every float64 is read back bit for bit.
 
     Args:
         path: a file ending in ``.parquet`` or ``.csv``.
-        frame: as from :func:`specs_to_frame`.
+        frame: frame as from :func:`specs_to_frame`.
 
     Raises:
         DataError: another suffix, a missing column, or a folder that cannot be written.

@@ -20,7 +20,7 @@ class StructureBatch:
     """n structures with N atoms in all; those of a structure stand together, in the order of the structures.
 
     Attributes:
-        cell: (n, 3, 3) float64, lattice vectors as rows, A.
+        cell: (n, 3, 3) float64, lattice vectors as rows, Å.
         atomic_numbers: (N,) int64.
         fractional: (N, 3) float64; Cartesian = fractional @ cell.
         structure_index: (N,) int64, the structure of each atom, not decreasing.
@@ -122,7 +122,7 @@ class StructureBatch:
 
     @property
     def volume(self) -> Tensor:
-        """Cell volumes in A^3, (n,) float64."""
+        """Cell volumes in Å^3, (n,) float64."""
         return self.cell.det().abs()
 
     @property
@@ -136,7 +136,7 @@ class StructureBatch:
 
     @property
     def cartesian(self) -> Tensor:
-        """Cartesian positions in A, (N, 3) float64."""
+        """Cartesian positions in Å, (N, 3) float64."""
         return torch.einsum("ni,nij->nj", self.fractional, self.cell[self.structure_index])
 
     def specs(self) -> CrystalSpec:

@@ -20,7 +20,7 @@ from gflownet_crystal.structures.convert import from_arrays, iterate_arrays
 from gflownet_crystal.structures.structure import StructureBatch
 
 SYMPREC = 0.05
-"""Distance tolerance in A with which the space groups of data are found."""
+"""Distance tolerance in Å with which the space groups of data are found."""
 
 _THINNEST = 8.0
 """Least distance of a cell's opposite faces in tolerances: in thinner ones moyo's search can take all memory."""
@@ -31,7 +31,7 @@ def find_space_groups(structures: StructureBatch, symprec: float = SYMPREC) -> T
 
     Args:
         structures: n structures, in any cell.
-        symprec: distance tolerance, A.
+        symprec: distance tolerance, Å.
 
     Returns:
         (n,) int64 on the CPU; 0 where the search fails.
@@ -47,13 +47,13 @@ def equivalent_atoms(
     points: NDArray[np.float64],
     symprec: float = SYMPREC,
 ) -> NDArray[np.int64]:
-    """For each atom of a crystal the first one that its symmetry makes alike, translations included, by moyo.
+    """For each atom of a crystal the first one equivalent by symmetry, translations included, by moyo.
 
     Args:
-        cell: (3, 3) rows, A.
+        cell: (3, 3) rows, Å.
         numbers: (N,) atomic numbers.
         points: (N, 3) fractional.
-        symprec: distance tolerance, A.
+        symprec: distance tolerance, Å.
 
     Returns:
         (N,); every atom itself where the search fails.
@@ -68,7 +68,7 @@ def conventional_structures(structures: StructureBatch, symprec: float = SYMPREC
 
     Args:
         structures: n structures, in any cell.
-        symprec: distance tolerance, A.
+        symprec: distance tolerance, Å.
 
     Returns:
         n structures on the CPU, ``space_group`` set; ``specs()`` of them are the specs of the crystals.
@@ -99,7 +99,7 @@ def symmetric_cells(cells: NDArray[np.float64], space_group: NDArray[np.int64]) 
     """Conventional cells made to obey the lattice system of their group to the last bit.
 
     Args:
-        cells: (n, 3, 3) lattice vectors as rows, A, already within tolerance of it.
+        cells: (n, 3, 3) lattice vectors as rows, Å, already within tolerance of it.
         space_group: (n,) 1 to 230.
 
     Returns:
@@ -112,7 +112,7 @@ def symmetric_cells(cells: NDArray[np.float64], space_group: NDArray[np.int64]) 
 
 
 def symmetry_error(structures: StructureBatch) -> Tensor:
-    """How far the operations of the claimed group are from mapping each structure onto itself.
+    """Deviation of each structure from its images under the operations of the claimed group.
 
     Args:
         structures: n structures in the ITA setting of ``space_group``, each 1 to 230.
@@ -139,10 +139,10 @@ def symmetry_error(structures: StructureBatch) -> Tensor:
 
 
 def cell_error(cell: NDArray[np.float64], operations: NDArray[np.float64]) -> float:
-    """Largest change in length of a cell edge or face diagonal by operations, A.
+    """Largest change in length of a cell edge or face diagonal by operations, Å.
 
     Args:
-        cell: (3, 3) lattice vectors as rows, A.
+        cell: (3, 3) lattice vectors as rows, Å.
         operations: (m, 3, 4), [rotation | translation].
     """
     probes = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], dtype=np.float64)
@@ -176,10 +176,10 @@ def find_dataset(
     """Symmetry of a crystal by moyo, the standard cell in the ITA's setting.
 
     Args:
-        cell: (3, 3) rows, A.
+        cell: (3, 3) rows, Å.
         numbers: (N,) atomic numbers.
         points: (N, 3) fractional.
-        symprec: distance tolerance, A.
+        symprec: distance tolerance, Å.
 
     Returns:
         moyo's dataset; None where the search fails, or cannot end as the cell is too thin.

@@ -102,7 +102,7 @@ class SiteSymmetry:
 
     @classmethod
     def of(cls, cell: Tensor, space_group: Tensor, structure_index: Tensor) -> SiteSymmetry:
-        """From conventional cells (n, 3, 3), A, groups (n,), and the structure of each site (N,)."""
+        """From conventional cells (n, 3, 3), Å, groups (n,), and the structure of each site (N,)."""
         tables = group_tables().to(cell.device)
         primitive = primitive_basis(space_group)
         basis = reduce_cells(primitive @ cell) @ primitive
@@ -128,8 +128,8 @@ class SiteSymmetry:
 
         Args:
             fractional: (N, 3).
-            cell: (n, 3, 3) conventional, A.
-            tolerance: A; well below half of what lattice planes are apart.
+            cell: (n, 3, 3) conventional, Å.
+            tolerance: Å; well below half of what lattice planes are apart.
 
         Returns:
             (N, 48) bool, and the vectors that lead there, (N, 48, 3) fractional.
@@ -146,8 +146,8 @@ class SiteSymmetry:
 
         Args:
             fractional: (N, 3).
-            cell: (n, 3, 3) conventional, A.
-            tolerance: A.
+            cell: (n, 3, 3) conventional, Å.
+            tolerance: Å.
 
         Returns:
             (N, 3) fractional, and (N, 48) bool: the first of each set of images that coincide.
@@ -167,7 +167,7 @@ class SiteSymmetry:
         return ~(same & earlier & self.exists[owner][:, :, None]).any(1) & self.exists[owner]
 
     def projectors(self, stabiliser: Tensor, cell: Tensor) -> Tensor:
-        """Mean rotation of the operations that leave each site where it is, for row vectors in A, (N, 3, 3).
+        """Mean rotation of the operations that leave each site where it is, for row vectors in Å, (N, 3, 3).
 
         As rotations are orthogonal in a lattice that has the symmetry, the mean projects orthogonally onto the
         directions that are free.
@@ -179,6 +179,6 @@ class SiteSymmetry:
 
 
 def cartesian_rotations(rotation: Tensor, cell: Tensor) -> Tensor:
-    """Rotations of row vectors in A: (n, h, 3, 3) of fractional columns and (n, 3, 3) cells -> (n, h, 3, 3)."""
+    """Rotations of row vectors in Å: (n, h, 3, 3) of fractional columns and (n, 3, 3) cells -> (n, h, 3, 3)."""
     inverse = torch.linalg.inv(cell)
     return inverse[:, None] @ rotation.mT @ cell[:, None]

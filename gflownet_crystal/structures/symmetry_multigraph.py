@@ -18,7 +18,7 @@ from torch import Tensor
 from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.symmetry_images import MOST_OPERATIONS, SiteSymmetry
 
-# squared distances are compared as whole numbers (1e-4 A^2), ties by the place in the list: alike in every batch
+# squared distances are compared as whole numbers (1e-4 A^2), ties by the place in the list: the same in every batch
 _DIGITS, _FARTHEST, _PLACES = 1e4, 1e4, 1 << 20
 _NEAREST = 27
 _NOWHERE = torch.iinfo(torch.int64).max
@@ -36,8 +36,8 @@ class SymmetryMultigraph:
         operation: (N, K) int64, the operation that makes the image, of those of :class:`SiteSymmetry`.
         translation: (N, K, 3) float64, lattice vector added to it, fractional in the conventional cell; it ends at
             ``rotation @ fractional[target] + translation of the operation + translation``.
-        vectors: (N, K, 3) A, differentiable in positions and cells.
-        reach: (N,) A; all images nearer than this are among the K edges.
+        vectors: (N, K, 3) Å, differentiable in positions and cells.
+        reach: (N,) Å; all images nearer than this are among the K edges.
         counts: (N, K) bool, whether an edge is one: shorter than the reach of its node.
         reverse: (N, K) int64, the edge back, as node * K + edge; found up to symmetry. Itself where there is none.
         has_reverse: (N, K) bool.
@@ -58,8 +58,8 @@ class MultigraphPlan:
     """Images that may come near the nodes of n structures, C for each structure; for any positions of the nodes.
 
     Attributes:
-        symmetry: of the N sites.
-        cutoff: longest edge, A.
+        symmetry: symmetry of the N sites.
+        cutoff: longest edge, Å.
         node: (n, A) int64, the node of each image of a structure.
         operation: (n, A) int64, the operation that makes it.
         image: (n, C) int64, the image, 0 to A - 1, of each place.
@@ -93,9 +93,9 @@ class MultigraphPlan:
         """List the images of each structure.
 
         Args:
-            symmetry: of the N sites.
-            cell: (n, 3, 3) conventional, A.
-            cutoff: longest edge, A.
+            symmetry: symmetry of the N sites.
+            cell: (n, 3, 3) conventional, Å.
+            cutoff: longest edge, Å.
             images: (N, 48) bool, those that are different atoms whatever the positions; all if None.
             fixed: whether the lattice stays as it is, so that all within the cutoff can be listed. Else the 27 nearest
                 copies of each image are, and ``reach`` tells how far that goes.
@@ -142,12 +142,12 @@ class MultigraphPlan:
 
         Args:
             fractional: (N, 3) float64 of the nodes.
-            cell: (n, 3, 3) float64 conventional, A.
+            cell: (n, 3, 3) float64 conventional, Å.
             neighbours: K, edges of a node; all there may be if None. An atom with more neighbours in reach has its
                 ``reach`` at the K-th, so that what is within is always complete, and moves without a jump.
             ends: (N, 3) in place of ``fractional`` where edges end: sites whose images were merged.
             active: (N, 48) bool, images that count; all of the plan if None.
-            merged: A, how far ends may be from the nodes.
+            merged: Å, how far ends may be from the nodes.
             reverse: whether to look for the edges back.
         """
         owner = self.symmetry.structure_index
@@ -215,7 +215,7 @@ class MultigraphPlan:
         return chosen, whole, key != _NOWHERE
 
     def _squared(self, near: Tensor, steps: Tensor) -> Tensor:
-        """Squared distances from the nodes to all places, of the nearest copies (N, A, 3) and steps (n, C, 3), A."""
+        """Squared distances from the nodes to all places, of the nearest copies (N, A, 3) and steps (n, C, 3), Å."""
         owner = self.symmetry.structure_index
         n_nodes, n_images, _ = near.shape
         if not self.is_fixed:
@@ -262,7 +262,7 @@ def _squares(vectors: Tensor) -> Tensor:
 
 
 def _heights(basis: Tensor) -> Tensor:
-    """Distances between the lattice planes opposite to each vector, (n, 3, 3) -> (n, 3), A."""
+    """Distances between the lattice planes opposite to each vector, (n, 3, 3) -> (n, 3), Å."""
     following, last = basis[:, [1, 2, 0]], basis[:, [2, 0, 1]]
     normal = torch.linalg.cross(following, last)
     return (normal * basis).sum(2).abs() / normal.norm(dim=2)

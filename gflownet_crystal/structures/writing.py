@@ -143,7 +143,7 @@ def _texts(structures: StructureBatch, table: pd.DataFrame, chosen: str) -> list
 
 
 def file_names(names: Sequence[object] | pd.Series) -> list[str]:
-    """Names without the characters that files cannot have, numbered where several are alike."""
+    """Names without the characters that files cannot have, numbered where several are equal."""
     plain = [_UNSAFE.sub("_", str(name)).strip(".") or "_" for name in names]
     # file systems may take capital and small letters for one
     count, seen = Counter(name.lower() for name in plain), Counter[str]()

@@ -31,8 +31,8 @@ def check_env(
     Args:
         env: the environment.
         n: random trajectories.
-        seed: of their actions.
-        device: where they are walked.
+        seed: random seed of their actions.
+        device: device of the walks.
         raise_faults: raise on faults; else only return them.
 
     Returns:

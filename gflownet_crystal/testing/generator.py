@@ -37,7 +37,7 @@ def check_generator(
 
     Args:
         generator: the generator.
-        specs: at least two specs whose lattice parameters obey their group. Default: 16 well-known crystals of the
+        specs: two or more specs whose lattice parameters obey their group. Default: 16 well-known crystals of the
             elements H, Li, C, O, F, Mg, Si, S, Cl and Fe. Whether the seed matters is asked of these only: others may
             leave an atom no choice of place.
         seed: the first of two that are asked for.
@@ -71,7 +71,7 @@ def check_generator(
 
 
 def _generate(generator: Generator, specs: CrystalSpec, seed: int, faults: Faults) -> Generation | None:
-    """What is made of specs; None, with a fault noted, if that is no set of structures of them."""
+    """Structures made of specs; None, with a fault noted, if the result is no set of structures of them."""
     mine = copy.deepcopy(specs)
     try:
         made: Any = generator.generate(mine, seed)

@@ -29,14 +29,14 @@ def check_policy(
 
     Found are: parameters of the wrong shape or type or not finite, changed inputs, rows that depend on their batch
     (batch normalisation), answers that change from call to call (dropout), weights that differ between two policies
-    made alike or come from the global random state, weights that no stage's gradient reaches, and weights lost by
-    ``state_dict``.
+    made with the same seed or come from the global random state, weights that no stage's gradient reaches, and weights
+    lost by ``state_dict``.
 
     Args:
         policy: the class, or another callable that makes a policy from the stages' shapes.
-        env: where it acts; by default a hypergrid and a box in turn, so that both kinds of action occur.
+        env: environment; by default a hypergrid and a box in turn, so that both kinds of action occur.
         n: random trajectories.
-        seed: of their actions.
+        seed: random seed of their actions.
         raise_faults: raise on faults; else only return them.
 
     Returns:

@@ -31,8 +31,8 @@ def check_proxy(proxy: Proxy, batch: Any = None, raise_faults: bool = True) -> l
 
     Args:
         proxy: the proxy.
-        batch: at least two objects of the kind the proxy eats. Default for ``specs``: 16 well-known crystals of the
-            elements H, Li, C, O, F, Mg, Si, S, Cl and Fe; other kinds have no default.
+        batch: two or more objects of the kind that the proxy takes. Default for ``specs``: 16 well-known crystals of
+            the elements H, Li, C, O, F, Mg, Si, S, Cl and Fe; other kinds have no default.
         raise_faults: raise on faults; else only return them.
 
     Returns:

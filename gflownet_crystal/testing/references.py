@@ -26,7 +26,7 @@ class Reference:
     Attributes:
         formula: counts of the conventional cell.
         space_group: 1 to 230.
-        lengths: a, b, c in A.
+        lengths: a, b, c in Å.
         gamma: in degrees; alpha = beta = 90.
         atoms_per_formula: atoms of the formula that the formation enthalpy is given for.
         formation_enthalpy: kJ/mol of that formula.
@@ -83,8 +83,9 @@ class Property:
     """A known property.
 
     Attributes:
-        units: what it may be declared in, each with the number of such units in one of the first.
-        values: of the reference crystals in the first unit; NaN where unknown. Values near zero say nothing of a unit.
+        units: allowed units, each with the number of such units in one of the first.
+        values: values of the reference crystals in the first unit; NaN where unknown. Values near zero say nothing of a
+            unit.
     """
 
     units: dict[str, float]

@@ -1,4 +1,4 @@
-"""What the checks share: a list of faults, comparison of batches, and a watch on inputs and on global randomness."""
+"""Common parts of the checks: a list of faults, comparison of batches, guards of inputs and of global randomness."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Faults:
     """Faults of one subject, each said once.
 
     Args:
-        subject: what is checked, as the report names it.
+        subject: name of the checked object in the report.
     """
 
     def __init__(self, subject: str) -> None:
@@ -121,7 +121,7 @@ class Watched:
 
     Args:
         target: the object.
-        faults: where changes are noted.
+        faults: list that changes are added to.
         where: words before the method's name.
     """
 

@@ -18,11 +18,11 @@ class Walk:
     """t transitions of a stage.
 
     Attributes:
-        context: of each transition, t rows.
+        context: context of each transition, t rows.
         parent: states before.
         child: states after.
         action: taken; from parent to child in a forward walk, from child to parent in a backward one.
-        support: of the state in which the action was taken.
+        support: support of the state in which the action was taken.
     """
 
     context: Context
@@ -41,7 +41,7 @@ def walk_forward(
         stage: the stage, maybe watched.
         plain: the same stage, which draws actions.
         context: n rows.
-        generator: of the actions.
+        generator: random generator of the actions.
         where: words before a method's name in a fault.
         faults: takes note of rows that do not end.
 

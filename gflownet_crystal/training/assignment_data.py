@@ -42,7 +42,7 @@ class OccupiedSpecs:
 
         Args:
             structures: n crystals, in any cell.
-            symprec: distance tolerance, A.
+            symprec: distance tolerance, Å.
 
         Returns:
             The specs of those whose symmetry is found and holds, and their rows, (m,) int64, rising.
@@ -95,7 +95,7 @@ class OccupiedSplits:
     """Crystals to learn from and to validate on, which share no reduced formula.
 
     Attributes:
-        train: to learn from.
+        train: training data.
         formula: (n,) reduced formulas of those.
         validation: MP-20's val, or the held-out formulas where there is none.
     """

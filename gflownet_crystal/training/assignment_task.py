@@ -33,7 +33,7 @@ class RankerSettings:
     """Sizes of an :class:`~gflownet_crystal.models.assignment_ranker.AssignmentRanker`.
 
     Attributes:
-        width: of the hidden layers.
+        width: width of the hidden layers.
         embedding: size of what is learned of each group and each position.
 
     Raises:
@@ -53,7 +53,7 @@ class RankerSettings:
 
 @dataclass(frozen=True)
 class AssignmentSettings:
-    """What is learned.
+    """Settings of the task of ranking assignments.
 
     Attributes:
         listed: assignments of a spec that are scored, at most.
@@ -141,7 +141,7 @@ class AssignmentTask(Task):
     """Cross-entropy of the true assignment among those listed.
 
     Args:
-        model: on its device.
+        model: model on its device.
         train: crystals, listed with the truth included.
         validation: crystals, listed as in use.
     """
@@ -159,9 +159,9 @@ class AssignmentTask(Task):
         """The task of a ranker, and the table to use it with.
 
         Args:
-            model: on its device.
+            model: model on its device.
             splits: crystals.
-            settings: what is learned.
+            settings: settings of the task.
         """
         train, validation = RankedCrystals(splits.train), RankedCrystals(splits.validation)
         train.list_apart(splits.formula, settings.folds, settings.listed)
@@ -186,7 +186,7 @@ class AssignmentTask(Task):
 
     @torch.no_grad()
     def places(self) -> Tensor:
-        """How many assignments of each validation crystal score above the true one; a large number if not listed."""
+        """Number of assignments of each validation crystal that score above the true one; large if not listed."""
         data = self.validation
         places = torch.full((len(data),), torch.iinfo(torch.int64).max)
         sizes = data.sizes

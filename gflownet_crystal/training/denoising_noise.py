@@ -1,4 +1,4 @@
-"""What a denoiser is shown and what it should answer: noise on fractional positions, and lattice parameters.
+"""Inputs and targets of a denoiser: noise on fractional positions, and lattice parameters.
 
 Klipfel et al., "Unified model for crystal material generation", IJCAI 2023, equations 18 to 20.
 """
@@ -15,7 +15,7 @@ from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.structure import StructureBatch
 
 CLOSEST = 2e-3
-"""A; noise that brings atoms closer in the cube is drawn again, as such crystals have no graph."""
+"""Å; noise that brings atoms closer in the cube is drawn again, as such crystals have no graph."""
 
 _MOST_DRAWS = 20
 
@@ -23,12 +23,12 @@ _MOST_DRAWS = 20
 def noisy_cubes(
     structures: StructureBatch, sigma: float, generator: torch.Generator
 ) -> tuple[StructureBatch, Tensor]:
-    """Noise on the positions, and cubes of 1 A for the lattices (equation 18).
+    """Noise on the positions, and cubes of 1 Å for the lattices (equation 18).
 
     Args:
         structures: n clean structures with N atoms, on the CPU.
         sigma: standard deviation of each fractional coordinate; 0 for none.
-        generator: of the noise, on the CPU.
+        generator: random generator of the noise, on the CPU.
 
     Returns:
         What the network reads, with positions wrapped to [0, 1), and the way back to the clean positions, (N, 3)
@@ -53,7 +53,7 @@ def noisy_cubes(
 def way_back(noisy: Tensor, clean: Tensor) -> Tensor:
     """Shortest way from noisy to clean positions, fractional, (N, 3) each (equation 19).
 
-    Taken coordinate by coordinate, each in [-0.5, 0.5): in a reduced cell that is the shortest way in A too, unless
+    Taken coordinate by coordinate, each in [-0.5, 0.5): in a reduced cell that is the shortest way in Å too, unless
     the noise is a sizable part of the cell.
     """
     difference = clean - noisy
@@ -71,7 +71,7 @@ def without_mean(displacement: Tensor, structures: StructureBatch) -> Tensor:
 
 
 def lattice_parameters(cell: Tensor) -> Tensor:
-    """(a, b, c, alpha, beta, gamma) in A and degrees, (n, 3, 3) -> (n, 6); gradients stay finite in flat cells."""
+    """(a, b, c, alpha, beta, gamma) in Å and degrees, (n, 3, 3) -> (n, 6); gradients stay finite in flat cells."""
     following, last = cell[:, [1, 2, 0]], cell[:, [2, 0, 1]]
     tiny = torch.finfo(cell.dtype).eps
     lengths = (cell.square().sum(2) + tiny**2).sqrt()

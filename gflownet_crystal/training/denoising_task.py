@@ -27,12 +27,12 @@ VALIDATION_SEED = 2023
 
 @dataclass(frozen=True)
 class DenoisingSettings:
-    """What is learned.
+    """Settings of the denoising task.
 
     Attributes:
         task: ``denoise``, or ``lattice`` for the lattice alone from clean positions.
         noise: standard deviation of each fractional coordinate.
-        position_weight: of the loss on positions against that on the lattice; 1 in the paper.
+        position_weight: weight of the loss on positions against that on the lattice; 1 in the paper.
         centred: learn displacements less their mean over a structure, which nothing shows; false in the paper. What
             is best to say stays the same, and the loss is less noisy.
         validated: structures that are validated on while training; None for all.
@@ -73,7 +73,7 @@ class Puzzles:
 
     Attributes:
         clean: n structures with N atoms.
-        shown: the same, with noise and in cubes of 1 A.
+        shown: the same, with noise and in cubes of 1 Å.
         way: (N, 3) float64, from the positions shown to the clean ones.
     """
 
@@ -97,9 +97,9 @@ class DenoisingTask(Task):
     """Mean absolute errors of displacements (fractional) and of standardised lattice parameters.
 
     Args:
-        model: on its device; its elements' volumes are set from the training set.
-        splits: to learn from and to validate on.
-        settings: what is learned.
+        model: model on its device; its elements' volumes are set from the training set.
+        splits: data to learn from and to validate on.
+        settings: settings of the task.
         half: bfloat16 in validation too.
     """
 
@@ -111,7 +111,7 @@ class DenoisingTask(Task):
         self.sizes = self.structures.n_atoms
         self.parameters = lattice_parameters(self.structures.cell)
         self.mean = self.parameters.mean(0)
-        # crystals that are all alike leave nothing to scale by
+        # lower bound of the scales, which identical crystals would make zero
         self.deviation = self.parameters.std(0, correction=0).clamp(min=1e-2)
         model.fit_volumes(self.structures)
         puzzles = Puzzles.of(splits.validation.structures, settings.sigma)
@@ -140,7 +140,7 @@ class DenoisingTask(Task):
         return reconstruction_figures(self.model, self.validated, self.half)
 
     def baselines(self, puzzles: Puzzles) -> dict[str, dict[str, float]]:
-        """What is reached without a network.
+        """Losses reached without a network.
 
         Returns:
             For the mean of the training lattices, for cubes of the elements' volume, for atoms left where they are, and
@@ -169,13 +169,13 @@ def reconstruction_figures(model: Denoiser, puzzles: Puzzles, half: bool = False
     """Errors of crystals made again (equations 23 to 25).
 
     Args:
-        model: on its device.
+        model: model on its device.
         puzzles: clean structures and what is shown of them.
         half: bfloat16 for the matrix products.
 
     Returns:
-        Mean absolute errors of lengths (A) and angles (degrees); and, if there is noise, the mean distance between
-        atoms and where they belong: as fractional coordinates (pos), in A (pos_angstrom), and fractional without the
+        Mean absolute errors of lengths (Å) and angles (degrees); and, if there is noise, the mean distance between
+        atoms and where they belong: as fractional coordinates (pos), in Å (pos_angstrom), and fractional without the
         translation of the crystal as a whole (pos_centred).
     """
     action = model.actions(puzzles.shown.to(model.element_volume.device), half=half)

@@ -1,4 +1,4 @@
-"""How uncertain a trained network's energies are: learned from its training data and from formulas kept apart."""
+"""Uncertainty of a trained network's energies, learned from its training data and from held-out formulas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_STRUCTURES = 8000
 
 @dataclass(frozen=True)
 class Judged:
-    """What a model makes of n labelled structures.
+    """Predictions of a model for n labelled structures.
 
     Attributes:
         features: (n, d) float32, pooled, on the CPU.
@@ -38,9 +38,9 @@ def judge(model: EnergyModel, data: LabelledStructures, atoms: int = 1024) -> Ju
     """Run a model on labelled structures.
 
     Args:
-        model: on its device, in evaluation mode.
+        model: model on its device, in evaluation mode.
         data: n structures.
-        atoms: of a batch at most.
+        atoms: maximum number of atoms of a batch.
     """
     if not len(data):
         return Judged(torch.zeros(0, 0), torch.zeros(0, dtype=torch.float64))
@@ -66,11 +66,11 @@ def calibrate(
     """The uncertainty of a trained model.
 
     Args:
-        model: on its device, in evaluation mode.
-        train: what it was trained on.
-        validation: what it makes of structures that judge the uncertainty.
-        holdout: what it makes of structures that calibrate it.
-        seed: of the choice of structures, where there are more than ``most``.
+        model: model on its device, in evaluation mode.
+        train: training data of the model.
+        validation: predictions for structures that judge the uncertainty.
+        holdout: predictions for structures that calibrate it.
+        seed: random seed of the choice of structures, where there are more than ``most``.
         most: structures of each part that are looked at.
 
     Returns:

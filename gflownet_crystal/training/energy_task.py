@@ -22,8 +22,8 @@ class EnergyTask(Task):
     """Mean absolute error of energies, eV/atom.
 
     Args:
-        model: on its device; its elements' energies and scale are set from the training set.
-        splits: to learn from and to validate on.
+        model: model on its device; its elements' energies and scale are set from the training set.
+        splits: data to learn from and to validate on.
         legacy_weight: weight of labels brought over from the earlier correction scheme.
         half: bfloat16 in validation too.
         watched: structures of the validation set that are looked at during the training, at random but always the same.

@@ -28,13 +28,13 @@ VALIDATION_SEED = 2024
 
 @dataclass(frozen=True)
 class DiffusionSettings:
-    """What is learned.
+    """Settings of the diffusion task.
 
     Attributes:
-        position_weight: of the loss on positions.
-        lattice_weight: of the loss on lattices.
+        position_weight: weight of the loss on positions.
+        lattice_weight: weight of the loss on lattices.
         validated: structures that are validated on while training; None for all.
-        validation_atoms: of a batch in validation.
+        validation_atoms: number of atoms of a batch in validation.
 
     Raises:
         ConfigError: a value is out of range.
@@ -60,13 +60,13 @@ class DiffusionSettings:
 def draw(structures: StructureBatch, settings: GemsDiffSettings, generator: torch.Generator) -> Draws:
     """Steps and noise for n structures.
 
-    In the paper's recipe positions and lattice share their step; in the mended one each has its own, and part of the
+    In the paper's recipe positions and lattice share their step; in ``mended`` each has its own, and part of the
     lattices have none.
 
     Args:
         structures: n structures, on the CPU.
-        settings: of the model.
-        generator: on the CPU.
+        settings: settings of the model.
+        generator: random generator on the CPU.
     """
     n = len(structures)
     steps = torch.randint(1, settings.steps + 1, (2, n), generator=generator)
@@ -81,9 +81,9 @@ class GemsDiffTask(Task):
     """Losses of positions and lattices, logged apart.
 
     Args:
-        model: on its device; what it measures on the training set is set here.
-        splits: to learn from and to validate on.
-        settings: what is learned.
+        model: model on its device; its statistics of the training set are set here.
+        splits: data to learn from and to validate on.
+        settings: settings of the task.
     """
 
     def __init__(self, model: GemsDiffModel, splits: Splits, settings: DiffusionSettings) -> None:

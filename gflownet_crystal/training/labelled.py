@@ -70,7 +70,7 @@ class Splits:
     """Structures in three parts; training shares no reduced formula with the others.
 
     Attributes:
-        train: to learn from.
+        train: training data.
         validation: MP-20's val, or the held-out formulas where there is none.
         holdout: the other structures of held-out formulas.
     """
@@ -96,7 +96,7 @@ def read_labelled(
             files of the crystals in them.
         one_scheme: bring labels with earlier corrections to the MaterialsProject2020 scheme.
         strained: strained copies taken for each crystal that has some, in the mean.
-        seed: of the choice of strained copies.
+        seed: random seed of the choice of strained copies.
         left_out: takes names and reasons of records that are no crystals; None raises at one that cannot be read.
 
     Raises:
@@ -181,8 +181,8 @@ def split_labelled(
 
     Args:
         data: all structures.
-        holdout: share of all formulas kept aside besides MP-20's val.
-        seed: of the choice of formulas.
+        holdout: share of all formulas held out in addition to MP-20's val.
+        seed: random seed of the choice of formulas.
         max_atoms: largest cells to train on; None for all.
 
     Raises:

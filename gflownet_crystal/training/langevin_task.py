@@ -42,11 +42,11 @@ _SHORTEST = 1.5
 
 @dataclass(frozen=True)
 class LangevinTaskSettings:
-    """What is learned.
+    """Settings of the task of Langevin diffusion.
 
     Attributes:
         mode: ``spec`` for noise in the free directions of Wyckoff positions, ``paper`` for sites that may be anywhere.
-        lattice_weight: of the loss on the lattice against that on positions; 0 leaves it out.
+        lattice_weight: weight of the loss on the lattice against that on positions; 0 leaves it out.
         validated: structures that are validated on while training; None for all.
 
     Raises:
@@ -95,9 +95,9 @@ class LangevinTask(Task):
     """Mean squared errors of the noise, in units of its deviation; 1 for a model that says nothing.
 
     Args:
-        model: on its device.
-        splits: to learn from and to validate on.
-        settings: what is learned.
+        model: model on its device.
+        splits: data to learn from and to validate on.
+        settings: settings of the task.
 
     Raises:
         DataError: there is nothing to learn.

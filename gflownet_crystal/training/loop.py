@@ -30,7 +30,7 @@ class TrainingError(GFlowNetCrystalError):
 
 
 class Task(ABC):
-    """What a network learns.
+    """Learning task of a network.
 
     Attributes:
         model: the network, on its device.
@@ -48,7 +48,7 @@ class Task(ABC):
 
         Args:
             rows: (b,) int64 training structures.
-            generator: on the CPU, for whatever the task draws; it depends on seed and step only.
+            generator: random generator on the CPU for the draws of the task; it depends on seed and step only.
         """
 
     @abstractmethod
@@ -60,10 +60,10 @@ class Loop:
     """Trains the model of a task in a run folder.
 
     Args:
-        task: what is learned.
-        settings: of the loop.
-        run_dir: where ``metrics.jsonl`` and ``checkpoints/`` go.
-        seed: of order and draws.
+        task: task to learn.
+        settings: settings of the loop.
+        run_dir: folder of ``metrics.jsonl`` and ``checkpoints/``.
+        seed: random seed of order and draws.
         quiet: show no progress.
     """
 
@@ -188,7 +188,7 @@ class Loop:
         save_checkpoint(self.run_dir, self.step, parts, metrics_offset=offset, seconds=self.seconds, **place)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint, to the bit.
+        """Resume from a checkpoint, bit-exact.
 
         Raises:
             CheckpointError: it belongs to another configuration.

@@ -46,7 +46,7 @@ class PriorSplits:
     """Crystals to learn from and to validate on, which share no reduced formula.
 
     Attributes:
-        train: to learn from.
+        train: training data.
         validation: MP-20's val, or the held-out formulas where there is none.
     """
 
@@ -69,8 +69,8 @@ def split_known(
         further: prepared crystals that are learned from in the beginning only, or None.
         env: the space.
         limit: largest distance of training crystals above the hull of all labels in the tables, eV/atom; None for all.
-        holdout: share of reduced formulas kept aside besides MP-20's val.
-        seed: of the choice of formulas.
+        holdout: share of reduced formulas held out in addition to MP-20's val.
+        seed: random seed of the choice of formulas.
 
     Raises:
         DataError: nothing is left to learn from or to validate on.

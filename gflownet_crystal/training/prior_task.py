@@ -28,7 +28,7 @@ class PriorSettings:
         limit: largest distance of training crystals above the hull of the data's labels, eV/atom; None for all.
         further_until: share of the training after which further crystals play no part; they are taken with a
             probability that falls linearly to zero until then.
-        substituted, substituted_final: share of training crystals in which elements are exchanged for alike ones, at
+        substituted, substituted_final: share of training crystals in which elements are exchanged for similar ones, at
             the start and at the end; see :class:`gflownet_crystal.training.substitution.Substitution`.
         watched: validation crystals of the bound that is watched in training.
         judged: validation crystals of the bound on the card.
@@ -70,7 +70,7 @@ class PriorTask(Task):
     Args:
         model: environment and policies, on its device.
         splits: crystals.
-        settings: of the task.
+        settings: settings of the task.
     """
 
     def __init__(self, model: GFlowNet, splits: PriorSplits, settings: PriorSettings) -> None:

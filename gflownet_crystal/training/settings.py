@@ -15,11 +15,11 @@ class LoopSettings:
 
     Attributes:
         epochs: passes over the data; none leaves the weights as they are.
-        atoms: of a batch at most, about.
+        atoms: approximate maximum number of atoms of a batch.
         learning_rate: AdamW's, at its peak.
-        weight_decay: of matrices.
+        weight_decay: weight decay of matrices.
         warm_up: share of the training over which the rate first rises linearly.
-        final_factor: where half a cosine takes the rate, of the peak.
+        final_factor: final learning rate of the cosine schedule, as a fraction of the peak.
         clip_norm: largest gradient norm.
         ema: decay of the averaged weights that are validated and written.
         half: bfloat16 for matrix products in training.

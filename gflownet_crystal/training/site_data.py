@@ -34,7 +34,7 @@ class SiteData:
     position; in it an orbit has as many images, sets of parameters, as it has atoms where the first one may stand.
 
     Attributes:
-        lattices: of the crystals.
+        lattices: lattices of the crystals.
         space_group: (n,) int64.
         occupied: their O orbits.
         placements: (n,) int64, how many each has.
@@ -56,7 +56,7 @@ class SiteData:
         Args:
             specs: n specs of conventional cells.
             occupied: their orbits, found in all.
-            settings: of the network that is to read them.
+            settings: settings of the network that is to read them.
         """
         parts = []
         for rows in torch.arange(len(specs)).split(_CHUNK):
@@ -125,11 +125,11 @@ class SiteData:
     def nearest(self, graph: SiteGraph, start: Tensor) -> Tensor:
         """The way from given parameters to the nearest description of each crystal.
 
-        The nearest placement is taken, exchanges between orbits that are alike then shorten the ways (not always as
+        The nearest placement is taken, exchanges between equivalent orbits then shorten the ways (not always as
         far as that is possible), and origins along polar axes are chosen so that the ways have no mean.
 
         Args:
-            graph: of these crystals.
+            graph: graph of these crystals.
             start: (O, 3) float64.
 
         Returns:
@@ -180,7 +180,7 @@ def _wrapped(way: Tensor) -> Tensor:
 def _cheapest(
     way: Tensor, graph: SiteGraph, orbit: Tensor, group: Tensor, n_groups: int
 ) -> tuple[Tensor, Tensor]:
-    """The least summed squared way of atoms, A^2, among the ways (E, 3) of each group, and which it is."""
+    """The least summed squared way of atoms, Å^2, among the ways (E, 3) of each group, and which it is."""
     squared = torch.einsum("ei,eij->ej", way, graph.span[orbit]).square().sum(1) * graph.multiplicity[orbit]
     least = squared.new_full((n_groups,), torch.inf).scatter_reduce(0, group, squared, "amin")
     return least, _first_least(squared, least, group)

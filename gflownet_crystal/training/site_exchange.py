@@ -21,7 +21,7 @@ class Alike:
         first: (Q,) int64.
         second: (Q,) int64.
         place: (O,) int64, number of an orbit among those like it.
-        most: largest number of orbits that are alike.
+        most: largest number of equivalent orbits.
     """
 
     crystal: Tensor
@@ -32,7 +32,7 @@ class Alike:
 
     @classmethod
     def of(cls, crystal: Tensor, position: Tensor, atomic_number: Tensor) -> Alike:
-        """Find them; those alike need not stand together."""
+        """Find them; equivalent ones need not be adjacent."""
         n_orbits = torch.bincount(crystal)
         first, second = expand((n_orbits.cumsum(0) - n_orbits)[crystal], n_orbits[crystal])
         alike = (position[first] == position[second]) & (atomic_number[first] == atomic_number[second])
@@ -46,7 +46,7 @@ class Alike:
 
         Args:
             costs: (O, most), of each orbit taking the target of the one like it at that place.
-            rounds: at most.
+            rounds: maximum number of rounds.
 
         Returns:
             (O,) int64, the place whose target each orbit takes.

@@ -25,7 +25,7 @@ _PAIRS = 8192
 
 @dataclass(frozen=True)
 class SiteTaskSettings:
-    """What is learned.
+    """Settings of the task of placing atoms on Wyckoff positions.
 
     Attributes:
         nearest: start each path at the nearest description of the crystal to the noise, rather than at the one that is
@@ -56,10 +56,10 @@ class SiteTask(Task):
     Batches are cut by pairs of an orbit and an atom, not by atoms.
 
     Args:
-        model: on its device.
+        model: model on its device.
         train: crystals to learn from; those without a free parameter teach nothing and are left out.
         validation: crystals to validate on, likewise.
-        settings: what is learned.
+        settings: settings of the task.
 
     Raises:
         DataError: there is nothing to learn, or to validate on.
@@ -84,9 +84,9 @@ class SiteTask(Task):
         """The task of a model; finding the orbits of crystals takes about 1 ms each.
 
         Args:
-            model: on its device.
-            splits: to learn from and to validate on; energies are not looked at.
-            settings: what is learned.
+            model: model on its device.
+            splits: data to learn from and to validate on; energies are not looked at.
+            settings: settings of the task.
 
         Raises:
             DataError: no crystal has a symmetry that is found, or none has a free parameter.

@@ -26,8 +26,8 @@ def take_steps(
 
     Args:
         training: before its first step.
-        run_dir: where ``metrics.jsonl`` and ``checkpoints/`` go.
-        checkpoint: where to go on from.
+        run_dir: folder of ``metrics.jsonl`` and ``checkpoints/``.
+        checkpoint: checkpoint to resume from.
         checkpoint_every: steps; None for a hundredth of all.
         quiet: show no progress.
         should_stop: asked after each step; if it says yes, a checkpoint is written and the training ends.

@@ -14,7 +14,7 @@ TRUSTED_ENERGIES = (-0.3, 4.0)
 """eV/atom against the true cell; below or above, the potential that gave them is out of its depth."""
 
 SOURCE_SUFFIX = "_strained"
-"""What the ``energy_source`` of a strained copy ends with."""
+"""Suffix of the ``energy_source`` of a strained copy."""
 
 
 def strained_copies(
@@ -26,8 +26,8 @@ def strained_copies(
         table: the crystals, in the package's schema, with energies.
         strains: columns ``STRAIN_COLUMNS``: cells and their energies against the true one, eV/atom.
         per_crystal: copies taken for each crystal that has some, in the mean; which ones is chosen at random.
-        seed: of the choice.
-        origin: of the strains, for error messages.
+        seed: random seed of the choice.
+        origin: origin of the strains, for error messages.
 
     Returns:
         Rows in the schema of ``table``; their atoms keep their fractional coordinates, and none is part of a split.

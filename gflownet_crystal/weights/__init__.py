@@ -48,7 +48,7 @@ def save_weights(
     Args:
         path: the ``.safetensors`` file.
         tensors: named tensors.
-        card: what the weights are: data, command, seed, validation figures, units. The file's sha256 is added.
+        card: description of the weights: data, command, seed, validation figures, units. The file's sha256 is added.
         half: store floating tensors in float16.
     """
     path = Path(path)
@@ -65,7 +65,7 @@ def load_weights(weights: str | Path, kind: str) -> tuple[dict[str, Tensor], dic
 
     Args:
         weights: shipped name or path.
-        kind: what the card's ``kind`` must be.
+        kind: required ``kind`` of the card.
 
     Returns:
         Tensors on the CPU, floating ones as float32, and the card.

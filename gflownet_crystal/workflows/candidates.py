@@ -61,10 +61,10 @@ class Candidates:
 
 
 def candidates_of(outcome: Outcome, known: KnownCompounds) -> Candidates:
-    """What a screening found, as tables.
+    """Candidates of a screening, as tables.
 
     Args:
-        outcome: of the screening.
+        outcome: outcome of the screening.
         known: compounds that count as known.
 
     Raises:
@@ -136,9 +136,9 @@ def write_candidates(
     """Write the candidates' structures, then the tables; structures of an earlier table that are none now are removed.
 
     Args:
-        folder: to write to.
+        folder: folder to write to.
         candidates: their table names the CIFs.
-        formats: of the structures, CIF among them, see :mod:`gflownet_crystal.structures.writing`.
+        formats: file formats of the structures, CIF among them, see :mod:`gflownet_crystal.structures.writing`.
         energy_source: name of the model that gave the energies.
 
     Raises:
@@ -159,7 +159,7 @@ def write_candidates(
 
 
 def _values(frame: pd.DataFrame, energy_source: str | None) -> pd.DataFrame:
-    """What files of structures keep of candidates: the energy is the latest that is known."""
+    """Values of candidates in files of structures: the energy is the latest that is known."""
     before, after = (frame.get(name, pd.Series(np.nan, frame.index)) for name in ENERGIES)
     table = pd.DataFrame({NAME: [Path(name).stem for name in frame["cif"]], CIF: frame["cif"].to_numpy()})
     table[ENERGY_COLUMN] = after.fillna(before).to_numpy(dtype=np.float64)

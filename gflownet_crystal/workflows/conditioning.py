@@ -37,7 +37,7 @@ _OTHERWISE = (
 
 @dataclass(frozen=True)
 class Conditioning:
-    """How samples follow the distribution of the sampler given a restriction.
+    """Conditioning of the sampler's distribution on a restriction.
 
     Attributes:
         method: ``rejection`` or ``weights``; None for rejection where it is workable, else weights.
@@ -72,7 +72,7 @@ def draw_conditional(
         reward: scores the objects.
         n: objects.
         batch_size: trajectories at once.
-        seed: of the sampling.
+        seed: random seed of the sampling.
         how: the settings.
         after_batch: told the number of objects so far.
         announce: told in a line how the samples are made.

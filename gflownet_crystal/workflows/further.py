@@ -36,7 +36,7 @@ def by_rank(settings: Screening, has_hull: bool) -> Screening:
     """The settings where a ranking of the samples is all that there is to go by.
 
     Args:
-        settings: for candidates judged with their atoms.
+        settings: settings of candidates judged with their atoms.
         has_hull: whether the proxy predicts energies that can be measured from a hull.
     """
     return replace(settings, better=1.0, order="best", within=None, by_reward=not has_hull)
@@ -46,8 +46,8 @@ def further_seed(seed: int, number: int) -> int:
     """The seed of a further draw, far from those of other draws.
 
     Args:
-        seed: of the samples at hand.
-        number: of the draw, from 1.
+        seed: random seed of the samples at hand.
+        number: number of the draw, from 1.
     """
     # seeds go up to 2**32 - 1
     return (seed + number * _SEEDS_APART) % 2**32

@@ -25,10 +25,10 @@ def write_generated(folder: Path, made: pd.DataFrame, specs: pd.DataFrame, forma
     """Write what was generated, and which specs were left out.
 
     Args:
-        folder: for the files.
+        folder: folder for the files.
         made: structures with the columns of the table.
         specs: all specs; ``row`` of ``made`` is their index.
-        formats: of files of structures beside the table, see :mod:`gflownet_crystal.structures.writing`.
+        formats: file formats of structures beside the table, see :mod:`gflownet_crystal.structures.writing`.
 
     Returns:
         A summary in a few words.

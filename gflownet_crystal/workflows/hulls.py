@@ -53,7 +53,7 @@ def hull_with_atoms(path: str | None, known: tuple[Any, Any], own: FindHull, of_
     """The hull for energies with atoms: the one named, else that of the proxy or reward, else the reference hull.
 
     Args:
-        path: see :func:`predicted_hulls`.
+        path: path as of :func:`predicted_hulls`.
         known: likewise.
         own: likewise.
         of_reward: likewise.

@@ -22,9 +22,9 @@ class Maker:
 
     Attributes:
         generator: puts atoms into specs.
-        device: where.
+        device: device of the computation.
         tries: structures of each spec.
-        seed: of the first.
+        seed: random seed of the first try.
         best: keep the best of the tries only.
         judge: rates structures; None for none.
     """

@@ -36,8 +36,8 @@ def open_output(folder: Path, chosen: Mapping[str, Any], resume: bool) -> Iterat
     """Make the folder, or see that it is one to go on with; no other process can fill it meanwhile.
 
     Args:
-        folder: to fill.
-        chosen: what decides over the results, as JSON has it; digests of inputs included.
+        folder: folder to fill.
+        chosen: settings that determine the results, as JSON values; digests of inputs included.
         resume: whether to go on with what it holds.
 
     Raises:

@@ -29,7 +29,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 
 ENERGY_STD = "formation_energy_std"
 CONTACT, CONTACT_RATIO = "contact", "contact_ratio"
-"""The tightest contact, as ``F-F 2.31`` (A), and its distance over the least one of its pair in known crystals."""
+"""The tightest contact, as ``F-F 2.31`` (Å), and its distance over the least one of its pair in known crystals."""
 
 _STRUCTURE = ("row", "try", "space_group", "lattice", "atomic_numbers", "frac_coords", ENERGY_COLUMN)
 SCREENED = (*_STRUCTURE, ENERGY_STD, JUDGED_HULL, CONTACT, CONTACT_RATIO)
@@ -42,13 +42,13 @@ class Placer:
 
     Attributes:
         generator: puts atoms into specs.
-        hull: from which energies are measured.
+        hull: hull from which energies are measured.
         judge: energies of structures; None for none: the roomiest try is kept.
         contacts: least distances in known crystals.
         tries: number of times that the generator makes a promising spec; draws of the generator itself are tries too.
         promising: eV/atom above the hull up to which a spec gets more than one try.
-        seed: of the first try.
-        device: where.
+        seed: random seed of the first try.
+        device: device of the computation.
     """
 
     generator: Generator
@@ -151,7 +151,7 @@ def read_part(path: Path, columns: Sequence[str] = _STRUCTURE) -> pd.DataFrame:
     """The structures of a batch that was kept.
 
     Args:
-        path: of the batch.
+        path: path of the batch.
         columns: that it must have.
 
     Raises:

@@ -52,15 +52,15 @@ class Refinement:
 
     Attributes:
         out: the folder.
-        settings: how it goes.
+        settings: settings of the refinement.
         engines: do the work.
         teacher: name of the model that labels placed structures; None for the one that chose them.
         source: name of the labels.
         energies: name of the model that chooses among structures in the first round.
         hull: distances are measured from.
         tell: takes a line about each stage.
-        known: prepared table of known crystals to train on besides; None for none.
-        earlier: labelled specs of samplers of before to train on besides; None for none.
+        known: prepared table of further known crystals to train on; None for none.
+        earlier: further labelled specs to train on, of earlier samplers; None for none.
         highest: eV/atom above the hull; in figures, energies above it count as it.
         about: fields for the cards of the spec proxy's weights.
     """
@@ -82,7 +82,7 @@ class Refinement:
         """All rounds that the folder lacks.
 
         Args:
-            start: what the first round begins with.
+            start: inputs of the first round.
 
         Returns:
             The figures of each round.
@@ -101,7 +101,7 @@ class Refinement:
         return self.out / f"round-{number}"
 
     def _left(self, number: int, learned: Learned) -> Learned:
-        """What a round leaves to the next."""
+        """State that a round leaves to the next."""
         folder = self.folder(number)
         left = replace(learned, run=str(folder / RUN), proxy=str(folder / WEIGHTS))
         if self.settings.energy_model:

@@ -40,10 +40,10 @@ def distinct_samples(
     Args:
         draw: makes specs.
         n: specs wanted; there are fewer where 20 times as many draws have no more distinct ones.
-        seed: of draws, and of which formulas are held out: a formula is held out in all rounds or in none.
+        seed: random seed of draws and of the formulas held out: a formula is held out in all rounds or in none.
         held_out: share of the reduced formulas.
         volume_tolerance: specs of one formula and group whose volumes differ by less, relative, are duplicates.
-        number: of the round.
+        number: number of the round.
 
     Returns:
         The columns of a spec file, ``draw`` and ``held_out``.
@@ -82,11 +82,11 @@ def sampled_rows(
     """Prepared rows of sampled specs with the atoms placed in them.
 
     Args:
-        samples: of a round.
+        samples: samples of a round.
         made: n structures with the column ``row``, positions in ``samples``.
         energy: (n,) formation energies, eV/atom.
         source: name of the model that they are by.
-        number: of the round.
+        number: number of the round.
     """
     rows = made["row"].to_numpy(dtype=np.int64)
     table = samples.iloc[rows][list(REQUIRED_COLUMNS)].reset_index(drop=True)
@@ -132,7 +132,7 @@ def training_table(
         held_out: rows never trained on, a table a round; known crystals of their formulas are left out, unless they
             validate (MP-20's val).
         replay: known crystals for each labelled row, chosen by formula; None for all.
-        seed: of that choice.
+        seed: random seed of that choice.
     """
     own = pd.concat(labels, ignore_index=True)
     if known is None:

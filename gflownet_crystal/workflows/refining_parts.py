@@ -1,4 +1,4 @@
-"""What a refinement is made of: its settings, what a round begins with, and the work that other verbs do alone."""
+"""Parts of a refinement: its settings, the inputs of a round, and the work that other verbs do on their own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Judge = Callable[[StructureBatch], Tensor]
 
 @dataclass(frozen=True)
 class Refining:
-    """How a refinement goes.
+    """Settings of a refinement.
 
     Attributes:
         rounds: number of rounds.
@@ -35,7 +35,7 @@ class Refining:
         energy_model: train the energy network too.
         prior: train the prior too, on known crystals and own stable ones.
         stable: eV/atom above the hull, up to which a labelled crystal joins the prior's.
-        seed: of samples, of the choice of formulas held out, and of replayed crystals.
+        seed: random seed of samples, of the choice of formulas held out, and of replayed crystals.
     """
 
     rounds: int = 3
@@ -69,7 +69,7 @@ class Refining:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a round begins with, and what it leaves to the next.
+    """Models and data that a round begins with and leaves to the next.
 
     Attributes:
         run: run folder, or prior, of the sampler.
@@ -103,7 +103,7 @@ class Engines(Protocol):
         """The spec proxy with the weights that it has learned."""
 
     def recipe(self, start: str | None) -> Recipe:
-        """How the spec proxy is trained, from earlier weights where it is not trained anew."""
+        """Recipe of the spec proxy, from earlier weights where it is not trained from scratch."""
 
     def steps(self, folder: Path) -> Run:
         """Takes the steps of the spec proxy's training."""

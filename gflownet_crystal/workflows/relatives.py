@@ -56,7 +56,7 @@ def _relative(counts: Tensor, group: int, known: KnownCompounds) -> str:
 
 @cache
 def _mendeleev_numbers() -> Tensor:
-    """Mendeleev numbers (119,) float64 by pymatgen's table, which puts chemically alike elements side by side."""
+    """Mendeleev numbers (119,) float64 by pymatgen's table, which puts chemically similar elements side by side."""
     from pymatgen.core import Element
 
     numbers = torch.zeros(N_ATOMIC_NUMBERS, dtype=torch.float64)

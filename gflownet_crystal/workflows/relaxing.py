@@ -31,15 +31,15 @@ def relax_kept(
     """Relax items into a folder, each kept once it is done; those that the folder has already are not done again.
 
     Args:
-        folder: for records, tables and structures.
+        folder: folder for records, tables and structures.
         items: all that there are.
-        rows: of those to relax, best first.
+        rows: rows of the crystals to relax, best first.
         load: makes the model; see :func:`~gflownet_crystal.relaxation.run.relax_items`.
-        settings: of the relaxations.
+        settings: settings of the relaxations.
         model: name of the energies.
-        processes: at once.
+        processes: number of processes at once.
         quiet: show no progress.
-        formats: of the structures, CIF among them.
+        formats: file formats of the structures, CIF among them.
 
     Returns:
         A record (:func:`~gflownet_crystal.relaxation.records.to_record`) of each row, in any order.

@@ -41,7 +41,7 @@ def draw_samples(
         reward: scores the objects.
         n: objects.
         batch_size: trajectories at once.
-        seed: of the sampling.
+        seed: random seed of the sampling.
         after_batch: told the number of objects so far.
 
     Returns:
@@ -124,7 +124,7 @@ def read_objects(path: Path, produces: str, device: torch.device) -> Any:
     Args:
         path: a spec file, or for other kinds a table with the columns ``x0``, ``x1``, ...
         produces: the environment's kind of object.
-        device: of the tensors.
+        device: device of the tensors.
 
     Raises:
         DataError: the file cannot be read or lacks columns.

@@ -51,7 +51,7 @@ SAME = Tolerances(stol=0.3, ltol=0.2, angle_tol=5.0)  # pymatgen's own
 
 @dataclass
 class Outcome:
-    """What became of the samples.
+    """Outcome of a screening of samples.
 
     Attributes:
         frame: all samples, with the columns that the shortlist adds.
@@ -98,10 +98,10 @@ def screen(
 
     Args:
         tables: the samples, then further ones where a sampler is at hand; columns of a spec file and ``e_above_hull``.
-        settings: which become candidates.
+        settings: selection of the candidates.
         placer: makes and rates atoms.
         known: compounds that count as known.
-        folder: where each batch is kept once it is done, and found again; None keeps nothing.
+        folder: folder in which finished batches are kept for a resumed run; None keeps nothing.
         tell: told after each batch how it stands, and how many candidates the batch brought.
 
     Raises:
@@ -116,7 +116,7 @@ class Search:
     """A screening that can go on behind its end, where candidates turn out to be none.
 
     Args:
-        tables, settings, placer, known, folder, tell: see :func:`screen`.
+        tables, settings, placer, known, folder, tell: arguments of :func:`screen`.
 
     Attributes:
         queue: candidates and those that come after them, the first k of the screening the best first; it only grows.
@@ -166,7 +166,7 @@ class Search:
         self._fill_up(n)
 
     def outcome(self, doubles: Collection[int] = ()) -> Outcome:
-        """What became of the samples.
+        """Outcome of the screening.
 
         Args:
             doubles: rows of samples in the queue that are no candidates, as their crystals are those of others in the
@@ -355,7 +355,7 @@ def _fill(shortlist: Shortlist, left_out: pd.DataFrame, passing: pd.DataFrame, n
 def _funnel(
     shortlist: Shortlist, found: _Found, settings: Screening, left_out: pd.DataFrame, n_doubles: int, n: int
 ) -> list[dict[str, Any]]:
-    """How many specs are left after each stage."""
+    """Number of specs left after each stage."""
     counts, status = shortlist.counts, left_out["status"].value_counts()
     stages = [("sampled", counts["sampled"])]
     if settings.known != KEEP:

@@ -35,7 +35,7 @@ class Screening:
         fill: whether places that are left go to the nearest of the others.
         most_placed: most specs that get atoms; None for 8 a candidate.
         batch_size: specs that get atoms at a time.
-        seed: of the random order.
+        seed: random seed of the random order.
     """
 
     k: int = 100

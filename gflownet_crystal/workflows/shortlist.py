@@ -19,20 +19,20 @@ from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.workflows.settings import KEEP, Screening
 
 KNOWN_COLUMNS = ("known_formula", "known_formula_and_group")
-"""Whether a formula is known, and whether in its space group; mirror images are alike."""
+"""Whether a formula is known, and whether in its space group; mirror images count as equal."""
 
 Key = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Kinds:
-    """What specs are alike in; n entries each.
+    """Kinds of specs, by which they count as the same; n entries each.
 
     Attributes:
         formula: reduced, as elements and counts.
         system: elements.
         prototype: space group and anonymised formula, whose counts ascend.
-        log_volume: logarithm of the volume per atom in A^3.
+        log_volume: logarithm of the volume per atom in Å^3.
         group: space group, the first of each two mirror images.
     """
 
@@ -69,7 +69,7 @@ class Distinct:
     """Tells specs apart by formula, group and volume.
 
     Args:
-        kinds: of all specs; may grow.
+        kinds: kinds of all specs, which may grow in number.
         volume_tolerance: relative difference of volumes up to which specs of one formula and group are duplicates.
     """
 
@@ -92,7 +92,7 @@ def distinct_rows(frame: pd.DataFrame, volume_tolerance: float = 0.03) -> list[i
 
     Args:
         frame: columns of a spec file.
-        volume_tolerance: see :class:`Distinct`.
+        volume_tolerance: tolerance of :class:`Distinct`.
 
     Raises:
         DataError: a row is not a spec.
@@ -102,10 +102,10 @@ def distinct_rows(frame: pd.DataFrame, volume_tolerance: float = 0.03) -> list[i
 
 
 class Quota:
-    """How many crystals of a formula, a chemical system and a prototype there may be.
+    """Maximum number of crystals of a formula, a chemical system and a prototype.
 
     Args:
-        kinds: of all specs.
+        kinds: kinds of all specs.
         settings: the limits.
     """
 
@@ -134,13 +134,13 @@ class Shortlist:
 
     Args:
         tables: the samples, then further ones; columns of a spec file and ``e_above_hull``, drawn when they are needed.
-        settings: what is left out.
+        settings: settings of the selection.
         known: compounds that count as known.
 
     Attributes:
         frame: all specs so far, with the columns ``known_formula`` and ``known_formula_and_group``.
-        kinds: of the same.
-        quota: of those that were taken.
+        kinds: kinds of the same specs.
+        quota: quota of those already taken.
         counts: specs left after each step, by name.
     """
 
@@ -233,7 +233,7 @@ def rank_rows(frame: pd.DataFrame, by_reward: bool = False) -> NDArray[np.int64]
     alone, equals stay in their order.
 
     Args:
-        frame: with the columns ``e_above_hull`` and ``log_reward``, either of which may be NaN.
+        frame: table with the columns ``e_above_hull`` and ``log_reward``, either of which may be NaN.
         by_reward: take the reward alone.
     """
     reward = frame["log_reward"].to_numpy(dtype=np.float64)

@@ -1,0 +1,150 @@
+"""The language of docstrings, comments and pages: words of the field, summaries and arguments that open with a noun."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import gflownet_crystal
+
+PACKAGE = Path(gflownet_crystal.__file__).parent
+REPOSITORY = PACKAGE.parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+# the page of models is generated from the cards of the weights, which keep the words that they were trained with
+PAGES = [path for path in sorted((REPOSITORY / "docs").glob("*.md")) if path.name != "models.md"]
+PAGES += [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")]
+CONFIGS = sorted((PACKAGE / "config").rglob("*.yaml"))
+# packages whose functions users call with their own arguments
+PUBLIC = ("api", "workflows", "config")
+
+PRIVATE = re.compile(
+    r"\b(anew|besides|alike|lonel(y|iness)|hurr(y|ies|ied)|mend(s|ed|ing)?|hear(s|d|ing)?|to\s+the\s+bit|"
+    r"(come|comes|came|coming|brought)\s+to\s+rest|at\s+rest)\b",
+    flags=re.IGNORECASE,
+)
+# names, not prose: `code`, ``code`` and :func:`roles` within a text, the names of arguments before their description
+NAMES = re.compile(r"(:\w+)?(`+)[^`]+?\2|^ +\w+:(?= )", flags=re.DOTALL | re.MULTILINE)
+# blocks of code, front matter and the targets of links of a page
+BLOCKS = re.compile(r"^ *```.*?^ *```|\A---\n.*?^---$|(?<=\]\()[^)]*(?=\))", flags=re.DOTALL | re.MULTILINE)
+RELATIVE = re.compile(r"(of|as|where|which|what|how|so)\b", flags=re.IGNORECASE)
+ARGUMENT = re.compile(r"^    ([\w*]+(?:, [\w*]+)*): (.*)$", flags=re.MULTILINE)
+
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def private_words(text: str) -> list[str]:
+    """Private words of a prose text, names left out."""
+    return [match.group() for match in PRIVATE.finditer(NAMES.sub("", text))]
+
+
+def docstrings(tree: ast.AST) -> Iterator[tuple[Documented, int, str]]:
+    """Each documented object of a module with the line of its docstring and the text, indented as written."""
+    for node in ast.walk(tree):
+        if isinstance(node, Documented) and (text := ast.get_docstring(node)):
+            yield node, node.body[0].lineno, text
+
+
+def comments(source: str) -> Iterator[tuple[int, str]]:
+    """Line and text of each comment of a module."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+def attribute_texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and text of each string that stands alone: docstrings, and the documentation of constants."""
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
+            yield node.lineno, node.value.value
+
+
+def faults_of_module(source: str) -> list[str]:
+    """Private words and summaries that open with a clause, each with its line."""
+    # most modules have none of the words anywhere, names and strings included, and need not be taken apart
+    if not PRIVATE.search(source) and not re.search(r"\"\"\"\s*(What|How)\b", source):
+        return []
+    tree = ast.parse(source)
+    texts = [*attribute_texts(tree), *comments(source)]
+    found = [f"{line}: {word}" for line, text in texts for word in private_words(text)]
+    openings = ((line, re.match(r"\s*(What|How)\b", text)) for line, text in attribute_texts(tree))
+    return found + [f"{line}: opens with {match.group(1)}" for line, match in openings if match]
+
+
+def faults_of_arguments(source: str) -> list[str]:
+    """Entries of Args and Attributes of public objects that open with a clause or a preposition."""
+    found = []
+    for node, line, text in docstrings(ast.parse(source)):
+        if isinstance(node, ast.Module) or node.name.startswith("_"):
+            continue
+        for section in re.findall(
+            r"^(?:Args|Attributes):\n((?:(?: .*)?\n)*(?: .*)?)", text, flags=re.MULTILINE
+        ):
+            entries = ARGUMENT.findall(section)
+            found += [f"{line}: {name}: {words}" for name, words in entries if RELATIVE.match(words)]
+    return found
+
+
+def faults_of_page(text: str) -> list[str]:
+    """Private words of a Markdown page, each with its line."""
+    kept = BLOCKS.sub(lambda block: "\n" * block.group().count("\n"), text)
+    kept = NAMES.sub(lambda name: "\n" * name.group().count("\n"), kept)
+    return [
+        f"{kept.count(chr(10), 0, found.start()) + 1}: {found.group()}" for found in PRIVATE.finditer(kept)
+    ]
+
+
+def faults_of_config(text: str) -> list[str]:
+    """Private words of the comments of a YAML file, each with its line."""
+    lines = (line.partition("#")[2] if "#" in line else "" for line in text.splitlines())
+    return [f"{number}: {word}" for number, line in enumerate(lines, 1) for word in private_words(line)]
+
+
+def faults(paths: list[Path], of_text: Callable[[str], list[str]]) -> list[str]:
+    """Faults of files, each with the file's name."""
+    assert paths
+    return [
+        f"{path.relative_to(REPOSITORY)}:{fault}"
+        for path in paths
+        for fault in of_text(path.read_text(encoding="utf-8"))
+    ]
+
+
+def test_docstrings_and_comments_have_no_private_words_and_summaries_open_with_a_noun() -> None:
+    assert not faults(MODULES, faults_of_module)
+
+
+def test_pages_have_no_private_words() -> None:
+    assert not faults(PAGES, faults_of_page)
+
+
+def test_comments_of_the_configuration_have_no_private_words() -> None:
+    assert not faults(CONFIGS, faults_of_config)
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_arguments_of_public_functions_open_with_a_noun(package: str) -> None:
+    assert not faults(sorted((PACKAGE / package).rglob("*.py")), faults_of_arguments)
+
+
+def test_each_kind_of_fault_is_found() -> None:
+    module = '"""What a module holds."""\n\nhurry = 3  # drawn anew\nWIDTH = 2\n'
+    module += '"""Of atoms at\nrest, with ``hurry``.\n\n    hurry: number.\n"""\n'
+    assert faults_of_module(module) == ["5: at\nrest", "3: anew", "1: opens with What"]
+    assert faults_of_module('X = 1\n"""How far it is."""\n') == ["2: opens with How"]
+    function = 'def f(a, b, c):\n    """Sum.\n\n    Args:\n        a: of the cell.\n        b: number.\n'
+    function += '            so on.\n        c: where to go.\n\n    Returns:\n        d: of it.\n    """\n'
+    assert faults_of_arguments(function) == ["2: a: of the cell.", "2: c: where to go."]
+    assert faults_of_arguments(function.replace("Args", "Attributes")) == faults_of_arguments(function)
+    assert not faults_of_arguments(function.replace("def f", "def _f"))
+    assert faults_of_page("# A\n\n`anew`\n\n```bash\nanew\n```\nBesides this.\n") == ["8: Besides"]
+    assert faults_of_config("hurry: 1  # velocities hurry; `hurry` stays\n") == ["1: hurry"]
