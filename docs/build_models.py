@@ -291,11 +291,6 @@ def _number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def main() -> None:
-    """Write the page."""
+if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
     print(f"{PAGE} has the cards of {WEIGHTS}")
-
-
-if __name__ == "__main__":
-    main()

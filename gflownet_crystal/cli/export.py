@@ -49,7 +49,8 @@ from gflownet_crystal.structures.writing import CIF
 from gflownet_crystal.workflows.candidates import Candidates, candidates_of, with_results, write_candidates
 from gflownet_crystal.workflows.further import tables, with_entries
 from gflownet_crystal.workflows.hulls import ENERGIES, hull_with_atoms, predicted_above_hull, predicted_hulls
-from gflownet_crystal.workflows.screening import UNPLACED, screen
+from gflownet_crystal.workflows.screening import screen
+from gflownet_crystal.workflows.screening_batches import UNPLACED
 
 SUMMARY = "summary.json"
 FIGURES = ("candidates", "chemical_systems", "elements", "median_e_above_hull_judged")

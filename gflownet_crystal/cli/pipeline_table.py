@@ -25,7 +25,8 @@ from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups
 from gflownet_crystal.workflows.candidates import NEWNESS, Candidates, cif_names, relatives, tried_rows
 from gflownet_crystal.workflows.placing import CONTACT, CONTACT_RATIO, above_hull
-from gflownet_crystal.workflows.screening import SAME, UNPLACED, Outcome
+from gflownet_crystal.workflows.screening import Outcome
+from gflownet_crystal.workflows.screening_batches import SAME, UNPLACED
 
 CHANGES = ("volume_change", "length_change", "angle_change", "rms_displacement", "max_displacement")
 RELAXERS = ("relaxer_before", "relaxer_after")

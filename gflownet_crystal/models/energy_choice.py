@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from gflownet_crystal.common.errors import ConfigError
 
 TARGET = "_target_"
 WEIGHTS = ".safetensors"
+
+RECOMMENDED = ("sevenn:7net-l3i5", "chgnet:0.3.0", "alignn")
+"""Models that relax crystals, the best first."""
 
 OWN_SETTINGS = ("corrected", "references")
 """Settings of a calculator by dotted path that are meant for this package, not for the calculator."""
@@ -133,3 +137,9 @@ def distinct_choices(choices: list[EnergyChoice], key: str) -> list[EnergyChoice
                 "files names of their own"
             )
     return choices
+
+
+def recommended() -> str:
+    """The name of the first of :data:`RECOMMENDED` whose package is installed; the last needs none."""
+    installed = (name for name in RECOMMENDED[:-1] if find_spec(read_choice(name).name) is not None)
+    return next(installed, RECOMMENDED[-1])

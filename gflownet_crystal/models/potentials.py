@@ -13,7 +13,6 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -210,9 +209,6 @@ def _total_energy(output: Mapping[str, Tensor]) -> dict[str, float]:
     return {"energy": float(output["inferred_total_energy"])}
 
 
-RECOMMENDED = ("sevenn:7net-l3i5", "chgnet:0.3.0", "alignn")
-"""Models that relax crystals, the best first."""
-
 POTENTIALS: dict[str, type[ForeignPotential]] = {"chgnet": CHGNetEnergies, "sevenn": SevenNetEnergies}
 
 
@@ -268,12 +264,6 @@ def _factory(choice: EnergyChoice) -> Callable[..., StructureEnergies]:
     from gflownet_crystal.models.trained_energies import TrainedEnergies
 
     return partial(TrainedEnergies.from_weights, choice.name)
-
-
-def recommended() -> str:
-    """The name of the first of :data:`RECOMMENDED` whose package is installed; the last needs none."""
-    installed = (name for name in RECOMMENDED[:-1] if find_spec(read_choice(name).name) is not None)
-    return next(installed, RECOMMENDED[-1])
 
 
 def trained_names() -> list[str]:

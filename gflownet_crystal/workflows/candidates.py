@@ -29,7 +29,8 @@ from gflownet_crystal.structures.writing import (
 )
 from gflownet_crystal.workflows.placing import CONTACT, CONTACT_RATIO, ENERGY_STD, why_unplaced
 from gflownet_crystal.workflows.relatives import nearest_relatives
-from gflownet_crystal.workflows.screening import UNPLACED, Outcome
+from gflownet_crystal.workflows.screening import Outcome
+from gflownet_crystal.workflows.screening_batches import UNPLACED
 from gflownet_crystal.workflows.shortlist import KNOWN_COLUMNS
 
 TABLE, LEFT_OUT = "candidates.csv", "left_out.csv"

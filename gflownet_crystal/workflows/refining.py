@@ -24,9 +24,10 @@ from gflownet_crystal.proxies.mlp_validation import error_figures
 from gflownet_crystal.proxies.placed_figures import HIGHEST, placed_figures
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, write_specs
+from gflownet_crystal.workflows.refining_figures import round_counts
 from gflownet_crystal.workflows.refining_labels import (
-    DRAW,
     HELD_OUT,
+    LABEL,
     RELAXED,
     distinct_samples,
     in_one_scheme,
@@ -43,7 +44,7 @@ from gflownet_crystal.workflows.refining_parts import Engines, Learned, Refining
 SAMPLES, STRUCTURES, FIGURES = "samples.parquet", "structures.parquet", "figures.json"
 LABELS, HELD_LABELS, STABLE = "labels.parquet", "held_out.parquet", "stable.parquet"
 WEIGHTS, ENERGIES, PRIOR, RUN = "weights.safetensors", "energies.safetensors", "prior.safetensors", "run"
-_LABEL, _SUFFIX = "label", "-relaxed"
+_SUFFIX = "-relaxed"
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Refinement:
         figures: dict[str, Any] = {
             "round": number,
             "labels_by": self.source,
-            "samples": self._counts(folder, samples, made),
+            "samples": round_counts(folder / LABELS, samples, made),
             "labelled_within_0.1": self._near_hull(folder),
             "trained_on": trained_on,
             "proxy": {"before": before, "after": self._proxy_figures(left.proxy, held)},
@@ -171,7 +172,7 @@ class Refinement:
             label = made[ENERGY_COLUMN].to_numpy(dtype=np.float64)
             if self.teacher is not None:
                 label = self.engines.judge(self.teacher)(frame_to_structures(made)).cpu().numpy()
-            _write_table(path, made.assign(**{_LABEL: label}))
+            _write_table(path, made.assign(**{LABEL: label}))
         return read_parquet(path)
 
     def _label(self, number: int, samples: pd.DataFrame, made: pd.DataFrame) -> None:
@@ -179,9 +180,9 @@ class Refinement:
         folder = self.folder(number)
         if (folder / LABELS).is_file():
             return
-        believed = made[is_believed(made[_LABEL].to_numpy(dtype=np.float64))].reset_index(drop=True)
+        believed = made[is_believed(made[LABEL].to_numpy(dtype=np.float64))].reset_index(drop=True)
         rows = sampled_rows(
-            samples, believed, believed[_LABEL].to_numpy(dtype=np.float64), self.source, number
+            samples, believed, believed[LABEL].to_numpy(dtype=np.float64), self.source, number
         )
         held = samples[HELD_OUT].to_numpy(dtype=np.bool_)[believed["row"].to_numpy(dtype=np.int64)]
         if not held.any() or held.all():
@@ -265,7 +266,7 @@ class Refinement:
         settings, first = self.settings, self.folder(1)
         made, samples = read_parquet(first / STRUCTURES), read_specs(first / SAMPLES)
         held = samples[HELD_OUT].to_numpy(dtype=np.bool_)[made["row"].to_numpy(dtype=np.int64)]
-        difference = (made[_LABEL] - made[ENERGY_COLUMN]).to_numpy(dtype=np.float64)[~held]
+        difference = (made[LABEL] - made[ENERGY_COLUMN]).to_numpy(dtype=np.float64)[~held]
         rows = in_one_scheme(self.earlier, self.source, self.energies, difference)
         return rows[~is_held_out(rows, settings.held_out, settings.seed)].reset_index(drop=True)
 
@@ -285,18 +286,6 @@ class Refinement:
         return {
             when: self._agreement(self.engines.judge(model)(structures).cpu().numpy(), held)
             for when, model in models.items()
-        }
-
-    def _counts(self, folder: Path, samples: pd.DataFrame, made: pd.DataFrame) -> dict[str, int]:
-        believed = is_believed(made[_LABEL].to_numpy(dtype=np.float64))
-        labels = read_parquet(folder / LABELS)
-        return {
-            "drawn": int(samples[DRAW].max()) + 1,
-            "distinct": len(samples),
-            "held_out": int(samples[HELD_OUT].sum()),
-            "placed": len(made),
-            "labelled": int(believed.sum()),
-            "relaxed": int((labels["structure_source"] == RELAXED).sum()),
         }
 
     def _near_hull(self, folder: Path) -> float:

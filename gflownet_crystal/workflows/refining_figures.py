@@ -1,9 +1,36 @@
-"""The table of all rounds of a refinement."""
+"""Figures of the rounds of a refinement, and their table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gflownet_crystal.common.tables import read_parquet
+from gflownet_crystal.workflows.refining_labels import DRAW, HELD_OUT, LABEL, RELAXED, is_believed
+
+
+def round_counts(labels: Path, samples: pd.DataFrame, made: pd.DataFrame) -> dict[str, int]:
+    """Number of samples of a round after each of its stages.
+
+    Args:
+        labels: file of its labelled rows.
+        samples: distinct samples.
+        made: those that got atoms, with their labels.
+    """
+    believed = is_believed(made[LABEL].to_numpy(dtype=np.float64))
+    kept = read_parquet(labels)
+    return {
+        "drawn": int(samples[DRAW].max()) + 1,
+        "distinct": len(samples),
+        "held_out": int(samples[HELD_OUT].sum()),
+        "placed": len(made),
+        "labelled": int(believed.sum()),
+        "relaxed": int((kept["structure_source"] == RELAXED).sum()),
+    }
 
 
 def rounds_table(rounds: Sequence[Mapping[str, Any]]) -> str:

@@ -18,7 +18,7 @@ from gflownet_crystal.workflows.shortlist import distinct_rows
 RELAXED = "relaxed"
 """``structure_source`` of crystals that were relaxed; of those with atoms as they were placed, it is ``SAMPLED``."""
 
-DRAW, HELD_OUT = "draw", "held_out"
+DRAW, HELD_OUT, LABEL = "draw", "held_out", "label"
 """Columns of the samples: the number of the draw, from 0, and whether the formula is never trained on."""
 
 Draw = Callable[[int, int], pd.DataFrame]

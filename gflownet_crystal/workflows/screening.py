@@ -9,8 +9,7 @@ places. Each stage is counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
-from math import ceil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +17,31 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.schema import JUDGED_HULL
-from gflownet_crystal.evaluation.matching import Tolerances
-from gflownet_crystal.evaluation.parallel import Work, to_crystals
-from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike
-from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES
-from gflownet_crystal.proxies.hull import FAR_BELOW
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.workflows.placing import (
-    CONTACT,
-    CONTACT_RATIO,
     ENERGY_STD,
     SCREENED,
     Placer,
-    part_file,
-    read_part,
-    write_part,
+)
+from gflownet_crystal.workflows.screening_batches import (
+    CONTACTS,
+    DEEP,
+    DOUBLE,
+    FAR,
+    OUTRANKED,
+    SPARSE,
+    UNPLACED,
+    Found,
+    batch_size,
+    is_double,
+    judge_batch,
+    placed_batch,
 )
 from gflownet_crystal.workflows.settings import KEEP, Screening
 from gflownet_crystal.workflows.shortlist import Shortlist, rank_rows
-
-OUTRANKED, FAR, CONTACTS, DEEP, SPARSE, DOUBLE, UNPLACED = (
-    "outranked", "far", "contact", "deep", "sparse_hull", "double", "unplaced",
-)  # fmt: skip
-"""Status of a spec that was tried and is no candidate: why."""
-
-SAME = Tolerances(stol=0.3, ltol=0.2, angle_tol=5.0)  # pymatgen's own
 
 
 @dataclass
@@ -67,23 +62,6 @@ class Outcome:
     left_out: pd.DataFrame
     structures: StructureBatch | None
     funnel: list[dict[str, Any]]
-
-
-@dataclass
-class _Found:
-    """Specs that were tried, by what became of them."""
-
-    passing: list[pd.DataFrame] = field(default_factory=list)
-    left_out: list[pd.DataFrame] = field(default_factory=list)
-    n_tried: int = 0
-
-    @property
-    def n_passing(self) -> int:
-        return sum(map(len, self.passing))
-
-    def leave_out(self, rows: pd.DataFrame, status: str, reasons: Any) -> None:
-        if len(rows):
-            self.left_out.append(rows.assign(status=status, reason=reasons))
 
 
 def screen(
@@ -133,7 +111,7 @@ class Search:
         tell: Callable[[str, int], None] = lambda words, n: None,
     ) -> None:
         self.settings, self.placer, self.folder, self.tell = settings, placer, folder, tell
-        self._shortlist, self._found, self._filled = Shortlist(tables, settings, known), _Found(), 0
+        self._shortlist, self._found, self._filled = Shortlist(tables, settings, known), Found(), 0
         self.queue = _whole([])
 
     def run(self) -> None:
@@ -144,7 +122,7 @@ class Search:
         """
         found, settings = self._found, self.settings
         while found.n_passing < settings.target and found.n_tried < settings.budget:
-            if not self._try(_batch_size(found, settings)):
+            if not self._try(batch_size(found, settings)):
                 break
         passing = _whole(found.passing).assign(reason="")
         self.queue = passing.iloc[_ranks(self._shortlist.frame.loc[passing["row"]], passing, settings)]
@@ -199,8 +177,8 @@ class Search:
         if not rows:
             return False
         before = min(found.n_passing, settings.target)
-        made = _placed(self.folder, found.n_tried, shortlist.frame.loc[rows], self.placer)
-        _judge(made, rows, shortlist, found, settings)
+        made = placed_batch(self.folder, found.n_tried, shortlist.frame.loc[rows], self.placer)
+        judge_batch(made, rows, shortlist, found, settings)
         found.n_tried += len(rows)
         gained = min(found.n_passing, settings.target) - before
         self.tell(f"{found.n_passing} of {found.n_tried} specs pass", gained)
@@ -219,108 +197,6 @@ class Search:
     def _append(self, rows: pd.DataFrame) -> None:
         self.queue = pd.concat([part for part in (self.queue, rows) if len(part)] or [self.queue])
         self.queue = self.queue.reset_index(drop=True)
-
-
-def _batch_size(found: _Found, settings: Screening) -> int:
-    """Specs to try next: as many as are expected to be needed, by the share that has passed so far."""
-    share = (found.n_passing + 1) / (found.n_tried + 1)
-    needed = ceil((settings.target - found.n_passing) / share)
-    return min(settings.batch_size, settings.budget - found.n_tried, needed)
-
-
-def _placed(folder: Path | None, start: int, frame: pd.DataFrame, placer: Placer) -> pd.DataFrame:
-    """The structures of a batch: read where it was kept, else made."""
-    if folder is None:
-        return placer.place(frame)
-    path = part_file(folder, start)
-    if not path.is_file():
-        write_part(path, placer.place(frame))
-    made = read_part(path, SCREENED)
-    if not set(made["row"]) <= set(frame.index):
-        raise DataError(f"{path} holds structures of other samples: give another out=...")
-    return made
-
-
-def _judge(
-    made: pd.DataFrame, rows: list[int], shortlist: Shortlist, found: _Found, settings: Screening
-) -> None:
-    """Sort the specs of a batch by what became of them."""
-    place = {row: number for number, row in enumerate(rows)}
-    made = made.sort_values("row", key=lambda column: column.map(place), ignore_index=True)
-    with_atoms = set(made["row"])
-    lacking = [row for row in rows if row not in with_atoms]
-    found.leave_out(pd.DataFrame({"row": lacking}), UNPLACED, "")
-    made = _without(made, made[CONTACT_RATIO] < 1.0, CONTACTS, found, _contact_words)
-    above, within = made[JUDGED_HULL], settings.within
-    if within is not None:
-        made = _without(made, ~(above <= within), FAR, found, _far_words)
-    if settings.deepest is not None:
-        made = _without(made, made[JUDGED_HULL] < settings.deepest, DEEP, found, _deep_words)
-    entries = shortlist.frame.get("hull_entries", pd.Series(np.inf, index=shortlist.frame.index))
-    few = (entries.loc[made["row"]] < FEWEST_ENTRIES).to_numpy()
-    made = _without(made, few & (made[JUDGED_HULL] < FAR_BELOW), SPARSE, found, _sparse_words)
-    made = _without(made, _is_double(made, found.passing, shortlist), DOUBLE, found, _double_words)
-    for row in made["row"].tolist():
-        shortlist.quota.take(row)
-    if len(made):
-        found.passing.append(made)
-
-
-def _without(
-    made: pd.DataFrame, gone: Any, status: str, found: _Found, words: Callable[[pd.DataFrame], Any]
-) -> pd.DataFrame:
-    """The rows that are not gone; the others are left out with a reason."""
-    gone = np.asarray(gone, dtype=bool)
-    found.leave_out(made[gone], status, words(made[gone]))
-    return made[~gone].reset_index(drop=True)
-
-
-def _contact_words(rows: pd.DataFrame) -> list[str]:
-    return [
-        f"{contact} A apart; known crystals keep {float(contact.split()[1]) / ratio:.2f}"
-        for contact, ratio in zip(rows[CONTACT], rows[CONTACT_RATIO], strict=True)
-    ]
-
-
-def _far_words(rows: pd.DataFrame) -> list[str]:
-    unknown = "no energy: lonely atoms, or an unknown element"
-    return [
-        unknown if np.isnan(above) else f"{above:.3f} eV/atom above the hull with atoms"
-        for above in rows[JUDGED_HULL]
-    ]
-
-
-def _deep_words(rows: pd.DataFrame) -> list[str]:
-    return [
-        f"{-above:.3f} eV/atom below the hull with atoms: an error of the energy"
-        for above in rows[JUDGED_HULL]
-    ]
-
-
-def _sparse_words(rows: pd.DataFrame) -> list[str]:
-    return [
-        f"{-above:.3f} eV/atom below a hull of fewer than {FEWEST_ENTRIES} known crystals"
-        for above in rows[JUDGED_HULL]
-    ]
-
-
-def _double_words(rows: pd.DataFrame) -> str:
-    return "the same crystal as another one"
-
-
-def _is_double(made: pd.DataFrame, passing: list[pd.DataFrame], shortlist: Shortlist) -> NDArray[np.bool_]:
-    """Which of a batch are one crystal with one that passes already, or with an earlier one of the batch."""
-    formulas = shortlist.kinds.formula
-    earlier = pd.concat([*passing, made], ignore_index=True)
-    own = {formulas[row] for row in made["row"]}
-    # one of a formula is alone, and needs no comparison
-    earlier = earlier[[formulas[row] in own for row in earlier["row"]]].reset_index(drop=True)
-    if len(earlier) == len(own):
-        return np.zeros(len(made), dtype=bool)
-    names = [str(formulas[row]) for row in earlier["row"]]
-    alike = first_alike(to_crystals(frame_to_structures(earlier)), names, SAME, Work()).numpy()
-    double: NDArray[np.bool_] = (alike != FAILED) & (alike != np.arange(len(earlier)))
-    return double[len(earlier) - len(made) :]
 
 
 def _ranks(samples: pd.DataFrame, passing: pd.DataFrame, settings: Screening) -> NDArray[np.int64]:
@@ -346,14 +222,14 @@ def _fill(shortlist: Shortlist, left_out: pd.DataFrame, passing: pd.DataFrame, n
     chosen: list[int] = []
     for place, row in enumerate(far["row"].tolist()):
         one, others = far.iloc[[place]], [passing, far.iloc[chosen]]
-        if len(chosen) < n and shortlist.quota.admits(row) and not _is_double(one, others, shortlist)[0]:
+        if len(chosen) < n and shortlist.quota.admits(row) and not is_double(one, others, shortlist)[0]:
             shortlist.quota.take(row)
             chosen.append(place)
     return far.iloc[chosen]
 
 
 def _funnel(
-    shortlist: Shortlist, found: _Found, settings: Screening, left_out: pd.DataFrame, n_doubles: int, n: int
+    shortlist: Shortlist, found: Found, settings: Screening, left_out: pd.DataFrame, n_doubles: int, n: int
 ) -> list[dict[str, Any]]:
     """Number of specs left after each stage."""
     counts, status = shortlist.counts, left_out["status"].value_counts()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,38 +14,16 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 from gflownet_crystal.cli.pipeline_table import Ended
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.data.readers import read_source
-from gflownet_crystal.generators.base import Generation
 from gflownet_crystal.generators.quick_placement import QuickPlacement
 from gflownet_crystal.models.trained_energies import TrainedEnergies
 from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.convert import from_pymatgen
-from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import read_specs
-from tests.cli.commands import Result, run_command
+from tests.cli import pipelines
+from tests.cli.commands import run_command
+from tests.cli.pipelines import RELAXED, TINY, crystals, pipeline, table
 from tests.cli.tiny_weights import loose_contacts
-
-TINY = (
-    "trainer.batch_size=16", "trainer.checkpoint_every=1", "trainer.iterations=1",
-    "prior=null", "policy.forward.n_hidden=8", "samples.n=30", "export.k=0", "threads=1", "quiet=true",
-    "env.oxidation_table=default", "env.lattice.axial_ratio=[0.2,5.0]",
-    "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
-)  # fmt: skip
-QUICK = (
-    "k=6", "n=60", "tries=2", "batch_size=4", "generator=quick", "generator.tries=4", "screening.within=null",
-    "screening.better=1", "screening.order=best", "screening.contacts=loose.safetensors", "threads=1", "quiet=true",
-)  # fmt: skip
-RELAXED = ("relax=2", "relax_model=alignn", "relaxation.steps=3")
-
-
-class Fussy(QuickPlacement):
-    """Leaves out specs with chlorine."""
-
-    def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        """Place the atoms of the others."""
-        liked = (specs.composition[:, 17] == 0).nonzero()[:, 0]
-        made = super().generate(specs[liked], seed)
-        return replace(made, rows=liked[made.rows])
 
 
 @pytest.fixture(scope="module")
@@ -60,24 +36,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def pipeline(folder: Path, out: str, *settings: str) -> Result:
-    return run_command(folder, "pipeline", "run=run", f"out={out}", *QUICK, *settings)
-
-
 @pytest.fixture(scope="module")
 def whole(folder: Path) -> Path:
     done = pipeline(folder, "whole", *RELAXED)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads((folder / "whole" / "summary.json").read_text())
     return folder / "whole"
-
-
-def table(out: Path) -> pd.DataFrame:
-    return pd.read_csv(out / "candidates.csv", float_precision="round_trip")
-
-
-def crystals(out: Path) -> list[Structure]:
-    return [Structure.from_file(out / name) for name in table(out)["cif"].dropna()]
 
 
 def test_candidates_are_distinct_specs_of_the_samples(whole: Path) -> None:
@@ -150,7 +114,7 @@ def test_the_best_are_relaxed_and_how_far_they_moved_is_told(whole: Path) -> Non
 
 
 def test_specs_that_fail_are_listed_with_reasons(folder: Path) -> None:
-    fussy = f"generator._target_={__name__}.Fussy"
+    fussy = f"generator._target_={pipelines.__name__}.Fussy"
     done = pipeline(folder, "fussy", fussy, *RELAXED, "relaxation.max_volume_change=1e-9")
     assert done.returncode == 0, done.stderr
     rows = table(folder / "fussy")
@@ -316,12 +280,3 @@ def test_wrong_settings_give_one_line(folder: Path, settings: list[str], told: s
     assert done.returncode == 2
     assert told in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert not (folder / "wrong").exists()
-
-
-def test_help_lists_all_keys_with_comments(folder: Path) -> None:
-    told = run_command(folder, "pipeline", "--help").stdout
-    # a comment that has no room beside its key stands below it
-    lines = re.sub(r"\n {10,}", "  ", told[told.index("keys (key=value)") :]).splitlines()[1:]
-    assert any(line.split("=")[0].strip() == "relaxation.fmax" for line in lines)
-    uncommented = [line.strip() for line in lines if not line.strip().partition("  ")[2]]
-    assert [line for line in uncommented if "._target_=" not in line] == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -14,29 +13,20 @@ import torch
 from gflownet_crystal.common.checkpoint import newest_checkpoint
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.common.yaml_files import read_yaml
-from gflownet_crystal.config.priors import KIND as PRIOR
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.splits import reduced_formulas
-from gflownet_crystal.models.trained_energies import KIND as STRUCTURE_ENERGY
 from gflownet_crystal.models.trained_energies import TrainedEnergies
-from gflownet_crystal.proxies.mlp import KIND as MLP
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.placing_labels import labels_file, read_labels
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec_io import frame_to_specs
-from gflownet_crystal.weights import load_weights
 from tests.cli.commands import Result, run_command
 from tests.cli.killed_stages import Killed, contents, kill_after_a_stage
+from tests.cli.pipelines import TINY
 from tests.data.crystals import stored_frame
 
-TINY = (
-    "trainer.batch_size=16", "trainer.checkpoint_every=1", "trainer.iterations=1",
-    "prior=null", "policy.forward.n_hidden=8", "samples.n=30", "export.k=0", "threads=1", "quiet=true",
-    "env.oxidation_table=default", "env.lattice.axial_ratio=[0.2,5.0]",
-    "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
-)  # fmt: skip
 QUICK = (
     "n=16", "held_out=0.4", "iterations=2", "tries=1", "batch_size=8", "generator=quick", "generator.tries=4",
     "training=mlp", "training.steps=3", "training.random_strains=2", "training.batch_size=12", "training.holdout=0.1",
@@ -278,36 +268,3 @@ def test_each_round_learns_from_shipped_labels_and_all_own_ones_but_of_no_held_o
     assert alone.returncode == 0, alone.stderr
     figures = json.loads((folder / "alone" / "summary.json").read_text())["rounds"][0]
     assert figures["trained_on"]["earlier_labels"] == 0 and "new_formulas" not in figures["proxy"]["after"]
-
-
-@pytest.mark.slow
-def test_all_models_are_trained_from_a_prior_with_known_crystals_and_own_ones(tmp_path: Path) -> None:
-    known = stored_frame().assign(mp20_split=["val", "val", *["train"] * 6])
-    known.to_parquet(tmp_path / "known.parquet")
-    words = (
-        "run=prior", "out=all", "rounds=1", *QUICK, "replay=2", "stable=9.0", "iterations=1",
-        "energy_model=true", "energy_loop.epochs=3", "prior=true", "prior_loop.epochs=3", "known_samples=true",
-    )  # fmt: skip
-    done = run_command(tmp_path, "refine", *words)
-    assert done.returncode == 0, done.stderr
-    folder = tmp_path / "all" / "round-1"
-    for name, kind in (("weights", MLP), ("energies", STRUCTURE_ENERGY), ("prior", PRIOR)):
-        tensors, card = load_weights(folder / f"{name}.safetensors", kind)
-        shipped = load_weights({"weights": "mlp", "energies": "alignn"}.get(name, name), kind)[0]
-        # so few crystals calibrate no uncertainty
-        assert shipped.keys() - tensors.keys() <= {key for key in shipped if key.startswith("uncertainty.")}
-        # trained on: few weights are exactly as they were
-        same = sum(int(torch.equal(tensor, shipped[key])) for key, tensor in tensors.items())
-        assert same < len(tensors) / 2, name
-        verb, *given = shlex.split(card["command"])
-        assert (verb == "refine" and "energy_model=true" in given) or "loop.epochs=3" in given
-    figures = json.loads((folder / "figures.json").read_text())
-    assert figures["trained_on"]["known"] > 0 and figures["mp20_val_mae"]["before"] > 0
-    config = read_yaml(folder / "run" / "config.yaml")
-    assert config.prior.source == "all/round-1/prior.safetensors"
-    assert config.reward.novelty.known == ["all/round-1/samples.parquet"]
-    drawn = run_command(tmp_path, "sample", "run=all/round-1/run", "n=50", "out=drawn.parquet", "threads=1")
-    assert drawn.returncode == 0, drawn.stderr
-    samples, later = read_parquet(folder / "samples.parquet"), read_parquet(tmp_path / "drawn.parquet")
-    again = np.isin(reduced_formulas(later), reduced_formulas(samples))
-    assert later["known_formula"][again].all()

@@ -16,12 +16,12 @@ from pymatgen.core import Lattice, Structure
 from gflownet_crystal.common.errors import ConfigError, WeightsError
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.models.corrections import materials_project_corrections
+from gflownet_crystal.models.energy_choice import recommended
 from gflownet_crystal.models.potentials import (
     REFERENCES,
     PotentialEnergies,
     load_energies,
     read_references,
-    recommended,
 )
 from gflownet_crystal.structures.convert import from_arrays, from_ase, from_pymatgen
 from gflownet_crystal.structures.periodic_pairs import connected
