@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.common.files import atomic_path, write_text
+from gflownet_crystal.common.files import write_text
+from gflownet_crystal.common.tables import write_parquet
 from gflownet_crystal.config.values import check_new
 from gflownet_crystal.data.schema import LATTICE_COLUMNS
 from gflownet_crystal.relaxation.records import in_setting
@@ -59,8 +60,7 @@ def save_crystals(crystals: Crystals, path: Path, overwrite: bool) -> Path:
             f"path={path} is not empty; add overwrite=True to write into it, or give another path"
         )
     if suffix == PARQUET:
-        with atomic_path(path) as temporary:
-            _schema_table(crystals).to_parquet(temporary, index=False)
+        write_parquet(path, _schema_table(crystals))
     elif chosen == CIF:
         write_text(path, crystals.to_cif()[0])
     elif suffix:

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.files import atomic_path
 from gflownet_crystal.common.locks import lock_folder
+from gflownet_crystal.common.tables import write_parquet
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.groups import unknown
 from gflownet_crystal.config.values import flag, path_setting, whole_number
@@ -113,8 +113,7 @@ def _fetched(public: PublicSet, folder: Path, overwrite: bool, timeout: float, q
             with tqdm(total=public.crystals, desc="reading", unit="crystal", disable=quiet) as bar:
                 made = public_tables(public, place, left_out, bar.update)
             for name, table in made.items():
-                with atomic_path(tables[name]) as temporary:
-                    table.to_parquet(temporary, index=False)
+                write_parquet(tables[name], table)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the downloaded part is kept; go on with the same command") from None
     if line := left_out.line():

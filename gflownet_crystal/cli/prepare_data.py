@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from gflownet_crystal.cli.data_tables import formula_check_of, paths_of, read_prepared
 from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.common.files import atomic_path, write_text
+from gflownet_crystal.common.files import write_text
+from gflownet_crystal.common.tables import write_parquet
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.values import (
     check_new,
@@ -74,8 +75,7 @@ def run(config: DictConfig) -> None:
             if config.strain is not None
             else _prepared(paths, config, left_out)
         )
-        with atomic_path(out) as temporary:
-            table.to_parquet(temporary, index=False)
+        write_parquet(out, table)
         done |= {"out": str(out), "rows": len(table), "columns": list(table.columns)}
     elif out is not None:
         structures, values = prepared_structures(_prepared(paths, config, left_out, atoms=True), left_out)

@@ -9,6 +9,7 @@ import pandas as pd
 from pyarrow.lib import ArrowException
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.files import atomic_path
 
 _OF_PYTHON = (OSError, ValueError, TypeError, KeyError, MemoryError, OverflowError, NotImplementedError)
 DAMAGES = (*_OF_PYTHON, ArrowException)
@@ -31,6 +32,16 @@ def read_parquet(path: Path) -> pd.DataFrame:
         raise DataError(f"no data at {path}; give a file") from error
     except DAMAGES as error:
         raise DataError(f"cannot read {path} as Parquet: {first_line(error)}") from error
+
+
+def write_parquet(path: Path, table: pd.DataFrame) -> None:
+    """Write a Parquet file, whole or not at all, without the index of the table.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        table.to_parquet(temporary, index=False)
 
 
 def read_csv(path: Path, equal_lines: bool = False) -> pd.DataFrame:

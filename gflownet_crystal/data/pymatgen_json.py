@@ -67,13 +67,17 @@ def _rows(value: Any, name: str) -> Iterator[Row]:
 
 def _matbench(value: dict[str, Any], name: str) -> Iterator[Row]:
     columns, data = value["columns"], value["data"]
-    if not isinstance(columns, list) or not isinstance(data, list) or MATBENCH_COLUMNS[0] not in columns:
+    if not _are_names(columns) or not isinstance(data, list) or MATBENCH_COLUMNS[0] not in columns:
         return
     index = value.get("index", list(range(len(data))))
     if not isinstance(index, list) or len(index) != len(data):
         return
     for key, values in zip(index, data, strict=True):
         yield _matbench_row(values, columns, f"{name}-{key}")
+
+
+def _are_names(columns: Any) -> bool:
+    return isinstance(columns, list) and all(isinstance(name, str) for name in columns)
 
 
 def _matbench_row(values: Any, columns: list[str], name: str) -> Row:
@@ -102,7 +106,7 @@ def matbench_rows(path: Path, name: str) -> Iterator[Row]:
             text = file.read()
         header, place = _until_data(text)
         columns, index = header["columns"], header["index"]
-        if MATBENCH_COLUMNS[0] not in columns:
+        if not _are_names(columns) or MATBENCH_COLUMNS[0] not in columns:
             raise KeyError(MATBENCH_COLUMNS[0])
         for key, values in zip(index, _items(text, place), strict=True):
             yield _matbench_row(values, columns, key if isinstance(key, str) else f"{name}-{key}")

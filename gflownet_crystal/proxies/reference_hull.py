@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError, ProxyError
-from gflownet_crystal.common.files import atomic_path
-from gflownet_crystal.common.tables import read_parquet
+from gflownet_crystal.common.tables import read_parquet, write_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN, require_columns
 from gflownet_crystal.proxies.chemical_systems import SystemEntries, by_system, places_within
 from gflownet_crystal.proxies.hull import MAX_ELEMENTS, Hull, by_number_of_elements, checked_composition
@@ -132,8 +131,7 @@ class ReferenceHull(Hull):
         frame = pd.DataFrame(
             {"formula": composition_to_text(self.composition), ENERGY_COLUMN: self.energy.numpy()}
         )
-        with atomic_path(path) as temporary:
-            frame.to_parquet(temporary, index=False)
+        write_parquet(Path(path), frame)
 
     def __len__(self) -> int:
         """Number of compounds."""

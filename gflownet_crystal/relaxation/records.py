@@ -12,6 +12,7 @@ import pandas as pd
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path
 from gflownet_crystal.common.metrics import MetricsFile, read_metrics
+from gflownet_crystal.common.tables import write_parquet
 from gflownet_crystal.relaxation.changes import changes
 from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.relax import Relaxation
@@ -124,8 +125,7 @@ def write_results(
         write_structures(folder, settings, values, [CIF])
         others = [name for name in formats if name != CIF]
         write_structures(folder, StructureBatch.cat(relaxed), values, others)
-        with atomic_path(folder / STRUCTURES) as temporary:
-            schema.to_parquet(temporary, index=False)
+        write_parquet(folder / STRUCTURES, schema)
     whole = [name for name in _COLUMNS if name == "steps" or name.startswith("space_group")]
     with atomic_path(folder / TABLE) as temporary:
         frame.astype(dict.fromkeys(whole, "Int64")).to_csv(temporary, index=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from gflownet_crystal.common.files import atomic_path
+from gflownet_crystal.common.tables import write_parquet
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
 from gflownet_crystal.structures.writing import write_structures
@@ -33,8 +34,7 @@ def write_generated(folder: Path, made: pd.DataFrame, specs: pd.DataFrame, forma
     Returns:
         A summary in a few words.
     """
-    with atomic_path(folder / TABLE) as temporary:
-        made[list(COLUMNS)].to_parquet(temporary, index=False)
+    write_parquet(folder / TABLE, made[list(COLUMNS)])
     left_out = specs[~specs.index.isin(made["row"])]
     with atomic_path(folder / UNPLACED) as temporary:
         left_out[list(REQUIRED_COLUMNS)].rename_axis("row").to_csv(temporary)

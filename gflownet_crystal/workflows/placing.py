@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.files import atomic_path
-from gflownet_crystal.common.tables import read_parquet
+from gflownet_crystal.common.tables import read_parquet, write_parquet
 from gflownet_crystal.crystallography.occupation import WyckoffOccupation
 from gflownet_crystal.data.schema import ENERGY_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.contacts import Contacts
@@ -143,8 +142,7 @@ def part_file(folder: Path, start: int) -> Path:
 
 def write_part(path: Path, made: pd.DataFrame) -> None:
     """Keep the structures of a batch."""
-    with atomic_path(path) as temporary:
-        made.to_parquet(temporary, index=False)
+    write_parquet(path, made)
 
 
 def read_part(path: Path, columns: Sequence[str] = _STRUCTURE) -> pd.DataFrame:

@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.files import atomic_path, read_json, write_json
-from gflownet_crystal.common.tables import read_parquet
+from gflownet_crystal.common.files import read_json, write_json
+from gflownet_crystal.common.tables import read_parquet, write_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
 from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
@@ -172,7 +172,7 @@ class Refinement:
             label = made[ENERGY_COLUMN].to_numpy(dtype=np.float64)
             if self.teacher is not None:
                 label = self.engines.judge(self.teacher)(frame_to_structures(made)).cpu().numpy()
-            _write_table(path, made.assign(**{LABEL: label}))
+            write_parquet(path, made.assign(**{LABEL: label}))
         return read_parquet(path)
 
     def _label(self, number: int, samples: pd.DataFrame, made: pd.DataFrame) -> None:
@@ -191,14 +191,14 @@ class Refinement:
             )
         own = rows[~held].reset_index(drop=True)
         labels = pd.concat([own, *self._relaxed(folder, own)], ignore_index=True)
-        _write_table(folder / HELD_LABELS, rows[held].reset_index(drop=True))
+        write_parquet(folder / HELD_LABELS, rows[held].reset_index(drop=True))
         stable = labels[self._above_hull(labels) <= self.settings.stable]
         # a relaxed crystal stands for the one that it was made of
         stable = stable[~(stable["material_id"] + _SUFFIX).isin(stable["material_id"])]
         if len(stable):
-            _write_table(folder / STABLE, stable.reset_index(drop=True))
+            write_parquet(folder / STABLE, stable.reset_index(drop=True))
         # written last: the others are there once it is
-        _write_table(folder / LABELS, labels)
+        write_parquet(folder / LABELS, labels)
 
     def _relaxed(self, folder: Path, own: pd.DataFrame) -> list[pd.DataFrame]:
         """Rows of the best labelled crystals after relaxation; no table where none are relaxed."""
@@ -298,8 +298,3 @@ class Refinement:
 def _is_written(weights: Path) -> bool:
     # the card is written after its weights
     return weights.is_file() and weights.with_suffix(".json").is_file()
-
-
-def _write_table(path: Path, table: pd.DataFrame) -> None:
-    with atomic_path(path) as temporary:
-        table.to_parquet(temporary, index=False)

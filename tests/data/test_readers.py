@@ -239,3 +239,11 @@ def test_one_frame_of_extended_xyz_disturbs_no_other(tmp_path: Path) -> None:
     items = read_items(tmp_path / "five.xyz")
     assert [item.structure is not None for item in items] == [True, False, False, False, True]
     assert "'CO' is no element" in items[2].reason
+
+
+@pytest.mark.parametrize("column", [[], ["e_form"], {}, None, 3])
+def test_a_matbench_file_whose_columns_have_no_names_is_refused(column: object, tmp_path: Path) -> None:
+    stored = json.loads(matbench(QUARTZ)) | {"columns": ["structure", column]}
+    (tmp_path / "matbench.json").write_text(json.dumps(stored))
+    with pytest.raises(DataError, match=r"matbench\.json holds no structures"):
+        load_prepared([tmp_path / "matbench.json"])

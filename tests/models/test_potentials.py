@@ -207,7 +207,7 @@ def test_the_best_that_is_installed_is_recommended(
     missing: tuple[str, ...], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "gflownet_crystal.models.potentials.find_spec",
+        "gflownet_crystal.models.energy_choice.find_spec",
         lambda package: None if package in missing else object(),
     )
     assert recommended() == name
