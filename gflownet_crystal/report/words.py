@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.proxies.hull import NEAR_HULL
 from gflownet_crystal.report.cards import Card, number
 from gflownet_crystal.report.population import Population
@@ -47,6 +48,12 @@ def _section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _listed(section: Mapping[str, Any], key: str) -> Sequence[Any]:
+    """The list under a key; empty where there is none."""
+    value = section.get(key)
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+
+
 def _name(section: Mapping[str, Any]) -> str:
     return str(section.get("_target_", "")).rpartition(".")[2]
 
@@ -77,15 +84,15 @@ def _table(table: Any) -> str:
 
 
 def _space(env: Mapping[str, Any]) -> str:
-    elements = env.get("elements")
-    if not isinstance(elements, Sequence) or isinstance(elements, str):
+    elements = _listed(env, "elements")
+    if not elements:
         return _settings(env)
     parts = [
         f"Crystals of {_range(env.get('n_elements'))} of {len(elements)} elements ({' '.join(map(str, elements))})"
     ]
     parts.append(f"{_range(env.get('n_atoms'))} atoms in the conventional cell")
-    groups = env.get("space_groups")
-    parts.append(f"{len(groups)} space groups" if isinstance(groups, Sequence) else "all space groups")
+    groups = _listed(env, "space_groups")
+    parts.append(f"{len(groups)} space groups" if groups else "all space groups")
     table = env.get("oxidation_table")
     if table is not None:
         parts.append(f"charges balanced by the oxidation table {_table(table)}")
@@ -160,7 +167,7 @@ def headline(
 def _sample_tiles(run: RunFiles, samples: Population) -> list[tuple[str, str, str]]:
     env = _section(run.config, "env")
     frame = samples.frame
-    elements, groups = env.get("elements") or (), env.get("space_groups") or range(230)
+    elements, groups = _listed(env, "elements"), _listed(env, "space_groups") or range(N_SPACE_GROUPS)
     n_elements = int((samples.composition > 0).any(axis=0).sum())
     of_elements = f"of {len(elements)} allowed" if elements else ""
     return [

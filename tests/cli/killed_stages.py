@@ -33,7 +33,7 @@ def kill_after_a_stage(monkeypatch: pytest.MonkeyPatch, ended: set[tuple[str, Pa
 
         return and_end
 
-    for name in ("write_specs", "_write_table", "write_json"):
+    for name in ("write_specs", "write_parquet", "write_json"):
         monkeypatch.setattr(refining, name, ending(getattr(refining, name)))
     monkeypatch.setattr("gflownet_crystal.proxies.recipe.save_weights", ending(save_weights))
     for name in ("place", "relax", "train_sampler"):

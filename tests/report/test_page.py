@@ -21,7 +21,7 @@ from gflownet_crystal.report import page
 from gflownet_crystal.report.page import Material, write_report
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import read_run
-from gflownet_crystal.report.words import asked
+from gflownet_crystal.report.words import asked, headline
 from tests.report.runs import sample_frame, write_run
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
@@ -192,6 +192,20 @@ def test_a_configuration_that_was_changed_by_hand_is_told_as_it_is(tmp_path, giv
     env = {"elements": ["Li", "O"], "required_elements": given}
     told = " ".join(text for _, text in asked(read_run(write_run(tmp_path / "run"), {"env": env})))
     assert f"each with {given if isinstance(given, int) else 'Li'}" in told
+
+
+@pytest.mark.parametrize("given", [1e308, "Li", {"a": 1}, None, True])
+@pytest.mark.parametrize("key", ["elements", "space_groups"])
+def test_a_space_without_lists_is_the_whole_one(tmp_path, key, given):
+    run = read_run(
+        write_run(tmp_path / "run"), {"env": {"elements": ["Li", "O"], "space_groups": [1, 2], key: given}}
+    )
+    told = {
+        what: note for _, what, note in headline(run, [], Population.of("samples", "", sample_frame()), {})
+    }
+    assert told["space groups"] == ("of 230 allowed" if key == "space_groups" else "of 2 allowed")
+    assert told["elements"] == ("" if key == "elements" else "of 2 allowed")
+    assert asked(run)
 
 
 def test_samples_that_are_no_crystals_have_energies_only(tmp_path):
