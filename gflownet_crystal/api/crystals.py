@@ -271,7 +271,7 @@ class Crystals(Table):
         return self._take(np.arange(len(self)))
 
     def _take(self, rows: Rows) -> Self:
-        chosen = self._structures[torch.from_numpy(np.asarray(rows, dtype=np.int64))]
+        chosen = self._structures[torch.from_numpy(np.array(rows, dtype=np.int64))]
         return type(self)(replace(chosen), self._frame.iloc[rows], self.left_out, self.funnel)
 
     def _one(self, row: int) -> Crystal:

@@ -68,7 +68,7 @@ def candidate_table(frame: pd.DataFrame, title: str) -> Table:
         "proxy": frame[HULL_COLUMN].map("{:.3f}".format),
         "atoms": frame[JUDGED_HULL].map("{:.3f}".format),
         "std": frame["energy_before_std"].map("{:.3f}".format),
-        "nearest known": frame["relative"].fillna("").astype(str),
+        "nearest known": frame["relative"].astype(object).fillna("").astype(str),
     }
     table = Table(title=escape(title), box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in columns:

@@ -91,7 +91,9 @@ def labels(path: Path) -> Tensor:
     tell(left_out)
     if ENERGY_COLUMN not in frame.columns:
         raise DataError(f"{path} has no column {ENERGY_COLUMN} to compare energies with; leave reference out")
-    return torch.from_numpy(pd.to_numeric(frame[ENERGY_COLUMN], errors="coerce").to_numpy(dtype="float64"))
+    return torch.from_numpy(
+        pd.to_numeric(frame[ENERGY_COLUMN], errors="coerce").to_numpy(dtype="float64", copy=True)
+    )
 
 
 def _energies(

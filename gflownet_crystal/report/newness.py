@@ -56,10 +56,10 @@ def newness(
     """
     compounds = KnownCompounds.from_weights()
     if known is not None and len(known):
-        groups = torch.from_numpy(known.frame["space_group"].to_numpy(dtype=np.int64))
+        groups = torch.from_numpy(known.frame["space_group"].to_numpy(dtype=np.int64, copy=True))
         compounds = compounds | KnownCompounds.of(torch.from_numpy(known.composition), groups)
     counts = torch.from_numpy(candidates.composition)
-    groups = torch.from_numpy(candidates.frame["space_group"].to_numpy(dtype=np.int64))
+    groups = torch.from_numpy(candidates.frame["space_group"].to_numpy(dtype=np.int64, copy=True))
     formula, _ = compounds.look_up(counts, groups)
     prototypes = None if known is None or not len(known) else set(_prototypes(known))
     found = []

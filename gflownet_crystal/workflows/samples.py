@@ -135,4 +135,4 @@ def read_objects(path: Path, produces: str, device: torch.device) -> Any:
     names = [f"x{index}" for index in range(len(frame.columns)) if f"x{index}" in frame.columns]
     if not names:
         raise DataError(f"{path} has no columns x0, x1, ...; it has {', '.join(map(str, frame.columns))}")
-    return torch.from_numpy(frame[names].to_numpy(dtype=np.float64)).to(device)
+    return torch.from_numpy(frame[names].to_numpy(dtype=np.float64, copy=True)).to(device)
