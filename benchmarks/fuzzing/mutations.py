@@ -137,7 +137,12 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
 
 def damage_json(text: str, rng: random.Random) -> bytes:
     """JSON text with a value that its readers do not expect."""
-    return json.dumps(damage_value(json.loads(text), rng)).encode()
+    try:
+        value = json.loads(text)
+    except ValueError:
+        # an earlier damage left no JSON
+        return text.encode()
+    return json.dumps(damage_value(value, rng)).encode()
 
 
 def damage_frame(frame: pd.DataFrame, rng: random.Random) -> pd.DataFrame:
