@@ -213,18 +213,24 @@ def test_other_settings_and_other_runs_are_refused(folder: Path, whole: Path) ->
     assert refused.returncode == 2 and "refine trains that of a run with proxy=mlp" in refused.stderr
 
 
-def test_a_correction_for_placed_atoms_needs_no_known_crystals(folder: Path) -> None:
+@pytest.fixture(scope="module")
+def placed(folder: Path) -> Path:
+    """Two rounds of a correction for placed atoms, without known crystals."""
     words = [word for word in QUICK if not word.startswith(("training", "data=", "relax"))]
     given = ("training.steps=3", "training.batch_size=8", "training.holdout=0.4", "n=24")
     done = run_command(folder, "refine", "run=run", "out=placed", "rounds=2", *words, *given)
     assert done.returncode == 0, done.stderr
+    return folder / "placed"
+
+
+def test_a_correction_for_placed_atoms_needs_no_known_crystals(placed: Path) -> None:
     for number in (1, 2):
-        proxy = read_yaml(folder / "placed" / f"round-{number}" / "run" / "config.yaml").proxy
+        proxy = read_yaml(placed / f"round-{number}" / "run" / "config.yaml").proxy
         assert proxy.placing == f"placed/round-{number}/weights.safetensors" and proxy.weights == "mlp"
-    rounds = json.loads((folder / "placed" / "summary.json").read_text())["rounds"]
+    rounds = json.loads((placed / "summary.json").read_text())["rounds"]
     assert all(figures["trained_on"]["known"] == 0 for figures in rounds)
     # the ensemble of the run had learned no sample yet
-    held = read_parquet(folder / "placed" / "round-1" / "held_out.parquet")
+    held = read_parquet(placed / "round-1" / "held_out.parquet")
     specs = frame_to_specs(held)
     most = ReferenceHull.from_weights().hull_energy(specs.composition).numpy() + 2.0
     error = np.minimum(MLPProxy()(specs).value.numpy(), most)
@@ -234,12 +240,12 @@ def test_a_correction_for_placed_atoms_needs_no_known_crystals(folder: Path) -> 
 
 
 def test_each_round_learns_from_shipped_labels_and_all_own_ones_but_of_no_held_out_formula(
-    folder: Path,
+    folder: Path, placed: Path
 ) -> None:
-    shipped, own = read_labels("placing_labels"), tables(folder / "placed", "labels.parquet")
-    apart = set(reduced_formulas(tables(folder / "placed", "held_out.parquet")))
-    trained = read_labels(labels_file(folder / "placed" / "round-2" / "weights.safetensors"))
-    figures = json.loads((folder / "placed" / "summary.json").read_text())["rounds"][1]
+    shipped, own = read_labels("placing_labels"), tables(placed, "labels.parquet")
+    apart = set(reduced_formulas(tables(placed, "held_out.parquet")))
+    trained = read_labels(labels_file(placed / "round-2" / "weights.safetensors"))
+    figures = json.loads((placed / "summary.json").read_text())["rounds"][1]
     assert figures["trained_on"] == {
         "labelled": len(own),
         "earlier_labels": len(trained) - len(own),
@@ -251,7 +257,7 @@ def test_each_round_learns_from_shipped_labels_and_all_own_ones_but_of_no_held_o
     energies = set(np.float32(trained["formation_energy_per_atom"]))
     assert set(np.float32(own["formation_energy_per_atom"])) <= energies
     new = figures["proxy"]["after"]["new_formulas"]["n"]
-    held = read_parquet(folder / "placed" / "round-2" / "held_out.parquet")
+    held = read_parquet(placed / "round-2" / "held_out.parquet")
     assert new == int((~np.isin(reduced_formulas(held), reduced_formulas(shipped))).sum())
     # and a refinement of these weights goes on from what they have learned
     words = [word for word in QUICK if not word.startswith(("training", "data=", "relax"))]
