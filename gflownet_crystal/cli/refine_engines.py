@@ -15,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from gflownet_crystal.cli import train_energy, train_gfn, train_prior
 from gflownet_crystal.cli.data_tables import read_crystals
 from gflownet_crystal.cli.generate import make_structures
-from gflownet_crystal.cli.sample import sample_trained
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.config.build import Trust, build, load_class, plain
@@ -46,6 +45,7 @@ from gflownet_crystal.workflows.placing import judged_energies
 from gflownet_crystal.workflows.refining_labels import Draw
 from gflownet_crystal.workflows.refining_parts import Judge, Learned
 from gflownet_crystal.workflows.relaxing import load_on, relax_kept
+from gflownet_crystal.workflows.sampling import sample_model
 
 _HOLDOUT = 0.04
 """Share of reduced formulas that trainings of energies and priors validate on where MP-20's val is not there."""
@@ -78,8 +78,8 @@ class VerbEngines:
 
     def sampler(self, run: str) -> Draw:
         """A trained sampler, opened."""
-        trained = self.open(run)
-        return lambda n, seed: sample_trained(trained, n, seed, batch_size=min(n, 2048))
+        parts = self.open(run).parts
+        return lambda n, seed: sample_model(parts.model, parts.reward, n, seed, batch_size=min(n, 2048))
 
     def open(self, run: str) -> TrainedRun:
         """A run folder, or a prior, with its configuration."""

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from gflownet_crystal.cli.restricting import conditioning_of, restrictions
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.trained_runs import TrainedRun, open_run
+from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.config.values import check_new, flag, path_setting, seed_number, whole_number
 from gflownet_crystal.workflows.conditioning import LOG_WEIGHT, Conditioning
 from gflownet_crystal.workflows.samples import check_suffix, write_samples
@@ -36,8 +36,9 @@ def run(config: DictConfig) -> None:
     trained = open_run(folder, config.device, config.threads, flag(config.trust, "trust"))
     # sampling without conditions takes seconds
     with Progress(n, 0, "sampling", quiet=not (restrict and exact)) as progress:
-        frame = sample_trained(
-            trained,
+        frame = sample_model(
+            trained.parts.model,
+            trained.parts.reward,
             n,
             seed,
             batch_size=batch_size,
@@ -92,30 +93,6 @@ def sample_run(
         EmptySpaceError: nothing is left to sample.
     """
     trained = open_run(run_dir, device, threads, trust)
-    return sample_trained(
-        trained,
-        n,
-        seed,
-        batch_size=batch_size,
-        restrict=restrict,
-        exact=exact,
-        after_batch=after_batch,
-        announce=announce,
-    )
-
-
-def sample_trained(
-    trained: TrainedRun,
-    n: int,
-    seed: int = 0,
-    *,
-    batch_size: int = 2048,
-    restrict: Mapping[str, Any] | None = None,
-    exact: Conditioning | None = None,
-    after_batch: Callable[[int], None] = lambda drawn: None,
-    announce: Callable[[str], None] = lambda line: None,
-) -> pd.DataFrame:
-    """Sample from a run that is open; see :func:`sample_run`."""
     return sample_model(
         trained.parts.model,
         trained.parts.reward,

@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.sample import sample_trained
 from gflownet_crystal.config.build import plain, to_settings
 from gflownet_crystal.config.run_folder import latest
 from gflownet_crystal.config.trained_runs import open_run
@@ -21,6 +20,7 @@ from gflownet_crystal.models.potentials import load_energies
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.workflows.further import FURTHER, by_rank, further_seed, usual_screening
 from gflownet_crystal.workflows.placing import Placer
+from gflownet_crystal.workflows.sampling import sample_model
 from gflownet_crystal.workflows.settings import Screening
 
 CONTACTS = "contacts"
@@ -99,8 +99,7 @@ def further_samples(
     opened = functools.cache(lambda: open_run(folder, device, None, trust))
 
     def draw(number: int) -> pd.DataFrame:
-        return sample_trained(
-            opened(), FURTHER, further_seed(seed, number), batch_size=FURTHER, restrict=restrict
-        )
+        parts, own = opened().parts, further_seed(seed, number)
+        return sample_model(parts.model, parts.reward, FURTHER, own, batch_size=FURTHER, restrict=restrict)
 
     return draw

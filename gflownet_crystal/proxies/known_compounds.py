@@ -101,8 +101,22 @@ def contains(keys: Tensor, wanted: Tensor) -> Tensor:
     Returns:
         (n,) bool, on the device of ``wanted``.
     """
-    if len(keys) == 0:
-        return torch.zeros_like(wanted, dtype=torch.bool)
+    return find(keys, wanted)[1].to(wanted.device)
+
+
+def find(keys: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Places of numbers among others.
+
+    Args:
+        keys: (m,) int64 on the CPU, ascending.
+        wanted: (n,) int64.
+
+    Returns:
+        Place (n,) int64 of each in ``keys``, which counts where the second, (n,) bool, says that it is there; both on
+        the CPU.
+    """
     here = wanted.cpu()
+    if len(keys) == 0:
+        return torch.zeros_like(here), torch.zeros_like(here, dtype=torch.bool)
     place = torch.searchsorted(keys, here).clamp(max=len(keys) - 1)
-    return (keys[place] == here).to(wanted.device)
+    return place, keys[place] == here

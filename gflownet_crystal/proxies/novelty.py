@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.data.known_formulas import read_formulas
-from gflownet_crystal.proxies.known_compounds import KnownCompounds
+from gflownet_crystal.proxies.known_compounds import KnownCompounds, find
 from gflownet_crystal.structures.composition_keys import formula_keys
 from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.spec import CrystalSpec
@@ -44,12 +44,10 @@ class History:
     def cost(self, specs: CrystalSpec) -> Tensor:
         """Cost (n,) float64 of each spec, on its device."""
         sought = formula_keys(specs.composition)
-        if not len(self._keys):
-            return torch.zeros(len(sought), dtype=torch.float64, device=sought.device)
-        keys, counts = self._keys.to(sought.device), self._counts.to(sought.device)
-        place = torch.searchsorted(keys, sought).clamp(max=len(keys) - 1)
-        times = counts[place].double() * (keys[place] == sought)
-        return self._cost * torch.log1p(times / self.scale)
+        place, found = find(self._keys, sought)
+        times = torch.zeros(len(sought), dtype=torch.float64)
+        times[found] = self._counts[place[found]].double()
+        return (self._cost * torch.log1p(times / self.scale)).to(sought.device)
 
     def remember(self, specs: CrystalSpec) -> None:
         """Count the formulas of n specs."""
