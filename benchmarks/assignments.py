@@ -17,14 +17,14 @@ from torch import Tensor
 
 from benchmarks.options import read_options, run
 from gflownet_crystal.crystallography.wyckoff import wyckoff_table
-from gflownet_crystal.generators.ranked_assignments import RankedAssignments
+from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.structures.convert import iterate_arrays
 from gflownet_crystal.structures.occupied_positions import occupied_positions
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import conventional_structures, find_space_groups
-from gflownet_crystal.training.assignment_data import OccupiedSpecs
-from gflownet_crystal.training.assignment_task import AssignmentTask, RankedCrystals, recall
-from gflownet_crystal.training.labelled import read_labelled
+from gflownet_crystal.training.energies.labelled import read_labelled
+from gflownet_crystal.training.generators.assignment_data import OccupiedSpecs
+from gflownet_crystal.training.generators.assignment_task import AssignmentTask, RankedCrystals, recall
 
 _DEFAULTS = {"weights": "assignments", "n": "2000"}
 _ROUND_TRIP = 0.05

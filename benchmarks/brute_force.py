@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gflownet_crystal.crystallography.oxidation import OxidationTable
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
-from gflownet_crystal.envs.composition_rules import CompositionRules
+from gflownet_crystal.envs.composition.rules import CompositionRules
 
 
 def enumerate_space(rules: CompositionRules, groups: tuple[int, ...]) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.evaluation.known_hulls import known_hull
 from gflownet_crystal.evaluation.stability import energy_above_hull
 from gflownet_crystal.evaluation.structure_sets import StructureSet, read_set
-from gflownet_crystal.models.potentials import load_energies
+from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.proxies.hull import NEAR_HULL
 from gflownet_crystal.structures.primitive import to_primitive
 

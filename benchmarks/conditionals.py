@@ -13,9 +13,9 @@ from torch import Tensor
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.crystallography.space_groups import lattice_system_of_group
 from gflownet_crystal.envs.base import Action, Context, DiscreteActions, Env, Stage, State
-from gflownet_crystal.envs.composition import CompositionState
+from gflownet_crystal.envs.composition.stage import CompositionState
 from gflownet_crystal.envs.crystal import Crystal
-from gflownet_crystal.envs.jumps import JumpStage, JumpState
+from gflownet_crystal.envs.lattice.jumps import JumpStage, JumpState
 from gflownet_crystal.evaluation.annealing import Move, Proposal, anneal
 from gflownet_crystal.evaluation.quadrature import unit_box_nodes
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward

@@ -24,8 +24,8 @@ from benchmarks.brute_force import enumerate_space
 from benchmarks.options import read_options, run
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.envs.base import Context, Env
-from gflownet_crystal.envs.composition import CompositionStage, CompositionState
-from gflownet_crystal.envs.composition_rules import CompositionRules
+from gflownet_crystal.envs.composition.rules import CompositionRules
+from gflownet_crystal.envs.composition.stage import CompositionStage, CompositionState
 from gflownet_crystal.envs.space_group import SpaceGroupStage, SpaceGroupState
 from gflownet_crystal.evaluation.agreement import total_variation
 from gflownet_crystal.evaluation.exact import row_hash, terminal_distribution

@@ -20,9 +20,9 @@ from benchmarks.brute_force import enumerate_space
 from benchmarks.exactness import train
 from benchmarks.options import read_options, run
 from gflownet_crystal.crystallography.space_groups import lattice_system_of_group
-from gflownet_crystal.envs.composition_rules import CompositionRules
+from gflownet_crystal.envs.composition.rules import CompositionRules
 from gflownet_crystal.envs.crystal import Crystal
-from gflownet_crystal.envs.reference_volume import reference_volume
+from gflownet_crystal.envs.lattice.reference_volume import reference_volume
 from gflownet_crystal.evaluation.quadrature import unit_box_nodes
 from gflownet_crystal.gflownet.objectives import TrajectoryBalance
 from gflownet_crystal.gflownet.settings import ScheduleSettings, TrainerSettings

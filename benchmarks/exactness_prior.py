@@ -24,7 +24,7 @@ from benchmarks.exactness_lattice import AXIAL_RATIO, LOG_VOLUME, MIXTURE, Synth
 from benchmarks.options import read_options, run
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Env
-from gflownet_crystal.envs.composition_rules import CompositionRules
+from gflownet_crystal.envs.composition.rules import CompositionRules
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.evaluation.agreement import total_variation
 from gflownet_crystal.evaluation.exact import terminal_distribution

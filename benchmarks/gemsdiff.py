@@ -18,10 +18,10 @@ from benchmarks.options import read_options, run
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.generators.gemsdiff import GemsDiff
-from gflownet_crystal.models.gemsdiff import GemsDiffModel
-from gflownet_crystal.models.gemsdiff_settings import GemsDiffSettings
-from gflownet_crystal.models.lattice_diffusion import exp_cell, log_cell
-from gflownet_crystal.models.learned_cells import in_learned_cells
+from gflownet_crystal.models.gemsdiff.lattice_diffusion import exp_cell, log_cell
+from gflownet_crystal.models.gemsdiff.learned_cells import in_learned_cells
+from gflownet_crystal.models.gemsdiff.model import GemsDiffModel
+from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import conventional_structures, symmetry_error

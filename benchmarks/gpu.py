@@ -30,13 +30,13 @@ from gflownet_crystal.envs.base import Context
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
 from gflownet_crystal.gflownet.trainer import Trainer
-from gflownet_crystal.models.energy import autocast
-from gflownet_crystal.models.energy_calculator import energy_forces_stress
-from gflownet_crystal.models.stored_graphs import StoredGraphs
-from gflownet_crystal.models.trained_energies import TrainedEnergies
+from gflownet_crystal.models.energies.calculator import energy_forces_stress
+from gflownet_crystal.models.energies.energy import autocast
+from gflownet_crystal.models.energies.trained import TrainedEnergies
+from gflownet_crystal.models.layers.stored_graphs import StoredGraphs
 from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.structure import StructureBatch
-from gflownet_crystal.training.labelled import read_labelled
+from gflownet_crystal.training.energies.labelled import read_labelled
 
 _DEFAULTS = {"data": "", "parts": "checks,rates", "device": "cuda", "seconds": "3"}
 _NETWORKS = ("alignn", "gemsnet")

@@ -30,11 +30,11 @@ from gflownet_crystal.cli.train_network import plain
 from gflownet_crystal.common.checkpoint import TrainingStopped
 from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.config.parts import find_device
-from gflownet_crystal.models.energy import EnergyModel
+from gflownet_crystal.models.energies.energy import EnergyModel
+from gflownet_crystal.models.energies.trained import KIND
 from gflownet_crystal.models.registry import build_network
-from gflownet_crystal.models.trained_energies import KIND
-from gflownet_crystal.training.energy_task import EnergyTask
-from gflownet_crystal.training.labelled import read_labelled, split_labelled
+from gflownet_crystal.training.energies.labelled import read_labelled, split_labelled
+from gflownet_crystal.training.energies.task import EnergyTask
 from gflownet_crystal.training.loop import Loop
 from gflownet_crystal.training.settings import LoopSettings
 from gflownet_crystal.weights import save_weights

@@ -21,14 +21,14 @@ import torch
 from benchmarks.options import read_options, run
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.generators.langevin import Langevin, PaperLangevin
-from gflownet_crystal.models.dimenet_settings import DimeNetSettings
-from gflownet_crystal.models.langevin import ScoreModel, Sites
+from gflownet_crystal.models.langevin.dimenet_settings import DimeNetSettings
+from gflownet_crystal.models.langevin.model import ScoreModel, Sites
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import conventional_structures
 from gflownet_crystal.structures.symmetry_images import group_tables
-from gflownet_crystal.training.langevin_task import inequivalent_sites
+from gflownet_crystal.training.generators.langevin_task import inequivalent_sites
 
 _LEVELS, _STEPS = 10, 80
 _DEFAULTS = {"n": "64", "batch": "32", "steps": "2", "repeats": "10", "paper": "0"}

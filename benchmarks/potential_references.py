@@ -24,7 +24,7 @@ from ase.data import reference_states
 from benchmarks.options import names, read_options, run
 from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.data.standardize import parameters_to_rows
-from gflownet_crystal.models.potentials import REFERENCES, load_energies
+from gflownet_crystal.models.energies.potentials import REFERENCES, load_energies
 from gflownet_crystal.relaxation.elements import ElementSettings, least_energy
 from gflownet_crystal.structures.elements import SYMBOLS
 

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from benchmarks.options import read_options, run
 from gflownet_crystal.data.standardize import parameters_to_rows
-from gflownet_crystal.models.potentials import load_energies
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.potentials import load_energies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.changes import max_strain, rms_displacement
 from gflownet_crystal.relaxation.relax import relax
 from gflownet_crystal.relaxation.settings import RelaxationSettings

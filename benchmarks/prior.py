@@ -47,7 +47,7 @@ from gflownet_crystal.gflownet.likelihood import log_prob
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.structures.distributions import distributions
 from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.training.prior_data import PriorSplits, split_known
+from gflownet_crystal.training.priors.data import PriorSplits, split_known
 
 DEFAULTS = {
     "more": "",

@@ -27,11 +27,11 @@ from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_paper import PaperMLPProxy
-from gflownet_crystal.proxies.mlp_recipe import shared_formula_figures, validation_figures
-from gflownet_crystal.proxies.mlp_validation import error_figures
-from gflownet_crystal.proxies.recipe import Parts, split_table
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.training.proxies.mlp_recipe import shared_formula_figures, validation_figures
+from gflownet_crystal.training.proxies.mlp_validation import error_figures
+from gflownet_crystal.training.proxies.recipe import Parts, split_table
 
 HOLDOUT = 0.04
 N_TIMED = 10_000

@@ -35,9 +35,9 @@ from gflownet_crystal.config.groups import unknown
 from gflownet_crystal.crystallography.charge import ChargeModel
 from gflownet_crystal.crystallography.oxidation import TABLES
 from gflownet_crystal.data.standardize import standard_cells
-from gflownet_crystal.envs.composition_lookahead import LookAhead
-from gflownet_crystal.envs.composition_partial import partial_of
-from gflownet_crystal.envs.composition_tables import CompositionTables
+from gflownet_crystal.envs.composition.lookahead import LookAhead
+from gflownet_crystal.envs.composition.partial import partial_of
+from gflownet_crystal.envs.composition.tables import CompositionTables
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.structures.elements import SYMBOLS
 from gflownet_crystal.structures.formulas import reduce_composition

@@ -42,23 +42,23 @@ from benchmarks.matching import distances, figures
 from benchmarks.options import names, read_options, run
 from gflownet_crystal.config.build import build
 from gflownet_crystal.config.compose import compose_config
-from gflownet_crystal.generators.assignment_table import assignments_of, keys_of
+from gflownet_crystal.generators.assignments.ranked import RankedAssignments
+from gflownet_crystal.generators.assignments.table import assignments_of, keys_of
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.generators.orbit_spacing import Orbits
-from gflownet_crystal.generators.orbit_tables import orbit_tables
-from gflownet_crystal.generators.ranked_assignments import RankedAssignments
+from gflownet_crystal.generators.placing.orbit_spacing import Orbits
+from gflownet_crystal.generators.placing.orbit_tables import orbit_tables
 from gflownet_crystal.generators.wyckoff_sampler import WyckoffSampler
-from gflownet_crystal.models.potentials import load_energies
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.potentials import load_energies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.convert import to_pymatgen
 from gflownet_crystal.structures.distances import shortest_distance_ratio
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
-from gflownet_crystal.training.assignment_data import OccupiedSpecs
-from gflownet_crystal.training.labelled import read_labelled
-from gflownet_crystal.training.site_data import SiteData, n_free_bins, uniform_parameters
+from gflownet_crystal.training.energies.labelled import read_labelled
+from gflownet_crystal.training.generators.assignment_data import OccupiedSpecs
+from gflownet_crystal.training.generators.site_data import SiteData, n_free_bins, uniform_parameters
 
 _DEFAULTS = {"n": "300", "tries": "20", "seed": "0", "steps": "30", "hurry": "30.0", "processes": "1",
              "weights": "wyckoff", "ranking": "assignments", "energies": "none", "others": "",

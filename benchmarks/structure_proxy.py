@@ -21,7 +21,7 @@ from benchmarks.options import names, read_options, run
 from gflownet_crystal.config.build import build
 from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.envs.base import Env
-from gflownet_crystal.generators.orbit_tables import simplest_assignments
+from gflownet_crystal.generators.placing.orbit_tables import simplest_assignments
 from gflownet_crystal.generators.quick_placement import QuickPlacement
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.rollout import sample_terminal

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from benchmarks.energy_models import preset
 from benchmarks.graphs import read_crystals
 from benchmarks.options import names, read_options, run
-from gflownet_crystal.models.inputs import graph_for
+from gflownet_crystal.models.layers.inputs import graph_for
+from gflownet_crystal.models.layers.vector_fields import AtomOutput
 from gflownet_crystal.models.registry import network_entry
-from gflownet_crystal.models.vector_fields import AtomOutput
 from gflownet_crystal.structures.structure import StructureBatch
 from tests.models.equivalents import descriptions
 

@@ -35,7 +35,10 @@ NEIGHBOURS |= {
     "training": {"gflownet"},
     "models": {"data", "weights"},
 }
-NEIGHBOURS |= {"data": {"models.potentials"}, "report": {"evaluation.matching", "evaluation.parallel"}}
+NEIGHBOURS |= {
+    "data": {"models.energies.potentials"},
+    "report": {"evaluation.matching", "evaluation.parallel"},
+}
 # all that the learning machinery may know of its parts: their contracts
 CONTRACTS = ("common", "envs.base", "policies", "proxies.base", "proxies.reward", "gflownet")
 

@@ -29,7 +29,7 @@ from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.evaluation.structure_sets import read_set
 from gflownet_crystal.relaxation.inputs import read_items
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
-from gflownet_crystal.training.labelled import read_labelled
+from gflownet_crystal.training.energies.labelled import read_labelled
 
 CIFS = tuple(f"cif/{name}.cif" for name in ("NaCl", "CsCl", "ZnS", "TiO2", "ZnO", "Al2O3", "CaTiO3", "ZrO2"))
 TEXTS = ("POSCAR", "NaCl.vasp", "pymatgen.json", "matbench.json", "mp20.csv", "set.extxyz", "specs.csv")

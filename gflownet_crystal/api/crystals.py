@@ -18,7 +18,7 @@ from gflownet_crystal.api.saving import cif_of, save_crystals
 from gflownet_crystal.api.table import Chosen, Rows, Table
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, LATTICE_COLUMNS
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures import convert
 from gflownet_crystal.structures.structure import StructureBatch

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.evaluation.stability import energy_above_hull
-from gflownet_crystal.models.potentials import load_energies
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.potentials import load_energies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.proxies.e_above_hull import REFERENCE, load_hull
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.workflows.placing import judged_energies

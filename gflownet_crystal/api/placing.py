@@ -19,7 +19,7 @@ from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.config.values import seed_number, whole_number
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_checks import NO_OCCUPATION, complaint, spec_faults
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, frame_to_specs

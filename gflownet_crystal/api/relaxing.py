@@ -16,7 +16,7 @@ from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.config.values import thread_count
 from gflownet_crystal.data.schema import ENERGY_COLUMN
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.records import structure_of, to_record
 from gflownet_crystal.relaxation.run import Loader, relax_items

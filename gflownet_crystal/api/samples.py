@@ -13,7 +13,7 @@ from gflownet_crystal.api.table import Chosen, Rows, Table
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.values import check_new
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import check_columns, frame_to_specs
 from gflownet_crystal.workflows.samples import check_suffix, write_samples

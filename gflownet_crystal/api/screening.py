@@ -21,7 +21,7 @@ from gflownet_crystal.config.values import seed_number, whole_number
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.proxies.discovery import Discovery
 from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
 from gflownet_crystal.proxies.hull import Hull

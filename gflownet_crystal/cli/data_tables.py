@@ -16,7 +16,7 @@ from gflownet_crystal.config.values import path_setting
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
-from gflownet_crystal.training.labelled import LabelledStructures, read_labelled
+from gflownet_crystal.training.energies.labelled import LabelledStructures, read_labelled
 
 
 def paths_of(value: Any, key: str) -> list[Path]:
@@ -82,7 +82,7 @@ def read_crystals(paths: Sequence[Path], **options: Any) -> LabelledStructures:
 
     Args:
         paths: files and folders.
-        options: options of :func:`~gflownet_crystal.training.labelled.read_labelled`.
+        options: options of :func:`~gflownet_crystal.training.energies.labelled.read_labelled`.
     """
     left_out = LeftOut()
     data = read_labelled(paths, **options, left_out=left_out)

@@ -43,8 +43,8 @@ from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.parallel import Work
 from gflownet_crystal.evaluation.structure_metrics import COMPARING, METRICS, Result
 from gflownet_crystal.evaluation.structure_sets import StructureSet, read_set
-from gflownet_crystal.models.energy_choice import EnergyChoice
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.choice import EnergyChoice
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.workflows.output_folder import open_output
 

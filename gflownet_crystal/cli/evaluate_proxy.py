@@ -21,12 +21,12 @@ from gflownet_crystal.config.values import flag
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.schema import ENERGY_COLUMN, STRUCTURE_COLUMNS
 from gflownet_crystal.proxies.base import Proxy
-from gflownet_crystal.proxies.mlp_validation import prediction_figures
 from gflownet_crystal.proxies.structure_proxy import StructureProxy
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_checks import complaint, spec_faults
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.training.proxies.mlp_validation import prediction_figures
 
 ATOMS = ("own", "placed")
 

@@ -38,7 +38,7 @@ from gflownet_crystal.config.values import (
 )
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.energy_choice import read_choice
+from gflownet_crystal.models.energies.choice import read_choice
 from gflownet_crystal.proxies.discovery import Discovery
 from gflownet_crystal.proxies.e_above_hull import REFERENCE, EnergyAboveHull, load_hull
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull

@@ -29,7 +29,7 @@ from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.public_sets import data_path
 from gflownet_crystal.data.sources import kind_of
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.potentials import load_energies
+from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.structures.spec_checks import NO_OCCUPATION, complaint, spec_faults
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, frame_to_specs, read_specs
 from gflownet_crystal.workflows.generated import write_generated

@@ -23,9 +23,9 @@ from gflownet_crystal.evaluation.known_hulls import known_entries
 from gflownet_crystal.evaluation.stability import energy_above_hull, unique_and_novel
 from gflownet_crystal.evaluation.structure_sets import StructureSet
 from gflownet_crystal.evaluation.verdicts import Verdict, by_all
-from gflownet_crystal.models.energy_choice import EnergyChoice, distinct_choices, read_choice
-from gflownet_crystal.models.potentials import load_energies
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.choice import EnergyChoice, distinct_choices, read_choice
+from gflownet_crystal.models.energies.potentials import load_energies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.records import RecordsFile, to_record, write_results

@@ -35,7 +35,7 @@ from gflownet_crystal.config.values import (
     whole_number,
 )
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.energy_choice import read_choice
+from gflownet_crystal.models.energies.choice import read_choice
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.relaxation.run import Loader
 from gflownet_crystal.relaxation.settings import RelaxationSettings

@@ -23,9 +23,9 @@ from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.groups import unknown
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.values import check_writable, flag, path_setting
-from gflownet_crystal.models.calculator_energies import make_calculator
-from gflownet_crystal.models.energy_choice import EnergyChoice, read_choice
-from gflownet_crystal.models.reference_tables import ReferenceTable, table_path
+from gflownet_crystal.models.energies.calculator_energies import make_calculator
+from gflownet_crystal.models.energies.choice import EnergyChoice, read_choice
+from gflownet_crystal.models.energies.reference_tables import ReferenceTable, table_path
 from gflownet_crystal.relaxation.elements import ElementSettings, least_energy
 from gflownet_crystal.relaxation.inputs import read_items
 from gflownet_crystal.structures.convert import to_ase

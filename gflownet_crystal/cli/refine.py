@@ -32,13 +32,13 @@ from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.config.values import check_whole, flag, path_setting, seed_number, thread_count
 from gflownet_crystal.data.schema import PREPARED_COLUMNS
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.trained_energies import KIND as STRUCTURE_ENERGY
+from gflownet_crystal.models.energies.trained import KIND as STRUCTURE_ENERGY
 from gflownet_crystal.proxies.e_above_hull import load_hull
 from gflownet_crystal.proxies.mlp import KIND
 from gflownet_crystal.proxies.mlp_placing import KIND as PLACING
-from gflownet_crystal.proxies.placed_figures import HIGHEST
-from gflownet_crystal.proxies.placing_labels import KIND as LABELS
-from gflownet_crystal.proxies.placing_labels import labels_file, read_labels
+from gflownet_crystal.training.proxies.placed_figures import HIGHEST
+from gflownet_crystal.training.proxies.placing_labels import KIND as LABELS
+from gflownet_crystal.training.proxies.placing_labels import labels_file, read_labels
 from gflownet_crystal.weights import load_weights, weights_path
 from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.refining import ENERGIES, RUN, WEIGHTS, Refinement

@@ -26,18 +26,18 @@ from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.structure_energies import StructureEnergies
-from gflownet_crystal.models.trained_energies import KIND
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.trained import KIND
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
 from gflownet_crystal.proxies.mlp import MLPProxy
-from gflownet_crystal.proxies.recipe import Recipe, Run
-from gflownet_crystal.proxies.stepwise import Stepwise
 from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.records import STRUCTURES
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.structure import StructureBatch
-from gflownet_crystal.training.labelled import LabelledStructures
+from gflownet_crystal.training.energies.labelled import LabelledStructures
+from gflownet_crystal.training.proxies.recipe import Recipe, Run
+from gflownet_crystal.training.stepwise import Stepwise
 from gflownet_crystal.training.stepwise_run import take_steps
 from gflownet_crystal.weights import load_weights
 from gflownet_crystal.workflows.making import Maker

@@ -23,7 +23,7 @@ from gflownet_crystal.config.build import plain, to_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.values import flag, formats_setting, path_setting, thread_count
-from gflownet_crystal.models.energy_choice import RECOMMENDED, read_choice, recommended
+from gflownet_crystal.models.energies.choice import RECOMMENDED, read_choice, recommended
 from gflownet_crystal.relaxation.inputs import fingerprint, read_items
 from gflownet_crystal.relaxation.records import TABLE
 from gflownet_crystal.relaxation.settings import RelaxationSettings

@@ -12,11 +12,12 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.config.build import plain, to_settings
+from gflownet_crystal.config.compose import require_section
 from gflownet_crystal.config.run_folder import latest
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.potentials import load_energies
+from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.workflows.further import FURTHER, by_rank, further_seed, usual_screening
 from gflownet_crystal.workflows.placing import Placer
@@ -41,6 +42,7 @@ def screening_settings(
     Raises:
         ConfigError: a value is wrong.
     """
+    require_section(section, "screening")
     values = {str(key): plain(value) for key, value in section.items() if key != CONTACTS}
     usual = usual_screening(seeks_discoveries)
     values |= {key: value for key, value in usual.items() if values.get(key) is None}

@@ -27,14 +27,14 @@ from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.values import flag
 from gflownet_crystal.models.denoiser import KIND, Denoiser
 from gflownet_crystal.models.registry import build_network
-from gflownet_crystal.training.denoising_task import (
+from gflownet_crystal.training.energies.denoising_task import (
     VALIDATION_SEED,
     DenoisingSettings,
     DenoisingTask,
     Puzzles,
     reconstruction_figures,
 )
-from gflownet_crystal.training.labelled import split_labelled
+from gflownet_crystal.training.energies.labelled import split_labelled
 from gflownet_crystal.training.loop import Loop
 from gflownet_crystal.weights import save_weights
 

@@ -30,13 +30,13 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.build import plain
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.values import path_setting
-from gflownet_crystal.models.energy import EnergyModel
+from gflownet_crystal.models.energies.energy import EnergyModel
+from gflownet_crystal.models.energies.trained import KIND, UNCERTAINTY
+from gflownet_crystal.models.energies.uncertainty import LatentDistance
 from gflownet_crystal.models.registry import build_network, network_entry, settings_from
-from gflownet_crystal.models.trained_energies import KIND, UNCERTAINTY
-from gflownet_crystal.models.uncertainty import LatentDistance
-from gflownet_crystal.training.energy_calibration import Judged, calibrate, judge
-from gflownet_crystal.training.energy_task import EnergyTask, error_figures, figures_of
-from gflownet_crystal.training.labelled import LabelledStructures, Splits, split_labelled
+from gflownet_crystal.training.energies.calibration import Judged, calibrate, judge
+from gflownet_crystal.training.energies.labelled import LabelledStructures, Splits, split_labelled
+from gflownet_crystal.training.energies.task import EnergyTask, error_figures, figures_of
 from gflownet_crystal.training.loop import Loop
 from gflownet_crystal.weights import load_weights, save_weights
 

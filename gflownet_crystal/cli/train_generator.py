@@ -24,7 +24,7 @@ from gflownet_crystal.cli.train_network import (
 from gflownet_crystal.cli.trained_generators import TrainedGenerator, trained_generator
 from gflownet_crystal.config.build import plain
 from gflownet_crystal.config.parts import find_device, set_threads
-from gflownet_crystal.training.labelled import split_labelled
+from gflownet_crystal.training.energies.labelled import split_labelled
 from gflownet_crystal.training.loop import Loop
 
 

@@ -34,8 +34,8 @@ from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.policies.residual import ResidualPolicy
 from gflownet_crystal.structures.distributions import distributions
 from gflownet_crystal.training.loop import Loop
-from gflownet_crystal.training.prior_data import PriorSplits, split_known
-from gflownet_crystal.training.prior_task import PriorSettings, PriorTask
+from gflownet_crystal.training.priors.data import PriorSplits, split_known
+from gflownet_crystal.training.priors.task import PriorSettings, PriorTask
 from gflownet_crystal.workflows.sampling import BUILDING
 
 

@@ -21,8 +21,8 @@ from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import set_threads
 from gflownet_crystal.config.run_folder import card_command, latest, open_folder, write_config
 from gflownet_crystal.config.values import check_whole, flag
-from gflownet_crystal.proxies.recipe import Recipe
-from gflownet_crystal.proxies.stepwise import Stepwise
+from gflownet_crystal.training.proxies.recipe import Recipe
+from gflownet_crystal.training.stepwise import Stepwise
 from gflownet_crystal.training.stepwise_run import take_steps
 
 

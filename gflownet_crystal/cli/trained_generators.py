@@ -16,27 +16,29 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.build import to_settings
 from gflownet_crystal.config.groups import unknown
 from gflownet_crystal.config.values import flag
-from gflownet_crystal.generators.ranked_assignments import RankedAssignments
-from gflownet_crystal.models import assignment_ranker, gemsdiff, langevin, parameter_flow
-from gflownet_crystal.models.assignment_ranker import AssignmentRanker
-from gflownet_crystal.models.dimenet_settings import DimeNetSettings
-from gflownet_crystal.models.gemsdiff import GemsDiffModel
-from gflownet_crystal.models.gemsdiff_settings import GemsDiffSettings
-from gflownet_crystal.models.langevin import NoiseLevels, ScoreModel
-from gflownet_crystal.models.parameter_flow import ParameterFlow
-from gflownet_crystal.models.site_settings import SiteSettings
-from gflownet_crystal.training.assignment_data import OccupiedSplits
-from gflownet_crystal.training.assignment_task import (
+from gflownet_crystal.generators.assignments.ranked import RankedAssignments
+from gflownet_crystal.models.gemsdiff import model as gemsdiff
+from gflownet_crystal.models.gemsdiff.model import GemsDiffModel
+from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
+from gflownet_crystal.models.langevin import model as langevin
+from gflownet_crystal.models.langevin.dimenet_settings import DimeNetSettings
+from gflownet_crystal.models.langevin.model import NoiseLevels, ScoreModel
+from gflownet_crystal.models.sites import assignment_ranker, parameter_flow
+from gflownet_crystal.models.sites.assignment_ranker import AssignmentRanker
+from gflownet_crystal.models.sites.parameter_flow import ParameterFlow
+from gflownet_crystal.models.sites.settings import SiteSettings
+from gflownet_crystal.training.energies.labelled import Splits
+from gflownet_crystal.training.generators.assignment_data import OccupiedSplits
+from gflownet_crystal.training.generators.assignment_task import (
     AssignmentSettings,
     AssignmentTask,
     RankerSettings,
     recall_figures,
 )
-from gflownet_crystal.training.gemsdiff_task import DiffusionSettings, GemsDiffTask
-from gflownet_crystal.training.labelled import Splits
-from gflownet_crystal.training.langevin_task import LangevinTask, LangevinTaskSettings
+from gflownet_crystal.training.generators.gemsdiff_task import DiffusionSettings, GemsDiffTask
+from gflownet_crystal.training.generators.langevin_task import LangevinTask, LangevinTaskSettings
+from gflownet_crystal.training.generators.site_task import SiteTask, SiteTaskSettings
 from gflownet_crystal.training.loop import Task
-from gflownet_crystal.training.site_task import SiteTask, SiteTaskSettings
 from gflownet_crystal.weights import save_weights
 
 _PLACE = "generator.network"

@@ -39,7 +39,7 @@ def read_yaml(path: Path) -> DictConfig:
 
 
 def check_yaml(path: Path) -> None:
-    """Check that a user's own file is of limited depth and size once its aliases stand for what they name.
+    """Check that a user's own file is a mapping of limited depth and size once its aliases stand for what they name.
 
     Args:
         path: path of the file.
@@ -51,6 +51,8 @@ def check_yaml(path: Path) -> None:
         text = path.read_text(encoding="utf-8")
         _require_shallow(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if not isinstance(root, yaml.MappingNode | None):
+            raise DataError("it is not a mapping of keys to values")
         if root is not None and _expanded(root, {}) > MAX_VALUES:
             raise DataError(f"its aliases stand for more than {MAX_VALUES} values")
     except (OSError, ValueError, yaml.YAMLError) as error:

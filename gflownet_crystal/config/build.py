@@ -15,6 +15,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from gflownet_crystal.common.annotations import fitting
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.compose import TARGET, require_section
+from gflownet_crystal.config.moved import present_path
 
 PACKAGE = "gflownet_crystal"
 T = TypeVar("T")
@@ -63,7 +64,7 @@ def load_class(target: Any, contract: type[T], key: str, trust: Trust = COMMAND_
     Raises:
         ConfigError: it is foreign and not trusted, does not exist, or is no subclass of ``contract``.
     """
-    module_name, _, name = str(target).rpartition(".")
+    module_name, _, name = present_path(str(target)).rpartition(".")
     if not module_name:
         raise ConfigError(f"{key}.{TARGET} must be a dotted path like my_module.MyClass, not {target!r}")
     if not trust.allows(str(target)):

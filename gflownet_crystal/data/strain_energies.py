@@ -36,7 +36,7 @@ def load_potential(name: str) -> Calculator:
     if name != "chgnet":
         raise ConfigError(f"unknown potential {name!r}; choose chgnet")
     # imported here, as only this needs it
-    from gflownet_crystal.models.potentials import load_energies
+    from gflownet_crystal.models.energies.potentials import load_energies
 
     calculator: Calculator = load_energies(name).calculator()
     return calculator

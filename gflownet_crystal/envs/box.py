@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Context, Env
-from gflownet_crystal.envs.jumps import JumpStage, JumpState
+from gflownet_crystal.envs.lattice.jumps import JumpStage, JumpState
 
 
 class BoxStage(JumpStage):

@@ -15,14 +15,14 @@ from gflownet_crystal.crystallography.oxidation import OxidationTable, TableSett
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, check_space_group
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.envs.base import Context, Env
-from gflownet_crystal.envs.composition import CompositionStage, CompositionState
-from gflownet_crystal.envs.composition_rules import CompositionRules
-from gflownet_crystal.envs.jumps import JumpState
-from gflownet_crystal.envs.lattice import LatticeStage
-from gflownet_crystal.envs.lattice_box import LatticeBox
-from gflownet_crystal.envs.lattice_raw import RawBox
-from gflownet_crystal.envs.lattice_settings import standardise
-from gflownet_crystal.envs.lattice_shape import ShapeBox
+from gflownet_crystal.envs.composition.rules import CompositionRules
+from gflownet_crystal.envs.composition.stage import CompositionStage, CompositionState
+from gflownet_crystal.envs.lattice.box import LatticeBox
+from gflownet_crystal.envs.lattice.jumps import JumpState
+from gflownet_crystal.envs.lattice.raw import RawBox
+from gflownet_crystal.envs.lattice.settings import standardise
+from gflownet_crystal.envs.lattice.shape import ShapeBox
+from gflownet_crystal.envs.lattice.stage import LatticeStage
 from gflownet_crystal.envs.space_group import SpaceGroupStage, SpaceGroupState
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec import CrystalSpec

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gflownet_crystal.evaluation.features import Features
 from gflownet_crystal.evaluation.parallel import Crystal, from_crystals
-from gflownet_crystal.models.trained_energies import KIND, TrainedEnergies
+from gflownet_crystal.models.energies.trained import KIND, TrainedEnergies
 from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.weights import load_weights

@@ -17,10 +17,10 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.lattice import FREE_PARAMETERS, closure, complete_parameters
 from gflownet_crystal.crystallography.space_groups import lattice_system_of_group
 from gflownet_crystal.envs.base import Context
-from gflownet_crystal.envs.composition import CompositionState
+from gflownet_crystal.envs.composition.stage import CompositionState
 from gflownet_crystal.envs.crystal import Crystal
-from gflownet_crystal.envs.lattice_shape import ShapeBox
-from gflownet_crystal.envs.reference_volume import reference_volume
+from gflownet_crystal.envs.lattice.reference_volume import reference_volume
+from gflownet_crystal.envs.lattice.shape import ShapeBox
 from gflownet_crystal.evaluation.annealing import Move, Proposal
 from gflownet_crystal.structures.spec import CrystalSpec
 

@@ -12,18 +12,18 @@ from typing import Literal
 import torch
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.generators.assignment_draws import draw_candidates, drawable_assignments
+from gflownet_crystal.generators.assignments.drawing import draw_candidates, drawable_assignments
+from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
-from gflownet_crystal.generators.best_tries import best_of_each
-from gflownet_crystal.generators.counter_noise import CounterNoise, member_keys
-from gflownet_crystal.generators.diffused_sites import diffused
 from gflownet_crystal.generators.draws import keys_of_compounds
-from gflownet_crystal.generators.orbit_tables import orbit_tables
-from gflownet_crystal.generators.ranked_assignments import RankedAssignments
+from gflownet_crystal.generators.placing.best_tries import best_of_each
+from gflownet_crystal.generators.placing.counter_noise import CounterNoise, member_keys
+from gflownet_crystal.generators.placing.diffused_sites import diffused
+from gflownet_crystal.generators.placing.orbit_tables import orbit_tables
 from gflownet_crystal.generators.selection import apart, make_room
-from gflownet_crystal.models.diffusion_graph import AtomTable
-from gflownet_crystal.models.gemsdiff import GemsDiffModel
-from gflownet_crystal.models.gemsdiff_sampling import free_crystals
+from gflownet_crystal.models.gemsdiff.graph import AtomTable
+from gflownet_crystal.models.gemsdiff.model import GemsDiffModel
+from gflownet_crystal.models.gemsdiff.sampling import free_crystals
 from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch

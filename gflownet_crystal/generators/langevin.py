@@ -10,18 +10,18 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.site_projectors import site_flats
-from gflownet_crystal.generators.annealing import anneal_crystals, anneal_positions, has_fixed_angles
-from gflownet_crystal.generators.assigned_specs import AssignedSpecs
-from gflownet_crystal.generators.assignment_draws import draw_candidates, drawable_assignments
+from gflownet_crystal.generators.assignments.assigned_specs import AssignedSpecs
+from gflownet_crystal.generators.assignments.drawing import draw_candidates, drawable_assignments
+from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
-from gflownet_crystal.generators.best_tries import best_of_each
 from gflownet_crystal.generators.draws import joined
-from gflownet_crystal.generators.merging import merge_and_snap
-from gflownet_crystal.generators.orbit_spacing import Orbits
-from gflownet_crystal.generators.orbit_tables import OrbitTables, orbit_tables
-from gflownet_crystal.generators.ranked_assignments import RankedAssignments
+from gflownet_crystal.generators.placing.annealing import anneal_crystals, anneal_positions, has_fixed_angles
+from gflownet_crystal.generators.placing.best_tries import best_of_each
+from gflownet_crystal.generators.placing.merging import merge_and_snap
+from gflownet_crystal.generators.placing.orbit_spacing import Orbits
+from gflownet_crystal.generators.placing.orbit_tables import OrbitTables, orbit_tables
 from gflownet_crystal.generators.selection import apart, make_room
-from gflownet_crystal.models.langevin import Schedule, ScoreModel, Sites
+from gflownet_crystal.models.langevin.model import Schedule, ScoreModel, Sites
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry_images import group_tables

@@ -12,7 +12,7 @@ from torch import Tensor
 from gflownet_crystal.crystallography import lattice
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.generators.base import Generation, Generator, check_options
-from gflownet_crystal.generators.candidates import AssignedOrbits, Spacing, contact_distances
+from gflownet_crystal.generators.placing.candidates import AssignedOrbits, Spacing, contact_distances
 from gflownet_crystal.generators.wyckoff_assignments import Assignment, WyckoffAssignments
 from gflownet_crystal.structures.distances import PeriodicLattice, shortest_distance_ratio
 from gflownet_crystal.structures.spec import CrystalSpec

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gflownet_crystal.generators.assigned_specs import AssignedSpecs
+from gflownet_crystal.generators.assignments.assigned_specs import AssignedSpecs
 from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
-from gflownet_crystal.generators.best_tries import best_of_each
-from gflownet_crystal.generators.orbit_spacing import OrbitPairs, Orbits
-from gflownet_crystal.generators.orbit_tables import orbit_tables
+from gflownet_crystal.generators.placing.best_tries import best_of_each
+from gflownet_crystal.generators.placing.orbit_spacing import OrbitPairs, Orbits
+from gflownet_crystal.generators.placing.orbit_tables import orbit_tables
 from gflownet_crystal.structures.spec import CrystalSpec
 
 # assignments looked at for each one that is tried

@@ -10,17 +10,17 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from gflownet_crystal.generators.assignment_draws import draw_candidates, drawable_assignments
+from gflownet_crystal.generators.assignments.drawing import draw_candidates, drawable_assignments
+from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
-from gflownet_crystal.generators.best_tries import best_of_each
-from gflownet_crystal.generators.orbit_spacing import Orbits
-from gflownet_crystal.generators.orbit_tables import orbit_tables
-from gflownet_crystal.generators.ranked_assignments import RankedAssignments
+from gflownet_crystal.generators.placing.best_tries import best_of_each
+from gflownet_crystal.generators.placing.orbit_spacing import Orbits
+from gflownet_crystal.generators.placing.orbit_tables import orbit_tables
+from gflownet_crystal.generators.placing.site_graphs import site_graph, site_lattices, site_tables
 from gflownet_crystal.generators.selection import make_room
-from gflownet_crystal.generators.site_graphs import site_graph, site_lattices, site_tables
-from gflownet_crystal.models.parameter_flow import ParameterFlow
-from gflownet_crystal.models.potentials import load_energies
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.potentials import load_energies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
+from gflownet_crystal.models.sites.parameter_flow import ParameterFlow
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
 
@@ -28,10 +28,10 @@ from gflownet_crystal.structures.spec import CrystalSpec
 class WyckoffSampler(Generator):
     """Draws Wyckoff assignments and their free parameters, and keeps the best of some tries.
 
-    The parameters follow :class:`~gflownet_crystal.models.parameter_flow.ParameterFlow` from uniform noise. Tries whose
-    atoms come too close are dropped; of the others the one of lowest energy is kept where a model of energies is
-    given, else the one with the largest ratio of shortest distance to summed covalent radii. A spec all of whose tries
-    are dropped is placed by :func:`~gflownet_crystal.generators.selection.make_room`.
+    The parameters follow :class:`~gflownet_crystal.models.sites.parameter_flow.ParameterFlow` from uniform noise.
+    Tries whose atoms come too close are dropped; of the others the one of lowest energy is kept where a model of
+    energies is given, else the one with the largest ratio of shortest distance to summed covalent radii. A spec
+    all of whose tries are dropped is placed by :func:`~gflownet_crystal.generators.selection.make_room`.
 
     Args:
         weights: name of shipped weights, or a ``.safetensors`` file.

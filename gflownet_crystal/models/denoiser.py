@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.models.element_values import fitted_volumes
-from gflownet_crystal.models.energy import autocast
-from gflownet_crystal.models.inputs import CrystalGraph, graph_for
+from gflownet_crystal.models.energies.energy import autocast
+from gflownet_crystal.models.layers.element_values import fitted_volumes
+from gflownet_crystal.models.layers.inputs import CrystalGraph, graph_for
+from gflownet_crystal.models.layers.vector_fields import AtomOutput
 from gflownet_crystal.models.registry import build_network
-from gflownet_crystal.models.vector_fields import AtomOutput
 from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.structure import StructureBatch
@@ -48,7 +48,7 @@ class Denoiser(nn.Module):
     Elements do not depend on how a crystal is described, so the symmetries of the network stay.
 
     Args:
-        network: network from a :class:`~gflownet_crystal.models.inputs.CrystalGraph` to an output with
+        network: network from a :class:`~gflownet_crystal.models.layers.inputs.CrystalGraph` to an output with
             ``lattice_action``; its ``settings.graph`` say which graph it reads.
         volumes: whether cells are brought to their elements' volume.
     """

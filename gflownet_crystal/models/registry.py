@@ -11,11 +11,11 @@ from torch import nn
 
 from gflownet_crystal.common.annotations import fitting
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.models.alignn import ALIGNN, ALIGNNSettings
-from gflownet_crystal.models.egnn import EGNN
-from gflownet_crystal.models.egnn_layers import EGNNSettings
-from gflownet_crystal.models.gemsnet import GemsNet
-from gflownet_crystal.models.gemsnet_settings import GemsNetSettings
+from gflownet_crystal.models.alignn.network import ALIGNN, ALIGNNSettings
+from gflownet_crystal.models.egnn.layers import EGNNSettings
+from gflownet_crystal.models.egnn.network import EGNN
+from gflownet_crystal.models.gemsnet.network import GemsNet
+from gflownet_crystal.models.gemsnet.settings import GemsNetSettings
 
 
 @dataclass(frozen=True)

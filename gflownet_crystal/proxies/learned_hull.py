@@ -17,10 +17,10 @@ from torch import Tensor
 
 from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import WeightsError
+from gflownet_crystal.models.spec_energy.features import composition_features
+from gflownet_crystal.models.spec_energy.network import EnergyEnsemble
 from gflownet_crystal.proxies.hull import Hull, by_number_of_elements, checked_composition
 from gflownet_crystal.proxies.hull_program import lowest_mixture
-from gflownet_crystal.proxies.mlp_features import composition_features
-from gflownet_crystal.proxies.mlp_network import EnergyEnsemble
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import reduce_composition
 from gflownet_crystal.weights import load_weights

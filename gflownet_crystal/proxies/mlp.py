@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import WeightsError
-from gflownet_crystal.proxies.mlp_features import check_specs, composition_features, shape_features
-from gflownet_crystal.proxies.mlp_network import CellEnergy, Encoding, EnergyEnsemble
+from gflownet_crystal.models.spec_energy.features import check_specs, composition_features, shape_features
+from gflownet_crystal.models.spec_energy.network import CellEnergy, Encoding, EnergyEnsemble
 from gflownet_crystal.proxies.mlp_placing import Placing, placing_features
 from gflownet_crystal.proxies.stored import StoredProxy
 from gflownet_crystal.structures.spec import CrystalSpec

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import WeightsError
-from gflownet_crystal.proxies.mlp_features import check_specs
+from gflownet_crystal.models.spec_energy.features import check_specs
 from gflownet_crystal.proxies.stored import StoredProxy
 from gflownet_crystal.structures.element_properties import N_PROPERTIES
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS

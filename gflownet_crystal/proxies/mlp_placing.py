@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from gflownet_crystal.common.errors import WeightsError
-from gflownet_crystal.proxies.mlp_network import CellEnergy, Encoding, StackedLinear
+from gflownet_crystal.models.spec_energy.network import CellEnergy, Encoding, StackedLinear
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.weights import fitting_card, load_weights
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.structure_energies import StructureEnergies
-from gflownet_crystal.models.trained_energies import TrainedEnergies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.trained import TrainedEnergies
 from gflownet_crystal.proxies.base import Prediction, Proxy, naming_the_object
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec

@@ -13,7 +13,7 @@ from ase.constraints import FixSymmetry
 from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.primitive_cell import PrimitiveCell
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.checks import CLOSEST

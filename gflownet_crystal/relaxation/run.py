@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.relax import Relaxation, relax
 from gflownet_crystal.relaxation.settings import RelaxationSettings

@@ -16,8 +16,8 @@ from gflownet_crystal.common.checkpoint import Checkpoint, TrainingStopped, save
 from gflownet_crystal.common.errors import CheckpointError, GFlowNetCrystalError
 from gflownet_crystal.common.metrics import MetricsFile, settled_length
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.models.compiling import compile_kernels
-from gflownet_crystal.models.energy import autocast
+from gflownet_crystal.models.energies.energy import autocast
+from gflownet_crystal.models.layers.compiling import compile_kernels
 from gflownet_crystal.structures.batching import BucketedBatches
 from gflownet_crystal.training.settings import LoopSettings
 

@@ -10,8 +10,8 @@ from gflownet_crystal.common.checkpoint import Checkpoint, TrainingStopped, save
 from gflownet_crystal.common.errors import CheckpointError
 from gflownet_crystal.common.metrics import MetricsFile, settled_length
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.proxies.stepwise import Stepwise
 from gflownet_crystal.training.loop import METRICS
+from gflownet_crystal.training.stepwise import Stepwise
 
 
 def take_steps(

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.structures.distances import shortest_distance_ratio
 from gflownet_crystal.structures.frames import structures_to_frame
 from gflownet_crystal.structures.spec import CrystalSpec

@@ -18,7 +18,7 @@ from gflownet_crystal.crystallography.occupation import WyckoffOccupation
 from gflownet_crystal.data.schema import ENERGY_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.structures.frames import structures_to_frame
 from gflownet_crystal.structures.primitive import to_primitive

@@ -20,10 +20,10 @@ from gflownet_crystal.common.tables import read_parquet, write_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
 from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
-from gflownet_crystal.proxies.mlp_validation import error_figures
-from gflownet_crystal.proxies.placed_figures import HIGHEST, placed_figures
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, write_specs
+from gflownet_crystal.training.proxies.mlp_validation import error_figures
+from gflownet_crystal.training.proxies.placed_figures import HIGHEST, placed_figures
 from gflownet_crystal.workflows.refining_figures import round_counts
 from gflownet_crystal.workflows.refining_labels import (
     HELD_OUT,

@@ -13,8 +13,8 @@ from torch import Tensor
 from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.proxies.base import Proxy
-from gflownet_crystal.proxies.recipe import Recipe, Run
 from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.training.proxies.recipe import Recipe, Run
 from gflownet_crystal.workflows.refining_labels import Draw
 
 Judge = Callable[[StructureBatch], Tensor]

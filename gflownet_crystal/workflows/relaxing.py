@@ -8,8 +8,8 @@ from typing import Any
 
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.models.potentials import load_energies
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.potentials import load_energies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.records import RecordsFile, to_record, write_results
 from gflownet_crystal.relaxation.run import Loader, relax_items

@@ -35,7 +35,7 @@ def kill_after_a_stage(monkeypatch: pytest.MonkeyPatch, ended: set[tuple[str, Pa
 
     for name in ("write_specs", "write_parquet", "write_json"):
         monkeypatch.setattr(refining, name, ending(getattr(refining, name)))
-    monkeypatch.setattr("gflownet_crystal.proxies.recipe.save_weights", ending(save_weights))
+    monkeypatch.setattr("gflownet_crystal.training.proxies.recipe.save_weights", ending(save_weights))
     for name in ("place", "relax", "train_sampler"):
         monkeypatch.setattr(VerbEngines, name, ending(getattr(VerbEngines, name)))
 

@@ -19,19 +19,19 @@ from gflownet_crystal.envs.hypergrid import Hypergrid
 from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.gflownet.schedules import BehaviourSchedule, LearningRateSchedule
 from gflownet_crystal.gflownet.settings import ReplaySettings, ScheduleSettings, TrainerSettings
-from gflownet_crystal.models.langevin import NoiseLevels
-from gflownet_crystal.models.site_settings import SiteSettings
+from gflownet_crystal.models.langevin.model import NoiseLevels
+from gflownet_crystal.models.sites.settings import SiteSettings
 from gflownet_crystal.policies.base import MixtureSettings, Policy
 from gflownet_crystal.proxies.base import Proxy
-from gflownet_crystal.proxies.mlp_training import TrainingSettings
 from gflownet_crystal.proxies.toy import GridCorners
 from gflownet_crystal.relaxation.settings import RelaxationSettings
-from gflownet_crystal.training.assignment_task import AssignmentSettings, RankerSettings
-from gflownet_crystal.training.denoising_task import DenoisingSettings
-from gflownet_crystal.training.gemsdiff_task import DiffusionSettings
-from gflownet_crystal.training.langevin_task import LangevinTaskSettings
+from gflownet_crystal.training.energies.denoising_task import DenoisingSettings
+from gflownet_crystal.training.generators.assignment_task import AssignmentSettings, RankerSettings
+from gflownet_crystal.training.generators.gemsdiff_task import DiffusionSettings
+from gflownet_crystal.training.generators.langevin_task import LangevinTaskSettings
+from gflownet_crystal.training.generators.site_task import SiteTaskSettings
+from gflownet_crystal.training.proxies.mlp_training import TrainingSettings
 from gflownet_crystal.training.settings import LoopSettings
-from gflownet_crystal.training.site_task import SiteTaskSettings
 from gflownet_crystal.workflows.settings import Screening
 
 GRID = "gflownet_crystal.envs.hypergrid.Hypergrid"

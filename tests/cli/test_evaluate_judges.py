@@ -11,8 +11,8 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from gflownet_crystal.cli import judging
-from gflownet_crystal.models.energy_choice import EnergyChoice
-from gflownet_crystal.models.potentials import PotentialEnergies
+from gflownet_crystal.models.energies.choice import EnergyChoice
+from gflownet_crystal.models.energies.potentials import PotentialEnergies
 from gflownet_crystal.structures.convert import from_ase
 from tests.cli.test_evaluate import evaluate, write
 from tests.evaluation.crystals import some_crystals

@@ -15,7 +15,7 @@ import torch
 from pymatgen.core import Composition, Structure
 
 from gflownet_crystal.cli.main import main
-from gflownet_crystal.models.trained_energies import TrainedEnergies
+from gflownet_crystal.models.energies.trained import TrainedEnergies
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.convert import from_ase, from_pymatgen
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs

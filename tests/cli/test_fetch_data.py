@@ -17,7 +17,7 @@ from pymatgen.io.cif import CifWriter
 
 from gflownet_crystal.cli import fetch_data
 from gflownet_crystal.data.public_sets import PUBLIC_SETS, RemoteFile
-from gflownet_crystal.training.labelled import read_labelled
+from gflownet_crystal.training.energies.labelled import read_labelled
 from tests.cli.commands import Result, run_command
 from tests.cli.published_data import (
     GROUPS,

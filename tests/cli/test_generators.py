@@ -13,7 +13,7 @@ from gflownet_crystal.cli.main import main
 from gflownet_crystal.config.build import build
 from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.trained_energies import TrainedEnergies
+from gflownet_crystal.models.energies.trained import TrainedEnergies
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.structure_proxy import PLAUSIBLE
 from gflownet_crystal.structures.convert import from_pymatgen

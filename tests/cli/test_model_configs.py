@@ -9,8 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 
 import gflownet_crystal.config
-from gflownet_crystal.models.alignn import ALIGNNSettings
-from gflownet_crystal.models.gemsnet_settings import GemsNetSettings
+from gflownet_crystal.models.alignn.network import ALIGNNSettings
+from gflownet_crystal.models.gemsnet.settings import GemsNetSettings
 from gflownet_crystal.models.registry import network_entry, settings_from
 
 FOLDER = Path(str(gflownet_crystal.config.__file__)).parent / "model"

@@ -15,7 +15,7 @@ from gflownet_crystal.cli.pipeline_table import Ended
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.data.readers import read_source
 from gflownet_crystal.generators.quick_placement import QuickPlacement
-from gflownet_crystal.models.trained_energies import TrainedEnergies
+from gflownet_crystal.models.energies.trained import TrainedEnergies
 from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.convert import from_pymatgen

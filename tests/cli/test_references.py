@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from gflownet_crystal.cli.main import main
-from gflownet_crystal.models import reference_tables
+from gflownet_crystal.models.energies import reference_tables
 from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.frames import structures_to_frame
 

@@ -15,13 +15,13 @@ from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.common.yaml_files import read_yaml
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.splits import reduced_formulas
-from gflownet_crystal.models.trained_energies import TrainedEnergies
+from gflownet_crystal.models.energies.trained import TrainedEnergies
 from gflownet_crystal.proxies.mlp import MLPProxy
-from gflownet_crystal.proxies.placing_labels import labels_file, read_labels
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.training.proxies.placing_labels import labels_file, read_labels
 from tests.cli.commands import Result, run_command
 from tests.cli.killed_stages import Killed, contents, kill_after_a_stage
 from tests.cli.pipelines import TINY

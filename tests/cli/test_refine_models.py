@@ -14,7 +14,7 @@ from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.common.yaml_files import read_yaml
 from gflownet_crystal.config.priors import KIND as PRIOR
 from gflownet_crystal.data.splits import reduced_formulas
-from gflownet_crystal.models.trained_energies import KIND as STRUCTURE_ENERGY
+from gflownet_crystal.models.energies.trained import KIND as STRUCTURE_ENERGY
 from gflownet_crystal.proxies.mlp import KIND as MLP
 from gflownet_crystal.weights import load_weights
 from tests.cli.commands import run_command

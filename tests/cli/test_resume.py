@@ -187,6 +187,16 @@ def test_a_stored_configuration_that_does_not_say_how_long_is_no_other_training(
     assert f"config.yaml is damaged: it has no {key}" in refused.stderr
 
 
+def test_a_stored_section_that_is_a_number_is_told(tmp_path: Path) -> None:
+    stored = compose_config("train_gfn", ["env=crystal", "proxy=mlp"])
+    stored.screening = 1.5
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(OmegaConf.to_yaml(stored, resolve=True))
+    refused = run_command(tmp_path, "train_gfn", "run.dir=run", "resume=true")
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert "screening must be a section" in refused.stderr
+
+
 def test_saying_the_same_again_is_fine(small_run: Path) -> None:
     result = run_command(small_run.parent, "train_gfn", *SMALL_GRID, "run.dir=run", "resume=true")
     assert result.returncode == 0, result.stderr

@@ -14,11 +14,11 @@ from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.config.build import plain
 from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.models.denoiser import Denoiser
-from gflownet_crystal.models.egnn_layers import EGNNSettings
-from gflownet_crystal.models.gemsnet_settings import GemsNetSettings
+from gflownet_crystal.models.egnn.layers import EGNNSettings
+from gflownet_crystal.models.gemsnet.settings import GemsNetSettings
 from gflownet_crystal.models.registry import network_entry, settings_from
-from gflownet_crystal.training.denoising_task import Puzzles, reconstruction_figures
-from gflownet_crystal.training.labelled import read_labelled
+from gflownet_crystal.training.energies.denoising_task import Puzzles, reconstruction_figures
+from gflownet_crystal.training.energies.labelled import read_labelled
 from gflownet_crystal.weights import load_weights
 from tests.data.crystals import stored_frame
 

@@ -11,10 +11,10 @@ import torch
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.metrics import read_metrics
-from gflownet_crystal.models.energy import EnergyModel
+from gflownet_crystal.models.energies.energy import EnergyModel
+from gflownet_crystal.models.energies.trained import TrainedEnergies
 from gflownet_crystal.models.registry import build_network
-from gflownet_crystal.models.trained_energies import TrainedEnergies
-from gflownet_crystal.training.labelled import read_labelled
+from gflownet_crystal.training.energies.labelled import read_labelled
 from gflownet_crystal.weights import load_weights
 from tests.data.crystals import stored_frame
 

@@ -19,19 +19,19 @@ from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.config.build import to_settings
 from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.crystallography.wyckoff import wyckoff_table
-from gflownet_crystal.generators.ranked_assignments import RankedAssignments
-from gflownet_crystal.models.dimenet_settings import DimeNetSettings
-from gflownet_crystal.models.gemsdiff_settings import GemsDiffSettings
-from gflownet_crystal.models.langevin import NoiseLevels
-from gflownet_crystal.models.site_settings import SiteSettings
+from gflownet_crystal.generators.assignments.ranked import RankedAssignments
+from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
+from gflownet_crystal.models.langevin.dimenet_settings import DimeNetSettings
+from gflownet_crystal.models.langevin.model import NoiseLevels
+from gflownet_crystal.models.sites.settings import SiteSettings
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.symmetry import conventional_structures, symmetry_error
-from gflownet_crystal.training.assignment_task import AssignmentSettings, RankerSettings
-from gflownet_crystal.training.gemsdiff_task import DiffusionSettings
-from gflownet_crystal.training.langevin_task import LangevinTaskSettings
+from gflownet_crystal.training.generators.assignment_task import AssignmentSettings, RankerSettings
+from gflownet_crystal.training.generators.gemsdiff_task import DiffusionSettings
+from gflownet_crystal.training.generators.langevin_task import LangevinTaskSettings
+from gflownet_crystal.training.generators.site_task import SiteTaskSettings
 from gflownet_crystal.training.settings import LoopSettings
-from gflownet_crystal.training.site_task import SiteTaskSettings
 from tests.data.crystals import conventional_structures as known_crystals
 from tests.data.crystals import stored_frame
 

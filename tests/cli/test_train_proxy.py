@@ -12,10 +12,10 @@ import torch
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.files import load_tensors, read_json
 from gflownet_crystal.common.metrics import read_metrics
-from gflownet_crystal.proxies.hull_recipe import HullTraining
-from gflownet_crystal.proxies.mlp_paper_recipe import PaperTraining
-from gflownet_crystal.proxies.mlp_training import Trainer
-from gflownet_crystal.proxies.stepwise import Stepwise
+from gflownet_crystal.training.proxies.hull_recipe import HullTraining
+from gflownet_crystal.training.proxies.mlp_paper_recipe import PaperTraining
+from gflownet_crystal.training.proxies.mlp_training import Trainer
+from gflownet_crystal.training.stepwise import Stepwise
 from tests.data.crystals import stored_frame
 
 STEPS, STOPPED_AFTER = 5, 3

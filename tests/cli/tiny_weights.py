@@ -7,8 +7,10 @@ from pathlib import Path
 
 import torch
 
-from gflownet_crystal.models import gemsdiff, langevin, parameter_flow
-from gflownet_crystal.models.dimenet_settings import DimeNetSettings
+from gflownet_crystal.models.gemsdiff import model as gemsdiff
+from gflownet_crystal.models.langevin import model as langevin
+from gflownet_crystal.models.langevin.dimenet_settings import DimeNetSettings
+from gflownet_crystal.models.sites import parameter_flow
 from gflownet_crystal.weights import save_weights
 from tests.models.sites import SMALL
 from tests.models.small_gemsdiff import small_model

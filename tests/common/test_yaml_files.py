@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.yaml_files import MAX_BYTES, MAX_DEPTH, read_yaml
+from gflownet_crystal.common.yaml_files import MAX_BYTES, MAX_DEPTH, check_yaml, read_yaml
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
@@ -67,3 +67,18 @@ def test_bytes_that_are_no_text_are_told(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(DataError, match="cannot read"):
         read_yaml(path)
+
+
+@pytest.mark.parametrize("text", ["just a text", "[1, 2]", "3.5"])
+def test_own_configs_are_mappings(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"mine\.yaml: it is not a mapping"):
+        check_yaml(path)
+
+
+@pytest.mark.parametrize("text", ["", "# a comment", "a: 1"])
+def test_own_configs_may_be_empty(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    check_yaml(path)

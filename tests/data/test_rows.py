@@ -17,7 +17,7 @@ from gflownet_crystal.data.readers import read_rows, read_source
 from gflownet_crystal.data.rows import REASON
 from gflownet_crystal.evaluation.structure_sets import read_set
 from gflownet_crystal.relaxation.inputs import read_items
-from gflownet_crystal.training.labelled import read_labelled
+from gflownet_crystal.training.energies.labelled import read_labelled
 from tests.data.crystals import QUARTZ, stored_frame, table
 
 SOUND = table(QUARTZ, False)

@@ -10,7 +10,7 @@ from pymatgen.core import Composition
 
 from gflownet_crystal.data.prepare import prepare
 from gflownet_crystal.data.splits import in_holdout, reduced_formulas, split_by_formula, without_formulas
-from gflownet_crystal.proxies.recipe import split_table
+from gflownet_crystal.training.proxies.recipe import split_table
 from tests.data.crystals import stored_frame
 
 FORMULAS = st.lists(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gflownet_crystal.crystallography.oxidation import oxidation_table
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
-from gflownet_crystal.envs.composition_rules import CompositionRules
+from gflownet_crystal.envs.composition.rules import CompositionRules
 from gflownet_crystal.structures.elements import SYMBOLS
 
 NON_METALS = "H He B C N O F Ne Si P S Cl Ar As Se Br Kr Te I Xe Po At Rn"

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from gflownet_crystal.common.progress import announced
-from gflownet_crystal.envs.composition import CompositionStage
-from gflownet_crystal.envs.composition_rules import CompositionRules
+from gflownet_crystal.envs.composition.rules import CompositionRules
+from gflownet_crystal.envs.composition.stage import CompositionStage
 from tests.envs.slow_rules import SlowRules
 from tests.envs.walks import group_context
 

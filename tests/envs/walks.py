@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.envs.base import Context
-from gflownet_crystal.envs.composition import CompositionStage, CompositionState
-from gflownet_crystal.envs.composition_masks import CompositionMasks
-from gflownet_crystal.envs.composition_rules import CompositionRules
+from gflownet_crystal.envs.composition.masks import CompositionMasks
+from gflownet_crystal.envs.composition.rules import CompositionRules
+from gflownet_crystal.envs.composition.stage import CompositionStage, CompositionState
 from gflownet_crystal.envs.space_group import SpaceGroupState
 
 Counts = tuple[int, ...]

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Context
-from gflownet_crystal.envs.composition import CompositionState
+from gflownet_crystal.envs.composition.stage import CompositionState
 from gflownet_crystal.envs.crystal import Crystal
-from gflownet_crystal.envs.reference_volume import reference_volume
+from gflownet_crystal.envs.lattice.reference_volume import reference_volume
 from gflownet_crystal.evaluation.agreement import count_variation, wasserstein
 from gflownet_crystal.evaluation.annealing import anneal
 from gflownet_crystal.evaluation.quadrature import unit_box_nodes

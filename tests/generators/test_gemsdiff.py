@@ -9,10 +9,10 @@ from gflownet_crystal.common.errors import ConfigError, WeightsError
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters, parameters_to_matrix
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.generators.gemsdiff import GemsDiff
-from gflownet_crystal.generators.orbit_tables import first_position, orbit_tables
-from gflownet_crystal.models.diffusion_graph import AtomTable
-from gflownet_crystal.models.gemsdiff_sampling import Sites, site_parameters
-from gflownet_crystal.models.learned_cells import learned_basis
+from gflownet_crystal.generators.placing.orbit_tables import first_position, orbit_tables
+from gflownet_crystal.models.gemsdiff.graph import AtomTable
+from gflownet_crystal.models.gemsdiff.learned_cells import learned_basis
+from gflownet_crystal.models.gemsdiff.sampling import Sites, site_parameters
 from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.symmetry import symmetry_error

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gflownet_crystal.common.errors import ConfigError, DataError, WeightsError
-from gflownet_crystal.generators.annealing import anneal_positions
 from gflownet_crystal.generators.draws import mix
 from gflownet_crystal.generators.langevin import Langevin, PaperLangevin
-from gflownet_crystal.models.dimenet_settings import DimeNetSettings
-from gflownet_crystal.models.langevin import KIND, NoiseLevels, Schedule, ScoreModel, Sites
+from gflownet_crystal.generators.placing.annealing import anneal_positions
+from gflownet_crystal.models.langevin.dimenet_settings import DimeNetSettings
+from gflownet_crystal.models.langevin.model import KIND, NoiseLevels, Schedule, ScoreModel, Sites
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.spec import CrystalSpec

@@ -13,8 +13,8 @@ from gflownet_crystal.crystallography import lattice
 from gflownet_crystal.crystallography.space_groups import lattice_system_of_group
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.generators.base import Generation
-from gflownet_crystal.generators.candidates import AssignedOrbits, Spacing, contact_distances
 from gflownet_crystal.generators.placement import WyckoffPlacement
+from gflownet_crystal.generators.placing.candidates import AssignedOrbits, Spacing, contact_distances
 from gflownet_crystal.structures.convert import from_pymatgen, iterate_arrays, to_pymatgen
 from gflownet_crystal.structures.distances import PeriodicLattice, shortest_distance_ratio
 from gflownet_crystal.structures.spec import CrystalSpec

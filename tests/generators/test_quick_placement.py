@@ -10,11 +10,11 @@ from pymatgen.core import Lattice, Structure
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions, wyckoff_table
-from gflownet_crystal.generators.assigned_specs import AssignedSpecs
+from gflownet_crystal.generators.assignments.assigned_specs import AssignedSpecs
 from gflownet_crystal.generators.draws import joined, keys_of_compounds, uniform
-from gflownet_crystal.generators.orbit_spacing import OrbitPairs
-from gflownet_crystal.generators.orbit_tables import orbit_tables, simplest_assignments
 from gflownet_crystal.generators.placement import WyckoffPlacement
+from gflownet_crystal.generators.placing.orbit_spacing import OrbitPairs
+from gflownet_crystal.generators.placing.orbit_tables import orbit_tables, simplest_assignments
 from gflownet_crystal.generators.quick_placement import QuickPlacement
 from gflownet_crystal.structures.convert import from_pymatgen, to_pymatgen
 from gflownet_crystal.structures.distances import shortest_distance_ratio

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gflownet_crystal.generators.base import Generation
-from gflownet_crystal.generators.best_tries import best_of_each
+from gflownet_crystal.generators.placing.best_tries import best_of_each
 from gflownet_crystal.generators.quick_placement import QuickPlacement
 from gflownet_crystal.generators.selection import apart, make_room
 from gflownet_crystal.structures.convert import to_pymatgen

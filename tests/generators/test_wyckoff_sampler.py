@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, WeightsError
-from gflownet_crystal.generators.assigned_specs import AssignedSpecs
-from gflownet_crystal.generators.assignment_draws import draw_candidates
-from gflownet_crystal.generators.orbit_tables import orbit_tables
+from gflownet_crystal.generators.assignments.assigned_specs import AssignedSpecs
+from gflownet_crystal.generators.assignments.drawing import draw_candidates
+from gflownet_crystal.generators.placing.orbit_tables import orbit_tables
 from gflownet_crystal.generators.wyckoff_sampler import WyckoffSampler
-from gflownet_crystal.models.parameter_flow import ParameterFlow
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
+from gflownet_crystal.models.sites.parameter_flow import ParameterFlow
 from gflownet_crystal.structures.convert import to_pymatgen
 from gflownet_crystal.structures.distances import shortest_distance_ratio
 from gflownet_crystal.structures.primitive import to_primitive

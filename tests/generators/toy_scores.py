@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gflownet_crystal.models.langevin import Noise, ScoreModel, Sites
-from gflownet_crystal.models.lattice_lengths import to_reals
+from gflownet_crystal.models.langevin.lattice_lengths import to_reals
+from gflownet_crystal.models.langevin.model import Noise, ScoreModel, Sites
 
 
 class KnownCrystals(ScoreModel):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.envs.hypergrid import GridState
-from gflownet_crystal.envs.jumps import JumpState
+from gflownet_crystal.envs.lattice.jumps import JumpState
 from gflownet_crystal.gflownet.replay import Replay, Terminals, fingerprints
 
 

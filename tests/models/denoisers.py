@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from gflownet_crystal.models.denoiser import Denoiser
-from gflownet_crystal.models.egnn import EGNN
-from gflownet_crystal.models.egnn_layers import EGNNSettings
-from gflownet_crystal.models.gemsnet import GemsNet
-from gflownet_crystal.models.gemsnet_settings import GemsNetSettings, Widths
+from gflownet_crystal.models.egnn.layers import EGNNSettings
+from gflownet_crystal.models.egnn.network import EGNN
+from gflownet_crystal.models.gemsnet.network import GemsNet
+from gflownet_crystal.models.gemsnet.settings import GemsNetSettings, Widths
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.structure import StructureBatch
 from tests.data.crystals import conventional_structures

@@ -10,7 +10,7 @@ import torch
 from pymatgen.core import Lattice, Structure
 from torch import Tensor
 
-from gflownet_crystal.models.vector_fields import AtomOutput
+from gflownet_crystal.models.layers.vector_fields import AtomOutput
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.structure import StructureBatch
 

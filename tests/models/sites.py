@@ -9,10 +9,10 @@ import torch
 from pymatgen.core import Structure
 from torch import Tensor
 
-from gflownet_crystal.models.site_settings import SiteSettings
+from gflownet_crystal.models.sites.settings import SiteSettings
 from gflownet_crystal.structures.convert import from_pymatgen, to_pymatgen
-from gflownet_crystal.training.assignment_data import OccupiedSpecs
-from gflownet_crystal.training.site_data import SiteData
+from gflownet_crystal.training.generators.assignment_data import OccupiedSpecs
+from gflownet_crystal.training.generators.site_data import SiteData
 from tests.structures.conftest import CRYSTALS
 
 SMALL = SiteSettings(width=16, vectors=4, n_layers=2, n_radial=8, n_relative=4, n_far=3, time_width=8)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from gflownet_crystal.models.gemsdiff import GemsDiffModel
-from gflownet_crystal.models.gemsdiff_settings import GemsDiffSettings
-from gflownet_crystal.models.gemsnet_settings import GemsNetSettings, Widths
+from gflownet_crystal.models.gemsdiff.model import GemsDiffModel
+from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
+from gflownet_crystal.models.gemsnet.settings import GemsNetSettings, Widths
 from gflownet_crystal.structures.structure import StructureBatch
 
 WIDTHS = Widths(

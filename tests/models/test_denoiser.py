@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.denoiser import Denoiser
-from gflownet_crystal.models.gemsnet import GemsNet
+from gflownet_crystal.models.gemsnet.network import GemsNet
 from gflownet_crystal.structures.convert import to_pymatgen
 from gflownet_crystal.structures.structure import StructureBatch
 from tests.models.denoisers import GEMSNET, crystals, denoiser

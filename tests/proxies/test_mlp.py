@@ -18,17 +18,17 @@ from gflownet_crystal.data.prepare import prepare
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_paper import PaperMLPProxy
-from gflownet_crystal.proxies.mlp_validation import (
+from gflownet_crystal.structures.formulas import text_to_composition
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.training.proxies.mlp_validation import (
     error_figures,
     minimum_along_scaling,
     scaled,
     with_axial_ratio,
     with_beta_shift,
 )
-from gflownet_crystal.proxies.placing_labels import KIND as LABELS
-from gflownet_crystal.structures.formulas import text_to_composition
-from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.training.proxies.placing_labels import KIND as LABELS
 from gflownet_crystal.weights import FOLDER, weights_path
 from tests.data.crystals import ENERGIES, stored_frame
 

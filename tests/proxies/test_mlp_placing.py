@@ -14,9 +14,9 @@ from gflownet_crystal.common.errors import ConfigError, DataError, WeightsError
 from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_placing import PlacingHeads
-from gflownet_crystal.proxies.mlp_placing_recipe import PlacingRecipe
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs, specs_to_frame
+from gflownet_crystal.training.proxies.mlp_placing_recipe import PlacingRecipe
 from gflownet_crystal.weights import save_weights
 
 SMALL: dict[str, Any] = {"width": 16, "steps": 150, "batch_size": 64, "dropout": 0.0, "holdout": 0.3}

@@ -22,12 +22,11 @@ from gflownet_crystal.generators.base import Generation, Generator
 from gflownet_crystal.generators.placement import WyckoffPlacement
 from gflownet_crystal.generators.quick_placement import QuickPlacement
 from gflownet_crystal.generators.wyckoff_sampler import WyckoffSampler
-from gflownet_crystal.models.energy import EnergyModel
+from gflownet_crystal.models.energies.energy import EnergyModel
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.trained import KIND, TrainedEnergies
 from gflownet_crystal.models.registry import build_network
-from gflownet_crystal.models.structure_energies import StructureEnergies
-from gflownet_crystal.models.trained_energies import KIND, TrainedEnergies
 from gflownet_crystal.proxies.base import Proxy
-from gflownet_crystal.proxies.mlp_validation import prediction_figures
 from gflownet_crystal.proxies.reward import Boltzmann, Reward
 from gflownet_crystal.proxies.structure_proxy import StructureProxy, TrainedStructureProxy
 from gflownet_crystal.structures.frames import frame_to_structures
@@ -37,6 +36,7 @@ from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.testing import check_proxy
 from gflownet_crystal.testing.references import known_properties, reference_specs
+from gflownet_crystal.training.proxies.mlp_validation import prediction_figures
 from gflownet_crystal.weights import save_weights
 from gflownet_crystal.workflows.samples import scored_frame
 from tests.data.crystals import stored_frame

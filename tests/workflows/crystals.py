@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generation, Generator
-from gflownet_crystal.models.structure_energies import StructureEnergies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.spec import CrystalSpec

@@ -1,0 +1,1 @@
+"""The composition stage: elements and counts under charge balance and Wyckoff occupation."""

@@ -1,0 +1,166 @@
+"""The composition stage: elements with their counts, in any order, under charge and Wyckoff constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.batch import TensorBatch
+from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
+from gflownet_crystal.envs.base import Action, Context, DiscreteActions, Stage, State
+from gflownet_crystal.envs.composition.layout import LAYOUT_COUNTS, composition_layout
+from gflownet_crystal.envs.composition.masks import composition_masks
+from gflownet_crystal.envs.composition.rules import CompositionRules
+from gflownet_crystal.envs.space_group import SpaceGroupState
+
+_ATOMS, _ELEMENTS = 50.0, 5.0
+"""Scales of the numbers of atoms and elements in features, the same in all environments."""
+
+
+@dataclass(frozen=True)
+class CompositionState(TensorBatch):
+    """n compositions on their way.
+
+    Attributes:
+        counts: (n, E) int64 atoms of each element of the vocabulary in the conventional cell.
+        stopped: (n,) bool.
+    """
+
+    counts: Tensor
+    stopped: Tensor
+
+
+class CompositionStage(Stage):
+    """Adds an element with its count at each step, then stops.
+
+    Forward action ``element * K + (count - 1)`` adds, ``E * K`` stops; backward action ``element`` removes, ``E``
+    undoes the stop. The context's first state is the space group.
+
+    Args:
+        rules: the constraints.
+        groups: space groups that matter; all 230 if None.
+    """
+
+    name = "composition"
+
+    def __init__(
+        self,
+        rules: CompositionRules,
+        groups: Sequence[int] | None = None,
+    ) -> None:
+        self.rules = rules
+        self.n_vocabulary, self.n_counts = rules.n_vocabulary, rules.max_count
+        self.forward_actions = DiscreteActions(self.n_vocabulary * self.n_counts + 1)
+        self.backward_actions = DiscreteActions(self.n_vocabulary + 1)
+        self.max_transitions = rules.most_elements + 1
+        self.most_counts = max(LAYOUT_COUNTS, self.n_counts)
+        self.n_digits = self.most_counts.bit_length()
+        self.n_features = (3 + self.n_digits) * self.n_vocabulary + 3
+        self.n_summary = 2 * self.n_vocabulary + 2
+        self.layout = composition_layout(rules.atomic_numbers, self.n_counts, self.most_counts)
+        self.masks = composition_masks(rules, range(1, N_SPACE_GROUPS + 1) if groups is None else groups)
+
+    def to(self, device: torch.device | str) -> CompositionStage:
+        """Move the tables to ``device`` and return self."""
+        self.masks = self.masks.to(device)
+        return self
+
+    @property
+    def fillable(self) -> Tensor:
+        """(231,) bool: space groups that some composition fits."""
+        return self.masks.fillable
+
+    def source(self, context: Context) -> CompositionState:
+        counts = torch.zeros(context.n, self.n_vocabulary, dtype=torch.int64, device=context.device)
+        return CompositionState(counts, torch.zeros(context.n, dtype=torch.bool, device=context.device))
+
+    def finished(self, state: State) -> Tensor:
+        return cast(CompositionState, state).stopped
+
+    def at_source(self, state: State) -> Tensor:
+        return ~(cast(CompositionState, state).counts > 0).any(dim=1)
+
+    def forward_support(self, state: State, context: Context) -> Tensor:
+        at, group = cast(CompositionState, state), _group(context)
+        adding = self.masks.first[group]
+        closed = torch.zeros_like(at.stopped)
+        rows = (at.counts > 0).any(dim=1).nonzero().squeeze(1)
+        if len(rows):
+            adding[rows], closed[rows] = self.masks.forward(at.counts[rows], group[rows])
+        return torch.cat([adding.flatten(1), closed[:, None]], dim=1)
+
+    def backward_support(self, state: State, context: Context) -> Tensor:
+        at, group = cast(CompositionState, state), _group(context)
+        support = torch.zeros(len(at), self.n_vocabulary + 1, dtype=torch.bool, device=group.device)
+        support[:, -1] = at.stopped
+        rows = (~at.stopped).nonzero().squeeze(1)
+        if len(rows):
+            support[rows, :-1] = self.masks.removable(at.counts[rows], group[rows])
+        return support
+
+    def reached(self, counts: Tensor, group: Tensor) -> Tensor:
+        """(n,) bool: compositions (n, E) that are valid wholes and reached from the source in their groups (n,)."""
+        return self.masks.reached(counts, group)
+
+    def step(self, state: State, action: Action, context: Context) -> CompositionState:
+        at, chosen = cast(CompositionState, state), cast(Tensor, action)
+        stop = chosen == self.n_vocabulary * self.n_counts
+        element = (chosen // self.n_counts).clamp(max=self.n_vocabulary - 1)
+        count = (chosen % self.n_counts + 1).masked_fill(stop, 0)
+        return CompositionState(at.counts.scatter_add(1, element[:, None], count[:, None]), stop)
+
+    def step_back(self, state: State, action: Action, context: Context) -> CompositionState:
+        at, chosen = cast(CompositionState, state), cast(Tensor, action)
+        removed = torch.nn.functional.one_hot(chosen, self.n_vocabulary + 1)[:, :-1].bool()
+        return CompositionState(at.counts.masked_fill(removed, 0), torch.zeros_like(at.stopped))
+
+    def backward_action(self, parent: State, child: State, context: Context) -> Tensor:
+        before, after = cast(CompositionState, parent), cast(CompositionState, child)
+        element = (after.counts - before.counts).argmax(dim=1)
+        return torch.where(after.stopped, self.n_vocabulary, element)
+
+    def forward_action(self, parent: State, child: State, context: Context) -> Tensor:
+        before, after = cast(CompositionState, parent), cast(CompositionState, child)
+        count, element = (after.counts - before.counts).max(dim=1)
+        return torch.where(
+            after.stopped, self.n_vocabulary * self.n_counts, element * self.n_counts + count - 1
+        )
+
+    def features(self, state: State) -> Tensor:
+        """Counts, their logarithms, presence and binary digits by element; numbers of atoms and elements; the stop.
+
+        The digits tell neighbouring counts apart, which occupy different Wyckoff positions in many groups.
+        """
+        at = cast(CompositionState, state)
+        counts = at.counts.float()
+        atoms = counts.sum(dim=1, keepdim=True) / _ATOMS
+        present = (at.counts > 0).float()
+        elements = present.sum(dim=1, keepdim=True) / _ELEMENTS
+        place = torch.arange(self.n_digits, device=counts.device)
+        digits = (at.counts[:, :, None] >> place) & 1
+        parts = [
+            counts / self.most_counts,
+            torch.log1p(counts),
+            present,
+            digits.flatten(1).float(),
+            atoms,
+            elements,
+            at.stopped[:, None].float(),
+        ]
+        return torch.cat(parts, dim=1)
+
+    def summary(self, state: State) -> Tensor:
+        """Fractions and presence by element; log of the atoms over their maximum, elements over theirs."""
+        counts = cast(CompositionState, state).counts.float()
+        atoms = counts.sum(dim=1, keepdim=True).clamp(min=1.0)
+        present = (counts > 0).float()
+        elements = present.sum(dim=1, keepdim=True) / _ELEMENTS
+        return torch.cat([counts / atoms, present, (atoms / _ATOMS).log(), elements], dim=1)
+
+
+def _group(context: Context) -> Tensor:
+    return cast(SpaceGroupState, context.states[0]).group

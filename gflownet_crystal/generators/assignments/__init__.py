@@ -1,0 +1,1 @@
+"""Wyckoff assignments of a spec: listed, drawn and ranked."""

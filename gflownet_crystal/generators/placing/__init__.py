@@ -1,0 +1,1 @@
+"""Steps that place atoms on assigned Wyckoff positions."""

@@ -1,0 +1,1 @@
+"""ALIGNN: message passing on bonds and bond angles."""

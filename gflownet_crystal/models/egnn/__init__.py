@@ -1,0 +1,1 @@
+"""EGNN: an equivariant network for crystals."""

@@ -1,0 +1,1 @@
+"""Energy models on atoms: trained networks, universal potentials and ASE calculators."""

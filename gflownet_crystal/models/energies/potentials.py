@@ -1,0 +1,294 @@
+"""Pretrained interatomic potentials as energy models: CHGNet and SevenNet, whose weights come inside their packages.
+
+A potential gives total energies. Formation energies are these minus the energies of the elements' crystals by the same
+potential, from ``potential_references.json``, which ``benchmarks/potential_references.py`` computes. CHGNet
+(Deng et al., Nat. Mach. Intell. 5, 1031, 2023) learned energies with the MaterialsProject2020 corrections; SevenNet
+(Park et al., J. Chem. Theory Comput. 20, 4857, 2024) without, so that
+:mod:`~gflownet_crystal.models.energies.corrections` are added here.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.files import read_json
+from gflownet_crystal.models.energies.choice import TARGET, WEIGHTS, EnergyChoice, read_choice
+from gflownet_crystal.models.energies.corrections import materials_project_corrections
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
+from gflownet_crystal.structures.checks import CLOSEST
+from gflownet_crystal.structures.convert import to_ase
+from gflownet_crystal.structures.elements import ATOMIC_NUMBERS, N_ATOMIC_NUMBERS
+from gflownet_crystal.structures.periodic_pairs import connected, usable
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.weights import FOLDER
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
+REFERENCES = Path(__file__).with_name("potential_references.json")
+"""Energies of the elements, eV/atom, by potential and symbol."""
+
+
+class PotentialEnergies(StructureEnergies):
+    """Formation energies by any ASE calculator, one structure at a time, so that none can disturb another.
+
+    Args:
+        calculator: calculator with energies (eV), forces (eV/Å) and stress (eV/Å^3).
+        references: energies of the elements by the same calculator, eV/atom by symbol. Structures with an element that
+            is not here are not judged.
+        reach: Å; structures with an atom that has no neighbour this near are not judged; None for no such test.
+        corrected: add the corrections of :mod:`gflownet_crystal.models.energies.corrections`.
+    """
+
+    def __init__(
+        self,
+        calculator: Calculator,
+        references: Mapping[str, float],
+        reach: float | None = None,
+        corrected: bool = False,
+    ) -> None:
+        self._calculator, self._reach, self._corrected = calculator, reach, corrected
+        self.references = torch.full((N_ATOMIC_NUMBERS,), torch.nan, dtype=torch.float64)
+        for symbol, energy in references.items():
+            self.references[ATOMIC_NUMBERS[symbol]] = energy
+
+    def predict(self, structures: StructureBatch) -> tuple[Tensor, Tensor]:
+        on_cpu = structures.to("cpu")
+        energy = torch.full((len(on_cpu),), torch.nan, dtype=torch.float64)
+        judged = self.judged(on_cpu)
+        rows = judged.nonzero()[:, 0]
+        if len(rows):
+            energy[rows] = self._formation_energies(on_cpu[rows])
+        return energy.to(structures.device), torch.where(energy.isnan(), energy, 0.0).to(structures.device)
+
+    def judged(self, structures: StructureBatch) -> Tensor:
+        """Structures on the CPU that are worth a calculation, (n,) bool."""
+        good = usable(structures, CLOSEST)
+        unknown = self.references[structures.atomic_numbers].isnan()
+        good[structures.structure_index[unknown]] = False
+        rows = good.nonzero()[:, 0]
+        if self._reach is not None and len(rows):
+            good[rows] = connected(structures[rows], self._reach)
+        return good
+
+    def calculator(self) -> Calculator:
+        return self._calculator
+
+    def _formation_energies(self, structures: StructureBatch) -> Tensor:
+        totals = torch.tensor([self._total(atoms) for atoms in to_ase(structures)], dtype=torch.float64)
+        elements = torch.zeros_like(totals).index_add_(
+            0, structures.structure_index, self.references[structures.atomic_numbers]
+        )
+        energy = (totals - elements) / structures.n_atoms
+        return energy + materials_project_corrections(structures) if self._corrected else energy
+
+    def _total(self, atoms: Atoms) -> float:
+        """Energy of the cell in eV; NaN where the calculator refuses it."""
+        try:
+            return self._energy(atoms)
+        except torch.OutOfMemoryError:
+            raise
+        except (ValueError, RuntimeError, IndexError, KeyError, ArithmeticError):
+            return float("nan")
+
+    def _energy(self, atoms: Atoms) -> float:
+        self._calculator.calculate(atoms, ["energy"])
+        return float(self._calculator.results["energy"])
+
+
+class ForeignPotential(PotentialEnergies):
+    """A potential of another package, with the references that belong to it."""
+
+    def __init__(self, inner: Any, name: str, reach: float, corrected: bool = False) -> None:
+        from gflownet_crystal.models.energies.quiet_calculator import QuietCalculator
+
+        self._inner = inner
+        super().__init__(QuietCalculator(inner), read_references(name), reach, corrected)
+
+    def to(self, device: torch.device | str) -> Self:
+        self._inner.model.to(device)
+        self._inner.device = torch.device(device)
+        self._calculator.reset()
+        return self
+
+
+class CHGNetEnergies(ForeignPotential):
+    """CHGNet; see the module's documentation.
+
+    Args:
+        version: ``0.3.0``, ``0.2.0``, or ``r2scan`` (another density functional).
+
+    Raises:
+        ConfigError: chgnet is not installed, or the version is unknown.
+    """
+
+    VERSIONS = ("0.3.0", "0.2.0", "r2scan")
+
+    def __init__(self, version: str = "0.3.0") -> None:
+        from gflownet_crystal.models.energies.quiet_calculator import quiet
+
+        check_version("chgnet", version, self.VERSIONS)
+        try:
+            with quiet():
+                from chgnet.model.dynamics import CHGNetCalculator
+                from chgnet.model.model import CHGNet
+        except ImportError as error:
+            raise _not_installed("chgnet") from error
+        with quiet():
+            model = CHGNet.load(model_name=version, use_device="cpu", verbose=False)
+            inner = CHGNetCalculator(model, use_device="cpu", on_isolated_atoms="error")
+        super().__init__(inner, f"chgnet {version}", reach=float(model.graph_converter.atom_graph_cutoff))
+
+    def _energy(self, atoms: Atoms) -> float:
+        from gflownet_crystal.models.energies.quiet_calculator import quiet
+
+        # without forces and stress it takes a fourth of the time
+        with quiet(), torch.no_grad():
+            self._inner.calculate(atoms, task="e")
+        energy = float(self._inner.results["energy"])
+        self._inner.reset()
+        return energy
+
+
+class SevenNetEnergies(ForeignPotential):
+    """SevenNet; see the module's documentation.
+
+    Args:
+        version: ``7net-0``, ``7net-l3i5``, or ``7net-mf-0`` (its PBE channel).
+        corrected: add the MaterialsProject2020 corrections, so that energies compare to those of CHGNet and to labels.
+
+    Raises:
+        ConfigError: sevenn is not installed, or the version is unknown.
+    """
+
+    VERSIONS = ("7net-0", "7net-l3i5", "7net-mf-0")
+
+    def __init__(self, version: str = "7net-0", corrected: bool = True) -> None:
+        from gflownet_crystal.models.energies.quiet_calculator import quiet
+
+        check_version("sevenn", version, self.VERSIONS)
+        try:
+            with quiet():
+                from sevenn.calculator import SevenNetCalculator
+        except ImportError as error:
+            raise _not_installed("sevenn") from error
+        try:
+            with quiet():
+                modal = "PBE" if version == "7net-mf-0" else None
+                inner = SevenNetCalculator(version, device="cpu", modal=modal)
+        except OSError as error:
+            # it would then download them
+            raise ConfigError(
+                f"the installed sevenn has no weights {version}; install a newer one"
+            ) from error
+        super().__init__(inner, f"sevenn {version}", reach=float(inner.cutoff), corrected=corrected)
+
+    def _energy(self, atoms: Atoms) -> float:
+        from gflownet_crystal.models.energies.quiet_calculator import quiet
+
+        # the same calculator and weights without the layer of forces and stress, which takes half of the time
+        single, model = copy.copy(self._inner), copy.copy(self._inner.model)
+        model._modules = {name: part for name, part in model._modules.items() if name != "force_output"}
+        single.model, single.output_to_results = model, _total_energy
+        with quiet(), torch.no_grad():
+            single.calculate(atoms)
+        return float(single.results["energy"])
+
+
+def _total_energy(output: Mapping[str, Tensor]) -> dict[str, float]:
+    return {"energy": float(output["inferred_total_energy"])}
+
+
+POTENTIALS: dict[str, type[ForeignPotential]] = {"chgnet": CHGNetEnergies, "sevenn": SevenNetEnergies}
+
+
+def load_energies(given: str | Mapping[str, Any] | EnergyChoice, **options: Any) -> StructureEnergies:
+    """An energy model by name.
+
+    Args:
+        given: ``chgnet`` or ``sevenn``, with a version as ``sevenn:7net-l3i5`` or without; weights of this package's
+            networks, a shipped name or a ``.safetensors`` file; or the ``_target_`` and arguments of an ASE calculator,
+            see :class:`~gflownet_crystal.models.energies.calculator_energies.CalculatorEnergies`.
+        options: options of :class:`CHGNetEnergies`, :class:`SevenNetEnergies` or
+            :meth:`~gflownet_crystal.models.energies.trained.TrainedEnergies.from_weights`.
+
+    Raises:
+        ConfigError: an unknown name (the choices are listed), version or option, a package that is not installed, or a
+            calculator whose energies of the elements are not computed yet.
+        DataError: the file of these energies is damaged.
+        WeightsError: a weights file is missing, corrupt or of another kind.
+    """
+    choice = read_choice(given)
+    found = _factory(choice)
+    taken = inspect.signature(found).parameters
+    if choice.version is not None:
+        if "version" not in taken:
+            raise ConfigError(
+                f"energies {choice.name!r} have no versions; leave out {':' + choice.version!r}"
+            )
+        if options.get("version", choice.version) != choice.version:
+            raise ConfigError(
+                f"{choice.label} and version={options['version']} are two versions; give one of them"
+            )
+        options["version"] = choice.version
+    strange = [option for option in options if option not in taken]
+    if strange:
+        raise ConfigError(f"energies {choice.name!r} have no option {strange[0]}; leave it out")
+    return found(**options)
+
+
+def _factory(choice: EnergyChoice) -> Callable[..., StructureEnergies]:
+    """Factory of the energies of a choice, given its options."""
+    if choice.settings is not None:
+        from gflownet_crystal.models.energies.calculator_energies import CalculatorEnergies
+
+        return partial(CalculatorEnergies, choice)
+    if choice.name in POTENTIALS:
+        return POTENTIALS[choice.name]
+    choices = (*POTENTIALS, *trained_names())
+    if Path(choice.name).suffix != WEIGHTS and choice.name not in choices:
+        raise ConfigError(
+            f"unknown energies {choice.name!r}; choose one of {', '.join(choices)}, or a {WEIGHTS} file; an ASE "
+            f"calculator goes by a key of its own, {TARGET}=my_module.my_calculator"
+        )
+    from gflownet_crystal.models.energies.trained import TrainedEnergies
+
+    return partial(TrainedEnergies.from_weights, choice.name)
+
+
+def trained_names() -> list[str]:
+    """Shipped weights of networks that give energies of structures, sorted."""
+    cards = {path.stem: read_json(path) for path in FOLDER.glob("*.json")}
+    return sorted(name for name, card in cards.items() if card.get("kind") == "structure_energy")
+
+
+def read_references(name: str) -> dict[str, float]:
+    """Energies of the elements by a potential, eV/atom by symbol; empty if it has none yet."""
+    stored = read_json(REFERENCES).get(name, {}) if REFERENCES.is_file() else {}
+    return {symbol: float(energy) for symbol, energy in stored.get("energy", {}).items()}
+
+
+def check_version(package: str, version: str, versions: tuple[str, ...]) -> None:
+    """Refuse a version that a potential does not have.
+
+    Raises:
+        ConfigError: it has none of that name.
+    """
+    if version not in versions:
+        raise ConfigError(f"{package} has no version {version!r}; choose one of {', '.join(versions)}")
+
+
+def _not_installed(package: str) -> ConfigError:
+    return ConfigError(
+        f"{package} is not installed; install it with pip install 'gflownet_crystal[potentials]'"
+    )

@@ -1,0 +1,1 @@
+"""GemsDiff: joint diffusion of positions and lattice."""

@@ -1,0 +1,1 @@
+"""GemsNet: an equivariant network that reads and predicts lattice deformations."""

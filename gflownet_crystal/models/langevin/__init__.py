@@ -1,0 +1,1 @@
+"""Scores for Langevin dynamics of positions and lattice."""

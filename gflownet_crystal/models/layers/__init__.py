@@ -1,0 +1,1 @@
+"""Layers and small functions that several networks share."""

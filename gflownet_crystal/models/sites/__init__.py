@@ -1,0 +1,1 @@
+"""Networks on Wyckoff sites: flow of the free parameters, ranking of assignments."""

@@ -1,0 +1,1 @@
+"""The network behind `proxy=mlp`: energies of specs, without atoms."""

@@ -1,0 +1,1 @@
+"""Training of energy networks and denoisers on atoms."""

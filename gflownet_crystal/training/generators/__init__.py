@@ -1,0 +1,1 @@
+"""Training of generators: site flows, assignment rankers, diffusion and Langevin models."""

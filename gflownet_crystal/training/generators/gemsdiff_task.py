@@ -1,0 +1,126 @@
+"""Learning to go back from noise to crystals: GemsDiff's losses on noisy positions and lattices.
+
+Klipfel et al., "Vector field oriented diffusion model for crystal material generation", AAAI 2024, algorithm 1. All
+steps t = 1 ... T are trained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.annotations import fit_fields
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.models.gemsdiff.lattice_diffusion import N_COORDINATES
+from gflownet_crystal.models.gemsdiff.learned_cells import in_learned_cells
+from gflownet_crystal.models.gemsdiff.model import Draws, GemsDiffModel
+from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
+from gflownet_crystal.structures.batching import batches_of_atoms
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.training.energies.labelled import Splits
+from gflownet_crystal.training.loop import Task
+
+VALIDATION_SEED = 2024
+"""Of the noise on what is validated on, whatever the seed of the training."""
+
+
+@dataclass(frozen=True)
+class DiffusionSettings:
+    """Settings of the diffusion task.
+
+    Attributes:
+        position_weight: weight of the loss on positions.
+        lattice_weight: weight of the loss on lattices.
+        validated: structures that are validated on while training; None for all.
+        validation_atoms: number of atoms of a batch in validation.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    position_weight: float = 1.0
+    lattice_weight: float = 1.0
+    validated: int | None = 1024
+    validation_atoms: int = 512
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        fit_fields(self, "generator.task")
+        for name in ("position_weight", "lattice_weight"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"generator.task.{name} must be 0 or more, not {getattr(self, name)}")
+        for name in ("validated", "validation_atoms"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"generator.task.{name} must be at least 1, not {value}")
+
+
+def draw(structures: StructureBatch, settings: GemsDiffSettings, generator: torch.Generator) -> Draws:
+    """Steps and noise for n structures.
+
+    In the paper's recipe positions and lattice share their step; in ``mended`` each has its own, and part of the
+    lattices have none.
+
+    Args:
+        structures: n structures, on the CPU.
+        settings: settings of the model.
+        generator: random generator on the CPU.
+    """
+    n = len(structures)
+    steps = torch.randint(1, settings.steps + 1, (2, n), generator=generator)
+    held = torch.rand(n, generator=generator) < settings.held
+    lattice_step = steps[1].masked_fill(held, 0) if settings.is_mended else steps[0]
+    positions = torch.randn(structures.fractional.shape, generator=generator, dtype=torch.float64)
+    lattices = torch.randn((n, N_COORDINATES), generator=generator, dtype=torch.float64)
+    return Draws(steps[0], lattice_step, positions, lattices)
+
+
+class GemsDiffTask(Task):
+    """Losses of positions and lattices, logged apart.
+
+    Args:
+        model: model on its device; its statistics of the training set are set here.
+        splits: data to learn from and to validate on.
+        settings: settings of the task.
+    """
+
+    def __init__(self, model: GemsDiffModel, splits: Splits, settings: DiffusionSettings) -> None:
+        self.model: GemsDiffModel = model
+        self.settings = settings
+        self.structures = in_learned_cells(splits.train.structures)
+        self.sizes = self.structures.n_atoms
+        model.fit(self.structures)
+        validation = in_learned_cells(splits.validation.structures)
+        if settings.validated is not None:
+            most = min(settings.validated, len(validation))
+            validation = validation[torch.linspace(0, len(validation) - 1, most).round().long()]
+        self.validation = validation
+
+    @property
+    def device(self) -> torch.device:
+        """Of the model."""
+        return self.model.element_volume.device
+
+    def losses(self, rows: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Weighted losses of a batch."""
+        losses = self._losses(self.structures[rows], generator)
+        weights = {"position": self.settings.position_weight, "lattice": self.settings.lattice_weight}
+        return {name: weights[name] * loss for name, loss in losses.items()}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Losses on the validation set without weights, always with the same steps and noise."""
+        generator = torch.Generator().manual_seed(VALIDATION_SEED)
+        sums: dict[str, float] = {}
+        for rows in batches_of_atoms(self.validation.n_atoms, self.settings.validation_atoms):
+            for name, loss in self._losses(self.validation[rows], generator).items():
+                sums[name] = sums.get(name, 0.0) + float(loss) * len(rows)
+        figures = {name: value / len(self.validation) for name, value in sums.items()}
+        return {**figures, "loss": sum(figures.values())}
+
+    def _losses(self, structures: StructureBatch, generator: torch.Generator) -> dict[str, Tensor]:
+        drawn = draw(structures, self.model.settings, generator)
+        on_device = Draws(*(tensor.to(self.device) for tensor in drawn))
+        return self.model.losses(structures.to(self.device), on_device)

@@ -1,0 +1,1 @@
+"""Training of the prior policy on known crystals."""

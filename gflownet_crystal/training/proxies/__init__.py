@@ -1,0 +1,1 @@
+"""Training of spec proxies: ensembles, hulls, corrections for placed atoms."""

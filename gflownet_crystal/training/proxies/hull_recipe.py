@@ -1,0 +1,254 @@
+"""Making the weights of the learned hull: lowest formation energies by composition, exact ones and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.data.label_schemes import to_one_scheme
+from gflownet_crystal.data.schema import ENERGY_COLUMN
+from gflownet_crystal.data.splits import reduced_formulas
+from gflownet_crystal.models.spec_energy.network import EnergyEnsemble
+from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
+from gflownet_crystal.proxies.learned_hull import KIND, LearnedHull
+from gflownet_crystal.proxies.mlp import MLPProxy
+from gflownet_crystal.structures.element_properties import N_PROPERTIES, element_properties
+from gflownet_crystal.structures.formulas import reduce_composition, text_to_composition
+from gflownet_crystal.training.proxies.mlp_data import Packed, join
+from gflownet_crystal.training.proxies.mlp_training import prototype_rows
+from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained, split_table
+from gflownet_crystal.training.stepwise import Averaged, Stepwise, take_all_steps
+
+_SHIFTS = np.linspace(0.0, 0.2, 41)
+_SHIFT_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class HullTargets:
+    """Targets from the hull at n compositions.
+
+    Attributes:
+        composition: (n, 119) int64 reduced counts.
+        energy: (n,) float32, eV/atom: the hull's energy where ``exact``, else an upper bound.
+        exact: (n,) bool.
+        formula: (n,) reduced formulas.
+    """
+
+    composition: Tensor
+    energy: Tensor
+    exact: Tensor
+    formula: np.ndarray[Any, np.dtype[np.str_]]
+
+
+def hull_targets(table: pd.DataFrame) -> HullTargets:
+    """Formation energy minus energy above hull where that is known, else the lowest formation energy, by formula.
+
+    Args:
+        table: prepared rows, labels in one scheme.
+    """
+    labelled = table[(table["strain"] == "").to_numpy() & table[ENERGY_COLUMN].notna().to_numpy()]
+    energy = labelled[ENERGY_COLUMN].to_numpy(dtype=np.float64)
+    above = (
+        labelled["e_above_hull"].to_numpy(dtype=np.float64)
+        if "e_above_hull" in labelled
+        else np.full(len(energy), np.nan)
+    )
+    rows = pd.DataFrame({"formula": reduced_formulas(labelled), "lowest": energy, "hull": energy - above})
+    grouped = rows.groupby("formula").min()
+    exact = grouped["hull"].notna().to_numpy()
+    # compounds of one element are at or above zero by definition of the formation energy
+    target = np.minimum(np.where(exact, grouped["hull"], grouped["lowest"]), np.where(exact, np.inf, 0.5))
+    composition = reduce_composition(text_to_composition(grouped.index.tolist()))
+    return HullTargets(
+        composition,
+        torch.from_numpy(target).float(),
+        torch.from_numpy(exact.copy()),
+        grouped.index.to_numpy(dtype=np.str_),
+    )
+
+
+class HullRecipe(Recipe):
+    """Trains the compound energies and fits the shift of enumerated entries.
+
+    Args:
+        holdout: share of formulas held out in addition to MP-20's val.
+        members: networks.
+        width: width of their trunks.
+        token_width: width of an element's representation.
+        steps: optimiser steps.
+        batch_size: compositions a step.
+        mixtures: mixtures of two known compositions a step; the hull lies below the line between them.
+        bound_weight: weight of a prediction below an upper bound, against 1 above it.
+        learning_rate: peak.
+        weight_decay: AdamW's.
+        seed: random seed of weights and batches.
+    """
+
+    kind: ClassVar[str] = KIND
+
+    def __init__(
+        self,
+        holdout: float = 0.04,
+        members: int = 3,
+        width: int = 128,
+        token_width: int = 64,
+        steps: int = 2500,
+        batch_size: int = 1024,
+        mixtures: int = 256,
+        bound_weight: float = 0.3,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        self.holdout, self.steps, self.batch_size, self.mixtures = holdout, steps, batch_size, mixtures
+        self.bound_weight, self.learning_rate, self.weight_decay = bound_weight, learning_rate, weight_decay
+        self.seed = seed
+        self.network = {"members": members, "width": width, "token_width": token_width, "seed": seed}
+
+    def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
+        """Train and measure.
+
+        Raises:
+            DataError: no energy above hull is known.
+        """
+        parts = split_table(to_one_scheme(self.rows(table)), self.holdout)
+        train, validation = hull_targets(parts.train), hull_targets(parts.validation)
+        if not bool(train.exact.any()) or not bool(validation.exact.any()):
+            raise DataError(
+                "no e_above_hull among the rows to train or validate on; the hull cannot be learned"
+            )
+        training = HullTraining(train, self)
+        run(training)
+        training.averaged.swap()
+        network = training.network.eval()
+        card: dict[str, Any] = {
+            "kind": KIND,
+            "property": "hull energy",
+            "unit": "eV/atom",
+            "network": network.arguments,
+            "settings": {key: value for key, value in vars(self).items() if key != "network"},
+            "samples_seen": self.steps * self.batch_size,
+            "compositions": len(train.energy),
+            "exact": int(train.exact.sum()),
+        }
+        rows = validation.exact.nonzero()[:, 0]
+        half = rows[::2][:_SHIFT_ROWS]
+        card["entry_shift"] = fit_entry_shift(network, validation.composition[half], validation.energy[half])
+        hull = LearnedHull(network, card["entry_shift"])
+        unseen = rows[1::2]
+        direct = (hull.compound_energy(validation.composition[unseen]) - validation.energy[unseen]).abs()
+        card["validation"] = {
+            **hull_figures(hull, validation, unseen),
+            "mae_without_mixtures": round(float(direct.mean()), 5),
+        }
+        return Trained(dict(network.state_dict()), card)
+
+    def proxy(self, trained: Trained) -> Proxy:
+        """Energy above this hull with the shipped MLP proxy."""
+        return EnergyAboveHull.of(MLPProxy(), LearnedHull.of(trained.tensors, trained.card))
+
+    def test(self, trained: Trained, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+        """Errors of the energy above hull on tables that were not trained on, by name.
+
+        Raises:
+            DataError: a table has no energy above hull.
+        """
+        hull = LearnedHull.of(trained.tensors, trained.card)
+        figures = {}
+        for name, table in tables.items():
+            targets = hull_targets(to_one_scheme(table))
+            if not bool(targets.exact.any()):
+                raise DataError(f"{name} has no e_above_hull, so that a hull cannot be tested on it")
+            figures[name] = hull_figures(hull, targets, targets.exact.nonzero()[:, 0])
+        return figures
+
+
+class HullTraining(Stepwise):
+    """Training of the compound energies.
+
+    Args:
+        data: training data.
+        recipe: whose settings hold.
+    """
+
+    def __init__(self, data: HullTargets, recipe: HullRecipe) -> None:
+        self.data, self.recipe, self.steps = data, recipe, recipe.steps
+        self.packed = Packed.of(data.composition, torch.ones(len(data.energy), dtype=torch.int64))
+        known = prototype_rows(self.packed.features.bucket)
+        self.network: EnergyEnsemble = EnergyEnsemble(
+            **recipe.network, n_properties=N_PROPERTIES, n_prototypes=int(known.max())
+        )
+        self.network.row_of_bucket.copy_(known)
+        scalar = self.packed.features.scalar
+        self.network.properties.copy_(element_properties())
+        self.network.scalar_scale.copy_(torch.stack([scalar.mean(0), scalar.std(0).clamp(min=1e-3)]))
+        self.generator = torch.Generator().manual_seed(recipe.seed + 1)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, recipe.learning_rate, total_steps=recipe.steps + 1
+        )
+        self.averaged: Averaged = Averaged(self.network, 0.998)
+        self.exact_rows = data.exact.nonzero()[:, 0]
+
+    def advance(self) -> dict[str, float]:
+        """One optimiser step; its loss."""
+        loss = self._loss()
+        self.optimizer.zero_grad()
+        (loss * self.network.members).backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
+        self.optimizer.step()
+        self.schedule.step()
+        self.averaged.update()
+        self.done += 1
+        return {"loss": float(loss.detach())}
+
+    def _loss(self) -> Tensor:
+        data, generator, recipe = self.data, self.generator, self.recipe
+        half = (recipe.batch_size // 2,)
+        rows = torch.randint(len(data.energy), half, generator=generator)
+        known = self.exact_rows[torch.randint(len(self.exact_rows), half, generator=generator)]
+        rows = torch.cat([rows, known])
+        pairs = torch.randint(len(data.energy), (2, recipe.mixtures), generator=generator)
+        mixed = data.composition[pairs].sum(0)
+        atoms = data.composition.sum(1)[pairs].float()
+        bound = (data.energy[pairs] * atoms).sum(0) / atoms.sum(0)
+        features = Packed.of(
+            reduce_composition(mixed), torch.ones(recipe.mixtures, dtype=torch.int64)
+        ).features
+        with torch.autocast("cpu", torch.bfloat16):
+            energy = self.network.encode(join(self.packed.take(rows), features)).energy
+        error = energy[:, : len(rows)] - data.energy[rows]
+        below = torch.where(data.exact[rows], 1.0, recipe.bound_weight)
+        loss = torch.where(error > 0, error, -error * below).mean()
+        # a mixture of two compounds is no entry of its own unless something lies below it
+        return loss + 0.3 * (energy[:, len(rows) :] - bound).clamp(min=0).mean()
+
+
+def hull_figures(hull: LearnedHull, targets: HullTargets, rows: Tensor) -> dict[str, Any]:
+    """Number of compositions and errors of the energy above hull, eV/atom, at those ``rows`` of the targets."""
+    error = (hull.hull_energy(targets.composition[rows]) - targets.energy[rows]).abs()
+    return {
+        "n": len(rows),
+        "mae_e_above_hull": round(float(error.mean()), 5),
+        "median_e_above_hull": round(float(error.median()), 5),
+    }
+
+
+def fit_entry_shift(network: EnergyEnsemble, composition: Tensor, energy: Tensor) -> float:
+    """The shift of enumerated entries with the least mean absolute error of the hull energy, eV/atom."""
+    hull = LearnedHull(network)
+    errors = []
+    for shift in _SHIFTS.tolist():
+        hull.entry_shift = shift
+        errors.append(float((hull.hull_energy(composition) - energy).abs().mean()))
+    return float(_SHIFTS[int(np.argmin(errors))])

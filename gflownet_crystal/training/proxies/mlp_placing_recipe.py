@@ -1,0 +1,245 @@
+"""Making the weights of the correction for placed atoms: training on specs of samplers, calibration, figures."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gflownet_crystal.common.annotations import fit_fields
+from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.data.sampled_rows import only_sampled
+from gflownet_crystal.data.schema import ENERGY_COLUMN
+from gflownet_crystal.data.splits import in_holdout, reduced_formulas
+from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.proxies.mlp import MLPProxy
+from gflownet_crystal.proxies.mlp_placing import KIND, Placing, PlacingHeads
+from gflownet_crystal.proxies.reference_hull import ReferenceHull
+from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.training.proxies.mlp_recipe import calibrate
+from gflownet_crystal.training.proxies.placed_figures import HIGHEST, capped, placed_figures
+from gflownet_crystal.training.proxies.placing_labels import BESIDE, pack_labels
+from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained
+from gflownet_crystal.training.stepwise import Averaged, Stepwise, take_all_steps
+
+_SCALE_WEIGHT = 0.05
+"""Of the likelihood of the errors, over their size."""
+
+_FEWER_PASSES = 3
+
+
+@dataclass(frozen=True)
+class PlacingSettings:
+    """Hyperparameters of the heads.
+
+    Attributes:
+        width: width of the hidden layers.
+        steps: optimiser steps, at most.
+        passes: over the specs, at most, and a third of them where earlier heads are trained on: few specs take few
+            steps, after which the heads would know them by heart.
+        batch_size: specs a step.
+        learning_rate: peak of AdamW's.
+        weight_decay: AdamW's.
+        dropout: share of hidden units that are left out.
+        average: decay of the exponential moving average of the weights, which is what is kept.
+        highest: eV/atom above the reference hull; energies above it count as it, as atoms so bad say little more.
+        seed: random seed of weights and batches.
+    """
+
+    width: int = 128
+    steps: int = 1500
+    passes: int = 120
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    dropout: float = 0.3
+    average: float = 0.995
+    highest: float = HIGHEST
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        fit_fields(self, "training")
+        for name in ("width", "steps", "passes", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"training.{name} must be at least 1, not {getattr(self, name)}")
+        if not (self.learning_rate > 0.0 and 0.0 <= self.dropout < 1.0 and 0.0 < self.average < 1.0):
+            raise ConfigError(
+                "training.learning_rate must be above 0, and dropout and average lie between 0 and 1; got "
+                f"{self.learning_rate}, {self.dropout} and {self.average}"
+            )
+
+
+class PlacingTrainer(Stepwise):
+    """State of a training of the heads.
+
+    Args:
+        features: (members, n, f).
+        target: (n,) float32, eV/atom that is to be added to the ensemble's energy.
+        settings: hyperparameters.
+        start: heads to go on from; fresh ones if not given.
+    """
+
+    def __init__(
+        self, features: Tensor, target: Tensor, settings: PlacingSettings, start: PlacingHeads | None = None
+    ) -> None:
+        self.features, self.target, self.settings = features, target, settings
+        passes = settings.passes if start is None else settings.passes / _FEWER_PASSES
+        self.steps = min(settings.steps, math.ceil(passes * len(target) / settings.batch_size))
+        if start is None:
+            heads = PlacingHeads(len(features), features.shape[2], settings.width, settings.seed)
+            heads.scale.copy_(torch.stack([features.mean((0, 1)), features.std((0, 1)).clamp(min=1e-3)]))
+        else:
+            heads = copy.deepcopy(start)
+        self.network = self.heads = heads.train()
+        self.generator = torch.Generator().manual_seed(settings.seed + 1)
+        self.optimizer = torch.optim.AdamW(
+            heads.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+        self.averaged: Averaged = Averaged(heads, settings.average)
+
+    def _rate(self, step: int) -> float:
+        return max(0.005, 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps))))
+
+    def advance(self) -> dict[str, float]:
+        """One optimiser step; the batch's errors and their likelihood."""
+        rows = torch.randint(len(self.target), (self.settings.batch_size,), generator=self.generator)
+        cost, log_scale = self.heads(self.features[:, rows], self.settings.dropout, self.generator).unbind(2)
+        error = (cost - self.target[rows]).abs()
+        log_scale = log_scale.clamp(-6, 2)
+        scale = error.detach() * torch.exp(-log_scale) + log_scale
+        # members do not interact: the sum over them gives each its own gradient
+        loss = (error.mean(1) + _SCALE_WEIGHT * scale.mean(1)).sum()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        self.averaged.update()
+        self.done += 1
+        return {"error": error.detach().mean().item(), "scale": scale.detach().mean().item()}
+
+
+class PlacingRecipe(Recipe):
+    """Trains the correction of the energy ensemble for placed atoms.
+
+    Rows of known crystals are left aside: only specs of samplers (``structure_source`` sampled) are learned from.
+
+    Args:
+        ensemble: weights (name or ``.safetensors`` file) of the ensemble, which stays as it is.
+        start: weights (name or ``.safetensors`` file) of an earlier correction of the same ensemble to go on from.
+        holdout: share of reduced formulas kept aside for calibration and figures.
+        hull: hull from which energies are measured in figures; the shipped reference hull if None.
+        settings: fields of :class:`PlacingSettings`.
+
+    Raises:
+        ConfigError: an unknown setting or a value out of range.
+        WeightsError: no such ensemble.
+    """
+
+    kind: ClassVar[str] = KIND
+
+    def __init__(
+        self,
+        ensemble: str | Path = "mlp",
+        start: str | Path | None = None,
+        holdout: float = 0.2,
+        hull: Hull | None = None,
+        **settings: Any,
+    ) -> None:
+        if not 0 < holdout < 1:
+            raise ConfigError(f"training.holdout must lie between 0 and 1, not {holdout}")
+        try:
+            self.settings = PlacingSettings(**settings)
+        except TypeError as error:
+            raise ConfigError(f"training: {error}; see PlacingSettings for the allowed keys") from error
+        self.ensemble, self.holdout = MLPProxy(ensemble), holdout
+        self.start = None if start is None else Placing.from_weights(start, self.ensemble.card["sha256"])
+        self.hull = hull or ReferenceHull.from_weights()
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Specs of samplers that have a label."""
+        table = only_sampled(table)
+        return table[np.isfinite(table[ENERGY_COLUMN].to_numpy(dtype=np.float64))].reset_index(drop=True)
+
+    def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
+        """Train on the specs of samplers in a prepared table, calibrate, and measure.
+
+        Raises:
+            DataError: too few specs of samplers.
+        """
+        labels = self.rows(table)
+        table = self._capped(labels)
+        held = in_holdout(reduced_formulas(table), self.holdout, self.settings.seed)
+        train, rest = table[~held].reset_index(drop=True), table[held].reset_index(drop=True)
+        if len(train) < 2 or len(rest) < 2:
+            raise DataError(
+                f"{len(train)} specs of samplers (structure_source sampled) to train and {len(rest)} to validate on; "
+                "give more of them, or another holdout"
+            )
+        specs = frame_to_specs(train)
+        energy = torch.from_numpy(train[ENERGY_COLUMN].to_numpy(dtype=np.float64).copy())
+        target = (energy - self.ensemble(specs).value).float()
+        heads = None if self.start is None else self.start.heads
+        trainer = PlacingTrainer(self.ensemble.placing_features(specs), target, self.settings, heads)
+        run(trainer)
+        trainer.averaged.swap()
+        tensors = {f"heads.{name}": tensor for name, tensor in trainer.heads.state_dict().items()}
+        card = self._card(trainer, len(train))
+        placing = Placing(trainer.heads, torch.ones(2, dtype=torch.float64), card)
+        proxy = self.ensemble.with_placing(placing)
+        placing.calibration = calibrate(proxy, rest.iloc[::2].reset_index(drop=True))
+        tensors["calibration"] = placing.calibration
+        card["validation"] = {
+            "without_correction": self._figures(self.ensemble, rest),
+            "sampled": self._figures(proxy, rest),
+            "sampled_not_calibrated_on": self._figures(proxy, rest.iloc[1::2].reset_index(drop=True)),
+        }
+        return Trained(tensors, card, beside={BESIDE: pack_labels(labels)})
+
+    def proxy(self, trained: Trained) -> MLPProxy:
+        """The ensemble with the correction that the weights make."""
+        return self.ensemble.with_placing(Placing.of(trained.tensors, trained.card))
+
+    def _capped(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Rows of which none lies higher above the hull than the settings say."""
+        if table.empty:
+            return table
+        label, hull = table[ENERGY_COLUMN].to_numpy(dtype=np.float64), self._hull_energy(table)
+        return table.assign(**{ENERGY_COLUMN: capped(label, hull, self.settings.highest)})
+
+    def _hull_energy(self, table: pd.DataFrame) -> NDArray[np.float64]:
+        energy: NDArray[np.float64] = self.hull.hull_energy(frame_to_specs(table).composition).numpy()
+        return energy
+
+    def _card(self, trainer: PlacingTrainer, n: int) -> dict[str, Any]:
+        return {
+            "kind": KIND,
+            "property": MLPProxy.property_name,
+            "unit": MLPProxy.unit,
+            "ensemble": self.ensemble.card["sha256"],
+            "settings": asdict(self.settings)
+            | {
+                "holdout": self.holdout,
+                "start": None if self.start is None else self.start.card.get("sha256"),
+            },
+            "heads": trainer.heads.arguments,
+            "samples_seen": trainer.steps * self.settings.batch_size,
+            "sampled_specs": n,
+        }
+
+    def _figures(self, proxy: MLPProxy, table: pd.DataFrame) -> dict[str, Any]:
+        """Errors of what is said of sampled specs, eV/atom, and how well it tells which lie near the hull."""
+        prediction = proxy(frame_to_specs(table))
+        label, hull = table[ENERGY_COLUMN].to_numpy(dtype=np.float64), self._hull_energy(table)
+        return placed_figures(
+            prediction.value.numpy(), label, hull, self.settings.highest, prediction.std.numpy()
+        )

@@ -1,0 +1,143 @@
+"""The contract of a trainable proxy: a prepared table in, weights and what there is to say of them out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.data.prepare import labelled_crystals
+from gflownet_crystal.data.sampled_rows import without_sampled
+from gflownet_crystal.data.schema import LATTICE_COLUMNS
+from gflownet_crystal.data.splits import in_holdout, reduced_formulas
+from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.training.proxies.mlp_validation import error_figures
+from gflownet_crystal.training.stepwise import Stepwise, take_all_steps
+from gflownet_crystal.weights import save_weights
+
+Run = Callable[[Stepwise], None]
+"""Takes the steps of a training that are left."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Result of a training.
+
+    Attributes:
+        tensors: named weights.
+        card: fields for the card: kind, property, unit, hyperparameters, validation figures.
+        half: whether float16 loses nothing.
+        beside: further files beside the weights, by the suffix added to the name of the weights.
+    """
+
+    tensors: dict[str, Tensor]
+    card: dict[str, Any] = field(default_factory=dict)
+    half: bool = True
+    beside: Mapping[str, Trained] = field(default_factory=dict)
+
+    def save(self, path: Path, about: Mapping[str, Any]) -> None:
+        """Write the weights with their card, and what belongs beside them.
+
+        Args:
+            path: the ``.safetensors`` file.
+            about: further fields of all cards.
+
+        Raises:
+            DataError: a file cannot be written.
+        """
+        # the weights come last: whoever finds them finds the others too
+        for name, other in self.beside.items():
+            other.save(path.with_stem(f"{path.stem}_{name}"), about)
+        save_weights(path, self.tensors, {**self.card, **about}, half=self.half)
+
+
+class Recipe(ABC):
+    """Recipe of a proxy's weights; a subclass states ``kind`` and writes ``fit``."""
+
+    kind: ClassVar[str]
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a prepared table that are learned from or kept apart: known crystals, unless a subclass says so.
+
+        Args:
+            table: prepared rows.
+        """
+        return without_sampled(table)
+
+    @abstractmethod
+    def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
+        """Train on the rows of a prepared table, keeping its validation rows apart.
+
+        Args:
+            table: prepared rows.
+            run: takes the steps; it may go on from where an earlier training of the same rows stood.
+        """
+
+    @abstractmethod
+    def proxy(self, trained: Trained) -> Proxy:
+        """The proxy that the weights make."""
+
+    def test(self, trained: Trained, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+        """Errors on tables that were not trained on, by name."""
+        proxy = self.proxy(trained)
+        return {name: error_figures(proxy, labelled_crystals(table, name)) for name, table in tables.items()}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A prepared table in three parts without a common reduced formula between training and the others.
+
+    Attributes:
+        train: rows to train on, strained cells and rows without lattice included.
+        validation: true cells of MP-20's val (or of the held-out formulas where a table has no such rows).
+        holdout: other rows of the held-out formulas, strained cells included.
+    """
+
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    holdout: pd.DataFrame
+
+
+def split_table(table: pd.DataFrame, holdout: float, seed: int = 0) -> Parts:
+    """Split by reduced formula.
+
+    Args:
+        table: prepared rows.
+        holdout: share of all formulas held out in addition to MP-20's val.
+        seed: random seed of the choice of formulas.
+
+    Raises:
+        DataError: nothing is left to train or to validate on.
+    """
+    formulas = reduced_formulas(table)
+    has_cell = table[LATTICE_COLUMNS[0]].notna().to_numpy() & (table["strain"] == "").to_numpy()
+    held = in_holdout(formulas, holdout, seed)
+    validation = _mp20_validation(table) & has_cell
+    if not validation.any():
+        validation = held & has_cell
+    banned = np.isin(formulas, np.unique(formulas[validation]))
+    train = ~banned & ~held
+    if not (train & has_cell).any() or not validation.any():
+        raise DataError(
+            f"{int((train & has_cell).sum())} crystals to train and {int(validation.sum())} to validate on; "
+            "give more data, a greater holdout, or rows with mp20_split val"
+        )
+    return Parts(
+        table[train].reset_index(drop=True),
+        table[validation].reset_index(drop=True),
+        table[held & ~banned].reset_index(drop=True),
+    )
+
+
+def _mp20_validation(table: pd.DataFrame) -> NDArray[np.bool_]:
+    if "mp20_split" not in table.columns:
+        return np.zeros(len(table), dtype=np.bool_)
+    return np.asarray(table["mp20_split"].to_numpy() == "val")
