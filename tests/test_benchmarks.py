@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import everyday
+from benchmarks import everyday, judged_sets
 from benchmarks.options import names, read_options
 from gflownet_crystal.cli.main import READER_GONE
 from gflownet_crystal.common.errors import ConfigError, DataError
@@ -177,3 +177,26 @@ def test_everyday_says_which_specs_do_not_balance(tmp_path, called, capsys):
     assert found["unbalanced_with"]["F"] == 1.0
     assert found["unbalanced_with"]["Na"] == pytest.approx(2 / 3, abs=1e-3)
     assert "unknown table" in called("everyday", f"specs={path}", "table=a,b")[2]
+
+
+def test_judged_sets_are_shares_of_all_crystals(capsys, tmp_path):
+    for name, energies in {"few": "0.2,,-0.1,0.04", "all": "0,0"}.items():
+        (tmp_path / name).mkdir()
+        rows = "".join(f"{number},{energy}\n" for number, energy in enumerate(energies.split(",")))
+        (tmp_path / name / "stability_chgnet.csv").write_text(f"row,e_above_hull\n{rows}")
+    words = (
+        "names=few,all",
+        f"evaluations={tmp_path}/few,{tmp_path}/all",
+        f"figure={tmp_path}/out.png",
+        "judge=chgnet",
+    )
+    judged_sets.main([*words])
+    printed = capsys.readouterr().out
+    found = json.loads(printed.splitlines()[-1])
+    assert found["few"] == {
+        "n": 4, "failed": 1, "median": 0.12, "within_0.1": 0.5, "within_0.05": 0.5, "within_0": 0.25
+    }  # fmt: skip
+    assert found["all"]["within_0"] == 1.0
+    assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
+    with pytest.raises(DataError, match=r"evaluate metrics=\[stability\]"):
+        judged_sets.main([*words[:3], "judge=sevenn"])
