@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.readers import map_files, read_file, readable
@@ -23,6 +22,7 @@ from gflownet_crystal.data.schema import (
     STRUCTURE_COLUMNS,
 )
 from gflownet_crystal.data.sources import SourceFile
+from gflownet_crystal.data.spec_tables import is_specs, specs_to_prepared, table_of_file
 from gflownet_crystal.data.standardize import StandardCells, standard_cells, strained_parameters
 from gflownet_crystal.data.table_checks import check_prepared, check_strained, mark_crowded, spec_faults
 from gflownet_crystal.data.tables import rows_of_table
@@ -42,6 +42,7 @@ def load_prepared(
     progress: Progress = iter,
     *,
     atoms: bool = False,
+    labels: Sequence[str] = (),
     formula_check: str = "refuse",
     left_out: LeftOut | None = None,
 ) -> pd.DataFrame:
@@ -52,6 +53,7 @@ def load_prepared(
             joined to the structures of the other sources.
         progress: wraps the row counter of each conversion.
         atoms: keep the stored cells with their atoms, the columns of STRUCTURE_COLUMNS, where a source has them.
+        labels: further columns of numbers to keep, where a source has them.
         formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
         left_out: takes names and reasons of what is no crystal; None raises at the first.
 
@@ -61,16 +63,17 @@ def load_prepared(
     strained: list[tuple[Path, pd.DataFrame]] = []
 
     def read(file: SourceFile) -> list[pd.DataFrame]:
-        frame = read_parquet(file.path) if file.kind == "parquet" else None
+        frame = table_of_file(file)
         if frame is not None and _is_strained(frame):
             strained.append((file.path, frame))
             return []
+        if frame is not None and is_specs(frame):
+            frame = specs_to_prepared(frame, file)
         if frame is not None and is_prepared(frame):
-            return [check_prepared(frame, file.path, left_out)]
+            return [check_prepared(frame, file.path, left_out, labels)]
         rows = read_file(file, formula_check) if frame is None else rows_of_table(frame, file, formula_check)
-        return [
-            prepare(readable(rows, file.path, left_out), progress=progress, atoms=atoms, left_out=left_out)
-        ]
+        rows = readable(rows, file.path, left_out, labels)
+        return [prepare(rows, progress=progress, atoms=atoms, labels=labels, left_out=left_out)]
 
     tables = [table for found in map_files(sources, read, left_out) for table in found]
     if not tables:
@@ -91,6 +94,7 @@ def prepare(
     progress: Progress = iter,
     *,
     atoms: bool = False,
+    labels: Sequence[str] = (),
     left_out: LeftOut | None = None,
 ) -> pd.DataFrame:
     """Convert stored structures to conventional specs.
@@ -100,6 +104,7 @@ def prepare(
         symprec: tolerance of the symmetry search, Å.
         progress: wraps the row counter.
         atoms: keep the stored cells with their atoms, the columns of STRUCTURE_COLUMNS.
+        labels: further columns of numbers to keep.
         left_out: takes names and reasons of what is no crystal; None raises at the first.
 
     Returns:
@@ -110,8 +115,8 @@ def prepare(
         DataError: a row is malformed, or none is left.
     """
     if "lattice" not in frame.columns:
-        return _without_structure(frame, left_out)
-    frame = readable(mark_crowded(table_to_rows(frame)), "the crystals", left_out)
+        return _without_structure(frame, labels, left_out)
+    frame = readable(mark_crowded(table_to_rows(frame)), "the crystals", left_out, labels)
     cells = standard_cells(
         np.stack(list(frame["lattice"])),
         list(frame["atomic_numbers"]),
@@ -132,7 +137,7 @@ def prepare(
         raise DataError(
             f"no symmetry found at {symprec:g} A in any of {len(table)} crystals: check their cells and distances"
         )
-    return _with_labels(table, frame)[found].reset_index(drop=True)
+    return _with_labels(table, frame, labels)[found].reset_index(drop=True)
 
 
 def _put_cells(table: pd.DataFrame, cells: StandardCells) -> None:
@@ -142,25 +147,25 @@ def _put_cells(table: pd.DataFrame, cells: StandardCells) -> None:
         table[column] = values
 
 
-def _with_labels(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    labels = frame[ENERGY_COLUMN].to_numpy(dtype=np.float64) if ENERGY_COLUMN in frame.columns else np.nan
+def _with_labels(table: pd.DataFrame, frame: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    energy = frame[ENERGY_COLUMN].to_numpy(dtype=np.float64) if ENERGY_COLUMN in frame.columns else np.nan
     source = frame["energy_source"].astype(str).to_numpy() if "energy_source" in frame.columns else "unknown"
-    table[ENERGY_COLUMN], table["energy_source"], table["strain"] = labels, source, ""
-    for column in PROVENANCE_COLUMNS:
+    table[ENERGY_COLUMN], table["energy_source"], table["strain"] = energy, source, ""
+    for column in (*PROVENANCE_COLUMNS, *(name for name in labels if name != ENERGY_COLUMN)):
         if column in frame.columns:
             table[column] = frame[column].to_numpy()
     return table
 
 
-def _without_structure(frame: pd.DataFrame, left_out: LeftOut | None) -> pd.DataFrame:
+def _without_structure(frame: pd.DataFrame, labels: Sequence[str], left_out: LeftOut | None) -> pd.DataFrame:
     reasons = spec_faults(frame["composition"], frame["space_group"])
-    frame = readable(frame.assign(**{REASON: reasons}), "the compositions", left_out)
+    frame = readable(frame.assign(**{REASON: reasons}), "the compositions", left_out, labels)
     table = pd.DataFrame({"material_id": frame["material_id"].astype(str).to_numpy()})
     table["space_group"] = frame["space_group"].to_numpy(dtype=np.int64)
     table["formula"] = composition_to_text(conventional_counts(frame))
     for column in LATTICE_COLUMNS:
         table[column] = np.nan
-    return _with_labels(table, frame)
+    return _with_labels(table, frame, labels)
 
 
 def conventional_counts(frame: pd.DataFrame) -> torch.Tensor:

@@ -6,7 +6,7 @@ has composition and space_group and no structure; labels where known. What is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -116,18 +116,21 @@ def map_files(
     return results
 
 
-def readable(frame: pd.DataFrame, source: Path | str, left_out: LeftOut | None = None) -> pd.DataFrame:
+def readable(
+    frame: pd.DataFrame, source: Path | str, left_out: LeftOut | None = None, labels: Collection[str] = ()
+) -> pd.DataFrame:
     """The rows that are crystals and whose labels are numbers.
 
     Args:
         frame: frame of :func:`read_rows`.
         source: named in errors.
         left_out: entries left out, as of :func:`read_source`.
+        labels: further columns that hold numbers.
 
     Raises:
         DataError: none is, or, without ``left_out``, not all are.
     """
-    frame, faults = with_numbers(frame)
+    frame, faults = with_numbers(frame, (*LABEL_COLUMNS, *labels))
     reasons = [reason or fault for reason, fault in zip(frame[REASON], faults, strict=True)]
     good = np.array([not reason for reason in reasons], dtype=bool)
     if not good.all():
@@ -143,10 +146,12 @@ def readable(frame: pd.DataFrame, source: Path | str, left_out: LeftOut | None =
     return frame[good].reset_index(drop=True)
 
 
-def with_numbers(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def with_numbers(
+    frame: pd.DataFrame, labels: Iterable[str] = LABEL_COLUMNS
+) -> tuple[pd.DataFrame, list[str]]:
     """A table whose labels are float64, and for each row why a label of it is none; empty ones are NaN."""
     faults = [""] * len(frame)
-    for name in LABEL_COLUMNS:
+    for name in dict.fromkeys(labels):
         if name not in frame.columns:
             continue
         empty = frame[name].isna().to_numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Collection, Set
 from pathlib import Path
 
 import numpy as np
@@ -50,13 +50,16 @@ def spec_faults(formulas: pd.Series, groups: pd.Series) -> list[str]:
     ]
 
 
-def check_prepared(frame: pd.DataFrame, origin: Path, left_out: LeftOut | None) -> pd.DataFrame:
+def check_prepared(
+    frame: pd.DataFrame, origin: Path, left_out: LeftOut | None, labels: Collection[str] = ()
+) -> pd.DataFrame:
     """The rows of a prepared table that are specs, or formulas without a lattice.
 
     Args:
         frame: the columns of PREPARED_COLUMNS.
         origin: named in errors.
         left_out: takes names and reasons of the others; None raises at the first.
+        labels: further columns that hold numbers.
 
     Raises:
         DataError: none is, or, without ``left_out``, not all are.
@@ -69,7 +72,8 @@ def check_prepared(frame: pd.DataFrame, origin: Path, left_out: LeftOut | None) 
         reason or ("" if is_empty else fault)
         for reason, is_empty, fault in zip(reasons, empty, faults, strict=True)
     ]
-    checked = readable(frame.assign(**{REASON: reasons}), origin, left_out).drop(columns=REASON)
+    checked = readable(frame.assign(**{REASON: reasons}), origin, left_out, labels)
+    checked = checked.drop(columns=REASON)
     columns = {name: checked[name].astype(np.float64) for name in LATTICE_COLUMNS}
     strain = checked["strain"].fillna("").astype(str)
     return checked.assign(**columns, space_group=checked["space_group"].astype(np.int64), strain=strain)

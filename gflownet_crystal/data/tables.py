@@ -32,7 +32,7 @@ def rows_of_table(
 
 
 def rows_of_csv(file: SourceFile, formula_check: str = FORMULA_CHECKS[0]) -> pd.DataFrame:
-    """Checked rows of a CSV with a column ``cif``, or with the columns of structures as texts of lists.
+    """Checked rows of a CSV with a column ``cif``, with the columns of structures as texts of lists, or with formulas.
 
     Raises:
         DataError: the file is not CSV or lacks columns.
@@ -40,9 +40,10 @@ def rows_of_csv(file: SourceFile, formula_check: str = FORMULA_CHECKS[0]) -> pd.
     frame = read_csv(file.path)
     if "cif" in frame.columns:
         return rows_of_cif_column(frame, file, formula_check)
-    if not set(STRUCTURE_COLUMNS[1:]) <= set(frame.columns):
+    if not (set(STRUCTURE_COLUMNS[1:]) <= set(frame.columns) or "composition" in frame.columns):
         raise DataError(
-            f"{file.path} lacks the columns of crystals: give cif, or {', '.join(STRUCTURE_COLUMNS[1:])}; "
+            f"{file.path} lacks the columns of crystals: give cif, {', '.join(STRUCTURE_COLUMNS[1:])}, or composition "
+            f"and space_group; "
             f"it has {', '.join(map(str, frame.columns[:20]))}"
         )
     return rows_of_table(frame, file)
