@@ -56,6 +56,7 @@ def read_prepared(
     left_out: LeftOut | None = None,
     *,
     atoms: bool = False,
+    labels: Sequence[str] = (),
 ) -> pd.DataFrame:
     """A prepared table of all ``paths``.
 
@@ -65,13 +66,16 @@ def read_prepared(
         formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
         left_out: takes what is no crystal; None says it on standard error.
         atoms: keep the stored cells with their atoms, where a source has some.
+        labels: further columns of numbers to keep.
     """
 
     def progress(rows: Iterable[int]) -> Iterable[int]:
         return tqdm(rows, desc="converting", unit="crystal", disable=quiet, file=sys.stderr)
 
     dropped = LeftOut() if left_out is None else left_out
-    table = load_prepared(paths, progress, formula_check=formula_check, left_out=dropped, atoms=atoms)
+    table = load_prepared(
+        paths, progress, formula_check=formula_check, left_out=dropped, atoms=atoms, labels=labels
+    )
     if left_out is None:
         tell(dropped)
     return table

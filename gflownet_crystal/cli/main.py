@@ -17,6 +17,7 @@ VERBS = (
     "fetch_data",
     "prepare_data",
     "train_proxy",
+    "train_property",
     "evaluate_proxy",
     "train_energy",
     "train_denoiser",

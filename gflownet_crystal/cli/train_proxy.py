@@ -7,16 +7,18 @@ Metrics and checkpoints go to a run folder; a training that was stopped goes on 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from omegaconf import DictConfig
 
 from gflownet_crystal.cli.data_tables import paths_of, read_prepared
 from gflownet_crystal.cli.weights_run import run_folder, stoppable, weights_file
 from gflownet_crystal.common.locks import lock_folder
-from gflownet_crystal.config.build import build
+from gflownet_crystal.config.build import Trust, build
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import set_threads
 from gflownet_crystal.config.run_folder import card_command, latest, open_folder, write_config
@@ -30,31 +32,51 @@ def run(config: DictConfig) -> None:
     """The verb ``train_proxy``."""
     folder = run_folder(config, "proxy", "proxy", config.training.get("seed", 0))
     with lock_folder(folder):
-        _run(folder, config)
+        config, trust = open_folder(folder, config, ("proxy", "training", "record"))
+        name = config.record.choices.get("proxy", "proxy")
+        train_weights("train_proxy", folder, resolved(config), trust, str(name))
 
 
-def _run(folder: Path, config: DictConfig) -> None:
-    config, trust = open_folder(folder, config, ("proxy", "training", "record"))
-    config = resolved(config)
+def train_weights(
+    verb: str,
+    folder: Path,
+    config: DictConfig,
+    trust: Trust,
+    name: str,
+    change: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table,
+) -> None:
+    """Train by the recipe of the section ``training``, write the weights, and print their figures.
+
+    Args:
+        verb: verb that trains.
+        folder: locked folder of the run.
+        config: configuration of the run, resolved.
+        trust: classes that may be built.
+        name: name of the weights file where ``out`` gives none.
+        change: further columns for the tables that are read.
+    """
     _check_values(config)
     paths = paths_of(config.data, "data")
-    choice = config.record.choices.get("proxy", "proxy")
-    out = weights_file(f"{choice}.safetensors" if config.out is None else config.out)
+    out = weights_file(f"{name}.safetensors" if config.out is None else config.out)
     set_threads(config.threads)
     recipe = build(config.training, Recipe, "training", trust)
     checkpoint = latest(folder)
-    tests = {path.name: read_prepared([path], config.quiet) for path in _tests(config.test)}
-    table = read_prepared(paths, config.quiet)
+
+    def read(sources: list[Path]) -> pd.DataFrame:
+        return change(read_prepared(sources, config.quiet, labels=recipe.labels))
+
+    tests = {path.name: read([path]) for path in _tests(config.test)}
+    table = read(paths)
 
     def take(training: Stepwise) -> None:
         write_config(folder, config)
-        with stoppable("train_proxy", folder, config) as should_stop:
+        with stoppable(verb, folder, config) as should_stop:
             take_steps(training, folder, checkpoint, config.checkpoint_every, config.quiet, should_stop)
 
     trained = recipe.fit(table, take)
     if tests:
         trained = replace(trained, card={**trained.card, "test": recipe.test(trained, tests)})
-    trained.save(out, {"data": [path.name for path in paths], "command": card_command("train_proxy", config)})
+    trained.save(out, {"data": [path.name for path in paths], "command": card_command(verb, config)})
     card = trained.card
     print(
         json.dumps(

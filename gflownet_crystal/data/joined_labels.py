@@ -41,6 +41,7 @@ def with_joined_labels(table: pd.DataFrame, path: Path, label: str) -> pd.DataFr
     joined = table[NAME].astype(str).map(pd.Series(labels[label].to_numpy(), index=names))
     if joined.isna().all():
         raise DataError(
-            f"{path} names none of the crystals: its first is {names.iloc[0]}, that of the crystals {table[NAME].iloc[0]}"
+            f"{path} names none of the crystals: its first is {names.iloc[0]}, that of the crystals "
+            f"{table[NAME].iloc[0]}"
         )
     return table.assign(**{label: joined.to_numpy(dtype="float64")})

@@ -6,16 +6,13 @@ structures against those of the test set.
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.evaluation.agreement import wasserstein
-from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
+from gflownet_crystal.structures.elements import atomic_masses
 from gflownet_crystal.structures.structure import StructureBatch
 
 GRAMS_PER_CUBIC_CM = 1.66053906660
@@ -80,13 +77,3 @@ def noise_floor(
 
     found = [wasserstein(draw(drawn, n), draw(reference, len(reference))) for _ in range(n_resamples)]
     return float(np.mean(found)), float(np.quantile(found, 0.95))
-
-
-@functools.cache
-def atomic_masses() -> NDArray[np.float64]:
-    """Standard atomic masses by atomic number, (119,) float64 in atomic mass units; pymatgen's table."""
-    from pymatgen.core import Element
-
-    return np.array(
-        [0.0, *(float(Element.from_Z(number).atomic_mass) for number in range(1, N_ATOMIC_NUMBERS))]
-    )

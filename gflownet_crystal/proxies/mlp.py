@@ -14,7 +14,7 @@ from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.models.spec_energy.features import check_specs, composition_features, shape_features
 from gflownet_crystal.models.spec_energy.network import CellEnergy, Encoding, EnergyEnsemble
 from gflownet_crystal.proxies.mlp_placing import Placing, placing_features
-from gflownet_crystal.proxies.stored import StoredProxy
+from gflownet_crystal.proxies.stored import StoredProxy, repeated
 from gflownet_crystal.structures.spec import CrystalSpec
 
 KIND = "energy_ensemble"
@@ -23,7 +23,6 @@ STRAIN_RANGE = (-0.9, 1.2)
 """Log volume per atom against the predicted equilibrium that training covers; the energy only rises beyond."""
 COMPRESSION_SLOPE, EXPANSION_SLOPE, SHAPE_SLOPE = 6.0, 1.0, 9.0
 """eV/atom added for each unit of log volume, and of each lattice descriptor, outside the training range."""
-_FEWEST_ROWS = 32
 
 
 class MLPProxy(StoredProxy):
@@ -92,13 +91,22 @@ class MLPProxy(StoredProxy):
         return energy + rise, _deviation(calibration, spread, noise) + 0.5 * rise
 
     @torch.no_grad()
-    def placing_features(self, specs: CrystalSpec) -> Tensor:
-        """Inputs (members, n, f) float32 of :class:`~gflownet_crystal.proxies.mlp_placing.Placing`."""
+    def layers(self, specs: CrystalSpec) -> tuple[Tensor, Tensor]:
+        """Last layers of the networks, as heads for other quantities read them.
+
+        Args:
+            specs: n specs.
+
+        Returns:
+            (members, n, f) float32 inputs of :class:`~gflownet_crystal.proxies.mlp_placing.PlacingHeads`, and (n,)
+            float64 eV/atom by which energies of cells outside the range of training are raised.
+        """
         parts = []
         for batch in self.batches(specs):
-            encoding, cells, _ = self._networks(batch)
-            parts.append(self._features(batch, encoding, cells))
-        return torch.cat(parts, dim=1)
+            encoding, cells, rise = self._networks(batch)
+            parts.append((self._features(batch, encoding, cells), rise))
+        features, rises = zip(*parts, strict=True)
+        return torch.cat(features, dim=1), torch.cat(rises)
 
     @torch.no_grad()
     def components(self, specs: CrystalSpec) -> tuple[Tensor, Tensor, Tensor]:
@@ -111,11 +119,7 @@ class MLPProxy(StoredProxy):
         return [torch.cat(column) for column in zip(*parts, strict=True)]
 
     def _padded(self, specs: CrystalSpec) -> list[Tensor]:
-        """Columns of the specs; a few rows are repeated, as matrix products of other shapes round otherwise."""
-        n = len(specs)
-        if 0 < n < _FEWEST_ROWS:
-            specs = specs[torch.arange(_FEWEST_ROWS, device=specs.device) % n]
-        return [column[:n] for column in self._evaluate(specs)]
+        return [column[: len(specs)] for column in self._evaluate(repeated(specs))]
 
     def _evaluate(self, specs: CrystalSpec) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         encoding, cells, rise = self._networks(specs)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
+from numpy.typing import NDArray
 
 _SYMBOLS = """
 H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y
@@ -46,3 +49,13 @@ COVALENT_RADII = np.array((_NAN, *_COVALENT_RADII))
 # NaN sorts last, so elements without an electronegativity close a formula; ties go by atomic number
 FORMULA_ORDER = np.argsort(ELECTRONEGATIVITY[1:], kind="stable") + 1
 """Atomic numbers by rising electronegativity, (118,) int64: the order of elements in a formula."""
+
+
+@functools.cache
+def atomic_masses() -> NDArray[np.float64]:
+    """Standard atomic masses by atomic number, (119,) float64 in atomic mass units; pymatgen's table."""
+    from pymatgen.core import Element
+
+    return np.array(
+        [0.0, *(float(Element.from_Z(number).atomic_mass) for number in range(1, N_ATOMIC_NUMBERS))]
+    )

@@ -189,7 +189,7 @@ class PlacingRecipe(Recipe):
         energy = torch.from_numpy(train[ENERGY_COLUMN].to_numpy(dtype=np.float64).copy())
         target = (energy - self.ensemble(specs).value).float()
         heads = None if self.start is None else self.start.heads
-        trainer = PlacingTrainer(self.ensemble.placing_features(specs), target, self.settings, heads)
+        trainer = PlacingTrainer(self.ensemble.layers(specs)[0], target, self.settings, heads)
         run(trainer)
         trainer.averaged.swap()
         tensors = {f"heads.{name}": tensor for name, tensor in trainer.heads.state_dict().items()}

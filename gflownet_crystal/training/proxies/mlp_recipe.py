@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
@@ -152,13 +153,27 @@ def calibrate(proxy: MLPProxy, table: pd.DataFrame) -> Tensor:
         table: prepared rows that were not trained on.
     """
     energy, spread, noise = proxy.components(frame_to_specs(table))
-    error = np.abs(energy.numpy() - table[ENERGY_COLUMN].to_numpy(dtype=np.float64))
+    error = energy.numpy() - table[ENERGY_COLUMN].to_numpy(dtype=np.float64)
+    return calibration_factors(error, spread.numpy(), noise.numpy())
+
+
+def calibration_factors(
+    error: NDArray[np.float64], spread: NDArray[np.float64], noise: NDArray[np.float64]
+) -> Tensor:
+    """Factors (2,) of :func:`calibrate` from errors.
+
+    Args:
+        error: (n,) predictions less labels.
+        spread: (n,) variance among members.
+        noise: (n,) variance that the members expect.
+    """
+    error = np.abs(error)
     candidates = []
     for a, b in itertools.product(_SPREAD_FACTORS, _NOISE_FACTORS):
-        deviation = np.sqrt(a**2 * spread.numpy() + b**2 * noise.numpy()) + 1e-4
+        deviation = np.sqrt(a**2 * spread + b**2 * noise) + 1e-4
         candidates.append((float(np.mean(np.sqrt(2) * error / deviation + np.log(deviation))), a, b))
     _, a, b = min(candidates)
-    deviation = np.sqrt(a**2 * spread.numpy() + b**2 * noise.numpy()) + 1e-4
+    deviation = np.sqrt(a**2 * spread + b**2 * noise) + 1e-4
     factor = float(np.quantile(error / deviation, 0.95)) / 2
     return torch.tensor([a * factor, b * factor])
 

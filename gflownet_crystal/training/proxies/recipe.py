@@ -60,9 +60,14 @@ class Trained:
 
 
 class Recipe(ABC):
-    """Recipe of a proxy's weights; a subclass states ``kind`` and writes ``fit``."""
+    """Recipe of a proxy's weights; a subclass states ``kind`` and writes ``fit``.
+
+    Attributes:
+        labels: columns of numbers that it needs besides those of every prepared table.
+    """
 
     kind: ClassVar[str]
+    labels: tuple[str, ...] = ()
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows of a prepared table that are learned from or kept apart: known crystals, unless a subclass says so.

@@ -1,0 +1,182 @@
+"""Making the weights of a property of specs: training on labelled crystals, calibration, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.data.sampled_rows import without_sampled
+from gflownet_crystal.data.schema import LATTICE_COLUMNS, require_columns
+from gflownet_crystal.proxies.mlp import MLPProxy
+from gflownet_crystal.proxies.spec_property import KIND, PropertyProxy, Transform
+from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.training.proxies.mlp_placing_recipe import PlacingSettings, PlacingTrainer
+from gflownet_crystal.training.proxies.mlp_recipe import calibration_factors
+from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained, split_table
+from gflownet_crystal.training.stepwise import take_all_steps
+
+_FEWEST = 20
+"""Crystals below which no share of them says anything of the rest."""
+
+
+class PropertyRecipe(Recipe):
+    """Trains a property of specs on a column of labels.
+
+    Args:
+        column: column of the labels in the table.
+        name: name of the property; that of the column if None.
+        unit: unit of the labels.
+        transform: function of the labels that is learned; ``log10`` for moduli and others that span decades.
+        minimum: lowest value that the property can have, or None.
+        ensemble: weights (name or ``.safetensors`` file) of the energy ensemble, which stays as it is.
+        holdout: share of reduced formulas kept apart, in addition to MP-20's val.
+        settings: fields of :class:`~gflownet_crystal.training.proxies.mlp_placing_recipe.PlacingSettings`.
+
+    Raises:
+        ConfigError: an unknown setting or a value out of range.
+        WeightsError: no such ensemble.
+    """
+
+    kind: ClassVar[str] = KIND
+
+    def __init__(
+        self,
+        column: str,
+        unit: str,
+        name: str | None = None,
+        transform: str = "none",
+        minimum: float | None = None,
+        ensemble: str | Path = "mlp",
+        holdout: float = 0.1,
+        **settings: Any,
+    ) -> None:
+        if transform not in get_args(Transform):
+            choices = ", ".join(get_args(Transform))
+            raise ConfigError(f"training.transform is one of {choices}, not {transform!r}")
+        if not 0 < holdout < 1:
+            raise ConfigError(f"training.holdout must lie between 0 and 1, not {holdout}")
+        try:
+            self.settings = PlacingSettings(**settings)
+        except TypeError as error:
+            raise ConfigError(f"training: {error}; see PlacingSettings for the allowed keys") from error
+        self.column, self.unit, self.name = column, unit, name or column
+        self.transform, self.minimum, self.holdout = transform, minimum, holdout
+        self.ensemble, self.labels = MLPProxy(ensemble), (column,)
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Known crystals with a cell and a label.
+
+        Raises:
+            DataError: no such column, or too few such rows.
+        """
+        require_columns(table, (self.column,), "the data")
+        table = without_sampled(table)
+        label = table[self.column].to_numpy(dtype=np.float64)
+        has_cell = table[LATTICE_COLUMNS[0]].notna().to_numpy() & (table["strain"] == "").to_numpy()
+        if self.transform == "log10" and bool((label[has_cell] <= 0.0).any()):
+            raise DataError(
+                f"{self.column} has values of 0 or less, which have no logarithm; leave them out, or give "
+                "training.transform=none"
+            )
+        labelled = table[has_cell & np.isfinite(label)].reset_index(drop=True)
+        if len(labelled) < _FEWEST:
+            raise DataError(
+                f"{len(labelled)} crystals have a cell and a number in {self.column}; give at least {_FEWEST}"
+            )
+        return labelled
+
+    def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
+        """Train on the labelled crystals of a prepared table, calibrate, and measure.
+
+        Raises:
+            DataError: see :meth:`rows`; or nothing is left to train or to validate on.
+        """
+        parts = split_table(self.rows(table), self.holdout, self.settings.seed)
+        target = self._learned(parts.train)
+        mean, deviation = float(target.mean()), max(float(target.std()), 1e-6)
+        standard = torch.from_numpy((target - mean) / deviation)
+        features, _ = self.ensemble.layers(frame_to_specs(parts.train))
+        trainer = PlacingTrainer(features, standard.float(), self.settings)
+        run(trainer)
+        trainer.averaged.swap()
+        tensors = {f"heads.{name}": tensor for name, tensor in trainer.heads.state_dict().items()}
+        tensors["calibration"] = torch.ones(2, dtype=torch.float64)
+        card = {**self._card(trainer, len(parts.train)), "scale": [mean, deviation]}
+        proxy = PropertyProxy.from_heads(self.ensemble, tensors, card)
+        kept = pd.concat([parts.validation, parts.holdout], ignore_index=True)
+        tensors["calibration"] = self._calibration(proxy, kept.iloc[::2].reset_index(drop=True))
+        proxy = PropertyProxy.from_heads(self.ensemble, tensors, card)
+        card["validation"] = {
+            "validation": self.figures(proxy, parts.validation),
+            "not_calibrated_on": self.figures(proxy, kept.iloc[1::2].reset_index(drop=True)),
+        }
+        return Trained(tensors, card)
+
+    def proxy(self, trained: Trained) -> PropertyProxy:
+        """The proxy that the weights make."""
+        return PropertyProxy.from_heads(self.ensemble, trained.tensors, trained.card)
+
+    def test(self, trained: Trained, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+        """Errors on tables that were not trained on, by name."""
+        proxy = self.proxy(trained)
+        return {name: self.figures(proxy, self.rows(table)) for name, table in tables.items()}
+
+    def figures(self, proxy: PropertyProxy, table: pd.DataFrame) -> dict[str, Any]:
+        """Errors on labelled crystals.
+
+        Returns:
+            n; mae, median error and rmse in the unit; mae of the transformed property where there is a transform; share
+            of labels within two standard deviations; rank correlation.
+        """
+        prediction = proxy(frame_to_specs(table))
+        value, label = prediction.value.numpy(), table[self.column].to_numpy(dtype=np.float64)
+        error = np.abs(value - label)
+        ranks = pd.Series(value).corr(pd.Series(label), method="spearman")
+        figures = {
+            "n": len(table),
+            "mae": float(error.mean()),
+            "median_error": float(np.median(error)),
+            "rmse": float(np.sqrt(np.mean(error**2))),
+            "within_2_std": float((error <= 2.0 * prediction.std.numpy()).mean()),
+            "spearman": float(ranks),
+        }
+        if self.transform != "none":
+            learned = np.log10(np.maximum(value, np.finfo(np.float64).tiny))
+            figures[f"mae_{self.transform}"] = float(np.abs(learned - self._learned(table)).mean())
+        return figures
+
+    def _learned(self, table: pd.DataFrame) -> NDArray[np.float64]:
+        """Labels as they are learned, (n,)."""
+        label: NDArray[np.float64] = table[self.column].to_numpy(dtype=np.float64).copy()
+        return np.log10(label) if self.transform == "log10" else label
+
+    def _calibration(self, proxy: PropertyProxy, table: pd.DataFrame) -> Tensor:
+        value, spread, noise, _ = proxy.components(frame_to_specs(table))
+        # in units of the spread of the labels, for which the factors are tried
+        unit = proxy.deviation
+        error = (value.numpy() - self._learned(table)) / unit
+        return calibration_factors(error, spread.numpy() / unit**2, noise.numpy() / unit**2).double()
+
+    def _card(self, trainer: PlacingTrainer, n: int) -> dict[str, Any]:
+        return {
+            "kind": KIND,
+            "property": self.name,
+            "unit": self.unit,
+            "column": self.column,
+            "transform": self.transform,
+            "minimum": self.minimum,
+            "ensemble": self.ensemble.card["sha256"],
+            "settings": asdict(self.settings) | {"holdout": self.holdout},
+            "heads": trainer.heads.arguments,
+            "samples_seen": trainer.steps * self.settings.batch_size,
+            "crystals": n,
+        }
