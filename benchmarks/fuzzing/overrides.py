@@ -60,11 +60,11 @@ SYNTAX = (
 )  # fmt: skip
 """Words that are hardly settings."""
 
-# values of these take long, start many processes, or lead out of the folder of a case
+# values of these take long (the first compilation on a machine does), start many processes, or lead out of the folder
 _NOT_HUGE = ("processes", "threads")
 _DEEP = ("alignn_layers", "gcn_layers", "n_layers", "n_blocks", "steps", "epochs")
 """Layers, steps and epochs: a thousand of them are a training that takes long, as asked for."""
-_KEEP = ("processes",)
+_KEEP = ("processes", "loop.compile")
 _SERVICES = ("wandb",)
 """Choices that start programs of others, which keep files where they like."""
 
