@@ -1,0 +1,98 @@
+"""A property of specs beside a random forest on the same split. Prints one JSON object.
+
+    python -m benchmarks.properties weights=FILE data=PREPARED.parquet,PREPARED.parquet [labels=TABLE] [trees=200]
+
+WEIGHTS are those of ``train_property`` (a name of shipped ones, or a file); PREPARED and LABELS are the data that
+they learned from, in which their split is found again. Printed are errors on the validation formulas (MP-20's val
+where the table has it) of the proxy, of a random forest and of the training set's median, in the unit and in the
+transformed property. The forest reads, as Magpie's features do, the mean, deviation, minimum, maximum and range
+over the composition of 22 properties of the elements; and the space group, volume per atom and lattice parameters,
+which the proxy reads too.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestRegressor
+
+from benchmarks.options import names, read_options, run
+from gflownet_crystal.data.joined_labels import with_joined_labels
+from gflownet_crystal.data.prepare import load_prepared
+from gflownet_crystal.proxies.spec_property import PropertyProxy
+from gflownet_crystal.structures.element_properties import element_properties
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.training.proxies.property_recipe import PropertyRecipe
+from gflownet_crystal.training.proxies.recipe import split_table
+
+
+def descriptors(specs: CrystalSpec) -> NDArray[np.float64]:
+    """Features of the forest, (n, f).
+
+    Args:
+        specs: n specs.
+    """
+    table = element_properties().double()
+    fractions = specs.fractions.double()
+    present = (fractions > 0)[:, :, None]
+    mean = fractions @ table
+    deviation = ((fractions @ table.square()) - mean.square()).clamp(min=0).sqrt()
+    low = torch.where(present, table, torch.inf).amin(1)
+    high = torch.where(present, table, -torch.inf).amax(1)
+    cell = torch.stack(
+        [specs.space_group.double(), specs.volume_per_atom.log(), specs.n_atoms.double().log()], dim=1
+    )
+    parts = [mean, deviation, low, high, high - low, cell, specs.lengths.log(), specs.angles]
+    return torch.cat(parts, dim=1).numpy()
+
+
+def errors(value: NDArray[np.float64], label: NDArray[np.float64], transform: str) -> dict[str, float]:
+    """Mean absolute errors of values (n,), in the unit and of the transformed property."""
+    found = {"mae": float(np.abs(value - label).mean())}
+    if transform == "log10":
+        found["mae_log10"] = float(np.abs(np.log10(value) - np.log10(label)).mean())
+    return found
+
+
+def main(arguments: list[str]) -> None:
+    """Read the arguments and print the figures."""
+    options = read_options(__doc__, {"labels": "", "trees": "200"}, arguments, required=("weights", "data"))
+    proxy = PropertyProxy(options["weights"])
+    card = proxy.card
+    column, settings = card["column"], dict(card["settings"])
+    recipe = PropertyRecipe(column, proxy.unit, transform=proxy.transform, holdout=settings["holdout"])
+    table = load_prepared(names(options, "data"), labels=[column])
+    if options["labels"]:
+        table = with_joined_labels(table, Path(options["labels"]), column)
+    parts = split_table(recipe.rows(table), settings["holdout"], settings["seed"])
+    train, validation = frame_to_specs(parts.train), frame_to_specs(parts.validation)
+    label = parts.validation[column].to_numpy(dtype=np.float64)
+    learned = parts.train[column].to_numpy(dtype=np.float64)
+    is_log = proxy.transform == "log10"
+    forest = RandomForestRegressor(int(options["trees"]), max_features=0.33, n_jobs=-1, random_state=0)
+    forest.fit(descriptors(train), np.log10(learned) if is_log else learned)
+    predicted = forest.predict(descriptors(validation))
+    prediction = proxy(validation)
+    report = {
+        "property": f"{proxy.property_name} ({proxy.unit})",
+        "trained_on": len(parts.train),
+        "validation": len(parts.validation),
+        "proxy": errors(prediction.value.numpy(), label, proxy.transform),
+        "within_2_std": float(
+            (np.abs(prediction.value.numpy() - label) <= 2 * prediction.std.numpy()).mean()
+        ),
+        "random_forest": errors(10**predicted if is_log else predicted, label, proxy.transform),
+        "median": errors(np.full(len(label), np.median(learned)), label, proxy.transform),
+    }
+    print(pd.Series(report).to_string())
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    run(main)
