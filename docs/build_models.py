@@ -97,6 +97,15 @@ KINDS: Mapping[str, Kind] = {
             ),
         ),
     ),
+    "spec_property": Kind(
+        "a property of specs, by heads on the layers of `mlp`",
+        "sees no atoms; learned from crystals near their equilibrium; fits one `mlp`",
+        figure=(
+            ("validation.validation.mae_log10", "mean absolute error of the decadic logarithm, MP-20 val"),
+            ("validation.validation.mae", "mean absolute error, MP-20 val, in its unit"),
+            ("validation.not_calibrated_on.within_2_std", "share of labels within 2 standard deviations"),
+        ),
+    ),
     "placing_labels": Kind(
         "labelled specs of samplers, which `placing` was trained on and each round of `refine` trains on too",
         "energies by one model of the best of a generator's tries; no atoms are kept",

@@ -25,7 +25,7 @@ def labelled() -> pd.DataFrame:
     specs = rock_salts()
     period = torch.tensor([3.0 if number > 18 else 2.0 if number > 10 else 1.0 for number in range(119)])
     anions = specs.composition * torch.tensor([number in (8, 9, 16, 17, 34, 35) for number in range(119)])
-    value = 10.0 ** (0.5 * (anions.float() @ period).numpy() / 4.0)
+    value = 10.0 ** (0.5 * (anions.float() @ period).double().numpy() / 4.0)
     frame = specs_to_frame(specs)
     return frame.assign(
         material_id=[f"s{row}" for row in range(60)], energy_source="made", strain="", hardness=value
