@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 import gflownet_crystal
+from gflownet_crystal.common import run_schema
 
 PACKAGE = Path(gflownet_crystal.__file__).parent
-TYPED = ("envs",)
+TYPED = ("envs", "workflows")
+# these know runs of any kind
+ENGINES = ("training", "gflownet")
 
 
 def signatures_with(name: str, source: str) -> list[str]:
@@ -56,3 +59,24 @@ def test_no_signature_holds_any(folder):
     assert files
     found = {str(path.relative_to(PACKAGE)): signatures_with("Any", path.read_text()) for path in files}
     assert {path: names for path, names in found.items() if names} == {}
+
+
+def test_names_of_files_and_columns_stand_in_the_schema_alone():
+    names = {value for name, value in vars(run_schema).items() if name.isupper()}
+    assert {"samples.parquet", "e_above_hull"} <= names
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        # the template of the page and the file made of it have one name
+        typed = [one for one in _texts(path) if one in names and one != run_schema.REPORT]
+        if typed and path.relative_to(PACKAGE).parts[0] not in ENGINES and path.name != "run_schema.py":
+            found[str(path.relative_to(PACKAGE))] = typed
+    assert found == {}
+
+
+def _texts(path: Path) -> list[str]:
+    tree = ast.parse(path.read_text())
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]

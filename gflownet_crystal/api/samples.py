@@ -11,6 +11,7 @@ import pandas as pd
 
 from gflownet_crystal.api.table import Chosen, Rows, Table
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.run_schema import ENERGY_STD, LOG_REWARD, LOG_WEIGHT
 from gflownet_crystal.config.values import check_new
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from gflownet_crystal.api.run import Run
 
 _SHOWN = (
-    "formula", "space_group", "a", "b", "c", "volume_per_atom", "energy", "energy_std", "log_reward", "log_weight",
+    "formula", "space_group", "a", "b", "c", "volume_per_atom", "energy", ENERGY_STD, LOG_REWARD, LOG_WEIGHT,
 )  # fmt: skip
 
 

@@ -15,6 +15,8 @@ from gflownet_crystal.api.judging import energies_of
 from gflownet_crystal.api.placing import build_generator, check_specs
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.common.run_schema import ENERGY_BEFORE
+from gflownet_crystal.common.run_summary import UNKNOWN, Quantity
 from gflownet_crystal.config.build import fitting_arguments
 from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.config.values import seed_number, whole_number
@@ -49,7 +51,7 @@ BY_PROXY = "e_above_hull_proxy"
 """Energy above the hull of a spec by the proxy, eV/atom."""
 
 _RENAMED = {
-    "energy_before": ENERGY_COLUMN,
+    ENERGY_BEFORE: ENERGY_COLUMN,
     "energy_before_std": ENERGY_STD,
     JUDGED_HULL: HULL_COLUMN,
     HULL_COLUMN: BY_PROXY,
@@ -136,9 +138,9 @@ def screen_samples(
     return _crystals(outcome, compounds, settings.k)
 
 
-def known_of(run: Run | None) -> tuple[Any, Any]:
-    """The property of a run's proxy and its unit; two None without a run."""
-    return (None, None) if run is None else (run.property_name, run.unit)
+def known_of(run: Run | None) -> Quantity:
+    """The property of a run's proxy; not known without a run."""
+    return UNKNOWN if run is None else Quantity(run.property_name, run.unit)
 
 
 def own_hull(run: Run | None) -> Callable[[], Hull | None]:

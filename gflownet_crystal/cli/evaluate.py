@@ -25,6 +25,7 @@ from gflownet_crystal.cli.sampler_figures import sampler_figures
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path, read_json, write_json
 from gflownet_crystal.common.interrupt import stop_on_signal
+from gflownet_crystal.common.run_schema import EVALUATION, EVALUATION_CSV, JUDGED
 from gflownet_crystal.config.build import to_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.groups import unknown
@@ -49,7 +50,7 @@ from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.workflows.output_folder import open_output
 
 BY_ALL = "stability_by_all"
-FIGURES, TABLE, STRUCTURES, PARTS = "metrics.json", "metrics.csv", "structures.csv", "parts"
+FIGURES, TABLE, STRUCTURES, PARTS = EVALUATION, EVALUATION_CSV, JUDGED, "parts"
 
 # these say how it is computed, not what
 _FREE = ("out", "cache", "processes", "device", "threads", "resume", "quiet", "metrics", "judge", "run", "sampler",

@@ -173,6 +173,6 @@ def known_crystals(path: Path, files: RunFiles, formula_check: str = "refuse") -
     if whole.any():
         specs = frame_to_specs(table[whole].reset_index(drop=True))
         table.loc[whole, "volume_per_atom"] = specs.volume_per_atom.numpy()
-    labelled = files.summary.get("property") == ENERGY_COLUMN
+    labelled = files.summary.quantity.name == ENERGY_COLUMN
     table["energy"] = table[ENERGY_COLUMN] if labelled else np.nan
     return Population.of("reference", "known crystals", table)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gflownet_crystal.cli.data_tables import tell
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import LOG_REWARD
 from gflownet_crystal.config.build import Trust
 from gflownet_crystal.config.parts import build_model
 from gflownet_crystal.config.starting import build_prior
@@ -135,7 +136,7 @@ def _crystals(env: Crystal, sampled: pd.DataFrame, top: int) -> dict[str, Any]:
     elements = torch.zeros(N_ATOMIC_NUMBERS, dtype=torch.bool)
     elements[env.atomic_numbers.cpu()] = True
     groups = torch.bincount(specs.space_group, minlength=N_SPACE_GROUPS + 1)
-    reward = torch.from_numpy(sampled["log_reward"].to_numpy(dtype="float64").copy())
+    reward = torch.from_numpy(sampled[LOG_REWARD].to_numpy(dtype="float64").copy())
     return {
         "elements": asdict(occurrence((specs.composition > 0).sum(0), elements)),
         "space_groups": asdict(occurrence(groups, env.space_group.allowed.cpu())),

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -137,6 +137,31 @@ def to_settings(settings: type[T], config: DictConfig, key: str) -> T:
         else:
             values[name] = plain(value)
     return settings(**fitting_arguments(settings, values, key))
+
+
+def verb_settings(settings: type[T], config: DictConfig, **given: object) -> T:
+    """Settings of a verb from its configuration.
+
+    Args:
+        settings: dataclass of the verb, which checks itself.
+        config: resolved configuration; keys that are no fields are left out.
+        given: fields made of whole sections.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    names = (field.name for field in fields(settings) if field.name not in given)  # type: ignore[arg-type]
+    return settings(**{name: plain(config[name]) for name in names}, **given)
+
+
+def plain_section(found: object, place: str) -> dict[str, object]:
+    """A section of a configuration as a mapping.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    require_section(found, place)
+    return {str(key): value for key, value in plain(found).items()}
 
 
 def plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
+from gflownet_crystal.common.run_schema import WEIGHTS
 from gflownet_crystal.config.build import Trust, build, plain, trust_word
 from gflownet_crystal.config.parts import build_model
 from gflownet_crystal.config.run_folder import card_command, latest, read_config
@@ -21,7 +22,6 @@ from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.weights import fitting_card, load_weights, save_weights, weights_path
 
 KIND = "prior"
-WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,13 @@ import torch
 from ase.data import atomic_masses
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import (
+    ENERGY_AFTER,
+    ENERGY_BEFORE,
+    ENERGY_STD,
+    HULL_COLUMN,
+    LOG_REWARD,
+)
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
@@ -37,7 +44,7 @@ A3_TO_CM3, GRAMS_OF_DALTON = 1e-24, 1.66053906892e-24
 _WHOLE = 1e9
 _SHOWN = {
     "rank", "space_group", "formula", "a", "b", "c", "alpha", "beta", "gamma", "volume_per_atom", "energy",
-    "energy_std", "log_reward", "e_above_hull", "cif", "status", "energy_before", "energy_after", "volume_change",
+    ENERGY_STD, LOG_REWARD, HULL_COLUMN, "cif", "status", ENERGY_BEFORE, ENERGY_AFTER, "volume_change",
     "rms_displacement", "space_group_after", "relaxed_cif", "judge", JUDGED_HULL,
     "shortest_distance", "relaxer_before", "relaxer_after", "length_change", "angle_change", "max_displacement",
     "relax_steps", "contact", "contact_ratio", "hull_entries", "known_formula", "known_formula_and_group",
@@ -131,10 +138,10 @@ def _energies(row: dict[str, Any], run: RunFiles) -> Card:
 
     A pipeline's table says itself how far its judged energies lie above the hull, also those of atoms as generated.
     """
-    energy, above, judged = (number(row.get(name)) for name in ("energy", "e_above_hull", "energy_after"))
+    energy, above, judged = (number(row.get(name)) for name in ("energy", HULL_COLUMN, ENERGY_AFTER))
     own = number(row.get(JUDGED_HULL))
     shift = measured = None
-    if run.summary.get("property") == ENERGY_COLUMN and energy is not None and judged is not None:
+    if run.summary.quantity.name == ENERGY_COLUMN and energy is not None and judged is not None:
         shift = judged - energy
         measured = None if above is None else above + shift
     group, relaxer = number(row.get("space_group_after")), number(row.get("relaxer_after"))
@@ -143,11 +150,11 @@ def _energies(row: dict[str, Any], run: RunFiles) -> Card:
         "contact": _impossible(row),
         "hull_entries": number(row.get("hull_entries")),
         "energy": energy,
-        "energy_std": number(row.get("energy_std")),
-        "e_above_hull": above,
+        ENERGY_STD: number(row.get(ENERGY_STD)),
+        HULL_COLUMN: above,
         "status": None if pd.isna(row.get("status")) else str(row["status"]),
         "judged": judged,
-        "judged_before": number(row.get("energy_before")),
+        "judged_before": number(row.get(ENERGY_BEFORE)),
         "relaxer_after": relaxer,
         "second_above_hull": _second(judged_above, judged, relaxer, run),
         "judged_shift": shift,

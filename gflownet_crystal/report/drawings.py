@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.run_schema import ENERGY_AFTER, HULL_COLUMN
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.report.cards import Card
 from gflownet_crystal.report.figure_style import figure_style, save_png, to_svg
@@ -103,10 +104,10 @@ def training_drawing(studio: Studio, run: RunFiles) -> Drawing | None:
 
 def judged_drawing(studio: Studio, run: RunFiles, frame: pd.DataFrame) -> Drawing | None:
     """Predicted against judged energies; None if nothing was judged, or the property is another one."""
-    comparable = run.summary.get("property") == ENERGY_COLUMN
-    if not comparable or "energy_after" not in frame.columns:
+    comparable = run.summary.quantity.name == ENERGY_COLUMN
+    if not comparable or ENERGY_AFTER not in frame.columns:
         return None
-    if frame[["energy", "energy_after"]].isna().any(axis=1).all():
+    if frame[["energy", ENERGY_AFTER]].isna().any(axis=1).all():
         return None
     caption = (
         "One point a candidate that was relaxed, the best ten with their rank; bars are the proxy's standard "
@@ -142,7 +143,7 @@ def funnel_drawing(studio: Studio, run: RunFiles) -> Drawing | None:
 
 def hull_drawing(studio: Studio, cards: Sequence[Card], near: float) -> Drawing | None:
     """Energies above hull by rank; None where they are not known."""
-    if all(card["e_above_hull"] is None for card in cards):
+    if all(card[HULL_COLUMN] is None for card in cards):
         return None
     judged = {card["status"] for card in cards if card["judged_above_hull"] is not None}
     caption = "Predicted (bars: the proxy's standard deviation)"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gflownet_crystal.common.run_schema import HULL_COLUMN
 from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES
 from gflownet_crystal.proxies.hull import FAR_BELOW, NEAR_HULL
 
@@ -20,7 +21,7 @@ CROWDED = 0.7
 _FAR_ABOVE = 3 * NEAR_HULL
 # names of energies above the hull on a card, and what they are called
 _ENERGIES = {
-    "e_above_hull": "predicted from the spec",
+    HULL_COLUMN: "predicted from the spec",
     "placed_above_hull": "judged as generated",
     "judged_above_hull": "judged after relaxation",
     "second_above_hull": "by the model that relaxed",
@@ -82,7 +83,7 @@ def evidence(card: Mapping[str, Any]) -> dict[str, Any]:
     }
     atoms = _of_atoms(card)
     found = [*marks.values(), *atoms]
-    if marks and set(marks) == {"e_above_hull"}:
+    if marks and set(marks) == {HULL_COLUMN}:
         found.append(Mark("caution", "no energy of its atoms yet"))
     shown = {key: _shown(one.mark, atoms) for key, one in marks.items()}
     reasons = [one.reason for one in found if one.reason]

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.bins import common_bins
+from gflownet_crystal.common.run_schema import ENERGY_AFTER, ENERGY_STD, HULL_COLUMN
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
     N_SPACE_GROUPS,
@@ -172,18 +173,18 @@ def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
         candidates: columns energy, energy_std and energy_after, eV/atom.
         judge: name of the energy model that relaxed them.
     """
-    rows = candidates.dropna(subset=["energy", "energy_after"])
+    rows = candidates.dropna(subset=["energy", ENERGY_AFTER])
     figure = new_figure(4.9, 3.6)
     axes = figure.subplots()
-    spread = rows["energy_std"].fillna(0.0)
-    axes.errorbar(rows["energy"], rows["energy_after"], xerr=spread, fmt="o", ms=5, linewidth=1,
+    spread = rows[ENERGY_STD].fillna(0.0)
+    axes.errorbar(rows["energy"], rows[ENERGY_AFTER], xerr=spread, fmt="o", ms=5, linewidth=1,
                   color=COLOURS["candidates"])  # fmt: skip
-    ends = pd.concat([rows["energy"], rows["energy_after"]])
+    ends = pd.concat([rows["energy"], rows[ENERGY_AFTER]])
     low, high = ends.min() - 0.2, ends.max() + 0.2
     axes.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle="--")
     axes.text(high, high, "equal", ha="right", va="bottom", fontsize=9)
     named = rows.nsmallest(_NAMED, "rank")
-    for rank, x, y in zip(named["rank"], named["energy"], named["energy_after"], strict=True):
+    for rank, x, y in zip(named["rank"], named["energy"], named[ENERGY_AFTER], strict=True):
         axes.annotate(str(rank), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set(xlabel="predicted (eV/atom)", ylabel=f"after relaxation, {plain(judge)} (eV/atom)")
     return figure
@@ -200,9 +201,9 @@ def hull_figure(cards: Sequence[Mapping[str, Any]], near: float) -> Figure:
     axes = figure.subplots()
     axes.axhspan(0.0, near, color=INK, alpha=0.09, linewidth=0)
     axes.axhline(0.0, color=INK, linewidth=0.8)
-    drawn = [card for card in cards if card["e_above_hull"] is not None]
-    ranks, above = [card["rank"] for card in drawn], [card["e_above_hull"] for card in drawn]
-    spread = [card["energy_std"] or 0.0 for card in drawn]
+    drawn = [card for card in cards if card[HULL_COLUMN] is not None]
+    ranks, above = [card["rank"] for card in drawn], [card[HULL_COLUMN] for card in drawn]
+    spread = [card[ENERGY_STD] or 0.0 for card in drawn]
     axes.errorbar(ranks, above, yerr=spread, fmt="o", ms=2.5, linewidth=0.6, color=COLOURS["samples"],
                   label="predicted")  # fmt: skip
     judged = [card for card in cards if card["judged_above_hull"] is not None]

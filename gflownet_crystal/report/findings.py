@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gflownet_crystal.common.run_schema import ENERGY_STD, HULL_COLUMN
 from gflownet_crystal.proxies.hull import NEAR_HULL
 from gflownet_crystal.report.cards import Card
 from gflownet_crystal.report.evidence import CROWDED, MARKS, TOO_NEAR
@@ -100,7 +101,7 @@ def _as_relaxed(cards: Sequence[Card]) -> str:
 
 
 def _stability(cards: Sequence[Card]) -> Finding | None:
-    above = np.array([card["e_above_hull"] for card in cards if card["e_above_hull"] is not None])
+    above = np.array([card[HULL_COLUMN] for card in cards if card[HULL_COLUMN] is not None])
     if not len(above):
         return None
     near, below = int((above <= NEAR_HULL).sum()), int((above < 0).sum())
@@ -108,7 +109,7 @@ def _stability(cards: Sequence[Card]) -> Finding | None:
         f"{near} of {len(above)} are predicted within {NEAR_HULL} eV/atom of the hull "
         f"(median {np.median(above):+.3f} eV/atom). "
     )
-    std = np.array([card["energy_std"] for card in cards if card["energy_std"]])
+    std = np.array([card[ENERGY_STD] for card in cards if card[ENERGY_STD]])
     if len(std):
         text += f"The proxy's own uncertainty is {np.median(std):.2f} eV/atom in the median. "
     if below:

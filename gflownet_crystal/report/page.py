@@ -180,7 +180,7 @@ def _prior_figures(material: Material, studio: Studio) -> list[Drawing]:
 def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, Any]:
     name, _, unit = run.property_label.partition(" (")
     folder = run.folder
-    env, proxy = (run.summary.get(key, f"an unfinished {key}") for key in ("env", "proxy"))
+    env, proxy = run.summary.env or "an unfinished env", run.summary.proxy or "an unfinished proxy"
     lacking = "no candidates yet" if run.may_be_crystals else "no crystals"
     what = f"{len(cards)} candidates" if cards else lacking
     return {

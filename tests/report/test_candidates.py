@@ -16,6 +16,7 @@ from pymatgen.core import Composition, Lattice, Structure
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_text
+from gflownet_crystal.common.run_summary import Quantity, RunSummary
 from gflownet_crystal.report.cards import all_cifs, make_cards, shown
 from gflownet_crystal.report.cells import Cell, element_styles
 from gflownet_crystal.report.findings import candidate_findings
@@ -85,11 +86,13 @@ def test_judged_energies_are_measured_from_the_hull_of_the_prediction(tmp_path):
     frame = candidate_frame(1).assign(
         energy=predicted, e_above_hull=above, energy_after=judged, status="converged"
     )
-    summary = {"property": "formation_energy_per_atom", "unit": "eV/atom"}
+    summary = RunSummary(Quantity("formation_energy_per_atom", "eV/atom"))
     files = RunFiles(tmp_path, {}, summary, [], None, frame, tmp_path, None, "judge")
     (card,) = make_cards(files, Population.of("candidates", "", frame), None)
     assert card["judged_above_hull"] == pytest.approx(expected)
-    other = RunFiles(tmp_path, {}, {"property": "band_gap"}, [], None, frame, tmp_path, None, "judge")
+    other = RunFiles(
+        tmp_path, {}, RunSummary(Quantity("band_gap", None)), [], None, frame, tmp_path, None, "judge"
+    )
     assert make_cards(other, Population.of("candidates", "", frame), None)[0]["judged_above_hull"] is None
 
 
@@ -193,7 +196,7 @@ def test_a_table_of_candidates_can_bring_its_own_judgement(tmp_path):
 
 
 def test_judged_energies_are_not_compared_with_another_property(run):
-    other = replace(run, summary={"property": "band_gap", "unit": "eV"})
+    other = replace(run, summary=RunSummary(Quantity("band_gap", "eV")))
     cards = make_cards(other, Population.of("candidates", "", run.candidates), None)
     texts = [
         finding.text for finding in candidate_findings(cards, other) if finding.title == "Judged energies"
