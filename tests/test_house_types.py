@@ -11,7 +11,9 @@ import gflownet_crystal
 from gflownet_crystal.common import run_schema
 
 PACKAGE = Path(gflownet_crystal.__file__).parent
-TYPED = ("envs", "workflows")
+TYPED = ("envs", "workflows", "config")
+# a value of a configuration is of any kind until it is fitted to what it is meant for
+FREE = {"config/build.py": ["plain"]}
 # these know runs of any kind
 ENGINES = ("training", "gflownet")
 
@@ -58,7 +60,8 @@ def test_no_signature_holds_any(folder):
     files = sorted((PACKAGE / folder).rglob("*.py"))
     assert files
     found = {str(path.relative_to(PACKAGE)): signatures_with("Any", path.read_text()) for path in files}
-    assert {path: names for path, names in found.items() if names} == {}
+    expected = {path: names for path, names in FREE.items() if path.startswith(f"{folder}/")}
+    assert {path: names for path, names in found.items() if names} == expected
 
 
 def test_names_of_files_and_columns_stand_in_the_schema_alone():

@@ -17,7 +17,7 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import ENERGY_BEFORE
 from gflownet_crystal.common.run_summary import UNKNOWN, Quantity
-from gflownet_crystal.config.build import fitting_arguments
+from gflownet_crystal.config.build import prepared
 from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.config.values import seed_number, whole_number
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
@@ -97,7 +97,7 @@ class Search:
             "seed": seed_number(self.seed, "seed"),
             "batch_size": whole_number(self.batch_size, "batch_size", 1),
         }
-        settings = Screening(**fitting_arguments(Screening, values, "screening"))
+        settings = prepared(Screening, values, "screening")()
         has_hull = known_of(run) in ENERGIES
         return settings if has_hull and has_judge else by_rank(settings, has_hull)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from gflownet_crystal.config.build import fitting_arguments
+from gflownet_crystal.config.build import prepared
 from gflownet_crystal.config.run_folder import latest
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.evaluation.contacts import Contacts
@@ -43,7 +43,7 @@ def screening_settings(
     values = {key: value for key, value in section.items() if key != CONTACTS}
     usual = usual_screening(seeks_discoveries)
     values |= {key: value for key, value in usual.items() if values.get(key) is None}
-    settings = Screening(**fitting_arguments(Screening, values | given, "screening"))
+    settings = prepared(Screening, values | given, "screening")()
     return settings if has_hull and has_judge else by_rank(settings, has_hull)
 
 

@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -120,7 +119,7 @@ def resumed_config(stored: DictConfig, config: DictConfig) -> tuple[DictConfig, 
     return result, Trust(everything=bool(config.trust), targets=targets)
 
 
-def _trained(config: DictConfig, key: str) -> Any:
+def _trained(config: DictConfig, key: str) -> object:
     """Value of a key of a configuration, without the keys that may change."""
     if key == "experiment":
         return config.record.choices.get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -82,7 +83,9 @@ def _open_prior(source: Path, device: str, threads: int | None, given: Given) ->
     stored = stored_policy(source)
     config = resolved(compose_config("train_gfn", []))
     config.device, config.threads, config.quiet = device, threads, True
-    config.env, config.policy = OmegaConf.create(stored.card["env"]), OmegaConf.create(stored.policy)
+    env = stored.card["env"]
+    config.env = OmegaConf.create(dict(env) if isinstance(env, Mapping) else {})
+    config.policy = OmegaConf.create(stored.policy)
     # a card travels: only classes of this package are built from it
     parts = build_parts(config, Trust(), replace(given, env=None))
     stored.start(parts.model)
