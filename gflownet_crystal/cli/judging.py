@@ -8,17 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import ENERGY_AFTER, HULL_COLUMN
-from gflownet_crystal.config.build import plain
 from gflownet_crystal.evaluation.compared_sets import Evaluation
 from gflownet_crystal.evaluation.known_hulls import known_entries
 from gflownet_crystal.evaluation.stability import energy_above_hull, unique_and_novel
@@ -34,6 +31,7 @@ from gflownet_crystal.relaxation.run import relax_items
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.convert import from_arrays
 from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings
 
 STABILITY = "stability"
 """The metric that asks judges."""
@@ -106,7 +104,7 @@ class Judging:
         named = ("row", "name", "formula", "status", "reason", ENERGY_AFTER)
         return verdict, figures, [{k: getattr(r, k) for k in named} | rows.get(r.row, {}) for r in records]
 
-    def together(self, verdicts: Sequence[Verdict], judges: Sequence[EnergyChoice]) -> dict[str, Any]:
+    def together(self, verdicts: Sequence[Verdict], judges: Sequence[EnergyChoice]) -> dict[str, object]:
         """Figures of what several judges agree on.
 
         Raises:
@@ -170,14 +168,14 @@ def relaxed_structures(records: Sequence[Record]) -> tuple[StructureBatch, Tenso
     return relaxed, torch.tensor([record.energy_after for record in records], dtype=torch.float64)
 
 
-def chosen_judges(config: DictConfig) -> list[EnergyChoice]:
-    """The judges of a configuration of ``evaluate``, none where stability is not asked for.
+def chosen_judges(settings: EvaluateSettings) -> list[EnergyChoice]:
+    """The judges of ``evaluate``, none where stability is not asked for.
 
     Raises:
         ConfigError: one is no energy model, or two would fill one folder.
     """
-    wanted = config.metrics is None or STABILITY in config.metrics
-    given = plain(config.judge)
+    wanted = settings.metrics is None or STABILITY in settings.metrics
+    given = settings.judge
     if given is None or not wanted:
         return []
     judges = given if isinstance(given, list) else [given]
@@ -188,14 +186,13 @@ def chosen_judges(config: DictConfig) -> list[EnergyChoice]:
     return distinct_choices([read_choice(judge) for judge in judges], "judge")
 
 
-def stability_thresholds(given: Any) -> tuple[float, ...]:
+def stability_thresholds(given: float | list[float]) -> tuple[float, ...]:
     """Distances to the hull up to which a structure is stable, eV/atom.
 
     Raises:
         ConfigError: there are none, one is no number, or one stands twice.
     """
-    values = plain(given)
-    values = values if isinstance(values, list) else [values]
+    values = given if isinstance(given, list) else [given]
     numbers = [
         isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in values
     ]

@@ -85,18 +85,26 @@ def path_setting(value: object, key: str) -> Path:
     return Path(str(value))
 
 
-def check_fields(settings: object, **checks: Callable[[object, str], object]) -> None:
+def path_text(value: object, key: str) -> str:
+    """The text of one path, as it was given; see :func:`path_setting`."""
+    path_setting(value, key)
+    return str(value)
+
+
+def check_fields(settings: object, place: str = "", /, **checks: Callable[[object, str], object]) -> None:
     """Check fields of a frozen dataclass, for its ``__post_init__``.
 
     Args:
         settings: the object; each field becomes the result of its check.
-        checks: checks by name of the field, which take the value and that name.
+        place: section that its fields are keys of, for the messages; none if empty.
+        checks: checks by name of the field, which take the value and its key.
 
     Raises:
         ConfigError: a value is refused.
     """
     for name, check in checks.items():
-        object.__setattr__(settings, name, check(getattr(settings, name), name))
+        key = f"{place}.{name}" if place else name
+        object.__setattr__(settings, name, check(getattr(settings, name), key))
 
 
 def at_least(lowest: int) -> Callable[[object, str], int]:

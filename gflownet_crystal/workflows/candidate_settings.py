@@ -13,6 +13,7 @@ from gflownet_crystal.common.values import (
     flag,
     optional,
     path_setting,
+    path_text,
     seed_number,
     thread_count,
     whole_number,
@@ -23,11 +24,6 @@ from gflownet_crystal.workflows.conditioning import Conditioning
 from gflownet_crystal.workflows.verb_settings import EnergyModel, with_cifs
 
 SAMPLES_A_CANDIDATE = 100
-
-
-def _path_text(value: object, key: str) -> str:
-    path_setting(value, key)
-    return str(value)
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ class CandidateSettings:
             quiet=flag,
             trust=flag,
             format=with_cifs,
-            hull=optional(_path_text),
+            hull=optional(path_text),
         )
 
 
