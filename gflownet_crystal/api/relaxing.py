@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import pandas as pd
 
@@ -51,7 +51,7 @@ class Relaxer:
     @classmethod
     def of(
         cls,
-        energy_model: str | Mapping[str, Any] | StructureEnergies,
+        energy_model: str | Mapping[str, object] | StructureEnergies,
         settings: RelaxationSettings,
         processes: int,
         device: str,

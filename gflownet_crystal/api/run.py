@@ -139,7 +139,7 @@ class Run:
             )
         return Samples(frame, self, restrict)
 
-    def draw(self, n: int, seed: int, batch_size: int, restrict: Mapping[str, Any]) -> pd.DataFrame:
+    def draw(self, n: int, seed: int, batch_size: int, restrict: Mapping[str, object]) -> pd.DataFrame:
         """Samples as a data frame; see :meth:`sample`.
 
         Args:
@@ -237,7 +237,7 @@ def load(
     return Run(open_run(path, device, threads, trust, Given(env, proxy, reward)))
 
 
-def _listed(value: Any, name: str) -> list[Any]:
+def _listed(value: object, name: str) -> list[object]:
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         raise ConfigError(f"{name} is a list, as {name}=[...], not {value!r}")
     return list(value)

@@ -59,13 +59,7 @@ _LEFT_OUT = (
 def run(config: DictConfig) -> None:
     """The verb ``evaluate``."""
     config = resolved(config)
-    settings = verb_settings(
-        EvaluateSettings,
-        config,
-        choices=to_choices(config),
-        relax=to_settings(RelaxationSettings, config.relax, "relax"),
-        sampler=verb_settings(SamplerSettings, config.sampler),
-    )
+    settings = settings_of(config)
     if settings.run is not None:
         chosen = {key: plain(config[key]) for key in ("run", "reference", "seed")}
         chosen |= {f"sampler.{key}": value for key, value in asdict(settings.sampler).items()}
@@ -94,6 +88,21 @@ def run(config: DictConfig) -> None:
             figures |= _judged(judging, few, judges, models, folder)
         _write_csv(folder / STRUCTURES, structure_table(evaluation.made, results))
         _show(folder, figures)
+
+
+def settings_of(config: DictConfig) -> EvaluateSettings:
+    """Settings of ``evaluate`` from its resolved configuration.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    return verb_settings(
+        EvaluateSettings,
+        config,
+        choices=to_choices(config),
+        relax=to_settings(RelaxationSettings, config.relax, "relax"),
+        sampler=verb_settings(SamplerSettings, config.sampler),
+    )
 
 
 def _judged(

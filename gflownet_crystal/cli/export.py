@@ -65,8 +65,7 @@ def export_candidates(config: DictConfig) -> tuple[str, dict[str, object]]:
     Returns:
         What was made in a line, and the summary that was written.
     """
-    screening = plain_section(config.screening, "screening")
-    settings = verb_settings(ExportSettings, config, screening=screening)
+    settings = settings_of(config)
     folder, out = settings.run, settings.out
     generator = build(config.generator, Generator, "generator")
     device, known = find_device(settings.device), quantity_of_run(folder)
@@ -101,6 +100,16 @@ def export_candidates(config: DictConfig) -> tuple[str, dict[str, object]]:
         }
         write_json(out / SUMMARY, about)
     return _report(candidates, settings.k, out, outcome.funnel), about
+
+
+def settings_of(config: DictConfig) -> ExportSettings:
+    """Settings of ``export`` from its resolved configuration.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    screening = plain_section(config.screening, "screening")
+    return verb_settings(ExportSettings, config, screening=screening)
 
 
 def energy_source(energies: EnergyModel | None) -> str | None:

@@ -42,7 +42,7 @@ from gflownet_crystal.workflows.verb_settings import BEST, GenerateSettings
 def run(config: DictConfig) -> None:
     """The verb ``generate``."""
     config = resolved(config)
-    settings = verb_settings(GenerateSettings, config)
+    settings = settings_of(config)
     set_threads(settings.threads)
     device = find_device(settings.device)
     maker = _maker(settings, build(config.generator, Generator, "generator"), device)
@@ -52,6 +52,15 @@ def run(config: DictConfig) -> None:
     with open_output(settings.out, chosen, settings.resume):
         structures = make_structures(settings.out, frame, maker, settings.batch_size, settings.quiet)
         print(write_generated(settings.out, structures, frame, settings.format))
+
+
+def settings_of(config: DictConfig) -> GenerateSettings:
+    """Settings of ``generate`` from its resolved configuration.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    return verb_settings(GenerateSettings, config)
 
 
 def make_structures(

@@ -62,7 +62,22 @@ from gflownet_crystal.workflows.screening import Outcome, Search
 def run(config: DictConfig) -> None:
     """The verb ``pipeline``."""
     config = resolved(config)
-    settings = verb_settings(
+    settings = settings_of(config)
+    set_threads(settings.threads)
+    sections = {name: plain(config[name]) for name in ("generator", "restrict", "screening")}
+    plan = Plan.of(settings, sections, build(config.generator, Generator, "generator"))
+    with open_output(settings.out, plan.decisive(), settings.resume):
+        summary = _fill(plan)
+    print(json.dumps(summary, indent=2))
+
+
+def settings_of(config: DictConfig) -> PipelineSettings:
+    """Settings of ``pipeline`` from its resolved configuration.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    return verb_settings(
         PipelineSettings,
         config,
         screening=plain_section(config.screening, "screening"),
@@ -70,12 +85,6 @@ def run(config: DictConfig) -> None:
         restrict=restrictions(config.restrict),
         exact=conditioning_of(config.restrict),
     )
-    set_threads(settings.threads)
-    sections = {name: plain(config[name]) for name in ("generator", "restrict", "screening")}
-    plan = Plan.of(settings, sections, build(config.generator, Generator, "generator"))
-    with open_output(settings.out, plan.decisive(), settings.resume):
-        summary = _fill(plan)
-    print(json.dumps(summary, indent=2))
 
 
 def _fill(plan: Plan) -> dict[str, object]:

@@ -36,9 +36,8 @@ AUTO = "auto"
 def run(config: DictConfig) -> None:
     """The verb ``relax``."""
     config = resolved(config)
-    names = [field.name for field in fields(RelaxationSettings)]
-    relaxation = to_settings(RelaxationSettings, OmegaConf.masked_copy(config, names), "relax")
-    settings = verb_settings(RelaxSettings, config, relaxation=relaxation)
+    settings = settings_of(config)
+    relaxation = settings.relaxation
     set_threads(settings.threads)
     model = chosen_model(settings.model, settings.version, "model", settings.quiet)
     load = functools.partial(load_on, model, settings.version, str(find_device(settings.device)))
@@ -63,6 +62,17 @@ def run(config: DictConfig) -> None:
             settings.format,
         )
     print(report(records, settings.out, relaxation.steps))
+
+
+def settings_of(config: DictConfig) -> RelaxSettings:
+    """Settings of ``relax`` from its resolved configuration.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    names = [field.name for field in fields(RelaxationSettings)]
+    relaxation = to_settings(RelaxationSettings, OmegaConf.masked_copy(config, names), "relax")
+    return verb_settings(RelaxSettings, config, relaxation=relaxation)
 
 
 def chosen_model(given: EnergyModel, version: str | None, key: str, quiet: bool) -> EnergyModel:

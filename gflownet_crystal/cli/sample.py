@@ -29,8 +29,7 @@ from gflownet_crystal.workflows.verb_settings import SampleSettings
 def run(config: DictConfig) -> None:
     """The verb ``sample``."""
     config = resolved(config)
-    sections = {"restrict": restrictions(config.restrict), "exact": conditioning_of(config.restrict)}
-    settings = verb_settings(SampleSettings, config, **sections)
+    settings = settings_of(config)
     out, n = settings.out, settings.n
     check_suffix(out)
     check_new(out, "out", settings.overwrite)
@@ -53,6 +52,16 @@ def run(config: DictConfig) -> None:
     median = f"median {proxy.property_name} ({proxy.unit}) {frame['energy'].median():.4g}"
     weighted = f"their weights are in column {LOG_WEIGHT}"
     print(f"{len(frame)} samples of {settings.run} in {out}; {weighted if LOG_WEIGHT in frame else median}")
+
+
+def settings_of(config: DictConfig) -> SampleSettings:
+    """Settings of ``sample`` from its resolved configuration.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    sections = {"restrict": restrictions(config.restrict), "exact": conditioning_of(config.restrict)}
+    return verb_settings(SampleSettings, config, **sections)
 
 
 def sample_run(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,9 +59,9 @@ class RunFiles:
     """
 
     folder: Path
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     summary: RunSummary
-    metrics: list[dict[str, Any]]
+    metrics: list[dict[str, object]]
     samples: pd.DataFrame | None
     candidates: pd.DataFrame | None
     candidates_folder: Path
@@ -94,7 +93,7 @@ class RunFiles:
 
 def read_run(
     folder: Path,
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     *,
     samples: Path | None = None,
     candidates: Path | None = None,
@@ -235,7 +234,7 @@ def with_results(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     return frame.assign(volume_per_atom=specs.volume_per_atom.numpy(), **results)
 
 
-def _metrics(path: Path) -> list[dict[str, Any]]:
+def _metrics(path: Path) -> list[dict[str, object]]:
     try:
         records = read_metrics(path)
     except ValueError as error:

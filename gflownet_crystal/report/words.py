@@ -10,7 +10,7 @@ import numpy as np
 from gflownet_crystal.common.run_schema import HULL_COLUMN
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.proxies.hull import NEAR_HULL
-from gflownet_crystal.report.cards import Card
+from gflownet_crystal.report.card_values import Card
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles
 
@@ -155,12 +155,12 @@ def headline(
             (f"{np.median(values['samples']):.2f}", f"median {run.property_label}", "; ".join(others))
         )
     if cards:
-        best = [card["energy"] for card in cards if card["energy"] is not None]
+        best = [card.energy for card in cards if card.energy is not None]
         tiles.append(
             (f"{len(cards)}", "candidates with atoms", f"lowest prediction {min(best):.2f}" if best else "")
         )
         tiles += _hull_tiles(cards, run.judge)
-        marks = [card["evidence"]["mark"] for card in cards if card["evidence"]["mark"]]
+        marks = [card.evidence.mark for card in cards if card.evidence.mark]
         if marks:
             tiles.append((f"{marks.count('good')} of {len(marks)}", "hold by all their evidence", ""))
     return tiles
@@ -181,12 +181,12 @@ def _sample_tiles(run: RunFiles, samples: Population) -> list[tuple[str, str, st
 
 def _hull_tiles(cards: Sequence[Card], judge: str) -> list[tuple[str, str, str]]:
     tiles = []
-    predicted = [card for card in cards if card[HULL_COLUMN] is not None]
+    predicted = [card for card in cards if card.e_above_hull is not None]
     if predicted:
         near = _near(predicted, HULL_COLUMN)
         tiles.append((f"{near} of {len(predicted)}", f"predicted within {NEAR_HULL} eV/atom of the hull", ""))
-    judged = [card for card in cards if card["status"] is not None]
-    rested = [c for c in judged if c["judged_above_hull"] is not None and c["status"] == "converged"]
+    judged = [card for card in cards if card.status is not None]
+    rested = [c for c in judged if c.judged_above_hull is not None and c.status == "converged"]
     if judged:
         near = _near(rested, "judged_above_hull")
         text = f"judged within {NEAR_HULL} eV/atom of the hull by {judge or 'a potential'}"
@@ -196,4 +196,4 @@ def _hull_tiles(cards: Sequence[Card], judge: str) -> list[tuple[str, str, str]]
 
 def _near(cards: Sequence[Card], energy: str) -> int:
     """Number near the hull; not those far below it, nor those whose atoms are impossible."""
-    return sum(card["evidence"]["marks"][energy] == "good" for card in cards)
+    return sum(card.evidence.marks[energy] == "good" for card in cards)

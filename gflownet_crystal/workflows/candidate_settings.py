@@ -115,6 +115,7 @@ class PipelineSettings(CandidateSettings):
     """Settings of ``pipeline``, without the generator.
 
     Attributes:
+        tries: number of structures of a promising spec.
         relax: number of candidates to relax.
         relax_model: energy model that relaxes them; ``auto`` for the best that is installed.
         relax_version: version of that model; None for its first.
@@ -126,6 +127,7 @@ class PipelineSettings(CandidateSettings):
         resume: whether to go on with what ``out`` holds.
     """
 
+    tries: int = 4
     relax: int = 0
     relax_model: EnergyModel = "auto"
     relax_version: str | None = None
