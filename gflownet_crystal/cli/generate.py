@@ -94,9 +94,8 @@ def _spec_frame(settings: GenerateSettings) -> pd.DataFrame:
     Raises:
         DataError: the file is missing, holds no specs, or one with a cell that its group does not allow.
     """
-    path = Path() if settings.run is None else settings.run / SAMPLES
-    if settings.specs is not None:
-        path = data_path(settings.specs)
+    # one of the two is given
+    path = Path(str(settings.run)) / SAMPLES if settings.specs is None else data_path(settings.specs)
     if _holds_specs(path):
         frame = read_specs(path)
     else:
