@@ -103,7 +103,12 @@ def test_every_third_party_import_is_a_dependency():
         project["optional-dependencies"][name] for name in ("potentials", "evaluate", "wandb", "pyxtal")
     ]
     declared = {text.split(">=")[0] for text in chain(project["dependencies"], *extras)}
-    names = {"scikit-learn": "sklearn", "hydra-core": "hydra", "pyyaml": "yaml"}
+    names = {
+        "scikit-learn": "sklearn",
+        "hydra-core": "hydra",
+        "pyyaml": "yaml",
+        "typing-extensions": "typing_extensions",
+    }
     declared = {names.get(name, name) for name in declared} | {"gflownet_crystal"}
     pattern = re.compile(r"^\s*(?:from|import) ([A-Za-z_]\w*)", re.MULTILINE)
     code = "\n".join(
@@ -121,7 +126,12 @@ def imported_at_the_top(tree: ast.Module) -> set[str]:
 
 def test_modules_of_the_plain_installation_import_no_extra():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    names = {"scikit-learn": "sklearn", "hydra-core": "hydra", "pyyaml": "yaml"}
+    names = {
+        "scikit-learn": "sklearn",
+        "hydra-core": "hydra",
+        "pyyaml": "yaml",
+        "typing-extensions": "typing_extensions",
+    }
     plain = {names.get(name, name) for name in (text.split(">=")[0] for text in project["dependencies"])}
     assert {"wandb", "pyxtal", "pytest"} <= {*project["optional-dependencies"]} - plain
     known = plain | {"gflownet_crystal", *sys.stdlib_module_names}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from gflownet_crystal.api.display import group_name
+from gflownet_crystal.common.run_schema import ENERGY_COLUMN, HULL_COLUMN
 from gflownet_crystal.report.cell_view import cell_view
 from gflownet_crystal.structures.convert import to_ase, to_pymatgen
 from gflownet_crystal.structures.structure import StructureBatch
@@ -95,7 +96,7 @@ class Crystal:
             f"{self.formula}, {group}, {row['n_atoms']} atoms in the cell",
             f"a, b, c: {lengths} Å; alpha, beta, gamma: {angles}°; {row['volume_per_atom']:.2f} Å³/atom",
         ]
-        energies = {"formation_energy_per_atom": "formation energy", "e_above_hull": "energy above hull"}
+        energies = {ENERGY_COLUMN: "formation energy", HULL_COLUMN: "energy above hull"}
         lines += [
             f"{words}: {row[key]:.3f} eV/atom" for key, words in energies.items() if pd.notna(row.get(key))
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Self, overload
 
 import numpy as np
 import pandas as pd
@@ -143,7 +143,7 @@ class Crystals(Table):
 
     def relax(
         self,
-        energy_model: str | Mapping[str, Any] | StructureEnergies = "chgnet",
+        energy_model: str | Mapping[str, object] | StructureEnergies = "chgnet",
         *,
         cell: bool = True,
         symmetry: bool = True,
@@ -199,7 +199,7 @@ class Crystals(Table):
 
     def judge(
         self,
-        energy_model: str | Mapping[str, Any] | StructureEnergies = "alignn",
+        energy_model: str | Mapping[str, object] | StructureEnergies = "alignn",
         *,
         hull: str | Path = NEAREST,
         device: str = "auto",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ _AT_A_TIME = 64
 
 
 def energies_of(
-    given: str | Mapping[str, Any] | StructureEnergies, device: torch.device
+    given: str | Mapping[str, object] | StructureEnergies, device: torch.device
 ) -> StructureEnergies:
     """An energy model by name, or as it is, on a device.
 
@@ -39,7 +39,7 @@ def energies_of(
 
 def formation_energies(
     structures: StructureBatch,
-    energy_model: str | Mapping[str, Any] | StructureEnergies,
+    energy_model: str | Mapping[str, object] | StructureEnergies,
     device: str,
     quiet: bool,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
@@ -32,9 +31,9 @@ _GEOMETRY = (*REQUIRED_COLUMNS, "volume_per_atom")
 def place(
     frame: pd.DataFrame,
     generator: str | Generator,
-    settings: Mapping[str, Any] | None,
+    settings: Mapping[str, object] | None,
     tries: int,
-    energy_model: str | Mapping[str, Any] | StructureEnergies | None,
+    energy_model: str | Mapping[str, object] | StructureEnergies | None,
     seed: int,
     batch_size: int,
     device: str,
@@ -76,7 +75,7 @@ def _crystals(frame: pd.DataFrame, made: pd.DataFrame, judged: bool) -> Crystals
     return Crystals(frame_to_structures(made), table.join(others.loc[rows].reset_index(drop=True)), left_out)
 
 
-def build_generator(given: str | Generator, settings: Mapping[str, Any] | None = None) -> Generator:
+def build_generator(given: str | Generator, settings: Mapping[str, object] | None = None) -> Generator:
     """A generator by name, or as it is.
 
     Args:

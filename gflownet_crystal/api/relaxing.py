@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import pandas as pd
 
@@ -13,24 +13,25 @@ from gflownet_crystal.api.judging import energies_of
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.common.run_schema import ENERGY_AFTER, ENERGY_BEFORE
 from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.config.values import thread_count
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.inputs import Item
-from gflownet_crystal.relaxation.records import structure_of, to_record
+from gflownet_crystal.relaxation.records import Record, structure_of, to_record
 from gflownet_crystal.relaxation.run import Loader, relax_items
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.workflows.relaxing import load_on
 
 _COLUMNS = (
-    "status", "reason", "steps", "energy_before", "energy_after", "max_force_after", "volume_change",
+    "status", "reason", "steps", ENERGY_BEFORE, ENERGY_AFTER, "max_force_after", "volume_change",
     "rms_displacement", "max_displacement",
 )  # fmt: skip
 
-Records = Mapping[int, Mapping[str, Any]]
-"""Records of relaxations, by row; see :func:`~gflownet_crystal.relaxation.records.to_record`."""
+Records = Mapping[int, Record]
+"""Records of relaxations, by row."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Relaxer:
     @classmethod
     def of(
         cls,
-        energy_model: str | Mapping[str, Any] | StructureEnergies,
+        energy_model: str | Mapping[str, object] | StructureEnergies,
         settings: RelaxationSettings,
         processes: int,
         device: str,
@@ -84,7 +85,7 @@ class Relaxer:
             quiet: whether to show no progress.
         """
         items = [Item(name, structures[row : row + 1]) for row, name in enumerate(names)]
-        records: dict[int, dict[str, Any]] = {}
+        records: dict[int, Record] = {}
         with (
             stop_on_signal() as should_stop,
             Progress(len(items), 0, "relaxing", quiet or not items) as progress,
@@ -95,7 +96,7 @@ class Relaxer:
             ):
                 record = to_record(row, items[row], result, seconds)
                 records[row] = record
-                progress.advance(f"{record['name']} {record['status']} after {record['steps']} steps")
+                progress.advance(f"{record.name} {record.status} after {record.steps} steps")
         return records
 
     def relaxed(self, structures: StructureBatch, records: Records) -> StructureBatch:
@@ -103,7 +104,9 @@ class Relaxer:
         if not len(structures):
             return structures
         parts = [
-            structure_of(records[row]) if "cell" in records.get(row, {}) else structures[row : row + 1]
+            structure_of(records[row])
+            if row in records and records[row].is_relaxed
+            else structures[row : row + 1]
             for row in range(len(structures))
         ]
         return StructureBatch.cat(parts)
@@ -111,10 +114,10 @@ class Relaxer:
     def columns(self, frame: pd.DataFrame, records: Records) -> pd.DataFrame:
         """The table of the crystals with what became of them."""
         rows = range(len(frame))
-        values = {name: [records.get(row, {}).get(name) for row in rows] for name in _COLUMNS}
+        values = {name: [getattr(records.get(row), name, None) for row in rows] for name in _COLUMNS}
+        found = [getattr(records.get(row), "space_group_after", None) for row in rows]
         groups = [
-            records.get(row, {}).get("space_group_after", group)
-            for row, group in zip(rows, frame["space_group"], strict=True)
+            own if group is None else group for own, group in zip(frame["space_group"], found, strict=True)
         ]
         texts = ("status", "reason")
         columns = {
@@ -124,7 +127,7 @@ class Relaxer:
         return frame.assign(
             space_group=pd.Series(groups, dtype="int64"),
             **columns,
-            **{ENERGY_COLUMN: columns["energy_after"]},
+            **{ENERGY_COLUMN: columns[ENERGY_AFTER]},
         )
 
     def check_finished(self, n: int, records: Records) -> None:

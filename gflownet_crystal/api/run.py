@@ -14,6 +14,7 @@ from gflownet_crystal.api.samples import Samples
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.common.run_schema import METRICS
 from gflownet_crystal.config.build import plain
 from gflownet_crystal.config.parts import Given
 from gflownet_crystal.config.trained_runs import TrainedRun, open_run
@@ -25,8 +26,6 @@ from gflownet_crystal.proxies.reward import Reward, RewardFunction
 from gflownet_crystal.workflows.conditioning import METHODS, Conditioning
 from gflownet_crystal.workflows.output_folder import holds_nothing
 from gflownet_crystal.workflows.sampling import sample_model
-
-_METRICS = "metrics.jsonl"
 
 
 class Run:
@@ -140,7 +139,7 @@ class Run:
             )
         return Samples(frame, self, restrict)
 
-    def draw(self, n: int, seed: int, batch_size: int, restrict: Mapping[str, Any]) -> pd.DataFrame:
+    def draw(self, n: int, seed: int, batch_size: int, restrict: Mapping[str, object]) -> pd.DataFrame:
         """Samples as a data frame; see :meth:`sample`.
 
         Args:
@@ -157,7 +156,7 @@ class Run:
         Example:
             >>> run.history().plot("step", "mean_energy")
         """
-        path = self._path / _METRICS
+        path = self._path / METRICS
         return pd.DataFrame(read_metrics(path) if path.is_file() else [])
 
     def save(self, folder: str | Path) -> Path:
@@ -238,7 +237,7 @@ def load(
     return Run(open_run(path, device, threads, trust, Given(env, proxy, reward)))
 
 
-def _listed(value: Any, name: str) -> list[Any]:
+def _listed(value: object, name: str) -> list[object]:
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         raise ConfigError(f"{name} is a list, as {name}=[...], not {value!r}")
     return list(value)

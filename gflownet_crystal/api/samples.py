@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import pandas as pd
 
 from gflownet_crystal.api.table import Chosen, Rows, Table
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.run_schema import ENERGY_STD, LOG_REWARD, LOG_WEIGHT
 from gflownet_crystal.config.values import check_new
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from gflownet_crystal.api.run import Run
 
 _SHOWN = (
-    "formula", "space_group", "a", "b", "c", "volume_per_atom", "energy", "energy_std", "log_reward", "log_weight",
+    "formula", "space_group", "a", "b", "c", "volume_per_atom", "energy", ENERGY_STD, LOG_REWARD, LOG_WEIGHT,
 )  # fmt: skip
 
 
@@ -49,7 +50,7 @@ class Samples(Table):
         self,
         frame: pd.DataFrame,
         run: Run | None = None,
-        restrict: Mapping[str, Any] | None = None,
+        restrict: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(frame.copy())
         self.run, self.restrict = run, dict(restrict or {})
@@ -131,11 +132,11 @@ class Samples(Table):
         generator: str | Generator = "wyckoff",
         *,
         tries: int = 1,
-        energy_model: str | Mapping[str, Any] | StructureEnergies | None = None,
+        energy_model: str | Mapping[str, object] | StructureEnergies | None = None,
         seed: int = 0,
         batch_size: int = 64,
         device: str = "auto",
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, object] | None = None,
         quiet: bool = False,
     ) -> Crystals:
         """Place atoms in the specs: crystals with exactly their space group, composition and cell.
@@ -171,14 +172,14 @@ class Samples(Table):
         k: int = 100,
         *,
         generator: str | Generator = "wyckoff",
-        energy_model: str | Mapping[str, Any] | StructureEnergies | None = "alignn",
+        energy_model: str | Mapping[str, object] | StructureEnergies | None = "alignn",
         hull: str | Path | None = None,
         tries: int = 1,
         further: bool = True,
         seed: int = 0,
         batch_size: int = 32,
         device: str = "auto",
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, object] | None = None,
         quiet: bool = False,
     ) -> Crystals:
         """Choose the k best samples with atoms, as the verb ``export`` does.

@@ -9,6 +9,7 @@ import pandas as pd
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import write_text
+from gflownet_crystal.common.run_schema import ENERGY_STD
 from gflownet_crystal.common.tables import write_parquet
 from gflownet_crystal.config.values import check_new
 from gflownet_crystal.data.schema import LATTICE_COLUMNS
@@ -31,7 +32,7 @@ from gflownet_crystal.workflows.output_folder import holds_nothing
 if TYPE_CHECKING:
     from gflownet_crystal.api.crystals import Crystals
 
-_RENAMED = {"energy": "proxy_energy", "energy_std": "proxy_energy_std"}
+_RENAMED = {"energy": "proxy_energy", ENERGY_STD: "proxy_energy_std"}
 """Columns of files of structures under another name: ASE takes ``energy`` for the total energy of a calculator."""
 
 PARQUET = ".parquet"

@@ -15,7 +15,9 @@ from gflownet_crystal.api.judging import energies_of
 from gflownet_crystal.api.placing import build_generator, check_specs
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.config.build import fitting_arguments
+from gflownet_crystal.common.run_schema import ENERGY_BEFORE
+from gflownet_crystal.common.run_summary import UNKNOWN, Quantity
+from gflownet_crystal.config.build import prepared
 from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.config.values import seed_number, whole_number
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
@@ -49,7 +51,7 @@ BY_PROXY = "e_above_hull_proxy"
 """Energy above the hull of a spec by the proxy, eV/atom."""
 
 _RENAMED = {
-    "energy_before": ENERGY_COLUMN,
+    ENERGY_BEFORE: ENERGY_COLUMN,
     "energy_before_std": ENERGY_STD,
     JUDGED_HULL: HULL_COLUMN,
     HULL_COLUMN: BY_PROXY,
@@ -95,7 +97,7 @@ class Search:
             "seed": seed_number(self.seed, "seed"),
             "batch_size": whole_number(self.batch_size, "batch_size", 1),
         }
-        settings = Screening(**fitting_arguments(Screening, values, "screening"))
+        settings = prepared(Screening, values, "screening")()
         has_hull = known_of(run) in ENERGIES
         return settings if has_hull and has_judge else by_rank(settings, has_hull)
 
@@ -136,9 +138,9 @@ def screen_samples(
     return _crystals(outcome, compounds, settings.k)
 
 
-def known_of(run: Run | None) -> tuple[Any, Any]:
-    """The property of a run's proxy and its unit; two None without a run."""
-    return (None, None) if run is None else (run.property_name, run.unit)
+def known_of(run: Run | None) -> Quantity:
+    """The property of a run's proxy; not known without a run."""
+    return UNKNOWN if run is None else Quantity(run.property_name, run.unit)
 
 
 def own_hull(run: Run | None) -> Callable[[], Hull | None]:

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ _VALUES = frozenset({"null", "true", "false", "nan", "inf", "yes", "no", "on", "
 _KEY = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 
 
-def setting_texts(settings: Mapping[str, Any]) -> list[str]:
+def setting_texts(settings: Mapping[str, object]) -> list[str]:
     """Settings as ``key=value`` texts.
 
     Args:
@@ -33,7 +32,7 @@ def setting_texts(settings: Mapping[str, Any]) -> list[str]:
     return [f"{key}={value_text(value, key)}" for key, value in settings.items()]
 
 
-def value_text(value: Any, key: str) -> str:
+def value_text(value: object, key: str) -> str:
     """A value as the grammar of settings has it.
 
     Raises:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig
@@ -21,21 +20,15 @@ from omegaconf import DictConfig
 from gflownet_crystal.cli.sample import sample_run
 from gflownet_crystal.cli.screened import further_samples, make_engine
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
-from gflownet_crystal.common.files import read_json, write_json
+from gflownet_crystal.common.files import write_json
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.config.build import build, plain
+from gflownet_crystal.common.run_schema import CONFIG, SAMPLES, SUMMARY
+from gflownet_crystal.common.run_summary import FunnelStage, Quantity, RunSummary, read_summary
+from gflownet_crystal.config.build import build, plain_section, verb_settings
 from gflownet_crystal.config.compose import TARGET, resolved
 from gflownet_crystal.config.parts import find_device
-from gflownet_crystal.config.run_folder import CONFIG, read_config
-from gflownet_crystal.config.values import (
-    check_whole,
-    flag,
-    formats_setting,
-    path_setting,
-    seed_number,
-    whole_number,
-)
+from gflownet_crystal.config.run_folder import read_config
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.choice import read_choice
@@ -45,15 +38,16 @@ from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.spec_io import read_specs
-from gflownet_crystal.structures.writing import CIF
+from gflownet_crystal.workflows.candidate_settings import ExportSettings
 from gflownet_crystal.workflows.candidates import Candidates, candidates_of, with_results, write_candidates
 from gflownet_crystal.workflows.further import tables, with_entries
 from gflownet_crystal.workflows.hulls import ENERGIES, hull_with_atoms, predicted_above_hull, predicted_hulls
 from gflownet_crystal.workflows.screening import screen
 from gflownet_crystal.workflows.screening_batches import UNPLACED
+from gflownet_crystal.workflows.verb_settings import EnergyModel
 
-SUMMARY = "summary.json"
 FIGURES = ("candidates", "chemical_systems", "elements", "median_e_above_hull_judged")
+_N_SAMPLES = 10_000
 SHORTAGE = "draw more with n=, or loosen screening.within or its limits"
 
 
@@ -62,7 +56,7 @@ def run(config: DictConfig) -> None:
     print(export_candidates(resolved(config))[0])
 
 
-def export_candidates(config: DictConfig) -> tuple[str, dict[str, Any]]:
+def export_candidates(config: DictConfig) -> tuple[str, dict[str, object]]:
     """Make candidates of a run and write them.
 
     Args:
@@ -71,23 +65,17 @@ def export_candidates(config: DictConfig) -> tuple[str, dict[str, Any]]:
     Returns:
         What was made in a line, and the summary that was written.
     """
-    folder, out = path_setting(config.run, "run"), path_setting(config.out, "out")
-    k = whole_number(config.k, "k", 1)
-    seed = seed_number(config.seed, "seed")
-    for key in ("batch_size", "tries"):
-        check_whole(config, key, 1)
-    quiet, formats = flag(config.quiet, "quiet"), formats_setting(config.format, always=[CIF])
+    settings = settings_of(config)
+    folder, out = settings.run, settings.out
     generator = build(config.generator, Generator, "generator")
-    device = find_device(config.device)
-    summary = summary_of_run(folder)
-    known = summary.get("property"), summary.get("unit")
-    hull = judged_hull(config.hull, known, folder)
-    settings, placer = make_engine(
-        config, generator, hull, device, seeks_discoveries(folder), known in ENERGIES, k, config.choose_from
+    device, known = find_device(settings.device), quantity_of_run(folder)
+    hull = judged_hull(settings.hull, known, folder)
+    rules, placer = make_engine(
+        settings, generator, hull, device, seeks_discoveries(folder), known in ENERGIES
     )
     with lock_folder(out):
-        _check_free(out, flag(config.overwrite, "overwrite"))
-        predicted = hulls_of_run(config.hull, known, folder)
+        _check_free(out, settings.overwrite)
+        predicted = hulls_of_run(settings.hull, known, folder)
 
         def prepare(frame: pd.DataFrame) -> pd.DataFrame:
             frame = with_results(frame)
@@ -96,30 +84,40 @@ def export_candidates(config: DictConfig) -> tuple[str, dict[str, Any]]:
 
         start = time.process_time()
         compounds = KnownCompounds.from_weights()
-        with Progress(settings.target, 0, "placing atoms", quiet) as progress:
-            samples = tables(*_samples(config, folder, seed), prepare)
-            outcome = screen(samples, settings, placer, compounds, tell=progress.advance)
+        with Progress(rules.target, 0, "placing atoms", settings.quiet) as progress:
+            samples = tables(*_samples(settings), prepare)
+            outcome = screen(samples, rules, placer, compounds, tell=progress.advance)
         candidates = candidates_of(outcome, compounds)
-        write_candidates(out, candidates, formats, energy_source(config.energies))
-        about = {
+        write_candidates(out, candidates, settings.format, energy_source(settings.energies))
+        about: dict[str, object] = {
             "run": str(folder),
-            "k": k,
-            "energies": config.energies,
-            "screening": asdict(settings),
+            "k": settings.k,
+            "energies": settings.energies,
+            "screening": asdict(rules),
             "funnel": outcome.funnel,
             **figures(candidates.frame),
             "processor_seconds": round(time.process_time() - start, 1),
         }
         write_json(out / SUMMARY, about)
-    return _report(candidates, k, out, outcome.funnel), about
+    return _report(candidates, settings.k, out, outcome.funnel), about
 
 
-def energy_source(energies: Any) -> str | None:
+def settings_of(config: DictConfig) -> ExportSettings:
+    """Settings of ``export`` from its resolved configuration.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    screening = plain_section(config.screening, "screening")
+    return verb_settings(ExportSettings, config, screening=screening)
+
+
+def energy_source(energies: EnergyModel | None) -> str | None:
     """Name of an energy model as it is given; None for none."""
-    return None if energies is None else read_choice(plain(energies)).described
+    return None if energies is None else read_choice(energies).described
 
 
-def figures(frame: pd.DataFrame) -> dict[str, Any]:
+def figures(frame: pd.DataFrame) -> dict[str, float | None]:
     """Figures of a table of candidates, as JSON has them."""
     above = frame[JUDGED_HULL].dropna()
     present = text_to_composition(frame["formula"].tolist()) > 0
@@ -142,9 +140,8 @@ def _check_free(out: Path, overwrite: bool) -> None:
         )
 
 
-def hulls_of_run(path: Any, known: tuple[Any, Any], folder: Path) -> tuple[Hull | None, Hull | None]:
+def hulls_of_run(path: str | None, known: Quantity, folder: Path) -> tuple[Hull | None, Hull | None]:
     """See :func:`~gflownet_crystal.workflows.hulls.predicted_hulls`; the run's hulls by its configuration."""
-    path = None if path is None else str(path_setting(path, "hull"))
     return predicted_hulls(path, known, partial(own_hull, folder), partial(reward_hull, folder))
 
 
@@ -176,45 +173,40 @@ def _discovery(folder: Path) -> DictConfig | None:
     return reward if isinstance(reward, DictConfig) and reward.get(TARGET) == target else None
 
 
-def judged_hull(path: Any, known: tuple[Any, Any], folder: Path) -> Hull:
+def judged_hull(path: str | None, known: Quantity, folder: Path) -> Hull:
     """See :func:`~gflownet_crystal.workflows.hulls.hull_with_atoms`; the run's hulls by its configuration."""
-    path = None if path is None else str(path_setting(path, "hull"))
     return hull_with_atoms(path, known, partial(own_hull, folder), partial(reward_hull, folder))
 
 
-def _samples(
-    config: DictConfig, folder: Path, seed: int
-) -> tuple[pd.DataFrame, Callable[[int], pd.DataFrame] | None]:
+def _samples(settings: ExportSettings) -> tuple[pd.DataFrame, Callable[[int], pd.DataFrame] | None]:
     """The samples at hand, and what draws further ones."""
-    if config.samples is not None and config.n is not None:
-        raise ConfigError("samples and n are both given: choose from a file, or sample anew")
-    if config.samples is not None:
-        return read_specs(path_setting(config.samples, "samples")), None
-    trust = flag(config.trust, "trust")
-    stored = folder / "samples.parquet"
-    draw = further_samples(folder, seed, config.device, trust)
-    if config.n is None and stored.is_file():
+    if settings.samples is not None:
+        return read_specs(settings.samples), None
+    folder, seed, device, trust = settings.run, settings.seed, settings.device, settings.trust
+    stored = folder / SAMPLES
+    draw = further_samples(folder, seed, device, trust)
+    if settings.n is None and stored.is_file():
         return read_specs(stored), draw
-    n = 10_000 if config.n is None else whole_number(config.n, "n", 1)
-    return sample_run(folder, n, seed, config.device, trust=trust), draw
+    return sample_run(
+        folder, _N_SAMPLES if settings.n is None else settings.n, seed, device, trust=trust
+    ), draw
 
 
-def summary_of_run(folder: Path) -> dict[str, Any]:
-    """The summary that a finished run has left; empty if it says nothing.
+def quantity_of_run(folder: Path) -> Quantity:
+    """The property that a finished run's proxy predicts.
 
     Raises:
         CheckpointError: the folder is not that of a finished run.
     """
-    path = folder / "summary.json"
+    path = folder / SUMMARY
     if not path.is_file():
         raise CheckpointError(
             f"{folder} is not the folder of a finished run (no {path.name}); train it, or go on with resume=true"
         )
-    summary = read_json(path)
-    return summary if isinstance(summary, dict) else {}
+    return RunSummary.of(read_summary(folder)).quantity
 
 
-def _report(candidates: Candidates, k: int, out: Path, funnel: list[dict[str, Any]]) -> str:
+def _report(candidates: Candidates, k: int, out: Path, funnel: list[FunnelStage]) -> str:
     frame = candidates.frame
     parts = [f"{len(frame)} candidates in {out}"]
     for column, words in ((HULL_COLUMN, "estimated hull"), (JUDGED_HULL, "hull with atoms")):

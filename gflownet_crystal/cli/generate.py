@@ -13,17 +13,17 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from gflownet_crystal.cli.data_tables import formula_check_of, tell
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.cli.data_tables import tell
+from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.common.run_schema import SAMPLES
 from gflownet_crystal.common.tables import DAMAGES
-from gflownet_crystal.config.build import build, plain
+from gflownet_crystal.config.build import build, plain, verb_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import find_device, set_threads
-from gflownet_crystal.config.values import flag, formats_setting, path_setting, seed_number, whole_number
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.public_sets import data_path
@@ -36,26 +36,31 @@ from gflownet_crystal.workflows.generated import write_generated
 from gflownet_crystal.workflows.making import Maker
 from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.placing import part_file, read_part, write_part
-
-KEEP = ("all", "best")
+from gflownet_crystal.workflows.verb_settings import BEST, GenerateSettings
 
 
 def run(config: DictConfig) -> None:
     """The verb ``generate``."""
     config = resolved(config)
-    set_threads(config.threads)
-    device = find_device(config.device)
-    generator = build(config.generator, Generator, "generator")
-    batch_size = whole_number(config.batch_size, "batch_size", 1)
-    formats, quiet = formats_setting(config.format), flag(config.quiet, "quiet")
-    maker = _maker(config, generator, device)
-    frame = _spec_frame(config)
-    folder = path_setting(config.out, "out")
-    chosen = {key: plain(config[key]) for key in ("tries", "keep", "judge", "batch_size", "seed")}
-    chosen |= {"generator": OmegaConf.to_container(config.generator), "specs": _fingerprint(frame)}
-    with open_output(folder, chosen, flag(config.resume, "resume")):
-        structures = make_structures(folder, frame, maker, batch_size, quiet)
-        print(write_generated(folder, structures, frame, formats))
+    settings = settings_of(config)
+    set_threads(settings.threads)
+    device = find_device(settings.device)
+    maker = _maker(settings, build(config.generator, Generator, "generator"), device)
+    frame = _spec_frame(settings)
+    chosen = {name: getattr(settings, name) for name in ("tries", "keep", "judge", "batch_size", "seed")}
+    chosen |= {"generator": plain(config.generator), "specs": _fingerprint(frame)}
+    with open_output(settings.out, chosen, settings.resume):
+        structures = make_structures(settings.out, frame, maker, settings.batch_size, settings.quiet)
+        print(write_generated(settings.out, structures, frame, settings.format))
+
+
+def settings_of(config: DictConfig) -> GenerateSettings:
+    """Settings of ``generate`` from its resolved configuration.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    return verb_settings(GenerateSettings, config)
 
 
 def make_structures(
@@ -78,35 +83,27 @@ def make_structures(
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
-def _maker(config: DictConfig, generator: Generator, device: torch.device) -> Maker:
-    if config.keep not in KEEP:
-        raise ConfigError(f"keep is one of {', '.join(KEEP)}, not {config.keep!r}")
-    judge = None if config.judge is None else load_energies(plain(config.judge)).to(device)
-    tries, seed = whole_number(config.tries, "tries", 1), seed_number(config.seed, "seed")
-    return Maker(generator, device, tries, seed, config.keep == "best", judge)
+def _maker(settings: GenerateSettings, generator: Generator, device: torch.device) -> Maker:
+    judge = None if settings.judge is None else load_energies(settings.judge).to(device)
+    return Maker(generator, device, settings.tries, settings.seed, settings.keep == BEST, judge)
 
 
-def _spec_frame(config: DictConfig) -> pd.DataFrame:
+def _spec_frame(settings: GenerateSettings) -> pd.DataFrame:
     """The specs, checked, one row each, numbered from 0.
 
     Raises:
-        ConfigError: not exactly one of ``specs`` and ``run`` is given.
         DataError: the file is missing, holds no specs, or one with a cell that its group does not allow.
     """
-    if (config.specs is None) == (config.run is None):
-        raise ConfigError("give either specs=FILE or run=DIR")
-    key = "specs" if config.run is None else "run"
-    path = path_setting(config[key], key)
-    path = data_path(path) if key == "specs" else path / "samples.parquet"
+    # one of the two is given
+    path = Path(str(settings.run)) / SAMPLES if settings.specs is None else data_path(settings.specs)
     if _holds_specs(path):
         frame = read_specs(path)
     else:
         left_out = LeftOut()
-        frame = load_prepared([path], formula_check=formula_check_of(config), left_out=left_out)
+        frame = load_prepared([path], formula_check=settings.formula_check, left_out=left_out)
         tell(left_out)
     frame = frame[frame["a"].notna()].reset_index(drop=True)
-    if config.n is not None:
-        frame = frame.iloc[: whole_number(config.n, "n", 1)]
+    frame = frame.iloc[: settings.n]
     if frame.empty:
         raise DataError(f"no specs in {path}; give a file with some")
     specs = frame_to_specs(frame)

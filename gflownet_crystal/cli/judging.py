@@ -5,19 +5,17 @@ from __future__ import annotations
 import functools
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.config.build import plain
+from gflownet_crystal.common.run_schema import ENERGY_AFTER, HULL_COLUMN
 from gflownet_crystal.evaluation.compared_sets import Evaluation
 from gflownet_crystal.evaluation.known_hulls import known_entries
 from gflownet_crystal.evaluation.stability import energy_above_hull, unique_and_novel
@@ -28,11 +26,12 @@ from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.relaxation.inputs import Item
-from gflownet_crystal.relaxation.records import RecordsFile, to_record, write_results
+from gflownet_crystal.relaxation.records import Record, RecordsFile, to_record, write_results
 from gflownet_crystal.relaxation.run import relax_items
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.convert import from_arrays
 from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings
 
 STABILITY = "stability"
 """The metric that asks judges."""
@@ -68,7 +67,7 @@ class Judging:
 
     def judge(
         self, made: StructureSet, judge: EnergyChoice, energies: StructureEnergies, folder: Path
-    ) -> tuple[Verdict, dict[str, Any], list[dict[str, Any]]]:
+    ) -> tuple[Verdict, dict[str, object], list[dict[str, object]]]:
         """Relax a set and measure its stability.
 
         Args:
@@ -85,27 +84,27 @@ class Judging:
             KeyboardInterrupt: a stop was asked for; finished relaxations are kept.
         """
         records = self._relax(to_items(made), judge, energies, folder)
-        good = [record for record in records if "cell" in record]
+        good = [record for record in records if record.is_relaxed]
         if not good:
-            reason = records[0]["reason"] if records else "none were given"
+            reason = records[0].reason if records else "none were given"
             raise DataError(
                 f"{judge.described} could relax none of {len(made)} structures; the first: {reason}"
             )
         verdict = self._verdict(good, len(made))
-        status = Counter(str(record["status"]) for record in records)
+        status = Counter(record.status for record in records)
         figures = verdict.figures(self.thresholds) | {
             "n_not_converged": status["not_converged"],
             "judge": judge.described,
             "hull": self.hull_of,
         }
-        columns = ("e_above_hull", "unique", "novel", "sparse", "far_below")
+        columns = (HULL_COLUMN, "unique", "novel", "sparse", "far_below")
         values = (verdict.above, verdict.unique, verdict.novel, verdict.sparse, verdict.far_below)
         marks = zip(*(value.tolist() for value in values), strict=True)
-        rows = {r["row"]: dict(zip(columns, mark, strict=True)) for r, mark in zip(good, marks, strict=True)}
-        named = ("row", "name", "formula", "status", "reason", "energy_after")
-        return verdict, figures, [{k: r.get(k) for k in named} | rows.get(r["row"], {}) for r in records]
+        rows = {r.row: dict(zip(columns, mark, strict=True)) for r, mark in zip(good, marks, strict=True)}
+        named = ("row", "name", "formula", "status", "reason", ENERGY_AFTER)
+        return verdict, figures, [{k: getattr(r, k) for k in named} | rows.get(r.row, {}) for r in records]
 
-    def together(self, verdicts: Sequence[Verdict], judges: Sequence[EnergyChoice]) -> dict[str, Any]:
+    def together(self, verdicts: Sequence[Verdict], judges: Sequence[EnergyChoice]) -> dict[str, object]:
         """Figures of what several judges agree on.
 
         Raises:
@@ -114,25 +113,25 @@ class Judging:
         agreed = by_all(verdicts, self.evaluation.choices.tolerances, self.evaluation.work)
         return agreed.figures(self.thresholds) | {"judges": [judge.described for judge in judges]}
 
-    def _verdict(self, good: Sequence[Mapping[str, Any]], n: int) -> Verdict:
+    def _verdict(self, good: Sequence[Record], n: int) -> Verdict:
         relaxed, energy = relaxed_structures(good)
         above = energy_above_hull(relaxed.composition, energy, self.hull)
         known, tolerances = self.evaluation.reference.structures, self.evaluation.choices.tolerances
         unique, novel = unique_and_novel(relaxed, above, known, tolerances, self.evaluation.work)
-        places = torch.tensor([record["row"] for record in good])
+        places = torch.tensor([record.row for record in good])
         return Verdict(
             n, places, relaxed, above, unique, novel, known_entries(self.hull, relaxed.composition)
         )
 
     def _relax(
         self, items: Sequence[Item], judge: EnergyChoice, energies: StructureEnergies, folder: Path
-    ) -> list[dict[str, Any]]:
+    ) -> list[Record]:
         work = self.evaluation.work
         load = functools.partial(_load, judge, self.evaluation.choices.device)
         loader = load if work.processes > 1 else lambda: energies
         folder.mkdir(parents=True, exist_ok=True)
         records = RecordsFile(folder)
-        done = {record["row"] for record in records.records}
+        done = {record.row for record in records.records}
         rows = [row for row in range(len(items)) if row not in done]
         try:
             with Progress(len(items), len(done), f"relaxing with {judge.label}", work.quiet) as progress:
@@ -148,7 +147,7 @@ class Judging:
                 f"{len(records.records)} of {len(items)} relaxations are done; go on with resume=true"
             )
         write_results(folder, records.records, judge.described, self.settings.symprec)
-        return sorted(records.records, key=lambda record: record["row"])
+        return sorted(records.records, key=lambda record: record.row)
 
 
 def to_items(made: StructureSet) -> list[Item]:
@@ -159,24 +158,24 @@ def to_items(made: StructureSet) -> list[Item]:
     return items
 
 
-def relaxed_structures(records: Sequence[Mapping[str, Any]]) -> tuple[StructureBatch, Tensor]:
+def relaxed_structures(records: Sequence[Record]) -> tuple[StructureBatch, Tensor]:
     """Relaxed structures of records that have some, and their formation energies (n,) float64, eV/atom."""
     relaxed = from_arrays(
-        [np.array(record["cell"]) for record in records],
-        [np.array(record["atomic_numbers"]) for record in records],
-        [np.array(record["frac_coords"]) for record in records],
+        [np.array(record.cell) for record in records],
+        [np.array(record.atomic_numbers) for record in records],
+        [np.array(record.frac_coords) for record in records],
     )
-    return relaxed, torch.tensor([float(record["energy_after"]) for record in records], dtype=torch.float64)
+    return relaxed, torch.tensor([record.energy_after for record in records], dtype=torch.float64)
 
 
-def chosen_judges(config: DictConfig) -> list[EnergyChoice]:
-    """The judges of a configuration of ``evaluate``, none where stability is not asked for.
+def chosen_judges(settings: EvaluateSettings) -> list[EnergyChoice]:
+    """The judges of ``evaluate``, none where stability is not asked for.
 
     Raises:
         ConfigError: one is no energy model, or two would fill one folder.
     """
-    wanted = config.metrics is None or STABILITY in config.metrics
-    given = plain(config.judge)
+    wanted = settings.metrics is None or STABILITY in settings.metrics
+    given = settings.judge
     if given is None or not wanted:
         return []
     judges = given if isinstance(given, list) else [given]
@@ -187,14 +186,13 @@ def chosen_judges(config: DictConfig) -> list[EnergyChoice]:
     return distinct_choices([read_choice(judge) for judge in judges], "judge")
 
 
-def stability_thresholds(given: Any) -> tuple[float, ...]:
+def stability_thresholds(given: float | list[float]) -> tuple[float, ...]:
     """Distances to the hull up to which a structure is stable, eV/atom.
 
     Raises:
         ConfigError: there are none, one is no number, or one stands twice.
     """
-    values = plain(given)
-    values = values if isinstance(values, list) else [values]
+    values = given if isinstance(given, list) else [given]
     numbers = [
         isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in values
     ]

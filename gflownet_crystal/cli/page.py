@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -12,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gflownet_crystal.common.run_schema import LOG_REWARD
+from gflownet_crystal.common.run_summary import RunSummary
 from gflownet_crystal.crystallography.space_groups import space_group_symbol
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.structures.spec_io import frame_to_specs
@@ -22,12 +23,12 @@ _NARROW = 80
 
 
 def print_page(
-    summary: Mapping[str, Any], best: pd.DataFrame, title: str, files: Mapping[str, Path], following: str
+    summary: RunSummary, best: pd.DataFrame, title: str, files: Mapping[str, Path], following: str
 ) -> None:
     """Print the best objects, what the samples amount to, and where everything is.
 
     Args:
-        summary: summary of the run, as in summary.json.
+        summary: summary of the run.
         best: objects to show, best first.
         title: title of the figures.
         files: paths by what they hold.
@@ -35,7 +36,7 @@ def print_page(
     """
     # a page that is piped to a file is as wide as its content
     console = Console(highlight=False, width=None if Console().is_terminal else 120)
-    figures, name = summary["samples"], f"{summary['property']} ({summary['unit']})"
+    figures, name = summary.samples, f"{summary.quantity.name} ({summary.quantity.unit})"
     if JUDGED_HULL in best.columns:
         Console(highlight=False, width=_NARROW).print(candidate_table(best.head(N_ROWS), title))
     else:
@@ -43,7 +44,7 @@ def print_page(
     quantiles = figures["energy_quantiles"]
     lines = [
         f"{figures['n']} samples: median {name} {quantiles['0.5']:.4f}, 95 % below {quantiles['0.95']:.4f}",
-        f"log Z {summary['log_z']:.4f} after {summary['iterations']} iterations, {summary['training_seconds']:.0f} s",
+        f"log Z {summary.log_z:.4f} after {summary.iterations} iterations, {summary.training_seconds:.0f} s",
     ]
     if "elements" in figures:
         lines.insert(1, f"{figures['n_formulas']} formulas in {figures['n_space_groups']} space groups")
@@ -96,9 +97,9 @@ def best_table(frame: pd.DataFrame, title: str, label: str) -> Table:
         places = [name for name in frame.columns if name.startswith("x")]
         shown["object"] = [", ".join(f"{value:.4g}" for value in row) for row in frame[places].to_numpy()]
     shown[label] = frame["energy"].map("{:.4f}".format)
-    if "e_above_hull" in frame.columns and frame["e_above_hull"].notna().any():
-        shown["above hull (eV/atom)"] = frame["e_above_hull"].map("{:.4f}".format)
-    shown["log R"] = frame["log_reward"].map("{:.3f}".format)
+    if HULL_COLUMN in frame.columns and frame[HULL_COLUMN].notna().any():
+        shown["above hull (eV/atom)"] = frame[HULL_COLUMN].map("{:.4f}".format)
+    shown["log R"] = frame[LOG_REWARD].map("{:.3f}".format)
     table = Table(*(escape(str(name)) for name in shown.columns), title=escape(title))
     for row in shown.to_numpy():
         table.add_row(*map(escape, row))

@@ -12,13 +12,12 @@ import functools
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from gflownet_crystal.cli.export import SHORTAGE
 from gflownet_crystal.cli.pipeline_plan import Plan
@@ -33,6 +32,7 @@ from gflownet_crystal.cli.pipeline_table import (
     summarise,
     whole_table,
 )
+from gflownet_crystal.cli.restricting import conditioning_of, restrictions
 from gflownet_crystal.cli.sample import sample_run
 from gflownet_crystal.cli.screened import further_samples
 from gflownet_crystal.cli.summary import hardware
@@ -40,12 +40,17 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_json
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.common.run_schema import SUMMARY
+from gflownet_crystal.config.build import build, plain, plain_section, to_settings, verb_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import set_threads
-from gflownet_crystal.config.values import flag
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
+from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
+from gflownet_crystal.relaxation.records import Record
+from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.frames import frame_to_structures
+from gflownet_crystal.workflows.candidate_settings import PipelineSettings
 from gflownet_crystal.workflows.candidates import Candidates, with_results, write_candidates
 from gflownet_crystal.workflows.further import FURTHER, with_entries
 from gflownet_crystal.workflows.hulls import predicted_above_hull
@@ -53,22 +58,38 @@ from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.placing import judged_energies
 from gflownet_crystal.workflows.screening import Outcome, Search
 
-SUMMARY = "summary.json"
-
 
 def run(config: DictConfig) -> None:
     """The verb ``pipeline``."""
     config = resolved(config)
-    set_threads(config.threads)
-    plan = Plan.of(config)
-    with open_output(plan.out, plan.decisive(), flag(config.resume, "resume")):
+    settings = settings_of(config)
+    set_threads(settings.threads)
+    sections = {name: plain(config[name]) for name in ("generator", "restrict", "screening")}
+    plan = Plan.of(settings, sections, build(config.generator, Generator, "generator"))
+    with open_output(settings.out, plan.decisive(), settings.resume):
         summary = _fill(plan)
     print(json.dumps(summary, indent=2))
 
 
-def _fill(plan: Plan) -> dict[str, Any]:
+def settings_of(config: DictConfig) -> PipelineSettings:
+    """Settings of ``pipeline`` from its resolved configuration.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    return verb_settings(
+        PipelineSettings,
+        config,
+        screening=plain_section(config.screening, "screening"),
+        relaxation=to_settings(RelaxationSettings, config.relaxation, "relaxation"),
+        restrict=restrictions(config.restrict),
+        exact=conditioning_of(config.restrict),
+    )
+
+
+def _fill(plan: Plan) -> dict[str, object]:
     """Go through the stages that the folder lacks; the summary."""
-    watch, known = Stopwatch(plan.out), KnownCompounds.from_weights()
+    watch, known = Stopwatch(plan.settings.out), KnownCompounds.from_weights()
     first = _first_samples(plan, watch)
     search = _search(plan, first, known)
     with watch.time("generating"):
@@ -81,9 +102,9 @@ def _fill(plan: Plan) -> dict[str, Any]:
     doubles, records = _relaxed(plan, search, watch)
     outcome = search.outcome(doubles)
     candidates = _candidates(plan, outcome, known, records, watch)
-    write_candidates(plan.out, whole_table(candidates), plan.formats, plan.energy_source)
-    summary = _about(plan, outcome) | summarise(candidates, plan.k, watch.seconds)
-    write_json(plan.out / SUMMARY, summary)
+    write_candidates(plan.settings.out, whole_table(candidates), plan.settings.format, plan.energy_source)
+    summary = _about(plan, outcome) | summarise(candidates, plan.settings.k, watch.seconds)
+    write_json(plan.settings.out / SUMMARY, summary)
     return summary
 
 
@@ -95,51 +116,52 @@ def _reasons(outcome: Outcome) -> str:
 
 def _first_samples(plan: Plan, watch: Stopwatch) -> pd.DataFrame:
     """Samples of the run that the folder holds, drawn if it has none."""
-    config = plan.config
+    settings, n = plan.settings, plan.settings.n_samples
 
     def draw() -> pd.DataFrame:
-        with Progress(plan.n, 0, "sampling", plan.quiet) as progress:
+        with Progress(n, 0, "sampling", settings.quiet) as progress:
             return with_results(
                 sample_run(
-                    plan.run,
-                    plan.n,
-                    config.seed,
+                    settings.run,
+                    n,
+                    settings.seed,
                     str(plan.device),
-                    batch_size=min(FURTHER, plan.n),
-                    restrict=plan.restrict,
-                    exact=plan.exact,
-                    threads=config.threads,
-                    trust=flag(config.trust, "trust"),
+                    batch_size=min(FURTHER, n),
+                    restrict=settings.restrict,
+                    exact=settings.exact,
+                    threads=settings.threads,
+                    trust=settings.trust,
                     after_batch=lambda drawn: progress.advance(
-                        f"{drawn} of {plan.n} samples", drawn - progress.done
+                        f"{drawn} of {n} samples", drawn - progress.done
                     ),
                 )
             )
 
     with watch.time("sampling"):
-        return kept_samples(plan.out, draw)
+        return kept_samples(settings.out, draw)
 
 
 def _search(plan: Plan, first: pd.DataFrame, known: KnownCompounds) -> Search:
     """The screening of the samples, and of further ones where they do not suffice."""
-    config, draw = plan.config, None
+    settings, draw = plan.settings, None
     # samples under an exact restriction have weights that hold for all of them together
-    if plan.exact is None:
-        trust = flag(config.trust, "trust")
-        draw = further_samples(plan.run, config.seed, str(plan.device), trust, plan.restrict)
+    if settings.exact is None:
+        draw = further_samples(
+            settings.run, settings.seed, str(plan.device), settings.trust, settings.restrict
+        )
     samples = (
         with_entries(
             with_results(frame).assign(**{HULL_COLUMN: predicted_above_hull(frame, *plan.predicted)}),
             plan.hull,
         )
-        for frame in growing_samples(plan.out, first, plan.n, draw)
+        for frame in growing_samples(settings.out, first, settings.n_samples, draw)
     )
-    return Search(samples, plan.screening, plan.placer, known, plan.out)
+    return Search(samples, plan.screening, plan.placer, known, settings.out)
 
 
 def _trying(plan: Plan, search: Search, n: int, work: Callable[[], None]) -> None:
     """Let a screening work towards n candidates, with progress, until a signal asks for a stop."""
-    with stop_on_signal() as should_stop, Progress(n, 0, "generating", plan.quiet) as progress:
+    with stop_on_signal() as should_stop, Progress(n, 0, "generating", plan.settings.quiet) as progress:
 
         def tell(words: str, gained: int) -> None:
             progress.advance(words, gained)
@@ -150,34 +172,34 @@ def _trying(plan: Plan, search: Search, n: int, work: Callable[[], None]) -> Non
         work()
 
 
-def _relaxed(plan: Plan, search: Search, watch: Stopwatch) -> tuple[set[int], dict[int, dict[str, Any]]]:
+def _relaxed(plan: Plan, search: Search, watch: Stopwatch) -> tuple[set[int], dict[int, Record]]:
     """Relax the best candidates; of those that end as one crystal all but one give way to the next, until none do.
 
     Returns:
         Rows of the samples that gave way, and records of relaxations by row of the sample.
     """
-    doubles: set[int] = set()
+    settings, doubles = plan.settings, set[int]()
     while plan.load is not None:
-        wanted = plan.k + len(doubles)
+        wanted = settings.k + len(doubles)
         if wanted > len(search.queue):
             with watch.time("generating"):
                 _trying(plan, search, wanted, functools.partial(search.supply, wanted))
         rows = search.queue["row"].to_numpy(dtype=np.int64)
         structures = frame_to_structures(search.queue)
-        places = np.flatnonzero(~np.isin(rows, list(doubles)))[: plan.k]
-        best = places[best_first(search.queue[JUDGED_HULL].iloc[places])[: plan.n_relaxed]].tolist()
+        places = np.flatnonzero(~np.isin(rows, list(doubles)))[: settings.k]
+        best = places[best_first(search.queue[JUDGED_HULL].iloc[places])[: settings.relax]].tolist()
         with watch.time("relaxing"):
             records = relax_best(
-                plan.out,
+                settings.out,
                 structures,
                 best,
                 plan.load,
-                plan.model,
-                plan.relaxation,
-                plan.config.processes,
-                plan.quiet,
+                {"model": plan.relax_model, "version": settings.relax_version},
+                settings.relaxation,
+                settings.processes,
+                settings.quiet,
             )
-        final = ended(structures, records, plan.relaxation.symprec)
+        final = ended(structures, records, settings.relaxation.symprec)
         found = repeated(final, places)
         if not found:
             return doubles, {int(rows[place]): record for place, record in records.items()}
@@ -189,21 +211,25 @@ def _candidates(
     plan: Plan,
     outcome: Outcome,
     known: KnownCompounds,
-    records: dict[int, dict[str, Any]],
+    records: dict[int, Record],
     watch: Stopwatch,
 ) -> Candidates:
-    symprec, placed, made = plan.relaxation.symprec, outcome.placed, frame_to_structures(outcome.placed)
+    symprec, placed, made = (
+        plan.settings.relaxation.symprec,
+        outcome.placed,
+        frame_to_structures(outcome.placed),
+    )
     before = placed[ENERGY_COLUMN].to_numpy(dtype=np.float64)
     records = {place: records[row] for place, row in enumerate(placed["row"].tolist()) if row in records}
     with watch.time("judging"):
         final = ended(made, records, symprec)
         before, after = _energies(plan, before, final, records)
-        energies = judged(before, after, final.structures, plan.hull, plan.config.energies)
+        energies = judged(before, after, final.structures, plan.hull, plan.judge)
         return candidates_table(outcome, known, final, records, energies, symprec)
 
 
 def _energies(
-    plan: Plan, before: NDArray[np.float64], final: Ended, records: dict[int, dict[str, Any]]
+    plan: Plan, before: NDArray[np.float64], final: Ended, records: dict[int, Record]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Energies (n,) eV/atom as generated and after relaxation: by the judge, else by what relaxed them."""
     before, after = before.copy(), np.full_like(before, np.nan)
@@ -212,26 +238,26 @@ def _energies(
         structures = final.structures[torch.from_numpy(moved)].to(plan.device)
         after[moved] = judged_energies(structures, plan.placer.judge)[0].cpu().numpy()
     elif len(moved):
-        before[moved] = [records[row]["energy_before"] for row in moved.tolist()]
-        after[moved] = [records[row]["energy_after"] for row in moved.tolist()]
+        before[moved] = [records[row].energy_before for row in moved.tolist()]
+        after[moved] = [records[row].energy_after for row in moved.tolist()]
     return before, after
 
 
-def _about(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+def _about(plan: Plan, outcome: Outcome) -> dict[str, object]:
     """Settings of the run, as JSON values."""
-    config = plan.config
+    settings = plan.settings
     return {
-        "run": str(plan.run),
-        "out": str(plan.out),
-        "k": plan.k,
+        "run": str(settings.run),
+        "out": str(settings.out),
+        "k": settings.k,
         "samples": len(outcome.frame),
         "choose_from": plan.screening.target,
         "screening": asdict(plan.screening),
         "funnel": outcome.funnel,
-        "tries": config.tries,
-        "generator": OmegaConf.to_container(config.generator),
-        "energies": config.energies,
-        "relax": plan.n_relaxed,
-        "relax_model": config.relax_model if plan.n_relaxed else None,
+        "tries": settings.tries,
+        "generator": plan.sections["generator"],
+        "energies": plan.judge,
+        "relax": settings.relax,
+        "relax_model": plan.relax_model,
         "hardware": hardware(plan.device),
     }

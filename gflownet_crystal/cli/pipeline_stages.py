@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from gflownet_crystal.common.files import read_json, write_json
+from gflownet_crystal.common.run_schema import SAMPLES
 from gflownet_crystal.relaxation.inputs import Item
+from gflownet_crystal.relaxation.records import Record
 from gflownet_crystal.relaxation.run import Loader
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.spec_io import read_specs, write_specs
@@ -22,7 +23,7 @@ from gflownet_crystal.workflows.further import FURTHER, MOST_DRAWS
 from gflownet_crystal.workflows.output_folder import holds_nothing, open_output
 from gflownet_crystal.workflows.relaxing import relax_kept
 
-SAMPLES, RELAXED, SECONDS = "samples.parquet", "relaxed", "seconds.json"
+RELAXED, SECONDS = "relaxed", "seconds.json"
 
 
 class Stopwatch:
@@ -80,11 +81,11 @@ def relax_best(
     structures: StructureBatch,
     rows: Sequence[int],
     load: Loader,
-    model: dict[str, Any],
+    model: Mapping[str, str | None],
     settings: RelaxationSettings,
     processes: int,
     quiet: bool,
-) -> dict[int, dict[str, Any]]:
+) -> dict[int, Record]:
     """Relax the best structures.
 
     Args:
@@ -109,4 +110,4 @@ def relax_best(
     items = [Item(name, structures[row : row + 1]) for row, name in enumerate(names)]
     with open_output(out, {**model, **asdict(settings)}, resume=not holds_nothing(out)):
         records = relax_kept(out, items, rows, load, settings, str(model["model"]), processes, quiet)
-    return {record["row"]: record for record in records}
+    return {record.row: record for record in records}

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.run_schema import ENERGY_AFTER, ENERGY_BEFORE
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.compared_sets import reduced_formulas
 from gflownet_crystal.evaluation.parallel import Work, to_crystals
 from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike, unique
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
-from gflownet_crystal.relaxation.records import in_setting, structure_of
+from gflownet_crystal.relaxation.records import Record, in_setting, structure_of
 from gflownet_crystal.report.run_files import PLACED, STATUS
 from gflownet_crystal.structures.distances import shortest_distance
 from gflownet_crystal.structures.spec_io import SPEC_COLUMNS
@@ -33,7 +33,7 @@ RELAXERS = ("relaxer_before", "relaxer_after")
 """Energies by the model that relaxed, eV/atom, whoever judges."""
 
 COLUMNS = (
-    "rank", *SPEC_COLUMNS, HULL_COLUMN, "status", "reason", "energy_before", "energy_before_std", "energy_after",
+    "rank", *SPEC_COLUMNS, HULL_COLUMN, "status", "reason", ENERGY_BEFORE, "energy_before_std", ENERGY_AFTER,
     JUDGED_HULL, CONTACT, CONTACT_RATIO, *NEWNESS, "same_as", *RELAXERS, "space_group_found", "shortest_distance",
     *CHANGES, "relax_steps", "sample", "try", "cif",
 )  # fmt: skip
@@ -53,7 +53,7 @@ class Ended:
     moved: NDArray[np.bool_]
 
 
-def ended(made: StructureBatch, records: Mapping[int, Mapping[str, Any]], symprec: float) -> Ended:
+def ended(made: StructureBatch, records: Mapping[int, Record], symprec: float) -> Ended:
     """The generated structures with the relaxed ones in their places.
 
     Args:
@@ -61,7 +61,7 @@ def ended(made: StructureBatch, records: Mapping[int, Mapping[str, Any]], sympre
         records: records of relaxations, by place in ``made``.
         symprec: Å, tolerance of the search for the group of a relaxed one.
     """
-    moved = np.array([("cell" in records.get(row, {})) for row in range(len(made))], dtype=bool)
+    moved = np.array([row in records and records[row].is_relaxed for row in range(len(made))], dtype=bool)
     if not moved.any():
         return Ended(made, moved)
     final = [
@@ -75,7 +75,7 @@ def candidates_table(
     outcome: Outcome,
     known: KnownCompounds,
     final: Ended,
-    records: Mapping[int, Mapping[str, Any]],
+    records: Mapping[int, Record],
     energies: pd.DataFrame,
     symprec: float,
 ) -> Candidates:
@@ -90,23 +90,20 @@ def candidates_table(
         symprec: Å, tolerance of the search for groups.
     """
     table = tried_rows(outcome.frame, outcome.placed)
-    mine = [records.get(row, {}) for row in range(len(table))]
+    mine = [records.get(row) for row in range(len(table))]
     table = table.assign(
-        **{name: energies[name] for name in ("energy_before", "energy_after", JUDGED_HULL)},
-        status=[STATUS[record["status"]] if record else PLACED for record in mine],
+        **{name: energies[name] for name in (ENERGY_BEFORE, ENERGY_AFTER, JUDGED_HULL)},
+        status=[STATUS[record.status] if record else PLACED for record in mine],
         reason=[
-            record.get("reason") or other or why
+            (record.reason if record else "") or other or why
             for record, other, why in zip(mine, energies["reason"], outcome.placed["reason"], strict=True)
         ],
         relative=relatives(table, known),
         space_group_found=find_space_groups(final.structures, symprec).numpy(),
         shortest_distance=shortest_distance(final.structures).numpy(),
-        relax_steps=pd.array([record.get("steps") for record in mine], dtype="Int64"),
-        **{name: [record.get(name, np.nan) for record in mine] for name in CHANGES},
-        **{
-            name: [record.get(name.replace("relaxer", "energy"), np.nan) for record in mine]
-            for name in RELAXERS
-        },
+        relax_steps=pd.array([record.steps if record else None for record in mine], dtype="Int64"),
+        **{name: _values(mine, name) for name in CHANGES},
+        **{name: _values(mine, name.replace("relaxer", "energy")) for name in RELAXERS},
     )
     order = best_first(table[JUDGED_HULL])
     table, structures = table.iloc[order].reset_index(drop=True), final.structures[torch.from_numpy(order)]
@@ -120,6 +117,12 @@ def candidates_table(
     return Candidates(
         table.reindex(columns=list(COLUMNS)).astype(counts), structures, left_out.astype(counts)
     )
+
+
+def _values(records: Sequence[Record | None], name: str) -> list[float]:
+    """A value of relaxations; NaN where there is none."""
+    found = (getattr(record, name, None) for record in records)
+    return [np.nan if value is None else value for value in found]
 
 
 def best_first(above_hull: pd.Series) -> NDArray[np.int64]:
@@ -174,8 +177,8 @@ def judged(
     )
     return pd.DataFrame(
         {
-            "energy_before": before,
-            "energy_after": after,
+            ENERGY_BEFORE: before,
+            ENERGY_AFTER: after,
             JUDGED_HULL: above,
             "reason": np.where(np.isnan(known), lacking, ""),
         }
@@ -188,7 +191,7 @@ def whole_table(candidates: Candidates) -> Candidates:
     return replace(candidates, frame=pd.concat(parts, ignore_index=True))
 
 
-def summarise(candidates: Candidates, k: int, seconds: Mapping[str, float]) -> dict[str, Any]:
+def summarise(candidates: Candidates, k: int, seconds: Mapping[str, float]) -> dict[str, object]:
     """Figures of candidates, as JSON has them.
 
     Args:
@@ -198,7 +201,7 @@ def summarise(candidates: Candidates, k: int, seconds: Mapping[str, float]) -> d
     """
     placed, frame = candidates.frame, whole_table(candidates).frame
     n_placed = int((frame["status"] != UNPLACED).sum())
-    moved = frame[frame["energy_after"].notna()]
+    moved = frame[frame[ENERGY_AFTER].notna()]
     found = placed["space_group_found"] == placed["space_group"]
     rate = n_placed / seconds["generating"] if seconds.get("generating") else None
     return {
@@ -211,12 +214,12 @@ def summarise(candidates: Candidates, k: int, seconds: Mapping[str, float]) -> d
         "share_of_exact_group": _number(found.mean()),
         "least_distance": _number(placed["shortest_distance"].min()),
         "median_energy_predicted": _median(placed["energy"]),
-        "median_energy_before": _median(placed["energy_before"]),
+        "median_energy_before": _median(placed[ENERGY_BEFORE]),
         "relaxed": {
             "n": len(moved),
             **{
                 f"median_{name}": _median(moved[name])
-                for name in ("energy_before", "energy_after", *RELAXERS, *CHANGES)
+                for name in (ENERGY_BEFORE, ENERGY_AFTER, *RELAXERS, *CHANGES)
             },
         },
         "seconds": dict(seconds),
@@ -229,6 +232,6 @@ def _median(values: pd.Series) -> float | None:
     return _number(known.median()) if len(known) else None
 
 
-def _number(value: Any) -> float | None:
+def _number(value: float | None) -> float | None:
     """A number as JSON has it, to six digits; None where there is none."""
     return None if value is None or pd.isna(value) else float(f"{float(value):.6g}")

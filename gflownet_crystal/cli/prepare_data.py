@@ -22,6 +22,7 @@ from tqdm import tqdm
 from gflownet_crystal.cli.data_tables import formula_check_of, paths_of, read_prepared
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import write_text
+from gflownet_crystal.common.run_schema import LEFT_OUT
 from gflownet_crystal.common.tables import write_parquet
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.values import (
@@ -45,8 +46,6 @@ from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.writing import FORMATS, SUFFIXES, format_of, write_structures
 
 _TABLE = ".parquet"
-LEFT_OUT = "left_out.csv"
-"""File beside the output: names of what could not be used, and why."""
 
 
 def run(config: DictConfig) -> None:

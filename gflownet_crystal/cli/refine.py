@@ -9,7 +9,7 @@ and resume=true. The last round's run folder is a sampler as any other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from gflownet_crystal.common.checkpoint import TrainingStopped
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import write_json
+from gflownet_crystal.common.run_schema import SUMMARY, WEIGHTS
 from gflownet_crystal.config.build import COMMAND_LINE, Trust, build, plain
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import find_device, set_threads
@@ -41,11 +42,10 @@ from gflownet_crystal.training.proxies.placing_labels import KIND as LABELS
 from gflownet_crystal.training.proxies.placing_labels import labels_file, read_labels
 from gflownet_crystal.weights import load_weights, weights_path
 from gflownet_crystal.workflows.output_folder import open_output
-from gflownet_crystal.workflows.refining import ENERGIES, RUN, WEIGHTS, Refinement
-from gflownet_crystal.workflows.refining_figures import rounds_table
+from gflownet_crystal.workflows.refining import ENERGIES, RUN, Refinement
+from gflownet_crystal.workflows.refining_figures import RoundFigures, rounds_table
 from gflownet_crystal.workflows.refining_parts import Learned, Refining
 
-SUMMARY = "summary.json"
 _DECISIVE = (
     "n", "held_out", "replay", "teacher", "energies", "tries", "relax_steps", "relax_best", "hull", "iterations",
     "known_samples", "earlier_labels", "energy_model", "prior", "stable", "volume_tolerance", "batch_size", "seed",
@@ -222,7 +222,7 @@ def _digest(weights: str) -> str:
     return hashlib.sha256(weights_path(weights).read_bytes()).hexdigest()
 
 
-def _summary(last: Path, rounds: list[dict[str, Any]], settings: Refining) -> Mapping[str, Any]:
+def _summary(last: Path, rounds: Sequence[RoundFigures], settings: Refining) -> Mapping[str, object]:
     made = {"run": str(last / RUN), "weights": str(last / WEIGHTS)}
     if settings.energy_model:
         made["energies"] = str(last / ENERGIES)

@@ -17,6 +17,7 @@ from gflownet_crystal.cli.data_tables import read_crystals
 from gflownet_crystal.cli.generate import make_structures
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.interrupt import stop_on_signal
+from gflownet_crystal.common.run_schema import RELAXED
 from gflownet_crystal.config.build import Trust, build, load_class, plain
 from gflownet_crystal.config.compose import TARGET, compose_config, resolved
 from gflownet_crystal.config.run_folder import latest
@@ -32,7 +33,6 @@ from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.relaxation.inputs import Item
-from gflownet_crystal.relaxation.records import STRUCTURES
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.energies.labelled import LabelledStructures
@@ -105,9 +105,9 @@ class VerbEngines:
         load = functools.partial(named_energies, teacher, self.device)
         rows = range(len(items))
         relax_kept(folder, items, rows, load, settings, teacher, config.processes, config.quiet)
-        if not (folder / STRUCTURES).is_file():
+        if not (folder / RELAXED).is_file():
             return pd.DataFrame({ENERGY_COLUMN: np.empty(0)})
-        return load_prepared([folder / STRUCTURES], atoms=True, left_out=LeftOut())
+        return load_prepared([folder / RELAXED], atoms=True, left_out=LeftOut())
 
     def proxy(self, weights: str | None) -> Proxy:
         """The run's spec proxy with the weights that it has learned."""

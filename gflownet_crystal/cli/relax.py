@@ -10,26 +10,25 @@ from __future__ import annotations
 import functools
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.config.build import plain, to_settings
+from gflownet_crystal.common.run_schema import RELAXED_CSV
+from gflownet_crystal.config.build import to_settings, verb_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import find_device, set_threads
-from gflownet_crystal.config.values import flag, formats_setting, path_setting, thread_count
 from gflownet_crystal.models.energies.choice import RECOMMENDED, read_choice, recommended
 from gflownet_crystal.relaxation.inputs import fingerprint, read_items
-from gflownet_crystal.relaxation.records import TABLE
+from gflownet_crystal.relaxation.records import Record
 from gflownet_crystal.relaxation.settings import RelaxationSettings
-from gflownet_crystal.structures.writing import CIF
 from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.relaxing import load_on, relax_kept
+from gflownet_crystal.workflows.verb_settings import EnergyModel, RelaxSettings
 
 AUTO = "auto"
 
@@ -37,30 +36,46 @@ AUTO = "auto"
 def run(config: DictConfig) -> None:
     """The verb ``relax``."""
     config = resolved(config)
-    names = [field.name for field in fields(RelaxationSettings)]
-    settings = to_settings(RelaxationSettings, OmegaConf.masked_copy(config, names), "relax")
-    processes = thread_count(config.processes, "processes")
-    quiet, resume = flag(config.quiet, "quiet"), flag(config.resume, "resume")
-    formats = formats_setting(config.format, always=[CIF])
-    set_threads(config.threads)
-    model = chosen_model(plain(config.model), config.version, "model", quiet)
-    load = functools.partial(load_on, model, config.version, str(find_device(config.device)))
-    folder, source = path_setting(config.out, "out"), path_setting(config.structures, "structures")
-    items = read_items(source, formula_check_of(config))
+    settings = settings_of(config)
+    relaxation = settings.relaxation
+    set_threads(settings.threads)
+    model = chosen_model(settings.model, settings.version, "model", settings.quiet)
+    load = functools.partial(load_on, model, settings.version, str(find_device(settings.device)))
+    items = read_items(settings.structures, settings.formula_check)
     # before anything is written: a model may be unknown, not installed, or without forces
     energies = load()
     energies.calculator()
-    loader = load if processes > 1 else lambda: energies
+    loader = load if settings.processes > 1 else lambda: energies
     name = read_choice(model).described
-    full = name if config.version is None or ":" in name else f"{name}:{config.version}"
-    chosen = {"model": name, "version": config.version, **asdict(settings)}
-    with open_output(folder, {**chosen, "structures": fingerprint(items)}, resume):
-        rows = range(len(items))
-        records = relax_kept(folder, items, rows, loader, settings, full, processes, quiet, formats)
-    print(report(records, folder, settings.steps))
+    full = name if settings.version is None or ":" in name else f"{name}:{settings.version}"
+    chosen = {"model": name, "version": settings.version, **asdict(relaxation)}
+    with open_output(settings.out, {**chosen, "structures": fingerprint(items)}, settings.resume):
+        records = relax_kept(
+            settings.out,
+            items,
+            range(len(items)),
+            loader,
+            relaxation,
+            full,
+            settings.processes,
+            settings.quiet,
+            settings.format,
+        )
+    print(report(records, settings.out, relaxation.steps))
 
 
-def chosen_model(given: Any, version: str | None, key: str, quiet: bool) -> Any:
+def settings_of(config: DictConfig) -> RelaxSettings:
+    """Settings of ``relax`` from its resolved configuration.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    names = [field.name for field in fields(RelaxationSettings)]
+    relaxation = to_settings(RelaxationSettings, OmegaConf.masked_copy(config, names), "relax")
+    return verb_settings(RelaxSettings, config, relaxation=relaxation)
+
+
+def chosen_model(given: EnergyModel, version: str | None, key: str, quiet: bool) -> EnergyModel:
     """The energy model that a configuration names; ``auto`` is the best that is installed, which is told in a line.
 
     Args:
@@ -83,18 +98,18 @@ def chosen_model(given: Any, version: str | None, key: str, quiet: bool) -> Any:
     return name
 
 
-def report(records: list[dict[str, Any]], folder: Path, steps: int) -> str:
+def report(records: Sequence[Record], folder: Path, steps: int) -> str:
     """Short summary of the relaxations of all crystals that were given ``steps`` steps."""
-    count = Counter(record["status"] for record in records)
+    count = Counter(record.status for record in records)
     parts = [f"{count['converged']} of {len(records)} crystals relaxed in {folder}"]
     if count["not_converged"]:
         unmoved = f"{count['not_converged']} are not at rest, and steps=0 moves none"
         moved = f"{count['not_converged']} did not come to rest: give more steps="
         parts.append(moved if steps else unmoved)
     if count["failed"]:
-        reason = next(record["reason"] for record in records if record["status"] == "failed")
-        parts.append(f"{count['failed']} failed, see {TABLE}; the first: {reason}")
-    after = pd.Series([record.get("energy_after") for record in records], dtype=float)
+        reason = next(record.reason for record in records if record.status == "failed")
+        parts.append(f"{count['failed']} failed, see {RELAXED_CSV}; the first: {reason}")
+    after = pd.Series([record.energy_after for record in records], dtype=float)
     if after.notna().any():
         parts.append(f"median formation energy {after.median():.4f} eV/atom")
     return "; ".join(parts)

@@ -17,6 +17,7 @@ from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.report_sets import Comparison, compare, known_crystals, of_the_space
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.locks import lock_folder
+from gflownet_crystal.common.run_schema import REPORT
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.run_folder import read_config
 from gflownet_crystal.config.values import check_writable, flag, path_setting, whole_number
@@ -32,7 +33,7 @@ def run(config: DictConfig) -> None:
     k, n = whole_number(config.k, "k", 1), whole_number(config.compare, "compare", 0)
     trust = flag(config.trust, "trust")
     stored = read_config(folder)
-    out = folder / "report.html" if config.out is None else path_setting(config.out, "out")
+    out = folder / REPORT if config.out is None else path_setting(config.out, "out")
     if out.suffix not in (".html", ".htm"):
         raise ConfigError(f"out={out} must end in .html")
     samples, candidates, relaxed, reference = (

@@ -81,7 +81,8 @@ def compare(config: DictConfig, files: RunFiles, known: Population | None, n: in
         drawn["untrained"] = _drawn(files.folder / UNTRAINED, n, config, parts, lambda: parts().model)
         if (section := prior_section(config)) is not None:
             source = path_setting(section.get("source"), "prior.source")
-            learned = stored_policy(source).card.get("distributions", {}).get("train")
+            distributions = stored_policy(source).card.get("distributions")
+            learned = distributions.get("train") if isinstance(distributions, Mapping) else None
             drawn["prior"] = _drawn(
                 files.folder / OF_THE_PRIOR, n, config, parts, lambda: _prior(config, parts(), trusted)
             )
@@ -173,6 +174,6 @@ def known_crystals(path: Path, files: RunFiles, formula_check: str = "refuse") -
     if whole.any():
         specs = frame_to_specs(table[whole].reset_index(drop=True))
         table.loc[whole, "volume_per_atom"] = specs.volume_per_atom.numpy()
-    labelled = files.summary.get("property") == ENERGY_COLUMN
+    labelled = files.summary.quantity.name == ENERGY_COLUMN
     table["energy"] = table[ENERGY_COLUMN] if labelled else np.nan
     return Population.of("reference", "known crystals", table)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.export import FIGURES, export_candidates
-from gflownet_crystal.cli.page import CANDIDATES, print_page
+from gflownet_crystal.cli.page import CANDIDATES as TITLE
+from gflownet_crystal.cli.page import print_page
 from gflownet_crystal.cli.summary import best_of, element_shares, hardware, summarise_samples
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.files import write_json
 from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.common.run_schema import CANDIDATES, METRICS, SAMPLES, SAMPLES_CSV, SUMMARY
+from gflownet_crystal.common.run_summary import Quantity, RunSummary
 from gflownet_crystal.config.build import Trust, plain, trust_word
 from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.config.parts import Parts, build_model
@@ -25,7 +28,6 @@ from gflownet_crystal.evaluation.figures_training import (
 from gflownet_crystal.gflownet.trainer import Trainer
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.structures.spec_io import read_specs
-from gflownet_crystal.workflows.candidates import TABLE
 from gflownet_crystal.workflows.samples import draw_samples, write_samples
 
 _N_UNTRAINED = 2000
@@ -43,47 +45,47 @@ def write_results(folder: Path, config: DictConfig, parts: Parts, trainer: Train
     """
     chosen = config.samples
     frame = draw_samples(parts.model, parts.reward, chosen.n, chosen.batch_size, chosen.seed)
-    files = {"samples": folder / "samples.parquet", "samples as CSV": folder / "samples.csv"}
+    files = {"samples": folder / SAMPLES, "samples as CSV": folder / SAMPLES_CSV}
     for path in files.values():
         write_samples(path, frame)
     files["figures"] = folder / "figures"
     _draw_figures(files["figures"], config, parts, trust, frame)
-    files["summary"] = folder / "summary.json"
+    files["summary"] = folder / SUMMARY
     summary = _summary(config, parts, trainer, frame)
     # the summary is on disk before the candidates are made, so that a failure there loses nothing
-    write_json(files["summary"], summary)
+    write_json(files["summary"], summary.as_json())
     best, title = best_of(frame), "Best samples by reward"
     named = setting_word("run", folder)
     following = f"gflownet-crystal sample {named} n=10000 out=FILE.parquet{trust_word(config)}"
     if parts.env.produces == "specs" and config.export.k:
         files["candidates"] = folder / "candidates"
         # the summary is written once more, with how the candidates were found
-        write_json(files["summary"], summary | {"candidates": _export(folder, files["candidates"], config)})
-        found = read_specs(files["candidates"] / TABLE)
-        best, title = (found, CANDIDATES) if len(found) else (best, title)
+        made = replace(summary, candidates=_export(folder, files["candidates"], config))
+        write_json(files["summary"], made.as_json())
+        found = read_specs(files["candidates"] / CANDIDATES)
+        best, title = (found, TITLE) if len(found) else (best, title)
         following = f"gflownet-crystal export {named} n=100000 k=100 out=DIR{trust_word(config)}"
     print_page(summary, best, title, files, following)
 
 
-def _summary(config: DictConfig, parts: Parts, trainer: Trainer, frame: pd.DataFrame) -> dict[str, Any]:
+def _summary(config: DictConfig, parts: Parts, trainer: Trainer, frame: pd.DataFrame) -> RunSummary:
     proxy, settings = parts.reward.proxy, parts.settings
-    return {
-        "property": proxy.property_name,
-        "unit": proxy.unit,
-        "proxy": type(proxy).__name__,
-        "env": type(parts.env).__name__,
-        "oxidation_table": plain(config.env.get("oxidation_table")),
-        "iterations": trainer.iteration,
-        "trajectories": trainer.iteration * settings.batch_size * trainer.world.size,
-        "log_z": float(parts.model.log_z.detach()),
-        "training_seconds": round(trainer.seconds, 3),
-        "samples": summarise_samples(frame),
-        "hardware": hardware(parts.device),
-    }
+    return RunSummary(
+        quantity=Quantity(proxy.property_name, proxy.unit),
+        proxy=type(proxy).__name__,
+        env=type(parts.env).__name__,
+        oxidation_table=plain(config.env.get("oxidation_table")),
+        iterations=trainer.iteration,
+        trajectories=trainer.iteration * settings.batch_size * trainer.world.size,
+        log_z=float(parts.model.log_z.detach()),
+        training_seconds=round(trainer.seconds, 3),
+        samples=summarise_samples(frame),
+        hardware=hardware(parts.device),
+    )
 
 
 def _draw_figures(folder: Path, config: DictConfig, parts: Parts, trust: Trust, frame: pd.DataFrame) -> None:
-    training_curves(read_metrics(folder.parent / "metrics.jsonl"), folder / "training.png")
+    training_curves(read_metrics(folder.parent / METRICS), folder / "training.png")
     untrained = build_model(config, parts.env, parts.device, trust)
     # an untrained sampler may meet objects that the proxy refuses; they are no reason to lose the figure
     lenient = Reward(parts.reward.proxy, parts.reward.function, invalid="penalise")
@@ -97,7 +99,7 @@ def _draw_figures(folder: Path, config: DictConfig, parts: Parts, trust: Trust, 
         element_prevalence(element_shares(frame), element_shares(best_of(frame)), folder / "elements.png")
 
 
-def _export(folder: Path, out: Path, config: DictConfig) -> dict[str, Any]:
+def _export(folder: Path, out: Path, config: DictConfig) -> dict[str, object]:
     """Write candidates as ``export`` does; what it tells of them."""
     settings = compose_config("export", [])
     settings.run, settings.out, settings.k = str(folder), str(out), config.export.k

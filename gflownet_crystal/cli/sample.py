@@ -9,41 +9,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig
 
 from gflownet_crystal.cli.restricting import conditioning_of, restrictions
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.common.run_schema import LOG_WEIGHT
+from gflownet_crystal.config.build import verb_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.trained_runs import open_run
-from gflownet_crystal.config.values import check_new, flag, path_setting, seed_number, whole_number
-from gflownet_crystal.workflows.conditioning import LOG_WEIGHT, Conditioning
+from gflownet_crystal.config.values import check_new
+from gflownet_crystal.workflows.conditioning import Conditioning
 from gflownet_crystal.workflows.samples import check_suffix, write_samples
 from gflownet_crystal.workflows.sampling import sample_model
+from gflownet_crystal.workflows.verb_settings import SampleSettings
 
 
 def run(config: DictConfig) -> None:
     """The verb ``sample``."""
     config = resolved(config)
-    out, folder = path_setting(config.out, "out"), path_setting(config.run, "run")
+    settings = settings_of(config)
+    out, n = settings.out, settings.n
     check_suffix(out)
-    check_new(out, "out", flag(config.overwrite, "overwrite"))
-    n, restrict = whole_number(config.n, "n", 1), restrictions(config.restrict)
-    seed, batch_size = seed_number(config.seed, "seed"), whole_number(config.batch_size, "batch_size", 1)
-    exact = conditioning_of(config.restrict)
-    trained = open_run(folder, config.device, config.threads, flag(config.trust, "trust"))
+    check_new(out, "out", settings.overwrite)
+    trained = open_run(settings.run, settings.device, settings.threads, settings.trust)
     # sampling without conditions takes seconds
-    with Progress(n, 0, "sampling", quiet=not (restrict and exact)) as progress:
+    with Progress(n, 0, "sampling", quiet=not (settings.restrict and settings.exact)) as progress:
         frame = sample_model(
             trained.parts.model,
             trained.parts.reward,
             n,
-            seed,
-            batch_size=batch_size,
-            restrict=restrict,
-            exact=exact,
+            settings.seed,
+            batch_size=settings.batch_size,
+            restrict=settings.restrict,
+            exact=settings.exact,
             after_batch=lambda drawn: progress.advance(f"{drawn} of {n} samples", drawn - progress.done),
             announce=progress.note,
         )
@@ -51,7 +51,17 @@ def run(config: DictConfig) -> None:
     proxy = trained.parts.reward.proxy
     median = f"median {proxy.property_name} ({proxy.unit}) {frame['energy'].median():.4g}"
     weighted = f"their weights are in column {LOG_WEIGHT}"
-    print(f"{len(frame)} samples of {folder} in {out}; {weighted if LOG_WEIGHT in frame else median}")
+    print(f"{len(frame)} samples of {settings.run} in {out}; {weighted if LOG_WEIGHT in frame else median}")
+
+
+def settings_of(config: DictConfig) -> SampleSettings:
+    """Settings of ``sample`` from its resolved configuration.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    sections = {"restrict": restrictions(config.restrict), "exact": conditioning_of(config.restrict)}
+    return verb_settings(SampleSettings, config, **sections)
 
 
 def sample_run(
@@ -61,7 +71,7 @@ def sample_run(
     device: str = "auto",
     *,
     batch_size: int = 2048,
-    restrict: Mapping[str, Any] | None = None,
+    restrict: Mapping[str, object] | None = None,
     exact: Conditioning | None = None,
     threads: int | None = None,
     trust: bool = False,

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
-from omegaconf import DictConfig
 from torch import Tensor
 
 from gflownet_crystal.cli.data_tables import tell
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import LOG_REWARD
 from gflownet_crystal.config.build import Trust
 from gflownet_crystal.config.parts import build_model
 from gflownet_crystal.config.starting import build_prior
 from gflownet_crystal.config.trained_runs import TrainedRun, open_run
-from gflownet_crystal.config.values import check_whole, flag, path_setting, seed_number, whole_number
+from gflownet_crystal.config.values import path_setting
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.readers import read_source
@@ -40,42 +39,37 @@ from gflownet_crystal.gflownet.rollout import sample_terminal
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings
 from gflownet_crystal.workflows.samples import draw_samples
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def sampler_figures(config: DictConfig) -> dict[str, Any]:
-    """Figures of the run that ``config.run`` names.
+def sampler_figures(settings: EvaluateSettings) -> dict[str, object]:
+    """Figures of the run that ``evaluate`` names.
 
     Raises:
         CheckpointError: no usable run folder.
         ConfigError: a key is out of range.
         DataError: the reference has no labels.
     """
-    trust = flag(config.trust, "trust")
-    trained = open_run(path_setting(config.run, "run"), config.device, config.threads, trust)
-    chosen = config.sampler
-    n, seed = whole_number(chosen.n, "sampler.n", 1), seed_number(config.seed, "seed")
-    check_whole(config, "sampler.batch_size", 1)
-    check_whole(config, "sampler.trajectories", 2)
-    data = None if config.reference is None else labels(path_setting(config.reference, "reference"))
-    sampled = draw_samples(trained.parts.model, trained.parts.reward, n, chosen.batch_size, seed)
-    figures: dict[str, Any] = {
+    trust, seed, chosen = Trust(everything=settings.trust), settings.seed, settings.sampler
+    folder = path_setting(settings.run, "run")
+    trained = open_run(folder, settings.device, settings.threads, settings.trust)
+    data = None if settings.reference is None else labels(settings.reference)
+    sampled = draw_samples(trained.parts.model, trained.parts.reward, chosen.n, chosen.batch_size, seed)
+    figures: dict[str, object] = {
         "n": len(sampled),
         "property": trained.parts.reward.proxy.property_name,
-        "energy": _energies(trained, sampled, data, min(n, whole_number(chosen.untrained, "sampler.untrained", 1)),
-                            chosen.batch_size, seed, Trust(everything=trust)),
+        "energy": _energies(trained, sampled, data, min(chosen.n, chosen.untrained), chosen.batch_size, seed, trust),
     }  # fmt: skip
     env = trained.parts.env
     if isinstance(env, Crystal):
-        figures |= _crystals(env, sampled, whole_number(chosen.top, "sampler.top", 1))
-    prior = build_prior(trained.config, trained.parts, Trust(everything=trust))
-    figures["log_p_against_log_r"] = _likelihood(
-        trained, prior, whole_number(chosen.objects, "sampler.objects", 3), chosen.trajectories, seed
-    )
+        figures |= _crystals(env, sampled, chosen.top)
+    prior = build_prior(trained.config, trained.parts, trust)
+    figures["log_p_against_log_r"] = _likelihood(trained, prior, chosen.objects, chosen.trajectories, seed)
     discrete = all(isinstance(stage.forward_actions, DiscreteActions) for stage in env.stages)
-    if flag(chosen.exact, "sampler.exact") and discrete:
+    if chosen.exact and discrete:
         figures["exact"] = asdict(distance_to_exact(trained.parts.model, trained.parts.reward))
     return figures
 
@@ -104,7 +98,7 @@ def _energies(
     batch_size: int,
     seed: int,
     trust: Trust,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     parts = trained.parts
     untrained = build_model(trained.config, parts.env, parts.device, trust)
     # an untrained sampler may meet objects that the proxy refuses
@@ -114,7 +108,7 @@ def _energies(
                 for name, frame in (("sampled", sampled), ("untrained", before))}  # fmt: skip
     if data is not None:
         energies["data"] = data
-    result: dict[str, Any] = {"unit": parts.reward.proxy.unit}
+    result: dict[str, object] = {"unit": parts.reward.proxy.unit}
     result["quantiles"] = {name: _quantiles(values) for name, values in energies.items()}
     others = {name: values for name, values in energies.items() if name != "sampled"}
     result["wasserstein_from"] = {
@@ -130,12 +124,12 @@ def _quantiles(values: Tensor) -> Mapping[str, float]:
     return {f"{level:g}": float(value) for level, value in zip(_QUANTILES, found, strict=True)}
 
 
-def _crystals(env: Crystal, sampled: pd.DataFrame, top: int) -> dict[str, Any]:
+def _crystals(env: Crystal, sampled: pd.DataFrame, top: int) -> dict[str, object]:
     specs = frame_to_specs(sampled)
     elements = torch.zeros(N_ATOMIC_NUMBERS, dtype=torch.bool)
     elements[env.atomic_numbers.cpu()] = True
     groups = torch.bincount(specs.space_group, minlength=N_SPACE_GROUPS + 1)
-    reward = torch.from_numpy(sampled["log_reward"].to_numpy(dtype="float64").copy())
+    reward = torch.from_numpy(sampled[LOG_REWARD].to_numpy(dtype="float64").copy())
     return {
         "elements": asdict(occurrence((specs.composition > 0).sum(0), elements)),
         "space_groups": asdict(occurrence(groups, env.space_group.allowed.cpu())),
@@ -146,7 +140,7 @@ def _crystals(env: Crystal, sampled: pd.DataFrame, top: int) -> dict[str, Any]:
 
 def _likelihood(
     trained: TrainedRun, prior: Prior | None, n: int, trajectories: int, seed: int
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Log-probabilities of samples against the logarithm of the target: R, or prior^w R where there is a prior.
 
     R is that of the training at its end: with the costs of a history, where it kept one.

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
-from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.config.build import plain, to_settings
-from gflownet_crystal.config.compose import require_section
+from gflownet_crystal.config.build import prepared
 from gflownet_crystal.config.run_folder import latest
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.workflows.candidate_settings import CandidateSettings
 from gflownet_crystal.workflows.further import FURTHER, by_rank, further_seed, usual_screening
 from gflownet_crystal.workflows.placing import Placer
 from gflownet_crystal.workflows.sampling import sample_model
@@ -28,7 +26,7 @@ CONTACTS = "contacts"
 
 
 def screening_settings(
-    section: DictConfig, seeks_discoveries: bool, has_hull: bool, has_judge: bool, **given: Any
+    section: Mapping[str, object], seeks_discoveries: bool, has_hull: bool, has_judge: bool, **given: object
 ) -> Screening:
     """Settings of the engine; what a configuration leaves open follows from the run.
 
@@ -42,50 +40,46 @@ def screening_settings(
     Raises:
         ConfigError: a value is wrong.
     """
-    require_section(section, "screening")
-    values = {str(key): plain(value) for key, value in section.items() if key != CONTACTS}
+    values = {key: value for key, value in section.items() if key != CONTACTS}
     usual = usual_screening(seeks_discoveries)
     values |= {key: value for key, value in usual.items() if values.get(key) is None}
-    settings = to_settings(Screening, OmegaConf.create(values | given), "screening")
+    settings = prepared(Screening, values | given, "screening")()
     return settings if has_hull and has_judge else by_rank(settings, has_hull)
 
 
 def make_engine(
-    config: DictConfig,
+    settings: CandidateSettings,
     generator: Generator,
     hull: Hull,
     device: torch.device,
     seeks_discoveries: bool,
     has_hull: bool,
-    k: int,
-    choose_from: int | None,
 ) -> tuple[Screening, Placer]:
     """The settings of the engine, and what makes and rates atoms.
 
     Args:
-        config: configuration of ``export`` or ``pipeline``, its numbers checked.
+        settings: settings of ``export`` or ``pipeline``.
         generator: puts atoms into specs.
         hull: hull from which energies with atoms are measured.
         device: device of the computation.
         seeks_discoveries: whether the run's reward is the one for discovery.
         has_hull: whether its proxy predicts energies that can be measured from a hull.
-        k: candidates.
-        choose_from: specs that pass, of which the best are the candidates; None for k.
 
     Raises:
         ConfigError: a value is wrong, or the model of ``energies`` is unknown.
         WeightsError: there is no such table of contacts.
     """
-    judge = None if config.energies is None else load_energies(plain(config.energies)).to(device)
-    given = {"k": k, "seed": config.seed, "batch_size": config.batch_size, "choose_from": choose_from}
-    settings = screening_settings(config.screening, seeks_discoveries, has_hull, judge is not None, **given)
-    contacts = Contacts.from_weights(config.screening[CONTACTS])
-    placer = Placer(generator, hull, judge, contacts, config.tries, settings.promising, settings.seed, device)
-    return settings, placer
+    judge = None if settings.energies is None else load_energies(settings.energies).to(device)
+    given = {name: getattr(settings, name) for name in ("k", "seed", "batch_size", "choose_from")}
+    section = settings.screening
+    screening = screening_settings(section, seeks_discoveries, has_hull, judge is not None, **given)
+    contacts = Contacts.from_weights(str(section[CONTACTS]))
+    rates = contacts, settings.tries, screening.promising, screening.seed
+    return screening, Placer(generator, hull, judge, *rates, device)
 
 
 def further_samples(
-    folder: Path, seed: int, device: str, trust: bool, restrict: dict[str, Any] | None = None
+    folder: Path, seed: int, device: str, trust: bool, restrict: Mapping[str, object] | None = None
 ) -> Callable[[int], pd.DataFrame] | None:
     """Draws further samples of a run by the number of the draw, from 1; None where the run has no weights.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
+from gflownet_crystal.common.run_schema import LOG_REWARD
+from gflownet_crystal.common.run_summary import CrystalFigures, SampleFigures
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
     POINT_SYMMETRIES,
@@ -26,26 +27,26 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _PACKAGES = ("gflownet_crystal", "torch", "numpy", "pandas")
 
 
-def summarise_samples(frame: pd.DataFrame) -> dict[str, Any]:
+def summarise_samples(frame: pd.DataFrame) -> SampleFigures:
     """Counts and quantiles of a table of samples; for specs also their chemistry and symmetry."""
     energy = frame["energy"]
-    result: dict[str, Any] = {
+    result: SampleFigures = {
         "n": len(frame),
         "energy_quantiles": {str(level): float(energy.quantile(level)) for level in _QUANTILES},
         "energy_minimum": float(energy.min()),
-        "mean_log_reward": float(frame["log_reward"].mean()),
+        "mean_log_reward": float(frame[LOG_REWARD].mean()),
     }
     if UNPLACED in frame.columns:
         result["unplaced"] = int(frame[UNPLACED].sum())
     if "space_group" in frame.columns:
-        result |= _crystals(frame)
+        result = {**result, **_crystals(frame)}
         result["best"] = _crystals(best_of(frame))
     return result
 
 
 def best_of(frame: pd.DataFrame, n: int = N_BEST) -> pd.DataFrame:
     """The ``n`` samples of highest reward, best first, without repeats."""
-    return frame.drop_duplicates().nlargest(n, "log_reward")
+    return frame.drop_duplicates().nlargest(n, LOG_REWARD)
 
 
 def element_shares(frame: pd.DataFrame) -> dict[str, float]:
@@ -54,7 +55,7 @@ def element_shares(frame: pd.DataFrame) -> dict[str, float]:
     return {SYMBOLS[number]: float(shares[number]) for number in shares.nonzero()[0]}
 
 
-def _crystals(frame: pd.DataFrame) -> dict[str, Any]:
+def _crystals(frame: pd.DataFrame) -> CrystalFigures:
     groups = frame["space_group"].to_numpy(dtype=np.int64)
     systems, symmetries = (
         np.unique(crystal_lattice_system_of_group[groups]),
@@ -70,7 +71,7 @@ def _crystals(frame: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def hardware(device: torch.device) -> dict[str, Any]:
+def hardware(device: torch.device) -> dict[str, object]:
     """The machine a training ran on, and the versions that matter."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {

@@ -27,6 +27,7 @@ from gflownet_crystal.cli.train_network import (
     validation_curve,
 )
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.run_schema import ENERGY_COLUMN
 from gflownet_crystal.config.build import plain
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.values import path_setting
@@ -150,7 +151,7 @@ def _training_card(config: DictConfig, loop: Loop, paths: list[Path]) -> dict[st
     network = {"name": config.model.name, "settings": plain(config.model.settings)}
     return {
         "kind": KIND,
-        "property": "formation_energy_per_atom",
+        "property": ENERGY_COLUMN,
         "unit": "eV/atom",
         **training_card(config, loop, "train_energy", paths, network),
         "validation_curve": curve,

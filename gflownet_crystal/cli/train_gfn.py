@@ -18,7 +18,7 @@ from gflownet_crystal.cli.screened import screening_settings
 from gflownet_crystal.cli.weights_run import stoppable
 from gflownet_crystal.common.checkpoint import newest_checkpoint
 from gflownet_crystal.common.locks import lock_folder
-from gflownet_crystal.config.build import Trust
+from gflownet_crystal.config.build import Trust, plain_section
 from gflownet_crystal.config.compose import require_section, resolved
 from gflownet_crystal.config.parts import Parts, check_fit
 from gflownet_crystal.config.run_folder import default_folder, open_folder, write_config
@@ -107,6 +107,8 @@ def _check_values(config: DictConfig) -> None:
     check_whole(config, "export.k", 0)
     formats_setting(config.export.get("format"), "export.format")
     if "screening" in config:
-        screening_settings(config.screening, True, True, True, k=max(1, config.export.k))
+        screening_settings(
+            plain_section(config.screening, "screening"), True, True, True, k=max(1, config.export.k)
+        )
     for key in ("samples.n", "samples.batch_size"):
         check_whole(config, key, 1)

@@ -13,6 +13,7 @@ from gflownet_crystal.cli.weights_run import run_folder, stoppable, weights_file
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.common.run_schema import WEIGHTS
 from gflownet_crystal.config.build import plain, to_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.run_folder import card_command, latest, open_folder, write_config
@@ -52,7 +53,7 @@ def _checked(folder: Path, config: DictConfig, section: str) -> tuple[DictConfig
     for key in ("resume", "trust", "quiet"):
         flag(config[key], key)
     check_number(config, "holdout", 1.0)
-    return config, weights_file(folder / "weights.safetensors" if config.out is None else config.out)
+    return config, weights_file(folder / WEIGHTS if config.out is None else config.out)
 
 
 def check_number(config: DictConfig, key: str, limit: float) -> None:

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -41,7 +41,7 @@ class Trust:
 COMMAND_LINE = Trust(everything=True)
 
 
-def trust_word(config: Any) -> str:
+def trust_word(config: object) -> str:
     """The further setting that a command on a run folder of this configuration needs: `` trust=true``, or nothing.
 
     Args:
@@ -52,7 +52,7 @@ def trust_word(config: Any) -> str:
     return " trust=true" if foreign or any(map(trust_word, inner)) else ""
 
 
-def load_class(target: Any, contract: type[T], key: str, trust: Trust = COMMAND_LINE) -> type[T]:
+def load_class(target: object, contract: type[T], key: str, trust: Trust = COMMAND_LINE) -> type[T]:
     """Import the class that a configuration names.
 
     Args:
@@ -113,6 +113,13 @@ def factory(
         for name in map(str, config)
         if name != TARGET
     }
+    return prepared(found, settings, key, given)
+
+
+def prepared(
+    found: type[T], settings: Mapping[str, object], key: str, given: Collection[str] = ()
+) -> Callable[..., T]:
+    """A class with checked settings filled in; see :func:`fitting_arguments`."""
     return partial(found, **fitting_arguments(found, settings, key, given))
 
 
@@ -129,7 +136,7 @@ def to_settings(settings: type[T], config: DictConfig, key: str) -> T:
     """
     require_section(config, key)
     hints = typing.get_type_hints(settings)
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for name, value in ((str(word), value) for word, value in config.items()):
         hint, place = hints.get(name), f"{key}.{name}"
         if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, DictConfig):
@@ -139,12 +146,37 @@ def to_settings(settings: type[T], config: DictConfig, key: str) -> T:
     return settings(**fitting_arguments(settings, values, key))
 
 
-def plain(value: Any) -> Any:
+def verb_settings(settings: type[T], config: DictConfig, **given: object) -> T:
+    """Settings of a verb from its configuration.
+
+    Args:
+        settings: dataclass of the verb, which checks itself.
+        config: resolved configuration; keys that are no fields are left out.
+        given: fields made of whole sections.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    names = (field.name for field in fields(settings) if field.name not in given)  # type: ignore[arg-type]
+    return settings(**{name: plain(config[name]) for name in names}, **given)
+
+
+def plain_section(found: object, place: str) -> dict[str, object]:
+    """A section of a configuration as a mapping.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    require_section(found, place)
+    return {str(key): value for key, value in plain(found).items()}
+
+
+def plain(value: object) -> Any:
     """A value of a configuration with lists and mappings as Python's own, references resolved."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def _plain(value: Any, key: str, trust: Trust, hint: Any = None) -> Any:
+def _plain(value: object, key: str, trust: Trust, hint: object = None) -> object:
     """Lists and dictionaries as Python's own; sections with a class become its object, which has to be of the hint."""
     if isinstance(value, DictConfig) and TARGET in value:
         contract = hint if inspect.isclass(hint) and hint is not Any else object
@@ -157,8 +189,8 @@ def _plain(value: Any, key: str, trust: Trust, hint: Any = None) -> Any:
 
 
 def fitting_arguments(
-    found: type, settings: Mapping[str, Any], key: str, given: Collection[str] = ()
-) -> dict[str, Any]:
+    found: type, settings: Mapping[str, object], key: str, given: Collection[str] = ()
+) -> dict[str, object]:
     """Settings as the arguments of a class have them, checked before it is called.
 
     Args:
@@ -191,7 +223,7 @@ def fitting_arguments(
     return {name: fitting(value, hints.get(name), f"{key}.{name}") for name, value in settings.items()}
 
 
-def _hints(found: type) -> dict[str, Any]:
+def _hints(found: type) -> dict[str, object]:
     try:
         return typing.get_type_hints(found.__init__)  # type: ignore[misc]
     except (NameError, TypeError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -38,7 +37,7 @@ class Setting:
     """
 
     key: str
-    value: Any
+    value: object
     text: str
     added: bool
 
@@ -67,7 +66,7 @@ def compose_config(verb: str, arguments: Sequence[str], own: Sequence[Path] = ()
 
 def compose_with_choices(
     verb: str, arguments: Sequence[str], own: Sequence[Path] = ()
-) -> tuple[DictConfig, dict[str, Any]]:
+) -> tuple[DictConfig, dict[str, object]]:
     """The configuration, and the chosen config of each group or ``group@section``; see :func:`compose_config`."""
     folders = config_folders(own)
     read = map(parse_setting, arguments)
@@ -127,7 +126,7 @@ def verb_groups(verb: str) -> list[str]:
     return [key.removeprefix("optional ") for entry in entries for key in entry if "@" not in key]
 
 
-def section_groups(choices: Mapping[str, Any]) -> dict[str, str]:
+def section_groups(choices: Mapping[str, object]) -> dict[str, str]:
     """Groups by section, of the sections within others that ``choices`` fill: ``{"proxy.energy": "proxy"}``."""
     pairs = [key.split("@", 1) for key in choices if "@" in key]
     return {section: group for group, section in pairs}
@@ -163,7 +162,7 @@ def resolved(config: DictConfig) -> DictConfig:
 
 def _chosen_config(
     verb: str, settings: Sequence[Setting], folders: Sequence[Path]
-) -> tuple[DictConfig, dict[str, Any], list[Setting]]:
+) -> tuple[DictConfig, dict[str, object], list[Setting]]:
     """The configuration that the choices among ``settings`` make, its choices, and which settings they were."""
     groups = verb_groups(verb)
     chosen = [setting for setting in settings if setting.key in groups]
@@ -215,7 +214,7 @@ def _check_choice(setting: Setting, group: str, folders: Sequence[Path], may_be_
 
 def _compose(
     verb: str, overrides: Sequence[str], folders: Sequence[Path]
-) -> tuple[DictConfig, dict[str, Any]]:
+) -> tuple[DictConfig, dict[str, object]]:
     *own, package = folders
     overrides = list(overrides)
     if own:
@@ -245,7 +244,7 @@ def _compose(
     return config, choices
 
 
-def require_section(found: Any, place: str) -> None:
+def require_section(found: object, place: str) -> None:
     """Check that a place of a configuration holds keys with values.
 
     Raises:
@@ -282,13 +281,13 @@ def _set(config: DictConfig, setting: Setting, must_exist: bool) -> None:
         raise ConfigError(f"cannot set {setting.text}: {first_line(error)}") from error
 
 
-def _node(config: DictConfig, key: str, setting: Setting) -> Any:
+def _node(config: DictConfig, key: str, setting: Setting) -> object:
     """The raw node at a dotted key.
 
     Raises:
         ConfigError: there is none; the keys at the place where it was looked for are listed.
     """
-    node: Any = config
+    node: object = config
     above = ""
     for part in key.split("."):
         if not isinstance(node, DictConfig) or part not in node.keys():  # noqa: SIM118 - a mandatory key without value is not "in"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 from omegaconf import DictConfig
@@ -22,7 +21,7 @@ _WITHOUT = {"objective": "trajectory_balance", "reward": "boltzmann", "trainer":
 _CRYSTAL = "gflownet_crystal.envs.crystal.Crystal"
 
 
-def key_of(key: str, value: Any, folders: Sequence[Path]) -> str:
+def key_of(key: str, value: object, folders: Sequence[Path]) -> str:
     """The key that a setting stands for: ``prior=FILE`` and ``prior=RUN`` set ``prior.source``.
 
     Args:
@@ -34,7 +33,7 @@ def key_of(key: str, value: Any, folders: Sequence[Path]) -> str:
     return f"{PRIOR}.source" if is_source else key
 
 
-def has_prior(env: DictConfig, given: Mapping[str, Any]) -> bool:
+def has_prior(env: DictConfig, given: Mapping[str, object]) -> bool:
     """Whether a training has a prior.
 
     Args:
@@ -48,7 +47,7 @@ def has_prior(env: DictConfig, given: Mapping[str, Any]) -> bool:
 
 
 def implied_choices(
-    given: Mapping[str, Any], choices: Mapping[str, Any], folders: Sequence[Path]
+    given: Mapping[str, object], choices: Mapping[str, object], folders: Sequence[Path]
 ) -> list[str]:
     """Choices of a training without a prior, where the command line, environment and experiment make none.
 
@@ -66,7 +65,7 @@ def implied_choices(
 
 
 def implied_words(
-    env: DictConfig, given: Mapping[str, Any], choices: Mapping[str, Any], folders: Sequence[Path]
+    env: DictConfig, given: Mapping[str, object], choices: Mapping[str, object], folders: Sequence[Path]
 ) -> list[str]:
     """All that the choices of a training imply.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import yaml
@@ -17,9 +16,9 @@ from gflownet_crystal.config.build import (
     Trust,
     build,
     factory,
-    fitting_arguments,
     load_class,
     plain,
+    prepared,
     to_settings,
 )
 from gflownet_crystal.config.compose import TARGET, resolved
@@ -139,9 +138,9 @@ def build_reward(
     function = (
         build(function_config, RewardFunction, "reward", trust) if given.function is None else given.function
     )
-    settings = fitting_arguments(Reward, settings, "reward", given=("proxy", "function"))
+    reward = prepared(Reward, settings, "reward", given=("proxy", "function"))
     proxy = build(config.proxy, Proxy, "proxy", trust) if given.proxy is None else given.proxy
-    return Reward(proxy.to(device), function, **settings)
+    return reward(proxy.to(device), function)
 
 
 def build_model(config: DictConfig, env: Env, device: torch.device, trust: Trust = COMMAND_LINE) -> GFlowNet:
@@ -184,7 +183,7 @@ def find_device(name: str) -> torch.device:
         ) from error
 
 
-def set_threads(threads: Any) -> None:
+def set_threads(threads: object) -> None:
     """Limit the CPU threads of tensor operations, if a number is given.
 
     Raises:

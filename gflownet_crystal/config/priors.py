@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
+from gflownet_crystal.common.run_schema import WEIGHTS
 from gflownet_crystal.config.build import Trust, build, plain, trust_word
 from gflownet_crystal.config.parts import build_model
 from gflownet_crystal.config.run_folder import card_command, latest, read_config
@@ -21,7 +21,6 @@ from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.weights import fitting_card, load_weights, save_weights, weights_path
 
 KIND = "prior"
-WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,10 @@ class StoredPolicy:
     """
 
     source: str
-    policy: dict[str, Any]
-    layout: dict[str, Any] | None
+    policy: dict[str, object]
+    layout: dict[str, object] | None
     tensors: dict[str, Tensor]
-    card: dict[str, Any]
+    card: dict[str, object]
 
     def check_trust(self, trust: bool) -> None:
         """See that no class from outside this package is built unless the user says so.
@@ -96,7 +95,7 @@ class StoredPolicy:
 _KEYS = {"most_counts": "max_count"}
 
 
-def _shown(layout: Mapping[str, Any], keys: list[str]) -> str:
+def _shown(layout: Mapping[str, object], keys: list[str]) -> str:
     return ", ".join(str(layout.get(key)) for key in keys)
 
 
@@ -139,12 +138,12 @@ def _of_run(folder: Path) -> StoredPolicy:
     )
 
 
-def _layout_of(config: DictConfig) -> dict[str, Any] | None:
+def _layout_of(config: DictConfig) -> dict[str, object] | None:
     env = build(config.env, Env, "env", Trust())
     return env.layout() if isinstance(env, Crystal) else None
 
 
-def save_prior(path: Path, model: GFlowNet, policy: Mapping[str, Any], card: Mapping[str, Any]) -> None:
+def save_prior(path: Path, model: GFlowNet, policy: Mapping[str, object], card: Mapping[str, object]) -> None:
     """Write the policies of a model with what :func:`stored_policy` needs to make them again.
 
     Args:

@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -15,14 +14,13 @@ from omegaconf.errors import OmegaConfBaseException
 from gflownet_crystal.common.checkpoint import Checkpoint, newest_checkpoint
 from gflownet_crystal.common.errors import CheckpointError, ConfigError, DataError
 from gflownet_crystal.common.files import write_text
+from gflownet_crystal.common.run_schema import CONFIG
 from gflownet_crystal.common.yaml_files import read_yaml
 from gflownet_crystal.config.build import COMMAND_LINE, Trust
 from gflownet_crystal.config.compose import TARGET, parse_setting, require_section
 from gflownet_crystal.config.config_errors import first_line
 from gflownet_crystal.config.values import flag, path_setting, seed_number
 from gflownet_crystal.workflows.output_folder import holds_nothing, refuse_resume
-
-CONFIG = "config.yaml"
 
 FREE_ON_RESUME = (
     "device", "threads", "resume", "trust", "quiet", "run", "samples", "export", "screening", "logger",
@@ -121,7 +119,7 @@ def resumed_config(stored: DictConfig, config: DictConfig) -> tuple[DictConfig, 
     return result, Trust(everything=bool(config.trust), targets=targets)
 
 
-def _trained(config: DictConfig, key: str) -> Any:
+def _trained(config: DictConfig, key: str) -> object:
     """Value of a key of a configuration, without the keys that may change."""
     if key == "experiment":
         return config.record.choices.get(key)

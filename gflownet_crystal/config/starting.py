@@ -5,7 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.config.build import Trust, fitting_arguments, plain
+from gflownet_crystal.config.build import Trust, plain, prepared
 from gflownet_crystal.config.compose import parse_setting, require_section
 from gflownet_crystal.config.implied import PRIOR
 from gflownet_crystal.config.parts import Parts
@@ -74,8 +74,8 @@ def build_prior(config: DictConfig, parts: Parts, trust: Trust) -> Prior | None:
         )
     section.digest = digest
     settings = {key: plain(section[key]) for key in ("weight", "n_samples") if key in section}
-    settings = fitting_arguments(Prior, settings, PRIOR, given=("model", "batch_size"))
-    return Prior(stored.model(parts.env, parts.device, trust), **settings)
+    made = prepared(Prior, settings, PRIOR, given=("model", "batch_size"))
+    return made(stored.model(parts.env, parts.device, trust))
 
 
 def prior_section(config: DictConfig) -> DictConfig | None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.common.errors import CheckpointError, WeightsError
+from gflownet_crystal.common.run_schema import WEIGHTS
 from gflownet_crystal.config.build import Trust
 from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.config.parts import NOTHING, Given, Parts, build_parts
-from gflownet_crystal.config.priors import WEIGHTS, stored_policy
+from gflownet_crystal.config.priors import stored_policy
 from gflownet_crystal.config.run_folder import SECTIONS, latest, read_config
 from gflownet_crystal.gflownet.trainer import load_history, load_weights
 from gflownet_crystal.weights import weights_path
@@ -81,7 +83,9 @@ def _open_prior(source: Path, device: str, threads: int | None, given: Given) ->
     stored = stored_policy(source)
     config = resolved(compose_config("train_gfn", []))
     config.device, config.threads, config.quiet = device, threads, True
-    config.env, config.policy = OmegaConf.create(stored.card["env"]), OmegaConf.create(stored.policy)
+    env = stored.card["env"]
+    config.env = OmegaConf.create(dict(env) if isinstance(env, Mapping) else {})
+    config.policy = OmegaConf.create(stored.policy)
     # a card travels: only classes of this package are built from it
     parts = build_parts(config, Trust(), replace(given, env=None))
     stored.start(parts.model)

@@ -1,40 +1,43 @@
-"""Checks of single values of a configuration."""
+"""Checks of values of a configuration, and of the paths that it names."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.common.annotations import shown
 from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.structures.writing import check_formats
+from gflownet_crystal.common.values import (
+    HIGHEST,
+    HIGHEST_SEED,
+    flag,
+    names_setting,
+    path_setting,
+    seed_number,
+    thread_count,
+    whole_number,
+)
+from gflownet_crystal.structures.writing import formats_setting
 
-_HIGHEST = 2**31 - 1
-
-HIGHEST_SEED = 2**32 - 1
-"""The largest seed that every generator of random numbers takes."""
-
-
-def whole_number(value: Any, key: str, lowest: int, highest: int = _HIGHEST) -> int:
-    """A whole number from ``lowest`` to ``highest``; 1e3 is one.
-
-    Raises:
-        ConfigError: it is something else.
-    """
-    number = int(value) if isinstance(value, float) and value.is_integer() else value
-    if isinstance(number, bool) or not isinstance(number, int) or number < lowest:
-        raise ConfigError(f"{key} must be a whole number of at least {lowest}, not {value!r}")
-    if number > highest:
-        raise ConfigError(f"{key} must be a whole number of at most {highest}, not {shown(value)}")
-    return number
+__all__ = [
+    "HIGHEST_SEED",
+    "check_new",
+    "check_new_folder",
+    "check_whole",
+    "check_writable",
+    "flag",
+    "formats_setting",
+    "names_setting",
+    "path_setting",
+    "seed_number",
+    "thread_count",
+    "whole_number",
+]
 
 
 def check_whole(
-    config: DictConfig, key: str, lowest: int, highest: int = _HIGHEST, may_be_none: bool = False
+    config: DictConfig, key: str, lowest: int, highest: int = HIGHEST, may_be_none: bool = False
 ) -> None:
     """Make a value of a configuration a whole number.
 
@@ -51,73 +54,6 @@ def check_whole(
     value = OmegaConf.select(config, key)
     if value is not None or not may_be_none:
         OmegaConf.update(config, key, whole_number(value, key, lowest, highest))
-
-
-def seed_number(value: Any, key: str) -> int:
-    """A seed that every generator of random numbers takes: a whole number from 0 to 2**32 - 1.
-
-    Raises:
-        ConfigError: it is something else.
-    """
-    return whole_number(value, key, 0, HIGHEST_SEED)
-
-
-def thread_count(value: Any, key: str = "threads") -> int:
-    """A number of threads or processes that an operating system can be asked for.
-
-    Raises:
-        ConfigError: it is something else.
-    """
-    return whole_number(value, key, 1, max(64, 4 * (os.cpu_count() or 1)))
-
-
-def flag(value: Any, key: str) -> bool:
-    """True or false.
-
-    Raises:
-        ConfigError: it is something else.
-    """
-    if not isinstance(value, bool):
-        raise ConfigError(f"{key} must be true or false, not {value!r}")
-    return value
-
-
-def names_setting(value: Any, key: str) -> list[str]:
-    """One name, or a list of them.
-
-    Raises:
-        ConfigError: it is something else.
-    """
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, ListConfig | list) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"{key} must be a name or a list of names, not {value!r}")
-    return list(names)
-
-
-def formats_setting(value: Any, key: str = "format", always: Sequence[str] = ()) -> tuple[str, ...]:
-    """Formats of structures; null stands for none.
-
-    Args:
-        value: one name or several.
-        key: place in the configuration, for the message.
-        always: formats that are there whatever is asked for.
-
-    Raises:
-        ConfigError: a name is unknown.
-    """
-    return check_formats([*always, *([] if value is None else names_setting(value, key))])
-
-
-def path_setting(value: Any, key: str) -> Path:
-    """One path: a text, or a number that stands for its text.
-
-    Raises:
-        ConfigError: it is something else, or empty.
-    """
-    is_text = isinstance(value, str | int | float | Path) and not isinstance(value, bool)
-    if not is_text or not str(value) or "\0" in str(value):
-        raise ConfigError(f"{key} must be one path, as {key}=FOLDER/NAME, not {shown(value)}")
-    return Path(str(value))
 
 
 def check_new(path: Path, key: str, overwrite: bool) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import HULL_COLUMN
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.data.prepare import load_prepared
@@ -18,7 +19,7 @@ from gflownet_crystal.data.table_checks import formula_faults
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, read_specs
 
 COLUMNS = ("formula", "space_group")
-_LABELS = (ENERGY_COLUMN, "energy_source", "e_above_hull", "mp20_split")
+_LABELS = (ENERGY_COLUMN, "energy_source", HULL_COLUMN, "mp20_split")
 
 
 def read_formulas(sources: Iterable[Path | str]) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import HULL_COLUMN
 from gflownet_crystal.common.tables import read_csv
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.public_sets import PublicSet
@@ -99,7 +100,7 @@ def _of_wbm(
 _WBM_LABELS = {
     # energies as published by WBM, with the corrections of before 2020, as the package's figures have them
     "e_form_per_atom_wbm": ENERGY_COLUMN,
-    "e_above_hull_wbm": "e_above_hull",
+    "e_above_hull_wbm": HULL_COLUMN,
     "bandgap_pbe": "band_gap",
     "e_form_per_atom_mp2020_corrected": "formation_energy_per_atom_mp2020",
 }

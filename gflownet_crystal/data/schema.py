@@ -8,17 +8,14 @@ from pathlib import Path
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import ENERGY_COLUMN as ENERGY_COLUMN
+from gflownet_crystal.common.run_schema import HULL_COLUMN as HULL_COLUMN
+from gflownet_crystal.common.run_schema import JUDGED_HULL as JUDGED_HULL
 
 LATTICE_COLUMNS = ("a", "b", "c", "alpha", "beta", "gamma")
 """Conventional cell: lengths in Å, angles in degrees; empty where a row has no structure."""
 
-ENERGY_COLUMN = "formation_energy_per_atom"
-"""Label of a row, eV/atom."""
-
-HULL_COLUMN, JUDGED_HULL = "e_above_hull", "e_above_hull_judged"
-"""Energies above the hull, eV/atom: by a proxy of specs, and with atoms by an energy model; NaN where unknown."""
-
-LABEL_COLUMNS = (ENERGY_COLUMN, "band_gap", "e_above_hull", "delta_energy_per_atom")
+LABEL_COLUMNS = (ENERGY_COLUMN, "band_gap", HULL_COLUMN, "delta_energy_per_atom")
 """Columns whose values are finite numbers or empty."""
 
 STRUCTURE_COLUMNS = ("material_id", "lattice", "atomic_numbers", "frac_coords")
@@ -38,7 +35,7 @@ PREPARED_COLUMNS = (
 )
 """Columns of a prepared table; ``formula`` counts the conventional cell, ``strain`` is empty for the true cell."""
 
-PROVENANCE_COLUMNS = ("structure_source", "band_gap", "e_above_hull", "mp20_split")
+PROVENANCE_COLUMNS = ("structure_source", "band_gap", HULL_COLUMN, "mp20_split")
 """Carried along where the source has them."""
 
 

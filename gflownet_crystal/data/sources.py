@@ -8,6 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import (
+    CANDIDATES,
+    EVALUATION,
+    EVALUATION_CSV,
+    JUDGED,
+    LEFT_OUT,
+    RELAXED,
+    RELAXED_CSV,
+    SAMPLES,
+    SAMPLES_CSV,
+    SETTINGS,
+    STRUCTURES,
+    SUMMARY,
+    UNPLACED,
+)
 from gflownet_crystal.data.public_sets import data_path
 
 SUFFIXES = {
@@ -31,13 +46,12 @@ VASP_NAMES = ("POSCAR", "CONTCAR")
 
 KINDS = ".cif, .parquet, .csv, .json, .json.gz, .xyz, .extxyz, .db, .vasp, .pt, or a POSCAR or CONTCAR"
 
-_OWN_TABLES = ("structures.parquet", "relaxed.parquet")
-_OWN_OUTPUT = "settings.json"
-_OF_CANDIDATES = ("candidates.csv", "left_out.csv", "summary.json")
+_OWN_TABLES = (STRUCTURES, RELAXED)
+_OF_CANDIDATES = (CANDIDATES, LEFT_OUT, SUMMARY)
 # tables beside crystals that verbs of this package write, which hold none
 _NO_CRYSTALS = (
-    "candidates.csv", "relaxed.csv", "unplaced.csv", "structures.csv", "metrics.csv", "left_out.csv", "settings.json",
-    "summary.json", "metrics.json", "candidates.parquet", "samples.parquet", "samples.csv",
+    CANDIDATES, RELAXED_CSV, UNPLACED, JUDGED, EVALUATION_CSV, LEFT_OUT, SETTINGS,
+    SUMMARY, EVALUATION, "candidates.parquet", SAMPLES, SAMPLES_CSV,
 )  # fmt: skip
 
 
@@ -122,7 +136,7 @@ def files_of_all(sources: Iterable[Path | str]) -> list[list[SourceFile]]:
 def _own_outputs(folder: Path) -> dict[Path, Path]:
     """Folders in a folder, itself included, that ``generate`` or ``relax`` made, with the table of each."""
     tables = [table for name in reversed(_OWN_TABLES) for table in folder.rglob(name)]
-    return {table.parent: table for table in tables if (table.parent / _OWN_OUTPUT).is_file()}
+    return {table.parent: table for table in tables if (table.parent / SETTINGS).is_file()}
 
 
 def _folders_of_candidates(folder: Path) -> set[Path]:

@@ -2,13 +2,6 @@
 
 An object is built stage by stage. A stage owns a state (a frozen dataclass of tensors), says which actions a state
 allows in each direction, and takes and undoes steps. Nothing here knows a policy or a reward.
-
-Two kinds of action exist:
-
-* discrete: an ``int64`` index into the stage's actions; its support is a boolean mask ``(n, n_actions)``;
-* jumps in the unit box: a :class:`Jump`; its support is a :class:`JumpSupport`.
-
-Forward and backward directions of a stage have their own action space of the same kind.
 """
 
 from __future__ import annotations
@@ -16,66 +9,47 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Generic, Self
 
 import torch
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.common.errors import ActionError
+from gflownet_crystal.envs.actions import (
+    Action,
+    Actions,
+    DiscreteActions,
+    Jump,
+    JumpActions,
+    JumpSupport,
+    Support,
+)
 from gflownet_crystal.envs.layouts import StageLayout
 
-
-@dataclass(frozen=True)
-class DiscreteActions:
-    """An action space of ``n`` numbered actions."""
-
-    n: int
-
-
-@dataclass(frozen=True)
-class JumpActions:
-    """An action space of jumps in a unit box of so many dimensions, with one flag beside them."""
-
-    dimensions: int
-
-
-@dataclass(frozen=True)
-class Jump(TensorBatch):
-    """A move in the unit box, or the flag that stands for *stop* (forward) or *back to source* (backward).
-
-    Attributes:
-        flag: (n,) bool; where True the coordinates are ignored.
-        log_odds: (n, d) float64; ``log(r / (1 - r))`` of the fraction ``r`` in (0, 1) of the open interval that is
-            jumped. Log-odds keep draws apart that float64 would round to exactly 0 or 1.
-    """
-
-    flag: Tensor
-    log_odds: Tensor
+__all__ = [
+    "Action",
+    "Actions",
+    "Context",
+    "DiscreteActions",
+    "Env",
+    "Jump",
+    "JumpActions",
+    "JumpSupport",
+    "Stage",
+    "State",
+    "Support",
+]
 
 
-@dataclass(frozen=True)
-class JumpSupport(TensorBatch):
-    """Support of a :class:`Jump` in a state.
-
-    Attributes:
-        free: (n, d) bool; dimensions that move.
-        flag_allowed: (n,) bool.
-        flag_forced: (n,) bool; the flag is the only action.
-        log_width: (n, d) float64; log of the length of the open interval that ``r`` spans, the Jacobian of
-            the move. Its entries mean nothing where a dimension is not free or the flag is forced.
-    """
-
-    free: Tensor
-    flag_allowed: Tensor
-    flag_forced: Tensor
-    log_width: Tensor
-
-
-Actions = DiscreteActions | JumpActions
-Action = Tensor | Jump
-Support = Tensor | JumpSupport
 State = TensorBatch
+
+StateT = TypeVar("StateT", bound=State, default=Any)
+ActionT = TypeVar("ActionT", bound=Action, default=Any)
+SupportT = TypeVar("SupportT", bound=Support, default=Any)
+ObjectsT = TypeVar("ObjectsT", default=Any)
+"""Kinds that a stage or an environment is made of; a class that names none is not checked for them."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +71,28 @@ class Context:
         n = int(rows.sum()) if rows.dtype == torch.bool else len(rows)
         return Context(n, self.device, tuple(state[rows] for state in self.states))
 
+    def of(self, kind: type[StateT]) -> StateT:
+        """The finished state of a kind.
+
+        Raises:
+            ActionError: no earlier stage has one.
+        """
+        for state in self.states:
+            if isinstance(state, kind):
+                return state
+        raise ActionError(
+            f"no {kind.__name__} among the {len(self.states)} finished states: its stage has to come earlier"
+        )
+
     def extended(self, state: State) -> Context:
         """The context of the next stage, after this one finished in ``state``."""
         return Context(self.n, self.device, (*self.states, state))
 
 
-class Stage(ABC):
+class Stage(ABC, Generic[StateT, ActionT, SupportT]):
     """One stage of an environment. All methods are batched and pure; ``n`` is the number of rows.
+
+    Type parameters, which a subclass may leave out: its state, its actions, and their support.
 
     Attributes:
         name: key of the stage in configs, checkpoints and logs.
@@ -124,49 +113,49 @@ class Stage(ABC):
     layout: StageLayout | None = None
 
     @abstractmethod
-    def source(self, context: Context) -> State:
+    def source(self, context: Context) -> StateT:
         """The state in which the stage starts, for each row of the context."""
 
     @abstractmethod
-    def finished(self, state: State) -> Tensor:
+    def finished(self, state: StateT) -> Tensor:
         """(n,) bool: the stage is over and the next one starts."""
 
     @abstractmethod
-    def at_source(self, state: State) -> Tensor:
+    def at_source(self, state: StateT) -> Tensor:
         """(n,) bool: nothing is left to undo."""
 
     @abstractmethod
-    def forward_support(self, state: State, context: Context) -> Support:
+    def forward_support(self, state: StateT, context: Context) -> SupportT:
         """Actions allowed in unfinished states. Every allowed action can be completed to a terminal state."""
 
     @abstractmethod
-    def backward_support(self, state: State, context: Context) -> Support:
+    def backward_support(self, state: StateT, context: Context) -> SupportT:
         """Backward actions allowed in states that are not the source: those whose parent the source reaches."""
 
     @abstractmethod
-    def step(self, state: State, action: Action, context: Context) -> State:
+    def step(self, state: StateT, action: ActionT, context: Context) -> StateT:
         """The state after each row's action."""
 
     @abstractmethod
-    def step_back(self, state: State, action: Action, context: Context) -> State:
+    def step_back(self, state: StateT, action: ActionT, context: Context) -> StateT:
         """The parent that each row's backward action leads to."""
 
     @abstractmethod
-    def backward_action(self, parent: State, child: State, context: Context) -> Action:
+    def backward_action(self, parent: StateT, child: StateT, context: Context) -> ActionT:
         """The backward action that leads from ``child`` to ``parent``."""
 
     @abstractmethod
-    def forward_action(self, parent: State, child: State, context: Context) -> Action:
+    def forward_action(self, parent: StateT, child: StateT, context: Context) -> ActionT:
         """The forward action that leads from ``parent`` to ``child``."""
 
-    def undoing(self, action: Action, parent: State, child: State, context: Context) -> Action:
+    def undoing(self, action: ActionT, parent: StateT, child: StateT, context: Context) -> ActionT:
         """The backward action that undoes a forward ``action`` just taken.
 
         Stages whose states cannot tell every two actions apart at machine precision override it.
         """
         return self.backward_action(parent, child, context)
 
-    def redoing(self, action: Action, parent: State, child: State, context: Context) -> Action:
+    def redoing(self, action: ActionT, parent: StateT, child: StateT, context: Context) -> ActionT:
         """The forward action that a backward ``action`` just taken undid."""
         return self.forward_action(parent, child, context)
 
@@ -178,11 +167,11 @@ class Stage(ABC):
         return self is other
 
     @abstractmethod
-    def features(self, state: State) -> Tensor:
+    def features(self, state: StateT) -> Tensor:
         """(n, n_features) float32 description of a state for the policy of this stage."""
 
     @abstractmethod
-    def summary(self, state: State) -> Tensor:
+    def summary(self, state: StateT) -> Tensor:
         """(n, n_summary) float32 description of a finished state for the policies of later stages."""
 
     def random_action(self, support: Support, generator: torch.Generator) -> Action:
@@ -202,7 +191,7 @@ def _random_jump(support: JumpSupport, generator: torch.Generator) -> Jump:
     return Jump(support.flag_forced | (support.flag_allowed & coin), torch.logit(uniform, eps=1e-300))
 
 
-class Env(ABC):
+class Env(ABC, Generic[ObjectsT]):
     """A space of objects and the stages that build them.
 
     Attributes:
@@ -215,11 +204,11 @@ class Env(ABC):
     produces: str
 
     @abstractmethod
-    def objects(self, terminal: Context) -> Any:
+    def objects(self, terminal: Context) -> ObjectsT:
         """The objects that finished states of all stages stand for, as the proxy eats them."""
 
     @abstractmethod
-    def encode(self, objects: Any) -> tuple[Context, Tensor]:
+    def encode(self, objects: ObjectsT) -> tuple[Context, Tensor]:
         """Terminal states of given objects, for backward-sampled trajectories.
 
         Returns:

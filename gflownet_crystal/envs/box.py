@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor
 
@@ -19,7 +17,7 @@ class BoxStage(JumpStage):
         return torch.ones(context.n, self.dimensions, dtype=torch.bool, device=context.device)
 
 
-class Box(Env):
+class Box(Env[Tensor]):
     """The unit box; objects are (n, d) float64 points. Reference measure: Lebesgue.
 
     Args:
@@ -39,7 +37,7 @@ class Box(Env):
         self.stages = (self.box,)
 
     def objects(self, terminal: Context) -> Tensor:
-        return cast(JumpState, terminal.states[0]).position
+        return terminal.of(JumpState).position
 
     def encode(self, objects: Tensor) -> tuple[Context, Tensor]:
         inside = ((objects > 0.0) & (objects < 1.0)).all(dim=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, cast, get_type_hints
+from typing import Self, Unpack, get_type_hints
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from gflownet_crystal.crystallography.oxidation import OxidationTable, TableSett
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, check_space_group
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.envs.base import Context, Env
-from gflownet_crystal.envs.composition.rules import CompositionRules
+from gflownet_crystal.envs.composition.rules import CompositionRules, Restriction
 from gflownet_crystal.envs.composition.stage import CompositionStage, CompositionState
 from gflownet_crystal.envs.lattice.box import LatticeBox
 from gflownet_crystal.envs.lattice.jumps import JumpState
@@ -30,7 +30,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 COORDINATES: dict[str, type[LatticeBox]] = {"shape": ShapeBox, "raw": RawBox}
 
 
-class Crystal(Env):
+class Crystal(Env[CrystalSpec]):
     """Crystal specs under hard constraints of charge, Wyckoff positions and lattice system.
 
     The reference measure is counting measure over space groups and compositions times, in each lattice system,
@@ -77,7 +77,7 @@ class Crystal(Env):
         mixed_valence: bool = True,
         metallic: bool = False,
         coordinates: str = "shape",
-        lattice: Mapping[str, Any] | None = None,
+        lattice: Mapping[str, object] | None = None,
         minimum_increment: float = 0.1,
     ) -> None:
         rules = CompositionRules(
@@ -195,7 +195,7 @@ class Crystal(Env):
         """log |dx / du| of the lattice box at each terminal state: what the lattice stage adds to the measure."""
         return self.lattice.log_jacobian(_fields(terminal)[2], terminal)
 
-    def layout(self) -> dict[str, Any]:
+    def layout(self) -> dict[str, object]:
         """Settings in which environments have to agree for one policy to serve them.
 
         Elements, groups, ranges and chemistry are not among them: they are masks.
@@ -208,29 +208,23 @@ class Crystal(Env):
             "most_counts": self.composition.most_counts,
         }
 
-    def restrict(self, space_groups: Sequence[int | str] | None = None, **changes: Any) -> Crystal:
+    def restrict(
+        self, space_groups: Sequence[int | str] | None = None, **changes: Unpack[Restriction]
+    ) -> Crystal:
         """The same environment under tighter constraints, on the same layout of actions and features.
 
         A policy trained in this environment samples from the restricted one as it is.
 
         Args:
             space_groups: the only groups to use, numbers or symbols; the present ones if None.
-            **changes: ``elements``, ``excluded_elements``, ``required_elements``, ``n_elements``, ``n_atoms`` or
-                ``count_ranges``, see :meth:`CompositionRules.restricted`.
+            **changes: tighter constraints, see :class:`Restriction`.
 
         Raises:
             ConfigError: a key that cannot be restricted, or a constraint that does not overlap with the present one.
             EmptySpaceError: nothing is left.
         """
-        allowed = {
-            "elements",
-            "excluded_elements",
-            "required_elements",
-            "n_elements",
-            "n_atoms",
-            "count_ranges",
-        }
-        if unknown := set(changes) - allowed:
+        allowed = Restriction.__annotations__
+        if unknown := changes.keys() - allowed:
             raise ConfigError(
                 f"cannot restrict {', '.join(sorted(unknown))}; choose among space_groups, {', '.join(sorted(allowed))}"
             )
@@ -247,15 +241,11 @@ class Crystal(Env):
 
 
 def _fields(terminal: Context) -> tuple[Tensor, Tensor, JumpState]:
-    group, composition, lattice = terminal.states
-    return (
-        cast(SpaceGroupState, group).group,
-        cast(CompositionState, composition).counts,
-        cast(JumpState, lattice),
-    )
+    lattice = terminal.of(JumpState)
+    return terminal.of(SpaceGroupState).group, terminal.of(CompositionState).counts, lattice
 
 
-def _box(coordinates: str, settings: Mapping[str, Any]) -> LatticeBox:
+def _box(coordinates: str, settings: Mapping[str, object]) -> LatticeBox:
     if coordinates not in COORDINATES:
         raise ConfigError(f"coordinates {coordinates!r} do not exist; choose one of {', '.join(COORDINATES)}")
     box = COORDINATES[coordinates]

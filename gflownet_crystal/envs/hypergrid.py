@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch.nn import functional
 
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.envs.base import Action, Context, DiscreteActions, Env, Stage, State
+from gflownet_crystal.envs.base import Context, DiscreteActions, Env, Stage
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class GridState(TensorBatch):
     stopped: Tensor
 
 
-class GridStage(Stage):
+class GridStage(Stage[GridState, Tensor, Tensor]):
     """Walks from the origin: one step up in one dimension at a time, or stop.
 
     Args:
@@ -47,50 +46,45 @@ class GridStage(Stage):
         position = torch.zeros(context.n, self.n_dimensions, dtype=torch.int64, device=context.device)
         return GridState(position, torch.zeros(context.n, dtype=torch.bool, device=context.device))
 
-    def finished(self, state: State) -> Tensor:
-        return cast(GridState, state).stopped
+    def finished(self, state: GridState) -> Tensor:
+        return state.stopped
 
-    def at_source(self, state: State) -> Tensor:
-        at = cast(GridState, state)
-        return (at.position == 0).all(dim=1) & ~at.stopped
+    def at_source(self, state: GridState) -> Tensor:
+        return (state.position == 0).all(dim=1) & ~state.stopped
 
-    def forward_support(self, state: State, context: Context) -> Tensor:
-        at = cast(GridState, state)
-        return torch.cat([at.position < self.length - 1, ~at.stopped[:, None]], dim=1)
+    def forward_support(self, state: GridState, context: Context) -> Tensor:
+        return torch.cat([state.position < self.length - 1, ~state.stopped[:, None]], dim=1)
 
-    def backward_support(self, state: State, context: Context) -> Tensor:
-        at = cast(GridState, state)
-        return torch.cat([(at.position > 0) & ~at.stopped[:, None], at.stopped[:, None]], dim=1)
+    def backward_support(self, state: GridState, context: Context) -> Tensor:
+        return torch.cat([(state.position > 0) & ~state.stopped[:, None], state.stopped[:, None]], dim=1)
 
-    def step(self, state: State, action: Action, context: Context) -> GridState:
-        at, chosen = cast(GridState, state), cast(Tensor, action)
-        return GridState(at.position + self._unit(chosen), chosen == self.n_dimensions)
+    def step(self, state: GridState, action: Tensor, context: Context) -> GridState:
+        return GridState(state.position + self._unit(action), action == self.n_dimensions)
 
-    def step_back(self, state: State, action: Action, context: Context) -> GridState:
-        at, chosen = cast(GridState, state), cast(Tensor, action)
-        return GridState(at.position - self._unit(chosen), torch.zeros_like(at.stopped))
+    def step_back(self, state: GridState, action: Tensor, context: Context) -> GridState:
+        return GridState(state.position - self._unit(action), torch.zeros_like(state.stopped))
 
     def _unit(self, action: Tensor) -> Tensor:
         return functional.one_hot(action, self.n_dimensions + 1)[:, :-1]
 
-    def backward_action(self, parent: State, child: State, context: Context) -> Tensor:
-        return self._difference(cast(GridState, parent), cast(GridState, child))
+    def backward_action(self, parent: GridState, child: GridState, context: Context) -> Tensor:
+        return self._difference(parent, child)
 
-    def forward_action(self, parent: State, child: State, context: Context) -> Tensor:
-        return self._difference(cast(GridState, parent), cast(GridState, child))
+    def forward_action(self, parent: GridState, child: GridState, context: Context) -> Tensor:
+        return self._difference(parent, child)
 
     def _difference(self, parent: GridState, child: GridState) -> Tensor:
         dimension = (child.position - parent.position).argmax(dim=1)
         return torch.where(child.stopped, self.n_dimensions, dimension)
 
-    def features(self, state: State) -> Tensor:
-        return functional.one_hot(cast(GridState, state).position, self.length).flatten(1).float()
+    def features(self, state: GridState) -> Tensor:
+        return functional.one_hot(state.position, self.length).flatten(1).float()
 
-    def summary(self, state: State) -> Tensor:
+    def summary(self, state: GridState) -> Tensor:
         return self.features(state)
 
 
-class Hypergrid(Env):
+class Hypergrid(Env[Tensor]):
     """A grid of ``length ** n_dimensions`` cells; objects are the (n, d) int64 cells.
 
     Args:
@@ -112,7 +106,7 @@ class Hypergrid(Env):
         self.stages = (self.grid,)
 
     def objects(self, terminal: Context) -> Tensor:
-        return cast(GridState, terminal.states[0]).position
+        return terminal.of(GridState).position
 
     def encode(self, objects: Tensor) -> tuple[Context, Tensor]:
         inside = ((objects >= 0) & (objects < self.grid.length)).all(dim=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ from gflownet_crystal.crystallography.space_groups import (
     crystal_lattice_system_of_group,
     point_symmetry_of_group,
 )
-from gflownet_crystal.envs.base import Action, Context, DiscreteActions, Stage, State
+from gflownet_crystal.envs.base import Context, DiscreteActions, Stage
 
 _N_SYSTEMS = len(CRYSTAL_LATTICE_SYSTEMS)
 _N_SYMMETRIES = len(POINT_SYMMETRIES)
@@ -42,7 +41,7 @@ class SpaceGroupState(TensorBatch):
     group: Tensor
 
 
-class SpaceGroupStage(Stage):
+class SpaceGroupStage(Stage[SpaceGroupState, Tensor, Tensor]):
     """Chooses the two properties and the group (Crystal-GFN, section 3.1); a property narrows what may follow.
 
     Forward actions: 0..7 set the system, 8..12 the point symmetry, 13.. the group, which sets both properties and ends
@@ -102,31 +101,27 @@ class SpaceGroupStage(Stage):
         """The finished state of each group (n,)."""
         return SpaceGroupState(self.system_of[group], self.symmetry_of[group], group)
 
-    def finished(self, state: State) -> Tensor:
-        return cast(SpaceGroupState, state).group > 0
+    def finished(self, state: SpaceGroupState) -> Tensor:
+        return state.group > 0
 
-    def at_source(self, state: State) -> Tensor:
-        at = cast(SpaceGroupState, state)
-        return (at.system == 0) & (at.symmetry == 0)
+    def at_source(self, state: SpaceGroupState) -> Tensor:
+        return (state.system == 0) & (state.symmetry == 0)
 
-    def forward_support(self, state: State, context: Context) -> Tensor:
-        at = cast(SpaceGroupState, state)
-        return self._mask[at.system, at.symmetry]
+    def forward_support(self, state: SpaceGroupState, context: Context) -> Tensor:
+        return self._mask[state.system, state.symmetry]
 
-    def backward_support(self, state: State, context: Context) -> Tensor:
-        at = cast(SpaceGroupState, state)
-        complete = at.group > 0
+    def backward_support(self, state: SpaceGroupState, context: Context) -> Tensor:
+        complete = state.group > 0
         # from a group, any set of the properties may have come first; else only the last property goes
-        both = complete | ((at.system > 0) & (at.symmetry > 0))
+        both = complete | ((state.system > 0) & (state.symmetry > 0))
         single = ~complete & ~both
         return torch.stack([complete | single, both, both, complete], dim=1)
 
-    def step(self, state: State, action: Action, context: Context) -> SpaceGroupState:
-        at, chosen = cast(SpaceGroupState, state), cast(Tensor, action)
-        group = (chosen - _FIRST_GROUP + 1).clamp(min=0)
-        system = torch.where(chosen < _N_SYSTEMS, chosen + 1, at.system)
-        sets_symmetry = (chosen >= _N_SYSTEMS) & (chosen < _FIRST_GROUP)
-        symmetry = torch.where(sets_symmetry, chosen - _N_SYSTEMS + 1, at.symmetry)
+    def step(self, state: SpaceGroupState, action: Tensor, context: Context) -> SpaceGroupState:
+        group = (action - _FIRST_GROUP + 1).clamp(min=0)
+        system = torch.where(action < _N_SYSTEMS, action + 1, state.system)
+        sets_symmetry = (action >= _N_SYSTEMS) & (action < _FIRST_GROUP)
+        symmetry = torch.where(sets_symmetry, action - _N_SYSTEMS + 1, state.symmetry)
         done = group > 0
         return SpaceGroupState(
             torch.where(done, self.system_of[group], system),
@@ -134,34 +129,29 @@ class SpaceGroupStage(Stage):
             group,
         )
 
-    def step_back(self, state: State, action: Action, context: Context) -> SpaceGroupState:
-        at, remains = cast(SpaceGroupState, state), cast(Tensor, action)
+    def step_back(self, state: SpaceGroupState, action: Tensor, context: Context) -> SpaceGroupState:
         return SpaceGroupState(
-            at.system * (remains & 1), at.symmetry * (remains >> 1), torch.zeros_like(at.group)
+            state.system * (action & 1), state.symmetry * (action >> 1), torch.zeros_like(state.group)
         )
 
-    def backward_action(self, parent: State, child: State, context: Context) -> Tensor:
-        before = cast(SpaceGroupState, parent)
-        return (before.system > 0).long() + 2 * (before.symmetry > 0).long()
+    def backward_action(self, parent: SpaceGroupState, child: SpaceGroupState, context: Context) -> Tensor:
+        return (parent.system > 0).long() + 2 * (parent.symmetry > 0).long()
 
-    def forward_action(self, parent: State, child: State, context: Context) -> Tensor:
-        before, after = cast(SpaceGroupState, parent), cast(SpaceGroupState, child)
-        sets_system = (after.system > 0) & (before.system == 0)
-        change = torch.where(sets_system, after.system - 1, _N_SYSTEMS + after.symmetry - 1)
-        return torch.where(after.group > 0, _FIRST_GROUP + after.group - 1, change)
+    def forward_action(self, parent: SpaceGroupState, child: SpaceGroupState, context: Context) -> Tensor:
+        sets_system = (child.system > 0) & (parent.system == 0)
+        change = torch.where(sets_system, child.system - 1, _N_SYSTEMS + child.symmetry - 1)
+        return torch.where(child.group > 0, _FIRST_GROUP + child.group - 1, change)
 
-    def features(self, state: State) -> Tensor:
+    def features(self, state: SpaceGroupState) -> Tensor:
         """One-hot system, symmetry and group, and which of the three are chosen."""
-        at = cast(SpaceGroupState, state)
-        chosen = torch.stack([at.system > 0, at.symmetry > 0, at.group > 0], dim=1)
+        chosen = torch.stack([state.system > 0, state.symmetry > 0, state.group > 0], dim=1)
         return torch.cat([self.summary(state), chosen.float()], dim=1)
 
-    def summary(self, state: State) -> Tensor:
+    def summary(self, state: SpaceGroupState) -> Tensor:
         """One-hot system, symmetry and group."""
-        at = cast(SpaceGroupState, state)
         sizes = (_N_SYSTEMS, _N_SYMMETRIES, N_SPACE_GROUPS)
         parts = [
             one_hot(value, size + 1)[:, 1:].float()
-            for value, size in zip((at.system, at.symmetry, at.group), sizes, strict=True)
+            for value, size in zip((state.system, state.symmetry, state.group), sizes, strict=True)
         ]
         return torch.cat(parts, dim=1)

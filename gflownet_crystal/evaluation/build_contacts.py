@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,7 +74,7 @@ def _lower_quantile(ascending: Tensor, quantile: float) -> Tensor:
     return ascending[int(quantile * len(ascending))]
 
 
-def share_passing(contacts: Contacts, structures: StructureBatch) -> dict[str, Any]:
+def share_passing(contacts: Contacts, structures: StructureBatch) -> dict[str, object]:
     """Share of the structures of a set without a contact below the least distances."""
     passing = contacts.tightest(structures).ratio >= 1.0
     return {"n": len(structures), "share_passing": round(float(passing.double().mean()), 5)}

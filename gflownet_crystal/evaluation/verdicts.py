@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,7 +55,7 @@ class Verdict:
         """Whether a structure lies more than 0.1 eV/atom below the hull, (m,) bool."""
         return self.above < FAR_BELOW
 
-    def figures(self, thresholds: Sequence[float]) -> dict[str, Any]:
+    def figures(self, thresholds: Sequence[float]) -> dict[str, object]:
         """Shares of all structures that were to be judged, failures included.
 
         Args:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import cast
+from typing import Generic
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from gflownet_crystal.common.errors import ActionError, ConfigError, PolicyError
-from gflownet_crystal.envs.base import Action, Jump, JumpSupport, Support
+from gflownet_crystal.envs.base import ActionT, Jump, JumpSupport, SupportT
 from gflownet_crystal.policies.beta import beta_log_prob, bounded, sample_beta_log_odds
 
 # keeps u * total strictly below total in float64, so a draw never lands on a masked action
@@ -46,15 +46,15 @@ class Behaviour:
 ON_POLICY = Behaviour()
 
 
-class Head(ABC):
+class Head(ABC, Generic[SupportT, ActionT]):
     """Reads ``n_parameters`` network outputs a row as a distribution over the allowed actions."""
 
     n_parameters: int
 
     @abstractmethod
     def sample(
-        self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour
-    ) -> Action:
+        self, parameters: Tensor, support: SupportT, generator: torch.Generator, behaviour: Behaviour
+    ) -> ActionT:
         """One allowed action a row.
 
         Raises:
@@ -62,11 +62,11 @@ class Head(ABC):
         """
 
     @abstractmethod
-    def log_prob(self, parameters: Tensor, support: Support, action: Action) -> Tensor:
+    def log_prob(self, parameters: Tensor, support: SupportT, action: ActionT) -> Tensor:
         """(n,) float64 log-probability (density, for jumps) of each row's action."""
 
     @abstractmethod
-    def forced(self, support: Support) -> Tensor:
+    def forced(self, support: SupportT) -> Tensor:
         """(n,) bool: one action only, so its probability is 1 whatever the parameters."""
 
     @abstractmethod
@@ -74,32 +74,31 @@ class Head(ABC):
         """(n_parameters,) float32 bias of an untrained network's last layer."""
 
 
-class CategoricalHead(Head):
+class CategoricalHead(Head[Tensor, Tensor]):
     """A categorical distribution over the unmasked of ``n`` actions."""
 
     def __init__(self, n: int) -> None:
         self.n_parameters = n
 
     def sample(
-        self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour
+        self, parameters: Tensor, support: Tensor, generator: torch.Generator, behaviour: Behaviour
     ) -> Tensor:
-        mask = cast(Tensor, support)
-        logits = _masked(_finite(parameters / behaviour.temperature), mask)
+        logits = _masked(_finite(parameters / behaviour.temperature), support)
         weights = torch.softmax(logits, dim=1)
         if behaviour.exploration > 0.0:
-            uniform = mask / mask.sum(dim=1, keepdim=True)
+            uniform = support / support.sum(dim=1, keepdim=True)
             weights = torch.lerp(weights, uniform.to(weights.dtype), behaviour.exploration)
         cumulative = weights.double().cumsum(dim=1)
-        draw = torch.rand(len(mask), 1, generator=generator, device=mask.device, dtype=torch.float64)
+        draw = torch.rand(len(support), 1, generator=generator, device=support.device, dtype=torch.float64)
         return torch.searchsorted(cumulative, draw * _BELOW_ONE * cumulative[:, -1:], right=True).squeeze(1)
 
-    def log_prob(self, parameters: Tensor, support: Support, action: Action) -> Tensor:
-        logits = _masked(parameters, cast(Tensor, support))
-        chosen = logits.gather(1, cast(Tensor, action)[:, None]).squeeze(1)
+    def log_prob(self, parameters: Tensor, support: Tensor, action: Tensor) -> Tensor:
+        logits = _masked(parameters, support)
+        chosen = logits.gather(1, action[:, None]).squeeze(1)
         return chosen.double() - torch.logsumexp(logits, dim=1).double()
 
-    def forced(self, support: Support) -> Tensor:
-        return cast(Tensor, support).sum(dim=1) == 1
+    def forced(self, support: Tensor) -> Tensor:
+        return support.sum(dim=1) == 1
 
     def initial_bias(self) -> Tensor:
         return torch.zeros(self.n_parameters)
@@ -123,7 +122,7 @@ def _masked(logits: Tensor, mask: Tensor) -> Tensor:
     return logits.masked_fill(~mask, float("-inf"))
 
 
-class JumpHead(Head):
+class JumpHead(Head[JumpSupport, Jump]):
     """A Bernoulli flag and, where it is not raised, a mixture of Betas over the fraction jumped in each dimension.
 
     Parameters of a row: the flag's logit; the mixture logits; and for each component and dimension the log-odds of
@@ -158,18 +157,17 @@ class JumpHead(Head):
         self.n_parameters = 1 + self.n_weights + 2 * n_components * dimensions
 
     def sample(
-        self, parameters: Tensor, support: Support, generator: torch.Generator, behaviour: Behaviour
+        self, parameters: Tensor, support: JumpSupport, generator: torch.Generator, behaviour: Behaviour
     ) -> Jump:
-        allowed = cast(JumpSupport, support)
         flag_logit, log_weights, alpha, beta = self._split(_finite(parameters))
-        rows = len(allowed)
+        rows = len(support)
 
         def uniform(*shape: int) -> Tensor:
             return torch.rand(*shape, generator=generator, device=parameters.device, dtype=torch.float64)
 
         explores = uniform(rows) < behaviour.exploration
         flag_probability = torch.sigmoid(flag_logit / behaviour.temperature).masked_fill(explores, 0.5)
-        flag = allowed.flag_forced | (allowed.flag_allowed & (uniform(rows) < flag_probability))
+        flag = support.flag_forced | (support.flag_allowed & (uniform(rows) < flag_probability))
         gumbel = -torch.log(-torch.log(uniform(*log_weights.shape).clamp(1e-300, 1 - 1e-16)))
         component = (log_weights + gumbel).argmax(dim=2, keepdim=True).expand(-1, self.dimensions, -1)
         chosen_alpha, chosen_beta = (part.gather(2, component).squeeze(2) for part in (alpha, beta))
@@ -177,25 +175,24 @@ class JumpHead(Head):
         spread = torch.logit(uniform(rows, self.dimensions), eps=1e-300)
         return Jump(flag, torch.where(explores[:, None], spread, log_odds))
 
-    def log_prob(self, parameters: Tensor, support: Support, action: Action) -> Tensor:
-        allowed, jump = cast(JumpSupport, support), cast(Jump, action)
-        if bool((jump.flag & ~(allowed.flag_allowed | allowed.flag_forced)).any()):
+    def log_prob(self, parameters: Tensor, support: JumpSupport, action: Jump) -> Tensor:
+        if bool((action.flag & ~(support.flag_allowed | support.flag_forced)).any()):
             raise ActionError("a jump raises a flag that its state does not allow")
         flag_logit, log_weights, alpha, beta = self._split(parameters)
-        density = beta_log_prob(jump.log_odds[:, :, None], alpha, beta) - allowed.log_width[:, :, None]
-        density = density.masked_fill(~allowed.free[:, :, None], 0.0)
+        density = beta_log_prob(action.log_odds[:, :, None], alpha, beta) - support.log_width[:, :, None]
+        density = density.masked_fill(~support.free[:, :, None], 0.0)
         if self.joint:
             moved = torch.logsumexp(log_weights[:, 0] + density.sum(dim=1), dim=1)
         else:
-            moved = torch.logsumexp(log_weights + density, dim=2).masked_fill(~allowed.free, 0.0).sum(dim=1)
-        undecided = allowed.flag_allowed & ~allowed.flag_forced
-        log_flag = functional.logsigmoid(torch.where(jump.flag, flag_logit, -flag_logit)).masked_fill(
+            moved = torch.logsumexp(log_weights + density, dim=2).masked_fill(~support.free, 0.0).sum(dim=1)
+        undecided = support.flag_allowed & ~support.flag_forced
+        log_flag = functional.logsigmoid(torch.where(action.flag, flag_logit, -flag_logit)).masked_fill(
             ~undecided, 0.0
         )
-        return log_flag + moved.masked_fill(jump.flag, 0.0)
+        return log_flag + moved.masked_fill(action.flag, 0.0)
 
-    def forced(self, support: Support) -> Tensor:
-        return cast(JumpSupport, support).flag_forced
+    def forced(self, support: JumpSupport) -> Tensor:
+        return support.flag_forced
 
     def initial_bias(self) -> Tensor:
         bias = torch.zeros(self.n_parameters)

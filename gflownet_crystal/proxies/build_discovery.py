@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.run_schema import HULL_COLUMN
 from gflownet_crystal.data.known_formulas import read_formulas
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.schema import ENERGY_COLUMN
@@ -47,7 +48,7 @@ def hull_figures(hull: ReferenceHull, rows: pd.DataFrame) -> dict[str, Any]:
     """Errors of energies above the hull of crystals against their labels, each crystal's own entry in the hull too."""
     composition = text_to_composition(rows["formula"].tolist())
     above = rows[ENERGY_COLUMN].to_numpy(dtype=np.float64) - hull.hull_energy(composition).numpy()
-    error = np.maximum(above, 0.0) - rows["e_above_hull"].to_numpy(dtype=np.float64)
+    error = np.maximum(above, 0.0) - rows[HULL_COLUMN].to_numpy(dtype=np.float64)
     return {
         "n": len(rows),
         "mae_e_above_hull": round(float(np.abs(error).mean()), 5),
@@ -69,7 +70,7 @@ def build_hull(table: pd.DataFrame, entries: SystemEntries) -> tuple[ReferenceHu
     table = to_one_scheme(table[table[ENERGY_COLUMN].notna()].reset_index(drop=True))
     hull, trusted = trusted_hull(table)
     hull.entries = entries
-    rows = table[(table["mp20_split"] == "val") & table["e_above_hull"].notna()]
+    rows = table[(table["mp20_split"] == "val") & table[HULL_COLUMN].notna()]
     validation = {}
     if len(rows):
         others, _ = trusted_hull(without_formulas(table, reduced_formulas(rows)))
@@ -118,7 +119,7 @@ def main(arguments: list[str]) -> None:
         raise ConfigError("give data=FILE.parquet,FILE.parquet and out=FOLDER")
     paths, folder = [Path(path) for path in options["data"].split(",")], Path(options["out"])
     table = read_formulas(paths).reindex(
-        columns=["formula", "space_group", ENERGY_COLUMN, "energy_source", "e_above_hull", "mp20_split"]
+        columns=["formula", "space_group", ENERGY_COLUMN, "energy_source", HULL_COLUMN, "mp20_split"]
     )
     composition = text_to_composition(table["formula"].tolist())
     space_group = torch.from_numpy(table["space_group"].to_numpy(dtype=np.int64).copy())

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.run_schema import ENERGY_COLUMN, HULL_COLUMN
 from gflownet_crystal.proxies.base import Prediction, Proxy
 from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES, SystemEntries
 from gflownet_crystal.proxies.e_above_hull import LEARNED, REFERENCE, load_hull
@@ -17,7 +18,7 @@ from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.proxies.reward import RewardFunction
 from gflownet_crystal.structures.spec import CrystalSpec
 
-_FORMATION_ENERGY, _ABOVE_HULL = "formation_energy_per_atom", "e_above_hull"
+_FORMATION_ENERGY, _ABOVE_HULL = ENERGY_COLUMN, HULL_COLUMN
 
 
 class Discovery(RewardFunction):

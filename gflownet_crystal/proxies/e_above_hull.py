@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.run_schema import ENERGY_COLUMN, HULL_COLUMN
 from gflownet_crystal.proxies.base import Prediction, Proxy
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.proxies.learned_hull import LearnedHull
@@ -20,7 +21,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 REFERENCE, LEARNED = "reference", "learned"
 """Names of the shipped hulls, where a file of a hull can stand too."""
 
-_ENERGY = ("specs", "formation_energy_per_atom", "eV/atom")
+_ENERGY = ("specs", ENERGY_COLUMN, "eV/atom")
 
 
 class EnergyAboveHull(Proxy):
@@ -41,7 +42,7 @@ class EnergyAboveHull(Proxy):
     """
 
     eats: ClassVar[str] = "specs"
-    property_name: ClassVar[str] = "e_above_hull"
+    property_name: ClassVar[str] = HULL_COLUMN
     unit: ClassVar[str] = "eV/atom"
 
     def __init__(self, energy: Proxy, hull: str | None = None, hull_weights: str = "hull") -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.run_schema import ENERGY_COLUMN
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.weights import load_weights
@@ -34,7 +35,7 @@ class StoredProxy(Proxy):
     kind: ClassVar[str]
     cpu_batch_size: ClassVar[int] = 1024
     eats: ClassVar[str] = "specs"
-    property_name: ClassVar[str] = "formation_energy_per_atom"
+    property_name: ClassVar[str] = ENERGY_COLUMN
     unit: ClassVar[str] = "eV/atom"
 
     def __init__(self, weights: str | Path, batch_size: int | None = None) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.run_schema import ENERGY_COLUMN
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.models.energies.trained import TrainedEnergies
@@ -45,7 +46,7 @@ class StructureProxy(Proxy):
     """
 
     eats: ClassVar[str] = "specs"
-    property_name: ClassVar[str] = "formation_energy_per_atom"
+    property_name: ClassVar[str] = ENERGY_COLUMN
     unit: ClassVar[str] = "eV/atom"
 
     def __init__(

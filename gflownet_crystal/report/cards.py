@@ -16,6 +16,13 @@ import torch
 from ase.data import atomic_masses
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import (
+    ENERGY_AFTER,
+    ENERGY_BEFORE,
+    ENERGY_STD,
+    HULL_COLUMN,
+    LOG_REWARD,
+)
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
@@ -24,6 +31,7 @@ from gflownet_crystal.crystallography.space_groups import (
 )
 from gflownet_crystal.data.schema import ENERGY_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.parallel import Crystal, to_crystals
+from gflownet_crystal.report.card_values import Card, EndCell, FormulaParts, KnownCrystal, Model
 from gflownet_crystal.report.cells import Cell
 from gflownet_crystal.report.evidence import evidence
 from gflownet_crystal.report.known import nearest_known
@@ -37,14 +45,12 @@ A3_TO_CM3, GRAMS_OF_DALTON = 1e-24, 1.66053906892e-24
 _WHOLE = 1e9
 _SHOWN = {
     "rank", "space_group", "formula", "a", "b", "c", "alpha", "beta", "gamma", "volume_per_atom", "energy",
-    "energy_std", "log_reward", "e_above_hull", "cif", "status", "energy_before", "energy_after", "volume_change",
+    ENERGY_STD, LOG_REWARD, HULL_COLUMN, "cif", "status", ENERGY_BEFORE, ENERGY_AFTER, "volume_change",
     "rms_displacement", "space_group_after", "relaxed_cif", "judge", JUDGED_HULL,
     "shortest_distance", "relaxer_before", "relaxer_after", "length_change", "angle_change", "max_displacement",
     "relax_steps", "contact", "contact_ratio", "hull_entries", "known_formula", "known_formula_and_group",
 }  # fmt: skip
 _MOVED = ("converged", "not_converged")
-
-Card = dict[str, Any]
 
 
 def make_cards(run: RunFiles, candidates: Population, known: Population | None) -> list[Card]:
@@ -55,32 +61,38 @@ def make_cards(run: RunFiles, candidates: Population, known: Population | None) 
         candidates: the same candidates.
         known: crystals to look for the nearest in, or None.
     """
-    folder = run.candidates_folder
-    relaxed_folder = run.relaxed_folder or folder
-    cards = []
-    for row, counts in zip(candidates.frame.to_dict("records"), candidates.composition, strict=True):
-        values = {str(name): value for name, value in row.items()}
-        card = _facts(values, counts)
-        card |= _energies(values, run)
-        card["placed"] = _model(folder, values.get("cif"))
-        card["relaxed"] = _model(relaxed_folder, values.get("relaxed_cif"))
-        # a pipeline keeps one file a candidate: relaxed, where it was
-        card["is_relaxed"] = run.is_pipeline and card["placed"] is not None and card["status"] in _MOVED
-        card["end"] = _end(card["placed"] if card["is_relaxed"] else card["relaxed"])
-        card["known"] = None
-        card |= {"evidence": evidence(card)}
-        card["new"] = ""
-        others = {name: value for name, value in values.items() if name not in _SHOWN and not pd.isna(value)}
-        card["other"] = {name: shown(value) for name, value in others.items()}
-        cards.append(card)
+    cards = [
+        _card({str(name): value for name, value in row.items()}, counts, run)
+        for row, counts in zip(candidates.frame.to_dict("records"), candidates.composition, strict=True)
+    ]
     found = _as_found(candidates)
-    for card, new in zip(cards, newness(found, known, _told(candidates)), strict=True):
-        card["new"] = new.text
-    if known is not None and len(known):
-        nearest = nearest_known(found, known, [_atoms(card) for card in cards])
-        for card, (_, match) in zip(cards, nearest.iterrows(), strict=True):
-            card["known"] = _known(known, match)
-    return cards
+    new = newness(found, known, _told(candidates))
+    cards = [replace(card, new=one.text) for card, one in zip(cards, new, strict=True)]
+    if known is None or not len(known):
+        return cards
+    nearest = nearest_known(found, known, [_atoms(card) for card in cards])
+    pairs = zip(cards, nearest.iterrows(), strict=True)
+    return [replace(card, known=_known(known, match)) for card, (_, match) in pairs]
+
+
+def _card(row: dict[str, Any], counts: np.ndarray, run: RunFiles) -> Card:
+    """The card of a row; how new it is, and what it is near to, is not known yet."""
+    placed = _model(run.candidates_folder, row.get("cif"))
+    relaxed = _model(run.relaxed_folder or run.candidates_folder, row.get("relaxed_cif"))
+    energies = _energies(row, run)
+    # a pipeline keeps one file a candidate: relaxed, where it was
+    is_relaxed = run.is_pipeline and placed is not None and energies["status"] in _MOVED
+    others = {name: value for name, value in row.items() if name not in _SHOWN and not pd.isna(value)}
+    card = Card(
+        **_facts(row, counts),
+        **energies,
+        placed=placed,
+        relaxed=relaxed,
+        is_relaxed=is_relaxed,
+        end=_end(placed if is_relaxed else relaxed),
+        other={name: shown(value) for name, value in others.items()},
+    )
+    return replace(card, evidence=evidence(card))
 
 
 def _told(candidates: Population) -> list[Any] | None:
@@ -98,7 +110,7 @@ def _as_found(candidates: Population) -> Population:
     return replace(candidates, frame=frame.assign(space_group=group))
 
 
-def _facts(row: dict[str, Any], counts: np.ndarray) -> Card:
+def _facts(row: dict[str, Any], counts: np.ndarray) -> dict[str, Any]:
     group, volume = int(row["space_group"]), float(row["volume_per_atom"])
     reduced = reduce_composition(torch.from_numpy(counts)[None])[0].numpy()
     mass = float(counts @ np.append(atomic_masses, np.zeros(119))[:119])
@@ -120,21 +132,21 @@ def _facts(row: dict[str, Any], counts: np.ndarray) -> Card:
     }
 
 
-def formula_parts(counts: np.ndarray) -> list[tuple[str, str]]:
+def formula_parts(counts: np.ndarray) -> FormulaParts:
     """Symbols with their counts as text, "" for one, in order of electronegativity."""
     numbers = [number for number in FORMULA_ORDER if counts[number]]
     return [(SYMBOLS[number], "" if counts[number] == 1 else str(counts[number])) for number in numbers]
 
 
-def _energies(row: dict[str, Any], run: RunFiles) -> Card:
+def _energies(row: dict[str, Any], run: RunFiles) -> dict[str, Any]:
     """Predicted and judged energies; the judged one is measured from the hull that ranked the candidate.
 
     A pipeline's table says itself how far its judged energies lie above the hull, also those of atoms as generated.
     """
-    energy, above, judged = (number(row.get(name)) for name in ("energy", "e_above_hull", "energy_after"))
+    energy, above, judged = (number(row.get(name)) for name in ("energy", HULL_COLUMN, ENERGY_AFTER))
     own = number(row.get(JUDGED_HULL))
     shift = measured = None
-    if run.summary.get("property") == ENERGY_COLUMN and energy is not None and judged is not None:
+    if run.summary.quantity.name == ENERGY_COLUMN and energy is not None and judged is not None:
         shift = judged - energy
         measured = None if above is None else above + shift
     group, relaxer = number(row.get("space_group_after")), number(row.get("relaxer_after"))
@@ -143,11 +155,11 @@ def _energies(row: dict[str, Any], run: RunFiles) -> Card:
         "contact": _impossible(row),
         "hull_entries": number(row.get("hull_entries")),
         "energy": energy,
-        "energy_std": number(row.get("energy_std")),
-        "e_above_hull": above,
+        ENERGY_STD: number(row.get(ENERGY_STD)),
+        HULL_COLUMN: above,
         "status": None if pd.isna(row.get("status")) else str(row["status"]),
         "judged": judged,
-        "judged_before": number(row.get("energy_before")),
+        "judged_before": number(row.get(ENERGY_BEFORE)),
         "relaxer_after": relaxer,
         "second_above_hull": _second(judged_above, judged, relaxer, run),
         "judged_shift": shift,
@@ -192,7 +204,7 @@ def shown(value: Any) -> str:
     return f"{found:.0f}" if found.is_integer() and abs(found) < _WHOLE else f"{found:.4g}"
 
 
-def _model(folder: Path, name: Any) -> Card | None:
+def _model(folder: Path, name: object) -> Model | None:
     """The cell of a CIF inside a folder; None if the table names none, or one that cannot be read."""
     if not isinstance(name, str) or not name:
         return None
@@ -200,29 +212,23 @@ def _model(folder: Path, name: Any) -> Card | None:
     if not path.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"{name} leads out of {folder}; the table of candidates names files beside it")
     cell = Cell.read(path)
-    return (
-        None
-        if cell is None
-        else {"file": path.name, "cell": cell, "link": data_link(cell.cif.encode(), "chemical/x-cif")}
-    )
+    return None if cell is None else Model(path.name, cell, data_link(cell.cif.encode(), "chemical/x-cif"))
 
 
-def _end(model: Card | None) -> Card | None:
-    """Lattice (Å, degrees) and volume per atom (A3) of a relaxed cell; None if there is none."""
+def _end(model: Model | None) -> EndCell | None:
+    """The cell of a relaxed crystal; None if there is none."""
     if model is None:
         return None
-    structure = model["cell"].structure
+    structure = model.cell.structure
     lengths, angles = matrix_to_parameters(structure.cell)
     volume = (structure.volume / structure.n_atoms).item()
-    return {
-        "lengths": lengths[0].tolist(), "angles": angles[0].tolist(), "volume_per_atom": volume,
-    }  # fmt: skip
+    return EndCell(lengths[0].tolist(), angles[0].tolist(), volume)
 
 
 def _atoms(card: Card) -> Crystal | None:
     """The atoms of a candidate: relaxed, where they were."""
-    model = card["relaxed"] or card["placed"]
-    return None if model is None else to_crystals(model["cell"].structure)[0]
+    model = card.relaxed or card.placed
+    return None if model is None else to_crystals(model.cell.structure)[0]
 
 
 def data_link(content: bytes, kind: str) -> str:
@@ -230,24 +236,24 @@ def data_link(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _known(known: Population, match: pd.Series) -> Card:
+def _known(known: Population, match: pd.Series) -> KnownCrystal:
     row = known.frame.iloc[int(match["row"])]
     reduced = reduce_composition(torch.from_numpy(known.composition[int(match["row"])])[None])[0].numpy()
     group = int(row["space_group"])
     name = row.get("material_id")
-    return {
-        "name": "" if name is None or pd.isna(name) else str(name),
-        "formula": formula_parts(reduced),
-        "space_group": group,
-        "symbol": space_group_symbol(group),
-        "distance": float(match["distance"]),
-        "same_formula": bool(match["distance"] < 1e-9),
-        "same_group": bool(match["same_group"]),
-        "rms": number(match["rms"]),
-        "n_compared": int(match["n_compared"]),
-        "volume_per_atom": number(row["volume_per_atom"]),
-        "energy": number(row.get("energy")),
-    }
+    return KnownCrystal(
+        name="" if name is None or pd.isna(name) else str(name),
+        formula=formula_parts(reduced),
+        space_group=group,
+        symbol=space_group_symbol(group),
+        distance=float(match["distance"]),
+        same_formula=bool(match["distance"] < 1e-9),
+        same_group=bool(match["same_group"]),
+        rms=number(match["rms"]),
+        n_compared=int(match["n_compared"]),
+        volume_per_atom=number(row["volume_per_atom"]),
+        energy=number(row.get("energy")),
+    )
 
 
 def all_cifs(cards: Sequence[Card]) -> bytes:
@@ -255,11 +261,11 @@ def all_cifs(cards: Sequence[Card]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for card in cards:
-            for kind in ("placed", "relaxed"):
-                if card[kind] is not None:
+            for kind, model in (("placed", card.placed), ("relaxed", card.relaxed)):
+                if model is not None:
                     # a fixed date: the same candidates make the same file
-                    folder = "relaxed" if card["is_relaxed"] else kind
-                    entry = zipfile.ZipInfo(f"{folder}/{card[kind]['file']}", (2000, 1, 1, 0, 0, 0))
+                    folder = "relaxed" if card.is_relaxed else kind
+                    entry = zipfile.ZipInfo(f"{folder}/{model.file}", (2000, 1, 1, 0, 0, 0))
                     entry.compress_type = zipfile.ZIP_DEFLATED
-                    archive.writestr(entry, card[kind]["cell"].cif)
+                    archive.writestr(entry, model.cell.cif)
     return buffer.getvalue()

@@ -11,8 +11,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.run_schema import ENERGY_AFTER
 from gflownet_crystal.data.schema import ENERGY_COLUMN
-from gflownet_crystal.report.cards import Card
+from gflownet_crystal.report.card_values import Card
 from gflownet_crystal.report.figure_style import figure_style, save_png, to_svg
 from gflownet_crystal.report.figures import (
     energy_figure,
@@ -103,10 +104,10 @@ def training_drawing(studio: Studio, run: RunFiles) -> Drawing | None:
 
 def judged_drawing(studio: Studio, run: RunFiles, frame: pd.DataFrame) -> Drawing | None:
     """Predicted against judged energies; None if nothing was judged, or the property is another one."""
-    comparable = run.summary.get("property") == ENERGY_COLUMN
-    if not comparable or "energy_after" not in frame.columns:
+    comparable = run.summary.quantity.name == ENERGY_COLUMN
+    if not comparable or ENERGY_AFTER not in frame.columns:
         return None
-    if frame[["energy", "energy_after"]].isna().any(axis=1).all():
+    if frame[["energy", ENERGY_AFTER]].isna().any(axis=1).all():
         return None
     caption = (
         "One point a candidate that was relaxed, the best ten with their rank; bars are the proxy's standard "
@@ -120,7 +121,7 @@ def judged_drawing(studio: Studio, run: RunFiles, frame: pd.DataFrame) -> Drawin
 
 def two_judges_drawing(studio: Studio, run: RunFiles, cards: Sequence[Card]) -> Drawing | None:
     """Energies above the hull by the model that judges and the one that relaxed; None unless there are both."""
-    if all(card["second_above_hull"] is None for card in cards):
+    if all(card.second_above_hull is None for card in cards):
         return None
     caption = (
         "One point a candidate that was relaxed, the best ten with their rank. Shaded: from 0.1 eV/atom below to 0.1 "
@@ -142,9 +143,9 @@ def funnel_drawing(studio: Studio, run: RunFiles) -> Drawing | None:
 
 def hull_drawing(studio: Studio, cards: Sequence[Card], near: float) -> Drawing | None:
     """Energies above hull by rank; None where they are not known."""
-    if all(card["e_above_hull"] is None for card in cards):
+    if all(card.e_above_hull is None for card in cards):
         return None
-    judged = {card["status"] for card in cards if card["judged_above_hull"] is not None}
+    judged = {card.status for card in cards if card.judged_above_hull is not None}
     caption = "Predicted (bars: the proxy's standard deviation)"
     caption += " and judged, measured from the same hull." if judged else "."
     if judged - {"converged", None}:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from gflownet_crystal.common.run_schema import HULL_COLUMN
 from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES
 from gflownet_crystal.proxies.hull import FAR_BELOW, NEAR_HULL
+from gflownet_crystal.report.card_values import Evidence, Rated
 
 MARKS = ("good", "caution", "bad")
 """From the best to the worst."""
@@ -20,7 +20,7 @@ CROWDED = 0.7
 _FAR_ABOVE = 3 * NEAR_HULL
 # names of energies above the hull on a card, and what they are called
 _ENERGIES = {
-    "e_above_hull": "predicted from the spec",
+    HULL_COLUMN: "predicted from the spec",
     "placed_above_hull": "judged as generated",
     "judged_above_hull": "judged after relaxation",
     "second_above_hull": "by the model that relaxed",
@@ -63,51 +63,40 @@ def energy_mark(above: float, entries: float | None, name: str = "") -> Mark:
     return Mark("caution" if above <= _FAR_ABOVE else "bad", f"{told} above the hull")
 
 
-def evidence(card: Mapping[str, Any]) -> dict[str, Any]:
+def evidence(card: Rated) -> Evidence:
     """Evidence for and against the candidate of a card.
 
     Args:
-        card: energies above the hull (eV/atom, None where unknown), hull_entries, contact (a text where atoms are
-            nearer than their pair ever is), status of the relaxation, and the placed cell.
-
-    Returns:
-        mark: the worst of all, "" where there is no evidence; reasons: texts; marks: by the name of each energy;
-        far_below: whether one of them lies more than 0.1 eV/atom below the hull.
+        card: candidate with its energies.
     """
-    entries = card["hull_entries"]
-    marks = {
-        key: energy_mark(card[key], entries, name)
-        for key, name in _ENERGIES.items()
-        if card.get(key) is not None
-    }
+    known = {key: above for key in _ENERGIES if (above := getattr(card, key)) is not None}
+    marks = {key: energy_mark(above, card.hull_entries, _ENERGIES[key]) for key, above in known.items()}
     atoms = _of_atoms(card)
     found = [*marks.values(), *atoms]
-    if marks and set(marks) == {"e_above_hull"}:
+    if marks and set(marks) == {HULL_COLUMN}:
         found.append(Mark("caution", "no energy of its atoms yet"))
     shown = {key: _shown(one.mark, atoms) for key, one in marks.items()}
     reasons = [one.reason for one in found if one.reason]
-    far_below = any(card[key] < FAR_BELOW for key in marks)
-    return {
-        "mark": worst(found) if found else "", "reasons": reasons, "marks": shown, "far_below": far_below,
-    }  # fmt: skip
+    far_below = any(above < FAR_BELOW for above in known.values())
+    return Evidence(worst(found) if found else "", reasons, shown, far_below)
 
 
-def _of_atoms(card: Mapping[str, Any]) -> list[Mark]:
+def _of_atoms(card: Rated) -> list[Mark]:
     """Marks of contacts and of the relaxation, those that are not good."""
     found = []
-    if card["contact"]:
-        found.append(Mark("bad", f"impossible contact {card['contact']} Å"))
-    if card["placed"] is None:
+    if card.contact:
+        found.append(Mark("bad", f"impossible contact {card.contact} Å"))
+    if card.placed is None:
         found.append(Mark("bad", "no atoms can be read"))
     else:
-        cell = card["placed"]["cell"]
+        cell = card.placed.cell
         if cell.shortest < TOO_NEAR:
             found.append(Mark("bad", f"atoms {cell.shortest:.2f} Å apart"))
         elif cell.ratio < CROWDED:
             found.append(Mark("caution", f"crowded atoms, {cell.ratio:.2f} of their radii apart"))
-    if card["status"] == "failed":
+    if card.status == "failed":
         found.append(Mark("bad", "its relaxation failed"))
-    elif card["status"] == "not_converged":
+    elif card.status == "not_converged":
         found.append(Mark("caution", "its relaxation did not come to rest"))
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +12,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.bins import common_bins
+from gflownet_crystal.common.run_schema import ENERGY_AFTER, ENERGY_STD
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
     N_SPACE_GROUPS,
     crystal_lattice_system_of_group,
 )
+from gflownet_crystal.report.card_values import Rated
 from gflownet_crystal.report.figure_style import COLOURS, INK, new_figure, plain
 from gflownet_crystal.report.population import Population, group_shares
 
@@ -134,7 +135,7 @@ def lattice_figure(populations: Sequence[Population]) -> Figure:
     return figure
 
 
-def training_figure(metrics: Sequence[Mapping[str, Any]], unit: str = "energy") -> Figure:
+def training_figure(metrics: Sequence[Mapping[str, object]], unit: str = "energy") -> Figure:
     """Loss, log Z, mean log-reward and mean energy by iteration, with running means over 2 % of them.
 
     Of a training with a prior also the divergence from it, and the mean log-density of the samples under it.
@@ -159,7 +160,7 @@ def training_figure(metrics: Sequence[Mapping[str, Any]], unit: str = "energy") 
     return figure
 
 
-def _drawable(column: pd.Series[Any]) -> pd.Series[float]:
+def _drawable(column: pd.Series[object]) -> pd.Series[float]:
     """Numbers of a column; those that no axis can show are missing."""
     values = pd.to_numeric(column, errors="coerce")
     return values.where(values.abs() < _LARGEST_DRAWN)
@@ -172,44 +173,46 @@ def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
         candidates: columns energy, energy_std and energy_after, eV/atom.
         judge: name of the energy model that relaxed them.
     """
-    rows = candidates.dropna(subset=["energy", "energy_after"])
+    rows = candidates.dropna(subset=["energy", ENERGY_AFTER])
     figure = new_figure(4.9, 3.6)
     axes = figure.subplots()
-    spread = rows["energy_std"].fillna(0.0)
-    axes.errorbar(rows["energy"], rows["energy_after"], xerr=spread, fmt="o", ms=5, linewidth=1,
+    spread = rows[ENERGY_STD].fillna(0.0)
+    axes.errorbar(rows["energy"], rows[ENERGY_AFTER], xerr=spread, fmt="o", ms=5, linewidth=1,
                   color=COLOURS["candidates"])  # fmt: skip
-    ends = pd.concat([rows["energy"], rows["energy_after"]])
+    ends = pd.concat([rows["energy"], rows[ENERGY_AFTER]])
     low, high = ends.min() - 0.2, ends.max() + 0.2
     axes.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle="--")
     axes.text(high, high, "equal", ha="right", va="bottom", fontsize=9)
     named = rows.nsmallest(_NAMED, "rank")
-    for rank, x, y in zip(named["rank"], named["energy"], named["energy_after"], strict=True):
+    for rank, x, y in zip(named["rank"], named["energy"], named[ENERGY_AFTER], strict=True):
         axes.annotate(str(rank), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set(xlabel="predicted (eV/atom)", ylabel=f"after relaxation, {plain(judge)} (eV/atom)")
     return figure
 
 
-def hull_figure(cards: Sequence[Mapping[str, Any]], near: float) -> Figure:
+def hull_figure(cards: Sequence[Rated], near: float) -> Figure:
     """Energy above hull by rank: as predicted, with the proxy's standard deviation, and as judged.
 
     Args:
-        cards: cards with rank, e_above_hull, energy_std, judged_above_hull and status, any of the last four None.
+        cards: cards of the candidates.
         near: eV/atom above the hull up to which a crystal counts as near it.
     """
     figure = new_figure(4.9, 3.6)
     axes = figure.subplots()
     axes.axhspan(0.0, near, color=INK, alpha=0.09, linewidth=0)
     axes.axhline(0.0, color=INK, linewidth=0.8)
-    drawn = [card for card in cards if card["e_above_hull"] is not None]
-    ranks, above = [card["rank"] for card in drawn], [card["e_above_hull"] for card in drawn]
-    spread = [card["energy_std"] or 0.0 for card in drawn]
+    drawn = [card for card in cards if card.e_above_hull is not None]
+    ranks = [card.rank for card in drawn]
+    above = [card.e_above_hull for card in cards if card.e_above_hull is not None]
+    spread = [card.energy_std or 0.0 for card in drawn]
     axes.errorbar(ranks, above, yerr=spread, fmt="o", ms=2.5, linewidth=0.6, color=COLOURS["samples"],
                   label="predicted")  # fmt: skip
-    judged = [card for card in cards if card["judged_above_hull"] is not None]
+    judged = [card for card in cards if card.judged_above_hull is not None]
     for is_at_rest, fill, label in ((True, COLOURS["reference"], "judged"), (False, "none", "not at rest")):
-        drawn = [card for card in judged if (card["status"] in (None, "converged")) == is_at_rest]
+        drawn = [card for card in judged if (card.status in (None, "converged")) == is_at_rest]
         if drawn:
-            ranks, above = [card["rank"] for card in drawn], [card["judged_above_hull"] for card in drawn]
+            ranks = [card.rank for card in drawn]
+            above = [card.judged_above_hull for card in drawn if card.judged_above_hull is not None]
             axes.plot(ranks, above, "D", ms=5, color=COLOURS["reference"], mfc=fill, label=label)
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.set(xlabel="rank", ylabel="energy above hull (eV/atom)")

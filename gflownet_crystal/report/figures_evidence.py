@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
 from gflownet_crystal.proxies.hull import FAR_BELOW, NEAR_HULL
+from gflownet_crystal.report.card_values import Rated
 from gflownet_crystal.report.figure_style import COLOURS, INK, new_figure, plain
 
 _NAMED = 10
@@ -33,25 +33,25 @@ def funnel_figure(stages: Sequence[tuple[str, int]]) -> Figure:
     return figure
 
 
-def two_judges_figure(cards: Sequence[Mapping[str, Any]], names: tuple[str, str]) -> Figure:
+def two_judges_figure(cards: Sequence[Rated], names: tuple[str, str]) -> Figure:
     """Energies above the hull by two models, one point a candidate, their equality drawn, the best ten named.
 
     Args:
-        cards: cards with rank, judged_above_hull and second_above_hull, eV/atom; those that lack one are left out.
+        cards: cards of the candidates; those that lack one of the two energies are left out.
         names: names of the models.
     """
-    drawn = [c for c in cards if c["judged_above_hull"] is not None and c["second_above_hull"] is not None]
+    drawn = [c for c in cards if c.judged_above_hull is not None and c.second_above_hull is not None]
     figure = new_figure(4.9, 3.6)
     axes = figure.subplots()
-    x, y = ([card[key] for card in drawn] for key in ("judged_above_hull", "second_above_hull"))
+    x, y = ([getattr(card, key) for card in drawn] for key in ("judged_above_hull", "second_above_hull"))
     low, high = min(*x, *y, 0.0) - 0.05, max(*x, *y, NEAR_HULL) + 0.05
     for fill in (axes.axvspan, axes.axhspan):
         fill(FAR_BELOW, NEAR_HULL, color=INK, alpha=0.07, linewidth=0)
     axes.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle="--")
     axes.plot(x, y, "o", ms=5, color=COLOURS["candidates"])
-    for card in sorted(drawn, key=lambda one: one["rank"])[:_NAMED]:
-        place = (card["judged_above_hull"], card["second_above_hull"])
-        axes.annotate(str(card["rank"]), place, xytext=(4, 4), textcoords="offset points", fontsize=8)
+    for card in sorted(drawn, key=lambda one: one.rank)[:_NAMED]:
+        place = (card.judged_above_hull, card.second_above_hull)
+        axes.annotate(str(card.rank), place, xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set(
         xlim=(low, high), ylim=(low, high),
         xlabel=f"above hull by {plain(names[0])} (eV/atom)", ylabel=f"by {plain(names[1])} (eV/atom)",

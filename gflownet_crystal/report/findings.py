@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gflownet_crystal.proxies.hull import NEAR_HULL
-from gflownet_crystal.report.cards import Card
+from gflownet_crystal.report.card_values import Card
 from gflownet_crystal.report.evidence import CROWDED, MARKS, TOO_NEAR
 from gflownet_crystal.report.run_files import RunFiles
 
@@ -44,7 +44,7 @@ def candidate_findings(cards: Sequence[Card], run: RunFiles, n_known: int = 0) -
 
 def _evidence(cards: Sequence[Card]) -> Finding | None:
     """Finding on the evidence for the candidates."""
-    marks = [card["evidence"]["mark"] for card in cards if card["evidence"]["mark"]]
+    marks = [card.evidence.mark for card in cards if card.evidence.mark]
     if not marks:
         return None
     n = {mark: marks.count(mark) for mark in MARKS}
@@ -52,9 +52,9 @@ def _evidence(cards: Sequence[Card]) -> Finding | None:
         "By the weakest of their evidence (energy of the spec, energies of the atoms, contacts, relaxation) "
         f"{n['good']} of {len(marks)} hold, {n['caution']} are doubtful, {n['bad']} do not hold."
     )
-    if contacts := sum(bool(card["contact"]) for card in cards):
+    if contacts := sum(bool(card.contact) for card in cards):
         text += f" With a contact that no known crystal has: {contacts}."
-    if far := sum(card["evidence"]["far_below"] for card in cards):
+    if far := sum(card.evidence.far_below for card in cards):
         text += f" More than 0.1 eV/atom below the hull, more often an error than a find: {far}."
     verdict = "good" if n["good"] >= len(marks) / 2 and not contacts else "caution"
     return Finding("bad" if n["bad"] > len(marks) / 2 else verdict, "Evidence", text)
@@ -69,7 +69,7 @@ def _screening(run: RunFiles) -> Finding | None:
 
 
 def _geometry(cards: Sequence[Card]) -> Finding | None:
-    cells = [card["placed"]["cell"] for card in cards if card["placed"] is not None]
+    cells = [card.placed.cell for card in cards if card.placed is not None]
     lost = len(cards) - len(cells)
     if not cells:
         return Finding("bad", "Atoms", f"None of the {len(cards)} CIF files could be read.")
@@ -84,7 +84,7 @@ def _geometry(cards: Sequence[Card]) -> Finding | None:
 
 
 def _symmetry(cards: Sequence[Card]) -> Finding | None:
-    pairs = [(card["space_group"], card["placed"]["cell"].space_group) for card in cards if card["placed"]]
+    pairs = [(card.space_group, card.placed.cell.space_group) for card in cards if card.placed]
     if not pairs:
         return None
     right = sum(claimed == found for claimed, found in pairs)
@@ -95,12 +95,12 @@ def _symmetry(cards: Sequence[Card]) -> Finding | None:
 
 def _as_relaxed(cards: Sequence[Card]) -> str:
     """Sentence on the number of relaxed cells."""
-    relaxed = sum(card["is_relaxed"] for card in cards)
+    relaxed = sum(card.is_relaxed for card in cards)
     return f" {relaxed} of these cells are as relaxed." if relaxed else ""
 
 
 def _stability(cards: Sequence[Card]) -> Finding | None:
-    above = np.array([card["e_above_hull"] for card in cards if card["e_above_hull"] is not None])
+    above = np.array([card.e_above_hull for card in cards if card.e_above_hull is not None])
     if not len(above):
         return None
     near, below = int((above <= NEAR_HULL).sum()), int((above < 0).sum())
@@ -108,7 +108,7 @@ def _stability(cards: Sequence[Card]) -> Finding | None:
         f"{near} of {len(above)} are predicted within {NEAR_HULL} eV/atom of the hull "
         f"(median {np.median(above):+.3f} eV/atom). "
     )
-    std = np.array([card["energy_std"] for card in cards if card["energy_std"]])
+    std = np.array([card.energy_std for card in cards if card.energy_std])
     if len(std):
         text += f"The proxy's own uncertainty is {np.median(std):.2f} eV/atom in the median. "
     if below:
@@ -120,24 +120,24 @@ def _stability(cards: Sequence[Card]) -> Finding | None:
 
 
 def _judged(cards: Sequence[Card], run: RunFiles) -> Finding:
-    tried = [card for card in cards if card["status"] is not None]
+    tried = [card for card in cards if card.status is not None]
     if not tried:
         return Finding("caution", "Judged energies", _unrelaxed(cards, run.judge))
-    rested = [card for card in tried if card["judged"] is not None and card["status"] == "converged"]
+    rested = [card for card in tried if card.judged is not None and card.status == "converged"]
     text = f"{run.relaxer or 'A potential'} relaxed {len(tried)} of {len(cards)}: {len(rested)} came to rest"
-    kept = sum(card["group_after"] == card["space_group"] for card in rested)
+    kept = sum(card.group_after == card.space_group for card in rested)
     text += f", {kept} of them in the space group asked for. " if rested else ". "
-    shifts = [card["judged_shift"] for card in rested if card["judged_shift"] is not None]
+    shifts = [card.judged_shift for card in rested if card.judged_shift is not None]
     if shifts:
         shift = float(np.median(shifts))
         where = "above" if shift > 0 else "below"
         by = f" (by {run.judge})" if run.judge != run.relaxer else ""
         text += f"Judged energies{by} lie {abs(shift):.2f} eV/atom {where} the predicted ones in the median. "
-    judged = [c for c in rested if c["judged_above_hull"] is not None]
-    measured = np.array([c["judged_above_hull"] for c in judged])
+    judged = [c for c in rested if c.judged_above_hull is not None]
+    measured = np.array([c.judged_above_hull for c in judged])
     near = int((measured <= NEAR_HULL).sum())
     # what no crystal can be, or lies far below a hull, is not near it
-    held = sum(c["evidence"]["marks"]["judged_above_hull"] == "good" for c in judged)
+    held = sum(c.evidence.marks["judged_above_hull"] == "good" for c in judged)
     if len(measured):
         text += (
             f"By the judged energies {near} of {len(measured)} are within {NEAR_HULL} eV/atom of the same hull "
@@ -151,10 +151,10 @@ def _judged(cards: Sequence[Card], run: RunFiles) -> Finding:
 
 def _second_opinion(rested: Sequence[Card], run: RunFiles) -> str:
     """Sentence on the distances to the hull by the model that relaxed the candidates, where another one judges."""
-    both = [c for c in rested if c["relaxer_after"] is not None and c["judged_above_hull"] is not None]
-    if run.judge == run.relaxer or not both:
+    both = [c.second_above_hull for c in rested if c.second_above_hull is not None]
+    if not both:
         return ""
-    above = np.array([c["judged_above_hull"] + c["relaxer_after"] - c["judged"] for c in both])
+    above = np.array(both)
     return (
         f" By {run.relaxer}'s own energies it is {int((above <= NEAR_HULL).sum())} of {len(both)} "
         f"(median {np.median(above):+.2f})."
@@ -164,7 +164,7 @@ def _second_opinion(rested: Sequence[Card], run: RunFiles) -> str:
 def _unrelaxed(cards: Sequence[Card], judge: str) -> str:
     """Finding on candidates none of which was relaxed."""
     text = "No candidate has been relaxed with a potential yet: "
-    placed = np.array([c["placed_above_hull"] for c in cards if c["placed_above_hull"] is not None])
+    placed = np.array([c.placed_above_hull for c in cards if c.placed_above_hull is not None])
     if not len(placed):
         return text + "all energies are the proxy's predictions."
     near = int((placed <= NEAR_HULL).sum())
@@ -182,31 +182,31 @@ def _judgement(near: int, measured: int, tried: int) -> str:
 
 
 def _novelty(cards: Sequence[Card], n_known: int) -> Finding | None:
-    known = [card["known"] for card in cards if card.get("known")]
+    known = [card.known for card in cards if card.known]
     if not known:
         return None
-    formula = sum(match["same_formula"] for match in known)
-    both = sum(match["same_formula"] and match["same_group"] for match in known)
-    distance = np.median([match["distance"] for match in known])
+    formula = sum(match.same_formula for match in known)
+    both = sum(match.same_formula and match.same_group for match in known)
+    distance = np.median([match.distance for match in known])
     text = (
         f"{formula} of {len(known)} have the formula of one of {n_known:,} known crystals, {both} of them its group "
         f"too. In the median {100 * distance:.0f} % of the atoms would have to change their element to reach it."
     )
-    compared = [match for match in known if match["n_compared"]]
+    compared = [match for match in known if match.n_compared]
     if compared:
-        same = sum(match["rms"] is not None for match in compared)
+        same = sum(match.rms is not None for match in compared)
         text += f" Of {len(compared)} whose atoms could be compared, {same} match a known structure."
     return Finding("note", "Novelty", text)
 
 
 def _diversity(cards: Sequence[Card]) -> Finding:
-    formulas, groups = {card["name"] for card in cards}, {card["space_group"] for card in cards}
-    elements = {symbol for card in cards for symbol in card["elements"]}
-    chemistries = {tuple(sorted(card["elements"])) for card in cards}
+    formulas, groups = {card.name for card in cards}, {card.space_group for card in cards}
+    elements = {symbol for card in cards for symbol in card.elements}
+    chemistries = {tuple(sorted(card.elements)) for card in cards}
     text = (
         f"{len(formulas)} formulas, {len(chemistries)} sets of elements, {len(groups)} space groups and "
         f"{len(elements)} elements among {len(cards)} candidates."
     )
-    if again := sum(card["same_as"] is not None for card in cards):
+    if again := sum(card.same_as is not None for card in cards):
         text += f" Without those that are the same crystal as a better one, {len(cards) - again} are left."
     return Finding("note", "Diversity", text)

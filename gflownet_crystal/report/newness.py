@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +44,7 @@ class Newness:
 
 
 def newness(
-    candidates: Population, known: Population | None, told: Sequence[Any] | None = None
+    candidates: Population, known: Population | None, told: Sequence[object] | None = None
 ) -> list[Newness]:
     """Novelty of each of n candidates, against the shipped known compounds and a reference set.
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -22,7 +21,8 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_text
 from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES
 from gflownet_crystal.proxies.hull import NEAR_HULL
-from gflownet_crystal.report.cards import Card, all_cifs, data_link, make_cards
+from gflownet_crystal.report.card_values import Card
+from gflownet_crystal.report.cards import all_cifs, data_link, make_cards
 from gflownet_crystal.report.cells import element_styles
 from gflownet_crystal.report.drawings import (
     Drawing,
@@ -74,7 +74,7 @@ class Material:
     candidates: Population | None = None
     untrained: Population | None = None
     prior: Population | None = None
-    learned: Mapping[str, Any] | None = None
+    learned: Mapping[str, object] | None = None
     reference: Population | None = None
     known: Population | None = None
     energies: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -109,7 +109,7 @@ def figures_folder(run: RunFiles, out: Path) -> Path:
     return out.parent / ("figures" if inside else f"{out.stem}_figures")
 
 
-def render(values: Mapping[str, Any]) -> str:
+def render(values: Mapping[str, object]) -> str:
     """The page of these values; what comes from data is escaped."""
     environment = Environment(
         loader=PackageLoader("gflownet_crystal.report", "assets"),
@@ -122,7 +122,7 @@ def render(values: Mapping[str, Any]) -> str:
     return environment.get_template("report.html").render(report=values)
 
 
-def values_of(material: Material, studio: Studio) -> dict[str, Any]:
+def values_of(material: Material, studio: Studio) -> dict[str, object]:
     """Values of the template, with the figures drawn."""
     run, candidates = material.run, material.candidates
     cards = [] if candidates is None else make_cards(run, candidates, material.known)
@@ -136,11 +136,11 @@ def values_of(material: Material, studio: Studio) -> dict[str, Any]:
         "notes": list(material.notes),
         "may_be_crystals": run.may_be_crystals,
         "cards": cards,
-        "is_judged": any(card["status"] is not None for card in cards),
+        "is_judged": any(card.status is not None for card in cards),
         "crystals": _crystals(cards),
-        "styles": element_styles({symbol for card in cards for symbol in card["elements"]}),
-        "table": table_cells(symbol for card in cards for symbol in card["elements"]),
-        "zip": data_link(all_cifs(cards), "application/zip") if any(card["placed"] for card in cards) else "",
+        "styles": element_styles({symbol for card in cards for symbol in card.elements}),
+        "table": table_cells(symbol for card in cards for symbol in card.elements),
+        "zip": data_link(all_cifs(cards), "application/zip") if any(card.placed for card in cards) else "",
         "judged": None if candidates is None else judged_drawing(studio, run, candidates.frame),
         "hull": hull_drawing(studio, cards, NEAR_HULL),
         "two_judges": two_judges_drawing(studio, run, cards),
@@ -153,7 +153,7 @@ def values_of(material: Material, studio: Studio) -> dict[str, Any]:
     }
 
 
-def _crystal_figures(material: Material, studio: Studio) -> dict[str, Any]:
+def _crystal_figures(material: Material, studio: Studio) -> dict[str, object]:
     """Figures and table of the samples' chemistry and symmetry; none if there are no samples, or no crystals."""
     samples, candidates, reference = material.samples, material.candidates, material.reference
     if samples is None:
@@ -177,10 +177,10 @@ def _prior_figures(material: Material, studio: Studio) -> list[Drawing]:
     ]
 
 
-def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, Any]:
+def _words(run: RunFiles, cards: Sequence[Card]) -> dict[str, object]:
     name, _, unit = run.property_label.partition(" (")
     folder = run.folder
-    env, proxy = (run.summary.get(key, f"an unfinished {key}") for key in ("env", "proxy"))
+    env, proxy = run.summary.env or "an unfinished env", run.summary.proxy or "an unfinished proxy"
     lacking = "no candidates yet" if run.may_be_crystals else "no crystals"
     what = f"{len(cards)} candidates" if cards else lacking
     return {
@@ -228,16 +228,19 @@ def _assets() -> dict[str, str]:
     }
 
 
-def _crystals(cards: Sequence[Card]) -> dict[str, Any]:
+def _crystals(cards: Sequence[Card]) -> dict[str, object]:
     """Data of the page's scripts: every cell, and the colours and radii of its elements."""
     cells = [
-        {kind: None if card[kind] is None else card[kind]["cell"].drawing() for kind in ("placed", "relaxed")}
+        {
+            kind: None if model is None else model.cell.drawing()
+            for kind, model in (("placed", card.placed), ("relaxed", card.relaxed))
+        }
         for card in cards
     ]
-    return {"crystals": cells, "styles": element_styles({e for card in cards for e in card["elements"]})}
+    return {"crystals": cells, "styles": element_styles({e for card in cards for e in card.elements})}
 
 
-def _systems(populations: Sequence[Population | None]) -> dict[str, Any]:
+def _systems(populations: Sequence[Population | None]) -> dict[str, object]:
     shown = [population for population in populations if population is not None and len(population)]
     shares = [system_shares(p.frame["space_group"].to_numpy(dtype=np.int64)) for p in shown]
     rows = [(name, [one[name] for one in shares]) for name in shares[0]]

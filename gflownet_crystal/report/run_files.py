@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +12,25 @@ import pandas as pd
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.common.run_schema import (
+    CANDIDATES,
+    ENERGY_AFTER,
+    ENERGY_BEFORE,
+    ENERGY_STD,
+    HULL_COLUMN,
+    LOG_REWARD,
+    METRICS,
+    RELAXED_CSV,
+    SAMPLES,
+    SETTINGS,
+)
+from gflownet_crystal.common.run_summary import RunSummary, read_summary, text_of
 from gflownet_crystal.common.tables import read_csv, read_parquet
 from gflownet_crystal.data.schema import JUDGED_HULL
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, RESULT_COLUMNS, frame_to_specs
 
-CANDIDATES, RELAXED, SETTINGS = "candidates.csv", "relaxed.csv", "settings.json"
 _RELAXED_COLUMNS = (
-    "status", "energy_before", "energy_after", "volume_change", "rms_displacement", "space_group_after",
+    "status", ENERGY_BEFORE, ENERGY_AFTER, "volume_change", "rms_displacement", "space_group_after",
 )  # fmt: skip
 _FOUND = "space_group_found"
 STATUS = {"converged": "relaxed", "not_converged": "not_converged", "failed": "relaxation_failed"}
@@ -35,7 +46,7 @@ class RunFiles:
     Attributes:
         folder: the run folder.
         config: stored configuration.
-        summary: summary of the finished training; empty where there is none.
+        summary: summary of the finished training.
         metrics: one record an iteration.
         samples: samples of the trained sampler, columns of a spec file or ``x0``, ``x1``, ...
         candidates: the best, with ``cif``; and with ``status``, ``energy_after``, ... where they were relaxed.
@@ -48,9 +59,9 @@ class RunFiles:
     """
 
     folder: Path
-    config: Mapping[str, Any]
-    summary: Mapping[str, Any]
-    metrics: list[dict[str, Any]]
+    config: Mapping[str, object]
+    summary: RunSummary
+    metrics: list[dict[str, object]]
     samples: pd.DataFrame | None
     candidates: pd.DataFrame | None
     candidates_folder: Path
@@ -63,7 +74,7 @@ class RunFiles:
     @property
     def property_label(self) -> str:
         """Name of the sampled property, and its unit where it has one."""
-        name, unit = self.summary.get("property"), self.summary.get("unit")
+        name, unit = self.summary.quantity
         words = str(name).replace("_", " ").removesuffix(" per atom")
         if not name:
             return "energy"
@@ -82,7 +93,7 @@ class RunFiles:
 
 def read_run(
     folder: Path,
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     *,
     samples: Path | None = None,
     candidates: Path | None = None,
@@ -100,26 +111,28 @@ def read_run(
     Raises:
         DataError: a file is damaged, or one that was named does not exist.
     """
-    metrics = folder / "metrics.jsonl"
+    metrics = folder / METRICS
     chosen = candidates or folder / "candidates"
     relaxed_folder = relaxed or folder / "relaxed"
     table = read_table_file(chosen / CANDIDATES, must_exist=candidates is not None)
     # a pipeline's table has its own relaxations; those beside the run may be of other candidates
     is_whole = relaxed is None and table is not None and _FOUND in table.columns
-    judged = None if is_whole else read_table_file(relaxed_folder / RELAXED, must_exist=relaxed is not None)
+    judged = (
+        None if is_whole else read_table_file(relaxed_folder / RELAXED_CSV, must_exist=relaxed is not None)
+    )
     if table is not None:
         table = with_relaxed(_checked_candidates(table, chosen / CANDIDATES), judged)
-    drawn = samples or folder / "samples.parquet"
+    drawn = samples or folder / SAMPLES
     objects = read_table_file(drawn, must_exist=samples is not None)
     if objects is not None and set(REQUIRED_COLUMNS) <= set(objects.columns):
         objects = with_results(objects, drawn)
-    about = _summary(chosen)
+    about, summary = read_summary(chosen), read_summary(folder)
     judge = _judge(relaxed_folder if judged is not None else None, about, table)
-    relaxer = str(about.get("relax_model") or "") if is_whole else ""
+    relaxer = text_of(about, "relax_model") or "" if is_whole else ""
     return RunFiles(
         folder,
         config,
-        _summary(folder),
+        RunSummary.of(summary),
         _metrics(metrics) if metrics.is_file() else [],
         objects,
         table,
@@ -128,7 +141,7 @@ def read_run(
         judge,
         relaxer or judge,
         is_whole,
-        funnel_of(about) or funnel_of(_summary(folder)),
+        funnel_of(about) or funnel_of(summary),
     )
 
 
@@ -145,11 +158,11 @@ def read_table_file(path: Path, must_exist: bool) -> pd.DataFrame | None:
     frame = read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
     for name in (
         "energy",
-        "energy_std",
-        "log_reward",
-        "e_above_hull",
-        "energy_before",
-        "energy_after",
+        ENERGY_STD,
+        LOG_REWARD,
+        HULL_COLUMN,
+        ENERGY_BEFORE,
+        ENERGY_AFTER,
         JUDGED_HULL,
     ):
         if name in frame.columns:
@@ -217,11 +230,11 @@ def with_results(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
         specs = frame_to_specs(frame)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    results = {name: frame.get(name, np.nan) for name in (*RESULT_COLUMNS, "e_above_hull")}
+    results = {name: frame.get(name, np.nan) for name in (*RESULT_COLUMNS, HULL_COLUMN)}
     return frame.assign(volume_per_atom=specs.volume_per_atom.numpy(), **results)
 
 
-def _metrics(path: Path) -> list[dict[str, Any]]:
+def _metrics(path: Path) -> list[dict[str, object]]:
     try:
         records = read_metrics(path)
     except ValueError as error:
@@ -229,7 +242,7 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
     return [record for record in records if isinstance(record, dict) and "step" in record]
 
 
-def _judge(folder: Path | None, about: Mapping[str, Any], candidates: pd.DataFrame | None) -> str:
+def _judge(folder: Path | None, about: Mapping[str, object], candidates: pd.DataFrame | None) -> str:
     """The energy model that a folder of relaxed crystals, a pipeline, or the table of candidates names."""
     if folder is not None and (folder / SETTINGS).is_file():
         settings = read_json(folder / SETTINGS)
@@ -241,7 +254,7 @@ def _judge(folder: Path | None, about: Mapping[str, Any], candidates: pd.DataFra
     return str(next(iter(candidates["judge"].dropna()), ""))
 
 
-def funnel_of(summary: Mapping[str, Any]) -> list[tuple[str, int]]:
+def funnel_of(summary: Mapping[str, object]) -> list[tuple[str, int]]:
     """Stages of a summary with how many were left after each; none where it has no such list."""
     stored = summary.get("funnel")
     entries = stored if isinstance(stored, list) else []
@@ -253,12 +266,5 @@ def funnel_of(summary: Mapping[str, Any]) -> list[tuple[str, int]]:
     return stages if len(stages) == len(entries) else []
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _summary(folder: Path) -> dict[str, Any]:
-    """Summary that a training or a pipeline wrote, empty if there is none."""
-    path = folder / "summary.json"
-    stored = read_json(path) if path.is_file() else {}
-    return stored if isinstance(stored, dict) else {}

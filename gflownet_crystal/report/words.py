@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from gflownet_crystal.common.run_schema import HULL_COLUMN
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.proxies.hull import NEAR_HULL
-from gflownet_crystal.report.cards import Card, number
+from gflownet_crystal.report.card_values import Card
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles
 
@@ -18,7 +19,7 @@ Pairs = list[tuple[str, str]]
 
 def asked(run: RunFiles) -> Pairs:
     """Settings of the run: heading and text of each that the configuration has."""
-    config, summary = run.config, run.summary
+    config = run.config
     rows = [("Space", _space(_section(config, "env"))), ("Proxy", _proxy(config, run))]
     rows += [
         ("Reward", _settings(_section(config, "reward"))),
@@ -29,7 +30,7 @@ def asked(run: RunFiles) -> Pairs:
         ("Policy", _settings(_section(_section(config, "policy"), "forward"))),
         ("Training", _training(run)),
     ]
-    hardware = _section(summary, "hardware")
+    hardware = run.summary.hardware
     if hardware:
         versions = _section(hardware, "versions")
         machine = (
@@ -125,9 +126,10 @@ def _prior(config: Mapping[str, Any]) -> str:
 def _training(run: RunFiles) -> str:
     summary, trainer = run.summary, _section(run.config, "trainer")
     done, wanted = len(run.metrics), trainer.get("iterations")
-    text = f"{summary.get('iterations', done)} of {wanted} iterations of {trainer.get('batch_size')} trajectories"
-    if (seconds := number(summary.get("training_seconds"))) is not None:
-        text += f", {seconds:.0f} s"
+    done = done if summary.iterations is None else summary.iterations
+    text = f"{done} of {wanted} iterations of {trainer.get('batch_size')} trajectories"
+    if summary.training_seconds is not None:
+        text += f", {summary.training_seconds:.0f} s"
     return text + f"; seed {run.config.get('seed')}"
 
 
@@ -153,12 +155,12 @@ def headline(
             (f"{np.median(values['samples']):.2f}", f"median {run.property_label}", "; ".join(others))
         )
     if cards:
-        best = [card["energy"] for card in cards if card["energy"] is not None]
+        best = [card.energy for card in cards if card.energy is not None]
         tiles.append(
             (f"{len(cards)}", "candidates with atoms", f"lowest prediction {min(best):.2f}" if best else "")
         )
         tiles += _hull_tiles(cards, run.judge)
-        marks = [card["evidence"]["mark"] for card in cards if card["evidence"]["mark"]]
+        marks = [card.evidence.mark for card in cards if card.evidence.mark]
         if marks:
             tiles.append((f"{marks.count('good')} of {len(marks)}", "hold by all their evidence", ""))
     return tiles
@@ -179,12 +181,12 @@ def _sample_tiles(run: RunFiles, samples: Population) -> list[tuple[str, str, st
 
 def _hull_tiles(cards: Sequence[Card], judge: str) -> list[tuple[str, str, str]]:
     tiles = []
-    predicted = [card for card in cards if card["e_above_hull"] is not None]
+    predicted = [card for card in cards if card.e_above_hull is not None]
     if predicted:
-        near = _near(predicted, "e_above_hull")
+        near = _near(predicted, HULL_COLUMN)
         tiles.append((f"{near} of {len(predicted)}", f"predicted within {NEAR_HULL} eV/atom of the hull", ""))
-    judged = [card for card in cards if card["status"] is not None]
-    rested = [c for c in judged if c["judged_above_hull"] is not None and c["status"] == "converged"]
+    judged = [card for card in cards if card.status is not None]
+    rested = [c for c in judged if c.judged_above_hull is not None and c.status == "converged"]
     if judged:
         near = _near(rested, "judged_above_hull")
         text = f"judged within {NEAR_HULL} eV/atom of the hull by {judge or 'a potential'}"
@@ -194,4 +196,4 @@ def _hull_tiles(cards: Sequence[Card], judge: str) -> list[tuple[str, str, str]]
 
 def _near(cards: Sequence[Card], energy: str) -> int:
     """Number near the hull; not those far below it, nor those whose atoms are impossible."""
-    return sum(card["evidence"]["marks"][energy] == "good" for card in cards)
+    return sum(card.evidence.marks[energy] == "good" for card in cards)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path
+from gflownet_crystal.common.run_schema import ENERGY_STD, LOG_REWARD
 from gflownet_crystal.common.tables import read_csv, read_parquet
 from gflownet_crystal.crystallography.space_groups import check_space_group
 from gflownet_crystal.structures.checks import check_parameters
@@ -23,7 +24,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 LENGTH_COLUMNS = ("a", "b", "c")
 ANGLE_COLUMNS = ("alpha", "beta", "gamma")
 REQUIRED_COLUMNS = ("space_group", "formula", *LENGTH_COLUMNS, *ANGLE_COLUMNS)
-RESULT_COLUMNS = ("energy", "energy_std", "log_reward")
+RESULT_COLUMNS = ("energy", ENERGY_STD, LOG_REWARD)
 SPEC_COLUMNS = (*REQUIRED_COLUMNS, "volume_per_atom", *RESULT_COLUMNS)
 """All columns of a spec file in order: Å, degrees, Å^3; energy in the unit of the run's proxy."""
 

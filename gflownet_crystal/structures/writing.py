@@ -13,6 +13,7 @@ import pandas as pd
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import write_text_if_new
+from gflownet_crystal.common.values import names_setting
 from gflownet_crystal.structures.cif import structures_to_cif
 from gflownet_crystal.structures.file_formats import (
     structures_to_extended_xyz,
@@ -44,6 +45,20 @@ _DIGITS = 8
 def format_of(path: Path) -> str | None:
     """The format that the end of a file's name stands for; None if it stands for none."""
     return _SPELLINGS.get(path.suffix.lower())
+
+
+def formats_setting(value: object, key: str = "format", always: Sequence[str] = ()) -> tuple[str, ...]:
+    """Formats of structures; null stands for none.
+
+    Args:
+        value: one name or several.
+        key: place in the configuration, for the message.
+        always: formats that are there whatever is asked for.
+
+    Raises:
+        ConfigError: a name is unknown.
+    """
+    return check_formats([*always, *([] if value is None else names_setting(value, key))])
 
 
 def check_formats(names: Sequence[str]) -> tuple[str, ...]:

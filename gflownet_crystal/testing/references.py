@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
+from gflownet_crystal.common.run_schema import ENERGY_COLUMN
 from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.spec import CrystalSpec
 
@@ -108,9 +109,7 @@ def known_properties() -> dict[str, Property]:
     volumes = reference_specs().volume_per_atom.tolist()
     gaps = Property({"eV": 1.0, "meV": 1e3}, tuple(crystal.band_gap for crystal in REFERENCES))
     return {
-        "formation_energy_per_atom": Property(
-            _ENERGY, tuple(energy / KJ_PER_MOL_PER_EV for energy in energies)
-        ),
+        ENERGY_COLUMN: Property(_ENERGY, tuple(energy / KJ_PER_MOL_PER_EV for energy in energies)),
         "energy_above_hull": Property(_ENERGY),
         "density": Property({"g/cm3": 1.0, "kg/m3": 1e3}, tuple(crystal.density for crystal in REFERENCES)),
         "volume_per_atom": Property(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path
+from gflownet_crystal.common.run_schema import CANDIDATES, ENERGY_AFTER, ENERGY_BEFORE, LEFT_OUT
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.report.run_files import PLACED
@@ -33,15 +34,14 @@ from gflownet_crystal.workflows.screening import Outcome
 from gflownet_crystal.workflows.screening_batches import UNPLACED
 from gflownet_crystal.workflows.shortlist import KNOWN_COLUMNS
 
-TABLE, LEFT_OUT = "candidates.csv", "left_out.csv"
-RATED = ("energy_before", "energy_before_std", JUDGED_HULL, CONTACT, CONTACT_RATIO)
+RATED = (ENERGY_BEFORE, "energy_before_std", JUDGED_HULL, CONTACT, CONTACT_RATIO)
 """With atoms as placed: energy and standard deviation, eV/atom; distance to the hull, eV/atom; the tightest contact."""
 
 NEWNESS = ("hull_entries", *KNOWN_COLUMNS, "relative")
 COLUMNS = ("rank", *SPEC_COLUMNS, HULL_COLUMN, *RATED, *NEWNESS, "status", "reason", "sample", "try", "cif")
 """Columns of ``candidates.csv`` and ``left_out.csv``."""
 
-ENERGIES = "energy_before", "energy_after"
+ENERGIES = ENERGY_BEFORE, ENERGY_AFTER
 _KEPT = ("rank", "space_group", *ENERGIES, JUDGED_HULL, CONTACT, "relative", "status", "sample", "try")
 _OWN_NAME = re.compile(r"(cif/)?\d{3,}_([A-Z][a-z]?\d*)+\.cif")
 
@@ -149,7 +149,7 @@ def write_candidates(
     earlier = _listed(folder)
     if candidates.structures is not None:
         write_structures(folder, candidates.structures, _values(placed, energy_source), formats)
-    for name, table in ((TABLE, candidates.frame), (LEFT_OUT, candidates.left_out)):
+    for name, table in ((CANDIDATES, candidates.frame), (LEFT_OUT, candidates.left_out)):
         with atomic_path(folder / name) as temporary:
             table.to_csv(temporary, index=False)
     names = placed["cif"].tolist()
@@ -188,7 +188,7 @@ def cif_names(structures: StructureBatch) -> list[str]:
 def _listed(folder: Path) -> set[str]:
     """CIFs of an earlier table; only names that :func:`cif_names` gives, so that nothing else is touched."""
     try:
-        names = pd.read_csv(folder / TABLE)["cif"].dropna().astype(str)
+        names = pd.read_csv(folder / CANDIDATES)["cif"].dropna().astype(str)
     except (OSError, ValueError, KeyError):
         return set()
     return {name for name in names if _OWN_NAME.fullmatch(name)}

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.run_schema import LOG_WEIGHT
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.evaluation.samplers import effective_sample_size
 from gflownet_crystal.gflownet.conditional import resample, sample_weighted
@@ -22,7 +23,6 @@ from gflownet_crystal.gflownet.rollout import sample_terminal
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.workflows.samples import scored_frame
 
-LOG_WEIGHT = "log_weight"
 REJECTION, WEIGHTS = "rejection", "weights"
 METHODS = {True: None, REJECTION: REJECTION, WEIGHTS: WEIGHTS}
 """Values of the setting ``exact`` and the method that each stands for; None for whichever is workable."""

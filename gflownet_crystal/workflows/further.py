@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
@@ -19,11 +18,16 @@ MOST_DRAWS = 20
 """Times that they are."""
 
 _SEEDS_APART = 2**16
-_OF_DISCOVERY = {"known": "formula", "max_per_formula": 1, "max_per_system": 3, "fill": False}
-_OF_OTHERS = {"known": KEEP, "fill": True}
+_OF_DISCOVERY: dict[str, str | int | bool] = {
+    "known": "formula",
+    "max_per_formula": 1,
+    "max_per_system": 3,
+    "fill": False,
+}
+_OF_OTHERS: dict[str, str | int | bool] = {"known": KEEP, "fill": True}
 
 
-def usual_screening(seeks_discoveries: bool) -> dict[str, Any]:
+def usual_screening(seeks_discoveries: bool) -> dict[str, str | int | bool]:
     """Settings of a screening that follow from the reward.
 
     Args:

@@ -8,15 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from gflownet_crystal.common.files import atomic_path
+from gflownet_crystal.common.run_schema import ENERGY_COLUMN, STRUCTURES, UNPLACED
 from gflownet_crystal.common.tables import write_parquet
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
 from gflownet_crystal.structures.writing import write_structures
 
-TABLE, UNPLACED = "structures.parquet", "unplaced.csv"
 COLUMNS = (
     "material_id", "row", "try", "formula", "n_atoms", "space_group", "lattice", "atomic_numbers", "frac_coords",
-    "formation_energy_per_atom", "distance_ratio",
+    ENERGY_COLUMN, "distance_ratio",
 )  # fmt: skip
 """Columns of the table: the spec's row, the try, energies in eV/atom where a judge was given, and the smallest distance
 over summed covalent radii."""
@@ -34,7 +34,7 @@ def write_generated(folder: Path, made: pd.DataFrame, specs: pd.DataFrame, forma
     Returns:
         A summary in a few words.
     """
-    write_parquet(folder / TABLE, made[list(COLUMNS)])
+    write_parquet(folder / STRUCTURES, made[list(COLUMNS)])
     left_out = specs[~specs.index.isin(made["row"])]
     with atomic_path(folder / UNPLACED) as temporary:
         left_out[list(REQUIRED_COLUMNS)].rename_axis("row").to_csv(temporary)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.run_schema import ENERGY_COLUMN, HULL_COLUMN
+from gflownet_crystal.common.run_summary import Quantity
 from gflownet_crystal.proxies.e_above_hull import REFERENCE, load_hull
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.structures.spec_io import frame_to_specs
 
-FORMATION_ENERGY = "formation_energy_per_atom", "eV/atom"
-ABOVE_HULL = "e_above_hull", "eV/atom"
+FORMATION_ENERGY = Quantity(ENERGY_COLUMN, "eV/atom")
+ABOVE_HULL = Quantity(HULL_COLUMN, "eV/atom")
 ENERGIES = FORMATION_ENERGY, ABOVE_HULL
 """Properties, with units, that can be measured from a hull."""
 
@@ -24,13 +25,13 @@ FindHull = Callable[[], Hull | None]
 
 
 def predicted_hulls(
-    path: str | None, known: tuple[Any, Any], own: FindHull, of_reward: FindHull
+    path: str | None, known: Quantity, own: FindHull, of_reward: FindHull
 ) -> tuple[Hull | None, Hull | None]:
     """The hull for the proxy's energies, and the proxy's own where they are to be measured from the one for the other.
 
     Args:
         path: name or file of a reference hull, or None for that of the reward, if it has one.
-        known: property of the proxy, and its unit.
+        known: property of the proxy.
         own: function that gives the hull from which the proxy measures energies, None where it has none that is known.
         of_reward: function that gives the hull that the reward subtracts from formation energies, or None.
 
@@ -42,14 +43,16 @@ def predicted_hulls(
     if known == FORMATION_ENERGY:
         return load_hull(path), None
     if known != ABOVE_HULL:
-        raise ConfigError(f"hull={path}: the run's proxy predicts {known[0]} ({known[1]}); leave hull out")
+        raise ConfigError(
+            f"hull={path}: the run's proxy predicts {known.name} ({known.unit}); leave hull out"
+        )
     mine = own()
     if mine is None:
         raise ConfigError(f"hull={path}: the hull of the run's proxy is not known; leave hull out")
     return load_hull(path), mine
 
 
-def hull_with_atoms(path: str | None, known: tuple[Any, Any], own: FindHull, of_reward: FindHull) -> Hull:
+def hull_with_atoms(path: str | None, known: Quantity, own: FindHull, of_reward: FindHull) -> Hull:
     """The hull for energies with atoms: the one named, else that of the proxy or reward, else the reference hull.
 
     Args:
@@ -79,13 +82,13 @@ def energies_above_hull(frame: pd.DataFrame, hull: Hull | None = None) -> NDArra
 
 
 def predicted_above_hull(
-    frame: pd.DataFrame, known: tuple[Any, Any], hull: Hull | None, own: Hull | None
+    frame: pd.DataFrame, known: Quantity, hull: Hull | None, own: Hull | None
 ) -> NDArray[np.float64]:
     """Energies above the hull by the run's own proxy.
 
     Args:
         frame: specs with the column ``energy``.
-        known: property of that column, and its unit.
+        known: property of that column.
         hull: that the user names; None for the run's own, else the learned one.
         own: the run's own; see :func:`predicted_hulls`.
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.common.locks import lock_folder
-
-SETTINGS = "settings.json"
+from gflownet_crystal.common.run_schema import SETTINGS
 
 
 def holds_nothing(folder: Path) -> bool:
@@ -32,7 +30,7 @@ def refuse_resume(folder: Path, key: str) -> None:
 
 
 @contextmanager
-def open_output(folder: Path, chosen: Mapping[str, Any], resume: bool) -> Iterator[None]:
+def open_output(folder: Path, chosen: Mapping[str, object], resume: bool) -> Iterator[None]:
     """Make the folder, or see that it is one to go on with; no other process can fill it meanwhile.
 
     Args:
@@ -52,7 +50,7 @@ def open_output(folder: Path, chosen: Mapping[str, Any], resume: bool) -> Iterat
         yield
 
 
-def _check_settings(folder: Path, chosen: Mapping[str, Any], resume: bool) -> None:
+def _check_settings(folder: Path, chosen: Mapping[str, object], resume: bool) -> None:
     path = folder / SETTINGS
     if holds_nothing(folder):
         write_json(path, dict(chosen))

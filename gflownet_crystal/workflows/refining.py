@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import read_json, write_json
+from gflownet_crystal.common.run_schema import SAMPLES, STRUCTURES, WEIGHTS
 from gflownet_crystal.common.tables import read_parquet, write_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
 from gflownet_crystal.data.splits import reduced_formulas
@@ -24,7 +24,7 @@ from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, write_specs
 from gflownet_crystal.training.proxies.mlp_validation import error_figures
 from gflownet_crystal.training.proxies.placed_figures import HIGHEST, placed_figures
-from gflownet_crystal.workflows.refining_figures import round_counts
+from gflownet_crystal.workflows.refining_figures import Agreement, RoundFigures, round_counts
 from gflownet_crystal.workflows.refining_labels import (
     HELD_OUT,
     LABEL,
@@ -41,9 +41,9 @@ from gflownet_crystal.workflows.refining_labels import (
 )
 from gflownet_crystal.workflows.refining_parts import Engines, Learned, Refining
 
-SAMPLES, STRUCTURES, FIGURES = "samples.parquet", "structures.parquet", "figures.json"
+FIGURES = "figures.json"
 LABELS, HELD_LABELS, STABLE = "labels.parquet", "held_out.parquet", "stable.parquet"
-WEIGHTS, ENERGIES, PRIOR, RUN = "weights.safetensors", "energies.safetensors", "prior.safetensors", "run"
+ENERGIES, PRIOR, RUN = "energies.safetensors", "prior.safetensors", "run"
 _SUFFIX = "-relaxed"
 
 
@@ -77,9 +77,9 @@ class Refinement:
     known: pd.DataFrame | None = None
     earlier: pd.DataFrame | None = None
     highest: float = HIGHEST
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, object] = field(default_factory=dict)
 
-    def go(self, start: Learned) -> list[dict[str, Any]]:
+    def go(self, start: Learned) -> list[RoundFigures]:
         """All rounds that the folder lacks.
 
         Args:
@@ -109,7 +109,7 @@ class Refinement:
             left = replace(left, energies=str(folder / ENERGIES))
         return replace(left, prior=str(folder / PRIOR)) if self.settings.prior else left
 
-    def _round(self, number: int, learned: Learned, left: Learned) -> dict[str, Any]:
+    def _round(self, number: int, learned: Learned, left: Learned) -> RoundFigures:
         """Go through the stages that the folder lacks; the figures of the round."""
         folder, of_round = self.folder(number), f"round {number} of {self.settings.rounds}"
         self.tell(f"{of_round}: samples of {learned.run}, their atoms and labels")
@@ -125,7 +125,7 @@ class Refinement:
         trained_on = self._train_proxy(
             number, learned, {"before": before, "mp20_val_mae_before": known_before}
         )
-        figures: dict[str, Any] = {
+        figures: RoundFigures = {
             "round": number,
             "labels_by": self.source,
             "samples": round_counts(folder / LABELS, samples, made),
@@ -135,9 +135,8 @@ class Refinement:
         }
         if known_before is not None:
             figures["mp20_val_mae"] = {"before": known_before, "after": self._known_mae(left.proxy)}
-        before_energies = self._train_energies(number, learned, held)
-        if before_energies is not None:
-            figures["energies"] = before_energies
+        if (energies := self._train_energies(number, learned, held)) is not None:
+            figures["energies"] = energies
         if self.settings.prior and not _is_written(folder / PRIOR):
             stable = [path for one in self._until(number) if (path := one / STABLE).is_file()]
             self.engines.train_prior(folder / "prior", folder / PRIOR, learned.prior, stable)
@@ -166,9 +165,8 @@ class Refinement:
         if not path.is_file():
             made = self.engines.place(folder, samples, learned.energies)
             if made.empty:
-                raise DataError(
-                    f"none of {len(samples)} samples got atoms: draw more with n=, or give more tries="
-                )
+                tried = f"none of {len(samples)} samples got atoms"
+                raise DataError(f"{tried}: draw more with n=, or give more tries=")
             label = made[ENERGY_COLUMN].to_numpy(dtype=np.float64)
             if self.teacher is not None:
                 label = self.engines.judge(self.teacher)(frame_to_structures(made)).cpu().numpy()
@@ -218,7 +216,7 @@ class Refinement:
     def _hull_energy(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         return np.asarray(self.hull.hull_energy(frame_to_specs(rows).composition).cpu().numpy())
 
-    def _proxy_figures(self, weights: str | None, held: pd.DataFrame) -> dict[str, Any]:
+    def _proxy_figures(self, weights: str | None, held: pd.DataFrame) -> Agreement:
         """Figures of the spec proxy; apart, where labels of before are there, of formulas that these do not hold."""
         predicted = self.engines.proxy(weights)(frame_to_specs(held)).value.numpy()
         figures = self._agreement(predicted, held)
@@ -228,7 +226,7 @@ class Refinement:
         apart = self._agreement(predicted[new], held[new].reset_index(drop=True)) if new.any() else {"n": 0}
         return {**figures, "new_formulas": apart}
 
-    def _agreement(self, predicted: NDArray[np.float64], held: pd.DataFrame) -> dict[str, Any]:
+    def _agreement(self, predicted: NDArray[np.float64], held: pd.DataFrame) -> Agreement:
         label = held[ENERGY_COLUMN].to_numpy(dtype=np.float64)
         return placed_figures(predicted, label, self._hull_energy(held), self.highest)
 
@@ -239,7 +237,7 @@ class Refinement:
             return None
         return round(float(str(error_figures(self.engines.proxy(weights), rows)["mae"])), 5)
 
-    def _train_proxy(self, number: int, learned: Learned, measured: Mapping[str, Any]) -> dict[str, int]:
+    def _train_proxy(self, number: int, learned: Learned, measured: Mapping[str, object]) -> dict[str, int]:
         """Train the spec proxy; how many rows of which kind it is trained on."""
         folder, settings = self.folder(number), self.settings
         labels, held = (
@@ -270,7 +268,9 @@ class Refinement:
         rows = in_one_scheme(self.earlier, self.source, self.energies, difference)
         return rows[~is_held_out(rows, settings.held_out, settings.seed)].reset_index(drop=True)
 
-    def _train_energies(self, number: int, learned: Learned, held: pd.DataFrame) -> dict[str, Any] | None:
+    def _train_energies(
+        self, number: int, learned: Learned, held: pd.DataFrame
+    ) -> dict[str, Agreement] | None:
         """Train the energy network where it is asked for; its figures on held-out samples where a teacher labels."""
         folder = self.folder(number)
         if self.settings.energy_model and not _is_written(folder / ENERGIES):

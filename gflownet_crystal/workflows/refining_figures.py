@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.workflows.refining_labels import DRAW, HELD_OUT, LABEL, RELAXED, is_believed
+
+Agreement = Mapping[str, float | Mapping[str, object] | None]
+"""Figures of :func:`~gflownet_crystal.training.proxies.placed_figures.placed_figures`; apart those of new formulas."""
+
+RoundFigures = TypedDict(
+    "RoundFigures",
+    {
+        "round": int,
+        "labels_by": str,
+        "samples": dict[str, int],
+        "labelled_within_0.1": float,
+        "trained_on": dict[str, int],
+        "proxy": dict[str, Agreement],
+        "mp20_val_mae": NotRequired[dict[str, float | None]],
+        "energies": NotRequired[dict[str, Agreement]],
+    },
+)
+"""Figures of a round: its models before and after their training, and what they were trained on."""
 
 
 def round_counts(labels: Path, samples: pd.DataFrame, made: pd.DataFrame) -> dict[str, int]:
@@ -33,7 +51,7 @@ def round_counts(labels: Path, samples: pd.DataFrame, made: pd.DataFrame) -> dic
     }
 
 
-def rounds_table(rounds: Sequence[Mapping[str, Any]]) -> str:
+def rounds_table(rounds: Sequence[RoundFigures]) -> str:
     """A line a round, at most 80 columns wide: the spec proxy on held-out samples, before and after its training."""
     lines = [
         "                          near  MAE, eV/atom   bias, eV/atom      Spearman",
@@ -52,5 +70,5 @@ def rounds_table(rounds: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _rank(value: float | None) -> str:
-    return "    -" if value is None else f"{value:5.2f}"
+def _rank(value: object) -> str:
+    return f"{value:5.2f}" if isinstance(value, float) else "    -"

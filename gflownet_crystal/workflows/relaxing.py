@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.inputs import Item
-from gflownet_crystal.relaxation.records import RecordsFile, to_record, write_results
+from gflownet_crystal.relaxation.records import Record, RecordsFile, to_record, write_results
 from gflownet_crystal.relaxation.run import Loader, relax_items
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.writing import CIF
@@ -27,7 +26,7 @@ def relax_kept(
     processes: int = 1,
     quiet: bool = False,
     formats: Sequence[str] = (CIF,),
-) -> list[dict[str, Any]]:
+) -> list[Record]:
     """Relax items into a folder, each kept once it is done; those that the folder has already are not done again.
 
     Args:
@@ -42,13 +41,13 @@ def relax_kept(
         formats: file formats of the structures, CIF among them.
 
     Returns:
-        A record (:func:`~gflownet_crystal.relaxation.records.to_record`) of each row, in any order.
+        The record of each row, in any order.
 
     Raises:
         KeyboardInterrupt: a signal asked for a stop before all were done.
     """
     records = RecordsFile(folder)
-    done = {record["row"] for record in records.records}
+    done = {record.row for record in records.records}
     waiting = [row for row in rows if row not in done]
     try:
         with (
@@ -58,12 +57,12 @@ def relax_kept(
             for finished in relax_items(items, waiting, load, settings, processes, should_stop):
                 record = to_record(finished.row, items[finished.row], finished.result, finished.seconds)
                 records.add(record)
-                progress.advance(f"{record['name']} {record['status']} after {record['steps']} steps")
+                progress.advance(f"{record.name} {record.status} after {record.steps} steps")
     finally:
         records.close()
         write_results(folder, records.records, model, settings.symprec, formats)
     wanted = set(rows)
-    ended = [record for record in records.records if record["row"] in wanted]
+    ended = [record for record in records.records if record.row in wanted]
     if len(ended) < len(wanted):
         raise KeyboardInterrupt(
             f"{len(ended)} of {len(wanted)} crystals are done; go on with the same command and resume=true"
@@ -71,7 +70,7 @@ def relax_kept(
     return ended
 
 
-def load_on(given: str | Mapping[str, Any], version: str | None, device: str) -> StructureEnergies:
+def load_on(given: str | Mapping[str, object], version: str | None, device: str) -> StructureEnergies:
     """The energy model of a name, or of a calculator's class and arguments, on a device.
 
     Raises:

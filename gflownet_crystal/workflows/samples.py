@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path
+from gflownet_crystal.common.run_schema import ENERGY_STD, LOG_REWARD
 from gflownet_crystal.common.tables import read_csv, read_parquet
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.rollout import sample_terminal
@@ -21,7 +22,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, specs_to_frame, write_specs
 
 SUFFIXES = (".parquet", ".csv")
-RESULTS = ("energy", "energy_std", "log_reward")
+RESULTS = ("energy", ENERGY_STD, LOG_REWARD)
 UNPLACED = "unplaced"
 """Column of samples that a proxy of atoms scored: whether ``energy`` is its penalty for want of atoms."""
 
@@ -62,12 +63,14 @@ def draw_samples(
     return pd.concat(frames, ignore_index=True)
 
 
-def scored_frame(objects: Any, reward: Reward, **added: Tensor) -> pd.DataFrame:
+def scored_frame(objects: object, reward: Reward, **added: Tensor) -> pd.DataFrame:
     """Objects with their results, the columns that the reward adds, and further ones, (n,) each."""
     return objects_to_frame(objects, reward(objects), {**reward.function.columns(objects), **added})
 
 
-def objects_to_frame(objects: Any, scored: Scored, added: Mapping[str, Tensor] | None = None) -> pd.DataFrame:
+def objects_to_frame(
+    objects: object, scored: Scored, added: Mapping[str, Tensor] | None = None
+) -> pd.DataFrame:
     """Objects and their results as a table.
 
     Args:
@@ -118,7 +121,7 @@ def write_samples(path: Path, frame: pd.DataFrame) -> None:
             frame.to_parquet(temporary, index=False)
 
 
-def read_objects(path: Path, produces: str, device: torch.device) -> Any:
+def read_objects(path: Path, produces: str, device: torch.device) -> CrystalSpec | Tensor:
     """Objects of a file as an environment of that kind encodes them.
 
     Args:

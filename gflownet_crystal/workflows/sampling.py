@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import pandas as pd
 
@@ -26,7 +25,7 @@ def sample_model(
     seed: int = 0,
     *,
     batch_size: int = 2048,
-    restrict: Mapping[str, Any] | None = None,
+    restrict: Mapping[str, object] | None = None,
     exact: Conditioning | None = None,
     after_batch: Callable[[int], None] = lambda drawn: None,
     announce: Callable[[str], None] = lambda line: None,
@@ -62,7 +61,7 @@ def sample_model(
     return draw_samples(model, reward, n, batch_size, seed, after_batch)
 
 
-def _restricted(env: Env, restrict: Mapping[str, Any]) -> Env:
+def _restricted(env: Env, restrict: Mapping[str, object]) -> Env:
     restricted = getattr(env, "restrict", None)
     if restricted is None:
         raise ConfigError(

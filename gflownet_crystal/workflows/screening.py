@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.run_summary import FunnelStage
 from gflownet_crystal.data.schema import JUDGED_HULL
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.frames import frame_to_structures
@@ -61,7 +61,7 @@ class Outcome:
     placed: pd.DataFrame
     left_out: pd.DataFrame
     structures: StructureBatch | None
-    funnel: list[dict[str, Any]]
+    funnel: list[FunnelStage]
 
 
 def screen(
@@ -230,7 +230,7 @@ def _fill(shortlist: Shortlist, left_out: pd.DataFrame, passing: pd.DataFrame, n
 
 def _funnel(
     shortlist: Shortlist, found: Found, settings: Screening, left_out: pd.DataFrame, n_doubles: int, n: int
-) -> list[dict[str, Any]]:
+) -> list[FunnelStage]:
     """Number of specs left after each stage."""
     counts, status = shortlist.counts, left_out["status"].value_counts()
     stages = [("sampled", counts["sampled"])]

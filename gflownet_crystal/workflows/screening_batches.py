@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.schema import JUDGED_HULL
@@ -59,7 +58,7 @@ class Found:
         """Number of specs that pass everything."""
         return sum(map(len, self.passing))
 
-    def leave_out(self, rows: pd.DataFrame, status: str, reasons: Any) -> None:
+    def leave_out(self, rows: pd.DataFrame, status: str, reasons: str | Sequence[str]) -> None:
         """Add specs that are no candidates, with a status and a reason each."""
         if len(rows):
             self.left_out.append(rows.assign(status=status, reason=reasons))
@@ -111,7 +110,11 @@ def judge_batch(
 
 
 def _without(
-    made: pd.DataFrame, gone: Any, status: str, found: Found, words: Callable[[pd.DataFrame], Any]
+    made: pd.DataFrame,
+    gone: ArrayLike,
+    status: str,
+    found: Found,
+    words: Callable[[pd.DataFrame], Sequence[str]],
 ) -> pd.DataFrame:
     """The rows that are not gone; the others are left out with a reason."""
     gone = np.asarray(gone, dtype=bool)

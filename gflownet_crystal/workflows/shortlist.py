@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.run_schema import LOG_REWARD
 from gflownet_crystal.crystallography.space_groups import first_hand_of_group
 from gflownet_crystal.data.schema import HULL_COLUMN
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
@@ -236,7 +237,7 @@ def rank_rows(frame: pd.DataFrame, by_reward: bool = False) -> NDArray[np.int64]
         frame: table with the columns ``e_above_hull`` and ``log_reward``, either of which may be NaN.
         by_reward: take the reward alone.
     """
-    reward = frame["log_reward"].to_numpy(dtype=np.float64)
+    reward = frame[LOG_REWARD].to_numpy(dtype=np.float64)
     if by_reward:
         return np.argsort(-reward, kind="stable")
     above = frame[HULL_COLUMN].to_numpy(dtype=np.float64)

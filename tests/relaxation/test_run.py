@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from pymatgen.core import Structure
 
+from gflownet_crystal.common.run_schema import RELAXATIONS
 from gflownet_crystal.data.readers import read_source
 from gflownet_crystal.relaxation.inputs import Item, read_items
-from gflownet_crystal.relaxation.records import RECORDS, RecordsFile, to_record, write_results
+from gflownet_crystal.relaxation.records import Record, RecordsFile, to_record, write_results
 from gflownet_crystal.relaxation.relax import Relaxation, relax
 from gflownet_crystal.relaxation.run import relax_items
 from gflownet_crystal.relaxation.settings import RelaxationSettings
@@ -55,26 +56,26 @@ def test_a_stop_is_heeded_between_crystals() -> None:
 
 
 @pytest.fixture(scope="module")
-def records() -> list[dict]:
+def records() -> list[Record]:
     finished = relax_items(ITEMS, range(4), emt_energies, SETTINGS)
     return [to_record(row, ITEMS[row], result, seconds) for row, result, seconds in finished]
 
 
-def test_records_outlive_a_line_that_was_cut_off(tmp_path: Path, records: list[dict]) -> None:
+def test_records_outlive_a_line_that_was_cut_off(tmp_path: Path, records: list[Record]) -> None:
     file = RecordsFile(tmp_path)
     for record in records[:2]:
         file.add(record)
     file.close()
-    with (tmp_path / RECORDS).open("a") as handle:
+    with (tmp_path / RELAXATIONS).open("a") as handle:
         handle.write('{"row": 2, "name": "unr')
     file = RecordsFile(tmp_path)
-    assert [record["row"] for record in file.records] == [0, 1]
+    assert [record.row for record in file.records] == [0, 1]
     file.add(records[3])
     file.close()
     assert RecordsFile(tmp_path).records == [records[0], records[1], records[3]]
 
 
-def test_tables_and_cifs_are_the_relaxed_crystals(tmp_path: Path, records: list[dict]) -> None:
+def test_tables_and_cifs_are_the_relaxed_crystals(tmp_path: Path, records: list[Record]) -> None:
     write_results(tmp_path, records[::-1], "emt", 0.01)
     table = pd.read_csv(tmp_path / "relaxed.csv", keep_default_na=False, na_values={"energy_after": [""]})
     assert table["name"].tolist() == ["first", "overlapping", "unread", "last"]

@@ -41,22 +41,22 @@ def test_the_table_of_a_pipeline_is_read(tmp_path):
     run = read_run(folder, {"env": {}})
     assert run.judge == "gemsnet" and run.relaxer == "chgnet"
     cards = make_cards(run, Population.of("candidates", "candidates", run.candidates), None)
-    assert [card["rank"] for card in cards] == own["rank"].tolist()[:-1]
-    assert [card["status"] for card in cards[:3]] == ["converged", "failed", None]
-    assert cards[0]["judged"] == -1.5 and cards[0]["group_after"] == own["space_group"][0]
-    assert cards[2]["judged"] is None and cards[2]["group_after"] is None
+    assert [card.rank for card in cards] == own["rank"].tolist()[:-1]
+    assert [card.status for card in cards[:3]] == ["converged", "failed", None]
+    assert cards[0].judged == -1.5 and cards[0].group_after == own["space_group"][0]
+    assert cards[2].judged is None and cards[2].group_after is None
     # the table's own distances, which may be from another hull than the proxy's; what it does not know is not shown
-    assert [card["judged_above_hull"] for card in cards[:3]] == [0.3, None, None]
-    assert [card["placed_above_hull"] for card in cards] == [None, 0.4, 1.5, None, 0.05]
-    assert [card["other"] for card in cards[:3]] == [{}, {}, {"same_as": "1"}]
-    assert cards[0]["relax_steps"] == 12
+    assert [card.judged_above_hull for card in cards[:3]] == [0.3, None, None]
+    assert [card.placed_above_hull for card in cards] == [None, 0.4, 1.5, None, 0.05]
+    assert [card.other for card in cards[:3]] == [{}, {}, {"same_as": "1"}]
+    assert cards[0].relax_steps == 12
     # the files of a pipeline are the relaxed crystals: their cells, not those of the specs, are told as such
-    assert [card["is_relaxed"] for card in cards[:3]] == [True, False, False]
+    assert [card.is_relaxed for card in cards[:3]] == [True, False, False]
     end = Structure.from_file(run.candidates_folder / own["cif"][0]).lattice
-    assert cards[0]["end"]["lengths"] == pytest.approx(end.abc)
-    assert cards[0]["end"]["angles"] == pytest.approx(end.angles)
-    assert cards[0]["end"]["volume_per_atom"] == pytest.approx(end.volume / cards[0]["n_atoms"])
-    assert cards[1]["end"] is None
+    assert cards[0].end.lengths == pytest.approx(end.abc)
+    assert cards[0].end.angles == pytest.approx(end.angles)
+    assert cards[0].end.volume_per_atom == pytest.approx(end.volume / cards[0].n_atoms)
+    assert cards[1].end is None
     names = zipfile.ZipFile(io.BytesIO(all_cifs(cards))).namelist()
     assert [name.partition("/")[0] for name in names[:2]] == ["relaxed", "placed"]
     text = {one.title: one.text for one in candidate_findings(cards, run)}
@@ -87,9 +87,9 @@ def test_the_table_of_an_export_is_read_with_its_funnel(tmp_path):
     run = read_run(folder, {"env": {}})
     cards = make_cards(run, Population.of("candidates", "candidates", run.candidates), None)
     assert run.judge == "alignn" and not run.is_pipeline
-    assert [card["status"] for card in cards] == [None] * len(table)
-    assert [card["placed_above_hull"] for card in cards] == [0.02] * len(table)
-    assert cards[0]["other"]["relative"] == "KCl (Na for K)"
+    assert [card.status for card in cards] == [None] * len(table)
+    assert [card.placed_above_hull for card in cards] == [0.02] * len(table)
+    assert cards[0].other["relative"] == "KCl (Na for K)"
     text = {one.title: one.text for one in candidate_findings(cards, run)}
     assert text["Screening"] == f"Specs left after each stage: sampled 1,234; candidates {len(table)}."
     assert f"alignn puts {len(table)} of {len(table)}" in text["Judged energies"]

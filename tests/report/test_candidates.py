@@ -16,6 +16,7 @@ from pymatgen.core import Composition, Lattice, Structure
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_text
+from gflownet_crystal.common.run_summary import Quantity, RunSummary
 from gflownet_crystal.report.cards import all_cifs, make_cards, shown
 from gflownet_crystal.report.cells import Cell, element_styles
 from gflownet_crystal.report.findings import candidate_findings
@@ -41,10 +42,10 @@ def cards(run) -> list[dict]:
 def test_facts_of_cards_are_those_of_pymatgen(run, cards):
     for card, name in zip(cards, run.candidates["cif"], strict=True):
         structure = Structure.from_file(run.candidates_folder / name)
-        assert card["density"] == pytest.approx(structure.density, rel=1e-3)
-        assert card["n_atoms"] == len(structure)
-        assert Composition(card["name"]) == structure.composition.reduced_composition
-        assert Composition(card["cell_formula"].replace(" ", "")) == structure.composition
+        assert card.density == pytest.approx(structure.density, rel=1e-3)
+        assert card.n_atoms == len(structure)
+        assert Composition(card.name) == structure.composition.reduced_composition
+        assert Composition(card.cell_formula.replace(" ", "")) == structure.composition
 
 
 def test_shortest_distances_are_those_of_pymatgen(tmp_path):
@@ -61,14 +62,12 @@ def test_shortest_distances_are_those_of_pymatgen(tmp_path):
 
 def test_the_drawing_is_the_crystal_of_the_file(run, cards):
     for card in cards:
-        drawn = card["placed"]["cell"].drawing()
+        drawn = card.placed.cell.drawing()
         symbols = [drawn["elements"][index] for index in drawn["atoms"]]
         again = Structure(drawn["cell"], symbols, drawn["points"])
-        assert again.matches(Structure.from_file(run.candidates_folder / card["placed"]["file"]))
+        assert again.matches(Structure.from_file(run.candidates_folder / card.placed.file))
         assert set(drawn["cations"]) < set(drawn["elements"])
-    assert {"Na", "Mg", "Ca", "Al", "Cs"} <= {
-        e for c in cards for e in c["placed"]["cell"].drawing()["cations"]
-    }
+    assert {"Na", "Mg", "Ca", "Al", "Cs"} <= {e for c in cards for e in c.placed.cell.drawing()["cations"]}
     styles = element_styles({"Na", "Og"})
     assert set(styles) == {"Na", "Og"} and all(len(style["colour"]) == 7 for style in styles.values())
 
@@ -85,19 +84,21 @@ def test_judged_energies_are_measured_from_the_hull_of_the_prediction(tmp_path):
     frame = candidate_frame(1).assign(
         energy=predicted, e_above_hull=above, energy_after=judged, status="converged"
     )
-    summary = {"property": "formation_energy_per_atom", "unit": "eV/atom"}
+    summary = RunSummary(Quantity("formation_energy_per_atom", "eV/atom"))
     files = RunFiles(tmp_path, {}, summary, [], None, frame, tmp_path, None, "judge")
     (card,) = make_cards(files, Population.of("candidates", "", frame), None)
-    assert card["judged_above_hull"] == pytest.approx(expected)
-    other = RunFiles(tmp_path, {}, {"property": "band_gap"}, [], None, frame, tmp_path, None, "judge")
-    assert make_cards(other, Population.of("candidates", "", frame), None)[0]["judged_above_hull"] is None
+    assert card.judged_above_hull == pytest.approx(expected)
+    other = RunFiles(
+        tmp_path, {}, RunSummary(Quantity("band_gap", None)), [], None, frame, tmp_path, None, "judge"
+    )
+    assert make_cards(other, Population.of("candidates", "", frame), None)[0].judged_above_hull is None
 
 
 def test_relaxed_candidates_are_found_by_name(run, cards):
     relaxed = pd.read_csv(run.relaxed_folder / "relaxed.csv")
-    assert [card["status"] for card in cards] == relaxed["status"].tolist()
-    assert [card["judged"] for card in cards[:-1]] == pytest.approx(relaxed["energy_after"][:-1])
-    assert cards[-1]["judged"] is None and cards[-1]["relaxed"] is None and cards[0]["relaxed"] is not None
+    assert [card.status for card in cards] == relaxed["status"].tolist()
+    assert [card.judged for card in cards[:-1]] == pytest.approx(relaxed["energy_after"][:-1])
+    assert cards[-1].judged is None and cards[-1].relaxed is None and cards[0].relaxed is not None
     assert run.judge == "chgnet"
 
 
@@ -116,7 +117,7 @@ def test_atoms_on_top_of_each_other_are_bad(tmp_path):
     frame = candidate_frame(1)
     crushed = conventional_structures(from_ase([bulk("NaCl", "rocksalt", 0.9)]))
     write_text(tmp_path / frame["cif"][0], structures_to_cif(crushed)[0])
-    files = RunFiles(tmp_path, {}, {}, [], None, frame, tmp_path, None, "")
+    files = RunFiles(tmp_path, {}, RunSummary(), [], None, frame, tmp_path, None, "")
     cards = make_cards(files, Population.of("candidates", "", frame), None)
     (atoms,) = [one for one in candidate_findings(cards, files) if one.title == "Atoms"]
     assert atoms.verdict == "bad" and "0.45 Å" in atoms.text
@@ -128,9 +129,9 @@ def test_all_cifs_are_in_the_archive(run, cards):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert len(archive.namelist()) == 6 + 5
         for card in cards:
-            text = archive.read(f"placed/{card['placed']['file']}")
-            assert text == (run.candidates_folder / card["placed"]["file"]).read_bytes()
-            assert base64.b64decode(card["placed"]["link"].partition(",")[2]) == text
+            text = archive.read(f"placed/{card.placed.file}")
+            assert text == (run.candidates_folder / card.placed.file).read_bytes()
+            assert base64.b64decode(card.placed.link.partition(",")[2]) == text
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_numbers_have_four_digits(value, text):
 def test_names_that_lead_out_of_the_folder_are_refused(tmp_path):
     write_text(tmp_path / "secret.cif", "secret")
     frame = candidate_frame(1).assign(cif="../secret.cif")
-    files = RunFiles(tmp_path, {}, {}, [], None, frame, tmp_path / "candidates", None, "")
+    files = RunFiles(tmp_path, {}, RunSummary(), [], None, frame, tmp_path / "candidates", None, "")
     with pytest.raises(DataError, match="leads out"):
         make_cards(files, Population.of("candidates", "", frame), None)
 
@@ -161,9 +162,9 @@ def test_a_lost_cif_is_counted_and_no_error(tmp_path: Path, content: str | None)
     frame = candidate_frame(1)
     if content is not None:
         write_text(tmp_path / frame["cif"][0], content)
-    files = RunFiles(tmp_path, {}, {}, [], None, frame, tmp_path, None, "")
+    files = RunFiles(tmp_path, {}, RunSummary(), [], None, frame, tmp_path, None, "")
     cards = make_cards(files, Population.of("candidates", "", frame), None)
-    assert cards[0]["placed"] is None
+    assert cards[0].placed is None
     assert candidate_findings(cards, files)[0].verdict == "bad"
 
 
@@ -183,7 +184,7 @@ def test_a_table_of_candidates_can_bring_its_own_judgement(tmp_path):
     files = read_run(folder, {"env": {}})
     cards = make_cards(files, Population.of("candidates", "", files.candidates), None)
     assert files.judge == "sevenn"
-    assert all(card["placed"] and card["relaxed"] and card["other"] == {} for card in cards)
+    assert all(card.placed and card.relaxed and card.other == {} for card in cards)
     # a folder of relaxed crystals finds them by the name of their file alone, and counts more
     relaxed = write_relaxed(folder / "relaxed", candidate_frame())
     again = read_run(folder, {"env": {}})
@@ -193,7 +194,7 @@ def test_a_table_of_candidates_can_bring_its_own_judgement(tmp_path):
 
 
 def test_judged_energies_are_not_compared_with_another_property(run):
-    other = replace(run, summary={"property": "band_gap", "unit": "eV"})
+    other = replace(run, summary=RunSummary(Quantity("band_gap", "eV")))
     cards = make_cards(other, Population.of("candidates", "", run.candidates), None)
     texts = [
         finding.text for finding in candidate_findings(cards, other) if finding.title == "Judged energies"

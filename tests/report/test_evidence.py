@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from gflownet_crystal.common.files import read_json, write_json
+from gflownet_crystal.common.run_summary import RunSummary
+from gflownet_crystal.report.card_values import Model, Rated
 from gflownet_crystal.report.cards import make_cards
 from gflownet_crystal.report.evidence import MARKS, energy_mark, evidence
 from gflownet_crystal.report.findings import candidate_findings
@@ -24,9 +27,8 @@ class _Roomy:
     shortest, ratio = 2.5, 1.0
 
 
-def card(**values: object) -> dict[str, object]:
-    plain = dict.fromkeys(NAMES) | {"hull_entries": 40.0, "contact": "", "status": None}
-    return plain | {"placed": {"cell": _Roomy()}} | values
+def card(**values: Any) -> Rated:
+    return Rated(**({"rank": 1, "hull_entries": 40.0, "placed": Model("", _Roomy(), "")} | values))
 
 
 @pytest.mark.parametrize(
@@ -47,27 +49,27 @@ def test_the_weakest_of_all_energies_decides() -> None:
         names = NAMES[1:]
         given = {name: values[mark] for name, mark in zip(names, marks, strict=True)}
         found = evidence(card(e_above_hull=0.0, **given))
-        assert found["mark"] == max(marks, key=MARKS.index)
-        assert found["marks"] == {"e_above_hull": "good", **dict(zip(names, marks, strict=True))}
-        assert len(found["reasons"]) == sum(mark != "good" for mark in marks)
+        assert found.mark == max(marks, key=MARKS.index)
+        assert found.marks == {"e_above_hull": "good", **dict(zip(names, marks, strict=True))}
+        assert len(found.reasons) == sum(mark != "good" for mark in marks)
 
 
 def test_a_prediction_of_the_spec_alone_is_never_good() -> None:
     found = evidence(card(e_above_hull=-0.02))
-    assert (found["mark"], found["reasons"]) == ("caution", ["no energy of its atoms yet"])
-    assert evidence(card(e_above_hull=-0.02, placed_above_hull=0.01))["mark"] == "good"
-    assert evidence(card())["mark"] == ""
+    assert (found.mark, found.reasons) == ("caution", ["no energy of its atoms yet"])
+    assert evidence(card(e_above_hull=-0.02, placed_above_hull=0.01)).mark == "good"
+    assert evidence(card()).mark == ""
 
 
 def test_nothing_far_below_a_sparse_hull_or_with_an_impossible_contact_is_good() -> None:
     energies = dict.fromkeys(NAMES, 0.0)
-    assert evidence(card(**energies))["mark"] == "good"
+    assert evidence(card(**energies)).mark == "good"
     contact = evidence(card(**energies, contact="F-F 1.26"))
-    assert contact["mark"] == "bad" and "F-F 1.26" in contact["reasons"][0]
-    assert set(contact["marks"].values()) == {"caution"}
+    assert contact.mark == "bad" and "F-F 1.26" in contact.reasons[0]
+    assert set(contact.marks.values()) == {"caution"}
     for name in NAMES:
         found = evidence(card(**(energies | {name: -0.2}), hull_entries=5.0))
-        assert (found["mark"], found["marks"][name], found["far_below"]) == ("bad", "bad", True)
+        assert (found.mark, found.marks[name], found.far_below) == ("bad", "bad", True)
 
 
 @pytest.mark.parametrize(
@@ -76,22 +78,22 @@ def test_nothing_far_below_a_sparse_hull_or_with_an_impossible_contact_is_good()
      ({"placed": None}, "bad")],
 )  # fmt: skip
 def test_relaxations_and_lost_atoms_count_too(values: dict[str, object], mark: str) -> None:
-    assert evidence(card(**dict.fromkeys(NAMES, 0.0), **values))["mark"] == mark
+    assert evidence(card(**dict.fromkeys(NAMES, 0.0), **values)).mark == mark
 
 
 def test_crowded_atoms_count_too() -> None:
     for shortest, ratio, mark in ((0.4, 0.3, "bad"), (1.2, 0.6, "caution"), (1.2, 0.7, "good")):
         cell = _Roomy()
         cell.shortest, cell.ratio = shortest, ratio  # type: ignore[misc]
-        found = evidence(card(**dict.fromkeys(NAMES, 0.0), placed={"cell": cell}))
-        assert found["mark"] == mark
+        found = evidence(card(**dict.fromkeys(NAMES, 0.0), placed=Model("", cell, "")))
+        assert found.mark == mark
 
 
 def relaxed_run(folder: Path, frame: pd.DataFrame) -> RunFiles:
     """A run whose table says itself that all candidates were judged near the hull."""
     frame = frame.assign(status="converged", energy_before=frame["energy"], energy_after=frame["energy"],
                          e_above_hull=0.01, e_above_hull_judged=0.01)  # fmt: skip
-    return RunFiles(folder, {}, {}, [], None, frame, folder, None, "alignn")
+    return RunFiles(folder, {}, RunSummary(), [], None, frame, folder, None, "alignn")
 
 
 def test_findings_count_what_holds_and_say_what_does_not(tmp_path: Path) -> None:
@@ -153,8 +155,8 @@ def test_columns_of_the_screening_are_shown_once(tmp_path: Path) -> None:
     frame = write_candidates(tmp_path, 2).assign(
         contact=["Mg-O 2.10", "Mg-O 1.10"], contact_ratio=[1.2, 0.6], hull_entries=[3, 40], known_formula=True
     )
-    run = RunFiles(tmp_path, {}, {}, [], None, frame, tmp_path, None, "")
+    run = RunFiles(tmp_path, {}, RunSummary(), [], None, frame, tmp_path, None, "")
     first, second = make_cards(run, Population.of("candidates", "", frame), None)
-    assert (first["contact"], second["contact"]) == ("", "Mg-O 1.10")
-    assert (first["hull_entries"], first["other"], second["other"]) == (3.0, {}, {})
+    assert (first.contact, second.contact) == ("", "Mg-O 1.10")
+    assert (first.hull_entries, first.other, second.other) == (3.0, {}, {})
     assert candidate_frame(1)["formula"][0] == frame["formula"][0]

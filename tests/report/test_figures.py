@@ -14,6 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from gflownet_crystal.report.card_values import Rated
 from gflownet_crystal.report.drawings import Studio
 from gflownet_crystal.report.figure_style import figure_style, plain, save_png, to_svg
 from gflownet_crystal.report.figures import (
@@ -160,11 +161,11 @@ def test_judged_energies_are_drawn_beside_predicted_ones():
     axes = judged_figure(frame, "judge").axes[0]
     points = axes.containers[0].lines[0].get_xydata()
     np.testing.assert_allclose(points, frame.loc[[0, 2], ["energy", "energy_after"]])
-    cards = [{"rank": 1, "e_above_hull": -0.1, "energy_std": None, "judged_above_hull": 0.3},
-             {"rank": 2, "e_above_hull": None, "energy_std": 0.1, "judged_above_hull": None},
-             {"rank": 3, "e_above_hull": 0.0, "energy_std": 0.1, "judged_above_hull": 0.4}]  # fmt: skip
-    for card, status in zip(cards, ("converged", "failed", "not_converged"), strict=True):
-        card["status"] = status
+    cards = [
+        Rated(rank=1, e_above_hull=-0.1, judged_above_hull=0.3, status="converged"),
+        Rated(rank=2, energy_std=0.1, status="failed"),
+        Rated(rank=3, e_above_hull=0.0, energy_std=0.1, judged_above_hull=0.4, status="not_converged"),
+    ]
     axes = hull_figure(cards, 0.1).axes[0]
     rested, hollow = [line for line in axes.lines if line.get_marker() == "D"]
     assert rested.get_xydata().tolist() == [[1.0, 0.3]] and hollow.get_xydata().tolist() == [[3.0, 0.4]]
@@ -172,8 +173,7 @@ def test_judged_energies_are_drawn_beside_predicted_ones():
 
 
 def test_the_ranks_of_few_candidates_are_whole_numbers():
-    card = {"rank": 1, "e_above_hull": 0.1, "energy_std": 0.1, "judged_above_hull": None, "status": None}
-    figure = hull_figure([card], 0.1)
+    figure = hull_figure([Rated(rank=1, e_above_hull=0.1, energy_std=0.1)], 0.1)
     figure.draw_without_rendering()
     assert all(tick == round(tick) for tick in figure.axes[0].get_xticks())
 

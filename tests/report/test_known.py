@@ -14,6 +14,7 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Composition
 
 from gflownet_crystal.cli.report_sets import known_crystals
+from gflownet_crystal.common.run_summary import RunSummary
 from gflownet_crystal.evaluation.parallel import Crystal, to_crystals
 from gflownet_crystal.report import known as known_module
 from gflownet_crystal.report.cards import make_cards
@@ -62,7 +63,7 @@ def test_the_nearest_known_crystal_is_that_of_a_double_loop():
 
 def nothing_but(folder: Path, candidates: pd.DataFrame | None = None) -> RunFiles:
     """A run that has candidates at most."""
-    return RunFiles(folder, {"env": {}}, {}, [], None, candidates, folder, None, "")
+    return RunFiles(folder, {"env": {}}, RunSummary(), [], None, candidates, folder, None, "")
 
 
 def polymorphs() -> list[Atoms]:
@@ -134,7 +135,7 @@ def test_the_card_says_which_way_it_was(reference: Population, tmp_path: Path):
     population = Population.of("candidates", "", frame)
     cards = make_cards(run, population, reference)
     text = render(values_of(Material(run, candidates=population, known=reference), Studio(tmp_path)))
-    rms = cards[0]["known"]["rms"]
+    rms = cards[0].known.rms
     assert f"same structure by its atoms, RMSE {rms:.3f} (V/atom)<sup>1/3</sup>" in text
     assert "its atoms match none of 1 with this formula" in text
     assert text.count("structure is known") == 2 and text.count("formula is known") == 1
@@ -152,8 +153,8 @@ def test_a_relaxed_candidate_has_the_group_of_its_atoms(reference: Population, t
     asked = frame.assign(space_group=1, space_group_after=frame["space_group"].where(frame["rank"] == 1))
     cards = make_cards(nothing_but(tmp_path, asked), Population.of("candidates", "", asked), reference)
     # both are known by their atoms, in another group than the first has; which the second has nobody said
-    assert [card["known"]["same_group"] for card in cards[:2]] == [
+    assert [card.known.same_group for card in cards[:2]] == [
         reference.frame["space_group"][3] == frame["space_group"][0],
         reference.frame["space_group"][4] == 1,
     ]
-    assert [card["space_group"] for card in cards] == [1] * len(frame)
+    assert [card.space_group for card in cards] == [1] * len(frame)

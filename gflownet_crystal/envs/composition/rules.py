@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Self, TypedDict
 
 import torch
 from torch import Tensor
@@ -15,6 +15,26 @@ from gflownet_crystal.crystallography.oxidation import TableSetting
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 
 Range = tuple[int, int]
+
+
+class Restriction(TypedDict, total=False):
+    """Constraints that narrow a space, over the same vocabulary.
+
+    Attributes:
+        elements: the only elements to use; all if None.
+        excluded_elements: left out in addition to those already excluded.
+        required_elements: required in addition.
+        n_elements: range to intersect with the present one, as are the next two.
+        n_atoms: range of the number of atoms.
+        count_ranges: ranges of the counts of single elements.
+    """
+
+    elements: Sequence[str] | None
+    excluded_elements: Sequence[str]
+    required_elements: Sequence[str]
+    n_elements: Sequence[int] | None
+    n_atoms: Sequence[int] | None
+    count_ranges: Mapping[str, Sequence[int]] | None
 
 
 @dataclass(frozen=True)
@@ -160,13 +180,7 @@ class CompositionRules:
         n_atoms: Sequence[int] | None = None,
         count_ranges: Mapping[str, Sequence[int]] | None = None,
     ) -> Self:
-        """Tighter rules over the same vocabulary, so that a trained policy still fits.
-
-        Args:
-            elements: the only elements to use; all if None.
-            excluded_elements: left out in addition to those already excluded.
-            required_elements: required in addition.
-            n_elements, n_atoms, count_ranges: ranges to intersect with the present ones.
+        """Tighter rules over the same vocabulary, so that a trained policy still fits; see :class:`Restriction`.
 
         Raises:
             ConfigError: an element outside the vocabulary, or ranges that do not overlap.
@@ -178,16 +192,17 @@ class CompositionRules:
         if foreign:
             raise ConfigError(f"{', '.join(foreign)} not in the vocabulary {', '.join(self.elements)}")
         dropped = [symbol for symbol in self.elements if symbol not in only]
-        changes: dict[str, Any] = {
-            "excluded_elements": _merged(self.excluded_elements, dropped, excluded_elements),
-            "required_elements": _merged(self.required_elements, required_elements),
-            "n_elements": _overlap("n_elements", self.n_elements, n_elements),
-            "n_atoms": _overlap("n_atoms", self.n_atoms, n_atoms),
-        }
         ranges = dict(self.count_ranges)
         for symbol, pair in (count_ranges or {}).items():
             ranges[symbol] = _overlap(f"count_ranges.{symbol}", ranges.get(symbol, (1, self.max_count)), pair)
-        return replace(self, count_ranges=ranges, **changes)
+        return replace(
+            self,
+            count_ranges=ranges,
+            excluded_elements=_merged(self.excluded_elements, dropped, excluded_elements),
+            required_elements=_merged(self.required_elements, required_elements),
+            n_elements=_overlap("n_elements", self.n_elements, n_elements),
+            n_atoms=_overlap("n_atoms", self.n_atoms, n_atoms),
+        )
 
 
 def _merged(*lists: Sequence[str]) -> tuple[str, ...]:

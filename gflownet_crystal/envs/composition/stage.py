@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
 
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
-from gflownet_crystal.envs.base import Action, Context, DiscreteActions, Stage, State
+from gflownet_crystal.envs.base import Context, DiscreteActions, Stage
 from gflownet_crystal.envs.composition.layout import LAYOUT_COUNTS, composition_layout
 from gflownet_crystal.envs.composition.masks import composition_masks
 from gflownet_crystal.envs.composition.rules import CompositionRules
@@ -34,7 +33,7 @@ class CompositionState(TensorBatch):
     stopped: Tensor
 
 
-class CompositionStage(Stage):
+class CompositionStage(Stage[CompositionState, Tensor, Tensor]):
     """Adds an element with its count at each step, then stops.
 
     Forward action ``element * K + (count - 1)`` adds, ``E * K`` stops; backward action ``element`` removes, ``E``
@@ -78,70 +77,65 @@ class CompositionStage(Stage):
         counts = torch.zeros(context.n, self.n_vocabulary, dtype=torch.int64, device=context.device)
         return CompositionState(counts, torch.zeros(context.n, dtype=torch.bool, device=context.device))
 
-    def finished(self, state: State) -> Tensor:
-        return cast(CompositionState, state).stopped
+    def finished(self, state: CompositionState) -> Tensor:
+        return state.stopped
 
-    def at_source(self, state: State) -> Tensor:
-        return ~(cast(CompositionState, state).counts > 0).any(dim=1)
+    def at_source(self, state: CompositionState) -> Tensor:
+        return ~(state.counts > 0).any(dim=1)
 
-    def forward_support(self, state: State, context: Context) -> Tensor:
-        at, group = cast(CompositionState, state), _group(context)
+    def forward_support(self, state: CompositionState, context: Context) -> Tensor:
+        group = _group(context)
         adding = self.masks.first[group]
-        closed = torch.zeros_like(at.stopped)
-        rows = (at.counts > 0).any(dim=1).nonzero().squeeze(1)
+        closed = torch.zeros_like(state.stopped)
+        rows = (state.counts > 0).any(dim=1).nonzero().squeeze(1)
         if len(rows):
-            adding[rows], closed[rows] = self.masks.forward(at.counts[rows], group[rows])
+            adding[rows], closed[rows] = self.masks.forward(state.counts[rows], group[rows])
         return torch.cat([adding.flatten(1), closed[:, None]], dim=1)
 
-    def backward_support(self, state: State, context: Context) -> Tensor:
-        at, group = cast(CompositionState, state), _group(context)
-        support = torch.zeros(len(at), self.n_vocabulary + 1, dtype=torch.bool, device=group.device)
-        support[:, -1] = at.stopped
-        rows = (~at.stopped).nonzero().squeeze(1)
+    def backward_support(self, state: CompositionState, context: Context) -> Tensor:
+        group = _group(context)
+        support = torch.zeros(len(state), self.n_vocabulary + 1, dtype=torch.bool, device=group.device)
+        support[:, -1] = state.stopped
+        rows = (~state.stopped).nonzero().squeeze(1)
         if len(rows):
-            support[rows, :-1] = self.masks.removable(at.counts[rows], group[rows])
+            support[rows, :-1] = self.masks.removable(state.counts[rows], group[rows])
         return support
 
     def reached(self, counts: Tensor, group: Tensor) -> Tensor:
         """(n,) bool: compositions (n, E) that are valid wholes and reached from the source in their groups (n,)."""
         return self.masks.reached(counts, group)
 
-    def step(self, state: State, action: Action, context: Context) -> CompositionState:
-        at, chosen = cast(CompositionState, state), cast(Tensor, action)
-        stop = chosen == self.n_vocabulary * self.n_counts
-        element = (chosen // self.n_counts).clamp(max=self.n_vocabulary - 1)
-        count = (chosen % self.n_counts + 1).masked_fill(stop, 0)
-        return CompositionState(at.counts.scatter_add(1, element[:, None], count[:, None]), stop)
+    def step(self, state: CompositionState, action: Tensor, context: Context) -> CompositionState:
+        stop = action == self.n_vocabulary * self.n_counts
+        element = (action // self.n_counts).clamp(max=self.n_vocabulary - 1)
+        count = (action % self.n_counts + 1).masked_fill(stop, 0)
+        return CompositionState(state.counts.scatter_add(1, element[:, None], count[:, None]), stop)
 
-    def step_back(self, state: State, action: Action, context: Context) -> CompositionState:
-        at, chosen = cast(CompositionState, state), cast(Tensor, action)
-        removed = torch.nn.functional.one_hot(chosen, self.n_vocabulary + 1)[:, :-1].bool()
-        return CompositionState(at.counts.masked_fill(removed, 0), torch.zeros_like(at.stopped))
+    def step_back(self, state: CompositionState, action: Tensor, context: Context) -> CompositionState:
+        removed = torch.nn.functional.one_hot(action, self.n_vocabulary + 1)[:, :-1].bool()
+        return CompositionState(state.counts.masked_fill(removed, 0), torch.zeros_like(state.stopped))
 
-    def backward_action(self, parent: State, child: State, context: Context) -> Tensor:
-        before, after = cast(CompositionState, parent), cast(CompositionState, child)
-        element = (after.counts - before.counts).argmax(dim=1)
-        return torch.where(after.stopped, self.n_vocabulary, element)
+    def backward_action(self, parent: CompositionState, child: CompositionState, context: Context) -> Tensor:
+        element = (child.counts - parent.counts).argmax(dim=1)
+        return torch.where(child.stopped, self.n_vocabulary, element)
 
-    def forward_action(self, parent: State, child: State, context: Context) -> Tensor:
-        before, after = cast(CompositionState, parent), cast(CompositionState, child)
-        count, element = (after.counts - before.counts).max(dim=1)
+    def forward_action(self, parent: CompositionState, child: CompositionState, context: Context) -> Tensor:
+        count, element = (child.counts - parent.counts).max(dim=1)
         return torch.where(
-            after.stopped, self.n_vocabulary * self.n_counts, element * self.n_counts + count - 1
+            child.stopped, self.n_vocabulary * self.n_counts, element * self.n_counts + count - 1
         )
 
-    def features(self, state: State) -> Tensor:
+    def features(self, state: CompositionState) -> Tensor:
         """Counts, their logarithms, presence and binary digits by element; numbers of atoms and elements; the stop.
 
         The digits tell neighbouring counts apart, which occupy different Wyckoff positions in many groups.
         """
-        at = cast(CompositionState, state)
-        counts = at.counts.float()
+        counts = state.counts.float()
         atoms = counts.sum(dim=1, keepdim=True) / _ATOMS
-        present = (at.counts > 0).float()
+        present = (state.counts > 0).float()
         elements = present.sum(dim=1, keepdim=True) / _ELEMENTS
         place = torch.arange(self.n_digits, device=counts.device)
-        digits = (at.counts[:, :, None] >> place) & 1
+        digits = (state.counts[:, :, None] >> place) & 1
         parts = [
             counts / self.most_counts,
             torch.log1p(counts),
@@ -149,13 +143,13 @@ class CompositionStage(Stage):
             digits.flatten(1).float(),
             atoms,
             elements,
-            at.stopped[:, None].float(),
+            state.stopped[:, None].float(),
         ]
         return torch.cat(parts, dim=1)
 
-    def summary(self, state: State) -> Tensor:
+    def summary(self, state: CompositionState) -> Tensor:
         """Fractions and presence by element; log of the atoms over their maximum, elements over theirs."""
-        counts = cast(CompositionState, state).counts.float()
+        counts = state.counts.float()
         atoms = counts.sum(dim=1, keepdim=True).clamp(min=1.0)
         present = (counts > 0).float()
         elements = present.sum(dim=1, keepdim=True) / _ELEMENTS
@@ -163,4 +157,4 @@ class CompositionStage(Stage):
 
 
 def _group(context: Context) -> Tensor:
-    return cast(SpaceGroupState, context.states[0]).group
+    return context.of(SpaceGroupState).group

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,7 +36,7 @@ class LatticeBox(ABC):
     """
 
     names: tuple[str, ...]
-    settings: dict[str, Any]
+    settings: dict[str, object]
 
     @abstractmethod
     def interval(

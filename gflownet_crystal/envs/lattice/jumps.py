@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from torch.nn.functional import logsigmoid
 
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.envs.base import Action, Context, Jump, JumpActions, JumpSupport, Stage, State
+from gflownet_crystal.envs.base import Context, Jump, JumpActions, JumpSupport, Stage
 
 _LEAST_INCREMENT = 1e-6
 _TINY = 1e-300
@@ -42,7 +41,7 @@ class JumpState(TensorBatch):
     free: Tensor
 
 
-class JumpStage(Stage):
+class JumpStage(Stage[JumpState, Jump, JumpSupport]):
     """Jumps of at least ``minimum_increment`` in a box of ``dimensions``; subclasses say which dimensions are free.
 
     Args:
@@ -81,76 +80,66 @@ class JumpStage(Stage):
         always = torch.ones(len(free), dtype=torch.bool, device=free.device)
         return JumpState(position.double().masked_fill(~free, 0.0), always, always, free)
 
-    def finished(self, state: State) -> Tensor:
-        return cast(JumpState, state).stopped
+    def finished(self, state: JumpState) -> Tensor:
+        return state.stopped
 
-    def at_source(self, state: State) -> Tensor:
-        return ~cast(JumpState, state).started
+    def at_source(self, state: JumpState) -> Tensor:
+        return ~state.started
 
-    def forward_support(self, state: State, context: Context) -> JumpSupport:
-        at = cast(JumpState, state)
-        room = 1.0 - at.position - self.minimum_increment
-        crowded = (at.free & (room <= 0.0)).any(dim=1) & at.started
-        width = torch.where(at.started[:, None], room, torch.ones_like(room))
-        return JumpSupport(at.free, at.started, crowded, width.clamp(min=_TINY).log())
+    def forward_support(self, state: JumpState, context: Context) -> JumpSupport:
+        room = 1.0 - state.position - self.minimum_increment
+        crowded = (state.free & (room <= 0.0)).any(dim=1) & state.started
+        width = torch.where(state.started[:, None], room, torch.ones_like(room))
+        return JumpSupport(state.free, state.started, crowded, width.clamp(min=_TINY).log())
 
-    def backward_support(self, state: State, context: Context) -> JumpSupport:
-        at = cast(JumpState, state)
-        room = at.position - self.minimum_increment
-        forced = (at.free & (room <= 0.0)).any(dim=1) | at.stopped
-        return JumpSupport(at.free, torch.ones_like(at.started), forced, room.clamp(min=_TINY).log())
+    def backward_support(self, state: JumpState, context: Context) -> JumpSupport:
+        room = state.position - self.minimum_increment
+        forced = (state.free & (room <= 0.0)).any(dim=1) | state.stopped
+        return JumpSupport(state.free, torch.ones_like(state.started), forced, room.clamp(min=_TINY).log())
 
-    def step(self, state: State, action: Action, context: Context) -> JumpState:
-        at, jump = cast(JumpState, state), cast(Jump, action)
-        room = torch.where(at.started[:, None], 1.0 - at.position - self.minimum_increment, 1.0)
-        start = torch.where(at.started[:, None], at.position + self.minimum_increment, 0.0)
-        moved = torch.where(at.free, start + torch.sigmoid(jump.log_odds) * room, at.position)
-        position = torch.where(jump.flag[:, None], at.position, moved)
-        return JumpState(position, at.started | ~jump.flag, at.stopped | jump.flag, at.free)
+    def step(self, state: JumpState, action: Jump, context: Context) -> JumpState:
+        room = torch.where(state.started[:, None], 1.0 - state.position - self.minimum_increment, 1.0)
+        start = torch.where(state.started[:, None], state.position + self.minimum_increment, 0.0)
+        moved = torch.where(state.free, start + torch.sigmoid(action.log_odds) * room, state.position)
+        position = torch.where(action.flag[:, None], state.position, moved)
+        return JumpState(position, state.started | ~action.flag, state.stopped | action.flag, state.free)
 
-    def step_back(self, state: State, action: Action, context: Context) -> JumpState:
-        at, jump = cast(JumpState, state), cast(Jump, action)
-        reopened = at.stopped
-        to_source = jump.flag & ~reopened
-        moved = torch.sigmoid(jump.log_odds) * (at.position - self.minimum_increment)
-        position = torch.where((jump.flag[:, None]) | ~at.free, at.position, moved)
+    def step_back(self, state: JumpState, action: Jump, context: Context) -> JumpState:
+        reopened = state.stopped
+        to_source = action.flag & ~reopened
+        moved = torch.sigmoid(action.log_odds) * (state.position - self.minimum_increment)
+        position = torch.where((action.flag[:, None]) | ~state.free, state.position, moved)
         position = position.masked_fill(to_source[:, None], 0.0)
-        return JumpState(position, at.started & ~to_source, torch.zeros_like(at.stopped), at.free)
+        return JumpState(position, state.started & ~to_source, torch.zeros_like(state.stopped), state.free)
 
-    def forward_action(self, parent: State, child: State, context: Context) -> Jump:
-        before, after = cast(JumpState, parent), cast(JumpState, child)
-        start = torch.where(before.started[:, None], before.position + self.minimum_increment, 0.0)
-        return Jump(after.stopped, _log_odds(after.position - start, 1.0 - after.position))
+    def forward_action(self, parent: JumpState, child: JumpState, context: Context) -> Jump:
+        start = torch.where(parent.started[:, None], parent.position + self.minimum_increment, 0.0)
+        return Jump(child.stopped, _log_odds(child.position - start, 1.0 - child.position))
 
-    def backward_action(self, parent: State, child: State, context: Context) -> Jump:
-        before, after = cast(JumpState, parent), cast(JumpState, child)
-        rest = after.position - self.minimum_increment - before.position
-        return Jump(after.stopped | ~before.started, _log_odds(before.position, rest))
+    def backward_action(self, parent: JumpState, child: JumpState, context: Context) -> Jump:
+        rest = child.position - self.minimum_increment - parent.position
+        return Jump(child.stopped | ~parent.started, _log_odds(parent.position, rest))
 
-    def undoing(self, action: Action, parent: State, child: State, context: Context) -> Jump:
+    def undoing(self, action: Jump, parent: JumpState, child: JumpState, context: Context) -> Jump:
         """As :meth:`backward_action`, from the fraction jumped: the difference of positions may round to zero."""
-        before, jump = cast(JumpState, parent), cast(Jump, action)
-        room = 1.0 - before.position - self.minimum_increment
-        log_jumped = logsigmoid(jump.log_odds) + room.clamp(min=_TINY).log()
+        room = 1.0 - parent.position - self.minimum_increment
+        log_jumped = logsigmoid(action.log_odds) + room.clamp(min=_TINY).log()
         undone = self.backward_action(parent, child, context)
-        return Jump(undone.flag, before.position.clamp(min=_TINY).log() - log_jumped)
+        return Jump(undone.flag, parent.position.clamp(min=_TINY).log() - log_jumped)
 
-    def redoing(self, action: Action, parent: State, child: State, context: Context) -> Jump:
+    def redoing(self, action: Jump, parent: JumpState, child: JumpState, context: Context) -> Jump:
         """As :meth:`forward_action`, from the fraction kept by the backward jump."""
-        before, after, jump = cast(JumpState, parent), cast(JumpState, child), cast(Jump, action)
         redone = self.forward_action(parent, child, context)
-        room = after.position - self.minimum_increment
-        log_jumped = logsigmoid(-jump.log_odds) + room.clamp(min=_TINY).log()
-        log_odds = log_jumped - (1.0 - after.position).clamp(min=_RESOLUTION).log()
-        return Jump(redone.flag, torch.where(before.started[:, None], log_odds, redone.log_odds))
+        room = child.position - self.minimum_increment
+        log_jumped = logsigmoid(-action.log_odds) + room.clamp(min=_TINY).log()
+        log_odds = log_jumped - (1.0 - child.position).clamp(min=_RESOLUTION).log()
+        return Jump(redone.flag, torch.where(parent.started[:, None], log_odds, redone.log_odds))
 
-    def features(self, state: State) -> Tensor:
-        at = cast(JumpState, state)
-        return torch.cat([at.position, at.free, at.started[:, None]], dim=1).float()
+    def features(self, state: JumpState) -> Tensor:
+        return torch.cat([state.position, state.free, state.started[:, None]], dim=1).float()
 
-    def summary(self, state: State) -> Tensor:
-        at = cast(JumpState, state)
-        return torch.cat([at.position, at.free], dim=1).float()
+    def summary(self, state: JumpState) -> Tensor:
+        return torch.cat([state.position, state.free], dim=1).float()
 
 
 def _log_odds(part: Tensor, rest: Tensor) -> Tensor:

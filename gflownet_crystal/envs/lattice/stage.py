@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor
 
@@ -48,7 +46,7 @@ class LatticeStage(JumpStage):
 
     def reference_volume(self, context: Context) -> Tensor:
         """(n,) float64 Å^3, from the composition."""
-        return cast(CompositionState, context.states[1]).counts.double() @ self.atom_volumes
+        return context.of(CompositionState).counts.double() @ self.atom_volumes
 
     def parameters(self, state: JumpState, context: Context) -> tuple[Tensor, Tensor]:
         """Lengths in Å and angles in degrees, (n, 3) float64 each, of finished states."""
@@ -69,4 +67,4 @@ class LatticeStage(JumpStage):
 
 
 def _group(context: Context) -> Tensor:
-    return cast(SpaceGroupState, context.states[0]).group
+    return context.of(SpaceGroupState).group

@@ -1,0 +1,164 @@
+"""Settings of the verbs that make candidates of a run, checked when they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.values import (
+    at_least,
+    check_fields,
+    flag,
+    optional,
+    path_setting,
+    path_text,
+    seed_number,
+    thread_count,
+    whole_number,
+)
+from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.structures.writing import CIF
+from gflownet_crystal.workflows.conditioning import Conditioning
+from gflownet_crystal.workflows.verb_settings import EnergyModel, with_cifs
+
+SAMPLES_A_CANDIDATE = 100
+
+
+@dataclass(frozen=True)
+class CandidateSettings:
+    """Settings that ``export`` and ``pipeline`` share, without the generator.
+
+    Attributes:
+        run: run folder to sample from.
+        out: folder for tables and structures.
+        screening: settings of :class:`~gflownet_crystal.workflows.settings.Screening` as they were given.
+        k: number of candidates.
+        n: number of samples to choose from at first; None for the usual number.
+        choose_from: number of specs that pass, of which the k best are kept; None for k.
+        tries: number of structures of a promising spec.
+        energies: energy model that rates structures; None for none.
+        hull: reference hull by name or file; None for that of the run.
+        batch_size: number of specs that get atoms at a time.
+        format: file formats of structures, CIF among them.
+        seed: random seed of sampling and placement.
+        device: name of the device, or ``auto``.
+        trust: whether classes from outside this package are built that the run folder names.
+        quiet: whether to show no progress.
+    """
+
+    run: Path
+    out: Path
+    screening: Mapping[str, object]
+    k: int = 100
+    n: int | None = None
+    choose_from: int | None = None
+    tries: int = 1
+    energies: EnergyModel | None = "alignn"
+    hull: str | None = None
+    batch_size: int = 32
+    format: tuple[str, ...] = (CIF,)
+    seed: int = 0
+    device: str = "auto"
+    trust: bool = False
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: one is wrong.
+        """
+        check_fields(
+            self,
+            run=path_setting,
+            out=path_setting,
+            k=at_least(1),
+            n=optional(at_least(1)),
+            batch_size=at_least(1),
+            tries=at_least(1),
+            seed=seed_number,
+            quiet=flag,
+            trust=flag,
+            format=with_cifs,
+            hull=optional(path_text),
+        )
+
+
+@dataclass(frozen=True)
+class ExportSettings(CandidateSettings):
+    """Settings of ``export``, without the generator.
+
+    Attributes:
+        samples: spec file to choose from; None for the samples of the run.
+        overwrite: whether earlier candidates are replaced.
+    """
+
+    samples: Path | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: one is wrong, or samples are both given and to be drawn.
+        """
+        super().__post_init__()
+        check_fields(self, overwrite=flag, samples=optional(path_setting))
+        if self.samples is not None and self.n is not None:
+            raise ConfigError("samples and n are both given: choose from a file, or sample anew")
+
+
+@dataclass(frozen=True)
+class PipelineSettings(CandidateSettings):
+    """Settings of ``pipeline``, without the generator.
+
+    Attributes:
+        tries: number of structures of a promising spec.
+        relax: number of candidates to relax.
+        relax_model: energy model that relaxes them; ``auto`` for the best that is installed.
+        relax_version: version of that model; None for its first.
+        relaxation: settings of the relaxations.
+        restrict: restriction of the sampled space, as arguments of the environment's ``restrict``.
+        exact: conditioning of the sampler's distribution on the restriction; None for its policy under tighter masks.
+        processes: number of relaxations at once.
+        threads: number of CPU threads; None for PyTorch's choice.
+        resume: whether to go on with what ``out`` holds.
+    """
+
+    tries: int = 4
+    relax: int = 0
+    relax_model: EnergyModel = "auto"
+    relax_version: str | None = None
+    relaxation: RelaxationSettings = field(default_factory=RelaxationSettings)
+    restrict: Mapping[str, object] = field(default_factory=dict)
+    exact: Conditioning | None = None
+    processes: int = 1
+    threads: int | None = None
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: one is wrong, or candidates are to be chosen without a model to choose by.
+        """
+        super().__post_init__()
+        check_fields(
+            self,
+            processes=thread_count,
+            relax=lambda value, key: whole_number(value or 0, key, 0),
+            threads=optional(thread_count),
+            resume=flag,
+        )
+        if self.choose_from is not None and self.energies is None:
+            raise ConfigError(
+                "choose_from needs energies to choose by: set energies=alignn, or choose_from=null"
+            )
+        check_fields(self, choose_from=optional(at_least(self.k)))
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples to choose from at first."""
+        return SAMPLES_A_CANDIDATE * self.k if self.n is None else self.n

@@ -1,0 +1,156 @@
+"""Settings of the verb that evaluates structures and samplers, checked when they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.values import (
+    at_least,
+    check_fields,
+    flag,
+    names_setting,
+    one_of,
+    optional,
+    path_setting,
+    path_text,
+    seed_number,
+    thread_count,
+)
+from gflownet_crystal.evaluation.compared_sets import Choices
+from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """Settings of the section ``sampler`` of ``evaluate``.
+
+    Attributes:
+        n: number of objects that the run samples.
+        untrained: most objects of the untrained sampler beside it.
+        batch_size: number of trajectories at once.
+        top: number of best objects whose diversity is measured.
+        objects: number of objects whose log p is estimated.
+        trajectories: number of backward trajectories of each.
+        exact: whether the distance to R / Z is computed by enumeration too, where that is possible.
+    """
+
+    n: int = 10_000
+    untrained: int = 2000
+    batch_size: int = 2048
+    top: int = 100
+    objects: int = 300
+    trajectories: int = 100
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: one is wrong.
+        """
+        least = {"n": 1, "batch_size": 1, "trajectories": 2, "untrained": 1, "top": 1, "objects": 3}
+        check_fields(
+            self, "sampler", **{name: at_least(lowest) for name, lowest in least.items()}, exact=flag
+        )
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """Settings of ``evaluate``.
+
+    Attributes:
+        choices: choices that the definitions of the metrics leave open.
+        structures: file or folder of structures to judge; None where a run is given.
+        run: run folder whose sampler is measured.
+        reference: reference set; None for metrics that need none.
+        targets: target of each structure; None for no match rates.
+        formula_check: treatment of CIFs whose own formula differs from the structure: ``refuse`` or ``warn``.
+        metrics: names of metrics; None for all possible.
+        out: folder for figures and tables; None for one named by what is evaluated.
+        cache: folder of features; None to keep none.
+        n: most structures to judge, the first; None for all.
+        n_reference: most reference structures, the first; None for all.
+        judge: energy model that relaxes and judges for stability, or a list of them; None for none.
+        n_judged: most structures that are relaxed.
+        hull: hull of known compounds by name or file; None for the labels of the reference alone.
+        threshold: eV/atom above the hull up to which a structure is stable, or a list of such numbers.
+        relax: settings of the relaxations.
+        sampler: settings of the measurement of a sampler.
+        seed: random seed of samples and noise floors.
+        processes: number of processes at once.
+        device: name of the device, or ``auto``.
+        threads: number of CPU threads; None for PyTorch's choice.
+        trust: whether classes from outside this package are built that the run folder names.
+        resume: whether to go on with what ``out`` holds.
+        quiet: whether to show no progress.
+    """
+
+    choices: Choices = field(default_factory=Choices)
+    structures: Path | None = None
+    run: Path | None = None
+    reference: Path | None = None
+    targets: Path | None = None
+    formula_check: str = FORMULA_CHECKS[0]
+    metrics: list[str] | None = None
+    out: Path | None = None
+    cache: Path | None = Path("runs/features")
+    n: int | None = None
+    n_reference: int | None = None
+    judge: str | Mapping[str, object] | list[str | Mapping[str, object]] | None = None
+    n_judged: int = 100
+    hull: str | None = "reference"
+    threshold: float | list[float] = field(default_factory=lambda: [0.1, 0.05, 0.0])
+    relax: RelaxationSettings = field(default_factory=RelaxationSettings)
+    sampler: SamplerSettings = field(default_factory=SamplerSettings)
+    seed: int = 0
+    processes: int = 1
+    device: str = "cpu"
+    threads: int | None = None
+    trust: bool = False
+    resume: bool = False
+    quiet: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: one is wrong, or not exactly one of ``structures`` and ``run`` is given.
+        """
+        if (self.run is None) == (self.structures is None):
+            raise ConfigError(
+                "give structures=..., with reference=... to compare them to, or run=DIR for a trained sampler"
+            )
+        path = optional(path_setting)
+        check_fields(
+            self,
+            metrics=optional(names_setting),
+            threads=optional(thread_count),
+            processes=thread_count,
+            quiet=flag,
+            cache=path,
+            structures=path,
+            run=path,
+            formula_check=one_of(FORMULA_CHECKS),
+            n=optional(at_least(1)),
+            reference=path,
+            n_reference=optional(at_least(1)),
+            targets=path,
+            hull=optional(path_text),
+            n_judged=at_least(1),
+            out=path,
+            seed=seed_number,
+            trust=flag,
+            resume=flag,
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Folder for figures and tables."""
+        if self.out is not None:
+            return self.out
+        evaluated = self.structures if self.run is None else self.run
+        return Path("runs") / f"evaluate_{Path(str(evaluated)).resolve().stem}"

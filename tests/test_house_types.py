@@ -1,0 +1,85 @@
+"""Signatures say what they take and give: no ``Any`` where types are promised."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import gflownet_crystal
+from gflownet_crystal.common import run_schema
+
+PACKAGE = Path(gflownet_crystal.__file__).parent
+TYPED = ("envs", "workflows", "config")
+# a value of a configuration is of any kind until it is fitted to what it is meant for
+FREE = {"config/build.py": ["plain"]}
+# these know runs of any kind
+ENGINES = ("training", "gflownet")
+
+
+def signatures_with(name: str, source: str) -> list[str]:
+    """Functions, and fields of classes, whose annotations hold a name."""
+
+    def holds(*hints: ast.expr | None) -> bool:
+        return any(
+            isinstance(node, ast.Name) and node.id == name
+            for hint in hints
+            if hint
+            for node in ast.walk(hint)
+        )
+
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = node.args
+            each = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+            if holds(node.returns, *(argument.annotation for argument in each if argument)):
+                found.append(node.name)
+        elif isinstance(node, ast.ClassDef):
+            fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
+            found += [f"{node.name}.{ast.unparse(item.target)}" for item in fields if holds(item.annotation)]
+    return found
+
+
+def test_a_hole_in_a_signature_is_found():
+    source = """
+class Record:
+    values: dict[str, Any]
+    name: str
+    def read(self, *rows: Any) -> int: ...
+    def told(self, rows: list[int]) -> Any: ...
+    def plain(self, any: int = 0) -> None:
+        inside: Any = any
+"""
+    assert sorted(signatures_with("Any", source)) == ["Record.values", "read", "told"]
+
+
+@pytest.mark.parametrize("folder", TYPED)
+def test_no_signature_holds_any(folder):
+    files = sorted((PACKAGE / folder).rglob("*.py"))
+    assert files
+    found = {str(path.relative_to(PACKAGE)): signatures_with("Any", path.read_text()) for path in files}
+    expected = {path: names for path, names in FREE.items() if path.startswith(f"{folder}/")}
+    assert {path: names for path, names in found.items() if names} == expected
+
+
+def test_names_of_files_and_columns_stand_in_the_schema_alone():
+    names = {value for name, value in vars(run_schema).items() if name.isupper()}
+    assert {"samples.parquet", "e_above_hull"} <= names
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        # the template of the page and the file made of it have one name
+        typed = [one for one in _texts(path) if one in names and one != run_schema.REPORT]
+        if typed and path.relative_to(PACKAGE).parts[0] not in ENGINES and path.name != "run_schema.py":
+            found[str(path.relative_to(PACKAGE))] = typed
+    assert found == {}
+
+
+def _texts(path: Path) -> list[str]:
+    tree = ast.parse(path.read_text())
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
