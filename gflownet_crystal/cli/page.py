@@ -18,19 +18,15 @@ from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.structures.spec_io import frame_to_specs
 
 N_ROWS = 10
-CANDIDATES = "Best candidates: eV/atom above the hull, by the proxy and with atoms"
 _NARROW = 80
 
 
-def print_page(
-    summary: RunSummary, best: pd.DataFrame, title: str, files: Mapping[str, Path], following: str
-) -> None:
+def print_page(summary: RunSummary, best: pd.DataFrame, files: Mapping[str, Path], following: str) -> None:
     """Print the best objects, what the samples amount to, and where everything is.
 
     Args:
         summary: summary of the run.
-        best: objects to show, best first.
-        title: title of the figures.
+        best: candidates, or the samples of highest reward; best first.
         files: paths by what they hold.
         following: the command to go on with.
     """
@@ -38,9 +34,9 @@ def print_page(
     console = Console(highlight=False, width=None if Console().is_terminal else 120)
     figures, name = summary.samples, f"{summary.quantity.name} ({summary.quantity.unit})"
     if JUDGED_HULL in best.columns:
-        Console(highlight=False, width=_NARROW).print(candidate_table(best.head(N_ROWS), title))
+        Console(highlight=False, width=_NARROW).print(candidate_table(best.head(N_ROWS), name))
     else:
-        console.print(best_table(best.head(N_ROWS), title, name))
+        console.print(best_table(best.head(N_ROWS), "Best samples by reward", name))
     quantiles = figures["energy_quantiles"]
     lines = [
         f"{figures['n']} samples: median {name} {quantiles['0.5']:.4f}, 95 % below {quantiles['0.95']:.4f}",
@@ -54,19 +50,25 @@ def print_page(
     console.print("\n".join([*lines, f"next: {following}"]), soft_wrap=True, markup=False)
 
 
-def candidate_table(frame: pd.DataFrame, title: str) -> Table:
+def candidate_table(frame: pd.DataFrame, name: str) -> Table:
     """Candidates as a table of at most 80 columns.
 
     Args:
         frame: frame as written by ``export``.
-        title: title of the table.
+        name: name and unit of the property that the proxy predicts; shown where that is no energy.
     """
     specs = frame_to_specs(frame)
+    is_energy = bool(frame[HULL_COLUMN].notna().any())
+    title = "Best candidates: eV/atom above the hull, by the proxy and with atoms"
+    if not is_energy:
+        title = f"Best candidates: {name} by the proxy, eV/atom above the hull with atoms"
     columns = {
         "rank": frame["rank"].astype(str),
         "formula": specs.reduced_formulas(),
         "group": [space_group_symbol(group) for group in specs.space_group.tolist()],
-        "proxy": frame[HULL_COLUMN].map("{:.3f}".format),
+        "proxy": frame[HULL_COLUMN].map("{:.3f}".format)
+        if is_energy
+        else frame["energy"].map("{:.4g}".format),
         "atoms": frame[JUDGED_HULL].map("{:.3f}".format),
         "std": frame["energy_before_std"].map("{:.3f}".format),
         "nearest known": frame["relative"].astype(object).fillna("").astype(str),

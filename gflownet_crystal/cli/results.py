@@ -9,7 +9,6 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.export import FIGURES, export_candidates
-from gflownet_crystal.cli.page import CANDIDATES as TITLE
 from gflownet_crystal.cli.page import print_page
 from gflownet_crystal.cli.summary import best_of, element_shares, hardware, summarise_samples
 from gflownet_crystal.common.commands import setting_word
@@ -54,7 +53,7 @@ def write_results(folder: Path, config: DictConfig, parts: Parts, trainer: Train
     summary = _summary(config, parts, trainer, frame)
     # the summary is on disk before the candidates are made, so that a failure there loses nothing
     write_json(files["summary"], summary.as_json())
-    best, title = best_of(frame), "Best samples by reward"
+    best = best_of(frame)
     named = setting_word("run", folder)
     following = f"gflownet-crystal sample {named} n=10000 out=FILE.parquet{trust_word(config)}"
     if parts.env.produces == "specs" and config.export.k:
@@ -63,9 +62,9 @@ def write_results(folder: Path, config: DictConfig, parts: Parts, trainer: Train
         made = replace(summary, candidates=_export(folder, files["candidates"], config))
         write_json(files["summary"], made.as_json())
         found = read_specs(files["candidates"] / CANDIDATES)
-        best, title = (found, TITLE) if len(found) else (best, title)
+        best = found if len(found) else best
         following = f"gflownet-crystal export {named} n=100000 k=100 out=DIR{trust_word(config)}"
-    print_page(summary, best, title, files, following)
+    print_page(summary, best, files, following)
 
 
 def _summary(config: DictConfig, parts: Parts, trainer: Trainer, frame: pd.DataFrame) -> RunSummary:

@@ -44,7 +44,7 @@ def screening_settings(
     usual = usual_screening(seeks_discoveries)
     values |= {key: value for key, value in usual.items() if values.get(key) is None}
     settings = prepared(Screening, values | given, "screening")()
-    return settings if has_hull and has_judge else by_rank(settings, has_hull)
+    return settings if has_hull and has_judge else by_rank(settings, has_hull, has_judge)
 
 
 def make_engine(

@@ -36,14 +36,18 @@ def usual_screening(seeks_discoveries: bool) -> dict[str, str | int | bool]:
     return dict(_OF_DISCOVERY if seeks_discoveries else _OF_OTHERS)
 
 
-def by_rank(settings: Screening, has_hull: bool) -> Screening:
-    """The settings where a ranking of the samples is all that there is to go by.
+def by_rank(settings: Screening, has_hull: bool, has_judge: bool) -> Screening:
+    """The settings where the proxy gives no distances to a hull, or no model judges atoms.
+
+    The best samples come first. Without a judge there is no limit on their distance to the hull.
 
     Args:
         settings: settings of candidates judged with their atoms.
         has_hull: whether the proxy predicts energies that can be measured from a hull.
+        has_judge: whether a model gives energies with atoms.
     """
-    return replace(settings, better=1.0, order="best", within=None, by_reward=not has_hull)
+    within = settings.within if has_judge else None
+    return replace(settings, better=1.0, order="best", within=within, by_reward=not has_hull)
 
 
 def further_seed(seed: int, number: int) -> int:

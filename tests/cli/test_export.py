@@ -78,7 +78,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = write_run(tmp_path_factory.mktemp("run") / "run")
     out = run.parent / "best"
     # the simplest of generators leaves little room, which is not the matter here
-    assert main(command(run, out, "k=12", loose_contacts(run.parent))) == 0
+    words = ("k=12", "screening.within=null", loose_contacts(run.parent))
+    assert main(command(run, out, *words)) == 0
     return out
 
 
@@ -188,9 +189,22 @@ def test_known_formulas_can_be_left_out(tmp_path: Path) -> None:
     assert table["formula"].tolist() == ["Li2 N1 O2"] and not table["known_formula"].any()
 
 
+def test_crystals_near_the_hull_come_before_those_of_higher_reward(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    words = ("k=12", "screening.within=0.1", loose_contacts(tmp_path))
+    assert main(command(run, tmp_path / "best", *words)) == 0
+    table = pd.read_csv(tmp_path / "best" / "candidates.csv")
+    near = table["e_above_hull_judged"] <= 0.1
+    assert 0 < near.sum() < 12 and near.is_monotonic_decreasing
+    assert table["log_reward"][near].is_monotonic_decreasing
+
+
 def test_a_formula_can_be_limited(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", crystals=CRYSTALS[:4])
-    assert main(command(run, tmp_path / "best", "k=3", "screening.max_per_formula=1")) == 0
+    assert (
+        main(command(run, tmp_path / "best", "k=3", "screening.max_per_formula=1", "screening.within=null"))
+        == 0
+    )
     assert pd.read_csv(tmp_path / "best" / "candidates.csv")["formula"].tolist() == ["Na4 Cl4", "Cs1 Cl1"]
 
 
@@ -199,12 +213,12 @@ def test_a_smaller_export_leaves_no_stale_cifs(tmp_path: Path) -> None:
     own = tmp_path / "best" / "notes.cif"
     own.parent.mkdir()
     own.write_text("mine")
-    assert main(command(run, tmp_path / "best", "k=5", "overwrite=true")) == 0
+    assert main(command(run, tmp_path / "best", "k=5", "overwrite=true", "screening.within=null")) == 0
     # a table that someone else has filled says nothing of what may be removed
     table = own.parent / "candidates.csv"
     listed = pd.read_csv(table)
     pd.concat([listed, listed.head(1).assign(cif="notes.cif")]).to_csv(table, index=False)
-    assert main(command(run, tmp_path / "best", "k=2", "overwrite=true")) == 0
+    assert main(command(run, tmp_path / "best", "k=2", "overwrite=true", "screening.within=null")) == 0
     names = {path.name for path in own.parent.iterdir()}
     assert names == {
         "candidates.csv", "left_out.csv", "summary.json", "notes.cif", "001_NaCl.cif", "002_CsCl.cif",
