@@ -14,16 +14,15 @@ from typing import Any
 from omegaconf import DictConfig
 
 from gflownet_crystal.cli.data_tables import paths_of, read_prepared
-from gflownet_crystal.cli.weights_run import run_folder, stoppable, weights_file
+from gflownet_crystal.cli.weights_run import run_folder, train_in_folder, weights_file
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.config.build import build
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import set_threads
-from gflownet_crystal.config.run_folder import card_command, latest, open_folder, write_config
+from gflownet_crystal.config.run_folder import card_command, open_folder
 from gflownet_crystal.config.values import check_whole, flag
+from gflownet_crystal.training.base import Training
 from gflownet_crystal.training.proxies.recipe import Recipe
-from gflownet_crystal.training.stepwise import Stepwise
-from gflownet_crystal.training.stepwise_run import take_steps
 
 
 def run(config: DictConfig) -> None:
@@ -42,14 +41,11 @@ def _run(folder: Path, config: DictConfig) -> None:
     out = weights_file(f"{choice}.safetensors" if config.out is None else config.out)
     set_threads(config.threads)
     recipe = build(config.training, Recipe, "training", trust)
-    checkpoint = latest(folder)
     tests = {path.name: read_prepared([path], config.quiet) for path in _tests(config.test)}
     table = read_prepared(paths, config.quiet)
 
-    def take(training: Stepwise) -> None:
-        write_config(folder, config)
-        with stoppable("train_proxy", folder, config) as should_stop:
-            take_steps(training, folder, checkpoint, config.checkpoint_every, config.quiet, should_stop)
+    def take(training: Training) -> None:
+        train_in_folder(training, folder, "train_proxy", config, config.checkpoint_every)
 
     trained = recipe.fit(table, take)
     if tests:

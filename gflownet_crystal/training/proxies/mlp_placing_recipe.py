@@ -24,11 +24,13 @@ from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_placing import KIND, Placing, PlacingHeads
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.training.base import Training, take_all_steps
+from gflownet_crystal.training.optimizer import Optimizer
 from gflownet_crystal.training.proxies.mlp_recipe import calibrate
 from gflownet_crystal.training.proxies.placed_figures import HIGHEST, capped, placed_figures
 from gflownet_crystal.training.proxies.placing_labels import BESIDE, pack_labels
 from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained
-from gflownet_crystal.training.stepwise import Averaged, Stepwise, take_all_steps
+from gflownet_crystal.training.schedule import cosine
 
 _SCALE_WEIGHT = 0.05
 """Of the likelihood of the errors, over their size."""
@@ -78,8 +80,8 @@ class PlacingSettings:
             )
 
 
-class PlacingTrainer(Stepwise):
-    """State of a training of the heads.
+class PlacingTraining(Training):
+    """Training of the heads.
 
     Args:
         features: (members, n, f).
@@ -87,6 +89,9 @@ class PlacingTrainer(Stepwise):
         settings: hyperparameters.
         start: heads to go on from; fresh ones if not given.
     """
+
+    model: PlacingHeads
+    generator: torch.Generator
 
     def __init__(
         self, features: Tensor, target: Tensor, settings: PlacingSettings, start: PlacingHeads | None = None
@@ -99,33 +104,25 @@ class PlacingTrainer(Stepwise):
             heads.scale.copy_(torch.stack([features.mean((0, 1)), features.std((0, 1)).clamp(min=1e-3)]))
         else:
             heads = copy.deepcopy(start)
-        self.network = self.heads = heads.train()
+        self.model = heads.train()
         self.generator = torch.Generator().manual_seed(settings.seed + 1)
-        self.optimizer = torch.optim.AdamW(
+        adam = torch.optim.AdamW(
             heads.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
-        self.averaged: Averaged = Averaged(heads, settings.average)
+        self.optimizer = Optimizer(heads, adam, average=settings.average)
 
-    def _rate(self, step: int) -> float:
-        return max(0.005, 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps))))
+    def rate_factor(self) -> float:
+        return max(0.005, cosine(self.done / self.steps))
 
     def advance(self) -> dict[str, float]:
-        """One optimiser step; the batch's errors and their likelihood."""
         rows = torch.randint(len(self.target), (self.settings.batch_size,), generator=self.generator)
-        cost, log_scale = self.heads(self.features[:, rows], self.settings.dropout, self.generator).unbind(2)
+        cost, log_scale = self.model(self.features[:, rows], self.settings.dropout, self.generator).unbind(2)
         error = (cost - self.target[rows]).abs()
         log_scale = log_scale.clamp(-6, 2)
         scale = error.detach() * torch.exp(-log_scale) + log_scale
         # members do not interact: the sum over them gives each its own gradient
         loss = (error.mean(1) + _SCALE_WEIGHT * scale.mean(1)).sum()
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        self.schedule.step()
-        self.averaged.update()
-        self.done += 1
-        return {"error": error.detach().mean().item(), "scale": scale.detach().mean().item()}
+        return self.update(loss, {"error": error.mean(), "scale": scale.mean()})
 
 
 class PlacingRecipe(Recipe):
@@ -189,12 +186,12 @@ class PlacingRecipe(Recipe):
         energy = torch.from_numpy(train[ENERGY_COLUMN].to_numpy(dtype=np.float64).copy())
         target = (energy - self.ensemble(specs).value).float()
         heads = None if self.start is None else self.start.heads
-        trainer = PlacingTrainer(self.ensemble.placing_features(specs), target, self.settings, heads)
-        run(trainer)
-        trainer.averaged.swap()
-        tensors = {f"heads.{name}": tensor for name, tensor in trainer.heads.state_dict().items()}
-        card = self._card(trainer, len(train))
-        placing = Placing(trainer.heads, torch.ones(2, dtype=torch.float64), card)
+        training = PlacingTraining(self.ensemble.placing_features(specs), target, self.settings, heads)
+        run(training)
+        training.finish()
+        tensors = {f"heads.{name}": tensor for name, tensor in training.model.state_dict().items()}
+        card = self._card(training, len(train))
+        placing = Placing(training.model, torch.ones(2, dtype=torch.float64), card)
         proxy = self.ensemble.with_placing(placing)
         placing.calibration = calibrate(proxy, rest.iloc[::2].reset_index(drop=True))
         tensors["calibration"] = placing.calibration
@@ -220,7 +217,7 @@ class PlacingRecipe(Recipe):
         energy: NDArray[np.float64] = self.hull.hull_energy(frame_to_specs(table).composition).numpy()
         return energy
 
-    def _card(self, trainer: PlacingTrainer, n: int) -> dict[str, Any]:
+    def _card(self, training: PlacingTraining, n: int) -> dict[str, Any]:
         return {
             "kind": KIND,
             "property": MLPProxy.property_name,
@@ -231,8 +228,8 @@ class PlacingRecipe(Recipe):
                 "holdout": self.holdout,
                 "start": None if self.start is None else self.start.card.get("sha256"),
             },
-            "heads": trainer.heads.arguments,
-            "samples_seen": trainer.steps * self.settings.batch_size,
+            "heads": training.model.arguments,
+            "samples_seen": training.steps * self.settings.batch_size,
             "sampled_specs": n,
         }
 
