@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import ClassVar, cast
 
 import torch
@@ -32,10 +30,12 @@ from gflownet_crystal.evaluation.exact import row_hash, terminal_distribution
 from gflownet_crystal.gflownet.model import GFlowNet, PolicyFactory
 from gflownet_crystal.gflownet.objectives import Objective, TrajectoryBalance
 from gflownet_crystal.gflownet.prior import Prior
-from gflownet_crystal.gflownet.settings import ScheduleSettings, TrainerSettings
-from gflownet_crystal.gflownet.trainer import Trainer
 from gflownet_crystal.policies import MixtureSettings, MLPPolicy, UniformPolicy
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
+from gflownet_crystal.training.base import take_all_steps
+from gflownet_crystal.training.samplers.settings import TrainerSettings
+from gflownet_crystal.training.samplers.training import SamplerTraining
+from gflownet_crystal.training.schedule import ScheduleSettings
 
 _DEFAULTS = {"iterations": "8000", "batch": "256", "seed": "0"}
 RULES = CompositionRules(
@@ -120,13 +120,9 @@ def train(
     """A model trained by the package's trainer, with its averaged weights where it keeps them."""
     policy = partial(MLPPolicy, n_layers=2, n_hidden=256, activation="silu", seed=seed)
     model = GFlowNet(env, policy, backward, mixture)
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            model, reward, objective, settings, Path(folder), seed=seed, quiet=True, prior=prior
-        )
-        trainer.train()
-        if trainer.optimizer.average is not None:
-            model.load_state_dict(trainer.optimizer.average, strict=False)
+    training = SamplerTraining(model, reward, objective, settings, seed, prior=prior)
+    take_all_steps(training)
+    training.finish()
     return model
 
 

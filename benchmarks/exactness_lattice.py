@@ -25,10 +25,11 @@ from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.envs.lattice.reference_volume import reference_volume
 from gflownet_crystal.evaluation.quadrature import unit_box_nodes
 from gflownet_crystal.gflownet.objectives import TrajectoryBalance
-from gflownet_crystal.gflownet.settings import ScheduleSettings, TrainerSettings
 from gflownet_crystal.policies import MixtureSettings
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
 from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.training.samplers.settings import TrainerSettings
+from gflownet_crystal.training.schedule import ScheduleSettings
 
 _DEFAULTS = {"iterations": "1500", "batch": "256", "seed": "0"}
 GROUPS = (33, 139, 225)

@@ -33,11 +33,11 @@ from gflownet_crystal.gflownet.model import GFlowNet, PolicyFactory
 from gflownet_crystal.gflownet.objectives import RelativeTrajectoryBalance
 from gflownet_crystal.gflownet.prior import Prior, log_mean
 from gflownet_crystal.gflownet.rollout import sample_backward, sample_terminal
-from gflownet_crystal.gflownet.schedules import LearningRateSchedule
-from gflownet_crystal.gflownet.settings import ScheduleSettings, TrainerSettings
 from gflownet_crystal.policies import MixtureSettings, MLPPolicy, UniformPolicy
 from gflownet_crystal.policies.base import Policy, StageShape
 from gflownet_crystal.proxies import Boltzmann, Reward
+from gflownet_crystal.training.samplers.settings import TrainerSettings
+from gflownet_crystal.training.schedule import ScheduleSettings
 
 _DEFAULTS = {
     "part": "discrete",
@@ -233,14 +233,14 @@ def likelihood(options: dict[str, str]) -> dict[str, float]:
         env, lambda shapes: MLPPolicy(shapes, 2, 256, "silu", int(options["seed"])), UniformPolicy
     )
     iterations, batch = int(options["iterations"]), int(options["batch"])
-    schedule = LearningRateSchedule("cosine", iterations, 50, 0.002)
+    schedule = ScheduleSettings("cosine", 50, 0.002)
     adam = torch.optim.Adam(model.forward_policy.parameters())
     generator = torch.Generator().manual_seed(int(options["seed"]))
     start = time.process_time()
     for iteration in range(iterations):
         rows = torch.multinomial(log_data.exp(), batch, replacement=True, generator=generator)
         loss = negative_elbo(model, sample_backward(model, terminal[rows], generator)).mean()
-        adam.param_groups[0]["lr"] = 2e-3 * schedule.factor(iteration)
+        adam.param_groups[0]["lr"] = 2e-3 * schedule.factor(iteration, iterations)
         adam.zero_grad()
         loss.backward()
         adam.step()

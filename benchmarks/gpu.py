@@ -29,7 +29,6 @@ from gflownet_crystal.config.parts import Parts, build_parts, find_device
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
-from gflownet_crystal.gflownet.trainer import Trainer
 from gflownet_crystal.models.energies.calculator import energy_forces_stress
 from gflownet_crystal.models.energies.energy import autocast
 from gflownet_crystal.models.energies.trained import TrainedEnergies
@@ -37,6 +36,7 @@ from gflownet_crystal.models.layers.stored_graphs import StoredGraphs
 from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.energies.labelled import read_labelled
+from gflownet_crystal.training.samplers.training import SamplerTraining
 
 _DEFAULTS = {"data": "", "parts": "checks,rates", "device": "cuda", "seconds": "3"}
 _NETWORKS = ("alignn", "gemsnet")
@@ -219,27 +219,21 @@ def _rate(work: Callable[[], int], device: torch.device, seconds: float) -> floa
 
 def _training_rate(device: torch.device, size: int, seconds: float) -> dict[str, Any]:
     """Whole iterations of the default run, and one of them looked at by the profiler."""
-    import tempfile
-
     parts = _parts(device, f"trainer.batch_size={size}")
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            parts.model, parts.reward, parts.objective, parts.settings, Path(folder), seed=0, quiet=True
-        )
+    training = SamplerTraining(parts.model, parts.reward, parts.objective, parts.settings)
 
-        def iterate() -> int:
-            trainer._iterate()
-            trainer.iteration += 1
-            return size
+    def iterate() -> int:
+        training.take_step()
+        return size
 
-        found: dict[str, Any] = {"trajectories_per_s": _rate(iterate, device, seconds)}
-        if device.type == "cuda":
-            with torch.profiler.profile() as profile:
-                iterate()
-            events = profile.key_averages()
-            found["kernels"] = sum(e.count for e in events if "LaunchKernel" in e.key)
-            found["waits"] = sum(e.count for e in events if "Synchronize" in e.key)
-            found["memory_GB"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
+    found: dict[str, Any] = {"trajectories_per_s": _rate(iterate, device, seconds)}
+    if device.type == "cuda":
+        with torch.profiler.profile() as profile:
+            iterate()
+        events = profile.key_averages()
+        found["kernels"] = sum(e.count for e in events if "LaunchKernel" in e.key)
+        found["waits"] = sum(e.count for e in events if "Synchronize" in e.key)
+        found["memory_GB"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
     return found
 
 

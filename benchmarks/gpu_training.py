@@ -35,7 +35,8 @@ from gflownet_crystal.models.energies.trained import KIND
 from gflownet_crystal.models.registry import build_network
 from gflownet_crystal.training.energies.labelled import read_labelled, split_labelled
 from gflownet_crystal.training.energies.task import EnergyTask
-from gflownet_crystal.training.loop import Loop
+from gflownet_crystal.training.engine import Engine
+from gflownet_crystal.training.networks import NetworkTraining
 from gflownet_crystal.training.settings import LoopSettings
 from gflownet_crystal.weights import save_weights
 
@@ -55,9 +56,11 @@ def main(arguments: list[str]) -> None:
     config = compose_config("train_energy", [f"model={options['model']}", "data=none"])
     task, network = _task(options, config, seed)
     settings = _settings(options, 1)
-    rate = _rate(task, settings, out, seed)
+    rate = _rate(task, settings, seed)
     epochs = max(1, int(_SPARE * (end - time.monotonic()) * rate / len(task.sizes)))
-    loop = Loop(task, _settings(options, epochs), out / "run", seed, quiet=True)
+    settings = _settings(options, epochs)
+    training = NetworkTraining(task, settings, seed)
+    engine = Engine(training, out / "run", settings.checkpoint_every, quiet=True)
     card = {
         "kind": KIND,
         "property": "formation_energy_per_atom",
@@ -67,12 +70,13 @@ def main(arguments: list[str]) -> None:
         "structures": len(task.sizes),
     }
     try:
-        loop.train(_watch(loop, out / f"{options['model']}.safetensors", card, end))
+        engine.train(_watch(training, out / f"{options['model']}.safetensors", card, end))
     except TrainingStopped as stop:
         print(stop)
-    loop.finish()
-    path = _save(loop, out / f"{options['model']}.safetensors", card)
-    print(json.dumps({"weights": str(path), "crystals_per_s": round(rate), **card, "samples": loop.samples}))
+    path = _save(training, out / f"{options['model']}.safetensors", card)
+    print(
+        json.dumps({"weights": str(path), "crystals_per_s": round(rate), **card, "samples": training.samples})
+    )
 
 
 def _task(options: dict[str, str], config: DictConfig, seed: int) -> tuple[EnergyTask, dict[str, Any]]:
@@ -97,23 +101,23 @@ def _settings(options: dict[str, str], epochs: int) -> LoopSettings:
     )
 
 
-def _rate(task: EnergyTask, settings: LoopSettings, out: Path, seed: int) -> float:
+def _rate(task: EnergyTask, settings: LoopSettings, seed: int) -> float:
     """Crystals a second of some steps of a copy of the model."""
     trial = copy.copy(task)
     trial.model = copy.deepcopy(task.model)
-    loop = Loop(trial, settings, out / "run", seed, quiet=True)
-    batches = loop.batches.epoch(0)[: _WARM_UP + _TIMED]
+    training = NetworkTraining(trial, settings, seed)
+    n_steps = min(_WARM_UP + _TIMED, training.steps)
     crystals, start = 0, time.monotonic()
-    for step, rows in enumerate(batches):
-        if step == min(_WARM_UP, len(batches) // 3):
+    for step in range(n_steps):
+        if step == min(_WARM_UP, n_steps // 3):
             crystals, start = 0, time.monotonic()
         # a step ends with a transfer of its figures, so the clock sees all of it
-        loop._update(rows, 0.0)
-        crystals += len(rows)
+        training.take_step()
+        crystals += training.n_items
     return crystals / (time.monotonic() - start)
 
 
-def _watch(loop: Loop, path: Path, card: dict[str, Any], end: float) -> Callable[[], bool]:
+def _watch(training: NetworkTraining, path: Path, card: dict[str, Any], end: float) -> Callable[[], bool]:
     """Function that saves weights now and then, and says whether the time is up."""
     saved = time.monotonic()
 
@@ -121,17 +125,17 @@ def _watch(loop: Loop, path: Path, card: dict[str, Any], end: float) -> Callable
         nonlocal saved
         now = time.monotonic()
         if now - saved > _SAVE_EVERY:
-            _save(loop, path, card)
+            _save(training, path, card)
             saved = now
         return now > end
 
     return should_stop
 
 
-def _save(loop: Loop, path: Path, card: dict[str, Any]) -> Path:
-    tensors = dict(loop.task.model.state_dict()) | loop.average
-    halved = {name: tensors[name].detach().half() for name in loop.average}
-    save_weights(path, tensors | halved, {**card, "samples_seen": loop.samples})
+def _save(training: NetworkTraining, path: Path, card: dict[str, Any]) -> Path:
+    tensors = dict(training.model.state_dict()) | training.optimizer.state()["average"]
+    halved = {name: tensors[name].detach().half() for name in training.optimizer.named}
+    save_weights(path, tensors | halved, {**card, "samples_seen": training.samples})
     return path
 
 

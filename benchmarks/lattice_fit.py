@@ -12,11 +12,9 @@ count in full. Prints one JSON object.
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import cast
 
 import torch
@@ -31,10 +29,12 @@ from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.gflownet.likelihood import log_prob
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import TrajectoryBalance
-from gflownet_crystal.gflownet.settings import ScheduleSettings, TrainerSettings
-from gflownet_crystal.gflownet.trainer import Trainer
 from gflownet_crystal.policies import MLPPolicy, UniformPolicy
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
+from gflownet_crystal.training.base import take_all_steps
+from gflownet_crystal.training.samplers.settings import TrainerSettings
+from gflownet_crystal.training.samplers.training import SamplerTraining
+from gflownet_crystal.training.schedule import ScheduleSettings
 
 _DEFAULTS = {"iterations": "6000", "batch": "320", "seed": "0", "points": "1500", "trajectories": "32"}
 CRYSTALS = (
@@ -106,11 +106,9 @@ def fit(env: LatticeOfList, reward: Reward, iterations: int, batch: int, seed: i
     )
     policy = partial(MLPPolicy, n_layers=2, n_hidden=256, activation="silu", seed=seed)
     model = GFlowNet(env, policy, UniformPolicy, replace(MIXTURE, n_components=8))
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(model, reward, TrajectoryBalance(), settings, Path(folder), seed=seed, quiet=True)
-        trainer.train()
-        if trainer.optimizer.average is not None:
-            model.load_state_dict(trainer.optimizer.average, strict=False)
+    training = SamplerTraining(model, reward, TrajectoryBalance(), settings, seed)
+    take_all_steps(training)
+    training.finish()
     return model
 
 

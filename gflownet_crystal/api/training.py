@@ -9,11 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from gflownet_crystal.api.run import Run
 from gflownet_crystal.api.words import setting_texts
-from gflownet_crystal.common.checkpoint import TrainingStopped, newest_checkpoint
+from gflownet_crystal.common.checkpoint import TrainingStopped
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.locks import lock_folder
@@ -21,10 +19,9 @@ from gflownet_crystal.config.compose import TARGET, compose_config, resolved
 from gflownet_crystal.config.parts import Given
 from gflownet_crystal.config.run_folder import open_folder, write_config
 from gflownet_crystal.config.trained_runs import TrainedRun
-from gflownet_crystal.config.training import Training, prepare_training
+from gflownet_crystal.config.training import PreparedTraining, prepare_training
 from gflownet_crystal.config.values import path_setting
 from gflownet_crystal.envs.base import Env
-from gflownet_crystal.gflownet.trainer import load_weights
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import RewardFunction
 from gflownet_crystal.workflows.hulls import ENERGIES
@@ -157,33 +154,24 @@ def _object(value: Any, contract: type[Any], key: str) -> Any:
     return value
 
 
-def _train(training: Training, folder: Path) -> None:
+def _train(training: PreparedTraining, folder: Path) -> None:
     """Train, and put the weights that sampling takes in the model."""
-    config, parts, trainer, note = training
+    config, parts, engine, note = training
     if note is not None:
         warnings.warn(note, stacklevel=3)
     write_config(folder, config)
-    if not trainer.quiet and (words := parts.reward.function.describe()):
+    if not engine.quiet and (words := parts.reward.function.describe()):
         _tell(words)
-    trainer.logger.start(folder, _container(config))
     try:
         with stop_on_signal() as should_stop:
-            trainer.train(should_stop)
+            engine.train(should_stop)
     except TrainingStopped:
         warnings.warn(
-            f"training was interrupted after {trainer.iteration} of {trainer.settings.iterations} iterations; the run "
+            f"training was interrupted after {engine.training.done} of {engine.training.steps} iterations; the run "
             "is as it stands",
             stacklevel=3,
         )
-    finally:
-        trainer.logger.close()
-    trained, _ = newest_checkpoint(folder)
-    if trained is not None:
-        load_weights(parts.model, trained)
-
-
-def _container(config: DictConfig) -> Any:
-    return OmegaConf.to_container(config)
+    engine.training.finish()
 
 
 def _tell(line: str) -> None:

@@ -35,10 +35,10 @@ from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.training.base import Training
 from gflownet_crystal.training.energies.labelled import LabelledStructures
+from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.proxies.recipe import Recipe, Run
-from gflownet_crystal.training.stepwise import Stepwise
-from gflownet_crystal.training.stepwise_run import take_steps
 from gflownet_crystal.weights import load_weights
 from gflownet_crystal.workflows.making import Maker
 from gflownet_crystal.workflows.placing import judged_energies
@@ -123,9 +123,11 @@ class VerbEngines:
     def steps(self, folder: Path) -> Run:
         """Takes the steps of the spec proxy's training; they are recorded in the folder."""
 
-        def take(training: Stepwise) -> None:
+        def take(training: Training) -> None:
+            engine = Engine(training, folder, quiet=self.config.quiet)
+            engine.restore(latest(folder))
             with stop_on_signal() as should_stop:
-                take_steps(training, folder, latest(folder), None, self.config.quiet, should_stop)
+                engine.train(should_stop)
 
         return take
 

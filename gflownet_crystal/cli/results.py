@@ -24,22 +24,22 @@ from gflownet_crystal.evaluation.figures_training import (
     energy_distribution,
     training_curves,
 )
-from gflownet_crystal.gflownet.trainer import Trainer
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.structures.spec_io import read_specs
+from gflownet_crystal.training.base import Training
 from gflownet_crystal.workflows.samples import draw_samples, write_samples
 
 _N_UNTRAINED = 2000
 
 
-def write_results(folder: Path, config: DictConfig, parts: Parts, trainer: Trainer, trust: Trust) -> None:
+def write_results(folder: Path, config: DictConfig, parts: Parts, training: Training, trust: Trust) -> None:
     """Sample from the trained model and write everything that a user looks at.
 
     Args:
         folder: the run folder.
         config: resolved.
         parts: parts with trained weights.
-        trainer: finished.
+        training: finished training.
         trust: classes from outside the package that may be imported.
     """
     chosen = config.samples
@@ -50,7 +50,7 @@ def write_results(folder: Path, config: DictConfig, parts: Parts, trainer: Train
     files["figures"] = folder / "figures"
     _draw_figures(files["figures"], config, parts, trust, frame)
     files["summary"] = folder / SUMMARY
-    summary = _summary(config, parts, trainer, frame)
+    summary = _summary(config, parts, training, frame)
     # the summary is on disk before the candidates are made, so that a failure there loses nothing
     write_json(files["summary"], summary.as_json())
     best = best_of(frame)
@@ -67,17 +67,17 @@ def write_results(folder: Path, config: DictConfig, parts: Parts, trainer: Train
     print_page(summary, best, files, following)
 
 
-def _summary(config: DictConfig, parts: Parts, trainer: Trainer, frame: pd.DataFrame) -> RunSummary:
+def _summary(config: DictConfig, parts: Parts, training: Training, frame: pd.DataFrame) -> RunSummary:
     proxy, settings = parts.reward.proxy, parts.settings
     return RunSummary(
         quantity=Quantity(proxy.property_name, proxy.unit),
         proxy=type(proxy).__name__,
         env=type(parts.env).__name__,
         oxidation_table=plain(config.env.get("oxidation_table")),
-        iterations=trainer.iteration,
-        trajectories=trainer.iteration * settings.batch_size * trainer.world.size,
+        iterations=training.done,
+        trajectories=training.done * settings.batch_size * training.world.size,
         log_z=float(parts.model.log_z.detach()),
-        training_seconds=round(trainer.seconds, 3),
+        training_seconds=round(training.seconds, 3),
         samples=summarise_samples(frame),
         hardware=hardware(parts.device),
     )

@@ -35,7 +35,8 @@ from gflownet_crystal.training.energies.denoising_task import (
     reconstruction_figures,
 )
 from gflownet_crystal.training.energies.labelled import split_labelled
-from gflownet_crystal.training.loop import Loop
+from gflownet_crystal.training.engine import Engine
+from gflownet_crystal.training.networks import NetworkTraining
 from gflownet_crystal.weights import save_weights
 
 
@@ -61,8 +62,8 @@ def _run(folder: Path, config: DictConfig, out: Path) -> None:
     tests = [] if config.test is None else paths_of(config.test, "test")
     splits = split_labelled(read_crystals(paths), config.holdout, max_atoms=config.max_atoms)
     task = DenoisingTask(model, splits, settings, half)
-    loop = train(task, config, folder, "train_denoiser")
-    card = _card(config, loop, paths, network_settings)
+    engine = train(task, config, folder, "train_denoiser")
+    card = _card(config, engine, paths, network_settings)
     puzzles = Puzzles.of(splits.validation.structures, settings.sigma)
     card["validation"] = {
         "n": len(splits.validation),
@@ -81,9 +82,9 @@ def _run(folder: Path, config: DictConfig, out: Path) -> None:
 
 
 def _card(
-    config: DictConfig, loop: Loop, paths: list[Path], network_settings: dict[str, Any]
+    config: DictConfig, engine: Engine[NetworkTraining], paths: list[Path], network_settings: dict[str, Any]
 ) -> dict[str, Any]:
-    curve = validation_curve(loop, "lengths", "angles", "pos")
+    curve = validation_curve(engine, "lengths", "angles", "pos")
     network = {"name": config.model.name, "settings": network_settings}
     return {
         "kind": KIND,
@@ -91,7 +92,7 @@ def _card(
         "denoising": plain(config.denoising),
         "volumes": config.model.volumes,
         "unit": "lengths A, angles degrees, pos fractional, pos_angstrom A",
-        **training_card(config, loop, "train_denoiser", paths, network),
+        **training_card(config, engine, "train_denoiser", paths, network),
         "validation_curve": curve,
         "curve_still_falling": still_falling([figures["lengths"] for figures in curve]),
     }

@@ -38,7 +38,8 @@ from gflownet_crystal.models.registry import build_network, network_entry, setti
 from gflownet_crystal.training.energies.calibration import Judged, calibrate, judge
 from gflownet_crystal.training.energies.labelled import LabelledStructures, Splits, split_labelled
 from gflownet_crystal.training.energies.task import EnergyTask, error_figures, figures_of
-from gflownet_crystal.training.loop import Loop
+from gflownet_crystal.training.engine import Engine
+from gflownet_crystal.training.networks import NetworkTraining
 from gflownet_crystal.weights import load_weights, save_weights
 
 
@@ -87,9 +88,9 @@ def train_weights(
     model = EnergyModel(network).to(device)
     task = EnergyTask(model, splits, config.legacy_weight, half)
     earlier = _start(config, model)
-    loop = train(task, config, folder, "train_energy")
+    engine = train(task, config, folder, "train_energy")
     _round(model)
-    card = _card(config, loop, paths, earlier)
+    card = _card(config, engine, paths, earlier)
     validation, holdout = judge(model, splits.validation), judge(model, splits.holdout)
     card["validation"] = _validation(splits, validation, holdout, data)
     uncertainty, card["uncertainty"] = calibrate(model, splits.train, validation, holdout, config.seed)
@@ -135,9 +136,9 @@ def _stored(model: EnergyModel, uncertainty: LatentDistance | None) -> dict[str,
 
 
 def _card(
-    config: DictConfig, loop: Loop, paths: list[Path], earlier: dict[str, Any] | None
+    config: DictConfig, engine: Engine[NetworkTraining], paths: list[Path], earlier: dict[str, Any] | None
 ) -> dict[str, Any]:
-    own = _training_card(config, loop, paths)
+    own = _training_card(config, engine, paths)
     if earlier is None:
         return own
     if config.loop.epochs == 0:
@@ -146,14 +147,14 @@ def _card(
     return {**own, "start": shown}
 
 
-def _training_card(config: DictConfig, loop: Loop, paths: list[Path]) -> dict[str, Any]:
-    curve = validation_curve(loop, "mae")
+def _training_card(config: DictConfig, engine: Engine[NetworkTraining], paths: list[Path]) -> dict[str, Any]:
+    curve = validation_curve(engine, "mae")
     network = {"name": config.model.name, "settings": plain(config.model.settings)}
     return {
         "kind": KIND,
         "property": ENERGY_COLUMN,
         "unit": "eV/atom",
-        **training_card(config, loop, "train_energy", paths, network),
+        **training_card(config, engine, "train_energy", paths, network),
         "validation_curve": curve,
         "curve_still_falling": still_falling(curve),
     }

@@ -25,7 +25,8 @@ from gflownet_crystal.cli.trained_generators import TrainedGenerator, trained_ge
 from gflownet_crystal.config.build import plain
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.training.energies.labelled import split_labelled
-from gflownet_crystal.training.loop import Loop
+from gflownet_crystal.training.engine import Engine
+from gflownet_crystal.training.networks import NetworkTraining
 
 
 def run(config: DictConfig) -> None:
@@ -44,15 +45,17 @@ def _run(folder: Path, config: DictConfig, out: Path) -> None:
     )
     if not config.quiet:
         print(f"{len(splits.train)} crystals to learn from, {len(splits.validation)} to validate on")
-    loop = train(trained.task(splits), config, folder, "train_generator")
+    engine = train(trained.task(splits), config, folder, "train_generator")
     trained.round_weights()
-    card = _card(config, trained, loop, paths)
+    card = _card(config, trained, engine, paths)
     trained.save(out, card)
     print(json.dumps({"weights": str(out), "validation": card["validation"]}, indent=2))
 
 
-def _card(config: DictConfig, trained: TrainedGenerator, loop: Loop, paths: list[Path]) -> dict[str, Any]:
-    curve = validation_curve(loop)
+def _card(
+    config: DictConfig, trained: TrainedGenerator, engine: Engine[NetworkTraining], paths: list[Path]
+) -> dict[str, Any]:
+    curve = validation_curve(engine)
     return {
         "kind": trained.kind,
         "generator": config.generator.name,
@@ -60,7 +63,7 @@ def _card(config: DictConfig, trained: TrainedGenerator, loop: Loop, paths: list
         **trained.card(),
         "task": plain(config.generator.task),
         "half": trained.half,
-        **training_card(config, loop, "train_generator", paths, trained.network),
+        **training_card(config, engine, "train_generator", paths, trained.network),
         "validation": trained.figures(),
         "validation_curve": curve,
         "curve_still_falling": still_falling([trained.error(figures) for figures in curve]),

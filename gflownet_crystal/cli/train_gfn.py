@@ -9,14 +9,12 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli.results import write_results
 from gflownet_crystal.cli.screened import screening_settings
 from gflownet_crystal.cli.weights_run import stoppable
-from gflownet_crystal.common.checkpoint import newest_checkpoint
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.config.build import Trust, plain_section
 from gflownet_crystal.config.compose import require_section, resolved
@@ -24,8 +22,10 @@ from gflownet_crystal.config.parts import Parts, check_fit
 from gflownet_crystal.config.run_folder import default_folder, open_folder, write_config
 from gflownet_crystal.config.training import prepare_training
 from gflownet_crystal.config.values import check_whole, flag, formats_setting, seed_number
-from gflownet_crystal.gflownet.distributed import World, join_world
-from gflownet_crystal.gflownet.trainer import Trainer, load_weights
+from gflownet_crystal.training.base import Training
+from gflownet_crystal.training.distributed import World, join_world
+from gflownet_crystal.training.engine import Engine
+from gflownet_crystal.training.samplers.training import SamplerTraining
 
 _SECTIONS = ("trainer", "run", "dataset", "samples", "export", "record")
 
@@ -42,14 +42,14 @@ def _run(config: DictConfig, folder: Path, world: World) -> None:
     check_fit(config, trust)
     config = resolved(config)
     _check_values(config)
-    parts, trainer = train_sampler(config, folder, trust, world)
+    parts, training = train_sampler(config, folder, trust, world)
     if world.is_main:
-        write_results(folder, config, parts, trainer, trust)
+        write_results(folder, config, parts, training, trust)
 
 
 def train_sampler(
     config: DictConfig, folder: Path, trust: Trust, world: World | None = None
-) -> tuple[Parts, Trainer]:
+) -> tuple[Parts, Training]:
     """Train, or go on with the newest checkpoint of the folder.
 
     Args:
@@ -59,42 +59,34 @@ def train_sampler(
         world: processes that train together; None for this one alone.
 
     Returns:
-        The parts, with trained weights, and the trainer.
+        The parts, with trained weights, and the finished training.
 
     Raises:
         TrainingStopped: the user interrupted; a checkpoint is there.
     """
     world = World() if world is None else world
-    config, parts, trainer, note = prepare_training(config, folder, trust, world)
+    config, parts, engine, note = prepare_training(config, folder, trust, world)
     if note is not None and world.is_main:
         print(f"warning: {note}", file=sys.stderr)
     # nothing is written before everything above was found to be right, by every process
     world.wait()
     if world.is_main:
         write_config(folder, config)
-    _train(trainer, folder, config)
-    if world.is_main:
-        trained, _ = newest_checkpoint(folder)
-        if trained is not None:
-            load_weights(parts.model, trained)
-    return parts, trainer
+    _train(engine, parts, folder, config)
+    engine.training.finish()
+    return parts, engine.training
 
 
-def _train(trainer: Trainer, folder: Path, config: DictConfig) -> None:
-    if trainer.iteration and not trainer.quiet:
-        print(f"resuming {folder} after iteration {trainer.iteration}")
-    if trainer.iteration >= trainer.settings.iterations:
+def _train(engine: Engine[SamplerTraining], parts: Parts, folder: Path, config: DictConfig) -> None:
+    training = engine.training
+    if training.done and not engine.quiet:
+        print(f"resuming {folder} after iteration {training.done}")
+    if training.is_finished:
         return
-    if not trainer.quiet and (words := trainer.reward.function.describe()):
+    if not engine.quiet and (words := parts.reward.function.describe()):
         print(words)
-    settings: Any = OmegaConf.to_container(config)
-    if trainer.world.is_main:
-        trainer.logger.start(folder, settings)
-    try:
-        with stoppable("train_gfn", folder, config) as should_stop:
-            trainer.train(should_stop)
-    finally:
-        trainer.logger.close()
+    with stoppable("train_gfn", folder, config) as should_stop:
+        engine.train(should_stop)
 
 
 def _check_values(config: DictConfig) -> None:

@@ -9,16 +9,17 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.weights_run import run_folder, stoppable, weights_file
+from gflownet_crystal.cli.weights_run import run_folder, train_in_folder, weights_file
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.common.run_schema import WEIGHTS
 from gflownet_crystal.config.build import plain, to_settings
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.run_folder import card_command, latest, open_folder, write_config
+from gflownet_crystal.config.run_folder import card_command, open_folder
 from gflownet_crystal.config.values import HIGHEST_SEED, check_whole, flag
-from gflownet_crystal.training.loop import METRICS, Loop, Task
+from gflownet_crystal.training.engine import METRICS, Engine
+from gflownet_crystal.training.networks import NetworkTraining, Task
 from gflownet_crystal.training.settings import LoopSettings
 
 
@@ -79,58 +80,59 @@ def loop_settings(config: DictConfig) -> LoopSettings:
     return settings
 
 
-def train(task: Task, config: DictConfig, folder: Path, verb: str) -> Loop:
+def train(task: Task, config: DictConfig, folder: Path, verb: str) -> Engine[NetworkTraining]:
     """Train, or go on training; the task's model then has its averaged weights.
 
     Raises:
         TrainingStopped: the user interrupted; the text says how to go on.
     """
-    loop = Loop(task, loop_settings(config), folder, config.seed, config.quiet)
-    checkpoint = latest(folder)
-    if checkpoint is not None:
-        loop.restore(checkpoint)
-    write_config(folder, config)
-    with stoppable(verb, folder, config) as should_stop:
-        loop.train(should_stop)
-    loop.finish()
-    return loop
+    settings = loop_settings(config)
+    training = NetworkTraining(task, settings, config.seed)
+    engine = train_in_folder(training, folder, verb, config, settings.checkpoint_every)
+    training.finish()
+    return engine
 
 
 def training_card(
-    config: DictConfig, loop: Loop, verb: str, paths: Sequence[Path], network: Mapping[str, Any]
+    config: DictConfig,
+    engine: Engine[NetworkTraining],
+    verb: str,
+    paths: Sequence[Path],
+    network: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Entries of the card of any training: network, loop, seed, data, command, and cost.
 
     Args:
         config: configuration of the training.
-        loop: that ran.
+        engine: engine of the finished training.
         verb: verb of the command.
         paths: paths of the data.
         network: its name and its settings.
     """
+    training = engine.training
     return {
         "network": dict(network),
-        "parameters": sum(value.numel() for value in loop.named.values()),
+        "parameters": sum(value.numel() for value in training.optimizer.named.values()),
         "settings": plain(config.loop),
         "seed": config.seed,
         **({"max_atoms": config.max_atoms} if "max_atoms" in config else {}),
-        "structures": len(loop.task.sizes),
-        "samples_seen": loop.samples,
-        "training_seconds": round(loop.seconds),
+        "structures": len(training.task.sizes),
+        "samples_seen": training.samples,
+        "training_seconds": round(training.seconds),
         "data": [path.name for path in paths],
         "command": card_command(verb, config),
     }
 
 
-def validation_curve(loop: Loop, *names: str) -> list[Any]:
+def validation_curve(engine: Engine[NetworkTraining], *names: str) -> list[Any]:
     """Figures of all validations of a run, in order: a number each for one name, else numbers by name.
 
     Args:
-        loop: that ran.
+        engine: engine of the finished training.
         names: names of the figures; none for all.
     """
     records = [
-        record["validation"] for record in read_metrics(loop.run_dir / METRICS) if "validation" in record
+        record["validation"] for record in read_metrics(engine.run_dir / METRICS) if "validation" in record
     ]
     if len(names) == 1:
         return [record[names[0]] for record in records]

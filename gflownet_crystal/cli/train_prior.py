@@ -33,7 +33,8 @@ from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.policies.residual import ResidualPolicy
 from gflownet_crystal.structures.distributions import distributions
-from gflownet_crystal.training.loop import Loop
+from gflownet_crystal.training.engine import Engine
+from gflownet_crystal.training.networks import NetworkTraining
 from gflownet_crystal.training.priors.data import PriorSplits, split_known
 from gflownet_crystal.training.priors.task import PriorSettings, PriorTask
 from gflownet_crystal.workflows.sampling import BUILDING
@@ -75,10 +76,10 @@ def train_weights(folder: Path, config: DictConfig, out: Path) -> dict[str, Any]
     model = build_model(config, env, device) if stored is None else stored.model(env, device)
     splits = _read(config, env, settings)
     task = PriorTask(model, splits, settings)
-    loop = train(task, config, folder, "train_prior")
+    engine = train(task, config, folder, "train_prior")
     model, policy = folded(model, plain(config.policy))
     task.model = model
-    card = _card(config, task, splits, loop)
+    card = _card(config, task, splits, engine)
     if stored is not None:
         kept = ("command", "samples", "samples_seen", "started_from")
         card["started_from"] = {name: stored.card[name] for name in kept if name in stored.card}
@@ -107,15 +108,17 @@ def folded(model: GFlowNet, policy: dict[str, Any]) -> tuple[GFlowNet, dict[str,
     return model.eval(), policy
 
 
-def _card(config: DictConfig, task: PriorTask, splits: PriorSplits, loop: Loop) -> dict[str, Any]:
-    curve = validation_curve(loop)
+def _card(
+    config: DictConfig, task: PriorTask, splits: PriorSplits, engine: Engine[NetworkTraining]
+) -> dict[str, Any]:
+    curve = validation_curve(engine)
     paths = [
         path for key in ("data", "more") if config[key] is not None for path in paths_of(config[key], key)
     ]
     figures = task.figures()
     return {
         "unit": "nats",
-        **training_card(config, loop, "train_prior", paths, {"name": "policy"}),
+        **training_card(config, engine, "train_prior", paths, {"name": "policy"}),
         "env": plain(config.env),
         "task": plain(config.task),
         "crystals": {"train": splits.train.terminal.n, "validation": splits.validation.terminal.n},

@@ -16,16 +16,15 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from gflownet_crystal.cli.data_tables import paths_of, read_prepared
-from gflownet_crystal.cli.weights_run import run_folder, stoppable, weights_file
+from gflownet_crystal.cli.weights_run import run_folder, train_in_folder, weights_file
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.config.build import Trust, build
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import set_threads
-from gflownet_crystal.config.run_folder import card_command, latest, open_folder, write_config
+from gflownet_crystal.config.run_folder import card_command, open_folder
 from gflownet_crystal.config.values import check_whole, flag
+from gflownet_crystal.training.base import Training
 from gflownet_crystal.training.proxies.recipe import Recipe
-from gflownet_crystal.training.stepwise import Stepwise
-from gflownet_crystal.training.stepwise_run import take_steps
 
 
 def run(config: DictConfig) -> None:
@@ -60,7 +59,6 @@ def train_weights(
     out = weights_file(f"{name}.safetensors" if config.out is None else config.out)
     set_threads(config.threads)
     recipe = build(config.training, Recipe, "training", trust)
-    checkpoint = latest(folder)
 
     def read(sources: list[Path]) -> pd.DataFrame:
         return change(read_prepared(sources, config.quiet, labels=recipe.labels))
@@ -68,10 +66,8 @@ def train_weights(
     tests = {path.name: read([path]) for path in _tests(config.test)}
     table = read(paths)
 
-    def take(training: Stepwise) -> None:
-        write_config(folder, config)
-        with stoppable(verb, folder, config) as should_stop:
-            take_steps(training, folder, checkpoint, config.checkpoint_every, config.quiet, should_stop)
+    def take(training: Training) -> None:
+        train_in_folder(training, folder, verb, config, config.checkpoint_every)
 
     trained = recipe.fit(table, take)
     if tests:

@@ -38,7 +38,7 @@ from gflownet_crystal.training.generators.assignment_task import (
 from gflownet_crystal.training.generators.gemsdiff_task import DiffusionSettings, GemsDiffTask
 from gflownet_crystal.training.generators.langevin_task import LangevinTask, LangevinTaskSettings
 from gflownet_crystal.training.generators.site_task import SiteTask, SiteTaskSettings
-from gflownet_crystal.training.loop import Task
+from gflownet_crystal.training.networks import Task
 from gflownet_crystal.weights import save_weights
 
 _PLACE = "generator.network"

@@ -14,7 +14,9 @@ from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.config.build import trust_word
+from gflownet_crystal.config.run_folder import latest, write_config
 from gflownet_crystal.config.values import check_writable, path_setting, seed_number
+from gflownet_crystal.training.engine import Engine, SomeTraining
 
 
 def run_folder(config: DictConfig, name: str, section: str, seed: Any) -> Path:
@@ -38,6 +40,31 @@ def weights_file(value: Any) -> Path:
         raise ConfigError(f"out must end in .safetensors, not {out.name!r}")
     check_writable(out)
     return out
+
+
+def train_in_folder(
+    training: SomeTraining, folder: Path, verb: str, config: DictConfig, checkpoint_every: int | None
+) -> Engine[SomeTraining]:
+    """Take all steps of a training, from the newest checkpoint of the folder if it has one.
+
+    Args:
+        training: training before its first step.
+        folder: folder of the run.
+        verb: verb of the training.
+        config: configuration of the run, resolved.
+        checkpoint_every: steps between checkpoints; None for a hundredth of all steps.
+
+    Raises:
+        CheckpointError: the folder's checkpoints are damaged, or of another training.
+        TrainingError: the loss or its gradient is not finite.
+        TrainingStopped: the user interrupted; the text says how to go on.
+    """
+    engine = Engine(training, folder, checkpoint_every, config.quiet)
+    engine.restore(latest(folder))
+    write_config(folder, config)
+    with stoppable(verb, folder, config) as should_stop:
+        engine.train(should_stop)
+    return engine
 
 
 @contextmanager

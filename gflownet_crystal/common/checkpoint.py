@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import CheckpointError, WeightsError
 from gflownet_crystal.common.files import load_tensors, save_tensors
@@ -118,6 +118,24 @@ def newest_checkpoint(run_dir: Path) -> tuple[Checkpoint | None, list[str]]:
             f"no checkpoint of {run_dir} can be read: {'; '.join(complaints)}; train it anew"
         )
     return None, complaints
+
+
+def load_weights(model: nn.Module, checkpoint: Checkpoint, averaged: bool = True) -> None:
+    """Put a checkpoint's weights in a model.
+
+    Args:
+        model: model of the checkpoint's configuration.
+        checkpoint: loaded checkpoint.
+        averaged: take the moving average where the training kept one, as sampling does.
+
+    Raises:
+        CheckpointError: names or shapes differ.
+    """
+    weights = checkpoint.part("model") | (checkpoint.part("average") if averaged else {})
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError.of_other_settings(checkpoint.path, error) from error
 
 
 def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> int:

@@ -35,6 +35,10 @@ class CheckpointError(GFlowNetCrystalError):
         )
 
 
+class TrainingError(GFlowNetCrystalError):
+    """A training cannot go on: the loss or its gradient is not finite, or nothing is left to train."""
+
+
 class EmptySpaceError(GFlowNetCrystalError):
     """The constraints leave no object to sample."""
 

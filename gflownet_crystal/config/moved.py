@@ -9,6 +9,7 @@ _FOLDERS = {
         "mlp_placing_recipe": "gflownet_crystal.training.proxies.mlp_placing_recipe",
         "hull_recipe": "gflownet_crystal.training.proxies.hull_recipe",
     },
+    "gflownet_crystal.gflownet": {"loggers": "gflownet_crystal.training.loggers"},
     "gflownet_crystal.models": {
         "potentials": "gflownet_crystal.models.energies.potentials",
         "calculator_energies": "gflownet_crystal.models.energies.calculator_energies",

@@ -27,10 +27,10 @@ from gflownet_crystal.config.values import thread_count, whole_number
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
-from gflownet_crystal.gflownet.settings import TrainerSettings
 from gflownet_crystal.policies.base import MixtureSettings, Policy
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import Reward, RewardFunction
+from gflownet_crystal.training.samplers.settings import TrainerSettings
 from gflownet_crystal.workflows.sampling import BUILDING
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from gflownet_crystal.common.checkpoint import load_weights
 from gflownet_crystal.common.errors import CheckpointError, WeightsError
 from gflownet_crystal.common.run_schema import WEIGHTS
 from gflownet_crystal.config.build import Trust
@@ -15,7 +16,7 @@ from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.config.parts import NOTHING, Given, Parts, build_parts
 from gflownet_crystal.config.priors import stored_policy
 from gflownet_crystal.config.run_folder import SECTIONS, latest, read_config
-from gflownet_crystal.gflownet.trainer import load_history, load_weights
+from gflownet_crystal.training.samplers.training import load_history
 from gflownet_crystal.weights import weights_path
 
 

@@ -8,38 +8,39 @@ from typing import NamedTuple
 from omegaconf import DictConfig
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.config.build import Trust, build
+from gflownet_crystal.config.build import Trust, build, plain
 from gflownet_crystal.config.parts import NOTHING, Given, Parts, build_parts
 from gflownet_crystal.config.run_folder import latest
 from gflownet_crystal.config.starting import build_prior, starting_policy, with_policy
 from gflownet_crystal.config.values import path_setting
-from gflownet_crystal.gflownet.distributed import World
-from gflownet_crystal.gflownet.loggers import Logger
 from gflownet_crystal.gflownet.replay import Terminals
-from gflownet_crystal.gflownet.trainer import Trainer
+from gflownet_crystal.training.distributed import World
+from gflownet_crystal.training.engine import Engine
+from gflownet_crystal.training.loggers import Logger
+from gflownet_crystal.training.samplers.training import SamplerTraining
 from gflownet_crystal.workflows.samples import read_objects
 
 
-class Training(NamedTuple):
+class PreparedTraining(NamedTuple):
     """A training, ready to run.
 
     Attributes:
         config: configuration of the run; its section ``policy`` is that of the weights it starts from.
         parts: environment, reward and model.
-        trainer: new, or as the newest checkpoint of the folder left it.
+        engine: training, new or as the newest checkpoint of the folder left it.
         note: words on a new stream of random numbers, or None; see
-            :meth:`~gflownet_crystal.gflownet.trainer.Trainer.restore`.
+            :meth:`~gflownet_crystal.training.base.Training.restore`.
     """
 
     config: DictConfig
     parts: Parts
-    trainer: Trainer
+    engine: Engine[SamplerTraining]
     note: str | None
 
 
 def prepare_training(
     config: DictConfig, folder: Path, trust: Trust, world: World | None = None, given: Given = NOTHING
-) -> Training:
+) -> PreparedTraining:
     """All that a training needs; nothing is written.
 
     Args:
@@ -58,24 +59,22 @@ def prepare_training(
     parts = build_parts(config, trust, given)
     prior = build_prior(config, parts, Trust(everything=config.trust))
     logger = build(config.logger, Logger, "logger", trust)
-    trainer = Trainer(
+    training = SamplerTraining(
         parts.model,
         parts.reward,
         parts.objective,
         parts.settings,
-        folder,
         config.seed,
         dataset=_dataset(config, parts),
-        logger=logger,
-        quiet=config.quiet,
         world=world,
         prior=prior,
     )
+    every = parts.settings.checkpoint_every
+    engine = Engine(training, folder, every, config.quiet, logger, plain(config))
     checkpoint = latest(folder)
     if checkpoint is None and stored is not None:
         stored.start(parts.model)
-    note = None if checkpoint is None else trainer.restore(checkpoint)
-    return Training(config, parts, trainer, note)
+    return PreparedTraining(config, parts, engine, engine.restore(checkpoint))
 
 
 def _dataset(config: DictConfig, parts: Parts) -> Terminals | None:

@@ -12,8 +12,9 @@ from torch import Tensor
 from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.models.spec_energy.features import check_specs, composition_features, shape_features
+from gflownet_crystal.models.spec_energy.heads import head_inputs
 from gflownet_crystal.models.spec_energy.network import CellEnergy, Encoding, EnergyEnsemble
-from gflownet_crystal.proxies.mlp_placing import Placing, placing_features
+from gflownet_crystal.proxies.mlp_placing import Placing
 from gflownet_crystal.proxies.stored import StoredProxy, repeated
 from gflownet_crystal.structures.spec import CrystalSpec
 
@@ -98,8 +99,8 @@ class MLPProxy(StoredProxy):
             specs: n specs.
 
         Returns:
-            (members, n, f) float32 inputs of :class:`~gflownet_crystal.proxies.mlp_placing.PlacingHeads`, and (n,)
-            float64 eV/atom by which energies of cells outside the range of training are raised.
+            (members, n, f) float32 inputs of :class:`~gflownet_crystal.models.spec_energy.heads.EnsembleHeads`, and
+            (n,) float64 eV/atom by which energies of cells outside the range of training are raised.
         """
         parts = []
         for batch in self.batches(specs):
@@ -142,7 +143,7 @@ class MLPProxy(StoredProxy):
 
     def _features(self, specs: CrystalSpec, encoding: Encoding, cells: CellEnergy) -> Tensor:
         _, spread, noise = _joined(cells.energy, cells.log_scale)
-        return placing_features(specs, encoding, cells, _deviation(self.calibration, spread, noise))
+        return head_inputs(specs, encoding, cells, _deviation(self.calibration, spread, noise))
 
     def equilibrium_volume(self, specs: CrystalSpec) -> Tensor:
         """Volume per atom (n,) float64, Å^3, that composition and group alone suggest; the lattice is not read."""

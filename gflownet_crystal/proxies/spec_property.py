@@ -1,6 +1,6 @@
 """Properties of specs by small networks on the last layers of the energy ensemble.
 
-The ensemble has learned from many formation energies which elements, groups and cells behave alike. Heads on its frozen
+The ensemble has learned from many formation energies which elements, groups and cells resemble each other. Heads on its frozen
 layers learn a property for which there are fewer labels: band gaps, moduli, refractive indices, a column of the user's.
 """
 
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.models.spec_energy.features import check_specs
+from gflownet_crystal.models.spec_energy.heads import EnsembleHeads
 from gflownet_crystal.proxies.mlp import MLPProxy
-from gflownet_crystal.proxies.mlp_placing import PlacingHeads
 from gflownet_crystal.proxies.stored import StoredProxy, repeated
 from gflownet_crystal.structures.spec import CrystalSpec
 
@@ -79,7 +79,7 @@ class PropertyProxy(StoredProxy):
             self.property_name, self.unit = str(card["property"]), str(card["unit"])  # type: ignore[misc]
             self.transform: Transform = card["transform"]
             self.minimum: float | None = card.get("minimum")
-            self.heads = PlacingHeads(**card["heads"])
+            self.heads = EnsembleHeads(**card["heads"])
             prefix = "heads."
             state = {
                 name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
@@ -124,7 +124,7 @@ class PropertyProxy(StoredProxy):
 
     @torch.no_grad()
     def components(self, specs: CrystalSpec) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What the heads say, before calibration and in the transformed property.
+        """Outputs of the heads, before calibration and in the transformed property.
 
         Args:
             specs: n specs.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.training.schedule import cosine
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,8 @@ class LoopSettings:
                 f"loop.learning_rate and loop.clip_norm must be positive, not {self.learning_rate} and {self.clip_norm}"
             )
 
-    def rate(self, progress: float) -> float:
-        """Learning rate after a share ``progress`` of the training, 0 to 1."""
+    def rate_factor(self, progress: float) -> float:
+        """Factor on the learning rate after a share ``progress`` of the training, 0 to 1."""
         if progress < self.warm_up:
-            return self.learning_rate * progress / self.warm_up
-        passed = (progress - self.warm_up) / (1.0 - self.warm_up)
-        cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, passed)))
-        return self.learning_rate * (self.final_factor + (1.0 - self.final_factor) * cosine)
+            return progress / self.warm_up
+        return cosine((progress - self.warm_up) / (1.0 - self.warm_up), self.final_factor)

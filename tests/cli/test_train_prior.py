@@ -45,20 +45,20 @@ def test_the_card_says_what_was_learned_and_how_well(place: Path) -> None:
 
 
 def test_a_training_that_stopped_goes_on_to_the_bit(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gflownet_crystal.training.loop import Loop
+    from gflownet_crystal.training.networks import NetworkTraining
 
     words = [*TINY, f"data={place}/known.parquet", "loop.epochs=3", f"run.dir={place}/parts"]
-    update, done = Loop._update, []
+    advance, done = NetworkTraining.advance, []
 
     def stopping(self, *given):
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(1)
-        return update(self, *given)
+        return advance(self, *given)
 
-    monkeypatch.setattr(Loop, "_update", stopping)
+    monkeypatch.setattr(NetworkTraining, "advance", stopping)
     assert main(["train_prior", *words]) == 130
-    monkeypatch.setattr(Loop, "_update", update)
+    monkeypatch.setattr(NetworkTraining, "advance", advance)
     assert main(["train_prior", *words, "resume=true"]) == 0
     whole, parts = (load_tensors(place / run / "weights.safetensors")[0] for run in ("whole", "parts"))
     assert whole.keys() == parts.keys()

@@ -12,10 +12,10 @@ import torch
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.files import load_tensors, read_json
 from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.training.base import Training
 from gflownet_crystal.training.proxies.hull_recipe import HullTraining
 from gflownet_crystal.training.proxies.mlp_paper_recipe import PaperTraining
-from gflownet_crystal.training.proxies.mlp_training import Trainer
-from gflownet_crystal.training.stepwise import Stepwise
+from gflownet_crystal.training.proxies.mlp_training import EnsembleTraining
 from tests.data.crystals import stored_frame
 
 STEPS, STOPPED_AFTER = 5, 3
@@ -45,12 +45,12 @@ def words(folder: Path, data: Path, name: str, *settings: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("training", "settings"), [(Trainer, MLP), (PaperTraining, PAPER), (HullTraining, HULL)]
+    ("training", "settings"), [(EnsembleTraining, MLP), (PaperTraining, PAPER), (HullTraining, HULL)]
 )
 def test_a_stopped_training_ends_as_the_undisturbed_one(
     tmp_path: Path,
     data: Path,
-    training: type[Stepwise],
+    training: type[Training],
     settings: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -58,11 +58,10 @@ def test_a_stopped_training_ends_as_the_undisturbed_one(
     assert main(words(tmp_path, data, "whole", *settings)) == 0
     advance = training.advance
 
-    def interrupted(self: Stepwise) -> dict[str, float]:
-        losses = advance(self)
-        if self.done == STOPPED_AFTER:
+    def interrupted(self: Training) -> dict[str, float]:
+        if self.done == STOPPED_AFTER - 1:
             signal.raise_signal(signal.SIGINT)
-        return losses
+        return advance(self)
 
     # the only checkpoint is the one that the interrupt leaves
     cut = words(tmp_path, data, "cut", *settings, "checkpoint_every=100")
@@ -80,6 +79,8 @@ def test_a_stopped_training_ends_as_the_undisturbed_one(
     cards = [read_json(tmp_path / f"{name}.json") for name in ("whole", "cut")]
     assert cards[0]["validation"] == cards[1]["validation"]
     records = [read_metrics(tmp_path / name / "metrics.jsonl") for name in ("whole", "cut")]
+    # null stands for what is no number
+    assert all(None not in record.values() for record in records[0])
     assert records[0] == records[1] and [record["step"] for record in records[0]] == list(range(1, STEPS + 1))
 
 

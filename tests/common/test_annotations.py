@@ -9,7 +9,7 @@ import torch
 
 from gflownet_crystal.common.annotations import fitting
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.gflownet.settings import TrainerSettings
+from gflownet_crystal.training.samplers.settings import TrainerSettings
 
 
 @pytest.mark.parametrize("value", [10**20, -(10**20), 2**63])

@@ -15,6 +15,7 @@ from gflownet_crystal.config.moved import present_path
         "gflownet_crystal.proxies.mlp_paper_recipe.PaperRecipe",
         "gflownet_crystal.proxies.mlp_placing_recipe.PlacingRecipe",
         "gflownet_crystal.proxies.hull_recipe.HullRecipe",
+        "gflownet_crystal.gflownet.loggers.NoLogger",
         "gflownet_crystal.models.potentials.CHGNetEnergies",
         "gflownet_crystal.models.potentials.SevenNetEnergies",
     ],

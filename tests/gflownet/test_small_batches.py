@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
@@ -16,11 +14,12 @@ from gflownet_crystal.gflownet.batch import cat_trajectories
 from gflownet_crystal.gflownet.likelihood import log_prob
 from gflownet_crystal.gflownet.objectives import LogVariance, Objective, TrajectoryBalance
 from gflownet_crystal.gflownet.rollout import Trajectories, evaluate, sample_backward, sample_forward
-from gflownet_crystal.gflownet.settings import TrainerSettings
-from gflownet_crystal.gflownet.trainer import Trainer
 from gflownet_crystal.policies.distributions import JumpHead
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import Boltzmann, Reward
+from gflownet_crystal.training.base import take_all_steps
+from gflownet_crystal.training.samplers.settings import TrainerSettings
+from gflownet_crystal.training.samplers.training import SamplerTraining
 from tests.gflownet.test_rollout import model_of
 
 _NARROW = ["Na", "Cl"]
@@ -97,13 +96,13 @@ def test_the_probability_of_one_object_does_not_depend_on_others(name: str) -> N
 @pytest.mark.parametrize("size", [1, 2, 4])
 @pytest.mark.parametrize("name", ["grid", "box of one jump", "crystal of one jump"])
 def test_a_training_with_small_batches_takes_all_its_steps(
-    name: str, size: int, objective: Objective, tmp_path: Path
+    name: str, size: int, objective: Objective
 ) -> None:
     model = model_of(SPACES[name])
     settings = TrainerSettings(iterations=12, batch_size=size, checkpoint_every=12)
-    trainer = Trainer(model, Reward(Zero(), Boltzmann(1.0)), objective, settings, tmp_path, quiet=True)
-    trainer.train()
-    assert trainer.iteration == 12
+    training = SamplerTraining(model, Reward(Zero(), Boltzmann(1.0)), objective, settings)
+    take_all_steps(training)
+    assert training.done == 12
     assert all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
 
 

@@ -12,8 +12,8 @@ import torch
 
 from gflownet_crystal.common.errors import ConfigError, DataError, WeightsError
 from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
+from gflownet_crystal.models.spec_energy.heads import EnsembleHeads
 from gflownet_crystal.proxies.mlp import MLPProxy
-from gflownet_crystal.proxies.mlp_placing import PlacingHeads
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs, specs_to_frame
 from gflownet_crystal.training.proxies.mlp_placing_recipe import PlacingRecipe
@@ -110,7 +110,7 @@ def test_the_batch_changes_nothing(trained: Any) -> None:
 
 
 def test_heads_leave_out_only_in_training() -> None:
-    heads, features = PlacingHeads(2, 5, 8), torch.randn(2, 9, 5)
+    heads, features = EnsembleHeads(2, 5, 8), torch.randn(2, 9, 5)
     assert heads(features).equal(heads(features))
     drawn = [heads(features, 0.5, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
     assert drawn[0].equal(drawn[1]) and not drawn[0].equal(drawn[2])

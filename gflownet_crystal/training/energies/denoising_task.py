@@ -19,7 +19,7 @@ from gflownet_crystal.models.denoiser import Denoiser
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.energies.denoising_noise import lattice_parameters, noisy_cubes, without_mean
 from gflownet_crystal.training.energies.labelled import Splits
-from gflownet_crystal.training.loop import Task
+from gflownet_crystal.training.networks import Task
 
 VALIDATION_SEED = 2023
 """Of the noise on what is validated on, whatever the seed of the training."""

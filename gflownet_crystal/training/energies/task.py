@@ -15,7 +15,7 @@ from gflownet_crystal.models.energies.energy import EnergyModel
 from gflownet_crystal.models.layers.inputs import CrystalGraph
 from gflownet_crystal.models.layers.stored_graphs import StoredGraphs
 from gflownet_crystal.training.energies.labelled import LabelledStructures, Splits
-from gflownet_crystal.training.loop import Task
+from gflownet_crystal.training.networks import Task
 
 
 class EnergyTask(Task):

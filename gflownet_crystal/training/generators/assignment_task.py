@@ -23,7 +23,7 @@ from gflownet_crystal.models.sites.assignment_ranker import AssignmentRanker, lo
 from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.training.generators.assignment_data import OccupiedSpecs, OccupiedSplits
-from gflownet_crystal.training.loop import Task
+from gflownet_crystal.training.networks import Task
 
 _VALIDATION_SIZE = 20_000
 

@@ -20,7 +20,7 @@ from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
 from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.energies.labelled import Splits
-from gflownet_crystal.training.loop import Task
+from gflownet_crystal.training.networks import Task
 
 VALIDATION_SEED = 2024
 """Of the noise on what is validated on, whatever the seed of the training."""

@@ -31,7 +31,7 @@ from gflownet_crystal.structures.occupied_positions import occupied_positions
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import conventional_structures, find_space_groups
 from gflownet_crystal.training.energies.labelled import Splits
-from gflownet_crystal.training.loop import Task
+from gflownet_crystal.training.networks import Task
 
 VALIDATION_SEED = 2023
 """Of the noise on what is validated on, whatever the seed of the training."""

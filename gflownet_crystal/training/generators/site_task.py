@@ -15,7 +15,7 @@ from gflownet_crystal.models.sites.settings import SiteSettings
 from gflownet_crystal.training.energies.labelled import LabelledStructures, Splits
 from gflownet_crystal.training.generators.assignment_data import OccupiedSpecs
 from gflownet_crystal.training.generators.site_data import SiteData, uniform_parameters
-from gflownet_crystal.training.loop import Task
+from gflownet_crystal.training.networks import Task
 
 VALIDATION_SEED = 2024
 """Of noise and times that are validated on, whatever the seed of the training."""

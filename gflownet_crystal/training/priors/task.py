@@ -14,7 +14,7 @@ from gflownet_crystal.gflownet.likelihood import log_prob, negative_elbo
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.rollout import sample_backward
 from gflownet_crystal.training.energies.substitution import Substitution
-from gflownet_crystal.training.loop import Task
+from gflownet_crystal.training.networks import Task
 from gflownet_crystal.training.priors.data import PriorSplits
 
 _SEED = 3

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import OneCycleLR
 
+from gflownet_crystal.common.checkpoint import Checkpoint
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.schema import ENERGY_COLUMN
@@ -22,10 +24,11 @@ from gflownet_crystal.proxies.learned_hull import KIND, LearnedHull
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.structures.element_properties import N_PROPERTIES, element_properties
 from gflownet_crystal.structures.formulas import reduce_composition, text_to_composition
+from gflownet_crystal.training.base import Training, take_all_steps
+from gflownet_crystal.training.optimizer import Optimizer
 from gflownet_crystal.training.proxies.mlp_data import Packed, join
 from gflownet_crystal.training.proxies.mlp_training import prototype_rows
 from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained, split_table
-from gflownet_crystal.training.stepwise import Averaged, Stepwise, take_all_steps
 
 _SHIFTS = np.linspace(0.0, 0.2, 41)
 _SHIFT_ROWS = 2000
@@ -127,8 +130,8 @@ class HullRecipe(Recipe):
             )
         training = HullTraining(train, self)
         run(training)
-        training.averaged.swap()
-        network = training.network.eval()
+        training.finish()
+        network = training.model
         card: dict[str, Any] = {
             "kind": KIND,
             "property": "hull energy",
@@ -171,7 +174,7 @@ class HullRecipe(Recipe):
         return figures
 
 
-class HullTraining(Stepwise):
+class HullTraining(Training):
     """Training of the compound energies.
 
     Args:
@@ -179,38 +182,45 @@ class HullTraining(Stepwise):
         recipe: whose settings hold.
     """
 
+    model: EnergyEnsemble
+    generator: torch.Generator
+
     def __init__(self, data: HullTargets, recipe: HullRecipe) -> None:
         self.data, self.recipe, self.steps = data, recipe, recipe.steps
         self.packed = Packed.of(data.composition, torch.ones(len(data.energy), dtype=torch.int64))
         known = prototype_rows(self.packed.features.bucket)
-        self.network: EnergyEnsemble = EnergyEnsemble(
+        self.model = EnergyEnsemble(
             **recipe.network, n_properties=N_PROPERTIES, n_prototypes=int(known.max())
         )
-        self.network.row_of_bucket.copy_(known)
+        self.model.row_of_bucket.copy_(known)
         scalar = self.packed.features.scalar
-        self.network.properties.copy_(element_properties())
-        self.network.scalar_scale.copy_(torch.stack([scalar.mean(0), scalar.std(0).clamp(min=1e-3)]))
+        self.model.properties.copy_(element_properties())
+        self.model.scalar_scale.copy_(torch.stack([scalar.mean(0), scalar.std(0).clamp(min=1e-3)]))
         self.generator = torch.Generator().manual_seed(recipe.seed + 1)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        adam = torch.optim.AdamW(
+            self.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, recipe.learning_rate, total_steps=recipe.steps + 1
-        )
-        self.averaged: Averaged = Averaged(self.network, 0.998)
+        self.optimizer = Optimizer(self.model, adam, clip_norm=2.0, average=0.998)
+        self.schedule = self._cycle()
         self.exact_rows = data.exact.nonzero()[:, 0]
 
+    def _cycle(self) -> OneCycleLR:
+        """Rates and first moments after the finished steps."""
+        recipe = self.recipe
+        total, last = recipe.steps + 1, self.done - 1
+        return OneCycleLR(self.optimizer.adam, recipe.learning_rate, total_steps=total, last_epoch=last)
+
     def advance(self) -> dict[str, float]:
-        """One optimiser step; its loss."""
         loss = self._loss()
-        self.optimizer.zero_grad()
-        (loss * self.network.members).backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
-        self.optimizer.step()
+        # members do not interact: the sum over them gives each its own gradient
+        record = self.update(loss * self.model.members, {"loss": loss})
         self.schedule.step()
-        self.averaged.update()
-        self.done += 1
-        return {"loss": float(loss.detach())}
+        return record
+
+    def restore(self, checkpoint: Checkpoint) -> str | None:
+        note = super().restore(checkpoint)
+        self.schedule = self._cycle()
+        return note
 
     def _loss(self) -> Tensor:
         data, generator, recipe = self.data, self.generator, self.recipe
@@ -226,7 +236,7 @@ class HullTraining(Stepwise):
             reduce_composition(mixed), torch.ones(recipe.mixtures, dtype=torch.int64)
         ).features
         with torch.autocast("cpu", torch.bfloat16):
-            energy = self.network.encode(join(self.packed.take(rows), features)).energy
+            energy = self.model.encode(join(self.packed.take(rows), features)).energy
         error = energy[:, : len(rows)] - data.energy[rows]
         below = torch.where(data.exact[rows], 1.0, recipe.bound_weight)
         loss = torch.where(error > 0, error, -error * below).mean()

@@ -18,9 +18,10 @@ from gflownet_crystal.proxies.mlp_paper import KIND, PaperMLPProxy, PaperNetwork
 from gflownet_crystal.structures.element_properties import element_properties, periods_and_groups
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.training.base import Training, take_all_steps
+from gflownet_crystal.training.optimizer import Optimizer
 from gflownet_crystal.training.proxies.mlp_validation import error_figures
 from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained, split_table
-from gflownet_crystal.training.stepwise import Stepwise, take_all_steps
 
 
 class PaperRecipe(Recipe):
@@ -65,7 +66,7 @@ class PaperRecipe(Recipe):
         lattice = _lattice(specs)
         network.properties.copy_(element_properties())
         network.element_tables.copy_(periods_and_groups())
-        network.lattice_scale.copy_(torch.stack([lattice.mean(0), lattice.std(0)]))
+        network.lattice_scale.copy_(torch.stack([lattice.mean(0), lattice.std(0).clamp(min=1e-3)]))
         labels = torch.tensor(rows[ENERGY_COLUMN].to_numpy(dtype="float32"))
         card: dict[str, Any] = {
             "kind": KIND,
@@ -98,7 +99,7 @@ class PaperRecipe(Recipe):
         return PaperMLPProxy.of(trained.tensors, trained.card)
 
 
-class PaperTraining(Stepwise):
+class PaperTraining(Training):
     """Training of the paper's network; a step is an epoch.
 
     Args:
@@ -109,6 +110,9 @@ class PaperTraining(Stepwise):
         recipe: whose settings hold.
     """
 
+    model: PaperNetwork
+    generator: torch.Generator
+
     def __init__(
         self,
         network: PaperNetwork,
@@ -117,8 +121,7 @@ class PaperTraining(Stepwise):
         validation: pd.DataFrame,
         recipe: PaperRecipe,
     ) -> None:
-        self.network: PaperNetwork = network
-        self.recipe, self.steps = recipe, recipe.epochs
+        self.model, self.recipe, self.steps = network, recipe, recipe.epochs
         self.fractions, self.lattice, self.space_group = (
             specs.fractions.float(),
             _lattice(specs),
@@ -128,10 +131,9 @@ class PaperTraining(Stepwise):
         self.held = frame_to_specs(validation)
         self.target = torch.tensor(validation[ENERGY_COLUMN].to_numpy(dtype="float64"))
         self.generator = torch.Generator().manual_seed(recipe.seed + 1)
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
-        self.schedule: ReduceLROnPlateau = ReduceLROnPlateau(
-            self.optimizer, factor=0.5, patience=recipe.patience
-        )
+        adam = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
+        self.optimizer = Optimizer(network, adam)
+        self.schedule = ReduceLROnPlateau(adam, factor=0.5, patience=recipe.patience)
         self.best = _copy(network)
         self.curve: list[float] = []
 
@@ -143,28 +145,27 @@ class PaperTraining(Stepwise):
 
     def advance(self) -> dict[str, float]:
         """One epoch; its error on what is validated on."""
-        recipe, network = self.recipe, self.network
+        recipe, network = self.recipe, self.model
         for rows in torch.randperm(len(self.labels), generator=self.generator).split(recipe.batch_size):
             with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
                 energy = network(self.fractions[rows], self.space_group[rows], self.lattice[rows])
-            loss = (energy - self.labels[rows]).abs().mean()
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
+            self.update((energy - self.labels[rows]).abs().mean(), {})
         proxy = PaperMLPProxy.of(_copy(network), {"network": network.arguments})
         self.curve.append(float((proxy.predict(self.held) - self.target).abs().mean()))
         self.schedule.step(self.curve[-1])
         self.best = _copy(network) if self.curve[-1] == min(self.curve) else self.best
-        self.done += 1
         return {"validation_mae": self.curve[-1]}
 
     def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         parts, values = super().state()
         return {**parts, "best": self.best}, {**values, "curve": self.curve}
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        super().restore(checkpoint)
+    def restore(self, checkpoint: Checkpoint) -> str | None:
         self.best, self.curve = checkpoint.part("best"), list(checkpoint.metadata["curve"])
+        # the rate is a function of the errors so far
+        for error in self.curve:
+            self.schedule.step(error)
+        return super().restore(checkpoint)
 
 
 def _copy(network: PaperNetwork) -> dict[str, Tensor]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,120 +10,33 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.data.sampled_rows import only_sampled
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.splits import in_holdout, reduced_formulas
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.proxies.mlp import MLPProxy
-from gflownet_crystal.proxies.mlp_placing import KIND, Placing, PlacingHeads
+from gflownet_crystal.proxies.mlp_placing import KIND, Placing
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.training.base import take_all_steps
+from gflownet_crystal.training.proxies.heads import HeadsSettings, HeadsTraining
 from gflownet_crystal.training.proxies.mlp_recipe import calibrate
 from gflownet_crystal.training.proxies.placed_figures import HIGHEST, capped, placed_figures
 from gflownet_crystal.training.proxies.placing_labels import BESIDE, pack_labels
 from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained
-from gflownet_crystal.training.stepwise import Averaged, Stepwise, take_all_steps
-
-_SCALE_WEIGHT = 0.05
-"""Of the likelihood of the errors, over their size."""
-
-_FEWER_PASSES = 3
 
 
 @dataclass(frozen=True)
-class PlacingSettings:
-    """Hyperparameters of the heads.
+class PlacingSettings(HeadsSettings):
+    """Hyperparameters of the heads of the correction.
 
     Attributes:
-        width: width of the hidden layers.
-        steps: optimiser steps, at most.
-        passes: over the specs, at most, and a third of them where earlier heads are trained on: few specs take few
-            steps, after which the heads would know them by heart.
-        batch_size: specs a step.
-        learning_rate: peak of AdamW's.
-        weight_decay: AdamW's.
-        dropout: share of hidden units that are left out.
-        average: decay of the exponential moving average of the weights, which is what is kept.
         highest: eV/atom above the reference hull; energies above it count as it, as atoms so bad say little more.
-        seed: random seed of weights and batches.
     """
 
-    width: int = 128
-    steps: int = 1500
-    passes: int = 120
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.1
-    dropout: float = 0.3
-    average: float = 0.995
     highest: float = HIGHEST
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "training")
-        for name in ("width", "steps", "passes", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"training.{name} must be at least 1, not {getattr(self, name)}")
-        if not (self.learning_rate > 0.0 and 0.0 <= self.dropout < 1.0 and 0.0 < self.average < 1.0):
-            raise ConfigError(
-                "training.learning_rate must be above 0, and dropout and average lie between 0 and 1; got "
-                f"{self.learning_rate}, {self.dropout} and {self.average}"
-            )
-
-
-class PlacingTrainer(Stepwise):
-    """State of a training of the heads.
-
-    Args:
-        features: (members, n, f).
-        target: (n,) float32, eV/atom that is to be added to the ensemble's energy.
-        settings: hyperparameters.
-        start: heads to go on from; fresh ones if not given.
-    """
-
-    def __init__(
-        self, features: Tensor, target: Tensor, settings: PlacingSettings, start: PlacingHeads | None = None
-    ) -> None:
-        self.features, self.target, self.settings = features, target, settings
-        passes = settings.passes if start is None else settings.passes / _FEWER_PASSES
-        self.steps = min(settings.steps, math.ceil(passes * len(target) / settings.batch_size))
-        if start is None:
-            heads = PlacingHeads(len(features), features.shape[2], settings.width, settings.seed)
-            heads.scale.copy_(torch.stack([features.mean((0, 1)), features.std((0, 1)).clamp(min=1e-3)]))
-        else:
-            heads = copy.deepcopy(start)
-        self.network = self.heads = heads.train()
-        self.generator = torch.Generator().manual_seed(settings.seed + 1)
-        self.optimizer = torch.optim.AdamW(
-            heads.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
-        self.averaged: Averaged = Averaged(heads, settings.average)
-
-    def _rate(self, step: int) -> float:
-        return max(0.005, 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps))))
-
-    def advance(self) -> dict[str, float]:
-        """One optimiser step; the batch's errors and their likelihood."""
-        rows = torch.randint(len(self.target), (self.settings.batch_size,), generator=self.generator)
-        cost, log_scale = self.heads(self.features[:, rows], self.settings.dropout, self.generator).unbind(2)
-        error = (cost - self.target[rows]).abs()
-        log_scale = log_scale.clamp(-6, 2)
-        scale = error.detach() * torch.exp(-log_scale) + log_scale
-        # members do not interact: the sum over them gives each its own gradient
-        loss = (error.mean(1) + _SCALE_WEIGHT * scale.mean(1)).sum()
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        self.schedule.step()
-        self.averaged.update()
-        self.done += 1
-        return {"error": error.detach().mean().item(), "scale": scale.detach().mean().item()}
 
 
 class PlacingRecipe(Recipe):
@@ -189,12 +100,12 @@ class PlacingRecipe(Recipe):
         energy = torch.from_numpy(train[ENERGY_COLUMN].to_numpy(dtype=np.float64).copy())
         target = (energy - self.ensemble(specs).value).float()
         heads = None if self.start is None else self.start.heads
-        trainer = PlacingTrainer(self.ensemble.layers(specs)[0], target, self.settings, heads)
-        run(trainer)
-        trainer.averaged.swap()
-        tensors = {f"heads.{name}": tensor for name, tensor in trainer.heads.state_dict().items()}
-        card = self._card(trainer, len(train))
-        placing = Placing(trainer.heads, torch.ones(2, dtype=torch.float64), card)
+        training = HeadsTraining(self.ensemble.layers(specs)[0], target, self.settings, heads)
+        run(training)
+        training.finish()
+        tensors = {f"heads.{name}": tensor for name, tensor in training.model.state_dict().items()}
+        card = self._card(training, len(train))
+        placing = Placing(training.model, torch.ones(2, dtype=torch.float64), card)
         proxy = self.ensemble.with_placing(placing)
         placing.calibration = calibrate(proxy, rest.iloc[::2].reset_index(drop=True))
         tensors["calibration"] = placing.calibration
@@ -220,7 +131,7 @@ class PlacingRecipe(Recipe):
         energy: NDArray[np.float64] = self.hull.hull_energy(frame_to_specs(table).composition).numpy()
         return energy
 
-    def _card(self, trainer: PlacingTrainer, n: int) -> dict[str, Any]:
+    def _card(self, training: HeadsTraining, n: int) -> dict[str, Any]:
         return {
             "kind": KIND,
             "property": MLPProxy.property_name,
@@ -231,8 +142,8 @@ class PlacingRecipe(Recipe):
                 "holdout": self.holdout,
                 "start": None if self.start is None else self.start.card.get("sha256"),
             },
-            "heads": trainer.heads.arguments,
-            "samples_seen": trainer.steps * self.settings.batch_size,
+            "heads": training.model.arguments,
+            "samples_seen": training.steps * self.settings.batch_size,
             "sampled_specs": n,
         }
 

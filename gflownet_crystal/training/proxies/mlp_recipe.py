@@ -21,11 +21,11 @@ from gflownet_crystal.models.spec_energy.network import EnergyEnsemble
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.mlp import KIND, MLPProxy
 from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.training.base import take_all_steps
 from gflownet_crystal.training.proxies.mlp_data import TrainingData, build_training_data
-from gflownet_crystal.training.proxies.mlp_training import Trainer, TrainingSettings
+from gflownet_crystal.training.proxies.mlp_training import EnsembleTraining, TrainingSettings
 from gflownet_crystal.training.proxies.mlp_validation import error_figures, lattice_figures, strain_figures
 from gflownet_crystal.training.proxies.recipe import Parts, Recipe, Run, Trained, split_table
-from gflownet_crystal.training.stepwise import take_all_steps
 
 _SPREAD_FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 _NOISE_FACTORS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
@@ -74,12 +74,12 @@ class MLPRecipe(Recipe):
         """
         parts = split_table(to_one_scheme(self.rows(table)), self.holdout)
         data = build_training_data(parts.train, self.legacy_weight, self.random_strains)
-        trainer = Trainer(data, self.settings, None if self.start is None else self.start.network)
-        run(trainer)
-        trainer.averaged.swap()
-        card = self._card(data, trainer.curve)
+        training = EnsembleTraining(data, self.settings, None if self.start is None else self.start.network)
+        run(training)
+        training.finish()
+        card = self._card(data, training.curve)
         known = None if self.start is None else self.start.shape_range
-        trained = pack(trainer.network.eval(), data, parts, card, known)
+        trained = pack(training.model, data, parts, card, known)
         proxy = MLPProxy.of(trained.tensors, trained.card)
         trained.card["validation"] = validation_figures(proxy, parts)
         return trained

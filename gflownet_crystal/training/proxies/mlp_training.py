@@ -16,9 +16,11 @@ from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.models.spec_energy.features import N_BUCKETS
 from gflownet_crystal.models.spec_energy.network import EnergyEnsemble
 from gflownet_crystal.structures.element_properties import N_PROPERTIES, element_properties
+from gflownet_crystal.training.base import Training
+from gflownet_crystal.training.optimizer import Optimizer
 from gflownet_crystal.training.proxies.mlp_data import TrainingData
 from gflownet_crystal.training.proxies.mlp_losses import Batch, batch_losses
-from gflownet_crystal.training.stepwise import Averaged, Stepwise
+from gflownet_crystal.training.schedule import cosine
 
 
 @dataclass(frozen=True)
@@ -134,75 +136,67 @@ class Shuffled:
         return joined[:n]
 
 
-class Trainer(Stepwise):
-    """State of a training: network, optimiser, schedule, averages, batch order and errors so far.
+class EnsembleTraining(Training):
+    """Training of the energy ensemble.
 
     Args:
         data: training data.
         settings: hyperparameters.
         network: network to continue from; a fresh one if not given.
+
+    Attributes:
+        curve: mean absolute errors of the steps so far, eV/atom.
     """
+
+    model: EnergyEnsemble
+    generator: torch.Generator
 
     def __init__(
         self, data: TrainingData, settings: TrainingSettings, network: EnergyEnsemble | None = None
     ) -> None:
         self.data, self.settings, self.steps = data, settings, settings.steps
-        self.network: EnergyEnsemble = (
-            initial_ensemble(data, settings) if network is None else network
-        ).train()
+        self.model = (initial_ensemble(data, settings) if network is None else network).train()
         self.generator = torch.Generator().manual_seed(settings.seed + 1)
-        matrices = [p for name, p in self.network.named_parameters() if not name.endswith("bias")]
-        biases = [p for name, p in self.network.named_parameters() if name.endswith("bias")]
+        matrices = [p for name, p in self.model.named_parameters() if not name.endswith("bias")]
+        biases = [p for name, p in self.model.named_parameters() if name.endswith("bias")]
         groups = [
             {"params": matrices, "weight_decay": settings.weight_decay},
             {"params": biases, "weight_decay": 0.0},
         ]
-        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99))
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
-        self.averaged: Averaged = Averaged(self.network, settings.average)
+        adam = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99))
+        # each member has the gradient of one loss
+        clip_norm = math.sqrt(self.model.members)
+        self.optimizer = Optimizer(self.model, adam, clip_norm, average=settings.average)
         fold = data.formula_key % settings.members
         self.folds = [Shuffled((fold == member).nonzero().squeeze(1)) for member in range(settings.members)]
         self.curve: list[float] = []
 
-    def _rate(self, step: int) -> float:
-        progress = min(1.0, step / self.settings.steps)
-        return min(1.0, (step + 1) / self.settings.warmup) * max(
-            0.005, 0.5 * (1 + math.cos(math.pi * progress))
-        )
+    def rate_factor(self) -> float:
+        risen = min(1.0, (self.done + 1) / self.settings.warmup)
+        return risen * max(0.005, cosine(self.done / self.steps))
 
     def advance(self) -> dict[str, float]:
-        """One optimiser step; the batch's losses by name."""
-        batch = self.draw()
+        batch, s = self.draw(), self.settings
         with self._precision():
-            losses = batch_losses(
-                self.network, self.data, batch, self.settings.strain_scale, self.settings.prototype_dropout
-            )
-        s = self.settings
+            losses = batch_losses(self.model, self.data, batch, s.strain_scale, s.prototype_dropout)
         total = losses.true + s.composition_weight * losses.composition + s.strain_weight * losses.strained
         total = total + s.volume_weight * (losses.volume + s.mode_weight * losses.shape) + 0.01 * losses.scale
-        self.optimizer.zero_grad()
         # members do not interact: the sum over them gives each its own gradient
-        (total * self.network.members).backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), math.sqrt(self.network.members))
-        self.optimizer.step()
-        self.schedule.step()
-        self.averaged.update()
-        self.done += 1
-        values = {name: float(value.detach()) for name, value in losses._asdict().items()}
-        self.curve.append(values["true"])
-        return values
+        record = self.update(total * self.model.members, losses._asdict())
+        self.curve.append(record["true"])
+        return record
 
     def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         parts, values = super().state()
         parts["order"] = {str(member): order.left for member, order in enumerate(self.folds)}
         return parts, {**values, "curve": self.curve}
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        super().restore(checkpoint)
+    def restore(self, checkpoint: Checkpoint) -> str | None:
         left = checkpoint.part("order")
         for member, order in enumerate(self.folds):
             order.left = left[str(member)]
         self.curve = list(checkpoint.metadata["curve"])
+        return super().restore(checkpoint)
 
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16)

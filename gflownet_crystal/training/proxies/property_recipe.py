@@ -19,10 +19,10 @@ from gflownet_crystal.data.schema import LATTICE_COLUMNS, require_columns
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.spec_property import KIND, PropertyProxy, Transform
 from gflownet_crystal.structures.spec_io import frame_to_specs
-from gflownet_crystal.training.proxies.mlp_placing_recipe import PlacingSettings, PlacingTrainer
+from gflownet_crystal.training.base import take_all_steps
+from gflownet_crystal.training.proxies.heads import HeadsSettings, HeadsTraining
 from gflownet_crystal.training.proxies.mlp_recipe import calibration_factors
 from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained, split_table
-from gflownet_crystal.training.stepwise import take_all_steps
 
 _FEWEST = 20
 """Crystals below which no share of them says anything of the rest."""
@@ -39,7 +39,7 @@ class PropertyRecipe(Recipe):
         minimum: lowest value that the property can have, or None.
         ensemble: weights (name or ``.safetensors`` file) of the energy ensemble, which stays as it is.
         holdout: share of reduced formulas kept apart, in addition to MP-20's val.
-        settings: fields of :class:`~gflownet_crystal.training.proxies.mlp_placing_recipe.PlacingSettings`.
+        settings: fields of :class:`~gflownet_crystal.training.proxies.heads.HeadsSettings`.
 
     Raises:
         ConfigError: an unknown setting or a value out of range.
@@ -65,9 +65,9 @@ class PropertyRecipe(Recipe):
         if not 0 < holdout < 1:
             raise ConfigError(f"training.holdout must lie between 0 and 1, not {holdout}")
         try:
-            self.settings = PlacingSettings(**settings)
+            self.settings = HeadsSettings(**settings)
         except TypeError as error:
-            raise ConfigError(f"training: {error}; see PlacingSettings for the allowed keys") from error
+            raise ConfigError(f"training: {error}; see HeadsSettings for the allowed keys") from error
         self.column, self.unit, self.name = column, unit, name or column
         self.transform, self.minimum, self.holdout = transform, minimum, holdout
         self.ensemble, self.labels = MLPProxy(ensemble), (column,)
@@ -105,12 +105,12 @@ class PropertyRecipe(Recipe):
         mean, deviation = float(target.mean()), max(float(target.std()), 1e-6)
         standard = torch.from_numpy((target - mean) / deviation)
         features, _ = self.ensemble.layers(frame_to_specs(parts.train))
-        trainer = PlacingTrainer(features, standard.float(), self.settings)
-        run(trainer)
-        trainer.averaged.swap()
-        tensors = {f"heads.{name}": tensor for name, tensor in trainer.heads.state_dict().items()}
+        training = HeadsTraining(features, standard.float(), self.settings)
+        run(training)
+        training.finish()
+        tensors = {f"heads.{name}": tensor for name, tensor in training.model.state_dict().items()}
         tensors["calibration"] = torch.ones(2, dtype=torch.float64)
-        card = {**self._card(trainer, len(parts.train)), "scale": [mean, deviation]}
+        card = {**self._card(training, len(parts.train)), "scale": [mean, deviation]}
         proxy = PropertyProxy.from_heads(self.ensemble, tensors, card)
         kept = pd.concat([parts.validation, parts.holdout], ignore_index=True)
         tensors["calibration"] = self._calibration(proxy, kept.iloc[::2].reset_index(drop=True))
@@ -166,7 +166,7 @@ class PropertyRecipe(Recipe):
         error = (value.numpy() - self._learned(table)) / unit
         return calibration_factors(error, spread.numpy() / unit**2, noise.numpy() / unit**2).double()
 
-    def _card(self, trainer: PlacingTrainer, n: int) -> dict[str, Any]:
+    def _card(self, training: HeadsTraining, n: int) -> dict[str, Any]:
         return {
             "kind": KIND,
             "property": self.name,
@@ -176,7 +176,7 @@ class PropertyRecipe(Recipe):
             "minimum": self.minimum,
             "ensemble": self.ensemble.card["sha256"],
             "settings": asdict(self.settings) | {"holdout": self.holdout},
-            "heads": trainer.heads.arguments,
-            "samples_seen": trainer.steps * self.settings.batch_size,
+            "heads": training.model.arguments,
+            "samples_seen": training.steps * self.settings.batch_size,
             "crystals": n,
         }

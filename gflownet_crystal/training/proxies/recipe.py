@@ -19,11 +19,11 @@ from gflownet_crystal.data.sampled_rows import without_sampled
 from gflownet_crystal.data.schema import LATTICE_COLUMNS
 from gflownet_crystal.data.splits import in_holdout, reduced_formulas
 from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.training.base import Training, take_all_steps
 from gflownet_crystal.training.proxies.mlp_validation import error_figures
-from gflownet_crystal.training.stepwise import Stepwise, take_all_steps
 from gflownet_crystal.weights import save_weights
 
-Run = Callable[[Stepwise], None]
+Run = Callable[[Training], None]
 """Takes the steps of a training that are left."""
 
 
@@ -63,7 +63,7 @@ class Recipe(ABC):
     """Recipe of a proxy's weights; a subclass states ``kind`` and writes ``fit``.
 
     Attributes:
-        labels: columns of numbers that it needs besides those of every prepared table.
+        labels: columns of numbers that it needs in addition to those of every prepared table.
     """
 
     kind: ClassVar[str]

@@ -16,9 +16,9 @@ from gflownet_crystal.models.spec_energy.network import EnergyEnsemble, StackedL
 from gflownet_crystal.models.spec_energy.wells import mode_distance, shape_well, volume_well
 from gflownet_crystal.structures.elements import ELECTRONEGATIVITY
 from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.training.optimizer import MovingAverage
 from gflownet_crystal.training.proxies.mlp_data import Packed, join
 from gflownet_crystal.training.proxies.mlp_training import prototype_rows
-from gflownet_crystal.training.stepwise import Averaged
 from tests.data.crystals import stored_frame
 from tests.proxies.test_mlp import random_specs
 
@@ -109,12 +109,13 @@ def test_taking_and_joining_rows_is_computing_them() -> None:
 
 def test_average_of_a_constant_rate_walk() -> None:
     network = torch.nn.Linear(1, 1, bias=False)
-    averaged, expected = Averaged(network, decay=0.5), float(network.weight.detach())
+    averaged = MovingAverage(dict(network.named_parameters()), decay=0.5)
+    expected = float(network.weight.detach())
     for step in range(1, 6):
         with torch.no_grad():
             network.weight += 1.0
         keep = min(0.5, step / (step + 9))
-        averaged.update()
+        averaged.follow(step - 1)
         expected = keep * expected + (1 - keep) * float(network.weight.detach())
     last = float(network.weight.detach())
     averaged.swap()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from pymatgen.core import Lattice
 
-from gflownet_crystal.common.checkpoint import newest_checkpoint
+from gflownet_crystal.common.checkpoint import TrainingStopped, newest_checkpoint
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.models.denoiser import Denoiser, in_unit_cubes
@@ -25,7 +25,8 @@ from gflownet_crystal.training.energies.denoising_task import (
     reconstruction_figures,
 )
 from gflownet_crystal.training.energies.labelled import LabelledStructures, Splits
-from gflownet_crystal.training.loop import METRICS, Loop, TrainingStopped
+from gflownet_crystal.training.engine import METRICS, Engine
+from gflownet_crystal.training.networks import NetworkTraining
 from gflownet_crystal.training.settings import LoopSettings
 from tests.models.denoisers import GEMSNET, crystals, denoiser
 from tests.models.equivalents import random_crystals
@@ -126,9 +127,9 @@ def test_eight_crystals_are_learned(name: str, epochs: int, tmp_path: Path) -> N
     settings = LoopSettings(
         epochs=epochs, atoms=60, learning_rate=1e-2, weight_decay=0.0, half=False, ema=0.9, validate_every=99
     )
-    loop = Loop(task, settings, tmp_path, quiet=True)
-    loop.train()
-    loop.finish()
+    training = NetworkTraining(task, settings)
+    Engine(training, tmp_path, quiet=True).train()
+    training.finish()
     # with noise that it has not seen
     puzzles = Puzzles.of(crystals(), 0.05, seed=5)
     figures, without = reconstruction_figures(task.model, puzzles), task.baselines(puzzles)
@@ -140,20 +141,22 @@ def test_eight_crystals_are_learned(name: str, epochs: int, tmp_path: Path) -> N
 
 
 def test_a_resumed_training_is_the_undisturbed_one_to_the_bit(tmp_path: Path) -> None:
-    def loop(folder: str) -> Loop:
+    def engine(folder: str) -> Engine[NetworkTraining]:
         settings = LoopSettings(epochs=2, atoms=24, checkpoint_every=99)
-        return Loop(task_of(denoiser("egnn"), crystals()), settings, tmp_path / folder, seed=3, quiet=True)
+        training = NetworkTraining(task_of(denoiser("egnn"), crystals()), settings, seed=3)
+        return Engine(training, tmp_path / folder, settings.checkpoint_every, quiet=True)
 
-    whole, cut, resumed = loop("whole"), loop("cut"), loop("cut")
+    whole, cut, resumed = engine("whole"), engine("cut"), engine("cut")
     whole.train()
     with pytest.raises(TrainingStopped):
-        cut.train(lambda: cut.step == 3)
+        cut.train(lambda: cut.training.done == 3)
     checkpoint, _ = newest_checkpoint(tmp_path / "cut")
     assert checkpoint is not None
     resumed.restore(checkpoint)
     resumed.train()
-    assert resumed.step == whole.step > 4
-    assert all(torch.equal(value, resumed.average[name]) for name, value in whole.average.items())
+    assert resumed.training.done == whole.training.done > 4
+    mine, theirs = (one.training.optimizer.average.weights for one in (whole, resumed))
+    assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
     mine, theirs = (read_metrics(tmp_path / name / METRICS)[-1] for name in ("whole", "cut"))
     assert mine["validation"] == theirs["validation"]
 

@@ -16,6 +16,7 @@ from gflownet_crystal.generators.assignments.table import AssignmentTable
 from gflownet_crystal.models.sites.assignment_ranker import AssignmentRanker
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.energies.labelled import read_labelled, split_labelled
+from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.generators.assignment_data import OccupiedSpecs, OccupiedSplits
 from gflownet_crystal.training.generators.assignment_task import (
     AssignmentSettings,
@@ -26,7 +27,7 @@ from gflownet_crystal.training.generators.assignment_task import (
     recall_figures,
     table_of,
 )
-from gflownet_crystal.training.loop import Loop
+from gflownet_crystal.training.networks import NetworkTraining
 from gflownet_crystal.training.settings import LoopSettings
 from tests.data.crystals import KNOWN, stored_frame
 
@@ -107,9 +108,9 @@ def test_the_ranker_learns_its_crystals(splits: OccupiedSplits, tmp_path: Path) 
     settings = LoopSettings(
         epochs=60, atoms=10_000, learning_rate=1e-2, half=False, validate_every=200, ema=0.9
     )
-    loop = Loop(task, settings, tmp_path, quiet=True)
-    loop.train()
-    loop.finish()
+    training = NetworkTraining(task, settings)
+    Engine(training, tmp_path, quiet=True).train()
+    training.finish()
     after = recall_figures(task)
     assert after["listed"] == 1.0
     assert after["recall_1"] > max(before["table_recall_1"], 0.8)

@@ -15,8 +15,9 @@ from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
 from gflownet_crystal.models.registry import settings_from
 from gflownet_crystal.training.energies.labelled import LabelledStructures, Splits
+from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.generators.gemsdiff_task import DiffusionSettings, GemsDiffTask, draw
-from gflownet_crystal.training.loop import Loop
+from gflownet_crystal.training.networks import NetworkTraining
 from gflownet_crystal.training.settings import LoopSettings
 from tests.models.small_gemsdiff import crystals, small_model, small_settings
 
@@ -81,9 +82,9 @@ def test_what_is_shown_again_and_again_is_learned(recipe: str) -> None:
 
 def test_loop_trains_it(tmp_path: Path) -> None:
     task = GemsDiffTask(small_model(), splits(), DiffusionSettings())
-    loop = Loop(task, LoopSettings(epochs=2, atoms=64, ema=0.5, half=False), tmp_path, quiet=True)
-    loop.train()
-    loop.finish()
+    training = NetworkTraining(task, LoopSettings(epochs=2, atoms=64, ema=0.5, half=False))
+    Engine(training, tmp_path, quiet=True).train()
+    training.finish()
     records = read_metrics(tmp_path / "metrics.jsonl")
     assert {"position", "lattice"} <= set(records[0])
     # the averaged weights are those that were validated last

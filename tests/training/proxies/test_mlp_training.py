@@ -14,7 +14,7 @@ from gflownet_crystal.data.prepare import prepare
 from gflownet_crystal.training.proxies.mlp_data import TrainingData, build_training_data
 from gflownet_crystal.training.proxies.mlp_losses import batch_losses
 from gflownet_crystal.training.proxies.mlp_recipe import pack
-from gflownet_crystal.training.proxies.mlp_training import Shuffled, Trainer, TrainingSettings
+from gflownet_crystal.training.proxies.mlp_training import EnsembleTraining, Shuffled, TrainingSettings
 from gflownet_crystal.training.proxies.recipe import Parts
 from tests.data.crystals import stored_frame
 
@@ -41,12 +41,12 @@ def data() -> TrainingData:
 
 def gradients(data: TrainingData) -> dict[str, Tensor]:
     """Of the sum of a first batch's losses, by parameter."""
-    trainer = Trainer(data, SETTINGS)
-    losses = batch_losses(trainer.network, data, trainer.draw(), strain_scale=0.1, prototype_dropout=0.0)
+    training = EnsembleTraining(data, SETTINGS)
+    losses = batch_losses(training.model, data, training.draw(), strain_scale=0.1, prototype_dropout=0.0)
     torch.stack(losses).sum().backward()
     return {
         name: value.grad.clone()
-        for name, value in trainer.network.named_parameters()
+        for name, value in training.model.named_parameters()
         if value.grad is not None
     }
 
@@ -93,7 +93,7 @@ def test_learning_rates_that_are_not_above_0_are_refused(rate: float) -> None:
 
 def test_a_training_that_goes_on_knows_the_cells_of_the_first(data: TrainingData) -> None:
     parts = Parts(*[prepare(stored_frame())] * 3)
-    network = Trainer(data, SETTINGS).network.eval()
+    network = EnsembleTraining(data, SETTINGS).model.eval()
     alone = pack(network, data, parts, {}).tensors["shape_range"]
     wide = torch.stack([alone[0].double() - 1.0, alone[1].double() + 1.0])
     mixed = torch.stack([wide[0], alone[1].double() - 1.0])

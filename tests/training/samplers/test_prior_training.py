@@ -23,27 +23,30 @@ from gflownet_crystal.gflownet.objectives import (
 )
 from gflownet_crystal.gflownet.prior import Prior
 from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
-from gflownet_crystal.gflownet.settings import ReplaySettings, TrainerSettings
-from gflownet_crystal.gflownet.trainer import Trainer
 from gflownet_crystal.policies import MLPPolicy, UniformPolicy
 from gflownet_crystal.proxies.reward import LogValue, Reward
 from gflownet_crystal.proxies.toy import GridCorners
+from gflownet_crystal.training.engine import Engine
+from gflownet_crystal.training.optimizer import Optimizer
+from gflownet_crystal.training.samplers.settings import ReplaySettings, TrainerSettings
+from gflownet_crystal.training.samplers.training import SamplerTraining
 from tests.gflownet.random_models import exact_log_prob, generator, random_model
 
 
-def make_trainer(
+def make_engine(
     folder: Path,
     prior: Prior | None,
     objective: Objective,
     length: int = 6,
     backward: PolicyFactory = UniformPolicy,
     **settings: Any,
-) -> Trainer:
+) -> Engine[SamplerTraining]:
     env = Hypergrid(2, length)
     model = GFlowNet(env, lambda shapes: MLPPolicy(shapes, 2, 32, seed=0), backward)
     chosen = TrainerSettings(**{"batch_size": 32, "checkpoint_every": 5, "exploration": 0.2} | settings)
     reward = Reward(GridCorners(length), LogValue())
-    return Trainer(model, reward, objective, chosen, folder, quiet=True, prior=prior)
+    training = SamplerTraining(model, reward, objective, chosen, prior=prior)
+    return Engine(training, folder, chosen.checkpoint_every, quiet=True)
 
 
 def learned(shapes: Any) -> MLPPolicy:
@@ -64,21 +67,20 @@ def test_the_grid_is_sampled_in_proportion_to_prior_and_reward(
 ) -> None:
     prior = Prior(random_model(Hypergrid(2, 5)), weight, n_samples=32)
     settings = {"iterations": 250, "batch_size": 128, "learning_rate": 5e-3, "checkpoint_every": 250} | extra
-    trainer = make_trainer(tmp_path, prior, objective, 5, backward=backward, **settings)
-    untrained = _spread(trainer.model)
-    trainer.train()
-    if trainer.optimizer.average is not None:
-        trainer.model.load_state_dict(trainer.optimizer.average, strict=False)
+    engine = make_engine(tmp_path, prior, objective, 5, backward=backward, **settings)
+    untrained = _spread(engine.training.model)
+    engine.train()
+    engine.training.finish()
     log_prior = exact_log_prob(prior.model, 5)
     log_mass = GridCorners(5)(Hypergrid(2, 5).cells()).value.log() + weight * log_prior
     log_z = torch.logsumexp(log_mass, dim=0)
-    made, target = exact_log_prob(trainer.model, 5).exp(), (log_mass - log_z).exp()
+    made, target = exact_log_prob(engine.training.model, 5).exp(), (log_mass - log_z).exp()
     assert 0.5 * float((log_prior.exp() - target).abs().sum()) > 0.1
     assert 0.5 * float((made - target).abs().sum()) <= 0.02
-    assert float(trainer.model.log_z.detach()) == pytest.approx(float(log_z), abs=0.02)
+    assert float(engine.training.model.log_z.detach()) == pytest.approx(float(log_z), abs=0.02)
     if backward is learned and weight == 1.0:
         # fitted to the forward policy's own trajectories: importance weights are nearly equal
-        assert _spread(trainer.model) < 0.1 * untrained
+        assert _spread(engine.training.model) < 0.1 * untrained
 
 
 def _spread(model: GFlowNet) -> float:
@@ -89,22 +91,23 @@ def _spread(model: GFlowNet) -> float:
 
 def test_weight_zero_is_trajectory_balance_to_the_bit(tmp_path: Path) -> None:
     settings = {"iterations": 10, "replay_fraction": 0.25, "backward": learned}
-    plain = make_trainer(tmp_path / "plain", None, TrajectoryBalance(huber=5.0), **settings)
+    plain = make_engine(tmp_path / "plain", None, TrajectoryBalance(huber=5.0), **settings)
     prior = Prior(random_model(Hypergrid(2, 6)), 0.0)
-    relative = make_trainer(tmp_path / "relative", prior, RelativeTrajectoryBalance(huber=5.0), **settings)
+    relative = make_engine(tmp_path / "relative", prior, RelativeTrajectoryBalance(huber=5.0), **settings)
     plain.train()
     relative.train()
-    ours, theirs = relative.model.state_dict(), plain.model.state_dict()
+    ours, theirs = relative.training.model.state_dict(), plain.training.model.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 def test_log_z_starts_at_the_mean_log_reward_of_a_copy_of_the_prior(tmp_path: Path) -> None:
     settings = {"iterations": 1, "learning_rate_log_z": 1e-9, "exploration": 0.0}
     prior = Prior(random_model(Hypergrid(2, 6)))
-    trainer = make_trainer(tmp_path, prior, RelativeTrajectoryBalance(), **settings)
-    trainer.model = copy.deepcopy(prior.model).requires_grad_()
-    trainer.optimizer = type(trainer.optimizer)(trainer.model, trainer.settings)
-    trainer.train()
+    engine = make_engine(tmp_path, prior, RelativeTrajectoryBalance(), **settings)
+    model = copy.deepcopy(prior.model).requires_grad_()
+    adam = torch.optim.Adam(model.parameters(), lr=1e-9)
+    engine.training.model, engine.training.optimizer = model, Optimizer(model, adam)
+    engine.train()
     record = read_metrics(tmp_path / "metrics.jsonl")[0]
     assert record["log_z"] == pytest.approx(record["mean_log_reward"], abs=1e-5)
     assert record["kl_from_prior"] == pytest.approx(0.0, abs=1e-6)
@@ -114,11 +117,11 @@ def test_metrics_have_the_means_over_the_policys_own_trajectories(tmp_path: Path
     prior = Prior(random_model(Hypergrid(2, 6)))
     settings = {"iterations": 2, "learning_rate": 1e-12, "batch_size": 4096, "exploration": 0.0}
     replay = {"replay_fraction": 0.5, "replay": ReplaySettings(capacity=1)}
-    trainer = make_trainer(tmp_path, prior, RelativeTrajectoryBalance(), **settings, **replay)
-    trainer.train()
+    engine = make_engine(tmp_path, prior, RelativeTrajectoryBalance(), **settings, **replay)
+    engine.train()
     first, second = read_metrics(tmp_path / "metrics.jsonl")
-    drawn = sample_forward(trainer.model, 40_000, generator(5))
-    log_ratio = evaluate(trainer.model, drawn)[0].detach() - evaluate(prior.model, drawn)[0]
+    drawn = sample_forward(engine.training.model, 40_000, generator(5))
+    log_ratio = evaluate(engine.training.model, drawn)[0].detach() - evaluate(prior.model, drawn)[0]
     error = float(log_ratio.std()) / 2048**0.5
     # half of the second batch is one replayed object, which does not count
     for record in (first, second):
@@ -129,19 +132,21 @@ def test_metrics_have_the_means_over_the_policys_own_trajectories(tmp_path: Path
 
 
 def test_the_prior_is_neither_trained_nor_saved_and_a_stopped_run_goes_on_to_the_bit(tmp_path: Path) -> None:
-    def trainer(name: str) -> Trainer:
+    def engine(name: str) -> Engine[SamplerTraining]:
         prior = Prior(random_model(Hypergrid(2, 6)), 0.5, n_samples=4)
-        return make_trainer(
+        return make_engine(
             tmp_path / name, prior, RelativeTrajectoryBalance(), iterations=10, backward=learned
         )
 
-    whole, first, second = trainer("whole"), trainer("parts"), trainer("parts")
-    assert whole.prior is not None
-    before = copy.deepcopy(whole.prior.model.state_dict())
+    whole, first, second = engine("whole"), engine("parts"), engine("parts")
+    assert whole.training.prior is not None
+    before = copy.deepcopy(whole.training.prior.model.state_dict())
     whole.train()
-    assert all(torch.equal(value, before[name]) for name, value in whole.prior.model.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in whole.training.prior.model.state_dict().items()
+    )
     with pytest.raises(TrainingStopped):
-        first.train(lambda: first.iteration == 3)
+        first.train(lambda: first.training.done == 3)
     checkpoint, _ = newest_checkpoint(tmp_path / "parts")
     assert checkpoint is not None
     second.restore(checkpoint)
@@ -152,7 +157,7 @@ def test_the_prior_is_neither_trained_nor_saved_and_a_stopped_run_goes_on_to_the
     ]
     assert ends[0].keys() == ends[1].keys()
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
-    plain = make_trainer(tmp_path / "plain", None, TrajectoryBalance(), iterations=10, backward=learned)
+    plain = make_engine(tmp_path / "plain", None, TrajectoryBalance(), iterations=10, backward=learned)
     plain.train()
     without = load_checkpoint(tmp_path / "plain" / "checkpoints" / "step_00000010.safetensors").tensors
     assert ends[0].keys() == without.keys()
@@ -161,22 +166,22 @@ def test_the_prior_is_neither_trained_nor_saved_and_a_stopped_run_goes_on_to_the
 def test_objectives_and_priors_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     prior = Prior(random_model(Hypergrid(2, 6)))
     with pytest.raises(ConfigError, match="objective=relative_trajectory_balance"):
-        make_trainer(tmp_path, prior, TrajectoryBalance(), iterations=1)
+        make_engine(tmp_path, prior, TrajectoryBalance(), iterations=1)
     with pytest.raises(ConfigError, match="prior=default"):
-        make_trainer(tmp_path, None, RelativeTrajectoryBalance(), iterations=1)
+        make_engine(tmp_path, None, RelativeTrajectoryBalance(), iterations=1)
     other = Prior(random_model(Hypergrid(2, 7)))
     with pytest.raises(ConfigError, match="other features"):
-        make_trainer(tmp_path, other, RelativeTrajectoryBalance(), iterations=1)
+        make_engine(tmp_path, other, RelativeTrajectoryBalance(), iterations=1)
 
 
 def test_the_prior_takes_the_masks_of_the_space_that_is_trained(tmp_path: Path) -> None:
     prior = Prior(random_model(Hypergrid(2, 6)))
-    trainer = make_trainer(tmp_path, prior, RelativeTrajectoryBalance(), iterations=1)
-    assert prior.model.env is trainer.model.env
+    engine = make_engine(tmp_path, prior, RelativeTrajectoryBalance(), iterations=1)
+    assert prior.model.env is engine.training.model.env
 
 
 def test_the_model_cannot_be_its_own_prior(tmp_path: Path) -> None:
     model = random_model(Hypergrid(2, 6))
     settings, reward = TrainerSettings(iterations=1), Reward(GridCorners(6), LogValue())
     with pytest.raises(ConfigError, match="of its own"):
-        Trainer(model, reward, RelativeTrajectoryBalance(), settings, tmp_path, prior=Prior(model))
+        SamplerTraining(model, reward, RelativeTrajectoryBalance(), settings, prior=Prior(model))

@@ -1,4 +1,4 @@
-"""The training loop: it learns, resumes to the bit, and stops at numbers that are not finite."""
+"""Training of networks: it learns, resumes to the bit, and stops at numbers that are not finite."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gflownet_crystal.common.checkpoint import newest_checkpoint
-from gflownet_crystal.common.errors import CheckpointError, ConfigError
+from gflownet_crystal.common.checkpoint import TrainingStopped, newest_checkpoint
+from gflownet_crystal.common.errors import CheckpointError, ConfigError, TrainingError
 from gflownet_crystal.common.metrics import read_metrics
-from gflownet_crystal.training.loop import METRICS, Loop, Task, TrainingError, TrainingStopped
+from gflownet_crystal.training.engine import METRICS, Engine
+from gflownet_crystal.training.networks import NetworkTraining, Task
 from gflownet_crystal.training.settings import LoopSettings
 
 SETTINGS = LoopSettings(
@@ -20,7 +21,7 @@ SETTINGS = LoopSettings(
 
 
 class Line(Task):
-    """y = 2 x + 1 from points with a little noise that the loop's generator draws."""
+    """y = 2 x + 1 from points with a little noise that the step's generator draws."""
 
     def __init__(self, width: int = 1, poison: int | None = None) -> None:
         self.model = nn.Linear(1, width)
@@ -41,68 +42,73 @@ class Line(Task):
             return {"mae": float((self.model(self.x) - 2.0 * self.x - 1.0).abs().mean())}
 
 
+def engine(
+    task: Task, folder: Path, settings: LoopSettings = SETTINGS, seed: int = 0
+) -> Engine[NetworkTraining]:
+    return Engine(NetworkTraining(task, settings, seed), folder, settings.checkpoint_every, quiet=True)
+
+
 def test_it_learns_and_its_average_is_what_is_validated(tmp_path: Path) -> None:
-    loop = Loop(Line(), LoopSettings(epochs=30, atoms=20, learning_rate=0.05, weight_decay=0.0, half=False), tmp_path,
-                quiet=True)  # fmt: skip
-    loop.train()
+    settings = LoopSettings(epochs=30, atoms=20, learning_rate=0.05, weight_decay=0.0, half=False)
+    learned = engine(Line(), tmp_path, settings)
+    learned.train()
     records = read_metrics(tmp_path / METRICS)
     assert records[-1]["validation"]["mae"] < 0.05
-    loop.finish()
-    assert loop.task.validate() == records[-1]["validation"]
-    assert loop.samples == 30 * 60
+    learned.training.finish()
+    assert learned.training.task.validate() == records[-1]["validation"]
+    assert learned.training.samples == 30 * 60
 
 
 @pytest.mark.parametrize("stop_at", [1, 5, 6, 13])
 def test_a_resumed_training_is_the_undisturbed_one_to_the_bit(tmp_path: Path, stop_at: int) -> None:
-    whole = Loop(Line(), SETTINGS, tmp_path / "whole", seed=3, quiet=True)
+    whole = engine(Line(), tmp_path / "whole", seed=3)
     whole.train()
-    cut = Loop(Line(), SETTINGS, tmp_path / "cut", seed=3, quiet=True)
+    cut = engine(Line(), tmp_path / "cut", seed=3)
     with pytest.raises(TrainingStopped):
-        cut.train(lambda: cut.step == stop_at)
-    resumed = Loop(Line(), SETTINGS, tmp_path / "cut", seed=3, quiet=True)
+        cut.train(lambda: cut.training.done == stop_at)
+    resumed = engine(Line(), tmp_path / "cut", seed=3)
     checkpoint, _ = newest_checkpoint(tmp_path / "cut")
     assert checkpoint is not None
     resumed.restore(checkpoint)
-    assert resumed.step == stop_at
+    assert resumed.training.done == stop_at
     resumed.train()
-    for name, value in whole.named.items():
-        assert torch.equal(value, resumed.named[name])
-        assert torch.equal(whole.average[name], resumed.average[name])
+    expected, found = (one.training.state()[0] for one in (whole, resumed))
+    for part, tensors in expected.items():
+        assert all(torch.equal(value, found[part][name]) for name, value in tensors.items())
     steps = [record["step"] for record in read_metrics(tmp_path / "cut" / METRICS) if "square" in record]
-    assert steps == list(range(1, whole.step + 1))
+    assert steps == list(range(1, whole.training.done + 1))
 
 
 def test_a_killed_training_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
-    whole = Loop(Line(), SETTINGS, tmp_path / "whole", quiet=True)
+    whole = engine(Line(), tmp_path / "whole")
     whole.train()
-    killed = Loop(Line(poison=7), SETTINGS, tmp_path / "killed", quiet=True)
+    killed = engine(Line(poison=7), tmp_path / "killed")
     with pytest.raises(TrainingError, match="step 7"):
         killed.train()
-    resumed = Loop(Line(), SETTINGS, tmp_path / "killed", quiet=True)
+    resumed = engine(Line(), tmp_path / "killed")
     checkpoint, _ = newest_checkpoint(tmp_path / "killed")
     assert checkpoint is not None
     resumed.restore(checkpoint)
-    assert 0 < resumed.step < 7
+    assert 0 < resumed.training.done < 7
     resumed.train()
-    assert torch.equal(whole.named["weight"], resumed.named["weight"])
+    assert torch.equal(whole.training.model.weight, resumed.training.model.weight)
     steps = [record["step"] for record in read_metrics(tmp_path / "killed" / METRICS) if "square" in record]
-    assert steps == list(range(1, whole.step + 1))
+    assert steps == list(range(1, whole.training.done + 1))
 
 
 def test_another_networks_checkpoint_is_refused(tmp_path: Path) -> None:
-    Loop(Line(), SETTINGS, tmp_path, quiet=True).train()
+    engine(Line(), tmp_path).train()
     checkpoint, _ = newest_checkpoint(tmp_path)
     assert checkpoint is not None
     with pytest.raises(CheckpointError, match="another configuration"):
-        Loop(Line(width=2), SETTINGS, tmp_path, quiet=True).restore(checkpoint)
+        engine(Line(width=2), tmp_path).restore(checkpoint)
 
 
 def test_rates_rise_then_fall_and_settings_are_checked() -> None:
-    rates = [SETTINGS.rate(step / 100) for step in range(101)]
-    peak = rates.index(max(rates))
-    assert peak == 5 and max(rates) == SETTINGS.learning_rate
-    assert rates[:6] == sorted(rates[:6]) and rates[5:] == sorted(rates[5:], reverse=True)
-    assert rates[-1] == pytest.approx(SETTINGS.final_factor * SETTINGS.learning_rate)
+    factors = [SETTINGS.rate_factor(step / 100) for step in range(101)]
+    assert factors.index(max(factors)) == 5 and max(factors) == 1.0
+    assert factors[:6] == sorted(factors[:6]) and factors[5:] == sorted(factors[5:], reverse=True)
+    assert factors[-1] == pytest.approx(SETTINGS.final_factor)
     for wrong in ({"epochs": -1}, {"ema": 1.0}, {"learning_rate": 0.0}):
         with pytest.raises(ConfigError, match=r"loop\."):
             LoopSettings(**wrong)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import CheckpointError
-from gflownet_crystal.gflownet.random_states import restore_generator, state_name
+from gflownet_crystal.training.random_states import restore_generator, state_name
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 

@@ -10,7 +10,7 @@ import torch
 
 from gflownet_crystal.common.checkpoint import checkpoint_paths, load_checkpoint
 from gflownet_crystal.common.metrics import read_metrics
-from gflownet_crystal.gflownet.distributed import World, join_world
+from gflownet_crystal.training.distributed import World, join_world
 from tests.cli.commands import SMALL_GRID, run_words, torchrun
 
 

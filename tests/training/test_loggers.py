@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.gflownet.loggers import WandbLogger
+from gflownet_crystal.training.loggers import WandbLogger
 from tests.cli.commands import SMALL_GRID, environment, run_command
 
 needs_wandb = pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="pip install wandb")
@@ -84,7 +84,7 @@ def refuse(*words, **named):
 for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getfqdn", "create_connection"):
     setattr(socket, name, refuse)
 from pathlib import Path
-from gflownet_crystal.gflownet.loggers import WandbLogger
+from gflownet_crystal.training.loggers import WandbLogger
 logger = WandbLogger()
 logger.start(Path(sys.argv[1]), {"seed": 1})
 logger.log(1, {"loss": 1.0})

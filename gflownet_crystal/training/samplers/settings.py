@@ -1,4 +1,4 @@
-"""Settings of a training, checked when they are read."""
+"""Settings of the training of a sampler, checked when they are read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.gflownet.replay import DRAW_CHOICES, KEEP_CHOICES
-from gflownet_crystal.gflownet.schedules import BehaviourSchedule, LearningRateSchedule
+from gflownet_crystal.policies.distributions import Behaviour
+from gflownet_crystal.training.schedule import ScheduleSettings
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,6 @@ class ReplaySettings:
                 f"trainer.replay.keep is one of {', '.join(KEEP_CHOICES)} and trainer.replay.draw one of "
                 f"{', '.join(DRAW_CHOICES)}; got {self.keep!r} and {self.draw!r}"
             )
-
-
-@dataclass(frozen=True)
-class ScheduleSettings:
-    """Settings of the learning-rate schedule; see :class:`LearningRateSchedule`."""
-
-    kind: str = "cosine"
-    warm_up: int = 0
-    final_factor: float = 0.02
-    step_every: int = 1000
-    step_factor: float = 0.5
-
-    def __post_init__(self) -> None:
-        fit_fields(self, "trainer.schedule")
 
 
 @dataclass(frozen=True)
@@ -94,6 +81,9 @@ class TrainerSettings:
             raise ConfigError(f"trainer.clip_norm must be positive or null, not {self.clip_norm}")
         if self.ema is not None and not 0.0 < self.ema < 1.0:
             raise ConfigError(f"trainer.ema is a decay in (0, 1) or null, not {self.ema}")
+        # both ends are checked now, so that a long training does not fail on its last iteration
+        Behaviour(self.exploration, self.temperature)
+        Behaviour(self.exploration_final, self.temperature_final)
         # the sum first: the shares of a batch are whole numbers, and no infinite number is one
         shares = self.replay_fraction, self.dataset_fraction
         if min(shares) < 0.0 or sum(shares) > 1.0 or self.n_policy < 1:
@@ -126,21 +116,10 @@ class TrainerSettings:
         """Trajectories an iteration from the policy."""
         return self.batch_size - self.n_replay - self.n_dataset
 
-    def learning_rate_schedule(self) -> LearningRateSchedule:
-        """The schedule over all iterations."""
-        chosen = self.schedule
-        return LearningRateSchedule(
-            chosen.kind,
-            self.iterations,
-            chosen.warm_up,
-            chosen.final_factor,
-            chosen.step_every,
-            chosen.step_factor,
-        )
-
-    def behaviour_schedule(self) -> BehaviourSchedule:
-        """Exploration and temperature over all iterations."""
-        iterations = self.iterations if self.behaviour_iterations is None else self.behaviour_iterations
-        return BehaviourSchedule(
-            self.exploration, self.exploration_final, self.temperature, self.temperature_final, iterations
+    def behaviour(self, iteration: int) -> Behaviour:
+        """Behaviour policy at an iteration, counted from 0; exploration and temperature are linear, then constant."""
+        progress = min(1.0, iteration / (self.behaviour_iterations or self.iterations))
+        return Behaviour(
+            self.exploration + progress * (self.exploration_final - self.exploration),
+            self.temperature + progress * (self.temperature_final - self.temperature),
         )

@@ -1,4 +1,4 @@
-"""States of random generators in a checkpoint, which fit the kind of device that they were made on only."""
+"""Seeds of random generators, and their states in a checkpoint, which fit the kind of device they were made on only."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from gflownet_crystal.common.errors import CheckpointError
 CPU_NAME = "generators"
 """Of the states of generators on CPUs; those of others have the kind of device behind it."""
 
+# seeds of the streams of a training lie this far apart
+_SEED_STEP = 1_000_003
 # separates the new stream of a resumed training from those of seeds and processes
 _STREAM_STEP = 7_368_787
+
+
+def stream(seed: int, number: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Random generator of one of the streams of a training: that of a process, or of a step."""
+    return torch.Generator(device).manual_seed(seed + _SEED_STEP * number)
 
 
 def state_name(device: torch.device) -> str:

@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from gflownet_crystal.common.checkpoint import TrainingStopped, load_checkpoint, newest_checkpoint
-from gflownet_crystal.common.errors import ConfigError, ProxyError
+from gflownet_crystal.common.checkpoint import (
+    TrainingStopped,
+    load_checkpoint,
+    load_weights,
+    newest_checkpoint,
+)
+from gflownet_crystal.common.errors import ConfigError, ProxyError, TrainingError
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.envs.box import Box
@@ -18,15 +23,18 @@ from gflownet_crystal.gflownet.likelihood import log_prob
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import LogVariance, Objective, TrajectoryBalance
 from gflownet_crystal.gflownet.replay import Terminals
-from gflownet_crystal.gflownet.settings import ReplaySettings, ScheduleSettings, TrainerSettings
-from gflownet_crystal.gflownet.trainer import Trainer, TrainingError, load_weights
 from gflownet_crystal.policies import MLPPolicy
+from gflownet_crystal.policies.distributions import Behaviour
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import LogValue, Reward
 from gflownet_crystal.proxies.toy import BoxCorners, GridCorners
+from gflownet_crystal.training.engine import Engine
+from gflownet_crystal.training.samplers.settings import ReplaySettings, TrainerSettings
+from gflownet_crystal.training.samplers.training import SamplerTraining
+from gflownet_crystal.training.schedule import ScheduleSettings
 
 
-def make_trainer(
+def make_engine(
     folder: Path,
     env: Env,
     proxy: Proxy,
@@ -34,24 +42,18 @@ def make_trainer(
     objective: Objective | None = None,
     hidden: int = 32,
     dataset: Terminals | None = None,
-) -> Trainer:
+) -> Engine[SamplerTraining]:
     model = GFlowNet(
         env, lambda s: MLPPolicy(s, 2, hidden, seed=0), lambda s: MLPPolicy(s, 2, hidden, seed=1)
     )
     chosen = TrainerSettings(**settings)
-    return Trainer(
-        model,
-        Reward(proxy, LogValue()),
-        objective or TrajectoryBalance(),
-        chosen,
-        folder,
-        dataset=dataset,
-        quiet=True,
-    )
+    reward, loss = Reward(proxy, LogValue()), objective or TrajectoryBalance()
+    training = SamplerTraining(model, reward, loss, chosen, dataset=dataset)
+    return Engine(training, folder, chosen.checkpoint_every, quiet=True)
 
 
-def grid_trainer(folder: Path, **settings: Any) -> Trainer:
-    return make_trainer(
+def grid_engine(folder: Path, **settings: Any) -> Engine[SamplerTraining]:
+    return make_engine(
         folder, Hypergrid(2, 6), GridCorners(6), {"batch_size": 32, "checkpoint_every": 5} | settings
     )
 
@@ -79,14 +81,14 @@ def test_the_grid_is_sampled_in_proportion_to_its_reward(
 ) -> None:
     settings = {"iterations": 500, "batch_size": 128, "learning_rate": 3e-3, "checkpoint_every": 500} | extra
     proxy = GridCorners(8)
-    trainer = make_trainer(tmp_path, Hypergrid(2, 8), proxy, settings, objective)
-    trainer.train()
+    engine = make_engine(tmp_path, Hypergrid(2, 8), proxy, settings, objective)
+    engine.train()
     checkpoint, _ = newest_checkpoint(tmp_path)
     assert checkpoint is not None
-    load_weights(trainer.model, checkpoint)
+    load_weights(engine.training.model, checkpoint)
     exact = float(proxy(Hypergrid(2, 8).cells()).value.sum().log())
-    assert total_variation(trainer.model, proxy) <= 0.02
-    assert float(trainer.model.log_z.detach()) == pytest.approx(exact, abs=0.02)
+    assert total_variation(engine.training.model, proxy) <= 0.02
+    assert float(engine.training.model.log_z.detach()) == pytest.approx(exact, abs=0.02)
 
 
 def test_a_dataset_alone_teaches_what_the_policy_rarely_meets(tmp_path: Path) -> None:
@@ -95,28 +97,28 @@ def test_a_dataset_alone_teaches_what_the_policy_rarely_meets(tmp_path: Path) ->
     terminal, _ = env.encode(modes)
     dataset = Terminals(terminal, proxy(modes).value.log())
     settings = {"iterations": 450, "batch_size": 64, "dataset_fraction": 0.5, "learning_rate": 3e-3}
-    trainer = make_trainer(tmp_path, env, proxy, settings, dataset=dataset)
-    trainer.train()
-    assert total_variation(trainer.model, proxy) <= 0.03
+    engine = make_engine(tmp_path, env, proxy, settings, dataset=dataset)
+    engine.train()
+    assert total_variation(engine.training.model, proxy) <= 0.03
 
 
 @pytest.mark.slow
 def test_the_partition_function_of_the_box(tmp_path: Path) -> None:
     proxy = BoxCorners(2, width=0.15, floor=0.05)
     settings = {"iterations": 1500, "batch_size": 256, "checkpoint_every": 1500, "learning_rate": 2e-3}
-    trainer = make_trainer(tmp_path, Box(2), proxy, settings, hidden=64)
-    trainer.train()
-    assert float(trainer.model.log_z.detach()) == pytest.approx(proxy.log_integral(), abs=0.05)
+    engine = make_engine(tmp_path, Box(2), proxy, settings, hidden=64)
+    engine.train()
+    assert float(engine.training.model.log_z.detach()) == pytest.approx(proxy.log_integral(), abs=0.05)
 
 
 def test_log_z_starts_at_the_first_batch(tmp_path: Path) -> None:
-    started = grid_trainer(tmp_path / "a", iterations=1, learning_rate_log_z=1e-9)
+    started = grid_engine(tmp_path / "a", iterations=1, learning_rate_log_z=1e-9)
     started.train()
-    plain = grid_trainer(tmp_path / "b", iterations=1, learning_rate_log_z=1e-9, init_log_z=False)
+    plain = grid_engine(tmp_path / "b", iterations=1, learning_rate_log_z=1e-9, init_log_z=False)
     plain.train()
     first, second = (read_metrics(tmp_path / name / "metrics.jsonl")[0] for name in ("a", "b"))
     # at the mean of the residuals the mean square is smallest, by the square of the shift
-    assert float(plain.model.log_z.detach()) == pytest.approx(0.0, abs=1e-6)
+    assert float(plain.training.model.log_z.detach()) == pytest.approx(0.0, abs=1e-6)
     assert second["loss"] - first["loss"] == pytest.approx(first["log_z"] ** 2, rel=1e-4)
 
 
@@ -128,18 +130,18 @@ COSINE = {"schedule": ScheduleSettings("cosine", warm_up=4), "exploration": 0.3}
     "extra", [{}, REPLAY, COSINE, REPLAY | {"exploration": 0.0}], ids=["plain", "replay", "cosine", "both"]
 )
 def test_a_stopped_run_goes_on_to_the_bit(tmp_path: Path, extra: dict[str, Any]) -> None:
-    undisturbed = grid_trainer(tmp_path / "whole", iterations=20, **extra)
+    undisturbed = grid_engine(tmp_path / "whole", iterations=20, **extra)
     undisturbed.train()
     for stop_at in (3, 5, 12):
         folder = tmp_path / f"stopped{stop_at}"
-        first = grid_trainer(folder, iterations=20, **extra)
-        with pytest.raises(TrainingStopped, match=f"iteration {stop_at}"):
-            first.train(lambda first=first, stop_at=stop_at: first.iteration == stop_at)
-        second = grid_trainer(folder, iterations=20, **extra)
+        first = grid_engine(folder, iterations=20, **extra)
+        with pytest.raises(TrainingStopped, match=f"step {stop_at}"):
+            first.train(lambda first=first, stop_at=stop_at: first.training.done == stop_at)
+        second = grid_engine(folder, iterations=20, **extra)
         checkpoint, _ = newest_checkpoint(folder)
         assert checkpoint is not None
         second.restore(checkpoint)
-        assert second.iteration == stop_at
+        assert second.training.done == stop_at
         second.train()
         ends = [
             load_checkpoint(path / "checkpoints" / "step_00000020.safetensors")
@@ -170,9 +172,9 @@ class BrokenLater(GridCorners):
 
 def test_nan_from_a_proxy_names_the_object_and_keeps_the_checkpoint(tmp_path: Path) -> None:
     settings = {"iterations": 10, "batch_size": 8, "checkpoint_every": 1}
-    trainer = make_trainer(tmp_path, Hypergrid(2, 6), BrokenLater(6), settings)
+    engine = make_engine(tmp_path, Hypergrid(2, 6), BrokenLater(6), settings)
     with pytest.raises(ProxyError, match="row 0"):
-        trainer.train()
+        engine.train()
     checkpoint, complaints = newest_checkpoint(tmp_path)
     assert checkpoint is not None and not complaints
     assert checkpoint.metadata["iteration"] == 2
@@ -187,13 +189,13 @@ class NotFinite(Objective):
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path: Path) -> None:
-    trainer = make_trainer(
+    engine = make_engine(
         tmp_path, Hypergrid(2, 6), GridCorners(6), {"iterations": 3, "init_log_z": False}, NotFinite()
     )
-    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-    with pytest.raises(TrainingError, match="iteration 1"):
-        trainer.train()
-    assert all(torch.equal(before[name], value) for name, value in trainer.model.state_dict().items())
+    before = {name: value.clone() for name, value in engine.training.model.state_dict().items()}
+    with pytest.raises(TrainingError, match="step 1"):
+        engine.train()
+    assert all(torch.equal(before[name], value) for name, value in engine.training.model.state_dict().items())
 
 
 @pytest.mark.parametrize(
@@ -204,6 +206,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path: Pat
         {"learning_rate": 0.0},
         {"ema": 1.0},
         {"clip_norm": -1.0},
+        {"exploration_final": 1.5},
+        {"temperature_final": 0.0, "behaviour_iterations": 5000},
         {"replay_fraction": 0.6, "dataset_fraction": 0.4},
         {"replay_fraction": -0.1},
         {"replay_fraction": 1e300, "batch_size": 2**62},
@@ -214,7 +218,18 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
         TrainerSettings(**wrong)
 
 
-def test_the_trainer_leaves_the_global_random_state_alone(tmp_path: Path) -> None:
+def test_behaviour_is_a_straight_line_that_ends() -> None:
+    slope = {"exploration": 0.4, "exploration_final": 0.0, "temperature": 3.0, "temperature_final": 1.0}
+    settings = TrainerSettings(iterations=900, behaviour_iterations=100, **slope)
+    assert settings.behaviour(0) == Behaviour(0.4, 3.0)
+    assert settings.behaviour(25).exploration == pytest.approx(0.3)
+    assert settings.behaviour(25).temperature == pytest.approx(2.5)
+    assert settings.behaviour(500) == Behaviour(0.0, 1.0)
+    whole = TrainerSettings(iterations=100, **slope)
+    assert whole.behaviour(25) == settings.behaviour(25)
+
+
+def test_the_training_leaves_the_global_random_state_alone(tmp_path: Path) -> None:
     before = torch.get_rng_state()
-    grid_trainer(tmp_path, iterations=2, replay_fraction=0.2).train()
+    grid_engine(tmp_path, iterations=2, replay_fraction=0.2).train()
     assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,187 @@
+"""Training of a sampler: sample, score, evaluate, update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from gflownet_crystal.common.checkpoint import Checkpoint
+from gflownet_crystal.gflownet.batch import Batch, Source, draw_batch
+from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.gflownet.objectives import Objective
+from gflownet_crystal.gflownet.prior import Prior, PriorTerms, check_prior
+from gflownet_crystal.gflownet.replay import Replay, Terminals
+from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
+from gflownet_crystal.proxies.reward import Reward
+from gflownet_crystal.training.base import Training
+from gflownet_crystal.training.distributed import World
+from gflownet_crystal.training.optimizer import Optimizer
+from gflownet_crystal.training.random_states import stream
+from gflownet_crystal.training.samplers.settings import TrainerSettings
+
+
+class SamplerTraining(Training):
+    """Training of a GFlowNet against a reward.
+
+    Args:
+        model: environment, policies and log Z, on its device.
+        reward: scores objects.
+        objective: the loss.
+        settings: settings of the training.
+        seed: random seed of sampling.
+        dataset: objects for backward-sampled trajectories; needed where ``dataset_fraction`` is above 0.
+        world: the processes that train together; this one alone if None.
+        prior: takes part in the target, and is neither trained nor saved; put in the model's environment, so that
+            both have the same masks.
+
+    Raises:
+        ConfigError: the objective does not go with the prior or with the lack of one, or the prior is of another
+            layout or the model itself.
+    """
+
+    model: GFlowNet
+    generator: torch.Generator
+    items: ClassVar[str] = "trajectories"
+    advice: ClassVar[str] = "lower trainer.learning_rate or set objective.huber"
+
+    def __init__(
+        self,
+        model: GFlowNet,
+        reward: Reward,
+        objective: Objective,
+        settings: TrainerSettings,
+        seed: int = 0,
+        dataset: Terminals | None = None,
+        world: World | None = None,
+        prior: Prior | None = None,
+    ) -> None:
+        check_prior(model, objective, prior)
+        self.world, self.prior = world or World(), prior
+        self.model, self.reward, self.objective, self.settings = model, reward, objective, settings
+        self.dataset = dataset
+        self.steps, self.n_items = settings.iterations, settings.batch_size
+        self.generator = stream(seed, self.world.rank, model.device)
+        policies = [value for value in model.parameters() if value is not model.log_z_weights]
+        groups = [
+            {"params": policies, "lr": settings.learning_rate},
+            {"params": [model.log_z_weights], "lr": settings.learning_rate_log_z},
+        ]
+        adam = torch.optim.Adam(groups, fused=True)
+        self.optimizer = Optimizer(model, adam, settings.clip_norm, policies, settings.ema)
+        self.replay = self._empty_replay() if settings.n_replay else None
+
+    def rate_factor(self) -> float:
+        return self.settings.schedule.factor(self.done, self.steps)
+
+    def words(self, record: Mapping[str, float]) -> str:
+        return f"loss {record['loss']:.4g}, log Z {record['log_z']:.4g}"
+
+    def advance(self) -> dict[str, float]:
+        batch = self._draw()
+        log_pf, log_pb = evaluate(self.model, batch.trajectories)
+        # the reward is with respect to the reference measure, the policies' densities to the stages' coordinates
+        log_reference = self.model.env.log_reference(batch.trajectories.terminal)
+        if self.prior is None:
+            terms, log_target = None, batch.log_reward + log_reference + log_pb
+        else:
+            terms = self.prior.terms(batch.trajectories, self.generator)
+            log_target = self.prior.log_target(terms, log_pb, batch.log_reward, log_reference)
+        if self.done == 0 and self.settings.init_log_z:
+            self._initialise_log_z(self.world.mean((log_target - log_pf).detach().mean()))
+        loss = self.objective(self.model.log_z, log_pf, log_target)
+        figures = {"loss": loss, **self._figures(batch), **_prior_figures(batch, log_pf, terms)}
+        record = self.update(loss + self._backward_loss(log_pb[: batch.new.n]), figures)
+        self._remember(batch)
+        return record | self._counts(batch)
+
+    def _backward_loss(self, log_pb: Tensor) -> Tensor | float:
+        """Fits a learned backward policy to the policy's own trajectories where the target leaves it free."""
+        if self.prior is None or not self.prior.by_trajectory or not log_pb.requires_grad:
+            return 0.0
+        return -log_pb.mean()
+
+    def _remember(self, batch: Batch) -> None:
+        """Record this iteration's objects, of all processes, for later iterations."""
+        history = self.reward.history
+        if self.replay is None and history is None:
+            return
+        found = self.world.gather_context(batch.new)
+        if self.replay is not None:
+            self.replay.add(found, self.world.gather(batch.scored.log_reward))
+        if history is not None:
+            history.remember(self.model.env.objects(found))
+
+    def _draw(self) -> Batch:
+        chosen = self.settings
+        sources: list[tuple[Source, int]] = []
+        if self.replay is not None and len(self.replay):
+            sources.append((self.replay, chosen.n_replay))
+        if self.dataset is not None and chosen.n_dataset:
+            sources.append((self.dataset, chosen.n_dataset))
+        n_policy = chosen.batch_size - sum(count for _, count in sources)
+        behaviour = chosen.behaviour(self.done)
+        return draw_batch(self.model, self.reward, n_policy, sources, behaviour, self.generator)
+
+    @torch.no_grad()
+    def _initialise_log_z(self, estimate: Tensor) -> None:
+        self.model.log_z_weights.fill_(1.0).mul_(estimate / len(self.model.log_z_weights))
+
+    def _figures(self, batch: Batch) -> dict[str, Tensor]:
+        scored = batch.scored
+        return {
+            "log_z": self.model.log_z,
+            "mean_log_reward": scored.log_reward.mean(),
+            "max_log_reward": self.world.gather(scored.log_reward).max(),
+            "mean_energy": scored.prediction.value[scored.prediction.valid].mean(),
+        }
+
+    def _counts(self, batch: Batch) -> dict[str, int]:
+        """Sums over the processes."""
+        counts = [batch.trajectories.n_transitions, batch.scored.n_invalid]
+        total = self.world.gather(torch.tensor([counts], device=self.device)).sum(dim=0)
+        return dict(zip(("n_transitions", "n_invalid"), total.tolist(), strict=True))
+
+    def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+        parts, values = super().state()
+        if self.replay is not None:
+            parts["replay"] = self.replay.state_dict()
+        if self.reward.history is not None:
+            parts["history"] = self.reward.history.state_dict()
+        return parts, values
+
+    def restore(self, checkpoint: Checkpoint) -> str | None:
+        note = super().restore(checkpoint)
+        if self.replay is not None:
+            self.replay.load_state_dict(checkpoint.part("replay"))
+        load_history(self.reward, checkpoint)
+        return note
+
+    def _empty_replay(self) -> Replay:
+        # one trajectory from a generator of its own shows what terminal states look like
+        example = sample_forward(self.model, 1, torch.Generator(self.model.device).manual_seed(0))
+        chosen = self.settings.replay
+        return Replay(example.terminal, chosen.capacity, chosen.keep, chosen.draw)
+
+
+def _prior_figures(batch: Batch, log_pf: Tensor, terms: PriorTerms | None) -> dict[str, Tensor]:
+    """Means over the trajectories that the policy sampled: divergence from the prior, and the prior's log-density."""
+    if terms is None:
+        return {}
+    n = batch.new.n
+    return {
+        "kl_from_prior": (log_pf.detach() - terms.log_pf)[:n].mean(),
+        "mean_log_prior": terms.log_prior[:n].mean(),
+    }
+
+
+def load_history(reward: Reward, checkpoint: Checkpoint) -> None:
+    """Give a reward the history that the training of a checkpoint kept, where it kept one.
+
+    Raises:
+        CheckpointError: the checkpoint's part is damaged.
+    """
+    if reward.history is not None:
+        reward.history.load_state_dict(checkpoint.part("history"))

@@ -1,0 +1,58 @@
+"""Learning rates over a training, as pure functions of its progress: nothing to store, nothing timed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gflownet_crystal.common.annotations import fit_fields
+from gflownet_crystal.common.errors import ConfigError
+
+KINDS = ("constant", "cosine", "step")
+
+
+def cosine(progress: float, final: float = 0.0) -> float:
+    """Half a cosine from 1 at progress 0 to ``final`` at progress 1, and ``final`` after it."""
+    return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """Schedule of the learning rates.
+
+    Attributes:
+        kind: ``constant``, ``cosine`` (half a cosine from 1 to ``final_factor``) or ``step`` (times ``step_factor``
+            after every ``step_every`` iterations).
+        warm_up: iterations over which the factor first rises linearly.
+        final_factor: factor at the end of the cosine.
+        step_every: iterations.
+        step_factor: factor of each step.
+
+    Raises:
+        ConfigError: unknown kind or numbers out of range.
+    """
+
+    kind: str = "cosine"
+    warm_up: int = 0
+    final_factor: float = 0.02
+    step_every: int = 1000
+    step_factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        fit_fields(self, "trainer.schedule")
+        if self.kind not in KINDS:
+            raise ConfigError(f"trainer.schedule.kind is one of {', '.join(KINDS)}, not {self.kind!r}")
+        if self.warm_up < 0 or self.step_every < 1 or self.final_factor < 0.0 or not self.step_factor > 0.0:
+            raise ConfigError(
+                "trainer.schedule needs warm_up >= 0, final_factor >= 0, step_every >= 1 and step_factor > 0; got "
+                f"{self.warm_up}, {self.final_factor}, {self.step_every} and {self.step_factor}"
+            )
+
+    def factor(self, iteration: int, iterations: int) -> float:
+        """Factor on the learning rates at an iteration, counted from 0, of a training of so many."""
+        if iteration < self.warm_up:
+            return (iteration + 1) / self.warm_up
+        passed = iteration - self.warm_up
+        if self.kind == "cosine":
+            return cosine(passed / max(1, iterations - self.warm_up), self.final_factor)
+        return 1.0 if self.kind == "constant" else float(self.step_factor ** (passed // self.step_every))
