@@ -1,7 +1,8 @@
 """Properties of specs by small networks on the last layers of the energy ensemble.
 
-The ensemble has learned from many formation energies which elements, groups and cells resemble each other. Heads on its frozen
-layers learn a property for which there are fewer labels: band gaps, moduli, refractive indices, a column of the user's.
+The ensemble has learned from many formation energies which elements, groups and cells resemble each other. Heads on
+its frozen layers learn a property for which there are fewer labels: band gaps, moduli, refractive indices, a column of
+the user's.
 """
 
 from __future__ import annotations
