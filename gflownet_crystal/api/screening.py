@@ -91,9 +91,10 @@ class Search:
         """
         if twice := sorted({"k", "seed", "batch_size"} & set(self.settings)):
             raise ConfigError(f"{', '.join(twice)} is an argument of screen; leave it out of settings")
-        values = usual_screening(run is not None and isinstance(run.reward.function, Discovery))
+        k = whole_number(self.k, "k", 1)
+        values = usual_screening(run is not None and isinstance(run.reward.function, Discovery), k)
         values |= dict(self.settings) | {
-            "k": whole_number(self.k, "k", 1),
+            "k": k,
             "seed": seed_number(self.seed, "seed"),
             "batch_size": whole_number(self.batch_size, "batch_size", 1),
         }

@@ -26,7 +26,12 @@ CONTACTS = "contacts"
 
 
 def screening_settings(
-    section: Mapping[str, object], seeks_discoveries: bool, has_hull: bool, has_judge: bool, **given: object
+    section: Mapping[str, object],
+    seeks_discoveries: bool,
+    has_hull: bool,
+    has_judge: bool,
+    k: int,
+    **given: object,
 ) -> Screening:
     """Settings of the engine; what a configuration leaves open follows from the run.
 
@@ -35,15 +40,16 @@ def screening_settings(
         seeks_discoveries: whether the run's reward is the one for discovery.
         has_hull: whether its proxy predicts energies that can be measured from a hull.
         has_judge: whether a model gives energies with atoms.
-        given: settings that stand elsewhere in the configuration.
+        k: number of candidates.
+        given: further settings that stand elsewhere in the configuration.
 
     Raises:
         ConfigError: a value is wrong.
     """
     values = {key: value for key, value in section.items() if key != CONTACTS}
-    usual = usual_screening(seeks_discoveries)
+    usual = usual_screening(seeks_discoveries, k)
     values |= {key: value for key, value in usual.items() if values.get(key) is None}
-    settings = prepared(Screening, values | given, "screening")()
+    settings = prepared(Screening, values | given | {"k": k}, "screening")()
     return settings if has_hull and has_judge else by_rank(settings, has_hull, has_judge)
 
 

@@ -13,7 +13,8 @@ from gflownet_crystal.common.run_schema import ENERGY_COLUMN, HULL_COLUMN
 from gflownet_crystal.proxies.base import Prediction, Proxy
 from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES, SystemEntries
 from gflownet_crystal.proxies.e_above_hull import LEARNED, REFERENCE, load_hull
-from gflownet_crystal.proxies.novelty import History, Novelty
+from gflownet_crystal.proxies.history import History
+from gflownet_crystal.proxies.novelty import Novelty
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.proxies.reward import RewardFunction
 from gflownet_crystal.structures.spec import CrystalSpec

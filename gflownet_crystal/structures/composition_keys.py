@@ -1,4 +1,4 @@
-"""Hash keys of reduced formulas, and of formulas with a space group: equal on every machine, computed in batches.
+"""Hash keys of reduced formulas, of formulas with a space group, and of prototypes: equal on every machine, in batches.
 
 A formula's key is the upper 40 bits of splitmix64's finaliser (G. Steele et al., OOPSLA 2014) of the sum over elements
 of the count times a 64-bit constant of the element, which is the finaliser of its atomic number times an odd constant;
@@ -72,3 +72,17 @@ def formula_and_group_keys(formula_key: Tensor, space_group: Tensor) -> Tensor:
         (n,) int64, 0 to 2**48 - 1.
     """
     return (formula_key << GROUP_BITS) | _FIRST_HAND.to(space_group.device)[space_group]
+
+
+def prototype_keys(composition: Tensor, space_group: Tensor) -> Tensor:
+    """Keys of prototypes: space group and reduced counts, whatever the elements; mirror images have the same key.
+
+    Args:
+        composition: (n, 119) int64 counts by atomic number; multiples of a formula count as equal.
+        space_group: (n,) int64, 1 to 230.
+
+    Returns:
+        (n,) int64, 0 to 2**48 - 1.
+    """
+    # the counts in ascending order, as if they were those of the elements 118, 117, ...
+    return formula_and_group_keys(formula_keys(composition.sort(dim=1).values), space_group)

@@ -24,16 +24,22 @@ _OF_DISCOVERY: dict[str, str | int | bool] = {
     "max_per_system": 3,
     "fill": False,
 }
+_FEWEST_OF_A_PROTOTYPE, _PROTOTYPES = 3, 10
+"""Candidates of one prototype: at least so many, and a tenth of all."""
 _OF_OTHERS: dict[str, str | int | bool] = {"known": KEEP, "fill": True}
 
 
-def usual_screening(seeks_discoveries: bool) -> dict[str, str | int | bool]:
+def usual_screening(seeks_discoveries: bool, k: int) -> dict[str, str | int | bool]:
     """Settings of a screening that follow from the reward.
 
     Args:
         seeks_discoveries: whether it is the one for discovery.
+        k: number of candidates.
     """
-    return dict(_OF_DISCOVERY if seeks_discoveries else _OF_OTHERS)
+    if not seeks_discoveries:
+        return dict(_OF_OTHERS)
+    # a prototype that always lies near the hull, as full-Heusler compounds do, would fill the list
+    return {**_OF_DISCOVERY, "max_per_prototype": max(_FEWEST_OF_A_PROTOTYPE, k // _PROTOTYPES)}
 
 
 def by_rank(settings: Screening, has_hull: bool, has_judge: bool) -> Screening:

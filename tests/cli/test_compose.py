@@ -171,3 +171,10 @@ def test_the_reward_for_discovery_corrects_the_proxy_for_placed_atoms(
     words: list[str], placing: str | None
 ) -> None:
     assert compose_config("train_gfn", words).proxy.placing == placing
+
+
+def test_an_experiment_decides_over_the_defaults_of_the_verb_and_words_over_it() -> None:
+    found = compose_config("train_gfn", ["experiment=discovery"])
+    assert (found.export.k, found.samples.n, found.trainer.iterations) == (1000, 50_000, 1000)
+    again = compose_config("train_gfn", ["experiment=discovery", "export.k=7", "trainer.iterations=3"])
+    assert (again.export.k, again.samples.n, again.trainer.iterations) == (7, 50_000, 3)

@@ -18,7 +18,8 @@ from gflownet_crystal.config.parts import build_reward
 from gflownet_crystal.proxies import Proxy, Reward
 from gflownet_crystal.proxies.base import Prediction
 from gflownet_crystal.proxies.discovery import Discovery
-from gflownet_crystal.proxies.novelty import History, Novelty
+from gflownet_crystal.proxies.history import FoundOften, History
+from gflownet_crystal.proxies.novelty import Novelty
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.proxies.reward import RewardFunction
 from gflownet_crystal.structures.formulas import text_to_composition
@@ -131,7 +132,7 @@ def test_other_properties_are_refused_when_the_reward_is_made() -> None:
         (lambda: Discovery(hull=3), "reward.hull is reference, learned or a file"),
         (lambda: Novelty(formula_cost=math.nan), "reward.novelty.formula_cost must be finite"),
         (lambda: Novelty(pair_cost=math.inf), "reward.novelty.pair_cost must be finite"),
-        (lambda: Novelty(history_cost=1.0, history_scale=0.0), "history_scale must be positive"),
+        (lambda: Novelty(history_cost=1.0, history_scale=0.0), "prototype_scale must be positive"),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(make: Callable[[], object], words: str) -> None:
@@ -178,24 +179,50 @@ def test_known_compounds_come_from_a_users_table(tmp_path: Path, suffix: str) ->
 
 
 def test_a_history_costs_the_logarithm_of_how_often_it_was_found_and_is_stored() -> None:
-    history = History(2.0, scale=4.0)
+    history = History({"formulas": FoundOften.formulas(2.0, scale=4.0)})
     assert history.cost(specs()).tolist() == [0.0] * 4
     history.remember(specs(("Na1 Cl1", "Na2 Cl2", "Ca1 F2"), (225, 225, 225)))
     history.remember(specs(("Na1 Cl1",), (98,)))
     found = specs(("Na3 Cl3", "Ca1 F2", "Mg1 O1"), (1, 1, 1))
     expected = [2.0 * math.log(1.0 + 3.0 / 4.0), 2.0 * math.log(1.0 + 1.0 / 4.0), 0.0]
     assert history.cost(found).tolist() == pytest.approx(expected)
-    other = History(2.0, scale=4.0)
+    other = History({"formulas": FoundOften.formulas(2.0, scale=4.0)})
     other.load_state_dict(history.state_dict())
     assert torch.equal(other.cost(found), history.cost(found))
-    with pytest.raises(CheckpointError, match="no history"):
+    with pytest.raises(CheckpointError, match="another history"):
         other.load_state_dict({})
+
+
+def test_prototypes_are_counted_whatever_their_elements() -> None:
+    both = Novelty(history_cost=1.0, history_scale=1.0, prototype_cost=2.0, prototype_scale=4.0).history
+    assert both is not None
+    both.remember(specs(("Na4 Cl4", "Mg4 O4", "Mg1 O1", "Ca4 F8"), (225, 225, 221, 225)))
+    found = specs(("Li4 F4", "Na4 Cl4", "F4 Ba8", "Na1 Cl1", "Li1 F1"), (225, 225, 225, 221, 222))
+    formula = [0.0, 1.0, 0.0, 1.0, 0.0]
+    prototype = [2.0, 2.0, 1.0, 1.0, 0.0]
+    expected = [
+        math.log1p(here) + 2.0 * math.log1p(there / 4.0)
+        for here, there in zip(formula, prototype, strict=True)
+    ]
+    assert both.cost(found).tolist() == pytest.approx(expected)
+
+
+def test_a_history_of_an_earlier_version_counts_formulas() -> None:
+    history = History({"formulas": FoundOften.formulas(1.0, scale=1.0)})
+    history.remember(specs(("Na1 Cl1",), (225,)))
+    state = history.state_dict()
+    other = History({"formulas": FoundOften.formulas(1.0, scale=1.0)})
+    other.load_state_dict({"keys": state["formulas.keys"], "counts": state["formulas.counts"]})
+    assert torch.equal(other.cost(specs()), history.cost(specs()))
 
 
 def test_a_history_flattens_a_distribution_to_a_power() -> None:
     names = ("Na1 Cl1", "Ca1 F2", "Mg1 O1", "Li1 F1")
     share = torch.tensor([0.9, 0.09, 0.009, 0.001], dtype=torch.float64)
-    history, generator = History(1.0, scale=1.0), torch.Generator().manual_seed(0)
+    history, generator = (
+        History({"formulas": FoundOften.formulas(1.0, scale=1.0)}),
+        torch.Generator().manual_seed(0),
+    )
     found = specs(names, (1,) * 4)
     for _ in range(400):
         cost = history.cost(found)
@@ -207,13 +234,13 @@ def test_a_history_flattens_a_distribution_to_a_power() -> None:
 
 
 def test_a_history_that_is_full_keeps_the_most_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gflownet_crystal.proxies.novelty._CAPACITY", 2)
-    history = History(1.0, scale=1.0)
+    monkeypatch.setattr("gflownet_crystal.proxies.history._CAPACITY", 2)
+    history = History({"formulas": FoundOften.formulas(1.0, scale=1.0)})
     names = ("Na1 Cl1", "Na1 Cl1", "Ca1 F2", "Ca1 F2", "Ca1 F2", "Mg1 O1")
     history.remember(specs(names, (1,) * 6))
     cost = history.cost(specs(("Na1 Cl1", "Ca1 F2", "Mg1 O1"), (1,) * 3))
     assert cost.tolist() == pytest.approx([math.log(3.0), math.log(4.0), 0.0])
-    assert sorted(history.state_dict()["counts"].tolist()) == [2, 3]
+    assert sorted(history.state_dict()["formulas.counts"].tolist()) == [2, 3]
 
 
 def test_the_history_counts_in_training_alone() -> None:
