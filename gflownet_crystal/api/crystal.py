@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from gflownet_crystal.api.display import group_name
-from gflownet_crystal.common.run_schema import ENERGY_COLUMN, HULL_COLUMN
+from gflownet_crystal.common.run_schema import ENERGY_COLUMN, HULL_COLUMN, SPACE_GROUP
 from gflownet_crystal.report.cell_view import cell_view
 from gflownet_crystal.structures.convert import to_ase, to_pymatgen
 from gflownet_crystal.structures.structure import StructureBatch
@@ -51,7 +51,7 @@ class Crystal:
     @property
     def space_group(self) -> int:
         """ITA number of the space group; 0 where none is known."""
-        return int(self._values["space_group"])
+        return int(self._values[SPACE_GROUP])
 
     @property
     def values(self) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from gflownet_crystal.api.relaxing import Relaxer
 from gflownet_crystal.api.saving import cif_of, save_crystals
 from gflownet_crystal.api.table import Chosen, Rows, Table
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import SPACE_GROUP
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, LATTICE_COLUMNS
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.settings import RelaxationSettings
@@ -133,7 +134,7 @@ class Crystals(Table):
             {
                 "name": self._frame["name"],
                 "formula": specs.formulas(),
-                "space_group": self._frame["space_group"],
+                "space_group": self._frame[SPACE_GROUP],
                 "n_atoms": n_atoms.numpy(),
                 **dict(zip(LATTICE_COLUMNS, cells.T, strict=True)),
                 "volume_per_atom": (self._structures.volume / n_atoms).numpy(),

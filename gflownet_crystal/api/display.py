@@ -7,6 +7,7 @@ from html import escape
 
 import pandas as pd
 
+from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
 from gflownet_crystal.crystallography.space_groups import space_group_symbol
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
 
@@ -53,10 +54,10 @@ def html_table(title: str, frame: pd.DataFrame, columns: Sequence[str]) -> str:
 def _shown(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     names = [name for name in columns if name in frame.columns] or list(frame.columns)
     rows = frame[[name for name in names if frame[name].notna().any()]].head(N_SHOWN)
-    if "formula" in rows.columns and len(rows):
-        rows = rows.assign(formula=reduced_formulas(rows["formula"].tolist()))
-    if "space_group" in rows.columns:
-        rows = rows.assign(space_group=[group_name(int(group)) for group in rows["space_group"]])
+    if FORMULA in rows.columns and len(rows):
+        rows = rows.assign(formula=reduced_formulas(rows[FORMULA].tolist()))
+    if SPACE_GROUP in rows.columns:
+        rows = rows.assign(space_group=[group_name(int(group)) for group in rows[SPACE_GROUP]])
     return rows
 
 

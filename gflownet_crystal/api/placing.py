@@ -12,6 +12,7 @@ from gflownet_crystal.api.words import setting_texts
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.common.run_schema import SPACE_GROUP
 from gflownet_crystal.config.build import build
 from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.config.parts import find_device
@@ -65,7 +66,7 @@ def place(
 def _crystals(frame: pd.DataFrame, made: pd.DataFrame, judged: bool) -> Crystals:
     """Crystals of what a generator made of samples."""
     rows = made["row"].to_numpy(dtype="int64")
-    table = pd.DataFrame({"name": made["material_id"], "space_group": made["space_group"], "sample": rows})
+    table = pd.DataFrame({"name": made["material_id"], "space_group": made[SPACE_GROUP], "sample": rows})
     table["distance_ratio"] = made["distance_ratio"]
     if judged:
         table[ENERGY_COLUMN] = made[ENERGY_COLUMN]

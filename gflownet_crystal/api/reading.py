@@ -13,6 +13,7 @@ from gflownet_crystal.api.placing import check_specs
 from gflownet_crystal.api.run import Run
 from gflownet_crystal.api.samples import Samples
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import SPACE_GROUP
 from gflownet_crystal.data.readers import read_rows, with_numbers
 from gflownet_crystal.data.rows import CELL, CLAIMED, REASON, frame_to_oriented, structure_reasons
 from gflownet_crystal.data.schema import STRUCTURE_COLUMNS
@@ -59,7 +60,7 @@ def read(source: str | Path, *, formula_check: str = "refuse", symprec: float = 
     frame = frame[good].reset_index(drop=True)
     structures = frame_to_oriented(frame)
     table = pd.DataFrame({"name": frame["material_id"].astype(str)})
-    table["space_group"] = find_space_groups(structures, symprec).numpy()
+    table[SPACE_GROUP] = find_space_groups(structures, symprec).numpy()
     labels = frame.drop(columns=[name for name in _GEOMETRY if name in frame.columns])
     return Crystals(structures, table.join(labels.loc[:, labels.notna().any()]), left_out)
 

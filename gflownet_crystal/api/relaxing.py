@@ -13,7 +13,7 @@ from gflownet_crystal.api.judging import energies_of
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.common.run_schema import ENERGY_AFTER, ENERGY_BEFORE
+from gflownet_crystal.common.run_schema import ENERGY_AFTER, ENERGY_BEFORE, SPACE_GROUP
 from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.config.values import thread_count
 from gflownet_crystal.data.schema import ENERGY_COLUMN
@@ -117,7 +117,7 @@ class Relaxer:
         values = {name: [getattr(records.get(row), name, None) for row in rows] for name in _COLUMNS}
         found = [getattr(records.get(row), "space_group_after", None) for row in rows]
         groups = [
-            own if group is None else group for own, group in zip(frame["space_group"], found, strict=True)
+            own if group is None else group for own, group in zip(frame[SPACE_GROUP], found, strict=True)
         ]
         texts = ("status", "reason")
         columns = {

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gflownet_crystal.api.table import Chosen, Rows, Table
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.run_schema import ENERGY_STD, LOG_REWARD, LOG_WEIGHT
+from gflownet_crystal.common.run_schema import ENERGY_STD, LOG_REWARD, LOG_WEIGHT, SPACE_GROUP
 from gflownet_crystal.config.values import check_new
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
@@ -84,7 +84,7 @@ class Samples(Table):
     @property
     def is_crystals(self) -> bool:
         """Whether the rows are specs of crystals, not objects of another environment."""
-        return "space_group" in self._frame.columns
+        return SPACE_GROUP in self._frame.columns
 
     def specs(self) -> CrystalSpec:
         """The specs as a batch of tensors.

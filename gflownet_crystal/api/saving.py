@@ -9,7 +9,7 @@ import pandas as pd
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import write_text
-from gflownet_crystal.common.run_schema import ENERGY_STD
+from gflownet_crystal.common.run_schema import ENERGY_STD, SPACE_GROUP
 from gflownet_crystal.common.tables import write_parquet
 from gflownet_crystal.config.values import check_new
 from gflownet_crystal.data.schema import LATTICE_COLUMNS
@@ -88,6 +88,6 @@ def _values(crystals: Crystals) -> pd.DataFrame:
 def _schema_table(crystals: Crystals) -> pd.DataFrame:
     """The table in the package's schema, which :func:`gflownet_crystal.read` reads."""
     frame = crystals.to_frame()
-    table = structures_to_frame(crystals.structures).assign(space_group=frame["space_group"])
+    table = structures_to_frame(crystals.structures).assign(space_group=frame[SPACE_GROUP])
     others = frame.drop(columns=[*table.columns.intersection(frame.columns), *LATTICE_COLUMNS])
     return table.join(others.rename(columns={"name": NAME}))

@@ -23,7 +23,7 @@ from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.common.files import write_json
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.common.run_schema import CONFIG, SAMPLES, SUMMARY
+from gflownet_crystal.common.run_schema import CONFIG, FORMULA, SAMPLES, SUMMARY
 from gflownet_crystal.common.run_summary import FunnelStage, Quantity, RunSummary, read_summary
 from gflownet_crystal.config.build import build, plain_section, verb_settings
 from gflownet_crystal.config.compose import TARGET, resolved
@@ -120,7 +120,7 @@ def energy_source(energies: EnergyModel | None) -> str | None:
 def figures(frame: pd.DataFrame) -> dict[str, float | None]:
     """Figures of a table of candidates, as JSON has them."""
     above = frame[JUDGED_HULL].dropna()
-    present = text_to_composition(frame["formula"].tolist()) > 0
+    present = text_to_composition(frame[FORMULA].tolist()) > 0
     median = round(float(above.median()), 4) if len(above) else None
     values = (len(frame), len(present.unique(dim=0)), int(present.any(dim=0).sum()), median)
     return dict(zip(FIGURES, values, strict=True))

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gflownet_crystal.common.run_schema import LOG_REWARD
+from gflownet_crystal.common.run_schema import ENERGY, FORMULA, LOG_REWARD, SPACE_GROUP, VOLUME
 from gflownet_crystal.common.run_summary import RunSummary
 from gflownet_crystal.crystallography.space_groups import space_group_symbol
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
@@ -90,15 +90,15 @@ def best_table(frame: pd.DataFrame, title: str, label: str) -> Table:
         label: name and unit of the property.
     """
     shown = pd.DataFrame({"rank": range(1, len(frame) + 1)}, index=frame.index).astype(str)
-    if "space_group" in frame.columns:
-        groups = frame["space_group"].astype(int)
-        shown["formula"] = frame["formula"].astype(str)
+    if SPACE_GROUP in frame.columns:
+        groups = frame[SPACE_GROUP].astype(int)
+        shown[FORMULA] = frame[FORMULA].astype(str)
         shown["group"] = [f"{group} {space_group_symbol(group)}" for group in groups]
-        shown["A^3/atom"] = frame["volume_per_atom"].map("{:.2f}".format)
+        shown["A^3/atom"] = frame[VOLUME].map("{:.2f}".format)
     else:
         places = [name for name in frame.columns if name.startswith("x")]
         shown["object"] = [", ".join(f"{value:.4g}" for value in row) for row in frame[places].to_numpy()]
-    shown[label] = frame["energy"].map("{:.4f}".format)
+    shown[label] = frame[ENERGY].map("{:.4f}".format)
     if HULL_COLUMN in frame.columns and frame[HULL_COLUMN].notna().any():
         shown["above hull (eV/atom)"] = frame[HULL_COLUMN].map("{:.4f}".format)
     shown["log R"] = frame[LOG_REWARD].map("{:.3f}".format)

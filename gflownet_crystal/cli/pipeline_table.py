@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from gflownet_crystal.common.run_schema import ENERGY_AFTER, ENERGY_BEFORE
+from gflownet_crystal.common.run_schema import ENERGY, ENERGY_AFTER, ENERGY_BEFORE, SPACE_GROUP
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.compared_sets import reduced_formulas
 from gflownet_crystal.evaluation.parallel import Work, to_crystals
@@ -202,7 +202,7 @@ def summarise(candidates: Candidates, k: int, seconds: Mapping[str, float]) -> d
     placed, frame = candidates.frame, whole_table(candidates).frame
     n_placed = int((frame["status"] != UNPLACED).sum())
     moved = frame[frame[ENERGY_AFTER].notna()]
-    found = placed["space_group_found"] == placed["space_group"]
+    found = placed["space_group_found"] == placed[SPACE_GROUP]
     rate = n_placed / seconds["generating"] if seconds.get("generating") else None
     return {
         "candidates": len(placed),
@@ -213,7 +213,7 @@ def summarise(candidates: Candidates, k: int, seconds: Mapping[str, float]) -> d
         "near_hull": int((placed[JUDGED_HULL].fillna(placed[HULL_COLUMN]) <= NEAR_HULL).sum()),
         "share_of_exact_group": _number(found.mean()),
         "least_distance": _number(placed["shortest_distance"].min()),
-        "median_energy_predicted": _median(placed["energy"]),
+        "median_energy_predicted": _median(placed[ENERGY]),
         "median_energy_before": _median(placed[ENERGY_BEFORE]),
         "relaxed": {
             "n": len(moved),

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from gflownet_crystal.cli.data_tables import formula_check_of, paths_of, read_prepared
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import write_text
-from gflownet_crystal.common.run_schema import LEFT_OUT
+from gflownet_crystal.common.run_schema import FORMULA, LEFT_OUT
 from gflownet_crystal.common.tables import write_parquet
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.values import (
@@ -120,7 +120,7 @@ def _output(value: Any, formats: Sequence[str]) -> Path | None:
 def _write_hull(paths: list[Path], compounds: pd.DataFrame, out: Path, quiet: bool) -> dict[str, Any]:
     """Write the stable ones of the compounds of all ``paths``; what there is to say of them."""
     energy = torch.tensor(compounds[ENERGY_COLUMN].to_numpy(dtype="float64"))
-    known = ReferenceHull(text_to_composition(compounds["formula"].tolist()), energy)
+    known = ReferenceHull(text_to_composition(compounds[FORMULA].tolist()), energy)
     with tqdm(total=len(known), desc="hull", unit="compound", disable=quiet, file=sys.stderr) as bar:
         hull = known.stable(bar.update)
     if len(hull) == 0:

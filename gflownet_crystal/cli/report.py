@@ -17,7 +17,7 @@ from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.report_sets import Comparison, compare, known_crystals, of_the_space
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.locks import lock_folder
-from gflownet_crystal.common.run_schema import REPORT
+from gflownet_crystal.common.run_schema import ENERGY, REPORT
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.run_folder import read_config
 from gflownet_crystal.config.values import check_writable, flag, path_setting, whole_number
@@ -59,14 +59,14 @@ def gather(files: RunFiles, known: Population | None, comparison: Comparison, k:
     """Content of the report of a run, its best ``k`` candidates included."""
     energies, labels = dict(comparison.energies), dict(comparison.labels)
     samples = best = None
-    if files.samples is not None and "energy" in files.samples:
-        energies["samples"] = files.samples["energy"].to_numpy(dtype=float)
+    if files.samples is not None and ENERGY in files.samples:
+        energies["samples"] = files.samples[ENERGY].to_numpy(dtype=float)
         labels["samples"] = f"{len(files.samples):,} samples"
     if files.samples is not None and files.is_crystals:
         samples = Population.of("samples", "samples", files.samples)
     if files.candidates is not None and len(files.candidates):
         best = Population.of("candidates", "candidates", files.candidates.head(k))
-        energies["candidates"] = best.frame["energy"].to_numpy(dtype=float)
+        energies["candidates"] = best.frame[ENERGY].to_numpy(dtype=float)
         labels["candidates"] = best.label
     reference = None if known is None else of_the_space(known, files)
     return Material(

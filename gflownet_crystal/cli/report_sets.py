@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from gflownet_crystal.cli.data_tables import tell
 from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
+from gflownet_crystal.common.run_schema import ENERGY, FORMULA, SPACE_GROUP, VOLUME
 from gflownet_crystal.config.build import Trust
 from gflownet_crystal.config.parts import Parts, build_parts
 from gflownet_crystal.config.priors import stored_policy
@@ -92,12 +93,12 @@ def compare(config: DictConfig, files: RunFiles, known: Population | None, n: in
     except GFlowNetCrystalError as error:
         notes = (f"no comparison: {error}",)
     names = {"untrained": "untrained", "prior": "of the prior"}
-    energies = {kind: frame["energy"].to_numpy(dtype=float) for kind, frame in drawn.items()} | energies
+    energies = {kind: frame[ENERGY].to_numpy(dtype=float) for kind, frame in drawn.items()} | energies
     labels = {kind: f"{len(frame):,} {names[kind]}" for kind, frame in drawn.items()} | labels
     crystals = {
         kind: Population.of(kind, names[kind], frame)
         for kind, frame in drawn.items()
-        if "formula" in frame.columns
+        if FORMULA in frame.columns
     }
     return Comparison(crystals.get("untrained"), crystals.get("prior"), learned, energies, labels, notes)
 
@@ -166,14 +167,14 @@ def known_crystals(path: Path, files: RunFiles, formula_check: str = "refuse") -
     left_out = LeftOut()
     table = load_prepared([path], atoms=True, formula_check=formula_check, left_out=left_out)
     tell(left_out)
-    table = table[(table["strain"].fillna("") == "") & (table["space_group"] > 0)].reset_index(drop=True)
+    table = table[(table["strain"].fillna("") == "") & (table[SPACE_GROUP] > 0)].reset_index(drop=True)
     if table.empty:
         raise DataError(f"{path} holds no crystals; give a file with some")
-    table["volume_per_atom"] = np.nan
+    table[VOLUME] = np.nan
     whole = table[LATTICE_COLUMNS[0]].notna()
     if whole.any():
         specs = frame_to_specs(table[whole].reset_index(drop=True))
         table.loc[whole, "volume_per_atom"] = specs.volume_per_atom.numpy()
     labelled = files.summary.quantity.name == ENERGY_COLUMN
-    table["energy"] = table[ENERGY_COLUMN] if labelled else np.nan
+    table[ENERGY] = table[ENERGY_COLUMN] if labelled else np.nan
     return Population.of("reference", "known crystals", table)

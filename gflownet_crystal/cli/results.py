@@ -14,7 +14,15 @@ from gflownet_crystal.cli.summary import best_of, element_shares, hardware, summ
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.files import write_json
 from gflownet_crystal.common.metrics import read_metrics
-from gflownet_crystal.common.run_schema import CANDIDATES, METRICS, SAMPLES, SAMPLES_CSV, SUMMARY
+from gflownet_crystal.common.run_schema import (
+    CANDIDATES,
+    ENERGY,
+    FORMULA,
+    METRICS,
+    SAMPLES,
+    SAMPLES_CSV,
+    SUMMARY,
+)
 from gflownet_crystal.common.run_summary import Quantity, RunSummary
 from gflownet_crystal.config.build import Trust, plain, trust_word
 from gflownet_crystal.config.compose import compose_config, resolved
@@ -92,9 +100,9 @@ def _draw_figures(folder: Path, config: DictConfig, parts: Parts, trust: Trust, 
         untrained, lenient, min(_N_UNTRAINED, len(frame)), config.samples.batch_size, config.seed
     )
     label = f"{parts.reward.proxy.property_name} ({parts.reward.proxy.unit})"
-    trained_energy, untrained_energy = (table["energy"].to_numpy(dtype=float) for table in (frame, before))
+    trained_energy, untrained_energy = (table[ENERGY].to_numpy(dtype=float) for table in (frame, before))
     energy_distribution(trained_energy, untrained_energy, label, folder / "energies.png")
-    if "formula" in frame.columns:
+    if FORMULA in frame.columns:
         element_prevalence(element_shares(frame), element_shares(best_of(frame)), folder / "elements.png")
 
 

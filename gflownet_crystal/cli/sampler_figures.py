@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gflownet_crystal.cli.data_tables import tell
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.run_schema import LOG_REWARD
+from gflownet_crystal.common.run_schema import ENERGY, LOG_REWARD
 from gflownet_crystal.config.build import Trust
 from gflownet_crystal.config.parts import build_model
 from gflownet_crystal.config.starting import build_prior
@@ -104,7 +104,7 @@ def _energies(
     # an untrained sampler may meet objects that the proxy refuses
     lenient = Reward(parts.reward.proxy, parts.reward.function, invalid="penalise")
     before = draw_samples(untrained, lenient, n_untrained, batch_size, seed)
-    energies = {name: torch.from_numpy(frame["energy"].to_numpy(dtype="float64").copy())
+    energies = {name: torch.from_numpy(frame[ENERGY].to_numpy(dtype="float64").copy())
                 for name, frame in (("sampled", sampled), ("untrained", before))}  # fmt: skip
     if data is not None:
         energies["data"] = data

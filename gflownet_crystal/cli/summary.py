@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gflownet_crystal.common.run_schema import LOG_REWARD
+from gflownet_crystal.common.run_schema import ENERGY, FORMULA, LOG_REWARD, SPACE_GROUP, VOLUME
 from gflownet_crystal.common.run_summary import CrystalFigures, SampleFigures
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
@@ -29,7 +29,7 @@ _PACKAGES = ("gflownet_crystal", "torch", "numpy", "pandas")
 
 def summarise_samples(frame: pd.DataFrame) -> SampleFigures:
     """Counts and quantiles of a table of samples; for specs also their chemistry and symmetry."""
-    energy = frame["energy"]
+    energy = frame[ENERGY]
     result: SampleFigures = {
         "n": len(frame),
         "energy_quantiles": {str(level): float(energy.quantile(level)) for level in _QUANTILES},
@@ -38,7 +38,7 @@ def summarise_samples(frame: pd.DataFrame) -> SampleFigures:
     }
     if UNPLACED in frame.columns:
         result["unplaced"] = int(frame[UNPLACED].sum())
-    if "space_group" in frame.columns:
+    if SPACE_GROUP in frame.columns:
         result = {**result, **_crystals(frame)}
         result["best"] = _crystals(best_of(frame))
     return result
@@ -51,12 +51,12 @@ def best_of(frame: pd.DataFrame, n: int = N_BEST) -> pd.DataFrame:
 
 def element_shares(frame: pd.DataFrame) -> dict[str, float]:
     """Share of specs that hold each element that occurs, by symbol."""
-    shares = (text_to_composition(frame["formula"].tolist()) > 0).double().mean(dim=0).numpy()
+    shares = (text_to_composition(frame[FORMULA].tolist()) > 0).double().mean(dim=0).numpy()
     return {SYMBOLS[number]: float(shares[number]) for number in shares.nonzero()[0]}
 
 
 def _crystals(frame: pd.DataFrame) -> CrystalFigures:
-    groups = frame["space_group"].to_numpy(dtype=np.int64)
+    groups = frame[SPACE_GROUP].to_numpy(dtype=np.int64)
     systems, symmetries = (
         np.unique(crystal_lattice_system_of_group[groups]),
         np.unique(point_symmetry_of_group[groups]),
@@ -66,8 +66,8 @@ def _crystals(frame: pd.DataFrame) -> CrystalFigures:
         "crystal_lattice_systems": [CRYSTAL_LATTICE_SYSTEMS[index - 1] for index in systems],
         "point_symmetries": [POINT_SYMMETRIES[index - 1] for index in symmetries],
         "elements": sorted(element_shares(frame)),
-        "n_formulas": int(frame["formula"].nunique()),
-        "median_volume_per_atom": float(frame["volume_per_atom"].median()),
+        "n_formulas": int(frame[FORMULA].nunique()),
+        "median_volume_per_atom": float(frame[VOLUME].median()),
     }
 
 

@@ -23,6 +23,12 @@ EVALUATION, EVALUATION_CSV, JUDGED = "metrics.json", "metrics.csv", "structures.
 
 WEIGHTS, REPORT = "weights.safetensors", "report.html"
 
+FORMULA, SPACE_GROUP, VOLUME = "formula", "space_group", "volume_per_atom"
+"""Formula of the conventional cell, ITA number, and volume per atom in Å^3."""
+
+ENERGY = "energy"
+"""Property that the proxy predicts, in its own unit."""
+
 ENERGY_COLUMN = "formation_energy_per_atom"
 """Formation energy of a structure or a label, eV/atom."""
 

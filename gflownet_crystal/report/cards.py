@@ -17,11 +17,15 @@ from ase.data import atomic_masses
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.run_schema import (
+    ENERGY,
     ENERGY_AFTER,
     ENERGY_BEFORE,
     ENERGY_STD,
+    FORMULA,
     HULL_COLUMN,
     LOG_REWARD,
+    SPACE_GROUP,
+    VOLUME,
 )
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.crystallography.space_groups import (
@@ -106,12 +110,12 @@ def _as_found(candidates: Population) -> Population:
     frame = candidates.frame
     if "space_group_after" not in frame:
         return candidates
-    group = frame["space_group_after"].fillna(frame["space_group"]).astype("int64")
+    group = frame["space_group_after"].fillna(frame[SPACE_GROUP]).astype("int64")
     return replace(candidates, frame=frame.assign(space_group=group))
 
 
 def _facts(row: dict[str, Any], counts: np.ndarray) -> dict[str, Any]:
-    group, volume = int(row["space_group"]), float(row["volume_per_atom"])
+    group, volume = int(row[SPACE_GROUP]), float(row[VOLUME])
     reduced = reduce_composition(torch.from_numpy(counts)[None])[0].numpy()
     mass = float(counts @ np.append(atomic_masses, np.zeros(119))[:119])
     return {
@@ -119,7 +123,7 @@ def _facts(row: dict[str, Any], counts: np.ndarray) -> dict[str, Any]:
         "same_as": number(row.get("same_as")),
         "formula": formula_parts(reduced),
         "name": "".join(f"{symbol}{count}" for symbol, count in formula_parts(reduced)),
-        "cell_formula": str(row["formula"]),
+        "cell_formula": str(row[FORMULA]),
         "elements": [symbol for symbol, _ in formula_parts(reduced)],
         "n_atoms": int(counts.sum()),
         "space_group": group,
@@ -239,7 +243,7 @@ def data_link(content: bytes, kind: str) -> str:
 def _known(known: Population, match: pd.Series) -> KnownCrystal:
     row = known.frame.iloc[int(match["row"])]
     reduced = reduce_composition(torch.from_numpy(known.composition[int(match["row"])])[None])[0].numpy()
-    group = int(row["space_group"])
+    group = int(row[SPACE_GROUP])
     name = row.get("material_id")
     return KnownCrystal(
         name="" if name is None or pd.isna(name) else str(name),
@@ -251,8 +255,8 @@ def _known(known: Population, match: pd.Series) -> KnownCrystal:
         same_group=bool(match["same_group"]),
         rms=number(match["rms"]),
         n_compared=int(match["n_compared"]),
-        volume_per_atom=number(row["volume_per_atom"]),
-        energy=number(row.get("energy")),
+        volume_per_atom=number(row[VOLUME]),
+        energy=number(row.get(ENERGY)),
     )
 
 

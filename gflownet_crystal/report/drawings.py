@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gflownet_crystal.common.run_schema import ENERGY_AFTER
+from gflownet_crystal.common.run_schema import ENERGY, ENERGY_AFTER
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.report.card_values import Card
 from gflownet_crystal.report.figure_style import figure_style, save_png, to_svg
@@ -107,7 +107,7 @@ def judged_drawing(studio: Studio, run: RunFiles, frame: pd.DataFrame) -> Drawin
     comparable = run.summary.quantity.name == ENERGY_COLUMN
     if not comparable or ENERGY_AFTER not in frame.columns:
         return None
-    if frame[["energy", ENERGY_AFTER]].isna().any(axis=1).all():
+    if frame[[ENERGY, ENERGY_AFTER]].isna().any(axis=1).all():
         return None
     caption = (
         "One point a candidate that was relaxed, the best ten with their rank; bars are the proxy's standard "

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.bins import common_bins
-from gflownet_crystal.common.run_schema import ENERGY_AFTER, ENERGY_STD
+from gflownet_crystal.common.run_schema import ENERGY, ENERGY_AFTER, ENERGY_STD, SPACE_GROUP
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
     N_SPACE_GROUPS,
@@ -78,7 +78,7 @@ def _density(axes: Axes, values: Floats, bins: Floats, kind: str, label: str | N
 
 def group_figure(populations: Sequence[Population]) -> Figure:
     """Share of crystals by space group, one row of axes a population (the paper's figure 9)."""
-    shares = [group_shares(one.frame["space_group"].to_numpy(dtype=np.int64)) for one in populations]
+    shares = [group_shares(one.frame[SPACE_GROUP].to_numpy(dtype=np.int64)) for one in populations]
     return group_rows([(one.kind, one.label, mine) for one, mine in zip(populations, shares, strict=True)])
 
 
@@ -177,14 +177,14 @@ def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
     figure = new_figure(4.9, 3.6)
     axes = figure.subplots()
     spread = rows[ENERGY_STD].fillna(0.0)
-    axes.errorbar(rows["energy"], rows[ENERGY_AFTER], xerr=spread, fmt="o", ms=5, linewidth=1,
+    axes.errorbar(rows[ENERGY], rows[ENERGY_AFTER], xerr=spread, fmt="o", ms=5, linewidth=1,
                   color=COLOURS["candidates"])  # fmt: skip
-    ends = pd.concat([rows["energy"], rows[ENERGY_AFTER]])
+    ends = pd.concat([rows[ENERGY], rows[ENERGY_AFTER]])
     low, high = ends.min() - 0.2, ends.max() + 0.2
     axes.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle="--")
     axes.text(high, high, "equal", ha="right", va="bottom", fontsize=9)
     named = rows.nsmallest(_NAMED, "rank")
-    for rank, x, y in zip(named["rank"], named["energy"], named[ENERGY_AFTER], strict=True):
+    for rank, x, y in zip(named["rank"], named[ENERGY], named[ENERGY_AFTER], strict=True):
         axes.annotate(str(rank), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set(xlabel="predicted (eV/atom)", ylabel=f"after relaxation, {plain(judge)} (eV/atom)")
     return figure

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from gflownet_crystal.common.run_schema import SPACE_GROUP, VOLUME
 from gflownet_crystal.crystallography.space_groups import first_hand_of_group
 from gflownet_crystal.evaluation.matching import Pair, Tolerances, rms_distances
 from gflownet_crystal.evaluation.parallel import Crystal, Work, to_crystals
@@ -64,7 +65,7 @@ def nearest_known(
 
 def _groups(population: Population) -> NDArray[np.int64]:
     """Space groups, the first of each two mirror images."""
-    hands: NDArray[np.int64] = first_hand_of_group[population.frame["space_group"].to_numpy(dtype=np.int64)]
+    hands: NDArray[np.int64] = first_hand_of_group[population.frame[SPACE_GROUP].to_numpy(dtype=np.int64)]
     return hands
 
 
@@ -72,9 +73,7 @@ def _in_order(candidates: Population, known: Population) -> Iterable[tuple[NDArr
     """Of each candidate the crystals of the nearest composition, nearest first, and its distance."""
     mine, theirs = fractions(candidates.composition), fractions(known.composition)
     group, known_group = (_groups(population) for population in (candidates, known))
-    volume, known_volume = (
-        np.log(p.frame["volume_per_atom"].to_numpy(dtype=np.float64)) for p in (candidates, known)
-    )
+    volume, known_volume = (np.log(p.frame[VOLUME].to_numpy(dtype=np.float64)) for p in (candidates, known))
     for start in range(0, len(candidates), _ROWS_AT_A_TIME):
         rows = slice(start, start + _ROWS_AT_A_TIME)
         distances = cdist(mine[rows], theirs, "cityblock") / 2

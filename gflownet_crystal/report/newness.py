@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.run_schema import SPACE_GROUP
 from gflownet_crystal.crystallography.space_groups import first_hand_of_group
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.report.population import Population
@@ -55,10 +56,10 @@ def newness(
     """
     compounds = KnownCompounds.from_weights()
     if known is not None and len(known):
-        groups = torch.from_numpy(known.frame["space_group"].to_numpy(dtype=np.int64, copy=True))
+        groups = torch.from_numpy(known.frame[SPACE_GROUP].to_numpy(dtype=np.int64, copy=True))
         compounds = compounds | KnownCompounds.of(torch.from_numpy(known.composition), groups)
     counts = torch.from_numpy(candidates.composition)
-    groups = torch.from_numpy(candidates.frame["space_group"].to_numpy(dtype=np.int64, copy=True))
+    groups = torch.from_numpy(candidates.frame[SPACE_GROUP].to_numpy(dtype=np.int64, copy=True))
     formula, _ = compounds.look_up(counts, groups)
     prototypes = None if known is None or not len(known) else set(_prototypes(known))
     found = []
@@ -88,7 +89,7 @@ def one_element_away(counts: torch.Tensor, compounds: KnownCompounds) -> bool:
 def _prototypes(crystals: Population) -> list[tuple[tuple[int, ...], int]]:
     """Counts of the reduced formula in ascending order and space group of each, equal for mirror images."""
     reduced = reduce_composition(torch.from_numpy(crystals.composition)).numpy()
-    groups: NDArray[np.int64] = first_hand_of_group[crystals.frame["space_group"].to_numpy(dtype=np.int64)]
+    groups: NDArray[np.int64] = first_hand_of_group[crystals.frame[SPACE_GROUP].to_numpy(dtype=np.int64)]
     return [
         (tuple(sorted(row[row > 0].tolist())), int(group)) for row, group in zip(reduced, groups, strict=True)
     ]

@@ -19,6 +19,7 @@ import gflownet_crystal
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_text
+from gflownet_crystal.common.run_schema import SPACE_GROUP
 from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES
 from gflownet_crystal.proxies.hull import NEAR_HULL
 from gflownet_crystal.report.card_values import Card
@@ -242,7 +243,7 @@ def _crystals(cards: Sequence[Card]) -> dict[str, object]:
 
 def _systems(populations: Sequence[Population | None]) -> dict[str, object]:
     shown = [population for population in populations if population is not None and len(population)]
-    shares = [system_shares(p.frame["space_group"].to_numpy(dtype=np.int64)) for p in shown]
+    shares = [system_shares(p.frame[SPACE_GROUP].to_numpy(dtype=np.int64)) for p in shown]
     rows = [(name, [one[name] for one in shares]) for name in shares[0]]
     return {"labels": [population.label for population in shown], "rows": rows}
 

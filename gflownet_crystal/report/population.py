@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.run_schema import FORMULA
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import text_to_composition
@@ -46,7 +47,7 @@ class Population:
         Raises:
             DataError: a formula is malformed.
         """
-        composition = text_to_composition(frame["formula"].tolist()).numpy()
+        composition = text_to_composition(frame[FORMULA].tolist()).numpy()
         return cls(kind, f"{len(frame):,} {name}", frame, composition)
 
     def made_of(self, elements: Sequence[str], name: str) -> Self:

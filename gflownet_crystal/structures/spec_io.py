@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path
-from gflownet_crystal.common.run_schema import ENERGY_STD, LOG_REWARD
+from gflownet_crystal.common.run_schema import ENERGY, ENERGY_STD, FORMULA, LOG_REWARD, SPACE_GROUP, VOLUME
 from gflownet_crystal.common.tables import read_csv, read_parquet
 from gflownet_crystal.crystallography.space_groups import check_space_group
 from gflownet_crystal.structures.checks import check_parameters
@@ -23,9 +23,9 @@ from gflownet_crystal.structures.spec import CrystalSpec
 
 LENGTH_COLUMNS = ("a", "b", "c")
 ANGLE_COLUMNS = ("alpha", "beta", "gamma")
-REQUIRED_COLUMNS = ("space_group", "formula", *LENGTH_COLUMNS, *ANGLE_COLUMNS)
-RESULT_COLUMNS = ("energy", ENERGY_STD, LOG_REWARD)
-SPEC_COLUMNS = (*REQUIRED_COLUMNS, "volume_per_atom", *RESULT_COLUMNS)
+REQUIRED_COLUMNS = (SPACE_GROUP, FORMULA, *LENGTH_COLUMNS, *ANGLE_COLUMNS)
+RESULT_COLUMNS = (ENERGY, ENERGY_STD, LOG_REWARD)
+SPEC_COLUMNS = (*REQUIRED_COLUMNS, VOLUME, *RESULT_COLUMNS)
 """All columns of a spec file in order: Å, degrees, Å^3; energy in the unit of the run's proxy."""
 
 
@@ -42,10 +42,10 @@ def specs_to_frame(specs: CrystalSpec, **columns: ArrayLike | Tensor) -> pd.Data
     Raises:
         DataError: a column does not have n values.
     """
-    data: dict[str, Any] = {"space_group": specs.space_group.cpu().numpy(), "formula": specs.formulas()}
+    data: dict[str, Any] = {SPACE_GROUP: specs.space_group.cpu().numpy(), FORMULA: specs.formulas()}
     data |= zip(LENGTH_COLUMNS, specs.lengths.cpu().numpy().T, strict=True)
     data |= zip(ANGLE_COLUMNS, specs.angles.cpu().numpy().T, strict=True)
-    data["volume_per_atom"] = specs.volume_per_atom.cpu().numpy()
+    data[VOLUME] = specs.volume_per_atom.cpu().numpy()
     for name in (*RESULT_COLUMNS, *columns):
         values = columns.get(name, np.full(len(specs), np.nan))
         array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
@@ -73,7 +73,7 @@ def frame_to_specs(frame: pd.DataFrame, device: torch.device | str = "cpu") -> C
     check_columns(frame)
     frame = _with_numbers(frame)
     space_group = _numbers(
-        frame, "space_group", lambda x: (x >= 1) & (x <= 230) & (x == np.round(x)), "1 to 230"
+        frame, SPACE_GROUP, lambda x: (x >= 1) & (x <= 230) & (x == np.round(x)), "1 to 230"
     )
     lengths = [_numbers(frame, name, lambda x: x > 0, "a length above 0 A") for name in LENGTH_COLUMNS]
     angles = [
@@ -82,7 +82,7 @@ def frame_to_specs(frame: pd.DataFrame, device: torch.device | str = "cpu") -> C
     ]
     specs = CrystalSpec(
         torch.from_numpy(space_group.astype(np.int64)),
-        text_to_composition(frame["formula"].tolist()),
+        text_to_composition(frame[FORMULA].tolist()),
         torch.from_numpy(np.stack(lengths, axis=1)),
         torch.from_numpy(np.stack(angles, axis=1)),
     )
@@ -159,7 +159,7 @@ def _numbers(
 
 def _with_numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with ITA numbers where its column of space groups has Hermann-Mauguin symbols."""
-    column = frame["space_group"]
+    column = frame[SPACE_GROUP]
     # each symbol of a file is looked up once
     named = {value for value in column if isinstance(value, str) and not _is_number(value)}
     if not named:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.run_schema import ENERGY_COLUMN, HULL_COLUMN
+from gflownet_crystal.common.run_schema import ENERGY, ENERGY_COLUMN, HULL_COLUMN
 from gflownet_crystal.common.run_summary import Quantity
 from gflownet_crystal.proxies.e_above_hull import REFERENCE, load_hull
 from gflownet_crystal.proxies.hull import Hull
@@ -76,7 +76,7 @@ def energies_above_hull(frame: pd.DataFrame, hull: Hull | None = None) -> NDArra
     Returns:
         (n,) eV/atom.
     """
-    energy = torch.from_numpy(frame["energy"].to_numpy(dtype=np.float64).copy())
+    energy = torch.from_numpy(frame[ENERGY].to_numpy(dtype=np.float64).copy())
     above: NDArray[np.float64] = (hull or load_hull()).e_above_hull(frame_to_specs(frame), energy).numpy()
     return above
 
@@ -97,7 +97,7 @@ def predicted_above_hull(
     """
     if known == FORMATION_ENERGY:
         return energies_above_hull(frame, hull)
-    energy = frame["energy"].to_numpy(dtype=np.float64)
+    energy = frame[ENERGY].to_numpy(dtype=np.float64)
     if known != ABOVE_HULL:
         return np.full_like(energy, np.nan)
     if hull is None or own is None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path
-from gflownet_crystal.common.run_schema import ENERGY_STD, LOG_REWARD
+from gflownet_crystal.common.run_schema import ENERGY, ENERGY_STD, LOG_REWARD, SPACE_GROUP
 from gflownet_crystal.common.tables import read_csv, read_parquet
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.rollout import sample_terminal
@@ -22,7 +22,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, specs_to_frame, write_specs
 
 SUFFIXES = (".parquet", ".csv")
-RESULTS = ("energy", ENERGY_STD, LOG_REWARD)
+RESULTS = (ENERGY, ENERGY_STD, LOG_REWARD)
 UNPLACED = "unplaced"
 """Column of samples that a proxy of atoms scored: whether ``energy`` is its penalty for want of atoms."""
 
@@ -111,7 +111,7 @@ def write_samples(path: Path, frame: pd.DataFrame) -> None:
     Raises:
         DataError: the folder cannot be written.
     """
-    if "space_group" in frame.columns:
+    if SPACE_GROUP in frame.columns:
         write_specs(path, frame)
         return
     with atomic_path(path) as temporary:
