@@ -97,7 +97,7 @@ class Plan:
     n_relaxed: int
     load: Loader | None
     relaxation: RelaxationSettings
-    restrict: dict[str, list[Any]]
+    restrict: dict[str, Any]
     exact: Conditioning | None
     quiet: bool
     formats: tuple[str, ...]
