@@ -25,6 +25,7 @@ VERBS = (
     "train_gfn",
     "refine",
     "sample",
+    "predict",
     "export",
     "generate",
     "relax",
