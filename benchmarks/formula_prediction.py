@@ -4,8 +4,9 @@
         [group=free] [seed=0] [energies=alignn] [temperature=0.04] [by_prototypes=0.5] [most_atoms=20] [seconds=900]
 
 FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random, as
-many as the processor time in ``seconds`` allows. What is given is the reduced formula, and with ``group=given`` the space group. The
-structures of ``predict`` are compared in their order by pymatgen's StructureMatcher (stol 0.5, ltol 0.3, angle_tol 10):
+many as the processor time in ``seconds`` allows. What is given is the reduced formula, and with ``group=given`` the
+space group. The structures of ``predict`` are compared in their order by pymatgen's StructureMatcher (stol 0.5, ltol
+0.3, angle_tol 10):
 ``first`` is the share of crystals that the first one matches, ``best`` the share that one of ``tries`` matches (as each
 formula has structures of its own, METRe over the whole set), ``rmse`` the mean root mean square distance of first ones
 that match, ``crmse`` the mean of the smallest distances with 0.5 where none matches. Lines of JSON on standard error
@@ -30,9 +31,9 @@ from pymatgen.core import Structure
 from benchmarks.matching import STOL
 from benchmarks.options import read_options, run
 from benchmarks.structure_prediction import read_specs
-from gflownet_crystal.cli.predict import build_predictor
 from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
 from gflownet_crystal.config.compose import compose_config, resolved
+from gflownet_crystal.config.predicting import build_predictor
 from gflownet_crystal.crystallography.lattice import parameters_to_matrix
 from gflownet_crystal.envs.composition.patterns import FormulaPattern
 from gflownet_crystal.evaluation.matching import Tolerances

@@ -32,6 +32,7 @@ from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec import CrystalSpec
 
 _ROWS = 2048
+_MOSTLY = 0.9
 _UNLIKELY = 1e-5
 """Probability of a space group below which its compositions are not looked at."""
 
@@ -56,7 +57,7 @@ class CellKinds:
 def kinds_of(
     pattern: FormulaPattern, groups: Sequence[int], most_atoms: int, elements: Sequence[str]
 ) -> CellKinds:
-    """All pairs of a group and a composition of a formula that fits its Wyckoff positions.
+    """All pairs of a group and a composition of a formula that fits its Wyckoff positions; none if it is too large.
 
     Args:
         pattern: the formula; its charges need not balance.
@@ -65,10 +66,12 @@ def kinds_of(
         elements: symbols that may be present.
 
     Raises:
-        EmptySpaceError: there is no pair.
+        EmptySpaceError: no composition has the formula, whatever the group.
     """
     points = lattice_points(torch.arange(N_SPACE_GROUPS + 1))
     most = most_atoms * int(points[list(groups)].max())
+    if pattern.n_atoms > most:
+        return CellKinds(points[:0], torch.zeros(0, N_ATOMIC_NUMBERS, dtype=torch.int64))
     rules = CompositionRules(
         elements,
         max_count=most,
@@ -189,13 +192,15 @@ def probabilities(
 
     Args:
         kinds: n pairs of one formula.
-        model: the prior; where none of the pairs is in its space, its space groups alone count.
+        model: the prior; where none of the pairs is in its space, its space groups alone count, for little.
         table: assignments of known crystals.
         by_table: share of the table in the average.
         log_p: log-probabilities under the prior where they are known.
     """
     log_p = log_prior(model, kinds) if log_p is None else log_p
     if not bool(log_p.isfinite().any()):
+        # groups alone say little
+        by_table = max(by_table, _MOSTLY)
         by_group = log_prior_of_groups(model)[kinds.space_group]
         log_p = by_group if bool(by_group.isfinite().any()) else torch.zeros_like(by_group)
     prior, known = torch.softmax(log_p, dim=0), known_crystals(table, kinds)
