@@ -64,6 +64,7 @@ def test_each_formula_of_a_list_is_kept_and_an_impossible_one_is_told(tmp_path: 
         (["formula=NaCl", "lattice=[5,5,5]"], "six numbers"),
         (["formula=NaCl", "space_group=Fm9"], "Fm9"),
         (["formulas=missing.txt"], "cannot read formulas=missing.txt"),
+        (["formula=Na30Cl31", "most_atoms=10"], "raise most_atoms"),
         (["formula=NaCl", "space_group=225", "lattice=[5,5,6,90,90,90]"], "fits no Wyckoff positions"),
     ],
 )
