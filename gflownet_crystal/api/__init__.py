@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gflownet_crystal.api.crystal import Crystal
 from gflownet_crystal.api.crystals import Crystals
+from gflownet_crystal.api.predicting import predict
 from gflownet_crystal.api.reading import read, read_samples
 from gflownet_crystal.api.run import Run, load
 from gflownet_crystal.api.samples import Samples
@@ -22,6 +23,7 @@ __all__ = [
     "Run",
     "Samples",
     "load",
+    "predict",
     "read",
     "read_samples",
     "train",

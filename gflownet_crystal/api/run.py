@@ -85,6 +85,9 @@ class Run:
         space_groups: Sequence[int | str] | None = None,
         n_elements: tuple[int, int] | None = None,
         n_atoms: tuple[int, int] | None = None,
+        formula: str | Mapping[str, int] | None = None,
+        sites: Mapping[str, str | Sequence[str]] | None = None,
+        anion: str | Sequence[str] | None = None,
         exact: bool | str | Conditioning = False,
         seed: int = 0,
         batch_size: int = 2048,
@@ -100,6 +103,10 @@ class Run:
             space_groups: space groups to keep, numbers or symbols.
             n_elements: fewest and most different elements.
             n_atoms: fewest and most atoms in the conventional cell.
+            formula: formula of each sample: a ratio as ``"LiFePO4"``, counts of the conventional cell as
+                ``{"Na": 4, "Cl": 4}``, or a family as ``"A2BX4"``.
+            sites: elements of each letter of the formula, as ``{"A": ["Li", "Na"], "X": ["O"], "B": "any"}``.
+            anion: the only elements with negative oxidation states.
             exact: method for samples of the part as the whole sampler makes them there: ``"rejection"``, ``"weights"``,
                 or True for whichever is workable; False for its policy under tighter masks.
             seed: random seed.
@@ -121,7 +128,11 @@ class Run:
             "n_elements": n_elements,
             "n_atoms": n_atoms,
         }
-        restrict = {name: _listed(value, name) for name, value in given.items() if value is not None}
+        restrict: dict[str, Any] = {
+            name: _listed(value, name) for name, value in given.items() if value is not None
+        }
+        asked = {"formula": formula, "sites": sites, "anion": anion}
+        restrict |= {name: value for name, value in asked.items() if value is not None}
         n, seed = whole_number(n, "n", 1), seed_number(seed, "seed")
         size = whole_number(batch_size, "batch_size", 1)
         how = _conditioning(exact)

@@ -26,6 +26,7 @@ VERBS = (
     "train_gfn",
     "refine",
     "sample",
+    "predict",
     "export",
     "generate",
     "relax",

@@ -7,10 +7,13 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.config.build import plain
 from gflownet_crystal.config.values import whole_number
 from gflownet_crystal.workflows.conditioning import METHODS, Conditioning
 
 _SETTINGS = ("exact", "attempts", "trajectories", "resample")
+_OF_ANY_KIND = ("formula", "sites", "anion")
+"""Restrictions that need not be lists; the environment checks them."""
 
 
 def conditioning_of(config: DictConfig) -> Conditioning | None:
@@ -32,17 +35,17 @@ def conditioning_of(config: DictConfig) -> Conditioning | None:
     return Conditioning(METHODS[exact], attempts, trajectories, factor)
 
 
-def restrictions(config: DictConfig) -> dict[str, list[Any]]:
+def restrictions(config: DictConfig) -> dict[str, Any]:
     """The restrictions that the section ``restrict`` gives.
 
     Raises:
-        ConfigError: one of them is not a list.
+        ConfigError: one of them is not a list where it has to be one.
     """
-    given: dict[str, list[Any]] = {}
+    given: dict[str, Any] = {}
     for name, value in config.items():
         if value is None or name in _SETTINGS:
             continue
-        if not isinstance(value, ListConfig):
+        if name not in _OF_ANY_KIND and not isinstance(value, ListConfig):
             raise ConfigError(f"restrict.{name!s} must be a list, as restrict.{name!s}=[...], not {value!r}")
-        given[str(name)] = list(value)
+        given[str(name)] = plain(value)
     return given

@@ -26,6 +26,8 @@ TABLES = ("default", "plausible", "common", "icsd", "all")
 BASE = "base"
 """Key of a mapping that names the table for the elements that the mapping leaves out."""
 
+_MOST_NAMED = 8
+
 TableSetting = str | Mapping[str, str | Sequence[int]]
 """A name in TABLES, or oxidation states by symbol, on top of the table under BASE where there is one."""
 
@@ -63,7 +65,8 @@ class OxidationTable:
         given = {symbol: _checked_states(symbol, states) for symbol, states in own.items()}
         if base is None:
             return cls("given", given)
-        name = f"{base!r} with other states of {', '.join(own)}" if own else repr(base)
+        some = ", ".join(own) if len(own) <= _MOST_NAMED else f"{len(own)} elements"
+        name = f"{base!r} with other states of {some}" if own else repr(base)
         return cls(name, {**oxidation_table(base), **given}, neighbouring=base == "plausible")
 
     def of_element(self, symbol: str) -> tuple[int, ...]:
@@ -82,6 +85,19 @@ class OxidationTable:
         if not element_entries()[symbol]["is_metal"]:
             return single
         return single + [pair for pair in pairwise(positive) if pair[1] - pair[0] <= 2]
+
+
+def with_anions(setting: TableSetting, elements: Sequence[str], anions: Sequence[str]) -> TableSetting:
+    """A table in which only the anions have negative states, and no positive ones.
+
+    Args:
+        setting: table to start from.
+        elements: elements whose states are limited.
+        anions: those of them that are anions.
+    """
+    table = OxidationTable.of(setting)
+    own = {e: [s for s in table.of_element(e) if (s < 0) == (e in anions)] for e in elements}
+    return {**({BASE: setting} if isinstance(setting, str) else setting), **own}
 
 
 @cache

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from gflownet_crystal.common.annotations import fitting
 from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
-from gflownet_crystal.crystallography.charge import ChargeModel
-from gflownet_crystal.crystallography.oxidation import OxidationTable, TableSetting
+from gflownet_crystal.crystallography.oxidation import TableSetting
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, check_space_group
-from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.envs.base import Context, Env
-from gflownet_crystal.envs.composition.rules import CompositionRules, Restriction
+from gflownet_crystal.envs.composition.patterns import FormulaSetting, Sites, patterns_of
+from gflownet_crystal.envs.composition.reasons import why_empty
+from gflownet_crystal.envs.composition.rules import CompositionRules, Restriction, anion_symbols
 from gflownet_crystal.envs.composition.stage import CompositionStage, CompositionState
 from gflownet_crystal.envs.lattice.box import LatticeBox
 from gflownet_crystal.envs.lattice.jumps import JumpState
@@ -49,6 +49,10 @@ class Crystal(Env[CrystalSpec]):
         oxidation_table: name of a table, or oxidation states by symbol, which may name a ``base`` for the others.
         mixed_valence: whether atoms of an element may differ in their oxidation state.
         metallic: whether metals, alloys and single elements pass without an ionic solution.
+        formula: formula of every composition, see :mod:`~gflownet_crystal.envs.composition.patterns`; any if None.
+        sites: sets of elements by letter of the formula.
+        anion: the only elements with negative oxidation states; any if None.
+        charge_balance: whether compositions have to be neutral; only a formula can do without.
         coordinates: ``shape`` or ``raw``.
         lattice: settings of the coordinates, see :class:`ShapeBox` and :class:`RawBox`.
         minimum_increment: smallest jump of the lattice stage after the first, as a fraction of the box.
@@ -76,6 +80,10 @@ class Crystal(Env[CrystalSpec]):
         oxidation_table: TableSetting = "default",
         mixed_valence: bool = True,
         metallic: bool = False,
+        formula: FormulaSetting | None = None,
+        sites: Sites | None = None,
+        anion: str | Sequence[str] | None = None,
+        charge_balance: bool = True,
         coordinates: str = "shape",
         lattice: Mapping[str, object] | None = None,
         minimum_increment: float = 0.1,
@@ -91,6 +99,9 @@ class Crystal(Env[CrystalSpec]):
             oxidation_table=oxidation_table,
             mixed_valence=mixed_valence,
             metallic=metallic,
+            formulas=patterns_of(formula, sites),
+            anion=() if anion is None else anion_symbols(anion),
+            charge_balance=charge_balance,
         )
         groups = range(1, N_SPACE_GROUPS + 1) if space_groups is None else space_groups
         self._build(rules, groups, _box(coordinates, lattice or {}), minimum_increment)
@@ -108,16 +119,12 @@ class Crystal(Env[CrystalSpec]):
             raise EmptySpaceError(
                 "space_groups is empty; give at least one, as [225] or [Fm-3m], or null for all"
             )
-        if not rules.usable_elements:
-            raise EmptySpaceError(
-                f"all of {', '.join(rules.elements)} are excluded: no element may be used; leave some"
-            )
         # elements that no composition holds cost nothing
         used = rules.of_usable_elements()
         self.composition = CompositionStage(used, numbers)
         kept = [group for group in numbers if bool(self.composition.fillable[group])]
         if not kept:
-            raise EmptySpaceError(_why_empty(rules, numbers))
+            raise EmptySpaceError(why_empty(rules, numbers))
         self.unfillable_groups = tuple(group for group in numbers if group not in kept)
         self.space_group = SpaceGroupStage(kept)
         self.lattice = LatticeStage(box, used.atomic_numbers, minimum_increment)
@@ -173,11 +180,16 @@ class Crystal(Env[CrystalSpec]):
     def admits(self, objects: CrystalSpec) -> Tensor:
         """(n,) bool: specs that keep to the groups, elements and ranges, whether or not the masks reach them.
 
-        Chemistry is not looked at: it is that of the environment that was restricted.
+        Chemistry is that of the environment that was restricted, and not looked at unless the anion is given.
         """
         counts = objects.composition[:, self.atomic_numbers]
         known = self.space_group.allowed[objects.space_group] & (counts.sum(dim=1) == objects.n_atoms)
-        return known & self.composition.rules.satisfied(counts)
+        rules = self.composition.rules
+        if not rules.formulas and not rules.anion:
+            return known & rules.satisfied(counts)
+        rows = known.nonzero().squeeze(1)
+        reached = self.composition.reached(counts[rows], objects.space_group[rows])
+        return known.index_put((rows,), reached)
 
     def compositions(self, terminal: Context) -> Tensor:
         """(n, 119) int64 counts by atomic number of finished states."""
@@ -256,34 +268,3 @@ def _box(coordinates: str, settings: Mapping[str, object]) -> LatticeBox:
             f"coordinates={coordinates} take no lattice.{', lattice.'.join(foreign)}; they take {', '.join(known)}"
         )
     return box(**{name: fitting(value, hints[name], f"lattice.{name}") for name, value in settings.items()})
-
-
-def _why_empty(rules: CompositionRules, groups: Sequence[int]) -> str:
-    """The most telling reason why no composition fits any of the groups."""
-    named = (
-        f"space group {groups[0]}" if len(groups) == 1 else f"any of the {len(groups)} space groups asked for"
-    )
-    usable = rules.usable_elements
-    if len(usable) < rules.n_elements[0]:
-        return (
-            f"n_elements asks for at least {rules.n_elements[0]} elements, but only {len(usable)} may be used"
-        )
-    model = ChargeModel(usable, rules.oxidation_table, rules.mixed_valence, rules.metallic, max_count=1)
-    if not rules.metallic and not (bool((model.states > 0).any()) and bool((model.states < 0).any())):
-        table = OxidationTable.of(rules.oxidation_table).name
-        sign = "negative" if bool((model.states < 0).any()) else "positive"
-        return (
-            f"no composition of {', '.join(usable)} is neutral: the oxidation table {table} gives them "
-            f"{sign} oxidation states only; add elements of the other sign, or set metallic=true"
-        )
-    smallest = min(wyckoff_positions(group)[-1].multiplicity for group in groups)
-    if smallest > min(rules.max_count, rules.n_atoms[1]):
-        return (
-            f"no composition fits {named}: its smallest orbit has {smallest} atoms, but max_count is {rules.max_count} "
-            f"and n_atoms at most {rules.n_atoms[1]}; raise them or choose other groups"
-        )
-    return (
-        f"no composition fits {named}: nothing within max_count={rules.max_count}, "
-        f"n_elements={list(rules.n_elements)}, n_atoms={list(rules.n_atoms)} and required elements "
-        f"[{', '.join(rules.required_elements)}] is neutral and fills the Wyckoff positions; loosen one of them"
-    )

@@ -96,6 +96,15 @@ def sample_terminal(
     return context
 
 
+@torch.no_grad()
+def sample_stage(
+    model: GFlowNet, context: Context, generator: torch.Generator, behaviour: Behaviour = ON_POLICY
+) -> State:
+    """Finished states of the stage that follows those of ``context``, by the forward policy."""
+    index = len(context.states)
+    return _forward_stage(model, index, model.env.stages[index], context, generator, behaviour)[1]
+
+
 def _forward_stage(
     model: GFlowNet,
     index: int,

@@ -103,6 +103,23 @@ def test_weights_take_over_where_rejection_is_not_workable(folder: Path) -> None
     assert "of 180" in told and len(again) == 60 and "log_weight" not in again and lies_inside(again).all()
 
 
+@pytest.mark.parametrize(
+    ("asked", "pattern"),
+    [
+        (["restrict.formula=Li2O"], r"Li(\d+) O(\d+)"),
+        (["restrict.formula={Mg:4,O:4}"], "Mg4 O4"),
+        (["restrict.formula=A2X", "restrict.sites={A:[Li,Na],X:any}"], r"(Li|Na)\d+ O\d+"),
+        (["restrict.anion=O", "restrict.n_elements=[2,2]"], r"[A-Z][a-z]?\d+ O\d+"),
+    ],
+)
+def test_samples_have_the_formula_that_is_asked_for(folder: Path, asked: list[str], pattern: str) -> None:
+    found, _ = samples(folder, "f.parquet", "n=40", "overwrite=true", *asked)
+    assert len(found) == 40 and found["formula"].str.fullmatch(pattern).all()
+    if asked == ["restrict.formula=Li2O"]:
+        counts = found["formula"].str.extract(pattern).astype(int)
+        assert (counts[0] == 2 * counts[1]).all()
+
+
 def test_a_space_that_is_not_restricted_is_sampled_as_ever(folder: Path) -> None:
     plain, _ = samples(folder, "d.parquet", "n=30")
     exact, told = samples(folder, "e.parquet", "n=30", "restrict.exact=true")
@@ -119,6 +136,9 @@ def test_a_space_that_is_not_restricted_is_sampled_as_ever(folder: Path) -> None
         (["restrict.trajectories=0"], ["restrict.trajectories", "at least 1"]),
         (["restrict.resample=0.5"], ["restrict.resample", "whole number"]),
         (["restrict.exact=true", "restrict.elements=[Fe]"], ["Fe not in the vocabulary"]),
+        (["restrict.elements=Li"], ["restrict.elements must be a list"]),
+        (["restrict.formula=Li2O2Mg"], ["is neutral", "Li +1"]),
+        (["restrict.formula=A2O"], ["no element A", "sites={A:"]),
         (
             ["restrict.exact=rejection", "restrict.attempts=600", "n=500", *RESTRICTION],
             [" of 600)", "n=500", "restrict.exact=weights", "start=RUN"],

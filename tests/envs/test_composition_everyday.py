@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gflownet_crystal.envs.composition.masks import CompositionMasks, LookAheadMasks, TableMasks
+from gflownet_crystal.envs.composition.mask_contract import CompositionMasks
+from gflownet_crystal.envs.composition.masks import LookAheadMasks, TableMasks
 from gflownet_crystal.envs.composition.rules import CompositionRules
 from tests.envs.slow_rules import SlowRules
 from tests.envs.walks import stage_with, walk_backward, walk_forward

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.envs.base import Context
-from gflownet_crystal.envs.composition.masks import CompositionMasks
+from gflownet_crystal.envs.composition.mask_contract import CompositionMasks
 from gflownet_crystal.envs.composition.rules import CompositionRules
 from gflownet_crystal.envs.composition.stage import CompositionStage, CompositionState
 from gflownet_crystal.envs.space_group import SpaceGroupState

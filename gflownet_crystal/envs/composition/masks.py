@@ -1,8 +1,7 @@
-"""Two ways to the composition's masks: by look-ahead in any space, by a table of all compositions in small ones."""
+"""Ways to the composition's masks: by look-ahead in any space, by a table or list of all compositions in small ones."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
@@ -11,43 +10,13 @@ from torch import Tensor
 
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.envs.composition.children import extensions, first_elements
+from gflownet_crystal.envs.composition.listed_masks import ListedMasks
 from gflownet_crystal.envs.composition.lookahead import LookAhead
+from gflownet_crystal.envs.composition.mask_contract import CompositionMasks
 from gflownet_crystal.envs.composition.partial import partial_of
 from gflownet_crystal.envs.composition.rules import CompositionRules
 from gflownet_crystal.envs.composition.subsets import reached_subsets
 from gflownet_crystal.envs.composition.tables import CompositionTables
-
-
-class CompositionMasks(ABC):
-    """Answers about compositions in space groups; counts are (n, E) int64 of the vocabulary, groups (n,) int64."""
-
-    first: Tensor
-    """(231, E, K) bool; allowed first actions in each space group, index ``count - 1``."""
-
-    @abstractmethod
-    def forward(self, counts: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
-        """Allowed actions of compositions of at least one element that the source reaches.
-
-        Returns:
-            (n, E, K) bool, elements and counts to add; (n,) bool, whether the composition is a valid whole.
-        """
-
-    @abstractmethod
-    def removable(self, counts: Tensor, group: Tensor) -> Tensor:
-        """(n, E) bool; elements whose removal leaves the source or a composition that the source reaches."""
-
-    @abstractmethod
-    def reached(self, counts: Tensor, group: Tensor) -> Tensor:
-        """(n,) bool; valid wholes that the source reaches, of any counts whatever."""
-
-    @abstractmethod
-    def to(self, device: torch.device | str) -> Self:
-        """Move the tables to ``device`` and return self."""
-
-    @property
-    def fillable(self) -> Tensor:
-        """(231,) bool; space groups that some composition fits."""
-        return self.first.any(dim=(1, 2))
 
 
 class LookAheadMasks(CompositionMasks):
@@ -191,5 +160,7 @@ _LARGEST_TABLE = 2_000_000
 
 
 def composition_masks(rules: CompositionRules, groups: Sequence[int]) -> CompositionMasks:
-    """The table where it is affordable, else the look-ahead."""
+    """The list of formulas where some are given, the table where it is affordable, else the look-ahead."""
+    if rules.formulas:
+        return ListedMasks(rules, groups)
     return (TableMasks if TableMasks.affordable(rules, groups) else LookAheadMasks)(rules, groups)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Self, TypedDict
 
 import torch
 from torch import Tensor
 
 from gflownet_crystal.common.annotations import fitting
-from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.crystallography.oxidation import TableSetting
+from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
+from gflownet_crystal.crystallography.oxidation import OxidationTable, TableSetting, with_anions
+from gflownet_crystal.envs.composition.patterns import FormulaPattern, FormulaSetting, Sites, patterns_of
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 
 Range = tuple[int, int]
@@ -27,6 +29,9 @@ class Restriction(TypedDict, total=False):
         n_elements: range to intersect with the present one, as are the next two.
         n_atoms: range of the number of atoms.
         count_ranges: ranges of the counts of single elements.
+        formula: formula that is asked for in addition, see :mod:`~gflownet_crystal.envs.composition.patterns`.
+        sites: sets of elements for the letters of the formula.
+        anion: anions, of the present ones where some are given.
     """
 
     elements: Sequence[str] | None
@@ -35,6 +40,9 @@ class Restriction(TypedDict, total=False):
     n_elements: Sequence[int] | None
     n_atoms: Sequence[int] | None
     count_ranges: Mapping[str, Sequence[int]] | None
+    formula: FormulaSetting | None
+    sites: Sites | None
+    anion: str | Sequence[str] | None
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,11 @@ class CompositionRules:
         oxidation_table: a name known to ``crystallography.oxidation``, or oxidation states by symbol, which may name a
             ``base`` for the others.
         mixed_valence: atoms of an element may differ in their state.
-        metallic: metals, alloys and single elements pass without an ionic solution.
+        metallic: metals, alloys and single elements pass without an ionic solution; never with ``anion``.
+        formulas: every composition has all of these formulas; none for any formula.
+        anion: the only elements with negative oxidation states, which have no positive ones; none for any. Elements
+            that have no states left are in no composition.
+        charge_balance: compositions have to be neutral; may be given up with a formula only.
 
     Raises:
         ConfigError: a symbol, a range or a combination that makes no sense.
@@ -68,9 +80,12 @@ class CompositionRules:
     oxidation_table: TableSetting = "default"
     mixed_valence: bool = True
     metallic: bool = False
+    formulas: Sequence[FormulaPattern] = ()
+    anion: Sequence[str] = ()
+    charge_balance: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("elements", "required_elements", "excluded_elements"):
+        for name in ("elements", "required_elements", "excluded_elements", "anion"):
             object.__setattr__(self, name, _symbols(name, getattr(self, name)))
         if not self.elements:
             raise ConfigError("elements is empty; name at least one, as [Na, Cl]")
@@ -80,7 +95,7 @@ class CompositionRules:
             )
         object.__setattr__(self, "n_atoms", _range("n_atoms", self.n_atoms))
         object.__setattr__(self, "n_elements", _range("n_elements", self.n_elements))
-        for name in ("required_elements", "excluded_elements", "count_ranges"):
+        for name in ("required_elements", "excluded_elements", "count_ranges", "anion"):
             foreign = [symbol for symbol in getattr(self, name) if symbol not in self.elements]
             if foreign:
                 raise ConfigError(
@@ -95,6 +110,11 @@ class CompositionRules:
             raise ConfigError(
                 f"{', '.join(sorted(both))} is both required and excluded; drop it from one list"
             )
+        if not self.charge_balance and not self.formulas:
+            raise ConfigError(
+                "charge_balance=false needs a formula; give one, or let metals pass by metallic=true"
+            )
+        object.__setattr__(self, "metallic", self.metallic and not self.anion)
         if len(self.required_elements) > self.n_elements[1]:
             raise ConfigError(
                 f"{len(self.required_elements)} required elements, but n_elements allows at most {self.n_elements[1]}"
@@ -114,10 +134,27 @@ class CompositionRules:
         """E, the number of elements in the vocabulary."""
         return len(self.elements)
 
-    @property
+    @cached_property
     def usable_elements(self) -> list[str]:
-        """Symbols of the vocabulary that are not excluded."""
-        return [symbol for symbol in self.elements if symbol not in self.excluded_elements]
+        """Symbols of the vocabulary that are not excluded, by name, by the formulas or by their oxidation states."""
+        table = OxidationTable.of(self.states)
+        return [
+            symbol
+            for symbol in self.elements
+            if symbol not in self.excluded_elements
+            and all(pattern.names(symbol) for pattern in self.formulas)
+            # where the kind of anion is given, what else has negative states alone has none left
+            and (not self.anion or table.of_element(symbol))
+        ]
+
+    @cached_property
+    def states(self) -> TableSetting:
+        """The oxidation table with the states that ``anion`` leaves."""
+        return (
+            with_anions(self.oxidation_table, self.elements, self.anion)
+            if self.anion
+            else self.oxidation_table
+        )
 
     @property
     def atomic_numbers(self) -> Tensor:
@@ -135,7 +172,7 @@ class CompositionRules:
         rows = []
         for symbol in self.elements:
             least, most = self.count_ranges.get(symbol, (1, self.max_count))
-            usable = symbol not in self.excluded_elements
+            usable = symbol in self.usable_elements
             rows.append((count >= max(least, 1)) & (count <= min(most, self.n_atoms[1])) & usable)
         return torch.stack(rows)
 
@@ -166,10 +203,30 @@ class CompositionRules:
         )
 
     def of_usable_elements(self) -> Self:
-        """The same rules over a vocabulary without the excluded elements."""
+        """The same rules over the usable elements alone.
+
+        Raises:
+            EmptySpaceError: there are none, or no anion of the given kind or required element is among them.
+        """
         usable = self.usable_elements
+        for pattern in self.formulas:
+            pattern.check_elements(self.elements, self.excluded_elements)
+        if not usable:
+            why = "excluded, or have no oxidation states beside this anion" if self.anion else "excluded"
+            raise EmptySpaceError(
+                f"all of {', '.join(self.elements)} are {why}: no element may be used; leave some"
+            )
+        if self.anion and not set(self.anion) & set(usable):
+            raise EmptySpaceError(
+                f"anion names {', '.join(self.anion)}, but none of them may be used or has a negative oxidation state"
+            )
+        if lost := [symbol for symbol in self.required_elements if symbol not in usable]:
+            raise EmptySpaceError(
+                f"required_elements names {', '.join(lost)}, which the formula or anion asked for leaves out"
+            )
         ranges = {symbol: pair for symbol, pair in self.count_ranges.items() if symbol in usable}
-        return replace(self, elements=usable, excluded_elements=(), count_ranges=ranges)
+        anion = [symbol for symbol in self.anion if symbol in usable]
+        return replace(self, elements=usable, excluded_elements=(), count_ranges=ranges, anion=anion)
 
     def restricted(
         self,
@@ -179,11 +236,14 @@ class CompositionRules:
         n_elements: Sequence[int] | None = None,
         n_atoms: Sequence[int] | None = None,
         count_ranges: Mapping[str, Sequence[int]] | None = None,
+        formula: FormulaSetting | None = None,
+        sites: Sites | None = None,
+        anion: str | Sequence[str] | None = None,
     ) -> Self:
         """Tighter rules over the same vocabulary, so that a trained policy still fits; see :class:`Restriction`.
 
         Raises:
-            ConfigError: an element outside the vocabulary, or ranges that do not overlap.
+            ConfigError: an element outside the vocabulary, an unreadable formula, or ranges that do not overlap.
         """
         only = self.elements if elements is None else _symbols("elements", elements)
         if not only:
@@ -192,6 +252,7 @@ class CompositionRules:
         if foreign:
             raise ConfigError(f"{', '.join(foreign)} not in the vocabulary {', '.join(self.elements)}")
         dropped = [symbol for symbol in self.elements if symbol not in only]
+        anions = self.anion if anion is None else _common("anion", self.anion, anion_symbols(anion))
         ranges = dict(self.count_ranges)
         for symbol, pair in (count_ranges or {}).items():
             ranges[symbol] = _overlap(f"count_ranges.{symbol}", ranges.get(symbol, (1, self.max_count)), pair)
@@ -202,7 +263,21 @@ class CompositionRules:
             required_elements=_merged(self.required_elements, required_elements),
             n_elements=_overlap("n_elements", self.n_elements, n_elements),
             n_atoms=_overlap("n_atoms", self.n_atoms, n_atoms),
+            formulas=(*self.formulas, *patterns_of(formula, sites)),
+            anion=anions,
         )
+
+
+def anion_symbols(anion: str | Sequence[str]) -> tuple[str, ...]:
+    """Symbols of one anion, or of several."""
+    return _symbols("anion", [anion] if isinstance(anion, str) else anion)
+
+
+def _common(name: str, present: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
+    common = tuple(symbol for symbol in asked if not present or symbol in present)
+    if not common:
+        raise ConfigError(f"{name} names {', '.join(asked)}, none of {', '.join(present)} of the space")
+    return common
 
 
 def _merged(*lists: Sequence[str]) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ class CompositionTables:
         self.most_elements = rules.most_elements
         model = ChargeModel(
             rules.elements,
-            rules.oxidation_table,
+            rules.states,
             rules.mixed_valence,
             rules.metallic,
             max_count=rules.max_count,

@@ -9,7 +9,8 @@ import torch
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.composition import deep as composition_deep
-from gflownet_crystal.envs.composition.masks import CompositionMasks, LookAheadMasks, TableMasks
+from gflownet_crystal.envs.composition.mask_contract import CompositionMasks
+from gflownet_crystal.envs.composition.masks import LookAheadMasks, TableMasks
 from gflownet_crystal.envs.composition.rules import CompositionRules
 from gflownet_crystal.envs.composition.stage import CompositionStage, CompositionState
 from tests.envs.slow_rules import SlowRules, fits_positions

@@ -1,0 +1,220 @@
+"""Formulas as masks: against enumeration in plain Python, known compounds, and the reasons of what is impossible."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import permutations
+from math import gcd
+from typing import Any
+
+import pytest
+import torch
+
+from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
+from gflownet_crystal.crystallography.oxidation import oxidation_table
+from gflownet_crystal.envs.composition.listed_masks import ListedMasks
+from gflownet_crystal.envs.composition.listing import listed_compositions
+from gflownet_crystal.envs.composition.mask_contract import CompositionMasks
+from gflownet_crystal.envs.composition.masks import LookAheadMasks, TableMasks
+from gflownet_crystal.envs.composition.patterns import patterns_of
+from gflownet_crystal.envs.composition.rules import CompositionRules
+from gflownet_crystal.envs.composition.stage import CompositionStage
+from gflownet_crystal.envs.crystal import Crystal
+from gflownet_crystal.structures.elements import SYMBOLS
+from gflownet_crystal.structures.formulas import text_to_composition
+from tests.envs.slow_rules import SlowRules, fits_positions
+from tests.envs.walks import stage_with, walk_backward, walk_forward
+
+GROUPS = (1, 2, 14, 62, 123, 166, 194, 216, 221, 225)
+SPACE: dict[str, Any] = {
+    "elements": ("Li", "Na", "Mn", "O", "S"),
+    "max_count": 4,
+    "n_atoms": (1, 14),
+    "oxidation_table": "plausible",
+}
+FAMILY = {"A": ["Li", "Na"], "B": ["Mn", "Li"], "X": "any"}
+
+Place = tuple[tuple[str, ...], int]
+ALL = SPACE["elements"]
+CASES: dict[str, tuple[Any, Any, tuple[Place, ...], bool]] = {
+    "ratio": ("LiMnO2", None, ((("Li",), 1), (("Mn",), 1), (("O",), 2)), True),
+    "reducible ratio": ("Na4O2", None, ((("Na",), 2), (("O",), 1)), True),
+    "brackets": ("Li2(MnO2)2", None, ((("Li",), 1), (("Mn",), 1), (("O",), 2)), True),
+    "counts": ({"Na": 4, "Mn": 2, "O": 4}, None, ((("Na",), 4), (("Mn",), 2), (("O",), 4)), False),
+    "family": ("A2BX3", FAMILY, ((("Li", "Na"), 2), (("Mn", "Li"), 1), (ALL, 3)), True),
+    "family of counts": ({"A": 2, "X": 1}, {"A": "any", "X": ["O", "S"]}, ((ALL, 2), (("O", "S"), 1)), False),
+}
+
+
+def has_formula(counts: Sequence[int], places: Sequence[Place], is_ratio: bool) -> bool:
+    """Whether some order of the elements present fits the places of a formula."""
+    present = [(symbol, count) for symbol, count in zip(ALL, counts, strict=True) if count]
+    if len(present) != len(places):
+        return False
+    divisor = gcd(*(count for _, count in present)) if is_ratio else 1
+    unit = gcd(*(count for _, count in places)) if is_ratio else 1
+    return any(
+        all(
+            symbol in symbols and count * unit == wanted * divisor
+            for (symbol, count), (symbols, wanted) in zip(order, places, strict=True)
+        )
+        for order in permutations(present)
+    )
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+@pytest.mark.parametrize("name", CASES)
+def test_reachable_compositions_are_those_of_enumeration_in_both_directions(name: str, mixed: bool) -> None:
+    formula, sites, places, is_ratio = CASES[name]
+    space = {**SPACE, "mixed_valence": mixed}
+    stage = CompositionStage(CompositionRules(**space, formulas=patterns_of(formula, sites)), GROUPS)
+    assert isinstance(stage.masks, ListedMasks)
+    slow = SlowRules(CompositionRules(**space))
+    members = [counts for counts in slow._candidates() if has_formula(counts, places, is_ratio)]
+    found = 0
+    for group in GROUPS:
+        expected = {counts for counts in members if slow.valid(group, counts)}
+        assert bool(stage.fillable[group]) == bool(expected)
+        if expected:
+            terminals, edges = walk_forward(stage, group)
+            assert terminals == expected
+            assert walk_backward(stage, group, terminals) == edges
+            found += len(expected)
+        everything = torch.tensor(members)
+        reached = stage.reached(everything, torch.full((len(everything),), group))
+        assert {tuple(row) for row in everything[reached].tolist()} == expected
+    assert found > 0
+
+
+def test_without_charge_balance_the_positions_alone_decide() -> None:
+    rules = CompositionRules(**SPACE, formulas=patterns_of("NaO3", None), charge_balance=False)
+    stage = CompositionStage(rules, GROUPS)
+    for group in GROUPS:
+        fitting = (0, 1, 0, 3, 0) if fits_positions(group, (1, 3)) else None
+        assert bool(stage.fillable[group]) == (fitting is not None)
+        assert fitting is None or walk_forward(stage, group)[0] == {fitting}
+
+
+def test_a_formula_asked_for_in_a_family_is_one_of_its_members() -> None:
+    env = Crystal(**SPACE, formula="A2BX3", sites=FAMILY)
+    narrow = env.restrict(formula="Na2MnO3")
+    assert narrow.layout() == env.layout()
+    assert narrow.composition.masks.wholes.tolist() == [[2, 1, 3]]
+    with pytest.raises(EmptySpaceError, match="at once"):
+        env.restrict(formula="NaMnO2")
+
+
+@pytest.mark.parametrize("masks", [LookAheadMasks, TableMasks])
+def test_with_a_given_anion_no_other_element_is_negative(masks: type[CompositionMasks]) -> None:
+    space: dict[str, Any] = {"max_count": 4, "n_atoms": (1, 12)}
+    given = CompositionRules(("Na", "S", "Cl", "O"), **space, oxidation_table="plausible", anion=("O",))
+    rules = given.of_usable_elements()
+    # chlorine has negative states alone; sulphates are oxides, sulphides are none
+    assert rules.elements == ("Na", "S", "O")
+    slow = SlowRules(
+        CompositionRules(rules.elements, **space, oxidation_table={"base": "plausible", "S": [4, 6]})
+    )
+    stage = stage_with(rules, masks, GROUPS)
+    found = 0
+    for group in GROUPS:
+        expected = slow.enumerate(group)
+        assert bool(stage.fillable[group]) == bool(expected)
+        assert not expected or walk_forward(stage, group)[0] == expected
+        found += len(expected)
+    assert found > 0
+
+
+def test_an_anion_given_within_others_is_one_of_them() -> None:
+    env = Crystal(("Na", "O", "F", "S"), anion=["O", "F"], max_count=4)
+    assert env.rules.restricted(anion="O").anion == ("O",)
+    with pytest.raises(ConfigError, match="none of O, F"):
+        env.restrict(anion="S")
+
+
+ELEMENTS = [symbol for symbol, states in oxidation_table("plausible").items() if states]
+
+KNOWN = """225 Na4Cl4, 221 Cs1Cl1, 225 Ca4F8, 216 Zn4S4, 186 Zn2O2, 136 Ti2O4, 141 Ti4O8, 221 SrTiO3, 62 Ca4Ti4O12,
+62 Li4Fe4P4O16, 194 Li2Co2O4, 166 Li3Co3O6, 225 Mg4O4, 225 Li8O4, 164 MgCl2, 166 Cd3Cl6, 167 Al12O18, 167 Fe12O18,
+136 Sn2O4, 152 Si3O6, 167 Ca6C6O18, 62 Ca4C4O12, 194 Ni2As2, 205 Fe4S8, 58 Fe2S4, 194 Mo2S4, 164 TiS2, 221 ReO3,
+224 Cu4O2, 15 Cu4O4, 141 Zr4Si4O16, 122 Cu4Fe4S8, 121 Cu4Fe2Sn2S8, 139 K4Ni2F8, 139 Sr4Ti2O8, 225 K8Pt4Cl24,
+148 Fe6Ti6O18, 161 Li6Nb6O18, 99 BaTiO3, 139 Ca2C4, 12 Al4Cl12, 63 Hg4Br8, 216 Ga4As4,
+36 Si8N8O4, 176 Ca10P6O24F2, 62 Mg8Si4O16, 14 Zr4O8, 137 Zr2O4, 62 Pb4S4O16, 225 K4Br4, 129 Pb2O2, 62 Ba4S4O16"""
+
+
+def test_known_compounds_are_reached_by_their_ratios() -> None:
+    compounds = [entry.split() for entry in KNOWN.split(",")]
+    assert len(compounds) >= 50
+    missed = []
+    for group, cell in compounds:
+        rules = CompositionRules(
+            ELEMENTS, max_count=24, oxidation_table="plausible", formulas=patterns_of(cell, None)
+        )
+        stage = CompositionStage(rules.of_usable_elements(), [int(group)])
+        counts = text_to_composition([cell])[:, stage.rules.atomic_numbers]
+        if not bool(stage.reached(counts, torch.tensor([int(group)]))):
+            missed.append((group, cell))
+    assert not missed
+
+
+def test_an_environment_of_a_formula_is_made_in_less_than_a_second() -> None:
+    start = time.process_time()
+    env = Crystal(ELEMENTS, formula="LiFePO4", max_count=24, oxidation_table="plausible")
+    assert time.process_time() - start < 1.0
+    assert env.composition.masks.wholes.tolist() == [[z, 4 * z, z, z] for z in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"formula": "NaO"}, "is neutral.*Na \\+1, O -2"),
+        ({"formula": "NaCl"}, "needs Cl, not among elements"),
+        ({"formula": "Na2O", "excluded_elements": ["Na"]}, "needs Na, which may not be used"),
+        ({"formula": "Li7O"}, "7 atoms of an element, but max_count is 4"),
+        ({"formula": "Li3Na4Mn4O4"}, "15 atoms, but n_atoms is at most 14"),
+        ({"formula": "LiMnO2", "n_elements": (1, 2)}, "3 elements, but n_elements is \\[1, 2\\]"),
+        ({"formula": "Na2O", "required_elements": ["S"]}, "S, which the formula or anion"),
+        ({"formula": "Na2O", "n_atoms": (4, 5)}, "n_atoms=\\[4, 5\\] \\(it has 3\\)"),
+        (
+            {"formula": "Na2O", "space_groups": [227]},
+            "no Wyckoff positions of space group 227 hold formula Na2O",
+        ),
+        ({"formula": "AB", "sites": {"A": ["Na"], "B": ["Na"]}}, "no distinct elements"),
+        ({"anion": "Na"}, "none of them may be used or has a negative"),
+    ],
+)
+def test_what_is_impossible_is_refused_with_the_reason(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(EmptySpaceError, match=words):
+        Crystal(**{**SPACE, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"formula": "Xx2O"}, "no element Xx"),
+        ({"formula": "A2O"}, "no element A.*sites"),
+        ({"formula": "Na0.5O"}, "cannot be read"),
+        ({"formula": "Na(O"}, "cannot be read"),
+        ({"formula": "Na()2"}, "cannot be read"),
+        ({"formula": "Na0O"}, "count of 0"),
+        ({"formula": ""}, "cannot be read"),
+        ({"formula": False}, "formula is False"),
+        ({"formula": {"Na": 0}}, "formula.Na is 0"),
+        ({"formula": {"Na": "two"}}, "formula.Na is 'two'"),
+        ({"formula": "Na2O", "sites": {"A": ["Na"]}}, "sites names A, not in formula"),
+        ({"formula": "A2O", "sites": {"A": []}}, "sites.A is"),
+        ({"formula": "A2O", "sites": {"A": ["Qq"]}}, "sites.A: no element Qq"),
+        ({"sites": {"A": ["Na"]}}, "there is no formula"),
+        ({"charge_balance": False}, "needs a formula"),
+        ({"anion": "Cl"}, "Cl, not among elements"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Crystal(**{**SPACE, **changes})
+
+
+def test_families_too_large_to_list_are_refused() -> None:
+    rules = CompositionRules(SYMBOLS[1:95], formulas=patterns_of("ABCX3", dict.fromkeys("ABCX", "any")))
+    with pytest.raises(ConfigError, match="stands for"):
+        listed_compositions(rules)
