@@ -79,10 +79,7 @@ KINDS: Mapping[str, Kind] = {
         "hash keys of known reduced formulas and of their space groups",
         "compounds of other collections count as new: add them with `reward.novelty.known=FILE`",
         split="none",
-        figure=(
-            ("formulas", "formulas"),
-            ("formulas_with_groups", "formulas with groups"),
-        ),
+        figure=(("formulas", "formulas"), ("formulas_with_groups", "formulas with groups")),
     ),
     "placing": Kind(
         "a correction of `mlp` to the energies of atoms placed in sampled cells",
@@ -91,10 +88,7 @@ KINDS: Mapping[str, Kind] = {
         figure=(
             ("validation.sampled_not_calibrated_on.mae", "MAE on sampled specs of other formulas"),
             ("validation.without_correction.mae", "without it"),
-            (
-                "validation.sampled_not_calibrated_on.spearman_above_hull",
-                "rank correlation of distances to the hull",
-            ),
+            ("validation.sampled_not_calibrated_on.spearman_above_hull", "rank correlation of distances"),
         ),
     ),
     "spec_property": Kind(

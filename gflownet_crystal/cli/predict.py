@@ -16,6 +16,7 @@ from gflownet_crystal.common.errors import ConfigError, DataError, EmptySpaceErr
 from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.common.run_schema import SUMMARY
 from gflownet_crystal.config.build import plain
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.predicting import SETTINGS, build_predictor
@@ -27,7 +28,6 @@ from gflownet_crystal.workflows.candidates import write_candidates
 from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.predicting import Predictor, summary_of
 
-SUMMARY = "summary.json"
 _WHOLE = ("prior", "prototypes", "energies", "contacts", "hull", "space_group", "lattice", "seed", *SETTINGS)
 
 

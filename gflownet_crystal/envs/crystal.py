@@ -13,9 +13,10 @@ from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
 from gflownet_crystal.crystallography.oxidation import TableSetting
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, check_space_group
 from gflownet_crystal.envs.base import Context, Env
+from gflownet_crystal.envs.composition.checks import anion_symbols
 from gflownet_crystal.envs.composition.patterns import FormulaSetting, Sites, patterns_of
 from gflownet_crystal.envs.composition.reasons import why_empty
-from gflownet_crystal.envs.composition.rules import CompositionRules, Restriction, anion_symbols
+from gflownet_crystal.envs.composition.rules import CompositionRules, Restriction
 from gflownet_crystal.envs.composition.stage import CompositionStage, CompositionState
 from gflownet_crystal.envs.lattice.box import LatticeBox
 from gflownet_crystal.envs.lattice.jumps import JumpState

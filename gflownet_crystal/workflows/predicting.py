@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
+from gflownet_crystal.common.run_schema import ENERGY_BEFORE
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, check_space_group
 from gflownet_crystal.data.schema import ENERGY_COLUMN, JUDGED_HULL
 from gflownet_crystal.envs.composition.patterns import FormulaPattern
@@ -34,7 +35,7 @@ from gflownet_crystal.workflows.screening_batches import SAME
 
 PROBABILITY = "probability"
 COLUMNS = (
-    "rank", *REQUIRED_COLUMNS, "volume_per_atom", PROBABILITY, "energy_before", "energy_before_std", JUDGED_HULL,
+    "rank", *REQUIRED_COLUMNS, "volume_per_atom", PROBABILITY, ENERGY_BEFORE, "energy_before_std", JUDGED_HULL,
     CONTACT, CONTACT_RATIO, "reason", "cif",
 )  # fmt: skip
 """Columns of predictions: the cell (Å, degrees, Å^3), p(group, composition | formula), energies (eV/atom), the tightest
@@ -127,7 +128,7 @@ class Predictor:
             frame.loc[made["row"]]
             .reset_index(drop=True)
             .assign(
-                energy_before=made[ENERGY_COLUMN].to_numpy(),
+                **{ENERGY_BEFORE: made[ENERGY_COLUMN].to_numpy()},
                 energy_before_std=made[ENERGY_STD].to_numpy(),
                 **{name: made[name].to_numpy() for name in (JUDGED_HULL, CONTACT, CONTACT_RATIO)},
             )
@@ -157,7 +158,7 @@ class Predictor:
             return Candidates(_columns(table), None, _columns(pd.concat(left_out or [table])))
         possible = (table[CONTACT_RATIO] >= 1.0).to_numpy()
         unlikely = self.settings.temperature * np.log(table[PROBABILITY].to_numpy(dtype=np.float64))
-        rating = table["energy_before"].to_numpy(dtype=np.float64) - unlikely
+        rating = table[ENERGY_BEFORE].to_numpy(dtype=np.float64) - unlikely
         if self.placer.judge is None:
             rating = -table[CONTACT_RATIO].to_numpy(dtype=np.float64)
         order = np.lexsort((rating, ~possible))
@@ -216,8 +217,8 @@ def _nothing(pattern: FormulaPattern, settings: PredictionSettings) -> str:
 
 def summary_of(
     candidates: Candidates, pattern: FormulaPattern, settings: PredictionSettings
-) -> dict[str, Any]:
-    """What was predicted for a formula, as JSON has it."""
+) -> dict[str, object]:
+    """Figures of the prediction of a formula, as JSON values."""
     frame = candidates.frame
     best = frame.iloc[0] if len(frame) else None
     return {

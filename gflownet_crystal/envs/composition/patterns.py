@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
-from typing import Any, Self
+from typing import Self
 
 from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
@@ -143,7 +143,7 @@ def _parsed(text: str) -> dict[str, int]:
     return counts
 
 
-def _counted(formula: Any) -> dict[str, int]:
+def _counted(formula: object) -> dict[str, int]:
     """Counts of a formula as a mapping."""
     if not isinstance(formula, Mapping) or not formula:
         # YAML 1.1 reads a bare NO as a truth value
@@ -159,7 +159,7 @@ def _counted(formula: Any) -> dict[str, int]:
     return {str(name): int(count) for name, count in formula.items()}
 
 
-def _set_of(letter: str, given: Any) -> tuple[str, ...] | None:
+def _set_of(letter: str, given: object) -> tuple[str, ...] | None:
     """Elements of a letter; None for any."""
     if given == ANY:
         return None

@@ -10,13 +10,19 @@ from typing import Self, TypedDict
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import fitting
 from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
 from gflownet_crystal.crystallography.oxidation import OxidationTable, TableSetting, with_anions
+from gflownet_crystal.envs.composition.checks import (
+    Range,
+    anion_symbols,
+    checked_range,
+    checked_symbols,
+    common_symbols,
+    merged_symbols,
+    overlap,
+)
 from gflownet_crystal.envs.composition.patterns import FormulaPattern, FormulaSetting, Sites, patterns_of
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
-
-Range = tuple[int, int]
 
 
 class Restriction(TypedDict, total=False):
@@ -86,15 +92,15 @@ class CompositionRules:
 
     def __post_init__(self) -> None:
         for name in ("elements", "required_elements", "excluded_elements", "anion"):
-            object.__setattr__(self, name, _symbols(name, getattr(self, name)))
+            object.__setattr__(self, name, checked_symbols(name, getattr(self, name)))
         if not self.elements:
             raise ConfigError("elements is empty; name at least one, as [Na, Cl]")
         if self.max_count < 1:
             raise ConfigError(
                 f"max_count is {self.max_count}; the largest count of an element must be at least 1"
             )
-        object.__setattr__(self, "n_atoms", _range("n_atoms", self.n_atoms))
-        object.__setattr__(self, "n_elements", _range("n_elements", self.n_elements))
+        object.__setattr__(self, "n_atoms", checked_range("n_atoms", self.n_atoms))
+        object.__setattr__(self, "n_elements", checked_range("n_elements", self.n_elements))
         for name in ("required_elements", "excluded_elements", "count_ranges", "anion"):
             foreign = [symbol for symbol in getattr(self, name) if symbol not in self.elements]
             if foreign:
@@ -121,7 +127,7 @@ class CompositionRules:
             )
 
     def _count_range(self, name: str, pair: Sequence[int]) -> Range:
-        least, most = _range(name, pair)
+        least, most = checked_range(name, pair)
         if most > self.max_count:
             raise ConfigError(
                 f"{name} is [{least}, {most}], above max_count={self.max_count}, the largest count of an element; "
@@ -245,75 +251,24 @@ class CompositionRules:
         Raises:
             ConfigError: an element outside the vocabulary, an unreadable formula, or ranges that do not overlap.
         """
-        only = self.elements if elements is None else _symbols("elements", elements)
+        only = self.elements if elements is None else checked_symbols("elements", elements)
         if not only:
             raise ConfigError("elements is empty: nothing is left to sample; name at least one, as [Na, Cl]")
         foreign = [symbol for symbol in only if symbol not in self.elements]
         if foreign:
             raise ConfigError(f"{', '.join(foreign)} not in the vocabulary {', '.join(self.elements)}")
         dropped = [symbol for symbol in self.elements if symbol not in only]
-        anions = self.anion if anion is None else _common("anion", self.anion, anion_symbols(anion))
+        anions = self.anion if anion is None else common_symbols("anion", self.anion, anion_symbols(anion))
         ranges = dict(self.count_ranges)
         for symbol, pair in (count_ranges or {}).items():
-            ranges[symbol] = _overlap(f"count_ranges.{symbol}", ranges.get(symbol, (1, self.max_count)), pair)
+            ranges[symbol] = overlap(f"count_ranges.{symbol}", ranges.get(symbol, (1, self.max_count)), pair)
         return replace(
             self,
             count_ranges=ranges,
-            excluded_elements=_merged(self.excluded_elements, dropped, excluded_elements),
-            required_elements=_merged(self.required_elements, required_elements),
-            n_elements=_overlap("n_elements", self.n_elements, n_elements),
-            n_atoms=_overlap("n_atoms", self.n_atoms, n_atoms),
+            excluded_elements=merged_symbols(self.excluded_elements, dropped, excluded_elements),
+            required_elements=merged_symbols(self.required_elements, required_elements),
+            n_elements=overlap("n_elements", self.n_elements, n_elements),
+            n_atoms=overlap("n_atoms", self.n_atoms, n_atoms),
             formulas=(*self.formulas, *patterns_of(formula, sites)),
             anion=anions,
         )
-
-
-def anion_symbols(anion: str | Sequence[str]) -> tuple[str, ...]:
-    """Symbols of one anion, or of several."""
-    return _symbols("anion", [anion] if isinstance(anion, str) else anion)
-
-
-def _common(name: str, present: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
-    common = tuple(symbol for symbol in asked if not present or symbol in present)
-    if not common:
-        raise ConfigError(f"{name} names {', '.join(asked)}, none of {', '.join(present)} of the space")
-    return common
-
-
-def _merged(*lists: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(symbol for symbols in lists for symbol in symbols))
-
-
-def _symbols(name: str, symbols: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(symbols, str):
-        raise ConfigError(f"{name} is {symbols!r}; give a list of symbols, as [Na, Cl]")
-    # YAML 1.1 reads a bare NO, No, Y or N as a truth value
-    found = tuple(symbols)
-    unknown = [str(symbol) for symbol in found if symbol not in ATOMIC_NUMBERS]
-    if unknown:
-        raise ConfigError(
-            f"{name}: no element {', '.join(unknown)}; give symbols such as Na (quoted where YAML needs it)"
-        )
-    if len(set(found)) < len(found):
-        raise ConfigError(f"{name} names an element twice: {', '.join(found)}")
-    return found
-
-
-def _range(name: str, pair: Sequence[int]) -> Range:
-    try:
-        least, most = (fitting(value, int, name) for value in pair)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{name} is {pair!r}; give the least and the most, as [1, 5]") from error
-    if not 1 <= least <= most:
-        raise ConfigError(f"{name} is [{least}, {most}]; the least must be at least 1 and not above the most")
-    return least, most
-
-
-def _overlap(name: str, present: Sequence[int], asked: Sequence[int] | None) -> Range:
-    least, most = present
-    if asked is None:
-        return least, most
-    low, high = _range(name, asked)
-    if max(low, least) > min(high, most):
-        raise ConfigError(f"{name} [{low}, {high}] does not overlap with [{least}, {most}] of the space")
-    return max(low, least), min(high, most)
