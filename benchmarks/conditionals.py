@@ -115,7 +115,7 @@ class Conditional:
 
 
 class _Negative(Proxy):
-    eats = "box"
+    input_kind = "box"
     property_name = "negative_log_density"
     unit = "1"
 

@@ -103,7 +103,7 @@ def build_parts(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = 
 
 
 def check_fit(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = NOTHING) -> None:
-    """Check that the proxy eats what the environment produces.
+    """Check that the proxy takes the objects that the environment produces.
 
     Raises:
         ConfigError: it does not; the proxies that would are listed.
@@ -114,18 +114,20 @@ def check_fit(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = NO
         if given.proxy is None
         else type(given.proxy)
     )
-    if proxy.eats != env.produces:
-        fitting = [name for name in group_choices("proxy", [PACKAGE_CONFIG]) if _eats(name) == env.produces]
+    if proxy.input_kind != env.produces:
+        fitting = [
+            name for name in group_choices("proxy", [PACKAGE_CONFIG]) if _input_kind(name) == env.produces
+        ]
         raise ConfigError(
-            f"proxy {proxy.__name__} eats {proxy.eats}, but env {env.__name__} produces {env.produces}; "
+            f"proxy {proxy.__name__} expects {proxy.input_kind}, but env {env.__name__} produces {env.produces}; "
             f"give a proxy of your own or one of proxy={', '.join(fitting) or 'none'}"
         )
 
 
-def _eats(choice: str) -> str | None:
+def _input_kind(choice: str) -> str | None:
     text = (PACKAGE_CONFIG / "proxy" / f"{choice}.yaml").read_text(encoding="utf-8")
     target = yaml.safe_load(text).get(TARGET)
-    return load_class(target, Proxy, f"proxy/{choice}").eats if target else None
+    return load_class(target, Proxy, f"proxy/{choice}").input_kind if target else None
 
 
 def build_reward(

@@ -207,7 +207,7 @@ class Env(ABC):
 
     Attributes:
         stages: in the order in which they are passed.
-        produces: the kind of object, matched with a proxy's ``eats``: ``specs``, ``grid``, ``box`` or a name of
+        produces: kind of object, matched with a proxy's ``input_kind``: ``specs``, ``grid``, ``box`` or a name of
             the user's own.
     """
 
@@ -216,7 +216,7 @@ class Env(ABC):
 
     @abstractmethod
     def objects(self, terminal: Context) -> Any:
-        """The objects that finished states of all stages stand for, as the proxy eats them."""
+        """The objects that finished states of all stages stand for, as the proxy takes them."""
 
     @abstractmethod
     def encode(self, objects: Any) -> tuple[Context, Tensor]:

@@ -192,7 +192,7 @@ class Reward:
         return replace(scored, log_reward=scored.log_reward - self.history.cost(objects))
 
     def __call__(self, objects: Any) -> Scored:
-        """Score n objects of the kind the proxy eats.
+        """Score n objects of the kind the proxy takes.
 
         Raises:
             ProxyError: the proxy or the reward function fails or breaks its contract; or a value or log-reward is not

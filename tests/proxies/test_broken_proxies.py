@@ -21,7 +21,7 @@ POINTS = torch.arange(14, dtype=torch.float64).reshape(7, 2)
 class Given(Proxy):
     """Returns whatever a function makes of the batch."""
 
-    eats = "box"
+    input_kind = "box"
     property_name = "given"
     unit = "1"
 
@@ -40,6 +40,22 @@ class Made(RewardFunction):
 
     def __call__(self, value: Tensor, std: Tensor) -> Any:
         return self.answer(value)
+
+
+def test_the_former_name_of_the_kind_of_input_is_read_with_a_warning() -> None:
+    with pytest.warns(DeprecationWarning, match="Older.eats is now called input_kind"):
+
+        class Older(Proxy):
+            eats = "box"
+
+    class Younger(Older):
+        pass
+
+    class Renamed(Older):
+        input_kind = "grid"
+
+    assert (Older.input_kind, Younger.input_kind, Renamed.input_kind) == ("box", "box", "grid")
+    assert Proxy.input_kind == "specs"
 
 
 @pytest.mark.parametrize(
