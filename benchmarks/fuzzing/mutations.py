@@ -107,7 +107,7 @@ def _case(text: str, rng: random.Random) -> str:
 
 def damage_value(value: Any, rng: random.Random) -> Any:
     """Nested dictionaries and lists with one of their values replaced, removed, doubled or renamed."""
-    places = list(_places(value))
+    places = _places(value) if isinstance(value, dict | list) else []
     if not places or rng.random() < 0.02:
         return rng.choice(VALUES)
     holder, key = rng.choice(places)

@@ -62,8 +62,8 @@ SYNTAX = (
 
 # values of these take long, start many processes, or lead out of the folder of a case
 _NOT_HUGE = ("processes", "threads")
-_DEEP = ("alignn_layers", "gcn_layers", "n_layers", "n_blocks", "steps")
-"""Layers and steps: a thousand of them are a training that takes long, as asked for."""
+_DEEP = ("alignn_layers", "gcn_layers", "n_layers", "n_blocks", "steps", "epochs")
+"""Layers, steps and epochs: a thousand of them are a training that takes long, as asked for."""
 _KEEP = ("processes",)
 _SERVICES = ("wandb",)
 """Choices that start programs of others, which keep files where they like."""

@@ -107,7 +107,7 @@ def _settings(config: DictConfig) -> Refining:
         ("relax_best", 1),
         ("iterations", 1),
     ):
-        check_whole(config, key, least)
+        check_whole(config, key, least, may_be_none=key in ("relax_best", "iterations"))
     for key in ("known_samples", "trust", "quiet"):
         flag(config[key], key)
     seed_number(config.seed, "seed")

@@ -48,7 +48,7 @@ def _checked(folder: Path, config: DictConfig, section: str) -> tuple[DictConfig
     """The configuration to train with, and the weights file."""
     config = resolved(open_folder(folder, config, (section, "loop", "record"))[0])
     check_whole(config, "seed", 0, HIGHEST_SEED)
-    check_whole(config, "max_atoms", 1)
+    check_whole(config, "max_atoms", 1, may_be_none=True)
     for key in ("resume", "trust", "quiet"):
         flag(config[key], key)
     check_number(config, "holdout", 1.0)

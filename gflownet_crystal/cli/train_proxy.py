@@ -66,7 +66,7 @@ def _run(folder: Path, config: DictConfig) -> None:
 def _check_values(config: DictConfig) -> None:
     for key in ("resume", "trust", "quiet"):
         flag(config[key], key)
-    check_whole(config, "checkpoint_every", 1)
+    check_whole(config, "checkpoint_every", 1, may_be_none=True)
 
 
 def _tests(value: Any) -> list[Path]:

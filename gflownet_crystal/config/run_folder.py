@@ -43,6 +43,10 @@ def default_folder(config: DictConfig) -> Path:
 SECTIONS = ("env", "proxy", "reward", "policy", "objective", "trainer", "record")
 """Sections of the configuration of a ``train_gfn`` run."""
 
+_OPTIONAL_SECTIONS = (
+    *SECTIONS, "run", "prior", "logger", "samples", "export", "screening", "dataset",
+    "loop", "model", "training", "trained_generator", "denoiser", "denoising",
+)  # fmt: skip
 
 _LENGTHS = ("trainer.iterations", "loop.epochs", "training.steps", "training.epochs")
 
@@ -171,7 +175,7 @@ def read_config(folder: Path, sections: Sequence[str] = SECTIONS) -> DictConfig:
     lacking = [name for name in sections if name not in config]
     if lacking:
         raise CheckpointError(f"{path} is damaged: it has no {', '.join(lacking)}")
-    for name in sections:
+    for name in (*sections, *(name for name in _OPTIONAL_SECTIONS if config.get(name) is not None)):
         try:
             require_section(config[name], name)
         except ConfigError as error:

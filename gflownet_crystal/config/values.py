@@ -33,20 +33,23 @@ def whole_number(value: Any, key: str, lowest: int, highest: int = _HIGHEST) -> 
     return number
 
 
-def check_whole(config: DictConfig, key: str, lowest: int, highest: int = _HIGHEST) -> None:
-    """Make a value of a configuration a whole number, where it is given.
+def check_whole(
+    config: DictConfig, key: str, lowest: int, highest: int = _HIGHEST, may_be_none: bool = False
+) -> None:
+    """Make a value of a configuration a whole number.
 
     Args:
         config: changed in place where the value is a whole float.
         key: dotted.
         lowest: that it may be.
         highest: that it may be.
+        may_be_none: whether null is allowed and left as it is.
 
     Raises:
         ConfigError: it is something else.
     """
     value = OmegaConf.select(config, key)
-    if value is not None:
+    if value is not None or not may_be_none:
         OmegaConf.update(config, key, whole_number(value, key, lowest, highest))
 
 

@@ -238,6 +238,7 @@ def test_a_folder_that_holds_something_is_left_as_it_is(
         (["screening.contacts=nowhere"], "nowhere"),
         (["choose_from=1"], "choose_from"),
         (["tries=0"], "tries"),
+        (["+tries=null"], "tries must be a whole number"),
         (["energies=oracle"], "oracle"),
         (["generator.tries=0"], "tries"),
         (["screening.volume_tolerance=wide"], "volume_tolerance"),

@@ -12,8 +12,8 @@ from gflownet_crystal.models.langevin import model as langevin
 from gflownet_crystal.models.langevin.dimenet_settings import DimeNetSettings
 from gflownet_crystal.models.sites import parameter_flow
 from gflownet_crystal.weights import save_weights
-from tests.models.sites import SMALL
 from tests.models.small_gemsdiff import small_model
+from tests.models.small_sites import SMALL
 
 _DIMENET = DimeNetSettings(
     width=16, output=8, interaction=8, n_radial=6, n_orders=3, neighbours=16, n_blocks=1, cutoff=5.0

@@ -23,7 +23,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import symmetry_error
 from tests.generators.test_placement import random_specs
-from tests.models.sites import SMALL
+from tests.models.small_sites import SMALL
 
 
 class _Denser(StructureEnergies):

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.envs.composition import deep as composition_deep
 from gflownet_crystal.envs.composition.masks import CompositionMasks, LookAheadMasks, TableMasks
 from gflownet_crystal.envs.composition.rules import CompositionRules
 from gflownet_crystal.envs.composition.stage import CompositionStage, CompositionState
-from gflownet_crystal.envs.composition.stage import deep as composition_deep
 from tests.envs.slow_rules import SlowRules, fits_positions
 from tests.envs.walks import going, group_context, stage_with, walk_backward, walk_forward
 

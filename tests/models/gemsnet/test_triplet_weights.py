@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
-from gflownet_crystal.models.gemsnet.network import triplet_weights
+from gflownet_crystal.models.gemsnet import triplet_weights
 from gflownet_crystal.models.gemsnet.triplet_weights import triplet_perceptron
 
 

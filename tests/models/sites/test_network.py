@@ -17,7 +17,7 @@ from gflownet_crystal.models.sites.parameter_flow import ParameterFlow
 from gflownet_crystal.models.sites.settings import SiteSettings
 from gflownet_crystal.structures.distances import covalent_radii
 from gflownet_crystal.training.generators.site_data import uniform_parameters
-from tests.models.sites import SMALL, known_sites, sorted_distances
+from tests.models.small_sites import SMALL, known_sites, sorted_distances
 
 
 def _time(n: int) -> Tensor:

@@ -15,7 +15,7 @@ from gflownet_crystal.models.sites.network import SiteNetwork
 from gflownet_crystal.models.sites.parameter_flow import KIND, ParameterFlow, velocity_loss
 from gflownet_crystal.training.generators.site_data import uniform_parameters
 from gflownet_crystal.weights import save_weights
-from tests.models.sites import SMALL, known_sites
+from tests.models.small_sites import SMALL, known_sites
 from tests.structures.conftest import CRYSTALS
 
 

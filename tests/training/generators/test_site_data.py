@@ -9,7 +9,7 @@ import torch
 
 from gflownet_crystal.generators.placing.orbit_tables import orbit_tables
 from gflownet_crystal.training.generators.site_data import uniform_parameters
-from tests.models.sites import known_sites, sorted_distances
+from tests.models.small_sites import known_sites, sorted_distances
 from tests.structures.conftest import CRYSTALS
 
 

@@ -8,7 +8,7 @@ import torch
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.models.sites.parameter_flow import ParameterFlow
 from gflownet_crystal.training.generators.site_task import SiteTask, SiteTaskSettings
-from tests.models.sites import SMALL, known_sites
+from tests.models.small_sites import SMALL, known_sites
 
 
 def _task(**settings: bool | int) -> SiteTask:
