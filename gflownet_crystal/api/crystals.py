@@ -152,6 +152,7 @@ class Crystals(Table):
         primitive: bool = True,
         symprec: float = 0.01,
         max_volume_change: float = 0.5,
+        denoise: str | None = None,
         hull: str | Path = NEAREST,
         processes: int = 1,
         device: str = "auto",
@@ -169,6 +170,7 @@ class Crystals(Table):
             primitive: whether to relax the primitive cell, which takes less time.
             symprec: tolerance of the symmetry search, Å.
             max_volume_change: relative change of the volume beyond which a relaxation fails.
+            denoise: weights of a denoiser, such as ``denoiser_gemsnet``, tried as a start; None for no such pass.
             hull: convex hull that ``e_above_hull`` is measured from: ``reference``, ``learned`` or a file.
             processes: number of crystals at once.
             device: name of the device, ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
@@ -186,8 +188,8 @@ class Crystals(Table):
         Example:
             >>> relaxed = crystals.copy().relax("chgnet", fmax=0.02)
         """
-        chosen = RelaxationSettings(cell, symmetry, primitive, symprec, fmax, steps, max_volume_change)
-        relaxer = Relaxer.of(energy_model, chosen, processes, device)
+        how = RelaxationSettings(cell, symmetry, primitive, symprec, fmax, steps, max_volume_change, denoise)
+        relaxer = Relaxer.of(energy_model, how, processes, device)
         records = relaxer.relax(self._frame["name"].tolist(), self._structures, quiet)
         self._structures = relaxer.relaxed(self._structures, records)
         self._frame = relaxer.columns(self._frame, records)

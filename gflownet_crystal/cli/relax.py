@@ -24,6 +24,7 @@ from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.values import flag, formats_setting, path_setting, thread_count
 from gflownet_crystal.models.energies.choice import RECOMMENDED, read_choice, recommended
+from gflownet_crystal.relaxation.denoising import load_denoiser
 from gflownet_crystal.relaxation.inputs import fingerprint, read_items
 from gflownet_crystal.relaxation.records import TABLE
 from gflownet_crystal.relaxation.settings import RelaxationSettings
@@ -47,7 +48,9 @@ def run(config: DictConfig) -> None:
     load = functools.partial(load_on, model, config.version, str(find_device(config.device)))
     folder, source = path_setting(config.out, "out"), path_setting(config.structures, "structures")
     items = read_items(source, formula_check_of(config))
-    # before anything is written: a model may be unknown, not installed, or without forces
+    # before anything is written: weights may not exist, a model may be unknown, not installed, or without forces
+    if settings.denoise is not None:
+        load_denoiser(settings.denoise)
     energies = load()
     energies.calculator()
     loader = load if processes > 1 else lambda: energies
@@ -88,12 +91,14 @@ def report(records: list[dict[str, Any]], folder: Path, steps: int) -> str:
     count = Counter(record["status"] for record in records)
     parts = [f"{count['converged']} of {len(records)} crystals relaxed in {folder}"]
     if count["not_converged"]:
-        unmoved = f"{count['not_converged']} are not at rest, and steps=0 moves none"
-        moved = f"{count['not_converged']} did not come to rest: give more steps="
+        unmoved = f"{count['not_converged']} have larger forces than fmax, and steps=0 moves none"
+        moved = f"{count['not_converged']} did not converge: increase steps="
         parts.append(moved if steps else unmoved)
     if count["failed"]:
         reason = next(record["reason"] for record in records if record["status"] == "failed")
         parts.append(f"{count['failed']} failed, see {TABLE}; the first: {reason}")
+    if denoised := sum(bool(record.get("denoised")) for record in records):
+        parts.append(f"{denoised} started from the denoiser's pass")
     after = pd.Series([record.get("energy_after") for record in records], dtype=float)
     if after.notna().any():
         parts.append(f"median formation energy {after.median():.4f} eV/atom")

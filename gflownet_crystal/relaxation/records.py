@@ -25,7 +25,7 @@ RECORDS, TABLE, STRUCTURES = "records.jsonl", "relaxed.csv", "relaxed.parquet"
 
 _GEOMETRY = ("cell", "atomic_numbers", "frac_coords")
 _COLUMNS = (
-    "row", "name", "formula", "status", "reason", "steps", "seconds", "energy_before", "energy_after",
+    "row", "name", "formula", "status", "reason", "steps", "denoised", "seconds", "energy_before", "energy_after",
     "max_force_before", "max_force_after", "pressure_before", "pressure_after", "volume_change",
     "length_change", "angle_change", "max_strain", "rms_displacement", "max_displacement",
     "space_group_before", "space_group_after", "cif",
@@ -70,7 +70,12 @@ def to_record(row: int, item: Item, result: Relaxation, seconds: float) -> dict[
     """
     formula = "" if item.structure is None else item.structure.specs().formulas()[0]
     record: dict[str, Any] = {"row": row, "name": item.name, "formula": formula, "status": result.status}
-    record |= {"reason": result.reason, "steps": result.steps, "seconds": round(seconds, 3)}
+    record |= {
+        "reason": result.reason,
+        "steps": result.steps,
+        "denoised": result.denoised,
+        "seconds": round(seconds, 3),
+    }
     for when, state in (("before", result.before), ("after", result.after)):
         if state is not None:
             record |= {f"{name}_{when}": value for name, value in vars(state).items()}
