@@ -96,8 +96,7 @@ def build_parts(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = 
     objective = build(config.objective, Objective, "objective", trust)
     with announced(BUILDING, quiet=bool(config.get("quiet", False))):
         env = build(config.env, Env, "env", trust) if given.env is None else given.env
-    if (move := getattr(env, "to", None)) is not None:
-        env = move(device)
+    env = env.to(device)
     reward = build_reward(config, device, trust, given)
     return Parts(env, reward, build_model(config, env, device, trust), objective, settings, device)
 
