@@ -187,7 +187,7 @@ def _samples(
 ) -> tuple[pd.DataFrame, Callable[[int], pd.DataFrame] | None]:
     """The samples at hand, and what draws further ones."""
     if config.samples is not None and config.n is not None:
-        raise ConfigError("samples and n are both given: choose from a file, or sample anew")
+        raise ConfigError("samples and n are both given: choose from a file, or sample again")
     if config.samples is not None:
         return read_specs(path_setting(config.samples, "samples")), None
     trust = flag(config.trust, "trust")

@@ -39,7 +39,7 @@ class WyckoffSampler(Generator):
         assignments: number of assignments of a spec that may be drawn, the best-ranked ones.
         tries: draws of a spec.
         steps: number of steps of the flow.
-        hurry: factor by which late velocities are raised; see :meth:`ParameterFlow.integrate`.
+        velocity_scale: rise of the velocities with time; see :meth:`ParameterFlow.integrate`.
         min_distance: Å; the least distance of two atoms, images of the same one included.
         min_ratio: likewise, of the distance over the summed covalent radii, for a try to count.
         energies: weights or a potential that rates the tries; None for distances.
@@ -58,7 +58,7 @@ class WyckoffSampler(Generator):
         assignments: int = 20,
         tries: int = 4,
         steps: int = 30,
-        hurry: float = 30.0,
+        velocity_scale: float = 30.0,
         min_distance: float = 0.5,
         min_ratio: float = 0.4,
         energies: str | StructureEnergies | None = None,
@@ -66,9 +66,9 @@ class WyckoffSampler(Generator):
         flow: ParameterFlow | None = None,
     ) -> None:
         self.assignments, self.tries, self.steps, self.atoms = assignments, tries, steps, atoms
-        self.hurry, self.min_distance, self.min_ratio = hurry, min_distance, min_ratio
+        self.velocity_scale, self.min_distance, self.min_ratio = velocity_scale, min_distance, min_ratio
         at_least_one = ("assignments", "tries", "steps", "atoms")
-        check_options(vars(self), at_least_one, ("hurry", "min_distance", "min_ratio"))
+        check_options(vars(self), at_least_one, ("velocity_scale", "min_distance", "min_ratio"))
         self.flow = (ParameterFlow.from_weights(weights) if flow is None else flow).eval()
         self.ranking = RankedAssignments.load(ranking) if isinstance(ranking, str) else ranking
         self.energies = load_energies(energies) if isinstance(energies, str) else energies
@@ -109,7 +109,7 @@ class WyckoffSampler(Generator):
         tables = site_tables().to(cell.device)
         graph = site_graph(lattices, drawn.candidate, drawn.position, drawn.atomic_number, tables)
         start = drawn.parameters.where(graph.is_free, 0.0)
-        return replace(drawn, parameters=self.flow.integrate(graph, start, self.steps, self.hurry))
+        return replace(drawn, parameters=self.flow.integrate(graph, start, self.steps, self.velocity_scale))
 
     def _place(self, specs: CrystalSpec, seed: int) -> Generation:
         tables = orbit_tables().to(specs.device)

@@ -67,7 +67,7 @@ class Proxy(ABC):
         super().__init_subclass__(**kwargs)
         if "eats" in vars(cls) and "input_kind" not in vars(cls):
             warnings.warn(
-                f"{cls.__qualname__}.eats is now called input_kind; rename it",
+                f"`{cls.__qualname__}.eats` is now called `input_kind`; rename it",
                 DeprecationWarning,
                 stacklevel=2,
             )

@@ -206,8 +206,11 @@ def hull_figure(cards: Sequence[Mapping[str, Any]], near: float) -> Figure:
     axes.errorbar(ranks, above, yerr=spread, fmt="o", ms=2.5, linewidth=0.6, color=COLOURS["samples"],
                   label="predicted")  # fmt: skip
     judged = [card for card in cards if card["judged_above_hull"] is not None]
-    for is_at_rest, fill, label in ((True, COLOURS["reference"], "judged"), (False, "none", "not at rest")):
-        drawn = [card for card in judged if (card["status"] in (None, "converged")) == is_at_rest]
+    for is_converged, fill, label in (
+        (True, COLOURS["reference"], "judged"),
+        (False, "none", "not converged"),
+    ):
+        drawn = [card for card in judged if (card["status"] in (None, "converged")) == is_converged]
         if drawn:
             ranks, above = [card["rank"] for card in drawn], [card["judged_above_hull"] for card in drawn]
             axes.plot(ranks, above, "D", ms=5, color=COLOURS["reference"], mfc=fill, label=label)

@@ -43,7 +43,7 @@ class Made(RewardFunction):
 
 
 def test_the_former_name_of_the_kind_of_input_is_read_with_a_warning() -> None:
-    with pytest.warns(DeprecationWarning, match="Older.eats is now called input_kind"):
+    with pytest.warns(DeprecationWarning, match="Older.eats` is now called `input_kind`"):
 
         class Older(Proxy):
             eats = "box"
@@ -135,7 +135,7 @@ def test_rewards_that_break_their_contract_are_told(answer: Callable[[Tensor], A
 def test_a_logarithm_of_a_negative_value_is_laid_to_the_reward() -> None:
     with pytest.raises(ProxyError, match=r"gave -3\.0 .*reward LogValue makes nan.*row 0"):
         Reward(Given(lambda x: x[:, 0] - 3.0), LogValue())(POINTS)
-    with pytest.raises(ProxyError, match=r"gave nan .*row 0: .*mend the proxy"):
+    with pytest.raises(ProxyError, match=r"gave nan .*row 0: .*correct the proxy"):
         Reward(Given(lambda x: x[:, 0] * float("nan")), Boltzmann(1.0))(POINTS)
 
 
