@@ -26,7 +26,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 
 
 class WyckoffSampler(Generator):
-    """Draws Wyckoff assignments and their free parameters, and keeps the best of some tries.
+    """Sampler of Wyckoff assignments and their free parameters, which keeps the best of several tries.
 
     The parameters follow :class:`~gflownet_crystal.models.sites.parameter_flow.ParameterFlow` from uniform noise.
     Tries whose atoms come too close are dropped; of the others the one of lowest energy is kept where a model of
@@ -37,14 +37,14 @@ class WyckoffSampler(Generator):
         weights: name of shipped weights, or a ``.safetensors`` file.
         ranking: weights that rank assignments; None takes those with the fewest orbits.
         assignments: number of assignments of a spec that may be drawn, the best-ranked ones.
-        tries: draws of a spec.
+        tries: number of draws a spec.
         steps: number of steps of the flow.
         velocity_scale: rise of the velocities with time; see :meth:`ParameterFlow.integrate`.
-        min_distance: Å; the least distance of two atoms, images of the same one included.
-        min_ratio: likewise, of the distance over the summed covalent radii, for a try to count.
-        energies: weights or a potential that rates the tries; None for distances.
-        atoms: number of atoms of conventional cells that are placed together, about; bounds the memory.
-        flow: a flow in memory, instead of the weights.
+        min_distance: smallest distance of two atoms, periodic images included, Å.
+        min_ratio: smallest ratio of that distance to the summed covalent radii for a try to count.
+        energies: energy model that ranks the tries; None ranks them by distances.
+        atoms: approximate number of atoms placed together, in conventional cells; bounds the memory.
+        flow: flow in memory, used instead of the weights.
 
     Raises:
         ConfigError: a number is out of range.
