@@ -64,13 +64,13 @@ def run(config: DictConfig) -> None:
 
 
 def chosen_model(given: Any, version: str | None, key: str, quiet: bool) -> Any:
-    """The energy model that a configuration names; ``auto`` is the best that is installed, which is told in a line.
+    """The energy model that a configuration names; ``auto`` is the best that is installed, and a line names it.
 
     Args:
-        given: its value.
-        version: a version given beside it.
-        key: its key.
-        quiet: tell nothing.
+        given: value of the key.
+        version: version of a potential by a key of its own; None for none.
+        key: name of the key.
+        quiet: whether to print no line.
 
     Raises:
         ConfigError: a version is given without a name.

@@ -151,13 +151,13 @@ class SpaceGroupStage(Stage):
         return torch.where(after.group > 0, _FIRST_GROUP + after.group - 1, change)
 
     def features(self, state: State) -> Tensor:
-        """One-hot system, symmetry and group, and which of the three are chosen."""
+        """One-hot lattice system, point symmetry and group, with a flag for each of the three that is chosen."""
         at = cast(SpaceGroupState, state)
         chosen = torch.stack([at.system > 0, at.symmetry > 0, at.group > 0], dim=1)
         return torch.cat([self.summary(state), chosen.float()], dim=1)
 
     def summary(self, state: State) -> Tensor:
-        """One-hot system, symmetry and group."""
+        """One-hot lattice system, point symmetry and group."""
         at = cast(SpaceGroupState, state)
         sizes = (_N_SYSTEMS, _N_SYMMETRIES, N_SPACE_GROUPS)
         parts = [

@@ -45,7 +45,7 @@ def check_parameters(parameters: Tensor) -> list[str]:
 
 
 def _thickness(lengths: Tensor, angles: Tensor) -> Tensor:
-    """Least distance of opposite faces, Å, (n,); meaningless where parameters close no cell."""
+    """Least distance of opposite faces, Å, (n,); meaningless where the parameters do not make a cell."""
     cell = parameters_to_matrix(lengths, angles)
     normals = torch.linalg.cross(cell[:, [1, 2, 0]], cell[:, [2, 0, 1]])
     return cell.det().abs() / normals.norm(dim=2).amax(1)

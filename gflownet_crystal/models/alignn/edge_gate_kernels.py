@@ -48,17 +48,17 @@ def aggregate(
     """Add the gated messages of a block of links to their receiving nodes.
 
     Args:
-        products: (S, F) C y of the states.
-        state: (S, F) y; its dtype is that of what is kept.
-        nodes: (nodes, F) A x, B x and V x.
+        products: (S, F), the products C y of the states.
+        state: (S, F), the states y; tensors are kept in their dtype.
+        nodes: (nodes, F) each, the products A x, B x and V x.
         links: links of the block.
         norm: normalisation of new states; None if none are wanted.
-        messages: (nodes, F), to which weighed values are added.
-        totals: (nodes, F), to which gates are added.
-        keeps: whether there will be a gradient.
+        messages: (nodes, F), sums of weighted values, updated in place.
+        totals: (nodes, F), sums of gates, updated in place.
+        keeps: whether tensors for a gradient are returned.
 
     Returns:
-        New states (R, F) or None, and what the gradient needs: the z of the links, then the moments of their norm.
+        New states (R, F) or None, and the tensors of the gradient: the z of the links, then the moments of their norm.
     """
     (receive, send, value), (receiver, sender, weight, state_row) = nodes, links
     sums = products.to(value.dtype)
