@@ -1,4 +1,4 @@
-"""Wyckoff assignments of MP-20 val: crystals made anew, recall of the true letters, and speed. Prints one JSON object.
+"""Wyckoff assignments of MP-20 val: crystals rebuilt, recall of the true letters, and speed. Prints one JSON object.
 
     OMP_NUM_THREADS=1 python -m benchmarks.assignments data=FILE.parquet [weights=assignments] [n=2000]
 
@@ -31,7 +31,7 @@ _ROUND_TRIP = 0.05
 
 
 def round_trip(structures: StructureBatch) -> dict[str, float]:
-    """Share of crystals that are made anew within 0.05 A from positions and parameters, and crystals a second."""
+    """Share of crystals that are rebuilt within 0.05 A from positions and parameters, and crystals a second."""
     conventional = conventional_structures(structures)
     start = time.perf_counter()
     occupied = occupied_positions(conventional)

@@ -88,7 +88,7 @@ def command(*words: str) -> tuple[int, str]:
 
 
 def fault(expected: str, path: Path, status: int, said: str, found: pd.DataFrame) -> str:
-    """What is wrong with what a verb made of a file; empty if it is right."""
+    """Fault in the result of a verb on a file; empty if there is none."""
     if expected.startswith(REFUSE):
         lines = said.strip().splitlines()
         one = status == 2 and len(lines) == 1 and path.name in lines[0]

@@ -11,7 +11,6 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from gflownet_crystal.common.batch import TensorBatch
-from gflownet_crystal.crystallography.space_groups import lattice_system_of_group
 from gflownet_crystal.envs.base import Action, Context, DiscreteActions, Env, Stage, State
 from gflownet_crystal.envs.composition.stage import CompositionState
 from gflownet_crystal.envs.crystal import Crystal
@@ -115,7 +114,7 @@ class Conditional:
 
 
 class _Negative(Proxy):
-    eats = "box"
+    input_kind = "box"
     property_name = "negative_log_density"
     unit = "1"
 
@@ -274,8 +273,3 @@ def discrete_states(crystal: Crystal, groups: Tensor, counts: Tensor) -> Context
     return Context(
         len(groups), groups.device, (crystal.space_group.terminal(groups), CompositionState(counts, stopped))
     )
-
-
-def lattice_systems(groups: Tensor) -> Tensor:
-    """(n,) int64 index into LATTICE_SYSTEMS."""
-    return torch.from_numpy(lattice_system_of_group)[groups]

@@ -119,7 +119,7 @@ def batches(crystals: StructureBatch, size: int) -> Iterator[StructureBatch]:
 
 
 def figures(network: nn.Module, crystals: StructureBatch, options: dict[str, str]) -> dict[str, object]:
-    """What is measured of one network.
+    """Measured figures of one network.
 
     Raises:
         ConfigError: nothing of it can be compiled.

@@ -1,4 +1,4 @@
-"""How many specs balance with everyday oxidation states, and which do not.
+"""Number of specs that balance with everyday oxidation states, and the others.
 
     OMP_NUM_THREADS=1 python -m benchmarks.everyday specs=FILE [table=plausible] [mixed_valence=true] [shown=20]
 

@@ -55,7 +55,7 @@ def specs_to_place(options: dict[str, str]) -> CrystalSpec:
 
 
 def figures(name: str, specs: CrystalSpec, seed: int) -> dict[str, Any]:
-    """How one generator does."""
+    """Figures of one generator."""
     generator = build(compose_config("generate", [f"generator={name}"]).generator, Generator, "generator")
     start = time.perf_counter()
     generation = generator.generate(specs, seed)

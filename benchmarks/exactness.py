@@ -83,7 +83,7 @@ class RandomLandscape(Proxy):
         seed: of the landscape.
     """
 
-    eats: ClassVar[str] = "pairs"
+    input_kind: ClassVar[str] = "pairs"
     property_name = "synthetic"
     unit = "1"
 

@@ -107,7 +107,7 @@ class Tally:
 
 
 def makers() -> dict[str, Maker]:
-    """What makes the cases of each target; imported late, as all verbs come with it."""
+    """Maker of the cases of each target; imported late, as all verbs come with it."""
     from benchmarks.fuzzing import configs, folders, overrides, readers
 
     return {

@@ -92,7 +92,7 @@ def main(arguments: list[str]) -> None:
             recipe="paper", position_first=1e-6, position_last=2e-3, held=0.0, decoder_cell="cube"
         )
         models = {
-            "mended, fast sizes": GemsDiffModel(GemsDiffSettings.fast()),
+            "own recipe, fast sizes": GemsDiffModel(GemsDiffSettings.fast()),
             "paper, fast sizes": GemsDiffModel(small),
             "paper, paper's sizes": GemsDiffModel(paper),
         }

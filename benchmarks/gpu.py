@@ -73,7 +73,7 @@ def _report(title: str, step: Callable[[], dict[str, Any]]) -> None:
 def checks(
     device: torch.device, structures: StructureBatch | None
 ) -> dict[str, Callable[[], dict[str, Any]]]:
-    """What the CPU and the device should agree on."""
+    """Calculations on which the CPU and the device should agree."""
     work: dict[str, Callable[[], dict[str, Any]]] = {"sampler": lambda: _check_sampler(device)}
     if structures is not None:
         few = structures[torch.arange(min(64, len(structures)))]
@@ -185,7 +185,7 @@ def _check_generator(name: str, device: torch.device, n: int = 8) -> dict[str, A
 def rates(
     device: torch.device, structures: StructureBatch | None, seconds: float
 ) -> dict[str, Callable[[], dict[str, Any]]]:
-    """What is done in a second."""
+    """Calculations whose speed is measured."""
     sizes = (256, 1024, 4096, 16384) if device.type == "cuda" else (256,)
     work: dict[str, Callable[[], dict[str, Any]]] = {
         f"training, batch {size}": lambda size=size: _training_rate(device, size, seconds)  # type: ignore[misc]

@@ -5,7 +5,7 @@
 
 FILEs are what ``train_energy data=`` reads. The number of epochs is what fits the minutes at the rate of the first
 steps, after the data are read and the kernels compiled. DIR/MODEL.safetensors, averaged weights in half precision
-without their optimiser, is written anew each minute with a card, so that whatever ends the program leaves weights; the
+without their optimiser, is written again each minute with a card, so that whatever ends the program leaves weights; the
 metrics are in DIR/run. Their uncertainty is calibrated afterwards, on any machine:
 
     gflownet-crystal train_energy start=DIR/MODEL.safetensors model=MODEL loop.epochs=0 data=... out=FILE

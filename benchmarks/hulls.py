@@ -110,7 +110,7 @@ def batch_seconds(hull: Hull, n_elements: int) -> float:
 
 
 def label_error(name: str, hull: Hull, rows: pd.DataFrame) -> str:
-    """How far energies above ``hull`` are from the labels of the rows, alone and with each row's own entry in it."""
+    """Errors of energies above ``hull`` against the labels of the rows, alone and with each row's own entry in it."""
     composition = text_to_composition(rows["formula"].tolist())
     above = rows[ENERGY_COLUMN].to_numpy(dtype=np.float64) - hull.hull_energy(composition).numpy()
     label = rows["e_above_hull"].to_numpy(dtype=np.float64)

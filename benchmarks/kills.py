@@ -72,7 +72,7 @@ DEFAULTS = {"verbs": ",".join(COMMANDS), "n": "20", "seed": "0"}
 
 @dataclass
 class Tally:
-    """What kills did to a verb.
+    """Outcomes of the kills of a verb.
 
     Attributes:
         runs: started.
@@ -207,7 +207,7 @@ def _kill_once(verb: str, folder: Path, moment: float, whole: Undisturbed, tally
         if not is_whole(path):
             tally.half += 1
             note(f"{path.relative_to(out)} cannot be read")
-    # a folder in which nothing was done yet is begun anew
+    # a folder in which nothing was done yet is begun again
     begun = bool(files_of(out)) or verb in AGAIN
     words = [AGAIN.get(verb, "resume=true")] if begun else []
     if finish(start((verb, *COMMANDS[verb], *words), folder, log)):

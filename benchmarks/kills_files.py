@@ -26,12 +26,12 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def contents(folder: Path) -> dict[str, object]:
-    """What all files of a folder say, by name."""
+    """Contents of all files of a folder, by name."""
     return {str(path.relative_to(folder)): content(path) for path in files_of(folder)}
 
 
 def content(path: Path) -> object:
-    """What a file says, without times: a value that can be compared."""
+    """Content of a file without times, as a value that can be compared."""
     if path.suffix == ".safetensors":
         tensors, metadata = load_tensors(path)
         digests = {name: _digest(tensor.numpy().tobytes()) for name, tensor in tensors.items()}

@@ -70,7 +70,7 @@ class ConditionalEnergy(Proxy):
         log_z: (m,) of each crystal.
     """
 
-    eats = "chosen_crystals"
+    input_kind = "chosen_crystals"
     property_name = "energy"
     unit = "1"
 

@@ -1,4 +1,4 @@
-"""How far lattices that a generator made are from those of its specs' crystals. Prints one JSON object.
+"""Errors of lattices that a generator made, against those of its specs' crystals. Prints one JSON object.
 
     python -m benchmarks.lattice_lengths structures=FILE.parquet specs=FILE.parquet
 

@@ -16,7 +16,7 @@ STOL = 0.5
 
 
 def distances(crystals: Sequence[Any], tries: Sequence[Sequence[Any]], processes: int) -> NDArray[np.float64]:
-    """How far tries are from their crystals.
+    """Distances of tries from their crystals.
 
     Args:
         crystals: n primitive structures.

@@ -21,7 +21,7 @@ FORMS = {
     "whole numbers with commas between": r"\d+(,\d+)*",
     "a number": r"\d+(\.\d*)?",
 }
-"""What numbers look like; the first form that a default has is the one that its key asks for."""
+"""Forms of numbers; a key asks for the first form that its default has."""
 
 
 def read_options(
@@ -30,7 +30,7 @@ def read_options(
     arguments: Sequence[str],
     required: Collection[str] = (),
 ) -> dict[str, str]:
-    """What a command line says, over the defaults.
+    """Values of a command line, over the defaults.
 
     Args:
         document: what ``--help`` and ``-h`` print: the program's docstring.
@@ -101,8 +101,8 @@ def run(main: Callable[[list[str]], None]) -> None:
         main: of the program; errors begin with the name of its file.
 
     Raises:
-        SystemExit: with status 2, after an error that the user can mend: one line on standard error; with 141 if nobody
-            reads standard output any more.
+        SystemExit: with status 2, after an error that the user can correct: one line on standard error; with 141 if
+            nobody reads standard output any more.
     """
     try:
         main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""How much of known chemistry an oxidation table admits and the masks reach, and how much of random compositions.
+"""Share of known and of random compositions that an oxidation table admits and the masks reach.
 
     OMP_NUM_THREADS=1 python -m benchmarks.reach data=FILE.parquet [table=default] [mixed_valence=true] [n=0]
 

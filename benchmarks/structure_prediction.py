@@ -1,8 +1,8 @@
 """Structure prediction on MP-20's val. Prints one JSON object.
 
     OMP_NUM_THREADS=1 python -m benchmarks.structure_prediction data=FILE.parquet [n=300] [tries=20] [seed=0]
-        [weights=wyckoff] [steps=30] [hurry=30.0] [ranking=assignments] [energies=NAME] [others=gemsdiff,langevin]
-        [other_tries=1] [processes=1]
+        [weights=wyckoff] [steps=30] [velocity_scale=30.0] [ranking=assignments] [energies=NAME]
+        [others=gemsdiff,langevin] [other_tries=1] [processes=1]
 
 FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random. The
 lattice, the group and the counts of their conventional cells are given. Rows of the table:
@@ -60,7 +60,7 @@ from gflownet_crystal.training.energies.labelled import read_labelled
 from gflownet_crystal.training.generators.assignment_data import OccupiedSpecs
 from gflownet_crystal.training.generators.site_data import SiteData, n_free_bins, uniform_parameters
 
-_DEFAULTS = {"n": "300", "tries": "20", "seed": "0", "steps": "30", "hurry": "30.0", "processes": "1",
+_DEFAULTS = {"n": "300", "tries": "20", "seed": "0", "steps": "30", "velocity_scale": "30.0", "processes": "1",
              "weights": "wyckoff", "ranking": "assignments", "energies": "none", "others": "",
              "other_tries": "1"}  # fmt: skip
 _PAIRS = 6000
@@ -121,7 +121,7 @@ def rows_of(
         options["ranking"] if has_ranking else None,
         tries=1,
         steps=int(options["steps"]),
-        hurry=float(options["hurry"]),
+        velocity_scale=float(options["velocity_scale"]),
     )
     data = SiteData.of(found.specs, found.occupied, sampler.flow.settings)
     each = torch.cartesian_prod(torch.arange(len(data)), torch.arange(tries))
@@ -143,7 +143,7 @@ def rows_of(
 
 
 def ratings_of(primitive: StructureBatch, judge: StructureEnergies | None) -> dict[str, NDArray[np.float64]]:
-    """How good p structures look to those who do not know the crystal, (p,) each, the higher the better."""
+    """Ratings of p structures without knowledge of the crystal, (p,) each, the higher the better."""
     result = {"roomiest": shortest_distance_ratio(primitive).numpy()}
     if judge is not None:
         result["lowest_energy"] = -judge.predict(primitive)[0].nan_to_num(torch.inf).numpy()

@@ -37,7 +37,7 @@ class Kind:
     Attributes:
         what: the weights are.
         limits: of what they know.
-        split: what is kept apart besides formulas held out, where the card says nothing of it.
+        split: name of the data kept apart in addition to formulas held out, where the card says nothing of it.
         figure: dotted keys of the card for the table, the first that it has, each with words for it.
     """
 
@@ -108,7 +108,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "contacts": Kind(
         "the least distance that each pair of elements keeps in known crystals",
-        "pairs in few crystals go by covalent radii; distances are of crystals at rest, and say nothing of energies",
+        "pairs in few crystals go by covalent radii; distances are of relaxed crystals, and say nothing of energies",
         figure=(("validation.mp20_val.share_passing", "share of MP-20 val without a shorter contact"),),
     ),
     "prior": Kind(

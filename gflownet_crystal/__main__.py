@@ -1,4 +1,4 @@
-"""``python -m gflownet_crystal VERB key=value ...``: the same door as ``gflownet-crystal``."""
+"""``python -m gflownet_crystal VERB key=value ...``: the same as ``gflownet-crystal``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Judge structures: ``python scripts/evaluate.py structures=DIR reference=mp20.parquet out=OUT``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

@@ -1,6 +1,6 @@
 """Score a proxy on labelled data: ``python scripts/evaluate_proxy.py proxy=mlp data=FILE``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

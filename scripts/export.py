@@ -1,6 +1,6 @@
 """Write the best candidates of a run: ``python scripts/export.py run=DIR k=100 out=DIR``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

@@ -1,6 +1,6 @@
 """Download public data sets: ``python scripts/fetch_data.py name=mp20``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

@@ -1,6 +1,6 @@
 """Put atoms into specs: ``python scripts/generate.py run=runs/one out=structures``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

@@ -1,6 +1,6 @@
 """Predict structures of a formula: ``python scripts/predict.py formula=NaCl out=nacl``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

@@ -1,6 +1,6 @@
 """Prepare data for a proxy: ``python scripts/prepare_data.py source=DIR out=DIR``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

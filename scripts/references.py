@@ -1,6 +1,6 @@
 """Energies of the elements by a calculator: ``python scripts/references.py model._target_=MODULE.CALCULATOR``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

@@ -1,6 +1,6 @@
 """Learn from samples in rounds: ``python scripts/refine.py run=DIR out=refined rounds=3``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

@@ -1,6 +1,6 @@
 """Relax crystals with a potential: ``python scripts/relax.py structures=DIR model=chgnet out=OUT``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

@@ -1,6 +1,6 @@
 """Write the report of a run as one HTML file: ``python scripts/report.py run=runs/one``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

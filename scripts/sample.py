@@ -1,6 +1,6 @@
 """Sample from a trained run: ``python scripts/sample.py run=DIR n=10000 out=samples.parquet``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

@@ -1,6 +1,6 @@
 """Train a network to make crystals from noise: ``python scripts/train_denoiser.py model=gemsnet data=DIR``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

@@ -1,6 +1,6 @@
 """Train the network of a generator: ``python scripts/train_generator.py generator=wyckoff data=DIR``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

@@ -1,6 +1,6 @@
 """Train a GFlowNet: ``python scripts/train_gfn.py env=crystal proxy=mlp``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

@@ -1,6 +1,6 @@
 """Train a property of specs: ``python scripts/train_property.py data=FILE property=band_gap unit=eV``."""
 
-from _door import open_door
+from _entry import run_verb
 
 if __name__ == "__main__":
-    open_door(__file__)
+    run_verb(__file__)

@@ -16,6 +16,10 @@ import gflownet_crystal
 PACKAGE = Path(gflownet_crystal.__file__).parent
 REPOSITORY = PACKAGE.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
+PROGRAMS = [
+    path for folder in ("benchmarks", "scripts", "examples") for path in (REPOSITORY / folder).rglob("*.py")
+]
+TEMPLATES = sorted(PACKAGE.rglob("*.html"))
 # the page of models is generated from the cards of the weights, which keep the words that they were trained with
 PAGES = [path for path in sorted((REPOSITORY / "docs").glob("*.md")) if path.name != "models.md"]
 PAGES += [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")]
@@ -24,7 +28,7 @@ CONFIGS = sorted((PACKAGE / "config").rglob("*.yaml"))
 PUBLIC = ("api", "workflows", "config")
 
 PRIVATE = re.compile(
-    r"\b(anew|besides|alike|lonel(y|iness)|hurr(y|ies|ied)|mend(s|ed|ing)?|hear(s|d|ing)?|to\s+the\s+bit|"
+    r"\b(anew|besides|alike|eats|lonel(y|iness)|hurr(y|ies|ied)|mend(s|ed|ing)?|hear(s|d|ing)?|to\s+the\s+bit|"
     r"(come|comes|came|coming|brought)\s+to\s+rest|at\s+rest)\b",
     flags=re.IGNORECASE,
 )
@@ -34,6 +38,9 @@ NAMES = re.compile(r"(:\w+)?(`+)[^`]+?\2|^ +\w+:(?= )", flags=re.DOTALL | re.MUL
 BLOCKS = re.compile(r"^ *```.*?^ *```|\A---\n.*?^---$|(?<=\]\()[^)]*(?=\))", flags=re.DOTALL | re.MULTILINE)
 RELATIVE = re.compile(r"(of|as|where|which|what|how|so)\b", flags=re.IGNORECASE)
 ARGUMENT = re.compile(r"^    ([\w*]+(?:, [\w*]+)*): (.*)$", flags=re.MULTILINE)
+
+ADMITTED = ("alike", "Alike", "first alike", "ALIKE", "is mended", "MendedRecipe", "isolated")
+"""Names that columns of tables and stored settings have."""
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -68,13 +75,42 @@ def attribute_texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value.value
 
 
+def messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and text of each string with more than one word that is no documentation: errors, help, captions."""
+    formatted = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    inner = {id(part) for node in formatted for part in node.values}
+    documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = (str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+            text = "".join(parts)
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in inner | documented
+        ):
+            text = node.value
+        else:
+            continue
+        if " " in text.strip():
+            yield node.lineno, text
+
+
+def identifiers(source: str) -> Iterator[tuple[int, str]]:
+    """Line and words of each name of a module."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.NAME:
+            yield token.start[0], token.string.replace("_", " ").strip()
+
+
 def faults_of_module(source: str) -> list[str]:
     """Private words and summaries that open with a clause, each with its line."""
     # most modules have none of the words anywhere, names and strings included, and need not be taken apart
     if not PRIVATE.search(source) and not re.search(r"\"\"\"\s*(What|How)\b", source):
         return []
     tree = ast.parse(source)
-    texts = [*attribute_texts(tree), *comments(source)]
+    texts = [*attribute_texts(tree), *comments(source), *messages(tree), *identifiers(source)]
+    texts = [(line, text) for line, text in texts if text not in ADMITTED]
     found = [f"{line}: {word}" for line, text in texts for word in private_words(text)]
     openings = ((line, re.match(r"\s*(What|How)\b", text)) for line, text in attribute_texts(tree))
     return found + [f"{line}: opens with {match.group(1)}" for line, match in openings if match]
@@ -123,6 +159,14 @@ def test_docstrings_and_comments_have_no_private_words_and_summaries_open_with_a
     assert not faults(MODULES, faults_of_module)
 
 
+def test_programs_have_no_private_words_and_summaries_open_with_a_noun() -> None:
+    assert not faults(PROGRAMS, faults_of_module)
+
+
+def test_templates_of_the_report_have_no_private_words() -> None:
+    assert not faults(TEMPLATES, faults_of_page)
+
+
 def test_pages_have_no_private_words() -> None:
     assert not faults(PAGES, faults_of_page)
 
@@ -137,9 +181,12 @@ def test_arguments_of_public_functions_open_with_a_noun(package: str) -> None:
 
 
 def test_each_kind_of_fault_is_found() -> None:
-    module = '"""What a module holds."""\n\nhurry = 3  # drawn anew\nWIDTH = 2\n'
+    module = '"""What a module holds."""\n\nspeed = 3  # drawn anew\nWIDTH = 2\n'
     module += '"""Of atoms at\nrest, with ``hurry``.\n\n    hurry: number.\n"""\n'
-    assert faults_of_module(module) == ["5: at\nrest", "3: anew", "1: opens with What"]
+    module += 'print(f"{speed} lonely atoms, `eats`", "lonely")\nmax_hurry = 1\n'
+    assert faults_of_module(module) == [
+        "5: at\nrest", "3: anew", "10: lonely", "11: hurry", "1: opens with What"
+    ]  # fmt: skip
     assert faults_of_module('X = 1\n"""How far it is."""\n') == ["2: opens with How"]
     function = 'def f(a, b, c):\n    """Sum.\n\n    Args:\n        a: of the cell.\n        b: number.\n'
     function += '            so on.\n        c: where to go.\n\n    Returns:\n        d: of it.\n    """\n'

@@ -84,7 +84,7 @@ def test_the_source_archive_holds_the_package_and_not_the_links(built):
     assert not tops & LINKS
 
 
-def test_the_console_command_is_the_door_of_the_scripts(built):
+def test_the_console_command_is_that_of_the_scripts(built):
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]

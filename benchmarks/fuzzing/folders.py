@@ -36,7 +36,7 @@ READING: Mapping[str, tuple[str, ...]] = {
 """Commands that read a run folder."""
 
 KEPT = f"{_RUN}/untrained.parquet"
-"""What a report adds to the folder of its run, for the next report; all else there stays as it is."""
+"""File that a report adds to the folder of its run, for the next report; all else there stays as it is."""
 
 RESUMING: Mapping[str, tuple[tuple[str, ...], str]] = {
     "run_crystal": ((*CRYSTAL_RUN, "trainer.iterations=3"), "run.dir"),

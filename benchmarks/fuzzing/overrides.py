@@ -71,7 +71,7 @@ _SERVICES = ("wandb",)
 _WRITTEN = ("out", "run.dir", "cache", "hull")
 """Settings that name a place to write to."""
 _REFERENCES = {"${oc.env:HOME}": HOME, "${seed}": "0"}
-"""What the references among the values stand for in a small command."""
+"""Values of the references in a small command."""
 
 
 def make(rng: random.Random, valid: Path, here: Path) -> Case:

@@ -1,4 +1,4 @@
-"""What is a fault of an execution, and which faults are the same."""
+"""Faults of an execution, and which of them are the same."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PROGRESS = re.compile(r"^\S* *\w+: +\d+%|^\d+ |it/s|s/it|\r")
 
 @dataclass(frozen=True)
 class Observed:
-    """What was seen of an execution.
+    """Observations of an execution.
 
     Attributes:
         status: exit status; None if an exception came out.
@@ -71,7 +71,7 @@ def _of_lines(observed: Observed) -> Iterator[tuple[str, str]]:
     elif observed.status == 0 and errors:
         yield "lines", f"an error, and exit status 0: {errors[0]}"
     elif others:
-        yield "lines", f"besides: {others[0]}"
+        yield "lines", f"further: {others[0]}"
 
 
 def place_of(error: BaseException) -> str:

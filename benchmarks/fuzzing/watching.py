@@ -1,4 +1,4 @@
-"""Where a process writes: heard from the interpreter's audit events, and seen by comparing folders."""
+"""Where a process writes: told by the interpreter's audit events, and seen by comparing folders."""
 
 from __future__ import annotations
 

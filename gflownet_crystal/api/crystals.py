@@ -153,6 +153,7 @@ class Crystals(Table):
         primitive: bool = True,
         symprec: float = 0.01,
         max_volume_change: float = 0.5,
+        denoise: str | None = None,
         hull: str | Path = NEAREST,
         processes: int = 1,
         device: str = "auto",
@@ -170,6 +171,7 @@ class Crystals(Table):
             primitive: whether to relax the primitive cell, which takes less time.
             symprec: tolerance of the symmetry search, Å.
             max_volume_change: relative change of the volume beyond which a relaxation fails.
+            denoise: weights of a denoiser, such as ``denoiser_gemsnet``, tried as a start; None for no such pass.
             hull: convex hull that ``e_above_hull`` is measured from: ``reference``, ``learned`` or a file.
             processes: number of crystals at once.
             device: name of the device, ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
@@ -187,8 +189,8 @@ class Crystals(Table):
         Example:
             >>> relaxed = crystals.copy().relax("chgnet", fmax=0.02)
         """
-        chosen = RelaxationSettings(cell, symmetry, primitive, symprec, fmax, steps, max_volume_change)
-        relaxer = Relaxer.of(energy_model, chosen, processes, device)
+        how = RelaxationSettings(cell, symmetry, primitive, symprec, fmax, steps, max_volume_change, denoise)
+        relaxer = Relaxer.of(energy_model, how, processes, device)
         records = relaxer.relax(self._frame["name"].tolist(), self._structures, quiet)
         self._structures = relaxer.relaxed(self._structures, records)
         self._frame = relaxer.columns(self._frame, records)
@@ -246,12 +248,11 @@ class Crystals(Table):
         return [cif_of(self._structures[row : row + 1]) for row in range(len(self))]
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the crystals; the end of the name says how.
+        """Write the crystals in the format that the end of the name says.
 
         Args:
-            path: file that ends in ``.extxyz``, ``.xyz``, ``.json`` (pymatgen's) or ``.db`` (ASE's; all crystals),
-                ``.parquet`` (all, with their table), ``.cif`` or ``.vasp`` (one crystal); a name without an end is a
-                folder with a CIF each.
+            path: file that ends in ``.extxyz``, ``.xyz``, ``.json`` (pymatgen), ``.db`` (ASE), ``.parquet`` (with the
+                table), ``.cif`` or ``.vasp`` (one crystal); a name without an end is a folder with a CIF each.
             overwrite: whether to replace earlier files.
 
         Returns:

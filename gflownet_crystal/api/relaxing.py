@@ -18,6 +18,7 @@ from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.config.values import thread_count
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
+from gflownet_crystal.relaxation.denoising import load_denoiser
 from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.records import Record, structure_of, to_record
 from gflownet_crystal.relaxation.run import Loader, relax_items
@@ -60,8 +61,11 @@ class Relaxer:
 
         Raises:
             ConfigError: an unknown model, one without forces, or an object that several processes cannot share.
+            WeightsError: no such weights of a denoiser.
         """
         processes = thread_count(processes, "processes")
+        if settings.denoise is not None:
+            load_denoiser(settings.denoise)
         found = find_device(device)
         if isinstance(energy_model, StructureEnergies):
             if processes > 1:

@@ -133,7 +133,11 @@ def _chosen(
 def _seeks_low_values(given: Given) -> bool:
     """Whether the reward for discovery does not take what a proxy object predicts."""
     proxy = given.proxy
-    return proxy is not None and proxy.eats == "specs" and (proxy.property_name, proxy.unit) not in ENERGIES
+    return (
+        proxy is not None
+        and proxy.input_kind == "specs"
+        and (proxy.property_name, proxy.unit) not in ENERGIES
+    )
 
 
 def _object(value: Any, contract: type[Any], key: str) -> Any:

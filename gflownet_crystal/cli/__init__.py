@@ -1,3 +1,3 @@
-"""The command line: one verb a module, one door for all of them."""
+"""The command line: one verb a module, one entry point for all of them."""
 
 from __future__ import annotations

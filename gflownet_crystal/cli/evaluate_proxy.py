@@ -38,9 +38,9 @@ def run(config: DictConfig) -> None:
     set_threads(config.threads)
     device = find_device(config.device)
     proxy = build(config.proxy, Proxy, "proxy").to(device)
-    if (proxy.eats, proxy.property_name, proxy.unit) != ("specs", ENERGY_COLUMN, "eV/atom"):
+    if (proxy.input_kind, proxy.property_name, proxy.unit) != ("specs", ENERGY_COLUMN, "eV/atom"):
         raise ConfigError(
-            f"proxy {type(proxy).__name__} predicts {proxy.property_name} ({proxy.unit}) of {proxy.eats}; "
+            f"proxy {type(proxy).__name__} predicts {proxy.property_name} ({proxy.unit}) of {proxy.input_kind}; "
             "the labels are formation energies in eV/atom of specs: choose such a proxy"
         )
     if config.atoms not in ATOMS:

@@ -1,4 +1,4 @@
-"""``--help``: what a verb does, the groups with their choices, and every key with its comment and default."""
+"""``--help``: the task of a verb, its groups with their choices, and every key with its comment and default."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from gflownet_crystal.cli.first_keys import FIRST
 from gflownet_crystal.config.compose import TARGET, compose_with_choices, section_groups, verb_groups
 from gflownet_crystal.config.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices
 
@@ -20,11 +21,15 @@ _WIDEST = 60
 
 
 def overview(verbs: Iterable[str]) -> str:
-    """All verbs with the first line of what they do."""
-    lines = ["gflownet-crystal VERB [key=value ...] [--config-dir DIR] [--help]", ""]
+    """All verbs with the first line of their documentation."""
+    lines = [
+        "gflownet-crystal VERB [key=value ...] [--config-dir DIR] [--help]",
+        "gflownet-crystal --version",
+        "",
+    ]
     for verb in verbs:
         lines += _two_columns(f"  {verb}", _documentation(verb).splitlines()[0], 19)
-    return "\n".join([*lines, "", "gflownet-crystal VERB --help lists the keys of a verb."])
+    return "\n".join([*lines, "", "gflownet-crystal help VERB lists the keys of a verb."])
 
 
 def verb_help(verb: str, settings: Sequence[str], own: Sequence[Path]) -> str:
@@ -38,11 +43,16 @@ def verb_help(verb: str, settings: Sequence[str], own: Sequence[Path]) -> str:
         lines += ["", "groups (group=choice):"]
         for key, group in groups.items():
             lines += _two_columns(f"  {key}", ", ".join(group_choices(group, folders)), 15)
-    lines += ["", "keys (key=value):"]
     comments = _comments(verb, folders, choices)
-    for key, value in _leaves(config):
-        if not key.startswith("record."):
-            lines += _line(key, value, comments.get(key, ""))
+    values = {key: value for key, value in _leaves(config) if not key.startswith("record.")}
+    first = [key for key in FIRST.get(verb, ()) if key in values]
+    rest = [key for key in values if key not in first]
+    titles = ("keys that matter most (key=value):", "further keys:") if first else ("", "keys (key=value):")
+    for title, keys in zip(titles, (first, rest), strict=True):
+        if keys:
+            lines += ["", title]
+        for key in keys:
+            lines += _line(key, values[key], comments.get(key, ""))
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""The one door: ``gflownet-crystal VERB key=value ...``, and the same for ``python scripts/VERB.py key=value ...``."""
+"""Command-line entry point: ``gflownet-crystal VERB key=value ...``, ``python scripts/VERB.py key=value ...``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gflownet_crystal import __version__
 from gflownet_crystal.cli.failures import machine_failure
 from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
 from gflownet_crystal.common.openmp import let_threads_sleep
@@ -119,7 +120,13 @@ def one_line(error: BaseException) -> str:
 
 
 def _dispatch(words: list[str]) -> int:
-    if not words or words[0] in ("--help", "-h", "help"):
+    if words and words[0] in ("--version", "-V"):
+        print(f"gflownet-crystal {__version__}")
+        return 0
+    if words[:1] == ["help"]:
+        # help VERB is VERB --help
+        words = [*words[1:], "--help"]
+    if not words or words[0] in ("--help", "-h"):
         from gflownet_crystal.cli.help import overview
 
         print(overview(VERBS))
@@ -162,6 +169,11 @@ def split_options(words: Sequence[str]) -> tuple[list[str], list[Path], bool]:
             if name != "--config-dir" or not folder:
                 raise ConfigError("--config-dir needs a folder: --config-dir DIR")
             own.append(Path(folder))
+        elif word in ("-m", "--multirun"):
+            raise ConfigError(
+                "there are no sweeps: start one command a run, as in "
+                "for seed in 0 1 2; do gflownet-crystal train_gfn seed=$seed run.dir=runs/$seed; done"
+            )
         elif word.startswith("-"):
             raise ConfigError(
                 f"unknown option {word}; options are --help and --config-dir DIR, all else is key=value"

@@ -173,7 +173,7 @@ def judged(
     lacking = (
         ""
         if judge is None
-        else f"{judge} gives it no energy: overlapping or lonely atoms, or an unknown element"
+        else f"{judge} could not evaluate it: overlapping or isolated atoms, or an unsupported element"
     )
     return pd.DataFrame(
         {

@@ -116,7 +116,7 @@ def _settings(config: DictConfig) -> Refining:
         raise ConfigError("prior=true needs known crystals: give data=FILE, or leave prior out")
     if not config.relax_steps and "ensemble" not in config.training:
         raise ConfigError(
-            "training=mlp learns from crystals at rest, not from samples as they were placed: give relax_steps= above "
+            "training=mlp learns from relaxed crystals, not from samples as they were placed: give relax_steps= above "
             "0 for relaxed ones, or leave training=placing"
         )
     names = (

@@ -23,6 +23,7 @@ from gflownet_crystal.config.build import to_settings, verb_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.models.energies.choice import RECOMMENDED, read_choice, recommended
+from gflownet_crystal.relaxation.denoising import load_denoiser
 from gflownet_crystal.relaxation.inputs import fingerprint, read_items
 from gflownet_crystal.relaxation.records import Record
 from gflownet_crystal.relaxation.settings import RelaxationSettings
@@ -42,7 +43,9 @@ def run(config: DictConfig) -> None:
     model = chosen_model(settings.model, settings.version, "model", settings.quiet)
     load = functools.partial(load_on, model, settings.version, str(find_device(settings.device)))
     items = read_items(settings.structures, settings.formula_check)
-    # before anything is written: a model may be unknown, not installed, or without forces
+    # before anything is written: weights may not exist, a model may be unknown, not installed, or without forces
+    if relaxation.denoise is not None:
+        load_denoiser(relaxation.denoise)
     energies = load()
     energies.calculator()
     loader = load if settings.processes > 1 else lambda: energies
@@ -76,13 +79,13 @@ def settings_of(config: DictConfig) -> RelaxSettings:
 
 
 def chosen_model(given: EnergyModel, version: str | None, key: str, quiet: bool) -> EnergyModel:
-    """The energy model that a configuration names; ``auto`` is the best that is installed, which is told in a line.
+    """The energy model that a configuration names; ``auto`` is the best that is installed, and a line names it.
 
     Args:
-        given: its value.
-        version: a version given beside it.
-        key: its key.
-        quiet: tell nothing.
+        given: value of the key.
+        version: version of a potential by a key of its own; None for none.
+        key: name of the key.
+        quiet: whether to print no line.
 
     Raises:
         ConfigError: a version is given without a name.
@@ -103,12 +106,14 @@ def report(records: Sequence[Record], folder: Path, steps: int) -> str:
     count = Counter(record.status for record in records)
     parts = [f"{count['converged']} of {len(records)} crystals relaxed in {folder}"]
     if count["not_converged"]:
-        unmoved = f"{count['not_converged']} are not at rest, and steps=0 moves none"
-        moved = f"{count['not_converged']} did not come to rest: give more steps="
+        unmoved = f"{count['not_converged']} have larger forces than fmax, and steps=0 moves none"
+        moved = f"{count['not_converged']} did not converge: increase steps="
         parts.append(moved if steps else unmoved)
     if count["failed"]:
         reason = next(record.reason for record in records if record.status == "failed")
         parts.append(f"{count['failed']} failed, see {RELAXED_CSV}; the first: {reason}")
+    if denoised := sum(bool(record.denoised) for record in records):
+        parts.append(f"{denoised} started from the denoiser's pass")
     after = pd.Series([record.energy_after for record in records], dtype=float)
     if after.notna().any():
         parts.append(f"median formation energy {after.median():.4f} eV/atom")

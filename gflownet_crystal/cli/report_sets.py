@@ -131,7 +131,7 @@ def _scored(parts: Parts, frame: pd.DataFrame, n: int) -> NDArray[np.float64]:
     """The property of at most n crystals with a lattice, drawn at random."""
     rows = frame[frame[LATTICE_COLUMNS[0]].notna()]
     rows = rows.sample(min(n, len(rows)), random_state=0)
-    if rows.empty or parts.reward.proxy.eats != "specs":
+    if rows.empty or parts.reward.proxy.input_kind != "specs":
         return np.zeros(0)
     specs = frame_to_specs(rows.reset_index(drop=True), parts.device)
     values = [

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.cli.data_tables import tell
+from gflownet_crystal.cli.summary import QUANTILES
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.run_schema import ENERGY, LOG_REWARD
 from gflownet_crystal.config.build import Trust
@@ -41,8 +42,6 @@ from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings
 from gflownet_crystal.workflows.samples import draw_samples
-
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def sampler_figures(settings: EvaluateSettings) -> dict[str, object]:
@@ -120,8 +119,8 @@ def _energies(
 def _quantiles(values: Tensor) -> Mapping[str, float]:
     finite = values[values.isfinite()]
     # quantiles of torch have a limit on the number of values
-    found = pd.Series(finite.numpy()).quantile(list(_QUANTILES))
-    return {f"{level:g}": float(value) for level, value in zip(_QUANTILES, found, strict=True)}
+    found = pd.Series(finite.numpy()).quantile(list(QUANTILES))
+    return {f"{level:g}": float(value) for level, value in zip(QUANTILES, found, strict=True)}
 
 
 def _crystals(env: Crystal, sampled: pd.DataFrame, top: int) -> dict[str, object]:

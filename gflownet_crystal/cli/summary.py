@@ -23,7 +23,7 @@ from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.workflows.samples import UNPLACED
 
 N_BEST = 100
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _PACKAGES = ("gflownet_crystal", "torch", "numpy", "pandas")
 
 
@@ -32,7 +32,7 @@ def summarise_samples(frame: pd.DataFrame) -> SampleFigures:
     energy = frame[ENERGY]
     result: SampleFigures = {
         "n": len(frame),
-        "energy_quantiles": {str(level): float(energy.quantile(level)) for level in _QUANTILES},
+        "energy_quantiles": {str(level): float(energy.quantile(level)) for level in QUANTILES},
         "energy_minimum": float(energy.min()),
         "mean_log_reward": float(frame[LOG_REWARD].mean()),
     }

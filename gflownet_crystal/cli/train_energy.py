@@ -67,7 +67,7 @@ def train_weights(
         folder: folder of the run.
         config: configuration of ``train_energy``, resolved.
         out: weights file.
-        read: gives the structures, once the settings were found to be right.
+        read: function that gives the structures; called once the settings are checked.
 
     Returns:
         The card.

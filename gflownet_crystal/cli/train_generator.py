@@ -22,7 +22,7 @@ from gflownet_crystal.cli.train_network import (
     validation_curve,
 )
 from gflownet_crystal.cli.trained_generators import TrainedGenerator, trained_generator
-from gflownet_crystal.config.build import plain
+from gflownet_crystal.config.build import Trust, plain
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.training.energies.labelled import split_labelled
 from gflownet_crystal.training.engine import Engine
@@ -38,7 +38,9 @@ def run(config: DictConfig) -> None:
 def _run(folder: Path, config: DictConfig, out: Path) -> None:
     loop_settings(config)
     set_threads(config.threads)
-    trained = trained_generator(config.generator, config.seed, find_device(config.device))
+    # a run folder that is resumed may name a class and come from somebody else
+    trust = Trust(everything=config.trust or not config.resume)
+    trained = trained_generator(config.generator, config.seed, find_device(config.device), trust)
     paths = paths_of(config.data, "data")
     splits = split_labelled(
         read_crystals(paths, one_scheme=False), config.holdout, max_atoms=config.max_atoms

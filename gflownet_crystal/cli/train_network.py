@@ -61,7 +61,7 @@ def check_number(config: DictConfig, key: str, limit: float) -> None:
     """Check that a value is a number from 0 to below ``limit``.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: the value is out of range or no number.
     """
     value = config[key]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < limit:

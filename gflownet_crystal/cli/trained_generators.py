@@ -13,7 +13,8 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.config.build import to_settings
+from gflownet_crystal.config.build import COMMAND_LINE, Trust, load_class, to_settings
+from gflownet_crystal.config.compose import TARGET
 from gflownet_crystal.config.groups import unknown
 from gflownet_crystal.config.values import flag
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
@@ -71,7 +72,7 @@ class TrainedGenerator(ABC):
     keys: tuple[str, ...] = ("name", "half", "network", "task")
 
     def __init__(self, section: DictConfig, seed: int, device: torch.device) -> None:
-        strange = [str(key) for key in section if key not in self.keys]
+        strange = [str(key) for key in section if key not in (*self.keys, TARGET)]
         if strange:
             raise unknown("key", f"generator.{strange[0]}", [f"generator.{key}" for key in self.keys])
         self.half = flag(section.half, "generator.half")
@@ -247,12 +248,22 @@ TRAINED: dict[str, type[TrainedGenerator]] = {
 }
 
 
-def trained_generator(section: DictConfig, seed: int, device: torch.device) -> TrainedGenerator:
-    """The generator that ``section.name`` names.
+def trained_generator(
+    section: DictConfig, seed: int, device: torch.device, trust: Trust = COMMAND_LINE
+) -> TrainedGenerator:
+    """The generator that ``section.name`` names, or of the class ``section._target_``.
+
+    Args:
+        section: ``generator`` of the configuration.
+        seed: random seed of the initial weights.
+        device: device of the network.
+        trust: classes from outside the package that may be imported.
 
     Raises:
-        ConfigError: an unknown name, or wrong settings.
+        ConfigError: an unknown name or class, or wrong settings.
     """
+    if TARGET in section:
+        return load_class(section[TARGET], TrainedGenerator, "generator", trust)(section, seed, device)
     name = str(section.name)
     if name not in TRAINED:
         raise unknown("generator.name", name, TRAINED)

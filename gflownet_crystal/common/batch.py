@@ -55,10 +55,5 @@ class TensorBatch:
         """Fields by name, as for a safetensors file."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    @classmethod
-    def from_dict(cls, tensors: dict[str, Tensor]) -> Self:
-        """Inverse of :meth:`to_dict`."""
-        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
-
     def _tensors(self) -> list[Tensor]:
         return [getattr(self, field.name) for field in fields(self)]

@@ -115,7 +115,7 @@ def newest_checkpoint(run_dir: Path) -> tuple[Checkpoint | None, list[str]]:
             complaints.append(str(error))
     if paths:
         raise CheckpointError(
-            f"no checkpoint of {run_dir} can be read: {'; '.join(complaints)}; train it anew"
+            f"no checkpoint of {run_dir} can be read: {'; '.join(complaints)}; train it again"
         )
     return None, complaints
 

@@ -28,7 +28,7 @@ class CheckpointError(GFlowNetCrystalError):
 
     @classmethod
     def of_other_settings(cls, path: Path, error: Exception) -> Self:
-        """The error of a checkpoint at ``path`` that does not fit, as ``error`` found."""
+        """Error for a checkpoint at ``path`` that does not fit, with the reason that ``error`` gives."""
         reason = str(error).splitlines()[0]
         return cls(
             f"checkpoint {path} belongs to another configuration ({reason}); resume with the settings of the run"

@@ -1,4 +1,4 @@
-"""YAML that others may have written: of limited size and depth, without aliases, read as data only."""
+"""Safe reading of YAML from unknown sources: limited size and depth, no aliases, plain data only."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from gflownet_crystal.common.annotations import fitting
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.compose import TARGET, require_section
-from gflownet_crystal.config.moved import present_path
+from gflownet_crystal.config.moved import present_argument, present_path
 
 PACKAGE = "gflownet_crystal"
 T = TypeVar("T")
@@ -108,10 +108,9 @@ def factory(
         raise ConfigError(f"{key} names no class; set {key}.{TARGET}=my_module.MyClass")
     found = load_class(config[TARGET], contract, key, trust)
     hints = _hints(found)
+    names = {word: present_argument(str(config[TARGET]), word) for word in map(str, config) if word != TARGET}
     settings = {
-        name: _plain(config[name], f"{key}.{name}", trust, hints.get(name))
-        for name in map(str, config)
-        if name != TARGET
+        name: _plain(config[word], f"{key}.{name}", trust, hints.get(name)) for word, name in names.items()
     }
     return prepared(found, settings, key, given)
 

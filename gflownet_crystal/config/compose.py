@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -19,27 +17,11 @@ from gflownet_crystal.common.yaml_files import check_yaml
 from gflownet_crystal.config.config_errors import first_line
 from gflownet_crystal.config.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices, unknown
 from gflownet_crystal.config.implied import ENERGY_MODELS, PRIOR, implied_words, key_of
+from gflownet_crystal.config.overrides import Setting
+from gflownet_crystal.config.overrides import parse_setting as parse_setting
 
 TARGET = "_target_"
 EXPERIMENT = "experiment"
-_WIDEST = 120
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One ``key=value`` of a command line.
-
-    Attributes:
-        key: dotted.
-        value: Python value.
-        text: text as given.
-        added: written ``+key=value``: the key need not exist.
-    """
-
-    key: str
-    value: object
-    text: str
-    added: bool
 
 
 def compose_config(verb: str, arguments: Sequence[str], own: Sequence[Path] = ()) -> DictConfig:
@@ -85,30 +67,6 @@ def compose_with_choices(
         inside = any(setting.key.startswith(f"{section}.") for section in replaced)
         _set(config, setting, must_exist=not (setting.added or inside))
     return config, choices
-
-
-def parse_setting(text: str) -> Setting:
-    """Read one ``key=value``.
-
-    Raises:
-        ConfigError: it is not one.
-    """
-    try:
-        parsed: Override = OverridesParser.create().parse_override(text)
-        if parsed.is_delete() or parsed.is_sweep_override():
-            raise ConfigError(f"cannot read {text!r}: give one key=value, lists as key=[a,b]")
-        if parsed.package is not None:
-            raise ConfigError(
-                f"cannot read {text!r}: a section is chosen by its own name, as proxy=mlp or proxy.energy=mlp"
-            )
-        return Setting(parsed.key_or_group.replace("/", "."), parsed.value(), text, parsed.is_add())
-    except (HydraException, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        shown = text if len(text) <= _WIDEST else f"{text[:_WIDEST]}..."
-        raise ConfigError(
-            f"cannot read {shown!r}: write key=value, lists as key=[a,b], --help lists the keys"
-        ) from error
 
 
 def verb_groups(verb: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Classes that run folders of earlier versions name at an old place."""
+"""Classes and arguments that run folders of earlier versions name at an old place or by an old name."""
 
 from __future__ import annotations
 
@@ -17,6 +17,20 @@ _FOLDERS = {
         "trained_energies": "gflownet_crystal.models.energies.trained",
     },
 }
+
+_ARGUMENTS = {
+    ("gflownet_crystal.generators.wyckoff_sampler.WyckoffSampler", "hurry"): "velocity_scale",
+}
+
+
+def present_argument(target: str, name: str) -> str:
+    """Name of an argument of a class today.
+
+    Args:
+        target: dotted path of the class today.
+        name: name of the argument, of this version or an earlier one.
+    """
+    return _ARGUMENTS.get((target, name), name)
 
 
 def present_path(target: str) -> str:

@@ -95,14 +95,13 @@ def build_parts(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = 
     objective = build(config.objective, Objective, "objective", trust)
     with announced(BUILDING, quiet=bool(config.get("quiet", False))):
         env = build(config.env, Env, "env", trust) if given.env is None else given.env
-    if (move := getattr(env, "to", None)) is not None:
-        env = move(device)
+    env = env.to(device)
     reward = build_reward(config, device, trust, given)
     return Parts(env, reward, build_model(config, env, device, trust), objective, settings, device)
 
 
 def check_fit(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = NOTHING) -> None:
-    """Check that the proxy eats what the environment produces.
+    """Check that the proxy takes the objects that the environment produces.
 
     Raises:
         ConfigError: it does not; the proxies that would are listed.
@@ -113,18 +112,20 @@ def check_fit(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = NO
         if given.proxy is None
         else type(given.proxy)
     )
-    if proxy.eats != env.produces:
-        fitting = [name for name in group_choices("proxy", [PACKAGE_CONFIG]) if _eats(name) == env.produces]
+    if proxy.input_kind != env.produces:
+        fitting = [
+            name for name in group_choices("proxy", [PACKAGE_CONFIG]) if _input_kind(name) == env.produces
+        ]
         raise ConfigError(
-            f"proxy {proxy.__name__} eats {proxy.eats}, but env {env.__name__} produces {env.produces}; "
+            f"proxy {proxy.__name__} expects {proxy.input_kind}, but env {env.__name__} produces {env.produces}; "
             f"give a proxy of your own or one of proxy={', '.join(fitting) or 'none'}"
         )
 
 
-def _eats(choice: str) -> str | None:
+def _input_kind(choice: str) -> str | None:
     text = (PACKAGE_CONFIG / "proxy" / f"{choice}.yaml").read_text(encoding="utf-8")
     target = yaml.safe_load(text).get(TARGET)
-    return load_class(target, Proxy, f"proxy/{choice}").eats if target else None
+    return load_class(target, Proxy, f"proxy/{choice}").input_kind if target else None
 
 
 def build_reward(

@@ -56,11 +56,11 @@ def open_folder(
 
     Args:
         folder: the run folder.
-        config: composed from the command line.
+        config: configuration of the command line.
         sections: sections that a stored configuration must have.
 
     Returns:
-        The configuration, and which foreign classes it may build.
+        The configuration, and the classes from outside the package that it may build.
 
     Raises:
         ConfigError: the folder holds something and ``resume`` is not set, or nothing and it is; or resuming with other

@@ -58,11 +58,6 @@ def to_primitive_cell(cell: Tensor, space_group: Tensor) -> Tensor:
     return primitive_basis(space_group).to(cell.dtype) @ cell
 
 
-def to_conventional_cell(cell: Tensor, space_group: Tensor) -> Tensor:
-    """Inverse of :func:`to_primitive_cell`."""
-    return torch.linalg.inv(primitive_basis(space_group)).to(cell.dtype) @ cell
-
-
 def to_primitive_fractional(fractional: Tensor, space_group: Tensor) -> Tensor:
     """Fractional coordinates in the primitive cell, in [0, 1).
 
@@ -73,18 +68,6 @@ def to_primitive_fractional(fractional: Tensor, space_group: Tensor) -> Tensor:
         space_group: (N,) int64, the group of each atom's structure.
     """
     return _wrap(_transform(fractional, torch.linalg.inv(primitive_basis(space_group))))
-
-
-def to_conventional_fractional(fractional: Tensor, space_group: Tensor) -> Tensor:
-    """Fractional coordinates in the conventional cell, in [0, 1), of the primitive cell's atoms.
-
-    One atom for each given one: add the centring translations (the general position's pure translations) for the rest.
-
-    Args:
-        fractional: (N, 3) in the primitive cell.
-        space_group: (N,) int64, the group of each atom's structure.
-    """
-    return _wrap(_transform(fractional, primitive_basis(space_group)))
 
 
 def centring_translations(centring: str) -> Tensor:

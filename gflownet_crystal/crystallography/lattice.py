@@ -90,23 +90,6 @@ def is_possible(lengths: Tensor, angles: Tensor) -> Tensor:
     return ((lengths > 0.0) & lengths.isfinite() & (angles > 0.0) & (angles < 180.0)).all(dim=-1)
 
 
-def angle_interval(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Open interval of the third angle that closes a cell with two given ones, in closed form.
-
-    Each angle is the arc between two of three directions, so they obey the triangle inequality on the sphere:
-    |first - second| < third < min(first + second, 360 - first - second).
-
-    Args:
-        first: degrees in (0, 180).
-        second: degrees in (0, 180), same shape.
-
-    Returns:
-        Lower and upper end, degrees. Never empty.
-    """
-    total = first + second
-    return (first - second).abs(), torch.minimum(total, 360.0 - total)
-
-
 def volume(lengths: Tensor, angles: Tensor) -> Tensor:
     """Cell volume in Å^3, (..., 3) and (..., 3) -> (...); NaN where the angles do not close a cell."""
     return lengths.prod(dim=-1) * closure(angles).sqrt()

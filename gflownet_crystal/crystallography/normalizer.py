@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gflownet_crystal.crystallography.space_groups import check_space_group
-from gflownet_crystal.crystallography.wyckoff import DENOMINATOR, group_operations, wyckoff_positions
+from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 
 TABLE_NAME = "normalizer.npz"
 
@@ -47,27 +47,6 @@ def position_permutations(group: int) -> NDArray[np.int64]:
     rows = _table()["group"] == group
     flat = _table()["permutation"][np.repeat(rows, n_positions)]
     return flat.reshape(int(rows.sum()), -1).astype(np.int64)
-
-
-def permuting_motions(group: int) -> NDArray[np.float64]:
-    """For each of :func:`position_permutations` a motion [W | w] of fractional coordinates that does it, (k, 3, 4)."""
-    motions = _table()["motion"][_table()["group"] == check_space_group(group)].astype(np.float64)
-    motions[:, :, 3] /= DENOMINATOR
-    return motions
-
-
-def polar_axes(group: int) -> NDArray[np.bool_]:
-    """Axes along which a group has no origin: any common shift of all atoms along them is the same structure, (3,).
-
-    Args:
-        group: ITA number, 1 to 230.
-
-    Raises:
-        ConfigError: the group does not exist.
-    """
-    rotations = group_operations(group)[:, :, :3]
-    fixed: NDArray[np.bool_] = (rotations == np.eye(3)).all(axis=(0, 1))
-    return fixed
 
 
 @cache

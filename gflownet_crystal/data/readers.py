@@ -73,7 +73,7 @@ def read_file(file: SourceFile, formula_check: str = _REFUSE, alone: bool = True
         alone: whether a file that cannot be read is an error, and not a row with a reason.
 
     Raises:
-        DataError: the file cannot be read, and is alone.
+        DataError: the file cannot be read, and ``alone`` is set.
     """
     try:
         if file.kind == "parquet":

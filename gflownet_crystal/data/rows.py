@@ -158,10 +158,10 @@ def _parse(row: Row) -> tuple[str, Any, Any, Any]:
 
 
 def _flat(values: Any) -> NDArray[np.float64]:
-    """Numbers of a list, nested or not, or of a text of one.
+    """Numbers of a list, nested or not, or of its text.
 
     Raises:
-        ValueError, TypeError: they are none.
+        ValueError, TypeError: an entry is no number.
     """
     if isinstance(values, str):
         values = [float(number) for number in _numbers_of_text(values)]

@@ -53,10 +53,10 @@ def strained_energies(
 
     Args:
         frame: stored structures, see :mod:`gflownet_crystal.data.readers`; those of more than 12 atoms are left out.
-        potential: a name for :func:`load_potential`, or an ASE calculator.
-        scales: isotropically scaled copies.
+        potential: name for :func:`load_potential`, or an ASE calculator.
+        scales: number of isotropically scaled copies.
         seed: random seed of the strains.
-        progress: wraps the row counter.
+        progress: function that wraps the row counter, such as ``tqdm``.
 
     Returns:
         Columns material_id, strain (reference, scale, shape), lattice, volume_per_atom, chgnet_energy_per_atom and
@@ -64,7 +64,7 @@ def strained_energies(
 
     Raises:
         DataError: no crystal is small enough.
-        ConfigError: the potential is not there.
+        ConfigError: the potential is unknown or not installed.
     """
     require_columns(frame, STRUCTURE_COLUMNS, "the source")
     calculator = load_potential(potential) if isinstance(potential, str) else potential

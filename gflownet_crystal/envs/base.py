@@ -196,7 +196,7 @@ class Env(ABC, Generic[ObjectsT]):
 
     Attributes:
         stages: in the order in which they are passed.
-        produces: the kind of object, matched with a proxy's ``eats``: ``specs``, ``grid``, ``box`` or a name of
+        produces: kind of object, matched with a proxy's ``input_kind``: ``specs``, ``grid``, ``box`` or a name of
             the user's own.
     """
 
@@ -205,7 +205,7 @@ class Env(ABC, Generic[ObjectsT]):
 
     @abstractmethod
     def objects(self, terminal: Context) -> ObjectsT:
-        """The objects that finished states of all stages stand for, as the proxy eats them."""
+        """The objects that finished states of all stages stand for, as the proxy takes them."""
 
     @abstractmethod
     def encode(self, objects: ObjectsT) -> tuple[Context, Tensor]:

@@ -143,12 +143,12 @@ class SpaceGroupStage(Stage[SpaceGroupState, Tensor, Tensor]):
         return torch.where(child.group > 0, _FIRST_GROUP + child.group - 1, change)
 
     def features(self, state: SpaceGroupState) -> Tensor:
-        """One-hot system, symmetry and group, and which of the three are chosen."""
+        """One-hot lattice system, point symmetry and group, with a flag for each of the three that is chosen."""
         chosen = torch.stack([state.system > 0, state.symmetry > 0, state.group > 0], dim=1)
         return torch.cat([self.summary(state), chosen.float()], dim=1)
 
     def summary(self, state: SpaceGroupState) -> Tensor:
-        """One-hot system, symmetry and group."""
+        """One-hot lattice system, point symmetry and group."""
         sizes = (_N_SYSTEMS, _N_SYMMETRIES, N_SPACE_GROUPS)
         parts = [
             one_hot(value, size + 1)[:, 1:].float()

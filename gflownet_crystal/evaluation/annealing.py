@@ -20,7 +20,7 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.proxies.reward import Reward
 
 Objects = Any
-"""A batch of objects as the proxy eats them: a tensor or a ``TensorBatch``, indexed by rows."""
+"""A batch of objects as the proxy takes them: a tensor or a ``TensorBatch``, indexed by rows."""
 
 
 @dataclass(frozen=True)

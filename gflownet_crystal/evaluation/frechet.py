@@ -14,7 +14,7 @@ from gflownet_crystal.common.errors import DataError
 
 
 def frechet_distance(first: Tensor, second: Tensor) -> float:
-    """Squared Frechet distance ``|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))`` of fitted Gaussians.
+    """Squared Fréchet distance ``|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))`` of fitted Gaussians.
 
     Args:
         first: (n, d) features, n >= 2.

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.pool import in_processes
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.structures.convert import from_arrays, iterate_arrays
 from gflownet_crystal.structures.structure import StructureBatch
@@ -111,33 +106,4 @@ def _results(
             yield place, function(task)
         return
     at_once = min(work.processes, len(tasks))
-    with ProcessPoolExecutor(at_once, get_context("spawn"), _start_worker) as pool:
-        try:
-            yield from _in_pool(pool, function, tasks, at_once, work.should_stop)
-        except BrokenProcessPool as error:
-            raise DataError("a process died, perhaps for want of memory: give fewer processes") from error
-
-
-def _in_pool(
-    pool: ProcessPoolExecutor,
-    function: Callable[[Task], Result],
-    tasks: Sequence[Task],
-    at_once: int,
-    should_stop: Callable[[], bool],
-) -> Iterator[tuple[int, Result]]:
-    waiting = iter(enumerate(tasks))
-    running: dict[Future[Result], int] = {}
-    while True:
-        while len(running) < at_once and not should_stop() and (entry := next(waiting, None)) is not None:
-            running[pool.submit(function, entry[1])] = entry[0]
-        if not running:
-            return
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            yield running.pop(future), future.result()
-
-
-def _start_worker() -> None:
-    # an interrupt is for the process that started the others: it lets them finish what they are at
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    torch.set_num_threads(1)
+    yield from in_processes(function, ((task,) for task in tasks), at_once, work.should_stop)

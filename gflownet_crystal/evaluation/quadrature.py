@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -34,24 +32,3 @@ def unit_box_nodes(dimensions: int, nodes: int, panels: int = 1) -> tuple[Tensor
     grid = torch.cartesian_prod(*[axis] * dimensions).reshape(-1, dimensions)
     log_weights = torch.cartesian_prod(*[log_weight] * dimensions).reshape(-1, dimensions).sum(dim=1)
     return grid, log_weights
-
-
-def log_integral(
-    log_function: Callable[[Tensor], Tensor],
-    dimensions: int,
-    nodes: int,
-    panels: int = 1,
-    batch_size: int = 65_536,
-) -> float:
-    """Logarithm of the integral of ``exp(log_function)`` over the unit box.
-
-    Args:
-        log_function: (n, d) float64 points to (n,) float64 values; minus infinity is allowed.
-        dimensions: d.
-        nodes: number of nodes of each panel.
-        panels: number of panels of each axis.
-        batch_size: points evaluated at once.
-    """
-    points, log_weights = unit_box_nodes(dimensions, nodes, panels)
-    parts = [log_function(chunk) for chunk in points.split(batch_size)]
-    return float(torch.logsumexp(torch.cat(parts) + log_weights, dim=0))

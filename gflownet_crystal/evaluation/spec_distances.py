@@ -43,12 +43,12 @@ def distances(first: CrystalSpec, second: CrystalSpec) -> dict[str, float]:
 def against_floor(
     drawn: CrystalSpec, held_out: CrystalSpec, known: CrystalSpec
 ) -> dict[str, dict[str, float | None]]:
-    """Distances of drawn specs from known ones, beside those of known ones that were held out.
+    """Distances of drawn specs from known ones, next to those of held-out known specs.
 
     Args:
         drawn: samples of a sampler.
         held_out: crystals that the sampler has not learned from, of the same origin as ``known``.
-        known: crystals to measure from.
+        known: crystals that distances are measured from.
 
     Returns:
         By the name of each distance: ``drawn`` and ``floor``, the distances of ``drawn`` and of ``held_out`` from

@@ -25,16 +25,16 @@ from gflownet_crystal.structures.structure import StructureBatch
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judge's opinion of structures.
+    """Energies and stability of structures by one judge.
 
     Attributes:
-        n: structures that were to be judged.
-        rows: (m,) int64, places among them of those that have an energy.
-        relaxed: these m structures.
+        n: number of structures given to the judge.
+        rows: (m,) int64, rows of those with an energy.
+        relaxed: m structures with an energy, relaxed.
         above: (m,) float64, eV/atom above the hull; NaN where the hull has no energy.
-        unique: (m,) bool, the most stable of their kind.
+        unique: (m,) bool, the most stable among duplicates.
         novel: (m,) bool, not in the reference.
-        entries: (m,) int64, known crystals that the hull rests on; None where that is not known.
+        entries: (m,) int64, number of known crystals in the chemical system of the hull; None where unknown.
     """
 
     n: int

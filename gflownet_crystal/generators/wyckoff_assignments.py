@@ -47,7 +47,7 @@ class WyckoffAssignments:
         return self._ways(0, self._all_fixed)
 
     def __iter__(self) -> Iterator[Assignment]:
-        """Every assignment once, by rising number of orbits; found one at a time."""
+        """Iterate over all assignments by rising number of orbits, lazily."""
         if self.total == 0:
             return
         smallest = min(self._multiplicity)

@@ -26,7 +26,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 
 
 class WyckoffSampler(Generator):
-    """Draws Wyckoff assignments and their free parameters, and keeps the best of some tries.
+    """Sampler of Wyckoff assignments and their free parameters, which keeps the best of several tries.
 
     The parameters follow :class:`~gflownet_crystal.models.sites.parameter_flow.ParameterFlow` from uniform noise.
     Tries whose atoms come too close are dropped; of the others the one of lowest energy is kept where a model of
@@ -37,14 +37,14 @@ class WyckoffSampler(Generator):
         weights: name of shipped weights, or a ``.safetensors`` file.
         ranking: weights that rank assignments; None takes those with the fewest orbits.
         assignments: number of assignments of a spec that may be drawn, the best-ranked ones.
-        tries: draws of a spec.
+        tries: number of draws a spec.
         steps: number of steps of the flow.
-        hurry: factor by which late velocities are raised; see :meth:`ParameterFlow.integrate`.
-        min_distance: Å; the least distance of two atoms, images of the same one included.
-        min_ratio: likewise, of the distance over the summed covalent radii, for a try to count.
-        energies: weights or a potential that rates the tries; None for distances.
-        atoms: number of atoms of conventional cells that are placed together, about; bounds the memory.
-        flow: a flow in memory, instead of the weights.
+        velocity_scale: rise of the velocities with time; see :meth:`ParameterFlow.integrate`.
+        min_distance: smallest distance of two atoms, periodic images included, Å.
+        min_ratio: smallest ratio of that distance to the summed covalent radii for a try to count.
+        energies: energy model that ranks the tries; None ranks them by distances.
+        atoms: approximate number of atoms placed together, in conventional cells; bounds the memory.
+        flow: flow in memory, used instead of the weights.
 
     Raises:
         ConfigError: a number is out of range.
@@ -58,7 +58,7 @@ class WyckoffSampler(Generator):
         assignments: int = 20,
         tries: int = 4,
         steps: int = 30,
-        hurry: float = 30.0,
+        velocity_scale: float = 30.0,
         min_distance: float = 0.5,
         min_ratio: float = 0.4,
         energies: str | StructureEnergies | None = None,
@@ -66,9 +66,9 @@ class WyckoffSampler(Generator):
         flow: ParameterFlow | None = None,
     ) -> None:
         self.assignments, self.tries, self.steps, self.atoms = assignments, tries, steps, atoms
-        self.hurry, self.min_distance, self.min_ratio = hurry, min_distance, min_ratio
+        self.velocity_scale, self.min_distance, self.min_ratio = velocity_scale, min_distance, min_ratio
         at_least_one = ("assignments", "tries", "steps", "atoms")
-        check_options(vars(self), at_least_one, ("hurry", "min_distance", "min_ratio"))
+        check_options(vars(self), at_least_one, ("velocity_scale", "min_distance", "min_ratio"))
         self.flow = (ParameterFlow.from_weights(weights) if flow is None else flow).eval()
         self.ranking = RankedAssignments.load(ranking) if isinstance(ranking, str) else ranking
         self.energies = load_energies(energies) if isinstance(energies, str) else energies
@@ -109,7 +109,7 @@ class WyckoffSampler(Generator):
         tables = site_tables().to(cell.device)
         graph = site_graph(lattices, drawn.candidate, drawn.position, drawn.atomic_number, tables)
         start = drawn.parameters.where(graph.is_free, 0.0)
-        return replace(drawn, parameters=self.flow.integrate(graph, start, self.steps, self.hurry))
+        return replace(drawn, parameters=self.flow.integrate(graph, start, self.steps, self.velocity_scale))
 
     def _place(self, specs: CrystalSpec, seed: int) -> Generation:
         tables = orbit_tables().to(specs.device)

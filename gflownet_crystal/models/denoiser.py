@@ -83,6 +83,11 @@ class Denoiser(nn.Module):
         """Set the elements' volumes by ridge regression on volumes per atom, Å^3."""
         self.element_volume.copy_(fitted_volumes(structures))
 
+    @property
+    def learned_elements(self) -> Tensor:
+        """Elements of the training set, (119,) bool; the others have the mean volume, as number 0 has."""
+        return self.element_volume != self.element_volume[0]
+
     def graph(self, structures: StructureBatch) -> CrystalGraph:
         """The graph that the network reads, in the dtype of its weights; cells are first brought to their volume.
 

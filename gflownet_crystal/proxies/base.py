@@ -13,6 +13,7 @@ A proxy of the user's own subclasses :class:`Proxy`, states ``property_name`` an
 from __future__ import annotations
 
 import traceback
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,17 +50,28 @@ class Proxy(ABC):
     """Base of proxies.
 
     Class attributes to state:
-        eats: kind of object, equal to the environment's ``produces`` (``specs``: a ``CrystalSpec`` batch).
-        property_name: what ``predict`` returns, e.g. ``formation_energy_per_atom``.
-        unit: of the value, e.g. ``eV/atom``.
+        input_kind: kind of object, equal to the environment's ``produces`` (``specs``: a ``CrystalSpec`` batch).
+        property_name: name of the property that ``predict`` returns, e.g. ``formation_energy_per_atom``.
+        unit: unit of the value, e.g. ``eV/atom``.
 
     ``predict`` gives each object a value that depends on that object alone: not on its neighbours in the batch, its
     position or the batch size. It must not change its input, draw from the global random state or need gradients.
     """
 
-    eats: ClassVar[str] = "specs"
+    input_kind: ClassVar[str] = "specs"
     property_name: ClassVar[str]
     unit: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Read the former name of ``input_kind`` in a class that still has it."""
+        super().__init_subclass__(**kwargs)
+        if "eats" in vars(cls) and "input_kind" not in vars(cls):
+            warnings.warn(
+                f"`{cls.__qualname__}.eats` is now called `input_kind`; rename it",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            cls.input_kind = vars(cls)["eats"]
 
     @abstractmethod
     def predict(self, batch: Any) -> Tensor | tuple[Tensor, Tensor]:
@@ -73,7 +85,7 @@ class Proxy(ABC):
         """Predict and check.
 
         Args:
-            batch: n objects of the kind ``eats``.
+            batch: n objects of the kind :attr:`input_kind`.
 
         Raises:
             ProxyError: ``predict`` fails, or its result is not one real value an object, with a standard deviation that
@@ -98,7 +110,7 @@ class Proxy(ABC):
             row = int((std < 0.0).nonzero()[0])
             raise ProxyError(
                 f"{name} gave the standard deviation {float(std[row])} for row {row}: {object_name(batch, row)}; "
-                "none is negative: mend the proxy"
+                "none is negative: correct the proxy"
             )
         valid = torch.isfinite(value) & torch.isfinite(std)
         return Prediction(value, std, valid, torch.zeros_like(valid) if penalised is None else penalised)

@@ -84,11 +84,11 @@ class Discovery(RewardFunction):
         Raises:
             ConfigError: it predicts something else.
         """
-        predicted = (proxy.eats, proxy.property_name, proxy.unit)
+        predicted = (proxy.input_kind, proxy.property_name, proxy.unit)
         if predicted not in {("specs", name, "eV/atom") for name in (_FORMATION_ENERGY, _ABOVE_HULL)}:
             raise ConfigError(
                 f"reward=discovery takes {_FORMATION_ENERGY} or {_ABOVE_HULL} (eV/atom) of specs, but proxy "
-                f"{type(proxy).__name__} predicts {proxy.property_name} ({proxy.unit}) of {proxy.eats}; choose "
+                f"{type(proxy).__name__} predicts {proxy.property_name} ({proxy.unit}) of {proxy.input_kind}; choose "
                 "proxy=mlp, or another reward, as reward=boltzmann"
             )
         self._subtracts_hull = proxy.property_name == _FORMATION_ENERGY

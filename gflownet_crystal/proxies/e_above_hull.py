@@ -41,7 +41,7 @@ class EnergyAboveHull(Proxy):
         WeightsError: the weights are missing, corrupt or of another kind.
     """
 
-    eats: ClassVar[str] = "specs"
+    input_kind: ClassVar[str] = "specs"
     property_name: ClassVar[str] = HULL_COLUMN
     unit: ClassVar[str] = "eV/atom"
 
@@ -63,10 +63,10 @@ class EnergyAboveHull(Proxy):
         name = type(energy).__name__
         if not isinstance(energy, Proxy):
             raise ConfigError(f"the energy of e_above_hull must be a proxy, not {name}; choose one as mlp")
-        if (energy.eats, energy.property_name, energy.unit) != _ENERGY:
+        if (energy.input_kind, energy.property_name, energy.unit) != _ENERGY:
             raise ConfigError(
-                f"proxy {name} predicts {energy.property_name} ({energy.unit}) of {energy.eats}; e_above_hull needs "
-                "formation_energy_per_atom (eV/atom) of specs: choose such a proxy"
+                f"proxy {name} predicts {energy.property_name} ({energy.unit}) of {energy.input_kind}; "
+                "e_above_hull needs formation_energy_per_atom (eV/atom) of specs: choose such a proxy"
             )
         self.energy, self.hull = energy, hull
 

@@ -145,15 +145,6 @@ class MLPProxy(StoredProxy):
         _, spread, noise = _joined(cells.energy, cells.log_scale)
         return head_inputs(specs, encoding, cells, _deviation(self.calibration, spread, noise))
 
-    def equilibrium_volume(self, specs: CrystalSpec) -> Tensor:
-        """Volume per atom (n,) float64, Å^3, that composition and group alone suggest; the lattice is not read."""
-        encoded = [
-            self.network.encode(composition_features(batch.composition, batch.space_group))
-            for batch in self.batches(specs)
-        ]
-        parts = [encoding.log_volume.median(0).values for encoding in encoded]
-        return torch.exp(torch.cat(parts).detach().double())
-
 
 def _joined(energy: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean over members, variance among them, and mean variance that they expect, (n,) float64 each.

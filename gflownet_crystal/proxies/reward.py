@@ -192,7 +192,7 @@ class Reward:
         return replace(scored, log_reward=scored.log_reward - self.history.cost(objects))
 
     def __call__(self, objects: Any) -> Scored:
-        """Score n objects of the kind the proxy eats.
+        """Score n objects of the kind the proxy takes.
 
         Raises:
             ProxyError: the proxy or the reward function fails or breaks its contract; or a value or log-reward is not
@@ -217,11 +217,11 @@ class Reward:
     def _complaint(self, prediction: Prediction, log_reward: Tensor, bad: Tensor, objects: Any) -> str:
         first = int(bad.nonzero()[0])
         value, std = float(prediction.value[first]), float(prediction.std[first])
-        gave, mend = f"proxy {type(self.proxy).__name__} gave {value} (std {std})", "mend the proxy"
+        gave, advice = f"proxy {type(self.proxy).__name__} gave {value} (std {std})", "correct the proxy"
         if bool(prediction.valid[first]):
             gave += f", of which reward {type(self.function).__name__} makes {float(log_reward[first])},"
-            mend = "choose another reward"
+            advice = "choose another reward"
         return (
             f"{gave} for {int(bad.sum())} of {len(bad)} objects, first at row {first}: {object_name(objects, first)}; "
-            f"{mend} or set reward.invalid=penalise"
+            f"{advice} or set reward.invalid=penalise"
         )

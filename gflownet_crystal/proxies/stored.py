@@ -34,7 +34,7 @@ class StoredProxy(Proxy):
 
     kind: ClassVar[str]
     cpu_batch_size: ClassVar[int] = 1024
-    eats: ClassVar[str] = "specs"
+    input_kind: ClassVar[str] = "specs"
     property_name: ClassVar[str] = ENERGY_COLUMN
     unit: ClassVar[str] = "eV/atom"
 

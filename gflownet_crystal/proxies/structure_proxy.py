@@ -45,7 +45,7 @@ class StructureProxy(Proxy):
         ConfigError: a part is of another kind, or a number is out of range.
     """
 
-    eats: ClassVar[str] = "specs"
+    input_kind: ClassVar[str] = "specs"
     property_name: ClassVar[str] = ENERGY_COLUMN
     unit: ClassVar[str] = "eV/atom"
 

@@ -19,7 +19,7 @@ class GridCorners(Proxy):
         r0, r1, r2: heights, positive.
     """
 
-    eats = "grid"
+    input_kind = "grid"
     property_name = "reward"
     unit = "1"
 
@@ -46,7 +46,7 @@ class BoxCorners(Proxy):
         floor: added everywhere, positive.
     """
 
-    eats = "box"
+    input_kind = "box"
     property_name = "reward"
     unit = "1"
 

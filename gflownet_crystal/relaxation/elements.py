@@ -26,7 +26,7 @@ class ElementSettings:
     Attributes:
         fmax: eV/Å, largest force of a relaxed crystal.
         steps: maximum number of steps.
-        max_volume_change: relative; a crystal that changes by more has run away, and counts as it was given.
+        max_volume_change: relative change of the volume beyond which a crystal counts as it was given.
         largest: atoms in the cell of a crystal that is relaxed at most; larger ones count as they were given.
     """
 
@@ -106,7 +106,7 @@ def _energy_per_atom(atoms: Atoms) -> tuple[float, str]:
 
 
 def _relaxed_energy(atoms: Atoms, settings: ElementSettings) -> float:
-    """Energy per atom after a short relaxation; infinite if it fails or runs away."""
+    """Energy per atom after a short relaxation; infinite if it fails or the volume changes too much."""
     volume = atoms.get_volume()
     try:
         with warnings.catch_warnings():

@@ -32,7 +32,7 @@ from gflownet_crystal.structures.writing import CIF, write_structures
 
 _GEOMETRY = ("cell", "atomic_numbers", "frac_coords")
 _COLUMNS = (
-    "row", "name", "formula", "status", "reason", "steps", "seconds", ENERGY_BEFORE, ENERGY_AFTER,
+    "row", "name", "formula", "status", "reason", "steps", "denoised", "seconds", ENERGY_BEFORE, ENERGY_AFTER,
     "max_force_before", "max_force_after", "pressure_before", "pressure_after", "volume_change",
     "length_change", "angle_change", "max_strain", "rms_displacement", "max_displacement",
     "space_group_before", "space_group_after", "cif",
@@ -51,6 +51,7 @@ class Record:
         reason: reason of a failure, else empty.
         steps: number of steps.
         seconds: duration.
+        denoised: whether it started from the pass of a denoiser.
         energy_before: formation energy as given; this and the three that follow are None where it failed at once.
         max_force_before: largest force on an atom.
         pressure_before: pressure of the cell.
@@ -77,6 +78,7 @@ class Record:
     reason: str
     steps: int
     seconds: float
+    denoised: bool = False
     energy_before: float | None = None
     max_force_before: float | None = None
     pressure_before: float | None = None
@@ -149,7 +151,7 @@ def to_record(row: int, item: Item, result: Relaxation, seconds: float) -> Recor
         seconds: duration.
     """
     formula = "" if item.structure is None else item.structure.specs().formulas()[0]
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"denoised": result.denoised}
     for when, state in (("before", result.before), ("after", result.after)):
         if state is not None:
             values |= {f"{name}_{when}": value for name, value in vars(state).items()}

@@ -14,6 +14,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
+from gflownet_crystal.relaxation.denoising import denoised, load_denoiser
 from gflownet_crystal.relaxation.primitive_cell import PrimitiveCell
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.checks import CLOSEST
@@ -53,10 +54,11 @@ class Relaxation:
     Attributes:
         status: ``converged``, ``not_converged`` after all steps, or ``failed``.
         reason: why it failed, else empty.
-        steps: taken.
+        steps: number of steps taken.
         structure: one structure, relaxed, in the cell that was given; None if it failed.
         before: None if it failed at once.
         after: None if it failed.
+        denoised: whether it started from the pass of a denoiser.
     """
 
     status: Status
@@ -65,6 +67,7 @@ class Relaxation:
     structure: StructureBatch | None = None
     before: State | None = None
     after: State | None = None
+    denoised: bool = False
 
 
 class _RefusedError(Exception):
@@ -82,6 +85,7 @@ def relax(structure: StructureBatch, energies: StructureEnergies, settings: Rela
     calculator = energies.calculator()
     optimizer: FIRE | None = None
     before: State | None = None
+    moved = False
     try:
         reduced = _reduced(structure, settings)
         energy = _judged_energy(reduced.structure, energies)
@@ -93,6 +97,8 @@ def relax(structure: StructureBatch, energies: StructureEnergies, settings: Rela
             if settings.symmetry:
                 atoms.set_constraint(_kept_symmetry(atoms, settings.symprec))
             before = _state(atoms, energy, reduced.structure, settings.symprec)
+            if settings.denoise is not None:
+                moved = _take_denoised(atoms, energy, energies, settings.denoise)
             moving = FrechetCellFilter(atoms) if settings.cell else atoms
             optimizer = FIRE(moving, logfile=None, maxstep=_LARGEST_STEP)
             optimizer.attach(_guard(atoms, settings.max_volume_change))
@@ -102,9 +108,9 @@ def relax(structure: StructureBatch, energies: StructureEnergies, settings: Rela
         after = _state(atoms, energy, relaxed, settings.symprec)
     except Exception as error:  # ASE, spglib and the potentials raise all kinds of them
         steps = 0 if optimizer is None else int(optimizer.nsteps)
-        return Relaxation("failed", _one_line(error), steps, before=before)
+        return Relaxation("failed", _one_line(error), steps, before=before, denoised=moved)
     status: Status = "converged" if converged else "not_converged"
-    return Relaxation(status, "", int(optimizer.nsteps), reduced.restored(relaxed), before, after)
+    return Relaxation(status, "", int(optimizer.nsteps), reduced.restored(relaxed), before, after, moved)
 
 
 def _reduced(structure: StructureBatch, settings: RelaxationSettings) -> PrimitiveCell:
@@ -128,6 +134,18 @@ def _judged_energy(structure: StructureBatch, energies: StructureEnergies) -> fl
             "the model cannot judge it: an atom without neighbours, or an element it does not know"
         )
     return energy
+
+
+def _take_denoised(atoms: Atoms, energy: float, energies: StructureEnergies, weights: str) -> bool:
+    """Move atoms by the pass of a denoiser if that lowers their energy (eV/atom); whether it does."""
+    better = denoised(atoms, load_denoiser(weights))
+    try:
+        lowers = better is not None and _judged_energy(_back(better), energies) < energy
+    except _RefusedError:
+        return False
+    if better is not None and lowers:
+        atoms.set_positions(better.positions)
+    return lowers
 
 
 def _state(atoms: Atoms, energy: float, structure: StructureBatch, symprec: float) -> State:
@@ -156,7 +174,9 @@ def _guard(atoms: Atoms, largest: float) -> Callable[[], None]:
         if not np.isfinite(change) or not np.isfinite(atoms.get_forces()).all():
             raise _RefusedError("forces or cell are not finite")
         if abs(change) > largest:
-            raise _RefusedError(f"the volume changed by {100 * change:+.0f} %: it ran away")
+            raise _RefusedError(
+                f"the volume changed by {100 * change:+.0f} %, more than max_volume_change={largest}"
+            )
 
     return check
 

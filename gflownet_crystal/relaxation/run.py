@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import NamedTuple
 
-import torch
-
-from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.pool import in_processes
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.relax import Relaxation, relax
@@ -86,40 +80,15 @@ def relax_items(
                 return
             yield worker(row, items[row])
         return
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start_worker, (load, settings)) as pool:
-        try:
-            yield from _in_pool(pool, items, rows, processes, should_stop)
-        except BrokenProcessPool as error:
-            raise DataError(
-                "a process died, perhaps for want of memory; what is finished is kept: go on with resume=true "
-                "and fewer processes"
-            ) from error
-
-
-def _in_pool(
-    pool: ProcessPoolExecutor,
-    items: Sequence[Item],
-    rows: Sequence[int],
-    at_once: int,
-    should_stop: Callable[[], bool],
-) -> Iterator[Finished]:
-    waiting = iter(rows)
-    running: set[Future[Finished]] = set()
-    while True:
-        while len(running) < at_once and not should_stop() and (row := next(waiting, None)) is not None:
-            running.add(pool.submit(_relax_in_worker, row, items[row]))
-        if not running:
-            return
-        done, running = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            yield future.result()
+    advice = "its finished crystals are kept; go on with resume=true and fewer processes"
+    tasks = ((row, items[row]) for row in rows)
+    for _, finished in in_processes(
+        _relax_in_worker, tasks, processes, should_stop, advice, _start_worker, (load, settings)
+    ):
+        yield finished
 
 
 def _start_worker(load: Loader, settings: RelaxationSettings) -> None:
-    # an interrupt is for the process that started the others: it lets them finish what they are at
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    torch.set_num_threads(1)
     _PROCESS.append(Worker(load(), settings))
 
 

@@ -23,7 +23,8 @@ class RelaxationSettings:
         symprec: Å, tolerance of the symmetry search.
         fmax: eV/Å, largest force of a relaxed crystal; of the cell, the largest virial an atom in eV as well.
         steps: maximum number of steps.
-        max_volume_change: relative; a crystal that changes by more has run away, and fails.
+        max_volume_change: relative change of the volume beyond which a relaxation fails.
+        denoise: weights of a denoiser, whose pass is the start where it lowers the energy; None for no pass.
     """
 
     cell: bool = True
@@ -33,6 +34,7 @@ class RelaxationSettings:
     fmax: float = 0.05
     steps: int = 300
     max_volume_change: float = 0.5
+    denoise: str | None = None
 
     def __post_init__(self) -> None:
         """Check the values.

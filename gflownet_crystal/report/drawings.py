@@ -149,6 +149,6 @@ def hull_drawing(studio: Studio, cards: Sequence[Card], near: float) -> Drawing 
     caption = "Predicted (bars: the proxy's standard deviation)"
     caption += " and judged, measured from the same hull." if judged else "."
     if judged - {"converged", None}:
-        caption += " Hollow: the relaxation did not come to rest."
+        caption += " Hollow: the relaxation did not converge."
     caption += f" Shaded: up to {near} eV/atom above the hull."
     return studio.draw("above_hull", "Energies above hull", caption, lambda: hull_figure(cards, near))

@@ -97,7 +97,7 @@ def _of_atoms(card: Rated) -> list[Mark]:
     if card.status == "failed":
         found.append(Mark("bad", "its relaxation failed"))
     elif card.status == "not_converged":
-        found.append(Mark("caution", "its relaxation did not come to rest"))
+        found.append(Mark("caution", "its relaxation did not converge"))
     return found
 
 

@@ -208,8 +208,11 @@ def hull_figure(cards: Sequence[Rated], near: float) -> Figure:
     axes.errorbar(ranks, above, yerr=spread, fmt="o", ms=2.5, linewidth=0.6, color=COLOURS["samples"],
                   label="predicted")  # fmt: skip
     judged = [card for card in cards if card.judged_above_hull is not None]
-    for is_at_rest, fill, label in ((True, COLOURS["reference"], "judged"), (False, "none", "not at rest")):
-        drawn = [card for card in judged if (card.status in (None, "converged")) == is_at_rest]
+    for is_converged, fill, label in (
+        (True, COLOURS["reference"], "judged"),
+        (False, "none", "not converged"),
+    ):
+        drawn = [card for card in judged if (card.status in (None, "converged")) == is_converged]
         if drawn:
             ranks = [card.rank for card in drawn]
             above = [card.judged_above_hull for card in drawn if card.judged_above_hull is not None]

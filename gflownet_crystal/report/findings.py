@@ -124,7 +124,7 @@ def _judged(cards: Sequence[Card], run: RunFiles) -> Finding:
     if not tried:
         return Finding("caution", "Judged energies", _unrelaxed(cards, run.judge))
     rested = [card for card in tried if card.judged is not None and card.status == "converged"]
-    text = f"{run.relaxer or 'A potential'} relaxed {len(tried)} of {len(cards)}: {len(rested)} came to rest"
+    text = f"{run.relaxer or 'A potential'} relaxed {len(tried)} of {len(cards)}: {len(rested)} converged"
     kept = sum(card.group_after == card.space_group for card in rested)
     text += f", {kept} of them in the space group asked for. " if rested else ". "
     shifts = [card.judged_shift for card in rested if card.judged_shift is not None]

@@ -71,11 +71,11 @@ def newness(
 
 
 def one_element_away(counts: torch.Tensor, compounds: KnownCompounds) -> bool:
-    """Whether a known formula has another element in the place of one of a composition's.
+    """Find out whether a known formula differs from a composition by the substitution of one element.
 
     Args:
-        counts: (119,) int64.
-        compounds: the known ones.
+        counts: (119,) int64, atoms by atomic number.
+        compounds: known compounds.
     """
     present = counts.nonzero()[:, 0]
     others = torch.tensor([number for number in range(1, _LAST + 1) if counts[number] == 0])

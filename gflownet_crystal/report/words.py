@@ -190,7 +190,7 @@ def _hull_tiles(cards: Sequence[Card], judge: str) -> list[tuple[str, str, str]]
     if judged:
         near = _near(rested, "judged_above_hull")
         text = f"judged within {NEAR_HULL} eV/atom of the hull by {judge or 'a potential'}"
-        tiles.append((f"{near} of {len(judged)}", text, f"{len(rested)} came to rest"))
+        tiles.append((f"{near} of {len(judged)}", text, f"{len(rested)} converged"))
     return tiles
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.lattice import is_closed, is_possible, parameters_to_matrix
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.periodic_pairs import has_cell, usable
@@ -48,7 +45,7 @@ def check_parameters(parameters: Tensor) -> list[str]:
 
 
 def _thickness(lengths: Tensor, angles: Tensor) -> Tensor:
-    """Least distance of opposite faces, Å, (n,); meaningless where parameters close no cell."""
+    """Least distance of opposite faces, Å, (n,); meaningless where the parameters do not make a cell."""
     cell = parameters_to_matrix(lengths, angles)
     normals = torch.linalg.cross(cell[:, [1, 2, 0]], cell[:, [2, 0, 1]])
     return cell.det().abs() / normals.norm(dim=2).amax(1)
@@ -88,24 +85,6 @@ def check_structures(structures: StructureBatch, closest: float | None = None) -
     )
     _mark_sound(reasons, structures, "a flat cell, or one without lattice vectors", closest)
     return reasons
-
-
-def require_structures(
-    structures: StructureBatch, names: Sequence[str], closest: float | None = None
-) -> None:
-    """Refuse a batch in which a structure is no crystal.
-
-    Args:
-        structures: n structures.
-        names: n texts, for the error.
-        closest: Å, the least distance between atoms; None leaves distances to the caller.
-
-    Raises:
-        DataError: naming the first one and its fault.
-    """
-    for name, reason in zip(names, check_structures(structures, closest), strict=True):
-        if reason:
-            raise DataError(f"{name}: {reason}; correct it or leave it out")
 
 
 def _mark(reasons: list[str], faulty: Tensor, reason: str) -> None:

@@ -72,7 +72,7 @@ def is_invariant(
         points: (N, 3) fractional.
         group: operations.
         cell: (3, 3) rows, Å.
-        tolerance: greatest distance, Å.
+        tolerance: largest distance, Å.
     """
     if len(numbers) * len(group) > _MOST_IMAGES:
         return False
@@ -89,7 +89,7 @@ def covers(
     cell: NDArray[np.float64],
     tolerance: float,
 ) -> bool:
-    """Whether every atom lies upon another of its element.
+    """Check whether every atom coincides with another one of its element.
 
     Args:
         numbers: (N,) atomic numbers.

@@ -100,7 +100,7 @@ def _read_block(block: CifBlock, refuse: bool, closest: float) -> CifCrystal:
         notes.append(f"the origin is not named: {reading.group.name} is taken")
     if reading.fault:
         if refuse or any(element.by_formula for element in sites.elements):
-            raise DataError(f"{reading.fault}; mend the file")
+            raise DataError(f"{reading.fault}; correct the file")
         notes.append(reading.fault)
     if symmetry.unknown and not formula.confirms(reading.numbers):
         raise DataError("its symmetry is not known (?); give the symmetry operations or the space group")

@@ -119,7 +119,7 @@ def _named_numbers(block: CifBlock) -> set[int]:
 
 
 def _named_meanings(block: CifBlock, numbers: set[int]) -> tuple[list[_Meaning], tuple[str, ...]]:
-    """Possible meanings of the symbols, and remarks on those that are not known."""
+    """Possible meanings of the symbols, and remarks on unknown symbols."""
     codes = block.known(*_CODES)
     names = block.known(*_SYMBOLS)
     read = {name: _meanings_of_symbol(name, codes) for name in names}

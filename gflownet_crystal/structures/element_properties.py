@@ -1,4 +1,4 @@
-"""Physical properties of the elements, standardised: what lets the networks carry over to rare elements."""
+"""Properties of the elements, standardised, by which networks transfer to rare elements; periods and groups."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from gflownet_crystal.structures.elements import COVALENT_RADII, N_ATOMIC_NUMBER
 
 N_PROPERTIES = 22
 _LAST = 103
+_NOBLE_GASES = np.array([0, 2, 10, 18, 36, 54, 86, 118])
+_N_GROUPS = 18
 _TABULATED = (
     "X",
     "atomic_radius",
@@ -44,14 +46,14 @@ def element_properties() -> Tensor:
 
 
 def periods_and_groups() -> Tensor:
-    """Period and group of each element, (2, 119) int64; 0 beyond lawrencium. The f block counts as group 3."""
-    from pymatgen.core import Element
-
-    table = torch.zeros(2, N_ATOMIC_NUMBERS, dtype=torch.int64)
-    for number in range(1, _LAST + 1):
-        element = Element(SYMBOLS[number])
-        table[0, number], table[1, number] = int(element.row), int(element.group)
-    return table
+    """Period (1 to 7) and group (1 to 18; 3 for the f block) of each element, (2, 119) int64; 0 for number 0."""
+    number = np.arange(1, N_ATOMIC_NUMBERS)
+    period = np.searchsorted(_NOBLE_GASES, number)
+    column = number - _NOBLE_GASES[period - 1]
+    from_right = column - (_NOBLE_GASES[period] - _NOBLE_GASES[period - 1]) + _N_GROUPS
+    # helium is a noble gas; in long periods the columns 3 to 16 are the f block
+    group = np.where((column <= 2) & (number != 2), column, np.maximum(from_right, 3))
+    return torch.from_numpy(np.pad(np.stack([period, group]), ((0, 0), (1, 0))).astype(np.int64))
 
 
 def _properties_of(number: int) -> list[float]:

@@ -244,7 +244,7 @@ def connected(structures: StructureBatch, reach: float) -> Tensor:
     for rows in batches_of_atoms(structures.n_atoms, _SEARCH_ATOMS):
         points = PeriodicPoints.of(structures[rows])
         pairs = points.within(torch.full((len(rows),), reach, dtype=torch.float64))
-        lonely = torch.ones(len(points.structure), dtype=torch.bool)
-        lonely[pairs.source[pairs.squared > 0.0]] = False
-        result[rows[points.structure[lonely]]] = False
+        isolated = torch.ones(len(points.structure), dtype=torch.bool)
+        isolated[pairs.source[pairs.squared > 0.0]] = False
+        result[rows[points.structure[isolated]]] = False
     return result

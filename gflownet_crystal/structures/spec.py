@@ -64,7 +64,7 @@ class CrystalSpec(TensorBatch):
 
     @property
     def volume_per_atom(self) -> Tensor:
-        """Volume an atom in Å^3, (n,) float64."""
+        """Volume per atom in Å^3, (n,) float64."""
         return self.volume / self.n_atoms
 
     @property

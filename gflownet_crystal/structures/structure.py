@@ -134,11 +134,6 @@ class StructureBatch:
         )
         return flat.reshape(len(self), N_ATOMIC_NUMBERS)
 
-    @property
-    def cartesian(self) -> Tensor:
-        """Cartesian positions in Å, (N, 3) float64."""
-        return torch.einsum("ni,nij->nj", self.fractional, self.cell[self.structure_index])
-
     def specs(self) -> CrystalSpec:
         """Group, composition and lattice parameters of cells that are in the ITA setting of their group."""
         lengths, angles = lattice.matrix_to_parameters(self.cell)

@@ -78,7 +78,7 @@ def _check_made(
         return
     if not unchanged(list(policy.state_dict().values()), list(twin.state_dict().values())):
         faults.add(
-            "two policies made alike have different weights; draw them from a generator seeded by a setting"
+            "two policies made in the same way have different weights; draw them from a generator seeded by a setting"
         )
     _check_restored(policy, twin, inputs, faults)
     outputs = [

@@ -46,16 +46,16 @@ def check_proxy(proxy: Proxy, batch: Any = None, raise_faults: bool = True) -> l
     if not isinstance(proxy, Proxy):
         faults.add("the class does not derive from gflownet_crystal.proxies.Proxy")
         return faults.finish(raise_faults)
-    eats_specs = proxy.eats == "specs"
-    if batch is None and not eats_specs:
-        raise ConfigError(f"check_proxy has no default batch of {proxy.eats!r}; give it one")
+    takes_specs = proxy.input_kind == "specs"
+    if batch is None and not takes_specs:
+        raise ConfigError(f"check_proxy has no default batch of {proxy.input_kind!r}; give it one")
     given = reference_specs() if batch is None else batch
     if len(given) < 2:
         raise ConfigError("check_proxy needs a batch of at least two objects to compare rows")
     declared = check_unit(proxy, faults)
     with watching_global_randomness(faults, "predict"), torch.no_grad():
         _check_values(proxy, given, faults)
-        if declared is not None and eats_specs:
+        if declared is not None and takes_specs:
             check_magnitude(proxy, declared, batch is None, faults)
         if not isinstance(proxy.to("cpu"), Proxy):
             faults.add("to(device) does not return the proxy")

@@ -48,7 +48,7 @@ def restore_generator(
         RuntimeError: a state that the generator does not take.
     """
     if not stored:
-        raise CheckpointError("the checkpoint holds no state of a random generator; train anew")
+        raise CheckpointError("the checkpoint holds no state of a random generator; train again")
     n_stored = len(next(iter(stored.values())))
     if n_stored != size:
         raise CheckpointError(

@@ -107,7 +107,7 @@ class ExportSettings(CandidateSettings):
         super().__post_init__()
         check_fields(self, overwrite=flag, samples=optional(path_setting))
         if self.samples is not None and self.n is not None:
-            raise ConfigError("samples and n are both given: choose from a file, or sample anew")
+            raise ConfigError("samples and n are both given: choose from a file, or draw new samples")
 
 
 @dataclass(frozen=True)

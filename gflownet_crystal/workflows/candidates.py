@@ -66,7 +66,7 @@ def candidates_of(outcome: Outcome, known: KnownCompounds) -> Candidates:
 
     Args:
         outcome: outcome of the screening.
-        known: compounds that count as known.
+        known: known compounds.
 
     Raises:
         DataError: no spec got atoms.

@@ -130,7 +130,7 @@ def _contact_words(rows: pd.DataFrame) -> list[str]:
 
 
 def _far_words(rows: pd.DataFrame) -> list[str]:
-    unknown = "no energy: lonely atoms, or an unknown element"
+    unknown = "no energy: isolated atoms, or an unknown element"
     return [
         unknown if np.isnan(above) else f"{above:.3f} eV/atom above the hull with atoms"
         for above in rows[JUDGED_HULL]

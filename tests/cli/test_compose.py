@@ -56,6 +56,21 @@ def test_values_keep_their_types() -> None:
     assert (config.run.dir, config.device) == ("a/b", "7")
 
 
+@pytest.mark.parametrize(
+    ("bare", "bracketed"),
+    [
+        ("Li,O", "[Li,O]"),
+        ("1,2.5,true", "[1,2.5,true]"),
+        ("'a,b',c", "['a,b',c]"),
+        ("[1,2],[3,4]", "[[1,2],[3,4]]"),
+    ],
+)
+def test_lists_need_no_brackets(bare: str, bracketed: str) -> None:
+    one, other = (parse_setting(f"env.elements={text}") for text in (bare, bracketed))
+    assert (one.key, one.value, one.added) == (other.key, other.value, other.added)
+    assert isinstance(one.value, list) and len(one.value) > 1
+
+
 def test_a_class_replaces_its_whole_section() -> None:
     given = [
         "env=hypergrid",
@@ -115,7 +130,8 @@ def test_a_section_within_a_choice_is_chosen_by_its_place(tmp_path: Path) -> Non
         ("trainer.batchsize=3", r"did you mean trainer\.batch_size\?"),
         ("trainer.schedule.kind.x=3", "unknown key"),
         ("trainer.replay=3", r"trainer\.replay\.capacity"),
-        ("seed=1,2", "one key=value"),
+        ("seed=range(1,3)", "one key=value"),
+        ("proxy=grid_corners,box_corners", "unknown proxy 'grid_corners,box_corners'"),
         ("seed", "write key=value"),
         ("seed=[1", "write key=value"),
         ("~proxy", "one key=value"),

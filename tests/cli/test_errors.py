@@ -69,8 +69,8 @@ def contents(folder: Path) -> dict[str, bytes]:
         (["env=hypergrid", "threads=0"], ["threads"]),
         (["env=hypergrid", "quiet=maybe"], ["quiet", "true or false"]),
         (["env=hypergrid", "reward.invalid=ignore"], ["raise, penalise"]),
-        (["env=hypergrid", "proxy=box_corners"], ["eats box", "produces grid", "grid_corners"]),
-        (["env=box", "proxy=grid_corners"], ["eats grid", "produces box", "box_corners"]),
+        (["env=hypergrid", "proxy=box_corners"], ["expects box", "produces grid", "grid_corners"]),
+        (["env=box", "proxy=grid_corners"], ["expects grid", "produces box", "box_corners"]),
         (["env=hypergrid", "proxy._target_=nowhere.Proxy"], ["nowhere"]),
         (["env=hypergrid", "proxy._target_=os.getcwd"], ["subclass"]),
         (["env=hypergrid", "proxy.depth=3"], ["proxy.depth", "proxy.length"]),
@@ -98,7 +98,7 @@ def test_configurations_are_refused_before_anything_is_written(
         (["env.n_elements=3"], ["env.n_elements", "list"]),
         (["env.coordinates=polar"], ["shape", "raw"]),
         (["env.oxidation_table=mine"], ["mine", "icsd"]),
-        (["proxy=grid_corners"], ["eats grid", "produces specs", "mlp"]),
+        (["proxy=grid_corners"], ["expects grid", "produces specs", "mlp"]),
         (["proxy.weights=none.safetensors"], ["none.safetensors"]),
     ],
 )
@@ -114,7 +114,7 @@ from gflownet_crystal.proxies.base import Proxy
 
 
 class Broken(Proxy):
-    eats, property_name, unit = "grid", "nothing", "1"
+    input_kind, property_name, unit = "grid", "nothing", "1"
 
     def predict(self, batch):
         return batch.double().sum(dim=1) * float("nan")

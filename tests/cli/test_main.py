@@ -1,4 +1,4 @@
-"""The one door: verbs, scripts, options, help."""
+"""The command-line entry point: verbs, scripts, options, help."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from gflownet_crystal.cli.first_keys import FIRST
 from gflownet_crystal.cli.main import VERBS, main, split_options
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.openmp import WAITING
@@ -93,6 +95,43 @@ def test_the_overview_lists_all_verbs(capsys: pytest.CaptureFixture[str]) -> Non
         assert main(words) == 0
         page = capsys.readouterr().out
         assert all(re.search(rf"^  {verb} +\w", page, flags=re.MULTILINE) for verb in VERBS)
+
+
+@pytest.mark.parametrize("word", ["--version", "-V"])
+def test_the_version_is_that_of_the_package(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word]) == 0
+    assert capsys.readouterr().out == f"gflownet-crystal {version('gflownet_crystal')}\n"
+
+
+def test_help_of_a_verb_is_its_help_option(capsys: pytest.CaptureFixture[str]) -> None:
+    pages = []
+    for words in (["help", "relax"], ["relax", "--help"]):
+        assert main(words) == 0
+        pages.append(capsys.readouterr().out)
+    assert pages[0] == pages[1] and "usage: gflownet-crystal relax" in pages[0]
+    assert main(["help"]) == 0 and main(["help", "relay"]) == 2
+    assert "relax" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_begins_with_at_most_ten_keys_that_matter_most(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, "--help"]) == 0
+    page = capsys.readouterr().out
+    assert page.count("keys that matter most") == (verb in FIRST)
+    keys = re.findall(r"^  ([\w.]+)=", page, flags=re.MULTILINE)
+    assert len(keys) == len(set(keys))
+    first = FIRST.get(verb, ())
+    assert len(first) <= 10 and keys[: len(first)] == list(first)
+    assert verb in FIRST or len(keys) <= 10
+
+
+@pytest.mark.parametrize("word", ["-m", "--multirun"])
+def test_sweeps_are_told_not_to_exist(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train_gfn", word, "seed=0,1"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "there are no sweeps: start one command a run" in error
 
 
 def test_options_are_told_from_settings(tmp_path: Path) -> None:

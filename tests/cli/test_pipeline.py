@@ -124,7 +124,7 @@ def test_specs_that_fail_are_listed_with_reasons(folder: Path) -> None:
     assert failed["reason"].str.contains("found no place").all()
     assert rows["rank"].dropna().tolist() == [1, 2, 3, 4, 5, 6]
     broken = rows[rows["status"] == "relaxation_failed"]
-    assert len(broken) == 2 and broken["reason"].str.contains("ran away").all()
+    assert len(broken) == 2 and broken["reason"].str.contains("more than max_volume_change").all()
     assert broken["cif"].notna().all() and broken["energy_after"].isna().all()
     assert json.loads(done.stdout)["status"]["unplaced"] == len(failed)
 

@@ -235,3 +235,27 @@ def test_chgnet_relaxes_a_crystal(tmp_path: Path, monkeypatch, capfd) -> None:
     relaxed = pd.read_parquet(tmp_path / "out" / "relaxed.parquet").iloc[0]
     assert relaxed["lattice"][0] * 2**0.5 == pytest.approx(5.69, abs=0.05)
     assert json.loads((tmp_path / "out" / "settings.json").read_text())["model"] == "chgnet"
+
+
+def test_a_denoiser_gives_the_start_and_the_table_says_so(tmp_path: Path, capsys) -> None:
+    rattled = bulk("Cu", "fcc", 3.6, cubic=True)
+    rattled.rattle(0.15, seed=1)
+    ase.io.write(tmp_path / "made.extxyz", [rattled, bulk("Cu", "fcc", 3.6)], format="extxyz")
+    words = ["relax", f"structures={tmp_path / 'made.extxyz'}", *QUICK, "steps=0", "symmetry=false"]
+    assert main([*words, f"out={tmp_path / 'out'}", "denoise=denoiser_gemsnet"]) == 0
+    assert "1 started from the denoiser's pass" in capsys.readouterr().out
+    rows = table(tmp_path / "out")
+    assert rows["denoised"].tolist() == [True, False]
+    assert rows["energy_after"][0] < rows["energy_before"][0] - 0.05
+    assert rows["energy_after"][1] == rows["energy_before"][1]
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"), [("denoiser_x", "no weights 'denoiser_x'"), ("mlp", "'denoiser'")]
+)
+def test_weights_of_no_denoiser_are_refused_before_anything_is_written(
+    tmp_path: Path, folder: Path, capsys, weights: str, says: str
+) -> None:
+    words = ["relax", f"structures={folder}", f"out={tmp_path / 'out'}", *QUICK]
+    assert main([*words, f"denoise={weights}"]) == 2
+    assert says in capsys.readouterr().err and not (tmp_path / "out").exists()

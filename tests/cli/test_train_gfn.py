@@ -101,7 +101,7 @@ from gflownet_crystal.proxies.base import Proxy
 
 
 class Slope(Proxy):
-    eats, property_name, unit = "grid", "slope", "m"
+    input_kind, property_name, unit = "grid", "slope", "m"
 
     def __init__(self, steepness: float) -> None:
         self.steepness = steepness

@@ -22,7 +22,7 @@ from gflownet_crystal.proxies.base import Proxy
 
 
 class Dense(Proxy):
-    eats, property_name, unit = "grid", "density", "g/cm^3"
+    input_kind, property_name, unit = "grid", "density", "g/cm^3"
 
     def predict(self, batch):
         return batch.double().sum(dim=1) + 1.0

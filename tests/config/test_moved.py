@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from omegaconf import OmegaConf
 
-from gflownet_crystal.config.build import load_class
+from gflownet_crystal.config.build import factory, load_class
 from gflownet_crystal.config.moved import present_path
+from gflownet_crystal.generators.wyckoff_sampler import WyckoffSampler
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,10 @@ def test_classes_of_earlier_run_folders_are_found(old: str) -> None:
 @pytest.mark.parametrize("path", ["gflownet_crystal.proxies.mlp.MLPProxy", "mine.potentials.Mine", "Mine"])
 def test_other_paths_stay(path: str) -> None:
     assert present_path(path) == path
+
+
+def test_arguments_of_earlier_run_folders_are_read() -> None:
+    section = OmegaConf.create(
+        {"_target_": "gflownet_crystal.generators.wyckoff_sampler.WyckoffSampler", "hurry": 3.0, "tries": 2}
+    )
+    assert factory(section, WyckoffSampler, "generator").keywords == {"velocity_scale": 3.0, "tries": 2}

@@ -10,7 +10,6 @@ from pymatgen.core import Lattice
 from gflownet_crystal.crystallography.lattice import (
     FREE_PARAMETERS,
     SOURCE_PARAMETER,
-    angle_interval,
     closure,
     complete_parameters,
     is_closed,
@@ -24,6 +23,12 @@ from gflownet_crystal.crystallography.wyckoff import group_operations
 LENGTHS = st.tuples(*[st.floats(1.0, 60.0)] * 3)
 ANGLE = st.floats(2.0, 178.0)
 FRACTION = st.floats(0.02, 0.98)
+
+
+def angle_interval(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Open interval of the third angle that closes a cell, in degrees, by the triangle inequality on the sphere."""
+    total = first + second
+    return (first - second).abs(), torch.minimum(total, 360.0 - total)
 
 
 def _closed_angles(alpha: float, beta: float, fraction: float) -> torch.Tensor:

@@ -18,10 +18,9 @@ from gflownet_crystal.crystallography.build_normalizer import (
 )
 from gflownet_crystal.crystallography.lattice import complete_parameters
 from gflownet_crystal.crystallography.normalizer import (
+    _table,
     canonical_assignment,
     equivalent_assignments,
-    permuting_motions,
-    polar_axes,
     position_permutations,
 )
 from gflownet_crystal.crystallography.space_groups import lattice_system_of_group
@@ -53,6 +52,13 @@ EXCHANGED = {
 }
 
 
+def permuting_motions(group: int) -> np.ndarray:
+    """Motions [W | w] of fractional coordinates of the table, one for each of its permutations, (k, 3, 4)."""
+    motions = _table()["motion"][_table()["group"] == group].astype(np.float64)
+    motions[:, :, 3] /= 24
+    return motions
+
+
 def letters(group: int) -> set[str]:
     """Classes of fixed positions that the permutations make of each other, more than one letter each."""
     positions, permutations = wyckoff_positions(group), position_permutations(group)
@@ -69,15 +75,6 @@ def test_cosets_are_as_many_as_in_the_tables(group: int, index: int) -> None:
 @pytest.mark.parametrize(("group", "exchanged"), EXCHANGED.items())
 def test_letters_are_exchanged_as_in_the_tables(group: int, exchanged: set[str]) -> None:
     assert letters(group) == {one for one in exchanged if len(one) > 1}
-
-
-def test_polar_groups_have_no_origin_along_their_axes() -> None:
-    along_c = [*range(25, 47), *range(75, 81), *range(99, 111), *range(143, 147), *range(156, 162),
-               *range(168, 174), *range(183, 187)]  # fmt: skip
-    expected = {1: "xyz", 3: "y", 4: "y", 5: "y", 6: "xz", 7: "xz", 8: "xz", 9: "xz"}
-    expected.update((group, "z") for group in along_c)
-    for group in range(1, 231):
-        assert polar_axes(group).tolist() == [axis in expected.get(group, "") for axis in "xyz"]
 
 
 def test_the_file_is_what_the_operations_give() -> None:

@@ -31,7 +31,9 @@ class _Denser(StructureEnergies):
 
     def predict(self, structures: StructureBatch) -> tuple[Tensor, Tensor]:
         energy = torch.zeros(len(structures), dtype=torch.float64)
-        energy.index_add_(0, structures.structure_index, structures.cartesian.square().sum(1))
+        rows = structures.structure_index
+        positions = torch.einsum("ni,nij->nj", structures.fractional, structures.cell[rows])
+        energy.index_add_(0, rows, positions.square().sum(1))
         return energy / structures.n_atoms, torch.zeros_like(energy)
 
     def calculator(self) -> Any:
@@ -116,7 +118,9 @@ def test_specs_that_cannot_be_placed_are_left_out() -> None:
         assert len(empty.rows) == len(empty.structures) == 0
 
 
-@pytest.mark.parametrize("options", [{"tries": 0}, {"steps": 0}, {"min_ratio": -0.1}, {"hurry": -1.0}])
+@pytest.mark.parametrize(
+    "options", [{"tries": 0}, {"steps": 0}, {"min_ratio": -0.1}, {"velocity_scale": -1.0}]
+)
 def test_options_out_of_range_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         sampler(**options)

@@ -21,7 +21,7 @@ POINTS = torch.arange(14, dtype=torch.float64).reshape(7, 2)
 class Given(Proxy):
     """Returns whatever a function makes of the batch."""
 
-    eats = "box"
+    input_kind = "box"
     property_name = "given"
     unit = "1"
 
@@ -40,6 +40,22 @@ class Made(RewardFunction):
 
     def __call__(self, value: Tensor, std: Tensor) -> Any:
         return self.answer(value)
+
+
+def test_the_former_name_of_the_kind_of_input_is_read_with_a_warning() -> None:
+    with pytest.warns(DeprecationWarning, match="Older.eats` is now called `input_kind`"):
+
+        class Older(Proxy):
+            eats = "box"
+
+    class Younger(Older):
+        pass
+
+    class Renamed(Older):
+        input_kind = "grid"
+
+    assert (Older.input_kind, Younger.input_kind, Renamed.input_kind) == ("box", "box", "grid")
+    assert Proxy.input_kind == "specs"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +135,7 @@ def test_rewards_that_break_their_contract_are_told(answer: Callable[[Tensor], A
 def test_a_logarithm_of_a_negative_value_is_laid_to_the_reward() -> None:
     with pytest.raises(ProxyError, match=r"gave -3\.0 .*reward LogValue makes nan.*row 0"):
         Reward(Given(lambda x: x[:, 0] - 3.0), LogValue())(POINTS)
-    with pytest.raises(ProxyError, match=r"gave nan .*row 0: .*mend the proxy"):
+    with pytest.raises(ProxyError, match=r"gave nan .*row 0: .*correct the proxy"):
         Reward(Given(lambda x: x[:, 0] * float("nan")), Boltzmann(1.0))(POINTS)
 
 

@@ -19,7 +19,7 @@ from gflownet_crystal.proxies.toy import BoxCorners, GridCorners
 class Column(Proxy):
     """Returns its input's first column."""
 
-    eats = "box"
+    input_kind = "box"
     property_name = "column"
     unit = "1"
 

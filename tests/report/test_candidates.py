@@ -104,7 +104,7 @@ def test_relaxed_candidates_are_found_by_name(run, cards):
 
 def test_findings_count_what_is_in_the_files(run, cards):
     found = {finding.title: finding for finding in candidate_findings(cards, run)}
-    assert "chgnet relaxed 6 of 6: 4 came to rest, 4 of them" in found["Judged energies"].text
+    assert "chgnet relaxed 6 of 6: 4 converged, 4 of them" in found["Judged energies"].text
     assert "lie 0.30 eV/atom above the predicted ones" in found["Judged energies"].text
     near = (run.candidates["e_above_hull"] <= 0.1).sum()
     assert f"{near} of 6 are predicted within 0.1 eV/atom" in found["Predicted stability"].text
@@ -199,4 +199,4 @@ def test_judged_energies_are_not_compared_with_another_property(run):
     texts = [
         finding.text for finding in candidate_findings(cards, other) if finding.title == "Judged energies"
     ]
-    assert "came to rest" in texts[0] and "eV/atom" not in texts[0]
+    assert "converged" in texts[0] and "eV/atom" not in texts[0]

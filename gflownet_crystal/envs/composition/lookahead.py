@@ -171,7 +171,7 @@ class LookAhead:
 
     @property
     def deep_tables(self) -> DeepTables:
-        """Made when a state first needs them."""
+        """Tables for deep states, built at the first use."""
         if self._deep_tables is None:
             self._deep_tables = DeepTables(self.rules, self.tables)
         return self._deep_tables

@@ -22,7 +22,7 @@ _ATOMS, _ELEMENTS = 50.0, 5.0
 
 @dataclass(frozen=True)
 class CompositionState(TensorBatch):
-    """n compositions on their way.
+    """n partly built compositions.
 
     Attributes:
         counts: (n, E) int64 atoms of each element of the vocabulary in the conventional cell.

@@ -10,11 +10,14 @@ from torch import Tensor
 
 from gflownet_crystal.crystallography.lattice import parameters_to_matrix
 from gflownet_crystal.generators.draws import joined, keys_of_compounds, uniform
-from gflownet_crystal.generators.placing.candidates import anion_character, known_electronegativity
+from gflownet_crystal.generators.placing.candidates import (
+    anion_character,
+    known_electronegativity,
+    mean_electronegativity,
+)
 from gflownet_crystal.generators.placing.orbit_spacing import Lattices, OrbitPairs, Orbits
 from gflownet_crystal.generators.placing.orbit_tables import Assignments, OrbitTables, simplest_assignments
 from gflownet_crystal.structures.distances import covalent_radii
-from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.spec import CrystalSpec
 
@@ -78,7 +81,7 @@ class AssignedSpecs:
             place,
             column("is_free").bool(),
             orbits,
-            _mean_electronegativity(specs),
+            mean_electronegativity(specs),
         )
 
     def draw(self, tries: int) -> Orbits:
@@ -119,8 +122,3 @@ def _look_up(specs: CrystalSpec, listed: int, kept: int) -> tuple[list[Assignmen
         for group, row in zip(specs.space_group.tolist(), counts, strict=True)
     ]
     return found, elements
-
-
-def _mean_electronegativity(specs: CrystalSpec) -> Tensor:
-    numbers = torch.arange(N_ATOMIC_NUMBERS, device=specs.device)
-    return (specs.fractions * known_electronegativity(numbers)).sum(1)

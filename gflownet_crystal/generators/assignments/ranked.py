@@ -18,12 +18,11 @@ from gflownet_crystal.generators.assignments.inputs import ranker_inputs
 from gflownet_crystal.generators.assignments.listing import AssignmentLister, Listing
 from gflownet_crystal.generators.assignments.table import AssignmentTable, keys_of
 from gflownet_crystal.generators.draws import keys_of_compounds
-from gflownet_crystal.generators.placing.candidates import known_electronegativity
+from gflownet_crystal.generators.placing.candidates import mean_electronegativity
 from gflownet_crystal.generators.placing.orbit_spacing import Lattices, Orbits
 from gflownet_crystal.generators.placing.orbit_tables import orbit_tables
 from gflownet_crystal.models.sites.assignment_ranker import KIND, AssignmentRanker, log_probabilities
 from gflownet_crystal.structures.batching import cut_by_atoms
-from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.weights import fitting_card, load_weights, save_weights
@@ -101,8 +100,8 @@ class RankedAssignments:
         """The k best assignments of each of n specs, or as many as there are.
 
         Args:
-            specs: n specs; one without an assignment is not among the result's.
-            k: assignments of each.
+            specs: n specs; those without an assignment are left out of the result.
+            k: largest number of assignments a spec.
             seed: random seed of the keys with which free parameters are drawn.
         """
         device = specs.device
@@ -132,7 +131,7 @@ class RankedAssignments:
             Orbits(
                 orbit, owner, position, elements[owner, flat["element"][row]], cell.new_zeros(len(row), 3)
             ),
-            _mean_electronegativity(specs),
+            mean_electronegativity(specs),
         )
         return RankedSpecs(assigned, log_probability[chosen])
 
@@ -164,11 +163,6 @@ def _by_spec(spec: Tensor, score: Tensor) -> Tensor:
     falling = score.mul(10.0**_DIGITS).round().argsort(descending=True, stable=True)
     order: Tensor = falling[spec[falling].argsort(stable=True)]
     return order
-
-
-def _mean_electronegativity(specs: CrystalSpec) -> Tensor:
-    numbers = torch.arange(N_ATOMIC_NUMBERS, device=specs.device)
-    return (specs.fractions * known_electronegativity(numbers)).sum(1)
 
 
 def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

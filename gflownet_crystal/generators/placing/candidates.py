@@ -12,7 +12,8 @@ from torch import Tensor
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.generators.wyckoff_assignments import Assignment
 from gflownet_crystal.structures.distances import PeriodicLattice, covalent_radii
-from gflownet_crystal.structures.elements import ELECTRONEGATIVITY
+from gflownet_crystal.structures.elements import ELECTRONEGATIVITY, N_ATOMIC_NUMBERS
+from gflownet_crystal.structures.spec import CrystalSpec
 
 
 @dataclass(frozen=True)
@@ -177,3 +178,9 @@ def known_electronegativity(atomic_numbers: Tensor) -> Tensor:
 def anion_character(electronegativity: Tensor, mean: Tensor) -> Tensor:
     """In how far an element is an anion of a compound, 0 to 1, by the mean electronegativity of its atoms."""
     return torch.tanh((electronegativity - mean).clamp(min=0) / 0.5)
+
+
+def mean_electronegativity(specs: CrystalSpec) -> Tensor:
+    """Mean electronegativity over the atoms of each spec, (n,) float64."""
+    numbers = torch.arange(N_ATOMIC_NUMBERS, device=specs.device)
+    return (specs.fractions * known_electronegativity(numbers)).sum(1)

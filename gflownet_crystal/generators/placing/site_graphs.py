@@ -1,4 +1,4 @@
-"""Orbits on Wyckoff positions as the graphs that networks on sites read."""
+"""Graphs of orbits on Wyckoff positions, the input of networks on sites."""
 
 from __future__ import annotations
 

@@ -136,7 +136,9 @@ class _Gate(torch.autograd.Function):
         for block, state in _each(blocks, tensors):
             products = product(state.to(dtype), factor)
             nodes = (receive, send, value)
-            new, wanted = kernels.hear(products, state, nodes, block.links, norm, messages, totals, keeps)
+            new, wanted = kernels.aggregate(
+                products, state, nodes, block.links, norm, messages, totals, keeps
+            )
             kept += wanted
             if new is not None:
                 updated.append(new)
@@ -158,13 +160,13 @@ class _Gate(torch.autograd.Function):
         d_weight = torch.zeros_like(weight)
         d_nodes = tuple(value.new_zeros(value.shape) for _ in range(3))
         d_gated = d_messages / totals
-        d_heard = (d_gated, (d_gated * messages).neg_())
+        d_aggregated = (d_gated, (d_gated * messages).neg_())
         d_weights, d_states = [], []
         for index, (block, state) in enumerate(_each(ctx.blocks, tensors)):
             own, d_new = kept[index * n_kept : (index + 1) * n_kept], d_updated[index] if norm else None
             wanted = ctx.needs_input_grad[len(ctx.needs_input_grad) - 2 * n_blocks + index]
-            d_products, d_link_weight = ctx.kernels.hear_backward(
-                own, d_new, value, block.links, norm, d_heard, d_nodes, d_norm, len(state), wanted
+            d_products, d_link_weight = ctx.kernels.aggregate_backward(
+                own, d_new, value, block.links, norm, d_aggregated, d_nodes, d_norm, len(state), wanted
             )
             d_weights.append(d_link_weight)
             d_products = d_products.to(ctx.dtype)

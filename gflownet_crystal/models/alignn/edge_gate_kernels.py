@@ -29,13 +29,13 @@ Links = tuple[Tensor, Tensor, Tensor, Tensor | None]
 
 @dataclass(frozen=True)
 class Kernels:
-    """:func:`hear` and :func:`hear_backward`, as they are or compiled."""
+    """:func:`aggregate` and :func:`aggregate_backward`, as they are or compiled."""
 
-    hear: Callable[..., tuple[Tensor | None, list[Tensor]]]
-    hear_backward: Callable[..., tuple[Tensor, Tensor | None]]
+    aggregate: Callable[..., tuple[Tensor | None, list[Tensor]]]
+    aggregate_backward: Callable[..., tuple[Tensor, Tensor | None]]
 
 
-def hear(
+def aggregate(
     products: Tensor,
     state: Tensor,
     nodes: tuple[Tensor, Tensor, Tensor],
@@ -48,17 +48,17 @@ def hear(
     """Add the gated messages of a block of links to their receiving nodes.
 
     Args:
-        products: (S, F) C y of the states.
-        state: (S, F) y; its dtype is that of what is kept.
-        nodes: (nodes, F) A x, B x and V x.
+        products: (S, F), the products C y of the states.
+        state: (S, F), the states y; tensors are kept in their dtype.
+        nodes: (nodes, F) each, the products A x, B x and V x.
         links: links of the block.
         norm: normalisation of new states; None if none are wanted.
-        messages: (nodes, F), to which weighed values are added.
-        totals: (nodes, F), to which gates are added.
-        keeps: whether there will be a gradient.
+        messages: (nodes, F), sums of weighted values, updated in place.
+        totals: (nodes, F), sums of gates, updated in place.
+        keeps: whether tensors for a gradient are returned.
 
     Returns:
-        New states (R, F) or None, and what the gradient needs: the z of the links, then the moments of their norm.
+        New states (R, F) or None, and the tensors of the gradient: the z of the links, then the moments of their norm.
     """
     (receive, send, value), (receiver, sender, weight, state_row) = nodes, links
     sums = products.to(value.dtype)
@@ -78,27 +78,27 @@ def hear(
     return updated, [sums.to(state.dtype), *moments] if keeps else []
 
 
-def hear_backward(
+def aggregate_backward(
     kept: list[Tensor],
     d_updated: Tensor | None,
     value: Tensor,
     links: Links,
     norm: Norm | None,
-    d_heard: tuple[Tensor, Tensor],
+    d_aggregated: tuple[Tensor, Tensor],
     d_nodes: tuple[Tensor, Tensor, Tensor],
     d_norm: Norm | None,
     n_states: int,
     weighs: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    """The gradient of :func:`hear`.
+    """The gradient of :func:`aggregate`.
 
     Args:
-        kept: tensors kept by :func:`hear`.
+        kept: tensors kept by :func:`aggregate`.
         d_updated: (R, F) gradient of the new states.
         value: (nodes, F) V x.
         links: links of the block.
         norm: normalisation of new states.
-        d_heard: (nodes, F) gradients of messages and totals.
+        d_aggregated: (nodes, F) gradients of messages and totals.
         d_nodes: (nodes, F) to which those of A x, B x and V x are added.
         d_norm: (F,) to which those of scale and shift are added.
         n_states: S.
@@ -110,10 +110,10 @@ def hear_backward(
     (receiver, sender, weight, state_row), (d_receive, d_send, d_value) = links, d_nodes
     sums = kept[0].to(value.dtype)
     gate = torch.sigmoid(sums)
-    incoming = d_heard[0].index_select(0, receiver)
+    incoming = d_aggregated[0].index_select(0, receiver)
     d_value.index_add_(0, sender, (incoming * gate).mul_(weight))
     incoming *= value.index_select(0, sender)
-    incoming += d_heard[1].index_select(0, receiver)
+    incoming += d_aggregated[1].index_select(0, receiver)
     d_weight = (incoming * gate).sum(1, keepdim=True) if weighs else None
     d_sums = _aten.sigmoid_backward(incoming.mul_(weight), gate)
     if norm is not None and d_norm is not None and d_updated is not None:
@@ -142,7 +142,7 @@ def _norm_backward(gradient: Tensor, sums: Tensor, moments: list[Tensor], norm: 
     return d_sums
 
 
-EAGER = Kernels(hear, hear_backward)
+EAGER = Kernels(aggregate, aggregate_backward)
 
 
 @cache
@@ -152,4 +152,4 @@ def compiled_kernels() -> Kernels:
     # the name before torch 2.6
     limit = "recompile_limit" if hasattr(settings, "recompile_limit") else "cache_size_limit"
     setattr(settings, limit, max(getattr(settings, limit), _MOST_CASES))
-    return Kernels(torch.compile(hear, dynamic=True), torch.compile(hear_backward, dynamic=True))
+    return Kernels(torch.compile(aggregate, dynamic=True), torch.compile(aggregate_backward, dynamic=True))

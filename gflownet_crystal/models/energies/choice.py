@@ -140,6 +140,6 @@ def distinct_choices(choices: list[EnergyChoice], key: str) -> list[EnergyChoice
 
 
 def recommended() -> str:
-    """The name of the first of :data:`RECOMMENDED` whose package is installed; the last needs none."""
+    """Name of the first model of :data:`RECOMMENDED` whose package is installed; the last needs no package."""
     installed = (name for name in RECOMMENDED[:-1] if find_spec(read_choice(name).name) is not None)
     return next(installed, RECOMMENDED[-1])

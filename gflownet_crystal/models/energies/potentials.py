@@ -93,7 +93,7 @@ class PotentialEnergies(StructureEnergies):
         return energy + materials_project_corrections(structures) if self._corrected else energy
 
     def _total(self, atoms: Atoms) -> float:
-        """Energy of the cell in eV; NaN where the calculator refuses it."""
+        """Energy of the cell in eV; NaN where the calculator fails."""
         try:
             return self._energy(atoms)
         except torch.OutOfMemoryError:

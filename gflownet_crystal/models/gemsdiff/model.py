@@ -17,7 +17,11 @@ from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.models.gemsdiff.graph import AtomTable
 from gflownet_crystal.models.gemsdiff.lattice_diffusion import N_COORDINATES, LatticeBasis, LatticeCoordinates
 from gflownet_crystal.models.gemsdiff.network import Answer, GemsDiffNetwork, NoisyCrystals
-from gflownet_crystal.models.gemsdiff.noise_schedules import Adding, Scaling, linear_betas
+from gflownet_crystal.models.gemsdiff.noise_schedules import (
+    VarianceExploding,
+    VariancePreserving,
+    linear_betas,
+)
 from gflownet_crystal.models.gemsdiff.recipes import RECIPES, Process, Sights
 from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
 from gflownet_crystal.models.gemsdiff.torus_diffusion import TorusDiffusion, path_scale
@@ -83,7 +87,7 @@ class GemsDiffModel(nn.Module):
             self.register_buffer(name, value.clone())
         betas = linear_betas(settings.lattice_first, settings.lattice_last, settings.steps)
         variance = self.recipe.schedule(settings).variance
-        fixed = {"variance": variance, "kept": Scaling.of(betas).kept, "path_scale": path_scale(variance),
+        fixed = {"variance": variance, "kept": VariancePreserving.of(betas).kept, "path_scale": path_scale(variance),
                  "basis_matrices": self.recipe.basis().matrices}  # fmt: skip
         for name, value in fixed.items():
             self.register_buffer(name, value, persistent=False)
@@ -110,8 +114,8 @@ class GemsDiffModel(nn.Module):
         """Diffusion processes, on the model's device."""
         basis = LatticeBasis(self.basis_matrices)
         return Process(
-            TorusDiffusion(Adding(self.variance)),
-            Scaling(self.kept),
+            TorusDiffusion(VarianceExploding(self.variance)),
+            VariancePreserving(self.kept),
             LatticeCoordinates(basis, self.lattice_centre, self.lattice_scale),
             self.path_scale,
             self.parameter_mean,

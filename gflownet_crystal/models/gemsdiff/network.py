@@ -23,15 +23,15 @@ _TINY = 1e-6
 
 
 class NoisyCrystals(NamedTuple):
-    """n crystals with N atoms on their way between noise and data.
+    """n noisy crystals with N atoms.
 
     Attributes:
-        table: their atoms.
+        table: atoms of the crystals.
         cell: (n, 3, 3) float64 rows, Å.
         fractional: (N, 3) float64.
         position_step: (n,) int64, step of the noise on positions.
-        lattice_step: (n,) int64, of the noise on lattices.
-        side: (n,) float64, Å, of the cubes that the decoder starts from.
+        lattice_step: (n,) int64, step of the noise on lattices.
+        side: (n,) float64, edge of the initial cubes of the decoder, Å.
     """
 
     table: AtomTable

@@ -1,7 +1,7 @@
 """Noise schedules of diffusions, with their marginals and posteriors.
 
-Step 0 is the data, step T the prior. Two kinds: one scales the data down as noise comes in, so that their variance
-stays (Ho et al., NeurIPS 2020), and one only adds noise, as on a torus, where scaling has no meaning.
+Step 0 is the data, step T the prior. A variance-preserving schedule scales the data down as noise comes in (Ho et al.,
+NeurIPS 2020); a variance-exploding one only adds noise, as on a torus, where scaling has no meaning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def linear_betas(first: float, last: float, steps: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Scaling:
+class VariancePreserving:
     """q(x_t | x_0) = N(sqrt(abar_t) x_0, 1 - abar_t).
 
     Attributes:
@@ -82,7 +82,7 @@ class Scaling:
 
 
 @dataclass(frozen=True)
-class Adding:
+class VarianceExploding:
     """q(x_t | x_0) = N(x_0, v_t).
 
     Attributes:
@@ -107,7 +107,7 @@ class Adding:
     @classmethod
     def of(cls, betas: Tensor) -> Self:
         """v_t = 1 - abar_t (GemsDiff, equation 16), from the variances of the steps, (T,)."""
-        return cls(1.0 - Scaling.of(betas).kept)
+        return cls(1.0 - VariancePreserving.of(betas).kept)
 
     def to(self, device: torch.device | str) -> Self:
         """The same on ``device``."""

@@ -14,7 +14,11 @@ from torch import Tensor
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.models.gemsdiff.lattice_diffusion import LatticeBasis, LatticeCoordinates
 from gflownet_crystal.models.gemsdiff.network import Answer
-from gflownet_crystal.models.gemsdiff.noise_schedules import Adding, Scaling, linear_betas
+from gflownet_crystal.models.gemsdiff.noise_schedules import (
+    VarianceExploding,
+    VariancePreserving,
+    linear_betas,
+)
 from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
 from gflownet_crystal.models.gemsdiff.torus_diffusion import TorusDiffusion, mean_path, shortest_path, wrapped
 
@@ -32,7 +36,7 @@ class Process(NamedTuple):
     """
 
     torus: TorusDiffusion
-    scaling: Scaling
+    scaling: VariancePreserving
     coordinates: LatticeCoordinates
     path_scale: Tensor
     parameter_mean: Tensor
@@ -65,7 +69,7 @@ class Recipe(ABC):
     """Targets of the network and steps of the reverse process, without state."""
 
     @abstractmethod
-    def schedule(self, settings: GemsDiffSettings) -> Adding:
+    def schedule(self, settings: GemsDiffSettings) -> VarianceExploding:
         """Variances of the noise on positions."""
 
     @abstractmethod
@@ -98,9 +102,11 @@ class Recipe(ABC):
 class PaperRecipe(Recipe):
     """Klipfel et al., AAAI 2024."""
 
-    def schedule(self, settings: GemsDiffSettings) -> Adding:
+    def schedule(self, settings: GemsDiffSettings) -> VarianceExploding:
         """v_t = 1 - abar_t with linear betas (equation 16, table 1)."""
-        return Adding.of(linear_betas(settings.position_first, settings.position_last, settings.steps))
+        return VarianceExploding.of(
+            linear_betas(settings.position_first, settings.position_last, settings.steps)
+        )
 
     def basis(self) -> LatticeBasis:
         """Appendix B."""
@@ -136,16 +142,16 @@ class PaperRecipe(Recipe):
     ) -> Tensor:
         """Algorithm 2, line 5: all the way, and noise of beta tilde."""
         variance = process.torus.schedule.variance
-        deviation = Scaling(1.0 - variance).deviation(*steps)
+        deviation = VariancePreserving(1.0 - variance).deviation(*steps)
         return wrapped(noisy + path + deviation[:, None] * noise)
 
 
 class MendedRecipe(Recipe):
     """The recipe of the paper with its weaknesses corrected."""
 
-    def schedule(self, settings: GemsDiffSettings) -> Adding:
+    def schedule(self, settings: GemsDiffSettings) -> VarianceExploding:
         """Deviations in a geometric row up to where the law on the torus is uniform."""
-        return Adding.geometric(settings.position_first, settings.position_last, settings.steps)
+        return VarianceExploding.geometric(settings.position_first, settings.position_last, settings.steps)
 
     def basis(self) -> LatticeBasis:
         """Orthonormal; scales come from the training set."""

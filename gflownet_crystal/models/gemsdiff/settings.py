@@ -83,7 +83,7 @@ class GemsDiffSettings:
     def __post_init__(self) -> None:
         """Check ranges."""
         if self.recipe not in ("mended", "paper"):
-            raise ConfigError(f"unknown recipe {self.recipe!r}: choose mended or paper")
+            raise ConfigError(f"unknown recipe {self.recipe!r}: choose `mended` or `paper`")
         if self.steps < 2:
             raise ConfigError(f"steps must be at least 2, not {self.steps}")
         for name in ("position", "lattice"):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gflownet_crystal.models.gemsdiff.noise_schedules import Adding
+from gflownet_crystal.models.gemsdiff.noise_schedules import VarianceExploding
 
 _WINDINGS = 6
 _QUADRATURE = 4096
@@ -85,7 +85,7 @@ class TorusDiffusion(NamedTuple):
         schedule: the variances v_t.
     """
 
-    schedule: Adding
+    schedule: VarianceExploding
 
     def to(self, device: torch.device | str) -> TorusDiffusion:
         """The same on ``device``."""

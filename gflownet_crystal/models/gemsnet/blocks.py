@@ -45,8 +45,8 @@ class TripletInteraction(nn.Module):
             neighbourhoods: edges by source atom.
             reverse: (E,) int64.
         """
-        heard = self.down(self.dense(edges) * self.radial(radial))
-        sums = neighbourhoods.pair_sums(heard)
+        reduced = self.down(self.dense(edges) * self.radial(radial))
+        sums = neighbourhoods.pair_sums(reduced)
         mixed = torch.bmm(circular.to(sums.dtype), sums)
         mixed = self.bilinear(mixed.flatten(1))
         return skip(self.up(mixed), self.up_reverse(mixed).index_select(0, reverse))
@@ -107,8 +107,8 @@ class InteractionBlock(nn.Module):
         """
         radial_triplets, radial_atoms, circular = projected
         source, target, reverse = ends
-        heard = self.triplets(edges, radial_triplets, circular, neighbourhoods, reverse)
-        edges = skip(edges, self.before_skip(skip(self.dense(edges), heard)))
+        messages = self.triplets(edges, radial_triplets, circular, neighbourhoods, reverse)
+        edges = skip(edges, self.before_skip(skip(self.dense(edges), messages)))
         edges = self.after_skip(edges)
         atoms = skip(atoms, self.atom_sum(edges, radial_atoms, target, len(atoms)))
         change = self.concat_residuals(self.concat(atoms, edges, source, target))

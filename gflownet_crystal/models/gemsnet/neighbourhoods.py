@@ -49,7 +49,7 @@ class Neighbourhoods(NamedTuple):
         return layout._replace(harmonics=layout.place(harmonics))
 
     def place(self, edges: Tensor) -> Tensor:
-        """(E, F) -> (B, 16, F), 0 in empty slots."""
+        """Values of edges in the slots of their blocks, (E, F) -> (B, 16, F); 0 in empty slots."""
         placed = edges.new_zeros((len(self.atom) * _BLOCK, edges.shape[1])).index_copy(0, self.slot, edges)
         return placed.view(len(self.atom), _BLOCK, -1)
 

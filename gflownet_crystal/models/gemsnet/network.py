@@ -193,10 +193,10 @@ class GemsNet(nn.Module):
         if not self.settings.energy:
             return None, None
         pairs = zip(self.energies, messages, strict=True)
-        heard = [head(edges, radial, graph.target, graph.n_atoms) for head, edges in pairs]
-        atoms = torch.stack([energy for energy, _ in heard]).sum(0)
+        outputs = [head(edges, radial, graph.target, graph.n_atoms) for head, edges in pairs]
+        atoms = torch.stack([energy for energy, _ in outputs]).sum(0)
         # the last head follows the most rounds of messages
-        return segment_mean(atoms, graph.structure_index, graph.n_structures), heard[-1][1]
+        return segment_mean(atoms, graph.structure_index, graph.n_structures), outputs[-1][1]
 
     def _displacement(
         self, graph: CrystalGraph, messages: list[Tensor], radial: Tensor, directions: Tensor

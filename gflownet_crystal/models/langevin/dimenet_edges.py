@@ -128,15 +128,15 @@ class EdgeInteraction(nn.Module):
 
     def __init__(self, settings: DimeNetSettings, generator: torch.Generator) -> None:
         super().__init__()
-        width, heard, basis = settings.width, settings.interaction, settings.basis_width
+        width, reduced, basis = settings.width, settings.interaction, settings.basis_width
         self.own = Dense(width, width, generator, activated=True)
         self.sent = Dense(width, width, generator, activated=True)
         self.radial = nn.Sequential(
             Dense(settings.n_radial, basis, generator), Dense(basis, width, generator)
         )
-        self.circular = orthogonal_weight(heard, basis, generator)
-        self.down = Dense(width, heard, generator, activated=True)
-        self.up = Dense(heard, width, generator, activated=True)
+        self.circular = orthogonal_weight(reduced, basis, generator)
+        self.down = Dense(width, reduced, generator, activated=True)
+        self.up = Dense(reduced, width, generator, activated=True)
         self.before = residual_stack(1, width, generator)
         self.joined = Dense(width, width, generator, activated=True)
         self.after = residual_stack(settings.after_skip, width, generator)
@@ -149,8 +149,8 @@ class EdgeInteraction(nn.Module):
         received = sent.index_select(0, neighbours.reverse) * neighbours.has_reverse
         by_order = neighbours.circular @ self.circular.mT
         by_order = by_order * received.view(n_nodes, 1, n_edges, -1)
-        heard = neighbours.angular @ by_order.flatten(1, 2)
-        changed = skip(self.own(edges), self.up(heard.flatten(0, 1)))
+        messages = neighbours.angular @ by_order.flatten(1, 2)
+        changed = skip(self.own(edges), self.up(messages.flatten(0, 1)))
         return self.after(skip(self.joined(self.before(changed)), edges))
 
 

@@ -36,7 +36,7 @@ def to_reals(lengths: Tensor) -> Tensor:
 
 
 def slope(lengths: Tensor) -> Tensor:
-    """Derivative of lengths by their L3, any shape: 1 - exp(-length / k)."""
+    """Derivative of lengths with respect to their L3 coordinate, of any shape: 1 - exp(-length / k)."""
     return -torch.expm1(-lengths / SOFTNESS)
 
 

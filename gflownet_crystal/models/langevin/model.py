@@ -129,13 +129,13 @@ class Sites:
         cutoff: float,
         fixed: bool = True,
     ) -> Sites:
-        """Sites that stay on their Wyckoff positions.
+        """Graph inputs of atoms constrained to their Wyckoff positions.
 
         Args:
             cell: (n, 3, 3) float64 conventional, Å.
             space_group: (n,) int64.
             atomic_numbers: (N,) int64.
-            fractional: (N, 3) float64, any point of each position that is on no other one.
+            fractional: (N, 3) float64, a general point of each position.
             structure_index: (N,) int64, not decreasing.
             cutoff: cutoff of edges, Å.
             fixed: whether the lattice stays as it is.

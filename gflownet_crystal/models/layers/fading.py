@@ -1,4 +1,4 @@
-"""Weights with which edges fade out, so that what is summed over neighbours is continuous in positions and cell."""
+"""Weights that fade edges out, so that sums over neighbours are continuous in positions and cell."""
 
 from __future__ import annotations
 

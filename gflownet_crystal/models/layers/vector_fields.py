@@ -79,18 +79,6 @@ def unit_vectors(vectors: Tensor) -> tuple[Tensor, Tensor]:
     return lengths, vectors / lengths.clamp(min=_SHORTEST)[:, None]
 
 
-def angle_fields(directions: Tensor, triplets: Triplets) -> Tensor:
-    """Gradient of the angle of each pair of edges, (E, 3) unit vectors -> (T, 3, 3); 0 for dropped pairs.
-
-    (cos (u u^T + v v^T) - u v^T - v u^T) / sin, with u and v the directions of the two edges.
-    """
-    u, v = directions[triplets.first], directions[triplets.second]
-    own = u[:, :, None] * u[:, None, :] + v[:, :, None] * v[:, None, :]
-    mixed = u[:, :, None] * v[:, None, :]
-    fields = triplets.cosine[:, None, None] * own - mixed - mixed.mT
-    return fields * ((triplets.counts > 0.0) / triplets.sine)[:, None, None]
-
-
 def mean_edge_action(
     weights: Tensor, vectors: Tensor, counts: Tensor, edge_structure: Tensor, n_structures: int
 ) -> Tensor:

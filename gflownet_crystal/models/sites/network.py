@@ -128,12 +128,12 @@ class SiteLayer(nn.Module):
             moved = moved + theirs * gate_theirs[:, None]
         weight = graph.weight[:, None]
         n = len(scalars)
-        heard = segment_sum(passed * weight, graph.first, n) * 0.3
+        messages = segment_sum(passed * weight, graph.first, n) * 0.3
         vectors = vectors + segment_sum(moved * weight[:, None], graph.first, n) * 0.3
         bounded = _bounded(vectors)
         mixed = self.mix(bounded.reshape(-1, vectors.shape[2])).view_as(vectors)
         invariant = torch.cat([_norms(vectors), (mixed * bounded).sum(1)], dim=1)
-        change, gate = self.outer(silu(self.inner(torch.cat([normed, heard, invariant], dim=1)))).split(
+        change, gate = self.outer(silu(self.inner(torch.cat([normed, messages, invariant], dim=1)))).split(
             self.widths[:2], dim=1
         )
         return scalars + change, vectors + mixed * gate[:, None], message

@@ -78,15 +78,15 @@ class ParameterFlow(nn.Module):
         return torch.einsum("oi,oij->oj", velocity, allowed)
 
     @torch.no_grad()
-    def integrate(self, graph: SiteGraph, start: Tensor, steps: int, hurry: float = 0.0) -> Tensor:
+    def integrate(self, graph: SiteGraph, start: Tensor, steps: int, velocity_scale: float = 0.0) -> Tensor:
         """Follow the flow from noise with Euler's method.
 
         Args:
             graph: O orbits of n crystals.
             start: (O, 3) float64 in [0, 1), uniform.
             steps: number of steps.
-            hurry: strength of FlowMM's anti-annealing: velocities are multiplied by 1 + ``hurry`` * t, which sharpens
-                the distribution; no step leads beyond where the path would end.
+            velocity_scale: strength of FlowMM's anti-annealing: velocities are multiplied by 1 + velocity_scale * t,
+                which sharpens the distribution; no step leads beyond where the path would end.
 
         Returns:
             (O, 3) float64 parameters in [0, 1).
@@ -98,7 +98,7 @@ class ParameterFlow(nn.Module):
             share = step / steps
             time = torch.full((graph.n_crystals,), share, device=start.device)
             change = graph.in_parameters(self(graph, parameters, time))
-            factor = min((1.0 + hurry * share) / steps, 1.0 - share)
+            factor = min((1.0 + velocity_scale * share) / steps, 1.0 - share)
             parameters = parameters + factor * change
         wrapped = parameters - parameters.floor()
         return wrapped.where(wrapped < 1.0, 0.0)

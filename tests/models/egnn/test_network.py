@@ -13,10 +13,11 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.models.egnn.layers import EGNNSettings
 from gflownet_crystal.models.egnn.network import EGNN
 from gflownet_crystal.models.layers.inputs import CrystalGraph, GraphSettings, crystal_graph
-from gflownet_crystal.models.layers.vector_fields import AtomOutput, Triplets, angle_fields, length_fields
+from gflownet_crystal.models.layers.vector_fields import AtomOutput, Triplets, length_fields
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.structure import StructureBatch
 from tests.models.equivalents import assert_same, descriptions, known_crystals, random_crystals
+from tests.models.fields import angle_fields
 
 NEAREST = GraphSettings(cutoff=None, neighbours=8, symmetric=False)
 WITHIN = GraphSettings(cutoff=4.0, neighbours=None)

@@ -15,7 +15,7 @@ from gflownet_crystal.models.gemsdiff.lattice_diffusion import (
     exp_cell,
     log_cell,
 )
-from gflownet_crystal.models.gemsdiff.noise_schedules import Scaling, linear_betas
+from gflownet_crystal.models.gemsdiff.noise_schedules import VariancePreserving, linear_betas
 from gflownet_crystal.models.gemsdiff.symmetric import symmetric_eigen
 
 BASES = {"printed": LatticeBasis.printed(), "orthonormal": LatticeBasis.orthonormal()}
@@ -113,7 +113,7 @@ def test_coordinates_round_trip() -> None:
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-8)
 
 
-def reverse(schedule: Scaling, mean: Tensor, deviation: Tensor, n: int) -> Tensor:
+def reverse(schedule: VariancePreserving, mean: Tensor, deviation: Tensor, n: int) -> Tensor:
     """Samples by the exact expectation of x_0 given x_t for a Gaussian law of x_0."""
     generator = torch.Generator().manual_seed(3)
     x = torch.randn(n, len(mean), generator=generator).double()
@@ -129,13 +129,13 @@ def reverse(schedule: Scaling, mean: Tensor, deviation: Tensor, n: int) -> Tenso
 def test_reverse_process_recovers_a_gaussian() -> None:
     mean = torch.tensor([0.5, -0.4, 0.0, 0.3, -0.2, 0.1]).double()
     deviation = torch.tensor([0.2, 0.5, 1.0, 0.7, 0.3, 0.1]).double()
-    x = reverse(Scaling.of(linear_betas(1e-6, 1e-2, 1000)), mean, deviation, 5000)
+    x = reverse(VariancePreserving.of(linear_betas(1e-6, 1e-2, 1000)), mean, deviation, 5000)
     assert ((x.mean(0) - mean).abs() < 0.05 * deviation + 0.01).all()
     assert ((x.std(0) / deviation - 1.0).abs() < 0.05).all()
 
 
 def test_a_hundred_steps_are_enough_for_what_is_scaled_to_deviation_one() -> None:
     mean, deviation = torch.zeros(6).double(), torch.linspace(0.8, 1.2, 6).double()
-    x = reverse(Scaling.of(linear_betas(1e-5, 1e-1, 100)), mean, deviation, 20_000)
+    x = reverse(VariancePreserving.of(linear_betas(1e-5, 1e-1, 100)), mean, deviation, 20_000)
     assert (x.mean(0).abs() < 0.03).all()
     assert ((x.std(0) / deviation - 1.0).abs() < 0.05).all()

@@ -6,7 +6,11 @@ import pytest
 import torch
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.models.gemsdiff.noise_schedules import Adding, Scaling, linear_betas
+from gflownet_crystal.models.gemsdiff.noise_schedules import (
+    VarianceExploding,
+    VariancePreserving,
+    linear_betas,
+)
 
 BETAS = linear_betas(1e-3, 0.2, 8)
 
@@ -30,7 +34,9 @@ def test_posterior_of_scaling_is_gaussian_conditioning(step: int, to: int) -> No
     gain = covariance[to, step] / covariance[step, step]
     mean = factors[to] * start + gain * (noisy - factors[step] * start)
     variance = covariance[to, to] - gain * covariance[step, to]
-    found, deviation = Scaling.of(BETAS).posterior(noisy, start, torch.tensor([step]), torch.tensor([to]))
+    found, deviation = VariancePreserving.of(BETAS).posterior(
+        noisy, start, torch.tensor([step]), torch.tensor([to])
+    )
     torch.testing.assert_close(found, mean)
     torch.testing.assert_close(deviation[0, 0].square(), variance, atol=1e-12, rtol=1e-9)
 
@@ -40,18 +46,18 @@ def test_marginals_of_scaling_are_those_of_its_steps() -> None:
     steps = torch.arange(9)
     start, noise = torch.full((9, 1), 2.0).double(), torch.full((9, 1), 0.5).double()
     expected = factors[:, None] * start + covariance.diagonal()[:, None].sqrt() * noise
-    torch.testing.assert_close(Scaling.of(BETAS).marginal(start, steps, noise), expected)
+    torch.testing.assert_close(VariancePreserving.of(BETAS).marginal(start, steps, noise), expected)
 
 
 def test_start_is_found_from_velocity() -> None:
-    schedule, steps = Scaling.of(BETAS), torch.arange(9)
+    schedule, steps = VariancePreserving.of(BETAS), torch.arange(9)
     start, noise = torch.randn(2, 9, 6, generator=torch.Generator().manual_seed(0)).double()
     noisy, velocity = schedule.marginal(start, steps, noise), schedule.velocity(start, steps, noise)
     torch.testing.assert_close(schedule.start_from_velocity(noisy, steps, velocity), start)
 
 
 def test_step_of_adding_is_gaussian_conditioning() -> None:
-    schedule = Adding.geometric(0.01, 0.5, 10)
+    schedule = VarianceExploding.geometric(0.01, 0.5, 10)
     assert schedule.variance[1] == pytest.approx(1e-4) and schedule.variance[10] == pytest.approx(0.25)
     step, to = torch.tensor([9, 4, 1]), torch.tensor([3, 3, 0])
     now, then = schedule.variance[step], schedule.variance[to]
@@ -63,4 +69,4 @@ def test_step_of_adding_is_gaussian_conditioning() -> None:
 
 def test_deviations_that_do_not_rise_are_refused() -> None:
     with pytest.raises(ConfigError, match="rise"):
-        Adding.geometric(0.5, 0.1, 10)
+        VarianceExploding.geometric(0.5, 0.1, 10)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-from gflownet_crystal.models.gemsdiff.noise_schedules import Adding
+from gflownet_crystal.models.gemsdiff.noise_schedules import VarianceExploding
 from gflownet_crystal.models.gemsdiff.recipes import RECIPES, PaperRecipe
 from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
 from gflownet_crystal.models.gemsdiff.torus_diffusion import (
@@ -64,7 +64,7 @@ def test_path_scale_is_the_size_of_mean_paths() -> None:
 
 
 def test_posterior_is_bayes() -> None:
-    process = TorusDiffusion(Adding(torch.tensor([0.0, 0.02, 0.15]).double()))
+    process = TorusDiffusion(VarianceExploding(torch.tensor([0.0, 0.02, 0.15]).double()))
     start, noisy = torch.tensor([[0.1]]).double(), torch.tensor([[0.55]]).double()
     grid = (torch.arange(500).double() + 0.5) / 500
     bayes = (
@@ -76,7 +76,7 @@ def test_posterior_is_bayes() -> None:
 
 
 def test_marginals_are_wrapped_normals() -> None:
-    process = TorusDiffusion(Adding(torch.tensor([0.0, 0.03]).double()))
+    process = TorusDiffusion(VarianceExploding(torch.tensor([0.0, 0.03]).double()))
     noise = torch.randn(SAMPLES, 1, generator=torch.Generator().manual_seed(2)).double()
     step = torch.ones(SAMPLES, dtype=torch.int64)
     drawn = process.marginal(torch.full((SAMPLES, 1), 0.9).double(), step, noise)

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from gflownet_crystal.models.layers.vector_fields import (
     Triplets,
-    angle_fields,
     fractional_vectors,
     length_fields,
     mean_edge_action,
     mean_triplet_action,
 )
+from tests.models.fields import angle_fields
 
 
 def some_edges(n: int = 40, seed: int = 0) -> Tensor:

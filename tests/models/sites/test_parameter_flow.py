@@ -32,12 +32,12 @@ class _Towards(SiteNetwork):
         return graph.displacement(way).float() / (1.0 - time[graph.crystal, None])
 
 
-@pytest.mark.parametrize(("steps", "hurry"), [(1, 0.0), (7, 0.0), (20, 3.0)])
-def test_a_flow_towards_a_point_ends_there(steps: int, hurry: float) -> None:
+@pytest.mark.parametrize(("steps", "velocity_scale"), [(1, 0.0), (7, 0.0), (20, 3.0)])
+def test_a_flow_towards_a_point_ends_there(steps: int, velocity_scale: float) -> None:
     graph = known_sites().graph()
     generator = torch.Generator().manual_seed(0)
     start, target = uniform_parameters(graph, generator), uniform_parameters(graph, generator)
-    found = ParameterFlow(_Towards(target)).integrate(graph, start, steps, hurry)
+    found = ParameterFlow(_Towards(target)).integrate(graph, start, steps, velocity_scale)
     missed = found - target
     assert float((missed - missed.round()).abs().max()) < 1e-5
     assert float(found.min()) >= 0.0

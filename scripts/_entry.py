@@ -1,4 +1,4 @@
-"""What every script does: run the verb of its own name, from a checkout that need not be installed."""
+"""Entry point of all scripts: the verb of the name of the script, from a checkout that need not be installed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from gflownet_crystal.cli.main import main
 
 
-def open_door(script: str) -> None:
+def run_verb(script: str) -> None:
     """Run the verb that ``script`` is named after, and exit with its status."""
     raise SystemExit(main([Path(script).stem, *sys.argv[1:]]))

@@ -1,0 +1,58 @@
+"""Settings of a command line: one ``key=value`` each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.errors import HydraException
+
+from gflownet_crystal.common.errors import ConfigError
+
+_WIDEST = 120
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One ``key=value`` of a command line.
+
+    Attributes:
+        key: dotted.
+        value: Python value.
+        text: text as given.
+        added: written ``+key=value``: the key need not exist.
+    """
+
+    key: str
+    value: object
+    text: str
+    added: bool
+
+
+def parse_setting(text: str) -> Setting:
+    """Read one ``key=value``.
+
+    Raises:
+        ConfigError: it is not one.
+    """
+    try:
+        parser = OverridesParser.create()
+        parsed: Override = parser.parse_override(text)
+        if isinstance(sweep := parsed.value(), ChoiceSweep) and sweep.simple_form:
+            # a list without brackets, which shells such as zsh want quoted
+            parsed = parser.parse_override(f"{text.replace('=', '=[', 1)}]")
+        if parsed.is_delete() or parsed.is_sweep_override():
+            raise ConfigError(f"cannot read {text!r}: give one key=value, lists as key=a,b or key=[a,b]")
+        if parsed.package is not None:
+            raise ConfigError(
+                f"cannot read {text!r}: a section is chosen by its own name, as proxy=mlp or proxy.energy=mlp"
+            )
+        return Setting(parsed.key_or_group.replace("/", "."), parsed.value(), text, parsed.is_add())
+    except (HydraException, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        shown = text if len(text) <= _WIDEST else f"{text[:_WIDEST]}..."
+        raise ConfigError(
+            f"cannot read {shown!r}: write key=value, lists as key=a,b or key=[a,b], --help lists the keys"
+        ) from error
