@@ -42,19 +42,8 @@ NEIGHBOURS |= {
 # all that the learning machinery may know of its parts: their contracts
 CONTRACTS = ("common", "envs.base", "policies", "proxies.base", "proxies.reward", "gflownet")
 # the engine of all trainings, and the training of samplers by it
-ENGINE = tuple(
-    f"training.{name}"
-    for name in (
-        "base",
-        "distributed",
-        "engine",
-        "loggers",
-        "optimizer",
-        "random_states",
-        "schedule",
-        "samplers",
-    )
-)
+ENGINE = ("training.base", "training.distributed", "training.engine", "training.loggers", "training.optimizer",
+          "training.random_states", "training.schedule", "training.samplers")  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

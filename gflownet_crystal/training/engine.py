@@ -110,7 +110,7 @@ class Engine(Generic[SomeTraining]):
         if not checkpoint.part("model"):
             raise CheckpointError(
                 f"checkpoint {checkpoint.path} was written by an earlier version, whose trainings of proxies this one "
-                "does not go on with; start a training in another run.dir"
+                "does not resume; start a new one in another run.dir"
             )
         try:
             note = self.training.restore(checkpoint)
