@@ -48,7 +48,7 @@ _DEFAULTS = {"n": "100", "tries": "20", "cells": "160", "group": "free", "seed":
 
 
 def predictor_of(options: dict[str, str]) -> Predictor:
-    """What predicts."""
+    """Predictor of the options."""
     words = [
         f"{name}={options[name]}"
         for name in ("cells", "energies", "temperature", "by_prototypes", "most_atoms")

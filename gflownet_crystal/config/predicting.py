@@ -1,4 +1,4 @@
-"""What predicts structures of formulas, from the configuration of ``predict``."""
+"""Predictor of structures of formulas, from the configuration of ``predict``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTINGS = ("n", "cells", "most_atoms", "by_prototypes", "temperature")
 
 
 def build_predictor(config: DictConfig) -> Predictor:
-    """What predicts, of a configuration of ``predict``.
+    """Predictor of a configuration of ``predict``.
 
     Raises:
         ConfigError: a value is wrong, or a model is unknown.

@@ -217,7 +217,7 @@ def _nothing(pattern: FormulaPattern, settings: PredictionSettings) -> str:
 def summary_of(
     candidates: Candidates, pattern: FormulaPattern, settings: PredictionSettings
 ) -> dict[str, Any]:
-    """What was predicted for a formula, as JSON has it."""
+    """Summary of a prediction, as JSON has it."""
     frame = candidates.frame
     best = frame.iloc[0] if len(frame) else None
     return {
