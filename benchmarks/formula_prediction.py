@@ -48,11 +48,7 @@ _DEFAULTS = {"n": "100", "tries": "20", "cells": "160", "group": "free", "seed":
 
 
 def predictor_of(options: dict[str, str]) -> Predictor:
-<<<<<<< HEAD
-    """The predictor of the options."""
-=======
     """Predictor of the options."""
->>>>>>> formula
     words = [
         f"{name}={options[name]}"
         for name in ("cells", "energies", "temperature", "by_prototypes", "most_atoms")

@@ -164,6 +164,10 @@ def _check_choice(setting: Setting, group: str, folders: Sequence[Path], may_be_
     if not isinstance(setting.value, str) or setting.value not in names:
         raise unknown(setting.key, setting.text.partition("=")[2], names)
     if (path := find_config(group, setting.value, folders[:-1])) is not None:
+        if find_config(group, setting.value, folders[-1:]) is not None:
+            raise ConfigError(
+                f"{path} has the name of a {group} of this package, which {setting.text} chooses; rename the file"
+            )
         try:
             check_yaml(path)
         except DataError as error:

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""The predictor of structures of formulas, from the configuration of ``predict``."""
-=======
 """Predictor of structures of formulas, from the configuration of ``predict``."""
->>>>>>> formula
 
 from __future__ import annotations
 
@@ -27,11 +23,7 @@ SETTINGS = ("n", "cells", "most_atoms", "by_prototypes", "temperature")
 
 
 def build_predictor(config: DictConfig) -> Predictor:
-<<<<<<< HEAD
-    """The predictor of a configuration of ``predict``.
-=======
     """Predictor of a configuration of ``predict``.
->>>>>>> formula
 
     Raises:
         ConfigError: a value is wrong, or a model is unknown.

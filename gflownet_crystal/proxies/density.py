@@ -19,10 +19,10 @@ class Density(Proxy):
     """Mass of the conventional cell's atoms over its volume."""
 
     property_name: ClassVar[str] = "density"
-    unit: ClassVar[str] = "g/cm^3"
+    unit: ClassVar[str] = "g/cm3"
 
     def predict(self, batch: CrystalSpec) -> Tensor:
-        """Densities (n,) float64, g/cm^3.
+        """Densities (n,) float64, g/cm3.
 
         Args:
             batch: n specs.

@@ -194,3 +194,10 @@ def test_an_experiment_decides_over_the_defaults_of_the_verb_and_words_over_it()
     assert (found.export.k, found.samples.n, found.trainer.iterations) == (1000, 50_000, 1000)
     again = compose_config("train_gfn", ["experiment=discovery", "export.k=7", "trainer.iterations=3"])
     assert (again.export.k, again.samples.n, again.trainer.iterations) == (7, 50_000, 3)
+
+
+def test_a_config_of_ones_own_does_not_hide_behind_a_shipped_one(tmp_path: Path) -> None:
+    (tmp_path / "proxy").mkdir()
+    (tmp_path / "proxy" / "density.yaml").write_text("_target_: mine.Density")
+    with pytest.raises(ConfigError, match=r"density.yaml has the name of a proxy of this package"):
+        compose_config("train_gfn", ["proxy=density"], [tmp_path])

@@ -136,7 +136,7 @@ def test_a_space_that_is_not_restricted_is_sampled_as_ever(folder: Path) -> None
         (["restrict.trajectories=0"], ["restrict.trajectories", "at least 1"]),
         (["restrict.resample=0.5"], ["restrict.resample", "whole number"]),
         (["restrict.exact=true", "restrict.elements=[Fe]"], ["Fe not in the vocabulary"]),
-        (["restrict.elements=Li"], ["restrict.elements must be a list"]),
+        (["restrict.elements=3"], ["restrict.elements must be a list"]),
         (["restrict.formula=Li2O2Mg"], ["is neutral", "Li +1"]),
         (["restrict.formula=A2O"], ["no element A", "sites={A:"]),
         (

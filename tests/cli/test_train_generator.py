@@ -227,7 +227,7 @@ def test_a_generator_without_weights_says_how_to_train_them(
         ("wyckoff", ["device=abacus"], "abacus"),
         ("wyckoff", ["out=weights.pt"], ".safetensors"),
         ("wyckoff", ["data=nowhere.parquet"], "nowhere.parquet"),
-        ("gemsdiff", ["generator.network.recipe=cake"], "choose `mended` or `paper`"),
+        ("gemsdiff", ["generator.network.recipe=cake"], "generator.network.recipe must be mended or paper"),
         ("gemsdiff", ["generator.network.steps=1"], "steps"),
         ("gemsdiff", ["generator.task.position_weight=-1"], "generator.task.position_weight"),
         ("langevin", ["generator.task.mode=both"], "spec or paper"),

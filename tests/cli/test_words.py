@@ -15,6 +15,7 @@ from gflownet_crystal.cli.relax import report
 from gflownet_crystal.cli.weights_run import stoppable
 from gflownet_crystal.common.checkpoint import TrainingStopped
 from gflownet_crystal.config.compose import parse_setting
+from gflownet_crystal.relaxation.records import Record
 from tests.cli.commands import SMALL_GRID, run_command
 
 DENSE = """
@@ -63,10 +64,12 @@ def test_the_median_is_said_of_the_property(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "said", "not_said"), [(0, "steps=0", "more"), (5, "give more steps=", "steps=0")]
+    ("steps", "said", "not_said"), [(0, "steps=0", "more"), (5, "increase steps=", "steps=0")]
 )
 def test_more_steps_are_advised_only_where_some_were_taken(steps: int, said: str, not_said: str) -> None:
-    text = report([{"status": "not_converged", "energy_after": -1.0}], Path("out"), steps)
+    text = report(
+        [Record(0, "a", "Na1 Cl1", "not_converged", "", steps, 1.0, energy_after=-1.0)], Path("out"), steps
+    )
     assert said in text and not_said not in text
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.models.alignn import line_graph as line_graph_module
 from gflownet_crystal.models.alignn.edge_gate import Block, EdgeGatedConvolution
 from gflownet_crystal.models.alignn.line_graph import bonds_of, crystal_links, line_graph
-from gflownet_crystal.models.alignn.network import line_graph as line_graph_module
 from gflownet_crystal.models.layers.compiling import compile_kernels
 from gflownet_crystal.models.layers.inputs import CrystalGraph, GraphSettings, crystal_graph
 from tests.models.equivalents import random_crystals

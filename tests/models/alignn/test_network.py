@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.models.alignn import line_graph as line_graph_module
 from gflownet_crystal.models.alignn.network import ALIGNN, ALIGNNSettings
-from gflownet_crystal.models.alignn.network import line_graph as line_graph_module
 from gflownet_crystal.models.layers.inputs import GraphSettings, crystal_graph
 from gflownet_crystal.structures.structure import StructureBatch
 from tests.models.equivalents import descriptions, known_crystals, random_crystals
