@@ -39,6 +39,10 @@ PROXY_RUN = (
     "training.members=2", "training.width=8", "training.random_strains=1", "checkpoint_every=1", "threads=1",
     "quiet=true",
 )  # fmt: skip
+PROPERTY_RUN = (
+    "train_property", "data=many.parquet", "property=formation_energy_per_atom", "unit=eV/atom", "training.steps=2",
+    "training.width=4", "training.holdout=0.3", "checkpoint_every=1", "threads=1", "quiet=true",
+)  # fmt: skip
 _LOOP = (
     "loop.epochs=1",
     "loop.atoms=20",
@@ -66,6 +70,9 @@ EXPORT = ("export", "run=run_crystal", "k=2", *QUICK)
 EVALUATE = (
     "evaluate", "structures=set.extxyz", "metrics=[validity,space_groups,uniqueness]", "network=null",
     "cache=null", "threads=1",
+)  # fmt: skip
+PREDICT = (
+    "predict", "formula=NaCl", "cells=2", "n=2", "most_atoms=4", "energies=null", *QUICK, "threads=1",
 )  # fmt: skip
 PIPELINE = (
     "pipeline", "run=run_crystal", "k=2", "n=8", "tries=1", "energies=energy.safetensors", *QUICK, "threads=1",
@@ -116,6 +123,8 @@ def _write_structures(folder: Path) -> None:
     frame = stored_frame()
     frame["mp20_split"] = ["val" if row % 8 == 3 else "train" for row in range(len(frame))]
     frame.to_parquet(folder / "crystals.parquet")
+    many = pd.concat([frame] * 4, ignore_index=True)
+    many.assign(material_id=[str(row) for row in range(len(many))]).to_parquet(folder / "many.parquet")
     compositions = pd.DataFrame(
         {
             "matbench_id": names,

@@ -21,6 +21,8 @@ from benchmarks.fuzzing.material import (
     GENERATOR_RUN,
     GRID_RUN,
     PIPELINE,
+    PREDICT,
+    PROPERTY_RUN,
     PROXY_RUN,
     RELAX,
 )
@@ -34,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "proxy": (*PROXY_RUN, "run.dir=out", "out=out/proxy.safetensors"),
     "energy": (*ENERGY_RUN, "run.dir=out"), "denoiser": (*DENOISER_RUN, "run.dir=out"),
     "generator": (*GENERATOR_RUN, "run.dir=out"), "generate": (*GENERATE, "out=out"), "relax": (*RELAX, "out=out"),
+    "predict": (*PREDICT, "out=out"), "property": (*PROPERTY_RUN, "run.dir=out", "out=out/property.safetensors"),
     "evaluate": (*EVALUATE, "out=out"), "export": (*EXPORT, "out=out"), "pipeline": (*PIPELINE, "out=out"),
     "prepare_data": ("prepare_data", "source=crystals.parquet", "out=out/prepared.parquet", "quiet=true"),
     "evaluate_proxy": ("evaluate_proxy", "proxy=mlp", "data=crystals.parquet", "threads=1"),

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.models.spec_energy.features import check_specs
 from gflownet_crystal.models.spec_energy.heads import EnsembleHeads
@@ -80,7 +81,8 @@ class PropertyProxy(StoredProxy):
             self.property_name, self.unit = str(card["property"]), str(card["unit"])  # type: ignore[misc]
             self.transform: Transform = card["transform"]
             self.minimum: float | None = card.get("minimum")
-            self.heads = EnsembleHeads(**card["heads"])
+            with at_most(elements_of(tensors)):
+                self.heads = EnsembleHeads(**card["heads"])
             prefix = "heads."
             state = {
                 name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
@@ -88,7 +90,7 @@ class PropertyProxy(StoredProxy):
             self.heads.load_state_dict(state)
             self.mean, self.deviation = float(card["scale"][0]), float(card["scale"][1])
             self.calibration = tensors["calibration"].double()
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(f"weights do not fit a property: {reason}; restore or retrain them") from error
         self.heads.eval()

@@ -86,6 +86,22 @@ def test_weights_are_read_back_and_belong_to_one_ensemble(trained: Any, tmp_path
         PropertyProxy(path)
 
 
+@pytest.mark.filterwarnings("error")
+def test_labels_that_are_all_equal_have_no_rank_correlation() -> None:
+    found = PropertyRecipe("hardness", "GPa", **SMALL).fit(labelled().assign(hardness=2.0))
+    figures = found.card["validation"]["validation"]
+    assert "spearman" not in figures and figures["mae"] < 0.1
+
+
+@pytest.mark.parametrize(
+    "change", [{"heads": {"members": 3, "inputs": 731, "width": 10**9}}, {"scale": []}, {"heads": 3}]
+)
+def test_a_card_that_does_not_fit_is_told(trained: Any, change: dict[str, Any]) -> None:
+    recipe, found = trained
+    with pytest.raises(WeightsError, match="do not fit a property"):
+        PropertyProxy.from_heads(recipe.ensemble, found.tensors, {**found.card, **change})
+
+
 def test_the_lowest_value_holds(trained: Any) -> None:
     recipe, found = trained
     proxy = PropertyProxy.from_heads(recipe.ensemble, found.tensors, {**found.card, "minimum": 100.0})

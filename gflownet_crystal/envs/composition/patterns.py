@@ -65,6 +65,8 @@ class FormulaPattern:
             if isinstance(formula, str)
             else f"{{{', '.join(f'{k}: {v}' for k, v in counts.items())}}}"
         )
+        if not isinstance(sites, Mapping | None):
+            raise ConfigError(f"sites is {sites!r}; give elements by letter, as sites={{A: [Li, Na]}}")
         sets = {str(letter): _set_of(str(letter), given) for letter, given in (sites or {}).items()}
         if foreign := [letter for letter in sets if letter not in counts]:
             raise ConfigError(f"sites names {', '.join(foreign)}, not in formula {text}; leave it out")
@@ -166,8 +168,8 @@ def _set_of(letter: str, given: object) -> tuple[str, ...] | None:
     symbols = [given] if isinstance(given, str) else given
     if not isinstance(symbols, Sequence) or not symbols:
         raise ConfigError(f"sites.{letter} is {given!r}; give a list of symbols, as [Na, K], or {ANY}")
-    if unknown := [str(symbol) for symbol in symbols if symbol not in ATOMIC_NUMBERS]:
+    if unknown := [str(symbol) for symbol in symbols if str(symbol) not in ATOMIC_NUMBERS]:
         raise ConfigError(
             f"sites.{letter}: no element {', '.join(unknown)}; give symbols such as Na (quoted where YAML needs it)"
         )
-    return tuple(dict.fromkeys(symbols))
+    return tuple(dict.fromkeys(map(str, symbols)))

@@ -135,20 +135,21 @@ class PropertyRecipe(Recipe):
 
         Returns:
             n; mae, median error and rmse in the unit; mae of the transformed property where there is a transform; share
-            of labels within two standard deviations; rank correlation.
+            of labels within two standard deviations; rank correlation, unless all are equal.
         """
         prediction = proxy(frame_to_specs(table))
         value, label = prediction.value.numpy(), table[self.column].to_numpy(dtype=np.float64)
         error = np.abs(value - label)
-        ranks = pd.Series(value).corr(pd.Series(label), method="spearman")
         figures = {
             "n": len(table),
             "mae": float(error.mean()),
             "median_error": float(np.median(error)),
             "rmse": float(np.sqrt(np.mean(error**2))),
             "within_2_std": float((error <= 2.0 * prediction.std.numpy()).mean()),
-            "spearman": float(ranks),
         }
+        if min(np.ptp(value), np.ptp(label)) > 0.0:
+            ranks = pd.Series(value).corr(pd.Series(label), method="spearman")
+            figures["spearman"] = float(ranks)
         if self.transform != "none":
             learned = np.log10(np.maximum(value, np.finfo(np.float64).tiny))
             figures[f"mae_{self.transform}"] = float(np.abs(learned - self._learned(table)).mean())
