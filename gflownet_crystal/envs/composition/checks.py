@@ -39,11 +39,11 @@ def checked_symbols(name: str, symbols: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ConfigError: it is no list, or one of them is no element or named twice.
     """
-    if isinstance(symbols, str):
+    if isinstance(symbols, str) or not isinstance(symbols, Sequence):
         raise ConfigError(f"{name} is {symbols!r}; give a list of symbols, as [Na, Cl]")
     # YAML 1.1 reads a bare NO, No, Y or N as a truth value
     found = tuple(symbols)
-    unknown = [str(symbol) for symbol in found if symbol not in ATOMIC_NUMBERS]
+    unknown = [str(symbol) for symbol in found if str(symbol) not in ATOMIC_NUMBERS]
     if unknown:
         raise ConfigError(
             f"{name}: no element {', '.join(unknown)}; give symbols such as Na (quoted where YAML needs it)"

@@ -117,9 +117,7 @@ def patterns_of(formula: FormulaSetting | None, sites: Sites | None) -> tuple[Fo
     """
     if formula is None:
         if sites:
-            raise ConfigError(
-                f"sites gives elements of {', '.join(map(str, sites))}, but there is no formula"
-            )
+            raise ConfigError(f"sites gives elements ({sites!r}), but there is no formula")
         return ()
     return (FormulaPattern.of(formula, sites),)
 

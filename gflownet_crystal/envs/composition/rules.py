@@ -265,8 +265,12 @@ class CompositionRules:
         return replace(
             self,
             count_ranges=ranges,
-            excluded_elements=merged_symbols(self.excluded_elements, dropped, excluded_elements),
-            required_elements=merged_symbols(self.required_elements, required_elements),
+            excluded_elements=merged_symbols(
+                self.excluded_elements, dropped, checked_symbols("excluded_elements", excluded_elements)
+            ),
+            required_elements=merged_symbols(
+                self.required_elements, checked_symbols("required_elements", required_elements)
+            ),
             n_elements=overlap("n_elements", self.n_elements, n_elements),
             n_atoms=overlap("n_atoms", self.n_atoms, n_atoms),
             formulas=(*self.formulas, *patterns_of(formula, sites)),

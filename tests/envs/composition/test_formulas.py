@@ -205,6 +205,9 @@ def test_what_is_impossible_is_refused_with_the_reason(changes: dict[str, Any], 
         ({"formula": "A2O", "sites": {"A": []}}, "sites.A is"),
         ({"formula": "A2O", "sites": {"A": ["Qq"]}}, "sites.A: no element Qq"),
         ({"formula": "A2O", "sites": {"A": [["Na"]]}}, "sites.A: no element"),
+        ({"sites": 0.5}, "there is no formula"),
+        ({"anion": 3}, "give a list of symbols"),
+        ({"anion": [["O"]]}, "anion: no element"),
         ({"formula": "A2O", "sites": [2, 1]}, "give elements by letter"),
         ({"formula": "A2O", "sites": "any"}, "give elements by letter"),
         ({"sites": {"A": ["Na"]}}, "there is no formula"),
@@ -221,3 +224,10 @@ def test_families_too_large_to_list_are_refused() -> None:
     rules = CompositionRules(SYMBOLS[1:95], formulas=patterns_of("ABCX3", dict.fromkeys("ABCX", "any")))
     with pytest.raises(ConfigError, match="stands for"):
         listed_compositions(rules)
+
+
+@pytest.mark.parametrize("name", ["excluded_elements", "required_elements", "elements"])
+@pytest.mark.parametrize(("given", "words"), [(3, "give a list of symbols"), ([["O"]], "no element|not in")])
+def test_restrictions_that_are_no_lists_of_symbols_are_refused(name: str, given: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Crystal(**SPACE).restrict(**{name: given})
