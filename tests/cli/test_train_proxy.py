@@ -107,3 +107,11 @@ def test_a_run_goes_on_only_with_its_own_settings_and_whole_checkpoints(
     for path in (tmp_path / "run" / "checkpoints").iterdir():
         path.write_bytes(b"nothing")
     assert "no checkpoint" in refused("resume=true")
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_training_of_one_step_has_a_curve_of_numbers(tmp_path: Path, data: Path) -> None:
+    assert main(words(tmp_path, data, "one", *MLP, "training.steps=1")) == 0
+    card = read_json(tmp_path / "one.json")
+    assert card["training_mae_last_tenth"] == card["training_mae_tenth_before"]
+    assert card["curve_still_falling"] is False

@@ -90,6 +90,10 @@ class MLPRecipe(Recipe):
 
     def _card(self, data: TrainingData, curve: list[float]) -> dict[str, Any]:
         settings, tenth = self.settings, max(1, len(curve) // 10)
+        # a training of one step has nothing before its last tenth
+        last, before = (
+            float(np.mean(part)) for part in (curve[-tenth:], curve[-2 * tenth : -tenth] or curve)
+        )
         return {
             "kind": KIND,
             "property": MLPProxy.property_name,
@@ -105,9 +109,9 @@ class MLPRecipe(Recipe):
             "crystals": len(data.energy),
             "strained_cells": len(data.measured),
             "compositions_without_structure": len(data.composition_energy),
-            "training_mae_last_tenth": round(float(np.mean(curve[-tenth:])), 4),
-            "training_mae_tenth_before": round(float(np.mean(curve[-2 * tenth : -tenth])), 4),
-            "curve_still_falling": bool(np.mean(curve[-tenth:]) < 0.99 * np.mean(curve[-2 * tenth : -tenth])),
+            "training_mae_last_tenth": round(last, 4),
+            "training_mae_tenth_before": round(before, 4),
+            "curve_still_falling": last < 0.99 * before,
         }
 
 
