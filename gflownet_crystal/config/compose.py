@@ -130,7 +130,8 @@ def _chosen_config(
         _override(setting) for setting in chosen if setting.value is not None or setting.key == PRIOR
     ]
     config, choices = _compose(verb, overrides, folders)
-    if PRIOR in groups:
+    # a file of the user's own may leave no section of that name
+    if PRIOR in groups and isinstance(config.get("env"), DictConfig):
         given = {setting.key: setting.value for setting in settings}
         if words := implied_words(config.env, given, choices, folders):
             overrides += words

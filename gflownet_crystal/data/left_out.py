@@ -74,7 +74,8 @@ class LeftOut:
         parts = [f"{count} with {reason}" for reason, count in self.counts().items()]
         (first, _), *_ = self._pairs
         more = f" and {len(parts) - 3} more reasons" if len(parts) > 3 else ""
-        return f"left out {len(self)}, {first} the first: {'; '.join(parts[:3])}{more}"
+        # names are the user's, and may hold ends of lines
+        return " ".join(f"left out {len(self)}, {first} the first: {'; '.join(parts[:3])}{more}".split())
 
 
 def _dots(detail: re.Match[str]) -> str:

@@ -201,3 +201,9 @@ def test_a_config_of_ones_own_does_not_hide_behind_a_shipped_one(tmp_path: Path)
     (tmp_path / "proxy" / "density.yaml").write_text("_target_: mine.Density")
     with pytest.raises(ConfigError, match=r"density.yaml has the name of a proxy of this package"):
         compose_config("train_gfn", ["proxy=density"], [tmp_path])
+
+
+def test_a_config_of_ones_own_that_leaves_no_environment_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "mine.yaml").write_text("# @package _global_\nother:\n  _target_: mine.Env\n")
+    assert "env" not in compose_config("train_gfn", ["env=mine"], [tmp_path])

@@ -92,3 +92,9 @@ def test_labels_that_fit_no_crystal_are_told(
     pd.DataFrame(labels).to_csv(path, index=False)
     with pytest.raises(DataError, match=told):
         with_joined_labels(table("specs"), path, "shininess")
+
+
+def test_what_is_left_out_is_told_in_a_line_whatever_the_names() -> None:
+    left_out = LeftOut()
+    left_out.add("a\nb\x85c", "a formula that is no text")
+    assert left_out.line() == "left out 1, a b c the first: 1 with a formula that is no text"
