@@ -100,7 +100,7 @@ class Search:
         }
         settings = prepared(Screening, values, "screening")()
         has_hull = known_of(run) in ENERGIES
-        return settings if has_hull and has_judge else by_rank(settings, has_hull, has_judge)
+        return by_rank(settings, has_hull, has_judge)
 
 
 def screen_samples(

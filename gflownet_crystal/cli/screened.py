@@ -50,7 +50,7 @@ def screening_settings(
     usual = usual_screening(seeks_discoveries, k)
     values |= {key: value for key, value in usual.items() if values.get(key) is None}
     settings = prepared(Screening, values | given | {"k": k}, "screening")()
-    return settings if has_hull and has_judge else by_rank(settings, has_hull, has_judge)
+    return by_rank(settings, has_hull, has_judge)
 
 
 def make_engine(

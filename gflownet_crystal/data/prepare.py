@@ -22,10 +22,10 @@ from gflownet_crystal.data.schema import (
     STRUCTURE_COLUMNS,
 )
 from gflownet_crystal.data.sources import SourceFile
-from gflownet_crystal.data.spec_tables import is_specs, specs_to_prepared, table_of_file
+from gflownet_crystal.data.spec_tables import is_specs, specs_to_prepared
 from gflownet_crystal.data.standardize import StandardCells, standard_cells, strained_parameters
 from gflownet_crystal.data.table_checks import check_prepared, check_strained, mark_crowded, spec_faults
-from gflownet_crystal.data.tables import rows_of_table
+from gflownet_crystal.data.tables import rows_of_frame, table_of_file
 from gflownet_crystal.structures.formulas import composition_to_text, text_to_composition
 from gflownet_crystal.structures.symmetry import SYMPREC
 
@@ -64,14 +64,14 @@ def load_prepared(
 
     def read(file: SourceFile) -> list[pd.DataFrame]:
         frame = table_of_file(file)
-        if frame is not None and _is_strained(frame):
+        if frame is not None and file.kind == "parquet" and _is_strained(frame):
             strained.append((file.path, frame))
             return []
-        if frame is not None and is_specs(frame):
+        if frame is not None and is_specs(frame) and not is_prepared(frame):
             frame = specs_to_prepared(frame, file)
         if frame is not None and is_prepared(frame):
             return [check_prepared(frame, file.path, left_out, labels)]
-        rows = read_file(file, formula_check) if frame is None else rows_of_table(frame, file, formula_check)
+        rows = read_file(file, formula_check) if frame is None else rows_of_frame(frame, file, formula_check)
         rows = readable(rows, file.path, left_out, labels)
         return [prepare(rows, progress=progress, atoms=atoms, labels=labels, left_out=left_out)]
 

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.data.ase_database import rows_of_database
 from gflownet_crystal.data.cif_rows import row_of_cif
 from gflownet_crystal.data.extended_xyz import rows_of_xyz
@@ -24,7 +23,7 @@ from gflownet_crystal.data.pymatgen_json import rows_of_json
 from gflownet_crystal.data.rows import REASON, Row, rows_to_frame, table_to_rows
 from gflownet_crystal.data.schema import LABEL_COLUMNS
 from gflownet_crystal.data.sources import SourceFile, files_of_all, source_files
-from gflownet_crystal.data.tables import named, rows_of_csv, rows_of_table
+from gflownet_crystal.data.tables import named, rows_of_frame, table_of_file
 from gflownet_crystal.data.tensor_files import read_tensor_file
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 
@@ -76,8 +75,8 @@ def read_file(file: SourceFile, formula_check: str = _REFUSE, alone: bool = True
         DataError: the file cannot be read, and ``alone`` is set.
     """
     try:
-        if file.kind == "parquet":
-            return rows_of_table(read_parquet(file.path), file, formula_check)
+        if (frame := table_of_file(file)) is not None:
+            return rows_of_frame(frame, file, formula_check)
         return _READERS[file.kind](file, formula_check)
     except DataError as error:
         if alone:
@@ -228,7 +227,6 @@ def _text(path: Path) -> str:
 
 _READERS: dict[str, Callable[[SourceFile, str], pd.DataFrame]] = {
     "cif": _rows_of_cif,
-    "csv": rows_of_csv,
     "db": _rows_of_database,
     "json": _rows_of_json,
     "poscar": _rows_of_poscar,

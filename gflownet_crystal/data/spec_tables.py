@@ -5,26 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gflownet_crystal.common.tables import read_csv, read_parquet
 from gflownet_crystal.data.schema import PREPARED_COLUMNS
 from gflownet_crystal.data.sources import SourceFile
 from gflownet_crystal.data.tables import named
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
-
-
-def table_of_file(file: SourceFile) -> pd.DataFrame | None:
-    """The table in a Parquet file, or in a CSV file of specs; None for other files.
-
-    Args:
-        file: file of crystals.
-
-    Raises:
-        DataError: the table cannot be read.
-    """
-    if file.kind == "parquet":
-        return read_parquet(file.path)
-    table = read_csv(file.path) if file.kind == "csv" else None
-    return table if table is not None and is_specs(table) else None
 
 
 def is_specs(frame: pd.DataFrame) -> bool:

@@ -5,12 +5,41 @@ from __future__ import annotations
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.tables import read_csv
+from gflownet_crystal.common.tables import read_csv, read_parquet
 from gflownet_crystal.data.cif_rows import row_of_cif
 from gflownet_crystal.data.rows import CELL, REASON, Row, rows_to_frame, table_to_rows
 from gflownet_crystal.data.schema import STRUCTURE_COLUMNS, require_columns
 from gflownet_crystal.data.sources import SourceFile
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
+
+
+def table_of_file(file: SourceFile) -> pd.DataFrame | None:
+    """The table in a Parquet or CSV file; None for other files.
+
+    Args:
+        file: file of crystals.
+
+    Raises:
+        DataError: the table cannot be read.
+    """
+    readers = {"parquet": read_parquet, "csv": read_csv}
+    return readers[file.kind](file.path) if file.kind in readers else None
+
+
+def rows_of_frame(
+    frame: pd.DataFrame, file: SourceFile, formula_check: str = FORMULA_CHECKS[0]
+) -> pd.DataFrame:
+    """Checked rows of the table of a Parquet or CSV file.
+
+    Args:
+        frame: table of the file, see :func:`table_of_file`.
+        file: file of the table.
+        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+
+    Raises:
+        DataError: it lacks columns.
+    """
+    return (rows_of_csv if file.kind == "csv" else rows_of_table)(frame, file, formula_check)
 
 
 def rows_of_table(
@@ -31,13 +60,19 @@ def rows_of_table(
     return table_to_rows(named(frame, file).drop(columns=[REASON, CELL], errors="ignore"))
 
 
-def rows_of_csv(file: SourceFile, formula_check: str = FORMULA_CHECKS[0]) -> pd.DataFrame:
+def rows_of_csv(
+    frame: pd.DataFrame, file: SourceFile, formula_check: str = FORMULA_CHECKS[0]
+) -> pd.DataFrame:
     """Checked rows of a CSV with a column ``cif``, with the columns of structures as texts of lists, or with formulas.
 
+    Args:
+        frame: table of the file.
+        file: file of the table.
+        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+
     Raises:
-        DataError: the file is not CSV or lacks columns.
+        DataError: it lacks columns.
     """
-    frame = read_csv(file.path)
     if "cif" in frame.columns:
         return rows_of_cif_column(frame, file, formula_check)
     if not (set(STRUCTURE_COLUMNS[1:]) <= set(frame.columns) or "composition" in frame.columns):

@@ -17,6 +17,7 @@ from gflownet_crystal.models.spec_energy.network import CellEnergy, Encoding, En
 from gflownet_crystal.proxies.mlp_placing import Placing
 from gflownet_crystal.proxies.stored import StoredProxy, repeated
 from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.weights import tensors_under
 
 KIND = "energy_ensemble"
 
@@ -89,7 +90,7 @@ class MLPProxy(StoredProxy):
         check_specs(batch)
         energy, spread, noise, rise = self._in_batches(batch)
         calibration = self.calibration if self.placing is None else self.placing.calibration
-        return energy + rise, _deviation(calibration, spread, noise) + 0.5 * rise
+        return energy + rise, deviation_of(calibration, spread, noise) + 0.5 * rise
 
     @torch.no_grad()
     def layers(self, specs: CrystalSpec) -> tuple[Tensor, Tensor]:
@@ -125,9 +126,9 @@ class MLPProxy(StoredProxy):
     def _evaluate(self, specs: CrystalSpec) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         encoding, cells, rise = self._networks(specs)
         if self.placing is None:
-            return *_joined(cells.energy, cells.log_scale), rise
+            return *joined(cells.energy, cells.log_scale), rise
         cost, log_scale = self.placing.heads(self._features(specs, encoding, cells)).unbind(2)
-        return *_joined(cells.energy + cost, log_scale), rise
+        return *joined(cells.energy + cost, log_scale), rise
 
     def _networks(self, specs: CrystalSpec) -> tuple[Encoding, CellEnergy, Tensor]:
         """Encodings, energies of cells within the range of training, and the rise (n,) float64 beyond it."""
@@ -142,11 +143,11 @@ class MLPProxy(StoredProxy):
         return encoding, self.network.energy(encoding, inside.float(), shape_inside.float()), rise
 
     def _features(self, specs: CrystalSpec, encoding: Encoding, cells: CellEnergy) -> Tensor:
-        _, spread, noise = _joined(cells.energy, cells.log_scale)
-        return head_inputs(specs, encoding, cells, _deviation(self.calibration, spread, noise))
+        _, spread, noise = joined(cells.energy, cells.log_scale)
+        return head_inputs(specs, encoding, cells, deviation_of(self.calibration, spread, noise))
 
 
-def _joined(energy: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def joined(energy: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean over members, variance among them, and mean variance that they expect, (n,) float64 each.
 
     Args:
@@ -158,7 +159,14 @@ def _joined(energy: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return energy.mean(0), spread, (2 * torch.exp(2 * log_scale.double().clamp(-6, 2))).mean(0)
 
 
-def _deviation(calibration: Tensor, spread: Tensor, noise: Tensor) -> Tensor:
+def deviation_of(calibration: Tensor, spread: Tensor, noise: Tensor) -> Tensor:
+    """Calibrated standard deviations (n,) float64.
+
+    Args:
+        calibration: (2,) factors of the members' spread and of their own error estimates.
+        spread: (n,) variance among members.
+        noise: (n,) variance that the members expect.
+    """
     return torch.sqrt(calibration[0] ** 2 * spread + calibration[1] ** 2 * noise)
 
 
@@ -171,11 +179,7 @@ def build(tensors: dict[str, Tensor], card: dict[str, Any]) -> tuple[EnergyEnsem
     try:
         with at_most(elements_of(tensors)):
             network = EnergyEnsemble(**card["network"])
-        prefix = "network."
-        state = {
-            name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
-        }
-        network.load_state_dict(state)
+        network.load_state_dict(tensors_under(tensors, "network."))
         return network.eval(), tensors["shape_range"].double(), tensors["calibration"].double()
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

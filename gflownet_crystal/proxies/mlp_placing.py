@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.models.spec_energy.heads import EnsembleHeads
-from gflownet_crystal.weights import fitting_card, load_weights
+from gflownet_crystal.weights import fitting_card, load_weights, tensors_under
 
 KIND = "placing"
 
@@ -59,8 +59,7 @@ class Placing:
             KeyError, RuntimeError, TypeError: they do not fit the card.
         """
         heads = EnsembleHeads(**card["heads"])
-        prefix = "heads."
-        heads.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        heads.load_state_dict(tensors_under(tensors, "heads."))
         return cls(heads, tensors["calibration"].double(), card)
 
     def to(self, device: torch.device | str) -> Self:

@@ -18,9 +18,10 @@ from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.models.spec_energy.features import check_specs
 from gflownet_crystal.models.spec_energy.heads import EnsembleHeads
-from gflownet_crystal.proxies.mlp import MLPProxy
+from gflownet_crystal.proxies.mlp import MLPProxy, deviation_of, joined
 from gflownet_crystal.proxies.stored import StoredProxy, repeated
 from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.weights import tensors_under
 
 KIND = "spec_property"
 
@@ -83,11 +84,7 @@ class PropertyProxy(StoredProxy):
             self.minimum: float | None = card.get("minimum")
             with at_most(elements_of(tensors)):
                 self.heads = EnsembleHeads(**card["heads"])
-            prefix = "heads."
-            state = {
-                name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
-            }
-            self.heads.load_state_dict(state)
+            self.heads.load_state_dict(tensors_under(tensors, "heads."))
             self.mean, self.deviation = float(card["scale"][0]), float(card["scale"][1])
             self.calibration = tensors["calibration"].double()
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -115,8 +112,7 @@ class PropertyProxy(StoredProxy):
         """
         check_specs(batch)
         learned, spread, noise, beyond = self.components(batch)
-        deviation = torch.sqrt(self.calibration[0] ** 2 * spread + self.calibration[1] ** 2 * noise)
-        deviation = deviation + beyond * self.deviation
+        deviation = deviation_of(self.calibration, spread, noise) + beyond * self.deviation
         if self.transform == "log10":
             # to first order, as the deviation of a logarithm is a relative one
             value = 10.0**learned
@@ -143,8 +139,5 @@ class PropertyProxy(StoredProxy):
     def _components(self, specs: CrystalSpec) -> list[Tensor]:
         features, beyond = self.ensemble.layers(repeated(specs))
         value, log_scale = self.heads(features).unbind(2)
-        value = value.double() * self.deviation + self.mean
-        spread = (value - value.mean(0)).square().sum(0) / max(len(value) - 1, 1)
-        # variance of a Laplace law
-        noise = (2.0 * torch.exp(2.0 * log_scale.double().clamp(-6, 2))).mean(0) * self.deviation**2
-        return [column[: len(specs)] for column in (value.mean(0), spread, noise, beyond)]
+        mean, spread, noise = joined(value.double() * self.deviation + self.mean, log_scale)
+        return [column[: len(specs)] for column in (mean, spread, noise * self.deviation**2, beyond)]

@@ -93,6 +93,16 @@ def load_weights(weights: str | Path, kind: str) -> tuple[dict[str, Tensor], dic
     }, card
 
 
+def tensors_under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Tensors whose names begin with a prefix, under the rest of their names.
+
+    Args:
+        tensors: named tensors of a weights file.
+        prefix: beginning of the names, as ``network.``.
+    """
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
 @contextmanager
 def fitting_card(weights: str | Path) -> Iterator[None]:
     """Tell in one line that a network cannot be made as the card of its weights says.

@@ -43,15 +43,17 @@ def usual_screening(seeks_discoveries: bool, k: int) -> dict[str, str | int | bo
 
 
 def by_rank(settings: Screening, has_hull: bool, has_judge: bool) -> Screening:
-    """The settings where the proxy gives no distances to a hull, or no model judges atoms.
+    """The settings as they are, but where the proxy gives no distances to a hull, or no model judges atoms.
 
-    The best samples come first. Without a judge there is no limit on their distance to the hull.
+    There the best samples come first. Without a judge there is no limit on their distance to the hull.
 
     Args:
         settings: settings of candidates judged with their atoms.
         has_hull: whether the proxy predicts energies that can be measured from a hull.
         has_judge: whether a model gives energies with atoms.
     """
+    if has_hull and has_judge:
+        return settings
     within = settings.within if has_judge else None
     return replace(settings, better=1.0, order="best", within=within, by_reward=not has_hull)
 

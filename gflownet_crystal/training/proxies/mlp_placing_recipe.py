@@ -25,7 +25,7 @@ from gflownet_crystal.training.proxies.heads import HeadsSettings, HeadsTraining
 from gflownet_crystal.training.proxies.mlp_recipe import calibrate
 from gflownet_crystal.training.proxies.placed_figures import HIGHEST, capped, placed_figures
 from gflownet_crystal.training.proxies.placing_labels import BESIDE, pack_labels
-from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained
+from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained, recipe_settings
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,7 @@ class PlacingRecipe(Recipe):
     ) -> None:
         if not 0 < holdout < 1:
             raise ConfigError(f"training.holdout must lie between 0 and 1, not {holdout}")
-        try:
-            self.settings = PlacingSettings(**settings)
-        except TypeError as error:
-            raise ConfigError(f"training: {error}; see PlacingSettings for the allowed keys") from error
+        self.settings = recipe_settings(PlacingSettings, settings)
         self.ensemble, self.holdout = MLPProxy(ensemble), holdout
         self.start = None if start is None else Placing.from_weights(start, self.ensemble.card["sha256"])
         self.hull = hull or ReferenceHull.from_weights()

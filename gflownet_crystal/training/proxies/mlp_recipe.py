@@ -25,7 +25,7 @@ from gflownet_crystal.training.base import take_all_steps
 from gflownet_crystal.training.proxies.mlp_data import TrainingData, build_training_data
 from gflownet_crystal.training.proxies.mlp_training import EnsembleTraining, TrainingSettings
 from gflownet_crystal.training.proxies.mlp_validation import error_figures, lattice_figures, strain_figures
-from gflownet_crystal.training.proxies.recipe import Parts, Recipe, Run, Trained, split_table
+from gflownet_crystal.training.proxies.recipe import Parts, Recipe, Run, Trained, recipe_settings, split_table
 
 _SPREAD_FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 _NOISE_FACTORS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
@@ -59,10 +59,7 @@ class MLPRecipe(Recipe):
     ) -> None:
         if not 0 < holdout < 1:
             raise ConfigError(f"holdout must lie between 0 and 1, not {holdout}")
-        try:
-            self.settings = TrainingSettings(**settings)
-        except TypeError as error:
-            raise ConfigError(f"training: {error}; see TrainingSettings for the allowed keys") from error
+        self.settings = recipe_settings(TrainingSettings, settings)
         self.holdout, self.legacy_weight, self.random_strains = holdout, legacy_weight, random_strains
         self.start = None if start is None else MLPProxy(start)
 

@@ -22,7 +22,7 @@ from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.training.base import take_all_steps
 from gflownet_crystal.training.proxies.heads import HeadsSettings, HeadsTraining
 from gflownet_crystal.training.proxies.mlp_recipe import calibration_factors
-from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained, split_table
+from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained, recipe_settings, split_table
 
 _FEWEST = 20
 """Crystals below which no share of them says anything of the rest."""
@@ -64,10 +64,7 @@ class PropertyRecipe(Recipe):
             raise ConfigError(f"training.transform is one of {choices}, not {transform!r}")
         if not 0 < holdout < 1:
             raise ConfigError(f"training.holdout must lie between 0 and 1, not {holdout}")
-        try:
-            self.settings = HeadsSettings(**settings)
-        except TypeError as error:
-            raise ConfigError(f"training: {error}; see HeadsSettings for the allowed keys") from error
+        self.settings = recipe_settings(HeadsSettings, settings)
         self.column, self.unit, self.name = column, unit, name or column
         self.transform, self.minimum, self.holdout = transform, minimum, holdout
         self.ensemble, self.labels = MLPProxy(ensemble), (column,)

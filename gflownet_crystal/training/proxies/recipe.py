@@ -6,14 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.sampled_rows import without_sampled
 from gflownet_crystal.data.schema import LATTICE_COLUMNS
@@ -25,6 +25,8 @@ from gflownet_crystal.weights import save_weights
 
 Run = Callable[[Training], None]
 """Takes the steps of a training that are left."""
+
+_Settings = TypeVar("_Settings")
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,22 @@ class Trained:
         for name, other in self.beside.items():
             other.save(path.with_stem(f"{path.stem}_{name}"), about)
         save_weights(path, self.tensors, {**self.card, **about}, half=self.half)
+
+
+def recipe_settings(kind: type[_Settings], values: Mapping[str, Any]) -> _Settings:
+    """Hyperparameters of a recipe from its keyword arguments.
+
+    Args:
+        kind: dataclass of the hyperparameters.
+        values: values by name; missing ones keep their defaults.
+
+    Raises:
+        ConfigError: a name is unknown, or a value is out of range.
+    """
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ConfigError(f"training: {error}; see {kind.__name__} for the allowed keys") from error
 
 
 class Recipe(ABC):
