@@ -174,6 +174,10 @@ class Stage(ABC, Generic[StateT, ActionT, SupportT]):
     def summary(self, state: StateT) -> Tensor:
         """(n, n_summary) float32 description of a finished state for the policies of later stages."""
 
+    def summary_descriptors(self) -> Tensor:
+        """(columns of the summary in the layout, q) float32 descriptors of the summary; q = 0 if none are known."""
+        return torch.zeros(self.n_summary, 0) if self.layout is None else self.layout.describe().summary
+
     def random_action(self, support: Support, generator: torch.Generator) -> Action:
         """A uniformly drawn allowed action, as the untrained sampler would take it."""
         if isinstance(support, JumpSupport):
@@ -273,11 +277,7 @@ class Env(ABC, Generic[ObjectsT]):
         """(layout_sizes()[index], q) float32 descriptors of the policy inputs of a stage; zero where none are known."""
         stage, wide = self.stages[index], self.stages[index].layout
         own = torch.zeros(stage.n_features, 0) if wide is None else wide.describe().features
-        earlier = [
-            torch.zeros(past.n_summary, 0) if past.layout is None else past.layout.describe().summary
-            for past in self.stages[:index]
-        ]
-        return torch.block_diag(own, *earlier)
+        return torch.block_diag(own, *(past.summary_descriptors() for past in self.stages[:index]))
 
     def features(self, index: int, state: State, context: Context) -> Tensor:
         """(n, feature_sizes()[index]) float32 policy input of stage ``index``."""

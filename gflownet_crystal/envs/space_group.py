@@ -20,6 +20,7 @@ from gflownet_crystal.crystallography.space_groups import (
     point_symmetry_of_group,
 )
 from gflownet_crystal.envs.base import Context, DiscreteActions, Stage
+from gflownet_crystal.envs.group_descriptors import group_descriptors
 
 _N_SYSTEMS = len(CRYSTAL_LATTICE_SYSTEMS)
 _N_SYMMETRIES = len(POINT_SYMMETRIES)
@@ -89,6 +90,10 @@ class SpaceGroupStage(Stage[SpaceGroupState, Tensor, Tensor]):
         has_system[1:] = False
         has_symmetry[:, 1:] = False
         return torch.cat([has_system, has_symmetry, groups[..., 1:]], dim=-1)
+
+    def summary_descriptors(self) -> Tensor:
+        described = group_descriptors()
+        return torch.cat([described.new_zeros(_FIRST_GROUP, described.shape[1]), described])
 
     def same_rules(self, other: Stage) -> bool:
         return isinstance(other, SpaceGroupStage) and torch.equal(self.allowed, other.allowed)
