@@ -36,6 +36,7 @@ from gflownet_crystal.structures.distributions import distributions
 from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.networks import NetworkTraining
 from gflownet_crystal.training.priors.data import PriorSplits, split_known
+from gflownet_crystal.training.priors.matching import match_sizes
 from gflownet_crystal.training.priors.task import PriorSettings, PriorTask
 from gflownet_crystal.workflows.sampling import BUILDING
 
@@ -79,6 +80,8 @@ def train_weights(folder: Path, config: DictConfig, out: Path) -> dict[str, Any]
     engine = train(task, config, folder, "train_prior")
     model, policy = folded(model, plain(config.policy))
     task.model = model
+    for number, iterations in enumerate(settings.matching):
+        match_sizes(model, env.objects(splits.train.own), iterations, config.seed + number, config.quiet)
     card = _card(config, task, splits, engine)
     if stored is not None:
         kept = ("command", "samples", "samples_seen", "started_from")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -70,6 +70,10 @@ class Policy(nn.Module, ABC):
     @abstractmethod
     def forward(self, stage: int, features: Tensor) -> Tensor:
         """(n, n_features) float32 features of stage ``stage`` to (n, n_parameters) float32 parameters."""
+
+    def parameters_of(self, stage: int) -> Iterable[nn.Parameter]:
+        """Parameters that decide a stage; all of them, unless a subclass tells its stages apart."""
+        return self.parameters()
 
     def reseed(self, seed: int) -> None:
         """Draw new training noise, such as dropout; policies that have some override it."""

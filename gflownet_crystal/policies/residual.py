@@ -7,7 +7,7 @@ two up, so that a trained policy needs no descriptors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
@@ -62,6 +62,9 @@ class ResidualPolicy(Policy):
         parameters: Tensor = self._network(stage)(features, columns)
         # in training the products may be in bfloat16
         return parameters.float()
+
+    def parameters_of(self, stage: int) -> Iterable[nn.Parameter]:
+        return self._network(stage).parameters()
 
     def reseed(self, seed: int) -> None:
         device = next(self.parameters()).device

@@ -33,6 +33,8 @@ class PriorSettings:
         watched: validation crystals of the bound that is watched in training.
         judged: validation crystals of the bound on the card.
         samples: K, backward trajectories a crystal of the bound on the card.
+        matching: iterations of each round after the training that matches the sizes of samples to those of the
+            crystals; see :mod:`gflownet_crystal.training.priors.matching`.
 
     Raises:
         ConfigError: a number is out of range.
@@ -45,6 +47,7 @@ class PriorSettings:
     watched: int = 1024
     judged: int = 2048
     samples: int = 64
+    matching: tuple[int, ...] = (300, 200)
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -59,6 +62,10 @@ class PriorSettings:
         for name, least in {"watched": 1, "judged": 1, "samples": 2}.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"task.{name} must be at least {least}, not {getattr(self, name)}")
+        if min(self.matching, default=1) < 1:
+            raise ConfigError(
+                f"task.matching has numbers of iterations of at least 1, not {list(self.matching)}"
+            )
 
 
 class PriorTask(Task):
