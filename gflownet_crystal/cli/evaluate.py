@@ -27,7 +27,6 @@ from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.evaluation.compared_sets import Choices
 from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.structure_metrics import COMPARING
-from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings, SamplerSettings
 from gflownet_crystal.workflows.evaluating import (
     StructuresToJudge,
@@ -96,7 +95,6 @@ def settings_of(config: DictConfig) -> EvaluateSettings:
         EvaluateSettings,
         config,
         choices=to_choices(config),
-        relax=to_settings(RelaxationSettings, config.relax, "relax"),
         sampler=verb_settings(SamplerSettings, config.sampler),
     )
 

@@ -15,12 +15,11 @@ from omegaconf import DictConfig
 
 from gflownet_crystal.cli.relax import chosen_model
 from gflownet_crystal.cli.restricting import conditioning_of, restrictions
-from gflownet_crystal.config.build import build, plain, plain_section, to_settings, verb_settings
+from gflownet_crystal.config.build import build, plain, plain_section, verb_settings
 from gflownet_crystal.config.candidate_runs import candidate_source
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.workflows.candidate_settings import PipelineSettings
 from gflownet_crystal.workflows.pipeline import run_pipeline
 from gflownet_crystal.workflows.pipeline_plan import Plan
@@ -51,7 +50,6 @@ def settings_of(config: DictConfig) -> PipelineSettings:
         PipelineSettings,
         config,
         screening=plain_section(config.screening, "screening"),
-        relaxation=to_settings(RelaxationSettings, config.relaxation, "relaxation"),
         restrict=restrictions(section),
         exact=conditioning_of(section),
     )

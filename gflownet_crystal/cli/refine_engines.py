@@ -18,7 +18,7 @@ from gflownet_crystal.common.checkpoint import latest
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.run_schema import RELAXED
-from gflownet_crystal.config.build import Trust, build, load_class, plain
+from gflownet_crystal.config.build import Trust, build, load_class, plain, verb_settings
 from gflownet_crystal.config.compose import TARGET, compose_config, resolved
 from gflownet_crystal.config.run_folder import training_run
 from gflownet_crystal.config.trained_runs import TrainedRun, open_run
@@ -48,6 +48,7 @@ from gflownet_crystal.workflows.refining_labels import Draw
 from gflownet_crystal.workflows.refining_parts import Judge, Learned
 from gflownet_crystal.workflows.relaxing import load_on, relax_kept
 from gflownet_crystal.workflows.sampling import sample_model
+from gflownet_crystal.workflows.training_settings import TrainPriorSettings
 
 _HOLDOUT = 0.04
 """Share of reduced formulas that trainings of energies and priors validate on where MP-20's val is not there."""
@@ -155,7 +156,7 @@ class VerbEngines:
         config = self._training("train_prior", folder, self.settings.prior_loop, source)
         config.data = [str(path) for path in (*(self.settings.data or ()), *stable)]
         config = resolved(config)
-        train_prior.train_weights(folder, config, train_prior.settings_of(config), out)
+        train_prior.train_weights(folder, config, verb_settings(TrainPriorSettings, config), out)
 
     def prior_source(self) -> str:
         """The prior of the run.

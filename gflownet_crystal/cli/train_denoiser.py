@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from gflownet_crystal.cli.data_tables import read_crystals
-from gflownet_crystal.cli.weights_run import network_choice, network_settings, open_training
-from gflownet_crystal.config.build import to_settings
+from gflownet_crystal.cli.weights_run import network_choice, open_training
+from gflownet_crystal.config.build import to_settings, verb_settings
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.run_folder import training_run
 from gflownet_crystal.models.denoiser import KIND, Denoiser
@@ -55,7 +55,7 @@ def settings_of(config: DictConfig) -> TrainDenoiserSettings:
         # heads that nothing is asked of would learn nothing
         model = replace(model, settings={**model.settings, "displacement": False})
     parts = {"denoising": denoising, "model": model, "volumes": config.model.volumes}
-    return network_settings(TrainDenoiserSettings, config, start=None, **parts)
+    return verb_settings(TrainDenoiserSettings, config, start=None, **parts)
 
 
 def _train(run: TrainingRun, settings: TrainDenoiserSettings, out: Path) -> dict[str, object]:

@@ -16,9 +16,10 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from gflownet_crystal.cli.data_tables import read_crystals
-from gflownet_crystal.cli.weights_run import network_choice, network_settings, open_training
+from gflownet_crystal.cli.weights_run import network_choice, open_training
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.run_schema import ENERGY_COLUMN
+from gflownet_crystal.config.build import verb_settings
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.run_folder import training_run
 from gflownet_crystal.models.energies.energy import EnergyModel
@@ -54,7 +55,7 @@ def settings_of(config: DictConfig) -> TrainEnergySettings:
     Raises:
         ConfigError: a value is wrong.
     """
-    return network_settings(TrainEnergySettings, config, model=network_choice(config.model))
+    return verb_settings(TrainEnergySettings, config, model=network_choice(config.model))
 
 
 def train_weights(

@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 
 from gflownet_crystal.cli.data_tables import read_crystals
 from gflownet_crystal.cli.trained_generators import TrainedGenerator, trained_generator
-from gflownet_crystal.cli.weights_run import network_settings, open_training
-from gflownet_crystal.config.build import Trust, plain_section
+from gflownet_crystal.cli.weights_run import open_training
+from gflownet_crystal.config.build import Trust, plain_section, verb_settings
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.run_folder import training_run
 from gflownet_crystal.training.energies.labelled import split_labelled
@@ -42,7 +42,7 @@ def settings_of(config: DictConfig) -> TrainGeneratorSettings:
         ConfigError: a value is wrong.
     """
     task = plain_section(config.generator.task, "generator.task")
-    return network_settings(TrainGeneratorSettings, config, start=None, name=config.generator.name, task=task)
+    return verb_settings(TrainGeneratorSettings, config, start=None, name=config.generator.name, task=task)
 
 
 def _train(

@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from gflownet_crystal.cli.data_tables import read_prepared
-from gflownet_crystal.cli.weights_run import network_settings, open_training
+from gflownet_crystal.cli.weights_run import open_training
 from gflownet_crystal.common.progress import announced
-from gflownet_crystal.config.build import build, plain_section, to_settings
+from gflownet_crystal.config.build import build, plain_section, verb_settings
 from gflownet_crystal.config.parts import build_model, find_device, set_threads
 from gflownet_crystal.config.priors import save_prior, stored_policy
 from gflownet_crystal.config.run_folder import training_run
@@ -29,7 +30,7 @@ from gflownet_crystal.structures.distributions import distributions
 from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.networks import NetworkTraining
 from gflownet_crystal.training.priors.data import PriorSplits, split_known
-from gflownet_crystal.training.priors.task import PriorSettings, PriorTask
+from gflownet_crystal.training.priors.task import PriorTask
 from gflownet_crystal.workflows.sampling import BUILDING
 from gflownet_crystal.workflows.training_run import TrainingRun, still_falling, validation_figures
 from gflownet_crystal.workflows.training_settings import TrainPriorSettings
@@ -37,19 +38,14 @@ from gflownet_crystal.workflows.training_settings import TrainPriorSettings
 
 def run(config: DictConfig) -> None:
     """The verb ``train_prior``."""
-    with open_training(config, settings_of, "prior", "policy") as (folder, chosen, settings, out):
+    with open_training(config, partial(verb_settings, TrainPriorSettings), "prior", "policy") as (
+        folder,
+        chosen,
+        settings,
+        out,
+    ):
         card = train_weights(folder, chosen, settings, out)
     print(json.dumps({"weights": str(out), "validation": card["validation"]}, indent=2))
-
-
-def settings_of(config: DictConfig) -> TrainPriorSettings:
-    """Settings of ``train_prior`` from its resolved configuration.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
-    task = to_settings(PriorSettings, config.task, "task")
-    return network_settings(TrainPriorSettings, config, task=task)
 
 
 def train_weights(

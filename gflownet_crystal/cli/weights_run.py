@@ -11,11 +11,10 @@ from omegaconf import DictConfig
 
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.run_schema import WEIGHTS
-from gflownet_crystal.config.build import plain_section, to_settings, verb_settings
+from gflownet_crystal.config.build import plain_section
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.run_folder import open_folder, run_folder
 from gflownet_crystal.config.values import check_writable
-from gflownet_crystal.training.settings import LoopSettings
 from gflownet_crystal.workflows.training_settings import NetworkChoice, NetworkSettings
 
 SomeSettings = TypeVar("SomeSettings", bound=NetworkSettings)
@@ -54,11 +53,6 @@ def open_training(
         out = folder / WEIGHTS if settings.out is None else settings.out
         check_writable(out)
         yield folder, config, settings, out
-
-
-def network_settings(settings: type[SomeSettings], config: DictConfig, **given: object) -> SomeSettings:
-    """Settings of a training of networks; see :func:`~gflownet_crystal.config.build.verb_settings`."""
-    return verb_settings(settings, config, loop=to_settings(LoopSettings, config.loop, "loop"), **given)
 
 
 def network_choice(section: DictConfig) -> NetworkChoice:

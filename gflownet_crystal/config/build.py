@@ -142,14 +142,21 @@ def verb_settings(settings: type[T], config: DictConfig, **given: object) -> T:
 
     Args:
         settings: dataclass of the verb, which checks itself.
-        config: resolved configuration; keys that are no fields are left out.
-        given: fields made of whole sections, and those that are no keys.
+        config: resolved configuration; keys that are no fields are left out, and a section becomes the dataclass of its
+            field.
+        given: fields made in another way, and those that are no keys.
 
     Raises:
         ConfigError: a value is wrong.
     """
     names = (field.name for field in fields(settings) if field.name not in given)  # type: ignore[arg-type]
-    return settings(**{name: plain(config[name]) for name in names}, **given)
+    hints = typing.get_type_hints(settings)
+    values: dict[str, object] = {}
+    for name in names:
+        hint, value = hints[name], config[name]
+        is_section = isinstance(hint, type) and is_dataclass(hint)
+        values[name] = to_settings(hint, value, name) if is_section else plain(value)
+    return settings(**values, **given)
 
 
 def plain_section(found: object, place: str) -> dict[str, object]:

@@ -52,7 +52,7 @@ class StructuresToJudge:
 
     @classmethod
     def of(cls, settings: EvaluateSettings) -> Self:
-        """What the settings ask for.
+        """Sets, metrics and judges that the settings ask for.
 
         Raises:
             ConfigError: a metric or a model is unknown, or a metric lacks what it needs.

@@ -20,7 +20,6 @@ from gflownet_crystal.cli.sample import settings_of as sample_settings
 from gflownet_crystal.cli.train_denoiser import settings_of as denoiser_settings
 from gflownet_crystal.cli.train_energy import settings_of as energy_settings
 from gflownet_crystal.cli.train_gfn import settings_of as gfn_settings
-from gflownet_crystal.cli.train_prior import settings_of as prior_settings
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.build import plain_section, verb_settings
 from gflownet_crystal.config.compose import compose_config, resolved
@@ -147,7 +146,7 @@ def test_trainings_have_the_defaults_of_their_dataclasses():
     expected = TrainDenoiserSettings(data=(A,), model=denoiser.model, volumes=True, max_atoms=20)
     validated = replace(expected.denoising, validated=1024)
     assert denoiser == replace(expected, denoising=validated, loop=denoiser.loop)
-    prior = prior_settings(composed("train_prior", "data=a"))
+    prior = verb_settings(TrainPriorSettings, composed("train_prior", "data=a"))
     assert prior == TrainPriorSettings(data=(A,), loop=prior.loop)
     assert verb_settings(TrainProxySettings, composed("train_proxy", "data=a")) == TrainProxySettings(data=A)
     sampler = gfn_settings(composed("train_gfn"))
