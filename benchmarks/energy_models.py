@@ -23,8 +23,7 @@ from torch import Tensor, nn
 
 from benchmarks.graphs import random_crystals, read_crystals
 from benchmarks.options import names, read_options, run
-from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.config.groups import unknown
+from gflownet_crystal.common.errors import ConfigError, unknown
 from gflownet_crystal.models.layers.compiling import compile_kernels
 from gflownet_crystal.models.layers.inputs import CrystalGraph, crystal_graph
 from gflownet_crystal.models.registry import network_entry

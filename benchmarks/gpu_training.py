@@ -26,8 +26,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from benchmarks.options import read_options, run
-from gflownet_crystal.cli.train_network import plain
 from gflownet_crystal.common.checkpoint import TrainingStopped
+from gflownet_crystal.config.build import plain
 from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.models.energies.energy import EnergyModel

@@ -9,8 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from gflownet_crystal.cli.main import FAILED, end_quietly, one_line
-from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError
-from gflownet_crystal.config.groups import unknown
+from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError, unknown
 from gflownet_crystal.data.public_sets import data_path
 
 DATA_KEYS = ("data", "tests", "structures", "specs", "reference")

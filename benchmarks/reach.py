@@ -30,8 +30,7 @@ from torch import Tensor
 
 from benchmarks.masks import build
 from benchmarks.options import read_options, run
-from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.config.groups import unknown
+from gflownet_crystal.common.errors import ConfigError, unknown
 from gflownet_crystal.crystallography.charge import ChargeModel
 from gflownet_crystal.crystallography.oxidation import TABLES
 from gflownet_crystal.data.standardize import standard_cells

@@ -1,19 +1,33 @@
-"""Signatures say what they take and give: no ``Any`` where types are promised."""
+"""Signatures say what they take and give: no ``Any`` where types are promised; no configuration below ``config``."""
 
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import gflownet_crystal
+from gflownet_crystal.cli.main import VERBS
 from gflownet_crystal.common import run_schema
 
 PACKAGE = Path(gflownet_crystal.__file__).parent
 TYPED = ("envs", "workflows", "config")
 # a value of a configuration is of any kind until it is fitted to what it is meant for
 FREE = {"config/build.py": ["plain"]}
+# a configuration ends in config, which makes settings and objects of it, and in the verbs, which ask for them
+CONFIGURED = ("config", "cli")
+# it reads the text of a configuration
+READERS = {"common/yaml_files.py": ["read_yaml"]}
+# what a verb needs of a configuration beside its settings: the folder, the parts to build, the text to store
+VERB_PARTS = {
+    "evaluate": ["to_choices"],
+    "export": ["export"],
+    "train_gfn": ["_run", "train_sampler"],
+    "train_prior": ["train_weights"],
+    "train_proxy": ["build_recipe"],
+}
 # names of columns that are words of the language too
 WORDS = {"energy", "formula", "space_group", "volume_per_atom"}
 # these know runs of any kind
@@ -64,6 +78,34 @@ def test_no_signature_holds_any(folder):
     found = {str(path.relative_to(PACKAGE)): signatures_with("Any", path.read_text()) for path in files}
     expected = {path: names for path, names in FREE.items() if path.startswith(f"{folder}/")}
     assert {path: names for path, names in found.items() if names} == expected
+
+
+def test_mypy_is_strict_on_the_whole_package():
+    told = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["mypy"]
+    assert told["strict"] is True and "gflownet_crystal" in told["files"]
+    loosened = {key for one in told["overrides"] for key, value in one.items() if value and key != "module"}
+    # packages without types, and nothing of this one
+    assert loosened == {"ignore_missing_imports", "implicit_reexport"}
+    modules = [name for one in told["overrides"] for name in one["module"]]
+    assert not any(name.startswith("gflownet_crystal") for name in modules)
+
+
+def test_no_signature_below_config_holds_a_configuration():
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        place = path.relative_to(PACKAGE)
+        if place.parts[0] not in CONFIGURED:
+            found[str(place)] = signatures_with("DictConfig", path.read_text())
+    assert {path: names for path, names in found.items() if names} == READERS
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_reads_its_configuration_once(verb):
+    source = (PACKAGE / "cli" / f"{verb}.py").read_text()
+    taking = set(signatures_with("DictConfig", source))
+    assert taking - {"run", "settings_of"} == set(VERB_PARTS.get(verb, []))
+    called = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+    assert called & {"settings_of", "verb_settings", "predict_settings"}
 
 
 def test_names_of_files_and_columns_stand_in_the_schema_alone():

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pandas as pd
 
@@ -15,10 +14,10 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import METRICS
+from gflownet_crystal.common.values import path_setting, seed_number, whole_number
 from gflownet_crystal.config.build import plain
 from gflownet_crystal.config.parts import Given
 from gflownet_crystal.config.trained_runs import TrainedRun, open_run
-from gflownet_crystal.config.values import path_setting, seed_number, whole_number
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.proxies.base import Proxy
@@ -45,7 +44,7 @@ class Run:
     def __init__(self, trained: TrainedRun, temporary: TemporaryDirectory[str] | None = None) -> None:
         self.model: GFlowNet = trained.parts.model
         self.reward: Reward = trained.parts.reward
-        self.config: dict[str, Any] = plain(trained.config)
+        self.config: dict[str, object] = plain(trained.config)
         self._path, self._temporary = trained.folder, temporary
         choices = self.config["record"]["choices"]
         self.name = trained.folder.name if temporary is None else f"{choices['env']}_{choices['proxy']}"
@@ -128,7 +127,7 @@ class Run:
             "n_elements": n_elements,
             "n_atoms": n_atoms,
         }
-        restrict: dict[str, Any] = {
+        restrict: dict[str, object] = {
             name: _listed(value, name) for name, value in given.items() if value is not None
         }
         asked = {"formula": formula, "sites": sites, "anion": anion}

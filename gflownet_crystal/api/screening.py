@@ -13,13 +13,12 @@ import pandas as pd
 from gflownet_crystal.api.crystals import ENERGY_STD, Crystals
 from gflownet_crystal.api.judging import energies_of
 from gflownet_crystal.api.placing import build_generator, check_specs
+from gflownet_crystal.common.arguments import prepared
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import ENERGY_BEFORE
 from gflownet_crystal.common.run_summary import UNKNOWN, Quantity
-from gflownet_crystal.config.build import prepared
+from gflownet_crystal.common.values import seed_number, whole_number
 from gflownet_crystal.config.parts import find_device
-from gflownet_crystal.config.values import seed_number, whole_number
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generator
@@ -29,18 +28,17 @@ from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
-from gflownet_crystal.workflows.candidates import candidates_of, with_results
+from gflownet_crystal.workflows import candidate_engine as engine
+from gflownet_crystal.workflows.candidates import candidates_of
 from gflownet_crystal.workflows.further import (
     FURTHER,
     by_rank,
     further_seed,
-    tables,
     usual_screening,
-    with_entries,
 )
-from gflownet_crystal.workflows.hulls import ENERGIES, hull_with_atoms, predicted_above_hull, predicted_hulls
+from gflownet_crystal.workflows.hulls import ENERGIES, hull_with_atoms, predicted_hulls
 from gflownet_crystal.workflows.placing import Placer
-from gflownet_crystal.workflows.screening import Outcome, screen
+from gflownet_crystal.workflows.screening import Outcome
 from gflownet_crystal.workflows.settings import Screening
 
 if TYPE_CHECKING:
@@ -124,18 +122,10 @@ def screen_samples(
     made_by, tries = build_generator(generator), whole_number(search.tries, "tries", 1)
     contacts = Contacts.from_weights("contacts")
     placer = Placer(made_by, with_atoms, judge, contacts, tries, settings.promising, settings.seed, place_on)
-
-    def prepare(frame: pd.DataFrame) -> pd.DataFrame:
-        frame = with_results(frame)
-        frame[HULL_COLUMN] = predicted_above_hull(frame, known, *predicted)
-        return with_entries(frame, with_atoms)
-
     first = samples.to_frame()
     check_specs(first)
-    compounds = KnownCompounds.from_weights()
-    with Progress(settings.target, 0, "placing atoms", quiet) as progress:
-        found = tables(first, _further(samples, search), prepare)
-        outcome = screen(found, settings, placer, compounds, tell=progress.advance)
+    draw = _further(samples, search)
+    outcome, compounds = engine.screen_samples(first, draw, settings, placer, known, predicted, quiet)
     return _crystals(outcome, compounds, settings.k)
 
 

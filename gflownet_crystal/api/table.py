@@ -11,8 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gflownet_crystal.api.display import html_table, text_table
-from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.config.groups import unknown
+from gflownet_crystal.common.errors import ConfigError, unknown
 from gflownet_crystal.crystallography.space_groups import check_space_group
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import text_to_composition

@@ -15,12 +15,12 @@ from gflownet_crystal.common.checkpoint import TrainingStopped
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.locks import lock_folder
+from gflownet_crystal.common.values import path_setting
 from gflownet_crystal.config.compose import TARGET, compose_config, resolved
 from gflownet_crystal.config.parts import Given
-from gflownet_crystal.config.run_folder import open_folder, write_config
+from gflownet_crystal.config.run_folder import open_folder, training_run
 from gflownet_crystal.config.trained_runs import TrainedRun
 from gflownet_crystal.config.training import PreparedTraining, prepare_training
-from gflownet_crystal.config.values import path_setting
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import RewardFunction
@@ -43,7 +43,7 @@ def train(
     threads: int | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     quiet: bool = False,
 ) -> Run:
     """Train a sampler whose samples are distributed in proportion to a reward.
@@ -116,9 +116,9 @@ def train(
 
 def _chosen(
     env: str | Env, proxy: str | Proxy | None, reward: str | RewardFunction | None, given: Given
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Settings that name the parts; an object is named by its class."""
-    chosen: dict[str, Any] = {}
+    chosen: dict[str, object] = {}
     for key, value in (("env", env), ("proxy", proxy), ("reward", reward)):
         if isinstance(value, str):
             chosen[key] = value
@@ -163,7 +163,7 @@ def _train(training: PreparedTraining, folder: Path) -> None:
     config, parts, engine, note = training
     if note is not None:
         warnings.warn(note, stacklevel=3)
-    write_config(folder, config)
+    training_run(folder, "train_gfn", config).write_config()
     if not engine.quiet and (words := parts.reward.function.describe()):
         _tell(words)
     try:

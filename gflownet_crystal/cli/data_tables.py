@@ -5,42 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from omegaconf import DictConfig, ListConfig
 from tqdm import tqdm
 
-from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.config.values import path_setting
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
-from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 from gflownet_crystal.training.energies.labelled import LabelledStructures, read_labelled
-
-
-def paths_of(value: Any, key: str) -> list[Path]:
-    """One path or a list of them.
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    values = list(value) if isinstance(value, (list, ListConfig)) else [value]
-    if not values:
-        raise ConfigError(f"{key} must be a path or a list of paths, not {value!r}")
-    return [path_setting(item, key) for item in values]
-
-
-def formula_check_of(config: DictConfig) -> str:
-    """Treatment of CIFs whose own formula differs from the structure that was read.
-
-    Raises:
-        ConfigError: neither of the two choices.
-    """
-    chosen = str(config.formula_check)
-    if chosen not in FORMULA_CHECKS:
-        raise ConfigError(f"formula_check is one of {', '.join(FORMULA_CHECKS)}, not {chosen!r}")
-    return chosen
 
 
 def tell(left_out: LeftOut) -> None:
@@ -81,14 +52,14 @@ def read_prepared(
     return table
 
 
-def read_crystals(paths: Sequence[Path], **options: Any) -> LabelledStructures:
+def read_crystals(
+    paths: Sequence[Path], *, one_scheme: bool = True, strained: float = 1.0, seed: int = 0
+) -> LabelledStructures:
     """Labelled structures of all ``paths``; what is left out is said on standard error.
 
-    Args:
-        paths: files and folders.
-        options: options of :func:`~gflownet_crystal.training.energies.labelled.read_labelled`.
+    See :func:`~gflownet_crystal.training.energies.labelled.read_labelled` for the arguments.
     """
     left_out = LeftOut()
-    data = read_labelled(paths, **options, left_out=left_out)
+    data = read_labelled(paths, one_scheme, strained, seed, left_out)
     tell(left_out)
     return data

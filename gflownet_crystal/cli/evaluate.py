@@ -8,47 +8,38 @@ and resume=true. docs/metrics.md has every definition.
 from __future__ import annotations
 
 import json
-import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
 
-import numpy as np
-import pandas as pd
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.judging import STABILITY, Judging, chosen_judges, stability_thresholds
-from gflownet_crystal.cli.sampler_figures import sampler_figures
-from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.common.files import atomic_path, read_json, write_json
-from gflownet_crystal.common.interrupt import stop_on_signal
-from gflownet_crystal.common.run_schema import EVALUATION, EVALUATION_CSV, JUDGED
-from gflownet_crystal.config.build import plain, to_settings, verb_settings
+from gflownet_crystal.cli.data_tables import tell
+from gflownet_crystal.common.values import path_setting
+from gflownet_crystal.config.build import Trust, plain, to_settings, verb_settings
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.groups import unknown
-from gflownet_crystal.config.parts import find_device, set_threads
-from gflownet_crystal.config.values import check_writable, path_setting
-from gflownet_crystal.evaluation.compared_sets import Choices, Evaluation
-from gflownet_crystal.evaluation.known_hulls import known_hull
+from gflownet_crystal.config.parts import build_model, find_device, set_threads
+from gflownet_crystal.config.starting import build_prior
+from gflownet_crystal.config.trained_runs import open_run
+from gflownet_crystal.config.values import check_writable
+from gflownet_crystal.data.left_out import LeftOut
+from gflownet_crystal.evaluation.compared_sets import Choices
 from gflownet_crystal.evaluation.matching import Tolerances
-from gflownet_crystal.evaluation.parallel import Work
-from gflownet_crystal.evaluation.structure_metrics import COMPARING, METRICS, Result
-from gflownet_crystal.evaluation.structure_sets import StructureSet, read_set
-from gflownet_crystal.models.energies.choice import EnergyChoice
-from gflownet_crystal.models.energies.structure_energies import StructureEnergies
-from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.evaluation.structure_metrics import COMPARING
 from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings, SamplerSettings
+from gflownet_crystal.workflows.evaluating import (
+    StructuresToJudge,
+    evaluate_structures,
+    write_figures,
+)
 from gflownet_crystal.workflows.output_folder import open_output
-
-BY_ALL = "stability_by_all"
-FIGURES, TABLE, STRUCTURES, PARTS = EVALUATION, EVALUATION_CSV, JUDGED, "parts"
+from gflownet_crystal.workflows.sampler_figures import sampler_figures
 
 # these say how it is computed, not what
 _FREE = ("out", "cache", "processes", "device", "threads", "resume", "quiet", "metrics", "judge", "run", "sampler",
          "trust")  # fmt: skip
 
-_CACHED = ("distances", "coverage", "frechet")
 
 _LEFT_OUT = (
     f"left out: {', '.join(COMPARING)} and the distance of space groups, which compare to other structures; "
@@ -60,34 +51,38 @@ def run(config: DictConfig) -> None:
     """The verb ``evaluate``."""
     config = resolved(config)
     settings = settings_of(config)
-    if settings.run is not None:
-        chosen = {key: plain(config[key]) for key in ("run", "reference", "seed")}
-        chosen |= {f"sampler.{key}": value for key, value in asdict(settings.sampler).items()}
-        with open_output(settings.folder, chosen, settings.resume):
-            _show(settings.folder, sampler_figures(settings))
-        return
-    names, judges = chosen_metrics(settings), chosen_judges(settings)
+    given = {str(key): value for key, value in plain(config).items()}
+    figures = _of_structures(settings, given) if settings.run is None else _of_sampler(settings, given)
+    print(json.dumps(figures, indent=2))
+
+
+def _of_sampler(settings: EvaluateSettings, given: Mapping[str, object]) -> dict[str, object]:
+    chosen = {key: given[key] for key in ("run", "reference", "seed")}
+    chosen |= {f"sampler.{key}": value for key, value in asdict(settings.sampler).items()}
+    with open_output(settings.folder, chosen, settings.resume):
+        trust, left_out = Trust(everything=settings.trust), LeftOut()
+        folder = path_setting(settings.run, "run")
+        trained = open_run(folder, settings.device, settings.threads, settings.trust)
+        config, parts = trained.config, trained.parts
+        untrained = partial(build_model, config, parts.env, parts.device, trust)
+        prior = partial(build_prior, config, parts, trust)
+        figures = sampler_figures(settings, parts.model, parts.reward, untrained, prior, left_out)
+        tell(left_out)
+        return write_figures(settings.folder, figures)
+
+
+def _of_structures(settings: EvaluateSettings, given: Mapping[str, object]) -> dict[str, object]:
     set_threads(settings.threads)
-    evaluation = _evaluation(settings)
-    judging = _judging(settings, evaluation) if judges else None
-    models = [] if judging is None else [judging.load(judge) for judge in judges]
-    few = evaluation.made.head(settings.n_judged)
-    if evaluation.work.cache is not None and set(names) & set(_CACHED):
-        check_writable(evaluation.work.cache / "features")
-    evaluation.check(names)
-    folder = settings.folder
-    chosen = _decisive(config, evaluation)
-    with open_output(folder, chosen, settings.resume), stop_on_signal() as should_stop:
+    asked = StructuresToJudge.of(settings)
+    if asked.fills_cache and settings.cache is not None:
+        check_writable(settings.cache / "features")
+    decisive = {key: value for key, value in given.items() if key not in _FREE}
+
+    def begin() -> None:
         if settings.reference is None and settings.metrics is None:
             print(_LEFT_OUT, file=sys.stderr)
-        evaluation.work = replace(evaluation.work, should_stop=should_stop)
-        figures: dict[str, object] = {"counts": _counts(evaluation)}
-        results = {name: _kept(folder, name, evaluation) for name in names if name != STABILITY}
-        figures |= {name: result.figures for name, result in results.items()}
-        if judging is not None:
-            figures |= _judged(judging, few, judges, models, folder)
-        _write_csv(folder / STRUCTURES, structure_table(evaluation.made, results))
-        _show(folder, figures)
+
+    return evaluate_structures(settings, asked, decisive, begin)
 
 
 def settings_of(config: DictConfig) -> EvaluateSettings:
@@ -100,58 +95,8 @@ def settings_of(config: DictConfig) -> EvaluateSettings:
         EvaluateSettings,
         config,
         choices=to_choices(config),
-        relax=to_settings(RelaxationSettings, config.relax, "relax"),
         sampler=verb_settings(SamplerSettings, config.sampler),
     )
-
-
-def _judged(
-    judging: Judging,
-    made: StructureSet,
-    judges: Sequence[EnergyChoice],
-    models: Sequence[StructureEnergies],
-    folder: Path,
-) -> dict[str, object]:
-    """Figures of each judge and, of several, of what they agree on; a table each."""
-    verdicts, figures = [], {}
-    for judge, energies in zip(judges, models, strict=True):
-        kept = folder / f"relaxed_{judge.file_name}"
-        verdict, figures[judge.label], rows = judging.judge(made, judge, energies, kept)
-        verdicts.append(verdict)
-        _write_csv(folder / f"{STABILITY}_{judge.file_name}.csv", pd.DataFrame(rows))
-    together = {} if len(judges) < 2 else {BY_ALL: judging.together(verdicts, judges)}
-    return {STABILITY: figures, **together}
-
-
-def _show(folder: Path, figures: Mapping[str, object]) -> None:
-    figures = finite(figures)
-    write_json(folder / FIGURES, figures)
-    _write_csv(folder / TABLE, pd.DataFrame(flat(figures), columns=["metric", "value"]))
-    print(json.dumps(figures, indent=2))
-
-
-def chosen_metrics(settings: EvaluateSettings) -> list[str]:
-    """Names of metrics in the order in which they are computed.
-
-    Raises:
-        ConfigError: an unknown one, or one that lacks what it needs.
-    """
-    known = (*METRICS, STABILITY)
-    names = settings.metrics
-    if names is None:
-        possible = {"matching": settings.targets is not None, STABILITY: bool(chosen_judges(settings))}
-        possible |= dict.fromkeys(COMPARING, settings.reference is not None)
-        names = [name for name in known if possible.get(name, True)]
-    for name in names:
-        if name not in known:
-            raise unknown("metric", name, known)
-        if settings.reference is None and name in (*COMPARING, STABILITY):
-            raise ConfigError(f"{name} compares the structures to known ones; give reference=...")
-    if STABILITY in names and not chosen_judges(settings):
-        raise ConfigError("stability needs a judge; give judge=sevenn:7net-l3i5, or another potential")
-    if "matching" in names and settings.targets is None:
-        raise ConfigError("matching needs what the structures were made for; give targets=FILE")
-    return [name for name in known if name in names]
 
 
 def to_choices(config: DictConfig) -> Choices:
@@ -162,104 +107,3 @@ def to_choices(config: DictConfig) -> Choices:
         device=str(find_device(config.device)),
         tolerances=to_settings(Tolerances, config.matcher, "matcher"),
     )
-
-
-def structure_table(made: StructureSet, results: Mapping[str, Result]) -> pd.DataFrame:
-    """A row of each structure that was given: why it could not be read, or what every metric says of it."""
-    columns = {name: values for result in results.values() for name, values in result.columns.items()}
-    formulas = made.structures.specs().formulas()
-    rows = made.rows.tolist()
-    if any(len(values) != len(rows) for values in columns.values()):
-        raise DataError("kept results are of other structures: leave resume out, and give another out=...")
-    read = pd.DataFrame({"formula": formulas, **columns}, index=rows)
-    table = pd.DataFrame({"row": range(len(made)), "name": made.names})
-    table["reason"] = [made.reasons.get(row, "") for row in range(len(made))]
-    # rows that could not be read leave gaps, which neither of these has
-    gaps = {np.dtype("int64"): "Int64", np.dtype("bool"): "boolean"}
-    return table.join(read.astype({name: gaps.get(dtype, dtype) for name, dtype in read.dtypes.items()}))
-
-
-def flat(figures: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
-    """Dotted names and values of nested figures."""
-    for name, value in figures.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
-
-
-def finite(figures: Mapping[str, object]) -> dict[str, object]:
-    """Figures as JSON has them: numbers that are not finite become null."""
-    return {
-        name: finite(value) if isinstance(value, Mapping) else _finite(value)
-        for name, value in figures.items()
-    }
-
-
-def _finite(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _kept(folder: Path, name: str, evaluation: Evaluation) -> Result:
-    """A metric, from the folder where it is done already."""
-    path = folder / PARTS / f"{name}.json"
-    if path.is_file():
-        stored = read_json(path)
-        figures, columns = (
-            stored.get(key) if isinstance(stored, dict) else None for key in ("figures", "columns")
-        )
-        if not isinstance(figures, dict) or not isinstance(columns, dict):
-            raise DataError(f"{path} is damaged: remove it, and it is computed again")
-        return Result(figures, columns)
-    result = METRICS[name](evaluation)
-    # the run that did the work and the one that goes on with it show the same
-    kept = Result(finite(result.figures), _plain_columns(result.columns))
-    write_json(path, {"figures": kept.figures, "columns": kept.columns})
-    return kept
-
-
-def _plain_columns(columns: Mapping[str, Sequence[object]]) -> dict[str, list[object]]:
-    return {name: [_finite(value) for value in values] for name, values in columns.items()}
-
-
-def _counts(evaluation: Evaluation) -> dict[str, int]:
-    made = evaluation.made
-    counts = {"structures": len(made), "structures_unreadable": len(made.reasons)}
-    if not evaluation.has_reference:
-        return counts
-    reference = evaluation.reference
-    return counts | {"reference": len(reference), "reference_unreadable": len(reference.reasons)}
-
-
-def _evaluation(settings: EvaluateSettings) -> Evaluation:
-    """The sets, read, and how they are compared."""
-    work = Work(settings.processes, settings.cache, quiet=settings.quiet)
-    check, given = settings.formula_check, path_setting(settings.structures, "structures")
-    made = _read(given, check, settings.n)
-    reference = None if settings.reference is None else _read(settings.reference, check, settings.n_reference)
-    targets = None if settings.targets is None else _read(settings.targets, check, None)
-    return Evaluation(made, reference, settings.choices, work, targets)
-
-
-def _read(path: Path, formula_check: str, limit: int | None) -> StructureSet:
-    found = read_set(path, formula_check)
-    return found if limit is None else found.head(limit)
-
-
-def _judging(settings: EvaluateSettings, evaluation: Evaluation) -> Judging:
-    path = path_setting(settings.reference, "reference")
-    found, hull_of = known_hull(settings.hull, path)
-    return Judging(evaluation, settings.relax, found, hull_of, stability_thresholds(settings.threshold))
-
-
-def _decisive(config: DictConfig, evaluation: Evaluation) -> dict[str, object]:
-    """Settings that determine the results."""
-    chosen = {str(k): v for k, v in plain(config).items() if k not in _FREE}
-    reference = evaluation.reference if evaluation.has_reference else None
-    sets = {"structures": evaluation.made, "reference": reference, "targets": evaluation.targets}
-    return chosen | {name: "" if found is None else found.digest() for name, found in sets.items()}
-
-
-def _write_csv(path: Path, frame: pd.DataFrame) -> None:
-    with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False)

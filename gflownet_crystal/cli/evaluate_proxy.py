@@ -12,12 +12,11 @@ import json
 import pandas as pd
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.data_tables import paths_of, read_prepared
+from gflownet_crystal.cli.data_tables import read_prepared
 from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.config.build import build
+from gflownet_crystal.config.build import build, verb_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import find_device, set_threads
-from gflownet_crystal.config.values import flag
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.schema import ENERGY_COLUMN, STRUCTURE_COLUMNS
 from gflownet_crystal.proxies.base import Proxy
@@ -27,33 +26,30 @@ from gflownet_crystal.structures.spec_checks import complaint, spec_faults
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.proxies.mlp_validation import prediction_figures
-
-ATOMS = ("own", "placed")
+from gflownet_crystal.workflows.data_settings import OWN, EvaluateProxySettings
 
 
 def run(config: DictConfig) -> None:
     """The verb ``evaluate_proxy``."""
     config = resolved(config)
-    paths = paths_of(config.data, "data")
-    set_threads(config.threads)
-    device = find_device(config.device)
+    settings = verb_settings(EvaluateProxySettings, config)
+    set_threads(settings.threads)
+    device, origin = find_device(settings.device), str(config.data)
     proxy = build(config.proxy, Proxy, "proxy").to(device)
     if (proxy.input_kind, proxy.property_name, proxy.unit) != ("specs", ENERGY_COLUMN, "eV/atom"):
         raise ConfigError(
             f"proxy {type(proxy).__name__} predicts {proxy.property_name} ({proxy.unit}) of {proxy.input_kind}; "
             "the labels are formation energies in eV/atom of specs: choose such a proxy"
         )
-    if config.atoms not in ATOMS:
-        raise ConfigError(f"atoms is one of {', '.join(ATOMS)}, not {config.atoms!r}")
-    judge = proxy.judge if isinstance(proxy, StructureProxy) and config.atoms == "own" else None
-    table = read_prepared(paths, flag(config.quiet, "quiet"), atoms=judge is not None)
-    table = labelled_crystals(table, str(config.data))
+    judge = proxy.judge if isinstance(proxy, StructureProxy) and settings.atoms == OWN else None
+    table = read_prepared(settings.data, settings.quiet, atoms=judge is not None)
+    table = labelled_crystals(table, origin)
     if judge is not None:
-        prediction = judge(_structures(table, str(config.data)).to(device))
+        prediction = judge(_structures(table, origin).to(device))
     else:
         specs = frame_to_specs(table)
         if (fault := complaint(specs, spec_faults(specs))) is not None:
-            raise DataError(f"{config.data}: {fault}")
+            raise DataError(f"{origin}: {fault}")
         prediction = proxy(specs.to(device))
     print(json.dumps(prediction_figures(prediction, table), indent=2))
 

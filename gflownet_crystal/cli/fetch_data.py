@@ -7,18 +7,18 @@ download that was interrupted goes on with the same command.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from gflownet_crystal.common.commands import setting_word
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.errors import ConfigError, unknown
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.tables import write_parquet
+from gflownet_crystal.config.build import verb_settings
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.groups import unknown
-from gflownet_crystal.config.values import flag, path_setting, whole_number
 from gflownet_crystal.data.downloads import fetch
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.public_sets import (
@@ -31,37 +31,35 @@ from gflownet_crystal.data.public_sets import (
     table_path,
 )
 from gflownet_crystal.data.public_tables import public_tables
+from gflownet_crystal.workflows.data_settings import FetchDataSettings
 
 _MEGABYTE = 1e6
 
 
 def run(config: DictConfig) -> None:
     """The verb ``fetch_data``."""
-    config = resolved(config)
-    folder = data_folder() if config.folder is None else path_setting(config.folder, "folder")
-    overwrite, quiet = flag(config.overwrite, "overwrite"), flag(config.quiet, "quiet")
-    timeout = whole_number(config.timeout, "timeout", 1)
-    if config.name is None:
+    settings = verb_settings(FetchDataSettings, resolved(config))
+    folder = data_folder() if settings.folder is None else settings.folder
+    if settings.name is None:
         print(listing(folder))
         return
-    for public in _chosen(config.name):
+    for public in _chosen(settings.name):
         with lock_folder(folder / public.name):
-            print(_fetched(public, folder, overwrite, timeout, quiet))
-    if config.folder is not None and folder.absolute() != data_folder().absolute():
+            print(_fetched(public, folder, settings))
+    if settings.folder is not None and folder.absolute() != data_folder().absolute():
         print(f"other verbs look for it there with {FOLDER_VARIABLE}={folder.absolute()} in the environment")
 
 
-def _chosen(value: object) -> list[PublicSet]:
+def _chosen(names: Sequence[str]) -> list[PublicSet]:
     """Public sets that were asked for.
 
     Raises:
-        ConfigError: a name is unknown.
+        ConfigError: a name is unknown, or there are none.
     """
-    names = list(value) if isinstance(value, ListConfig) else [value]
     if not names:
         raise ConfigError(f"name must be a public data set or a list of them: {', '.join(PUBLIC_SETS)}")
     chosen: dict[str, PublicSet] = {}
-    for name in map(str, names):
+    for name in names:
         public = set_of(name)
         if public is None:
             raise unknown("public data set", name, PUBLIC_SETS)
@@ -96,20 +94,20 @@ def _size(public: PublicSet, folder: Path) -> str:
     return f"about {public.size / _MEGABYTE:.0f} MB"
 
 
-def _fetched(public: PublicSet, folder: Path, overwrite: bool, timeout: float, quiet: bool) -> str:
+def _fetched(public: PublicSet, folder: Path, settings: FetchDataSettings) -> str:
     """Download a set where it is missing, make its tables, and tell the result in a line.
 
     Raises:
         KeyboardInterrupt: interrupted; the downloaded part is kept.
         DataError: a download fails, or a file is damaged.
     """
-    place = folder / public.name
+    place, quiet = folder / public.name, settings.quiet
     try:
         for file in public.files:
-            _download(file, place, timeout, quiet)
+            _download(file, place, settings.timeout, quiet)
         tables = {name: table_path(public, name, folder) for name in public.tables}
         left_out = LeftOut()
-        if overwrite or not all(path.is_file() for path in tables.values()):
+        if settings.overwrite or not all(path.is_file() for path in tables.values()):
             with tqdm(total=public.crystals, desc="reading", unit="crystal", disable=quiet) as bar:
                 made = public_tables(public, place, left_out, bar.update)
             for name, table in made.items():

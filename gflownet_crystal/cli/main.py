@@ -10,9 +10,8 @@ from pathlib import Path
 
 from gflownet_crystal import __version__
 from gflownet_crystal.cli.failures import machine_failure
-from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
+from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError, unknown
 from gflownet_crystal.common.openmp import let_threads_sleep
-from gflownet_crystal.config.groups import unknown
 
 VERBS = (
     "fetch_data",

@@ -7,49 +7,47 @@ of formulas each is kept once it is done; a run that was stopped goes on with re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from gflownet_crystal.common.errors import ConfigError, DataError, EmptySpaceError
+from gflownet_crystal.common.errors import DataError, EmptySpaceError
 from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import SUMMARY
-from gflownet_crystal.config.build import plain
+from gflownet_crystal.common.values import path_setting
+from gflownet_crystal.config.build import build, plain
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.predicting import SETTINGS, build_predictor
-from gflownet_crystal.config.values import flag, formats_setting, path_setting
+from gflownet_crystal.config.predicting import predict_settings, predictor_of
 from gflownet_crystal.envs.composition.patterns import FormulaPattern
+from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.choice import read_choice
-from gflownet_crystal.structures.writing import CIF
 from gflownet_crystal.workflows.candidates import write_candidates
 from gflownet_crystal.workflows.output_folder import open_output
+from gflownet_crystal.workflows.predict_settings import PredictSettings
 from gflownet_crystal.workflows.predicting import Predictor, summary_of
 
-_WHOLE = ("prior", "prototypes", "energies", "contacts", "hull", "space_group", "lattice", "seed", *SETTINGS)
+_WHOLE = ("prior", "prototypes", "energies", "contacts", "hull", "space_group", "lattice", "seed", "n", "cells",
+          "most_atoms", "by_prototypes", "temperature")  # fmt: skip
 
 
 def run(config: DictConfig) -> None:
     """The verb ``predict``."""
     config = resolved(config)
-    patterns = patterns_asked(config)
-    out, quiet = path_setting(config.out, "out"), flag(config.quiet, "quiet")
-    formats = formats_setting(config.format, always=[CIF])
-    source = None if config.energies is None else read_choice(plain(config.energies)).described
-    predictor = build_predictor(config)
-    chosen = {key: plain(config[key]) for key in _WHOLE}
-    chosen |= {
-        "generator": OmegaConf.to_container(config.generator),
-        "formulas": [one.text for one in patterns],
-    }
+    settings = predict_settings(config)
+    patterns, out, formats = patterns_asked(settings), settings.out, settings.format
+    source = None if settings.energies is None else read_choice(settings.energies).described
+    predictor = predictor_of(settings, build(config.generator, Generator, "generator"))
+    chosen = {key: getattr(settings, key) for key in _WHOLE}
+    chosen |= {"generator": plain(config.generator), "formulas": [one.text for one in patterns]}
     several = len(patterns) > 1
     folders = [out / name for name in _names(patterns)] if several else [out]
-    with open_output(out, chosen, flag(config.resume, "resume")), stop_on_signal() as should_stop:
+    with open_output(out, chosen, settings.resume), stop_on_signal() as should_stop:
         waiting = [place for place, folder in enumerate(folders) if not (folder / SUMMARY).is_file()]
         with Progress(
-            len(patterns), len(patterns) - len(waiting), "predicting", quiet or not several
+            len(patterns), len(patterns) - len(waiting), "predicting", settings.quiet or not several
         ) as progress:
             for place in waiting:
                 if should_stop():
@@ -72,14 +70,14 @@ def _predict(
     formats: tuple[str, ...],
     source: str | None,
     goes_on: bool,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Predict one formula and write its files; one that is impossible ends the others only where it is alone."""
     try:
         found = predictor.predict(pattern)
     except EmptySpaceError as error:
         if not goes_on:
             raise
-        summary = {"formula": pattern.text, "structures": 0, "reason": str(error)}
+        summary: dict[str, object] = {"formula": pattern.text, "structures": 0, "reason": str(error)}
     else:
         write_candidates(folder, found, formats, source)
         summary = summary_of(found, pattern, predictor.settings)
@@ -88,7 +86,7 @@ def _predict(
     return summary
 
 
-def _words(summary: Any) -> str:
+def _words(summary: Mapping[str, object]) -> str:
     if summary.get("reason"):
         return f"{summary['formula']}: {summary['reason']}"
     if not summary["structures"]:
@@ -97,23 +95,18 @@ def _words(summary: Any) -> str:
     return f"{summary['formula']}: {summary['structures']} structures, the best {best}"
 
 
-def patterns_asked(config: DictConfig) -> list[FormulaPattern]:
-    """The formulas of a configuration.
+def patterns_asked(settings: PredictSettings) -> list[FormulaPattern]:
+    """The formulas of the settings.
 
     Raises:
-        ConfigError: not exactly one of ``formula`` and ``formulas`` is given, or one cannot be read.
+        ConfigError: one cannot be read.
         DataError: the file of formulas cannot be read, or is empty.
     """
-    if (config.formula is None) == (config.formulas is None):
-        raise ConfigError("give either formula=NaCl, or formulas=FILE or a list")
-    if config.sites is not None and config.formula is None:
-        raise ConfigError("sites goes with formula; leave it out, or give formula in place of formulas")
-    if config.formula is not None:
-        return [FormulaPattern.of(plain(config.formula), plain(config.sites))]
-    listed = plain(config.formulas)
+    if settings.formula is not None:
+        return [FormulaPattern.of(settings.formula, settings.sites)]
+    listed = settings.formulas
     if not isinstance(listed, list):
-        path = path_setting(config.formulas, "formulas")
-        listed = _lines(path)
+        listed = _lines(path_setting(listed, "formulas"))
     return [FormulaPattern.of(one) for one in dict.fromkeys(listed)]
 
 

@@ -9,20 +9,19 @@ stopped goes on with the same command.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli.data_tables import formula_check_of
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.errors import ConfigError, DataError, unknown
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.config.build import plain, to_settings
+from gflownet_crystal.config.build import to_settings, verb_settings
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.groups import unknown
 from gflownet_crystal.config.parts import find_device, set_threads
-from gflownet_crystal.config.values import check_writable, flag, path_setting
+from gflownet_crystal.config.values import check_writable
 from gflownet_crystal.models.energies.calculator_energies import make_calculator
 from gflownet_crystal.models.energies.choice import EnergyChoice, read_choice
 from gflownet_crystal.models.energies.reference_tables import ReferenceTable, table_path
@@ -31,37 +30,37 @@ from gflownet_crystal.relaxation.inputs import read_items
 from gflownet_crystal.structures.convert import to_ase
 from gflownet_crystal.structures.elemental_crystals import elemental_crystals, elements_with_crystals
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS, SYMBOLS
+from gflownet_crystal.workflows.data_settings import ReferencesSettings
+from gflownet_crystal.workflows.verb_settings import EnergyModel
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-_SETTINGS = ("fmax", "steps", "max_volume_change", "largest")
 _MOST_TOLD = 5
 
 
 def run(config: DictConfig) -> None:
     """The verb ``references``."""
     config = resolved(config)
-    set_threads(config.threads)
-    choice = _calculator(config)
-    settings = to_settings(ElementSettings, OmegaConf.masked_copy(config, list(_SETTINGS)), "references")
-    quiet, overwrite = flag(config.quiet, "quiet"), flag(config.overwrite, "overwrite")
-    further = {} if config.data is None else _further_crystals(config)
-    wanted = _elements(config.elements, further)
-    path = table_path(choice) if config.out is None else path_setting(config.out, "out")
-    calculator = make_calculator(choice, str(find_device(config.device)))
+    settings = settings_of(config)
+    set_threads(settings.threads)
+    choice = _calculator(settings.model)
+    further = {} if settings.data is None else _further_crystals(settings.data, settings.formula_check)
+    wanted = _elements(settings.elements, further)
+    path = table_path(choice) if settings.out is None else settings.out
+    calculator = make_calculator(choice, str(find_device(settings.device)))
     check_writable(path)
-    table = _stored(path, choice, overwrite)
+    table = _stored(path, choice, settings.overwrite)
     waiting = [symbol for symbol in wanted if symbol not in table.energy and symbol not in table.refused]
     with (
         stop_on_signal() as should_stop,
-        Progress(len(wanted), len(wanted) - len(waiting), "elements", quiet) as progress,
+        Progress(len(wanted), len(wanted) - len(waiting), "elements", settings.quiet) as progress,
     ):
         for symbol in waiting:
             if should_stop():
                 raise KeyboardInterrupt(f"{len(table.energy)} elements are kept; go on with the same command")
             crystals = [*elemental_crystals(symbol), *further.get(symbol, [])]
-            found = least_energy(crystals, calculator, settings)
+            found = least_energy(crystals, calculator, settings.relaxation)
             table = table.with_element(symbol, found.energy, found.crystal, found.reason)
             if table.energy:
                 table.write(path)
@@ -69,13 +68,24 @@ def run(config: DictConfig) -> None:
     print(_report(table, wanted, path))
 
 
-def _calculator(config: DictConfig) -> EnergyChoice:
+def settings_of(config: DictConfig) -> ReferencesSettings:
+    """Settings of ``references`` from its resolved configuration.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    names = [field.name for field in fields(ElementSettings)]
+    relaxation = to_settings(ElementSettings, OmegaConf.masked_copy(config, names), "references")
+    return verb_settings(ReferencesSettings, config, relaxation=relaxation)
+
+
+def _calculator(model: EnergyModel) -> EnergyChoice:
     """The calculator that was asked for.
 
     Raises:
         ConfigError: it is a model that comes with energies of the elements.
     """
-    choice = read_choice(plain(config.model))
+    choice = read_choice(model)
     if choice.settings is None:
         raise ConfigError(
             "references are for calculators by dotted path, model._target_=my_module.my_calculator; "
@@ -84,16 +94,15 @@ def _calculator(config: DictConfig) -> EnergyChoice:
     return choice
 
 
-def _elements(given: object, further: Mapping[str, Sequence[object]]) -> list[str]:
+def _elements(symbols: object, further: Mapping[str, Sequence[object]]) -> list[str]:
     """Symbols by atomic number; all with crystals if none are given.
 
     Raises:
         ConfigError: one is no element.
     """
-    if given is None:
+    if symbols is None:
         known = {*elements_with_crystals(), *further}
         return [symbol for symbol in SYMBOLS[1:] if symbol in known]
-    symbols = plain(given)
     symbols = [symbols] if isinstance(symbols, str) else symbols
     if not isinstance(symbols, list) or not symbols:
         raise ConfigError(f"elements must be a list of symbols as [Li,O], not {symbols!r}")
@@ -103,15 +112,14 @@ def _elements(given: object, further: Mapping[str, Sequence[object]]) -> list[st
     return sorted(set(symbols), key=lambda symbol: ATOMIC_NUMBERS[symbol])
 
 
-def _further_crystals(config: DictConfig) -> dict[str, list[tuple[str, Atoms]]]:
+def _further_crystals(path: Path, formula_check: str) -> dict[str, list[tuple[str, Atoms]]]:
     """Crystals of one element in the user's data, by symbol.
 
     Raises:
         DataError: there are none.
     """
-    path = path_setting(config.data, "data")
     found: dict[str, list[tuple[str, Atoms]]] = {}
-    for item in read_items(path, formula_check_of(config)):
+    for item in read_items(path, formula_check):
         numbers = [] if item.structure is None else item.structure.atomic_numbers.unique().tolist()
         if item.structure is not None and len(numbers) == 1:
             crystal = (item.name, to_ase(item.structure)[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.cli import train_energy, train_gfn, train_prior
 from gflownet_crystal.cli.data_tables import read_crystals
-from gflownet_crystal.cli.generate import make_structures
+from gflownet_crystal.common.checkpoint import latest
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.run_schema import RELAXED
-from gflownet_crystal.config.build import Trust, build, load_class, plain
+from gflownet_crystal.config.build import Trust, build, load_class, plain, verb_settings
 from gflownet_crystal.config.compose import TARGET, compose_config, resolved
-from gflownet_crystal.config.run_folder import latest
+from gflownet_crystal.config.run_folder import training_run
 from gflownet_crystal.config.trained_runs import TrainedRun, open_run
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
@@ -40,12 +40,15 @@ from gflownet_crystal.training.energies.labelled import LabelledStructures
 from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.proxies.recipe import Recipe, Run
 from gflownet_crystal.weights import load_weights
+from gflownet_crystal.workflows.generating import make_structures
 from gflownet_crystal.workflows.making import Maker
 from gflownet_crystal.workflows.placing import judged_energies
+from gflownet_crystal.workflows.refine_settings import RefineSettings
 from gflownet_crystal.workflows.refining_labels import Draw
 from gflownet_crystal.workflows.refining_parts import Judge, Learned
 from gflownet_crystal.workflows.relaxing import load_on, relax_kept
 from gflownet_crystal.workflows.sampling import sample_model
+from gflownet_crystal.workflows.training_settings import TrainPriorSettings
 
 _HOLDOUT = 0.04
 """Share of reduced formulas that trainings of energies and priors validate on where MP-20's val is not there."""
@@ -56,25 +59,23 @@ class VerbEngines:
     """Implementation of :class:`gflownet_crystal.workflows.refining_parts.Engines` by the verbs.
 
     Attributes:
-        config: configuration of ``refine``, resolved.
+        settings: settings of ``refine``.
         generator: puts atoms into samples.
         device: name of the device.
         trust: classes from outside the package that the run may name.
-        paths: files of known crystals.
         section: the run's configuration of its spec proxy, ``mlp``.
     """
 
-    config: DictConfig
+    settings: RefineSettings
     generator: Generator
     device: str
     trust: Trust
-    paths: Sequence[Path]
     section: DictConfig
 
     @property
     def learned(self) -> str:
         """The key of the spec proxy's section that takes what is trained: all its weights, or a correction of them."""
-        return "placing" if "ensemble" in self.config.training else "weights"
+        return "placing" if self.settings.is_placing else "weights"
 
     def sampler(self, run: str) -> Draw:
         """A trained sampler, opened."""
@@ -83,14 +84,14 @@ class VerbEngines:
 
     def open(self, run: str) -> TrainedRun:
         """A run folder, or a prior, with its configuration."""
-        return open_run(Path(run), self.device, self.config.threads, self.trust.everything)
+        return open_run(Path(run), self.device, self.settings.threads, self.trust.everything)
 
     def place(self, folder: Path, samples: pd.DataFrame, energies: str) -> pd.DataFrame:
         """Structures of samples, each batch kept once it is done."""
-        config = self.config
+        settings = self.settings
         judge = named_energies(energies, self.device)
-        maker = Maker(self.generator, torch.device(self.device), config.tries, config.seed, True, judge)
-        return make_structures(folder, samples, maker, config.batch_size, config.quiet)
+        maker = Maker(self.generator, torch.device(self.device), settings.tries, settings.seed, True, judge)
+        return make_structures(folder, samples, maker, settings.batch_size, settings.quiet)
 
     def judge(self, energies: str) -> Judge:
         """An energy model, opened."""
@@ -99,12 +100,12 @@ class VerbEngines:
 
     def relax(self, folder: Path, names: Sequence[str], structures: StructureBatch) -> pd.DataFrame:
         """Prepared rows of structures after ``relax_steps`` steps by the teacher."""
-        config, teacher = self.config, str(self.config.teacher or self.config.energies)
-        settings = RelaxationSettings(steps=config.relax_steps)
+        settings, teacher = self.settings, self.settings.labeller
+        relaxation = RelaxationSettings(steps=settings.relax_steps)
         items = [Item(name, structures[row : row + 1]) for row, name in enumerate(names)]
         load = functools.partial(named_energies, teacher, self.device)
         rows = range(len(items))
-        relax_kept(folder, items, rows, load, settings, teacher, config.processes, config.quiet)
+        relax_kept(folder, items, rows, load, relaxation, teacher, settings.processes, settings.quiet)
         if not (folder / RELAXED).is_file():
             return pd.DataFrame({ENERGY_COLUMN: np.empty(0)})
         return load_prepared([folder / RELAXED], atoms=True, left_out=LeftOut())
@@ -118,13 +119,13 @@ class VerbEngines:
     def recipe(self, start: str | None) -> Recipe:
         """Recipe of the spec proxy: trained from earlier weights, or a correction of the run's, which stay."""
         given = {"start": start} | ({} if self.learned == "weights" else {"ensemble": self.section.weights})
-        return build(OmegaConf.create({**plain(self.config.training), **given}), Recipe, "training")
+        return build(OmegaConf.create({**self.settings.training, **given}), Recipe, "training")
 
     def steps(self, folder: Path) -> Run:
         """Takes the steps of the spec proxy's training; they are recorded in the folder."""
 
         def take(training: Training) -> None:
-            engine = Engine(training, folder, quiet=self.config.quiet)
+            engine = Engine(training, folder, quiet=self.settings.quiet)
             engine.restore(latest(folder))
             with stop_on_signal() as should_stop:
                 engine.train(should_stop)
@@ -136,24 +137,26 @@ class VerbEngines:
     ) -> None:
         """Train the energy network from earlier weights on labels and known crystals but for held-out formulas."""
         network = load_weights(start, KIND)[1]["network"]
-        config = self._training("train_energy", folder, self.config.energy_loop, start)
+        config = self._training("train_energy", folder, self.settings.energy_loop, start)
         config.model = OmegaConf.create(network)
-        paths = [*self.paths, *labels]
-        config.data = [str(path) for path in paths]
+        config.data = [str(path) for path in (*(self.settings.data or ()), *labels)]
+        config = resolved(config)
+        settings = train_energy.settings_of(config)
         banned = reduced_formulas(load_prepared(held_out))
 
         def read() -> LabelledStructures:
-            data = read_crystals(paths, strained=config.strained, seed=config.seed)
+            data = read_crystals(settings.data, strained=settings.strained, seed=settings.seed)
             return data.take(~np.isin(data.formula, banned) | (data.split == "val"))
 
-        train_energy.train_weights(folder, resolved(config), out, read)
+        train_energy.train_weights(training_run(folder, "train_energy", config), settings, out, read)
 
     def train_prior(self, folder: Path, out: Path, start: str | None, stable: Sequence[Path]) -> None:
         """Train the prior from earlier weights on known crystals and stable ones."""
         source = self.prior_source() if start is None else start
-        config = self._training("train_prior", folder, self.config.prior_loop, source)
-        config.data = [str(path) for path in (*self.paths, *stable)]
-        train_prior.train_weights(folder, resolved(config), out)
+        config = self._training("train_prior", folder, self.settings.prior_loop, source)
+        config.data = [str(path) for path in (*(self.settings.data or ()), *stable)]
+        config = resolved(config)
+        train_prior.train_weights(folder, config, verb_settings(TrainPriorSettings, config), out)
 
     def prior_source(self) -> str:
         """The prior of the run.
@@ -161,23 +164,23 @@ class VerbEngines:
         Raises:
             ConfigError: it has none.
         """
-        section = self.open(self.config.run).config.get("prior")
+        section = self.open(str(self.settings.run)).config.get("prior")
         if section is None:
-            raise ConfigError(f"prior=true, but run={self.config.run} has no prior: leave prior out")
+            raise ConfigError(f"prior=true, but run={self.settings.run} has no prior: leave prior out")
         return str(section.source)
 
     def train_sampler(self, folder: Path, start: str, learned: Learned, found: Sequence[Path]) -> None:
         """Train the sampler from an earlier one as its run says, with the newest weights."""
         config = self.open(start).config
         config.start, config.run.dir, config.resume = start, str(folder), False
-        config.seed, config.trust, config.quiet = config.seed + 1, self.trust.everything, self.config.quiet
+        config.seed, config.trust, config.quiet = config.seed + 1, self.trust.everything, self.settings.quiet
         config.record.command = []
-        if self.config.iterations is not None:
-            config.trainer.iterations = self.config.iterations
+        if self.settings.iterations is not None:
+            config.trainer.iterations = self.settings.iterations
         self._learn(proxy_section(config, self.trust), learned.proxy)
         if learned.prior is not None:
             config.prior.source, config.prior.digest = learned.prior, None
-        if self.config.known_samples:
+        if self.settings.known_samples:
             know(config, found)
         train_gfn.train_sampler(config, folder, self.trust)
 
@@ -188,18 +191,18 @@ class VerbEngines:
             section.placing = None
         OmegaConf.update(section, self.learned, weights, force_add=True)
 
-    def _training(self, verb: str, folder: Path, loop: DictConfig, start: str) -> DictConfig:
+    def _training(self, verb: str, folder: Path, loop: Mapping[str, object], start: str) -> DictConfig:
         """The configuration of a verb that goes on training weights."""
         config = compose_config(verb, [])
-        config.loop = OmegaConf.merge(config.loop, loop)
+        config.loop = OmegaConf.merge(config.loop, dict(loop))
         config.holdout = _HOLDOUT
-        config.run.dir, config.start, config.seed = str(folder), start, self.config.seed
-        config.device, config.threads, config.quiet = self.device, self.config.threads, self.config.quiet
+        config.run.dir, config.start, config.seed = str(folder), start, self.settings.seed
+        config.device, config.threads, config.quiet = self.device, self.settings.threads, self.settings.quiet
         # as one would give them to the verb: the card says so
         given = {
             "start": start,
             "holdout": config.holdout,
-            **{f"loop.{key}": loop[key] for key in map(str, loop)},
+            **{f"loop.{key}": value for key, value in loop.items()},
         }
         config.record.command = [f"{key}={value}" for key, value in given.items()]
         return config

@@ -7,11 +7,10 @@ resume=true.
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
@@ -23,12 +22,10 @@ from gflownet_crystal.config.build import to_settings, verb_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.models.energies.choice import RECOMMENDED, read_choice, recommended
-from gflownet_crystal.relaxation.denoising import load_denoiser
-from gflownet_crystal.relaxation.inputs import fingerprint, read_items
+from gflownet_crystal.relaxation.inputs import read_items
 from gflownet_crystal.relaxation.records import Record
 from gflownet_crystal.relaxation.settings import RelaxationSettings
-from gflownet_crystal.workflows.output_folder import open_output
-from gflownet_crystal.workflows.relaxing import load_on, relax_kept
+from gflownet_crystal.workflows.relaxing import relax_structures
 from gflownet_crystal.workflows.verb_settings import EnergyModel, RelaxSettings
 
 AUTO = "auto"
@@ -38,33 +35,11 @@ def run(config: DictConfig) -> None:
     """The verb ``relax``."""
     config = resolved(config)
     settings = settings_of(config)
-    relaxation = settings.relaxation
     set_threads(settings.threads)
     model = chosen_model(settings.model, settings.version, "model", settings.quiet)
-    load = functools.partial(load_on, model, settings.version, str(find_device(settings.device)))
     items = read_items(settings.structures, settings.formula_check)
-    # before anything is written: weights may not exist, a model may be unknown, not installed, or without forces
-    if relaxation.denoise is not None:
-        load_denoiser(relaxation.denoise)
-    energies = load()
-    energies.calculator()
-    loader = load if settings.processes > 1 else lambda: energies
-    name = read_choice(model).described
-    full = name if settings.version is None or ":" in name else f"{name}:{settings.version}"
-    chosen = {"model": name, "version": settings.version, **asdict(relaxation)}
-    with open_output(settings.out, {**chosen, "structures": fingerprint(items)}, settings.resume):
-        records = relax_kept(
-            settings.out,
-            items,
-            range(len(items)),
-            loader,
-            relaxation,
-            full,
-            settings.processes,
-            settings.quiet,
-            settings.format,
-        )
-    print(report(records, settings.out, relaxation.steps))
+    records = relax_structures(settings, model, find_device(settings.device), items)
+    print(report(records, settings.out, settings.relaxation.steps))
 
 
 def settings_of(config: DictConfig) -> RelaxSettings:

@@ -9,47 +9,38 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from gflownet_crystal.cli.data_tables import formula_check_of
 from gflownet_crystal.cli.report_sets import Comparison, compare, known_crystals, of_the_space
-from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.run_schema import ENERGY, REPORT
+from gflownet_crystal.config.build import plain, verb_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.run_folder import read_config
-from gflownet_crystal.config.values import check_writable, flag, path_setting, whole_number
+from gflownet_crystal.config.values import check_writable
 from gflownet_crystal.report.page import Material, figures_folder, write_report
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles, read_run
+from gflownet_crystal.workflows.data_settings import ReportSettings
 
 
 def run(config: DictConfig) -> None:
     """The verb ``report``."""
-    config = resolved(config)
-    folder = path_setting(config.run, "run")
-    k, n = whole_number(config.k, "k", 1), whole_number(config.compare, "compare", 0)
-    trust = flag(config.trust, "trust")
+    settings = verb_settings(ReportSettings, resolved(config))
+    folder = settings.run
     stored = read_config(folder)
-    out = folder / REPORT if config.out is None else path_setting(config.out, "out")
-    if out.suffix not in (".html", ".htm"):
-        raise ConfigError(f"out={out} must end in .html")
-    samples, candidates, relaxed, reference = (
-        None if config[key] is None else path_setting(config[key], key)
-        for key in ("samples", "candidates", "relaxed", "reference")
-    )
+    out = folder / REPORT if settings.out is None else settings.out
     check_writable(out)
-    plain: Any = OmegaConf.to_container(stored)
-    files = read_run(folder, plain, samples=samples, candidates=candidates, relaxed=relaxed)
-    check = formula_check_of(config)
-    known = None if reference is None else known_crystals(reference, files, check)
-    stored.device, stored.threads = config.device, config.threads
-    comparison = compare(stored, files, known, n, trust)
+    given = {name: getattr(settings, name) for name in ("samples", "candidates", "relaxed")}
+    files = read_run(folder, plain(stored), **given)
+    reference = settings.reference
+    known = None if reference is None else known_crystals(reference, files, settings.formula_check)
+    stored.device, stored.threads = settings.device, settings.threads
+    comparison = compare(stored, files, known, settings.compare, settings.trust)
     for note in comparison.notes:
         print(f"warning: {note}", file=sys.stderr)
-    material = gather(files, known, comparison, k)
+    material = gather(files, known, comparison, settings.k)
     with lock_folder(figures_folder(files, out)):
         size = write_report(material, out)
     print(_said(material, out, size))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,21 +17,21 @@ from omegaconf import DictConfig
 from gflownet_crystal.cli.data_tables import tell
 from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
 from gflownet_crystal.common.run_schema import ENERGY, FORMULA, SPACE_GROUP, VOLUME
+from gflownet_crystal.common.values import path_setting, seed_number
 from gflownet_crystal.config.build import Trust
 from gflownet_crystal.config.parts import Parts, build_parts
 from gflownet_crystal.config.priors import stored_policy
 from gflownet_crystal.config.starting import build_prior, prior_section
-from gflownet_crystal.config.values import path_setting, seed_number
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.proxies.reward import Reward
+from gflownet_crystal.gflownet.prior import Prior
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles, read_table_file
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec_io import frame_to_specs
-from gflownet_crystal.workflows.samples import draw_samples, write_samples
+from gflownet_crystal.workflows.samples import draw_untrained, write_samples
 
 UNTRAINED, OF_THE_PRIOR = "untrained.parquet", "prior.parquet"
 _BATCH = 2048
@@ -53,7 +52,7 @@ class Comparison:
 
     untrained: Population | None = None
     prior: Population | None = None
-    learned: Mapping[str, Any] | None = None
+    learned: Mapping[str, object] | None = None
     energies: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -73,19 +72,23 @@ def compare(config: DictConfig, files: RunFiles, known: Population | None, n: in
         return Comparison()
     energies: dict[str, NDArray[np.float64]] = {}
     labels: dict[str, str] = {}
-    trusted = Trust(everything=trust)
+    trusted, seed = Trust(everything=trust), config.get("seed", 0)
     parts = cache(lambda: build_parts(config, trusted))
     drawn: dict[str, pd.DataFrame] = {}
-    learned: Mapping[str, Any] | None = None
+    learned: Mapping[str, object] | None = None
     notes: tuple[str, ...] = ()
     try:
-        drawn["untrained"] = _drawn(files.folder / UNTRAINED, n, config, parts, lambda: parts().model)
+        drawn["untrained"] = _drawn(files.folder / UNTRAINED, n, seed, parts, lambda: parts().model)
         if (section := prior_section(config)) is not None:
             source = path_setting(section.get("source"), "prior.source")
             distributions = stored_policy(source).card.get("distributions")
             learned = distributions.get("train") if isinstance(distributions, Mapping) else None
             drawn["prior"] = _drawn(
-                files.folder / OF_THE_PRIOR, n, config, parts, lambda: _prior(config, parts(), trusted)
+                files.folder / OF_THE_PRIOR,
+                n,
+                seed,
+                parts,
+                lambda: _prior(build_prior(config, parts(), trusted)),
             )
         if known is not None:
             energies["reference"] = _scored(parts(), of_the_space(known, files).frame, n)
@@ -103,25 +106,21 @@ def compare(config: DictConfig, files: RunFiles, known: Population | None, n: in
     return Comparison(crystals.get("untrained"), crystals.get("prior"), learned, energies, labels, notes)
 
 
-def _prior(config: DictConfig, parts: Parts, trust: Trust) -> GFlowNet:
+def _prior(prior: Prior | None) -> GFlowNet:
     """The run's prior in the run's space."""
-    prior = build_prior(config, parts, trust)
     if prior is None:
         raise ConfigError("the run has no prior")
     return prior.model
 
 
 def _drawn(
-    path: Path, n: int, config: DictConfig, parts: Callable[[], Parts], model: Callable[[], GFlowNet]
+    path: Path, n: int, seed: object, parts: Callable[[], Parts], model: Callable[[], GFlowNet]
 ) -> pd.DataFrame:
     """``n`` draws: those of the file where it has as many, else new ones, which are kept there."""
     frame = read_table_file(path, must_exist=False)
     if frame is not None and len(frame) == n:
         return frame
-    reward = parts().reward
-    # other samplers than the trained one may meet objects that the proxy refuses; they are no reason to lose the rest
-    lenient = Reward(reward.proxy, reward.function, invalid="penalise")
-    frame = draw_samples(model(), lenient, n, _BATCH, seed_number(config.get("seed", 0), "seed"))
+    frame = draw_untrained(model(), parts().reward, n, _BATCH, seed_number(seed, "seed"))
     if os.access(path.parent, os.W_OK):
         write_samples(path, frame)
     return frame

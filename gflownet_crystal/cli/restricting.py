@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from omegaconf import DictConfig, ListConfig
+from collections.abc import Mapping
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.config.build import plain
-from gflownet_crystal.config.values import whole_number
+from gflownet_crystal.common.values import whole_number
 from gflownet_crystal.workflows.conditioning import METHODS, Conditioning
 
 _SETTINGS = ("exact", "attempts", "trajectories", "resample")
@@ -16,16 +13,16 @@ _OF_ANY_KIND = ("formula", "sites", "anion")
 """Restrictions that need not be lists; the environment checks them."""
 
 
-def conditioning_of(config: DictConfig) -> Conditioning | None:
+def conditioning_of(section: Mapping[str, object]) -> Conditioning | None:
     """Conditioning of samples on a restriction; None where they are drawn by the sampler under tighter masks.
 
     Raises:
         ConfigError: a value that makes no sense.
     """
-    exact = config.exact
-    attempts = whole_number(config.attempts, "restrict.attempts", 1)
-    trajectories = whole_number(config.trajectories, "restrict.trajectories", 1, 10_000)
-    factor = config.resample
+    exact = section["exact"]
+    attempts = whole_number(section["attempts"], "restrict.attempts", 1)
+    trajectories = whole_number(section["trajectories"], "restrict.trajectories", 1, 10_000)
+    factor = section["resample"]
     if factor is not None:
         factor = whole_number(factor, "restrict.resample", 1, 10_000)
     if exact is False:
@@ -35,17 +32,17 @@ def conditioning_of(config: DictConfig) -> Conditioning | None:
     return Conditioning(METHODS[exact], attempts, trajectories, factor)
 
 
-def restrictions(config: DictConfig) -> dict[str, Any]:
+def restrictions(section: Mapping[str, object]) -> dict[str, object]:
     """The restrictions that the section ``restrict`` gives.
 
     Raises:
         ConfigError: one of them is not a list where it has to be one.
     """
-    given: dict[str, Any] = {}
-    for name, value in config.items():
+    given: dict[str, object] = {}
+    for name, value in section.items():
         if value is None or name in _SETTINGS:
             continue
-        if name not in _OF_ANY_KIND and not isinstance(value, ListConfig):
-            raise ConfigError(f"restrict.{name!s} must be a list, as restrict.{name!s}=[...], not {value!r}")
-        given[str(name)] = plain(value)
+        if name not in _OF_ANY_KIND and not isinstance(value, list):
+            raise ConfigError(f"restrict.{name} must be a list, as restrict.{name}=[...], not {value!r}")
+        given[name] = value
     return given

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from gflownet_crystal.cli.export import FIGURES, export_candidates
+from gflownet_crystal.cli.export import export
 from gflownet_crystal.cli.page import print_page
-from gflownet_crystal.cli.summary import best_of, element_shares, hardware, summarise_samples
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.files import write_json
 from gflownet_crystal.common.metrics import read_metrics
@@ -24,64 +24,77 @@ from gflownet_crystal.common.run_schema import (
     SUMMARY,
 )
 from gflownet_crystal.common.run_summary import Quantity, RunSummary
-from gflownet_crystal.config.build import Trust, plain, trust_word
 from gflownet_crystal.config.compose import compose_config, resolved
-from gflownet_crystal.config.parts import Parts, build_model
+from gflownet_crystal.config.parts import Parts
 from gflownet_crystal.evaluation.figures_training import (
     element_prevalence,
     energy_distribution,
     training_curves,
 )
-from gflownet_crystal.proxies.reward import Reward
+from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.structures.spec_io import read_specs
 from gflownet_crystal.training.base import Training
-from gflownet_crystal.workflows.samples import draw_samples, write_samples
+from gflownet_crystal.workflows.exporting import FIGURES
+from gflownet_crystal.workflows.samples import draw_samples, draw_untrained, write_samples
+from gflownet_crystal.workflows.summary import best_of, element_shares, hardware, summarise_samples
+from gflownet_crystal.workflows.training_run import TrainingRun
+from gflownet_crystal.workflows.training_settings import TrainGfnSettings
 
 _N_UNTRAINED = 2000
 
 
-def write_results(folder: Path, config: DictConfig, parts: Parts, training: Training, trust: Trust) -> None:
+def write_results(
+    run: TrainingRun,
+    settings: TrainGfnSettings,
+    parts: Parts,
+    training: Training,
+    untrained: Callable[[], GFlowNet],
+    oxidation_table: str | None,
+) -> None:
     """Sample from the trained model and write everything that a user looks at.
 
     Args:
-        folder: the run folder.
-        config: resolved.
+        run: the run.
+        settings: settings of ``train_gfn``.
         parts: parts with trained weights.
         training: finished training.
-        trust: classes from outside the package that may be imported.
+        untrained: function that makes the model as it was before the training.
+        oxidation_table: name of the environment's table of oxidation states; None where it has none.
     """
-    chosen = config.samples
+    chosen, folder = settings.samples, run.folder
     frame = draw_samples(parts.model, parts.reward, chosen.n, chosen.batch_size, chosen.seed)
     files = {"samples": folder / SAMPLES, "samples as CSV": folder / SAMPLES_CSV}
     for path in files.values():
         write_samples(path, frame)
     files["figures"] = folder / "figures"
-    _draw_figures(files["figures"], config, parts, trust, frame)
+    _draw_figures(files["figures"], settings, parts, untrained, frame)
     files["summary"] = folder / SUMMARY
-    summary = _summary(config, parts, training, frame)
+    summary = _summary(oxidation_table, parts, training, frame)
     # the summary is on disk before the candidates are made, so that a failure there loses nothing
     write_json(files["summary"], summary.as_json())
     best = best_of(frame)
     named = setting_word("run", folder)
-    following = f"gflownet-crystal sample {named} n=10000 out=FILE.parquet{trust_word(config)}"
-    if parts.env.produces == "specs" and config.export.k:
+    following = f"gflownet-crystal sample {named} n=10000 out=FILE.parquet{run.trust_word}"
+    if parts.env.produces == "specs" and settings.export.k:
         files["candidates"] = folder / "candidates"
         # the summary is written once more, with how the candidates were found
-        made = replace(summary, candidates=_export(folder, files["candidates"], config))
+        made = replace(summary, candidates=_export(folder, files["candidates"], settings))
         write_json(files["summary"], made.as_json())
         found = read_specs(files["candidates"] / CANDIDATES)
         best = found if len(found) else best
-        following = f"gflownet-crystal export {named} n=100000 k=100 out=DIR{trust_word(config)}"
+        following = f"gflownet-crystal export {named} n=100000 k=100 out=DIR{run.trust_word}"
     print_page(summary, best, files, following)
 
 
-def _summary(config: DictConfig, parts: Parts, training: Training, frame: pd.DataFrame) -> RunSummary:
+def _summary(
+    oxidation_table: str | None, parts: Parts, training: Training, frame: pd.DataFrame
+) -> RunSummary:
     proxy, settings = parts.reward.proxy, parts.settings
     return RunSummary(
         quantity=Quantity(proxy.property_name, proxy.unit),
         proxy=type(proxy).__name__,
         env=type(parts.env).__name__,
-        oxidation_table=plain(config.env.get("oxidation_table")),
+        oxidation_table=oxidation_table,
         iterations=training.done,
         trajectories=training.done * settings.batch_size * training.world.size,
         log_z=float(parts.model.log_z.detach()),
@@ -91,14 +104,16 @@ def _summary(config: DictConfig, parts: Parts, training: Training, frame: pd.Dat
     )
 
 
-def _draw_figures(folder: Path, config: DictConfig, parts: Parts, trust: Trust, frame: pd.DataFrame) -> None:
+def _draw_figures(
+    folder: Path,
+    settings: TrainGfnSettings,
+    parts: Parts,
+    untrained: Callable[[], GFlowNet],
+    frame: pd.DataFrame,
+) -> None:
     training_curves(read_metrics(folder.parent / METRICS), folder / "training.png")
-    untrained = build_model(config, parts.env, parts.device, trust)
-    # an untrained sampler may meet objects that the proxy refuses; they are no reason to lose the figure
-    lenient = Reward(parts.reward.proxy, parts.reward.function, invalid="penalise")
-    before = draw_samples(
-        untrained, lenient, min(_N_UNTRAINED, len(frame)), config.samples.batch_size, config.seed
-    )
+    n, batch_size = min(_N_UNTRAINED, len(frame)), settings.samples.batch_size
+    before = draw_untrained(untrained(), parts.reward, n, batch_size, settings.seed)
     label = f"{parts.reward.proxy.property_name} ({parts.reward.proxy.unit})"
     trained_energy, untrained_energy = (table[ENERGY].to_numpy(dtype=float) for table in (frame, before))
     energy_distribution(trained_energy, untrained_energy, label, folder / "energies.png")
@@ -106,15 +121,13 @@ def _draw_figures(folder: Path, config: DictConfig, parts: Parts, trust: Trust, 
         element_prevalence(element_shares(frame), element_shares(best_of(frame)), folder / "elements.png")
 
 
-def _export(folder: Path, out: Path, config: DictConfig) -> dict[str, object]:
+def _export(folder: Path, out: Path, settings: TrainGfnSettings) -> dict[str, object]:
     """Write candidates as ``export`` does; what it tells of them."""
-    settings = compose_config("export", [])
-    settings.run, settings.out, settings.k = str(folder), str(out), config.export.k
-    settings.format = config.export.get("format")
-    settings.overwrite = True
+    config = compose_config("export", [])
+    config.run, config.out, config.k = str(folder), str(out), settings.export.k
+    config.format, config.overwrite = list(settings.export.format), True
     # runs of earlier versions have no such section, or as much of it as was given when they went on
-    settings.screening = OmegaConf.merge(settings.screening, config.get("screening") or {})
-    settings.device, settings.trust, settings.quiet = config.device, config.trust, config.quiet
-    words, about = export_candidates(resolved(settings))
-    print(words)
+    config.screening = OmegaConf.merge(config.screening, dict(settings.screening))
+    config.device, config.trust, config.quiet = settings.device, settings.trust, settings.quiet
+    about = export(resolved(config))
     return {name: about[name] for name in ("energies", "funnel", *FIGURES, "processor_seconds")}

@@ -7,20 +7,15 @@ as those of the whole space that fall there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-
-import pandas as pd
 from omegaconf import DictConfig
 
 from gflownet_crystal.cli.restricting import conditioning_of, restrictions
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import LOG_WEIGHT
-from gflownet_crystal.config.build import verb_settings
+from gflownet_crystal.config.build import plain_section, verb_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.config.values import check_new
-from gflownet_crystal.workflows.conditioning import Conditioning
 from gflownet_crystal.workflows.samples import check_suffix, write_samples
 from gflownet_crystal.workflows.sampling import sample_model
 from gflownet_crystal.workflows.verb_settings import SampleSettings
@@ -33,9 +28,10 @@ def run(config: DictConfig) -> None:
     out, n = settings.out, settings.n
     check_suffix(out)
     check_new(out, "out", settings.overwrite)
-    trained = open_run(settings.run, settings.device, settings.threads, settings.trust)
+    trained = open_run(settings.run, settings.device, settings.threads, settings.trust, quiet=settings.quiet)
     # sampling without conditions takes seconds
-    with Progress(n, 0, "sampling", quiet=not (settings.restrict and settings.exact)) as progress:
+    quiet = settings.quiet or not (settings.restrict and settings.exact)
+    with Progress(n, 0, "sampling", quiet) as progress:
         frame = sample_model(
             trained.parts.model,
             trained.parts.reward,
@@ -44,6 +40,7 @@ def run(config: DictConfig) -> None:
             batch_size=settings.batch_size,
             restrict=settings.restrict,
             exact=settings.exact,
+            quiet=settings.quiet,
             after_batch=lambda drawn: progress.advance(f"{drawn} of {n} samples", drawn - progress.done),
             announce=progress.note,
         )
@@ -60,57 +57,6 @@ def settings_of(config: DictConfig) -> SampleSettings:
     Raises:
         ConfigError: a value is wrong.
     """
-    sections = {"restrict": restrictions(config.restrict), "exact": conditioning_of(config.restrict)}
+    section = plain_section(config.restrict, "restrict")
+    sections = {"restrict": restrictions(section), "exact": conditioning_of(section)}
     return verb_settings(SampleSettings, config, **sections)
-
-
-def sample_run(
-    run_dir: Path,
-    n: int,
-    seed: int = 0,
-    device: str = "auto",
-    *,
-    batch_size: int = 2048,
-    restrict: Mapping[str, object] | None = None,
-    exact: Conditioning | None = None,
-    threads: int | None = None,
-    trust: bool = False,
-    after_batch: Callable[[int], None] = lambda drawn: None,
-    announce: Callable[[str], None] = lambda line: None,
-) -> pd.DataFrame:
-    """Sample from a run folder.
-
-    Args:
-        run_dir: run folder of ``train_gfn``.
-        n: objects.
-        seed: random seed of the sampling.
-        device: a device's name, or ``auto``.
-        batch_size: trajectories at once.
-        restrict: keyword arguments of the environment's ``restrict``; empty or None for the whole space.
-        exact: conditioning of the distribution of the whole space on the restriction; None for the sampler
-            under the tighter masks as it is.
-        threads: CPU threads, or None.
-        trust: build classes from outside this package that the folder names.
-        after_batch: told the number of objects so far.
-        announce: told in a line how exact samples are made.
-
-    Returns:
-        See :func:`gflownet_crystal.workflows.samples.draw_samples`; weighted samples have a column ``log_weight`` too.
-
-    Raises:
-        CheckpointError: no usable run folder.
-        ConfigError: a restriction that the environment does not know.
-        EmptySpaceError: nothing is left to sample.
-    """
-    trained = open_run(run_dir, device, threads, trust)
-    return sample_model(
-        trained.parts.model,
-        trained.parts.reward,
-        n,
-        seed,
-        batch_size=batch_size,
-        restrict=restrict,
-        exact=exact,
-        after_batch=after_batch,
-        announce=announce,
-    )

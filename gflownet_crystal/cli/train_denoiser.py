@@ -7,24 +7,17 @@ Metrics and checkpoints go to a run folder; a training that was stopped goes on 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from gflownet_crystal.cli.data_tables import paths_of, read_crystals
-from gflownet_crystal.cli.train_network import (
-    loop_settings,
-    open_training,
-    still_falling,
-    train,
-    training_card,
-    validation_curve,
-)
-from gflownet_crystal.config.build import plain, to_settings
+from gflownet_crystal.cli.data_tables import read_crystals
+from gflownet_crystal.cli.weights_run import network_choice, open_training
+from gflownet_crystal.config.build import to_settings, verb_settings
 from gflownet_crystal.config.parts import find_device, set_threads
-from gflownet_crystal.config.values import flag
+from gflownet_crystal.config.run_folder import training_run
 from gflownet_crystal.models.denoiser import KIND, Denoiser
 from gflownet_crystal.models.registry import build_network
 from gflownet_crystal.training.energies.denoising_task import (
@@ -38,61 +31,73 @@ from gflownet_crystal.training.energies.labelled import split_labelled
 from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.networks import NetworkTraining
 from gflownet_crystal.weights import save_weights
+from gflownet_crystal.workflows.training_run import TrainingRun, still_falling, validation_figures
+from gflownet_crystal.workflows.training_settings import TrainDenoiserSettings
 
 
 def run(config: DictConfig) -> None:
     """The verb ``train_denoiser``."""
-    with open_training(config, "denoiser") as (folder, chosen, out):
-        _run(folder, chosen, out)
+    with open_training(config, settings_of, "denoiser") as (folder, chosen, settings, out):
+        card = _train(training_run(folder, "train_denoiser", chosen), settings, out)
+    shown = {"weights": str(out), "validation": card["validation"], "test": card.get("test")}
+    print(json.dumps(shown, indent=2))
 
 
-def _run(folder: Path, config: DictConfig, out: Path) -> None:
+def settings_of(config: DictConfig) -> TrainDenoiserSettings:
+    """Settings of ``train_denoiser`` from its resolved configuration.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
     chosen = OmegaConf.create({"task": config.task, **config.denoising})
-    settings = to_settings(DenoisingSettings, chosen, "denoising")
-    half = loop_settings(config).half
-    device = find_device(config.device)
-    set_threads(config.threads)
-    network_settings = dict(plain(config.model.settings))
-    if settings.task == "lattice" and "displacement" in network_settings:
+    denoising, model = to_settings(DenoisingSettings, chosen, "denoising"), network_choice(config.model)
+    if denoising.task == "lattice" and "displacement" in model.settings:
         # heads that nothing is asked of would learn nothing
-        network_settings["displacement"] = False
-    network = build_network(config.model.name, network_settings, config.seed)
-    model = Denoiser(network, flag(config.model.volumes, "model.volumes")).to(device)
-    paths = paths_of(config.data, "data")
-    tests = [] if config.test is None else paths_of(config.test, "test")
-    splits = split_labelled(read_crystals(paths), config.holdout, max_atoms=config.max_atoms)
-    task = DenoisingTask(model, splits, settings, half)
-    engine = train(task, config, folder, "train_denoiser")
-    card = _card(config, engine, paths, network_settings)
-    puzzles = Puzzles.of(splits.validation.structures, settings.sigma)
+        model = replace(model, settings={**model.settings, "displacement": False})
+    parts = {"denoising": denoising, "model": model, "volumes": config.model.volumes}
+    return verb_settings(TrainDenoiserSettings, config, start=None, **parts)
+
+
+def _train(run: TrainingRun, settings: TrainDenoiserSettings, out: Path) -> dict[str, object]:
+    """Train, and write the weights; their card."""
+    device, sigma = find_device(settings.device), settings.denoising.sigma
+    set_threads(settings.threads)
+    network = build_network(settings.model.name, settings.model.settings, settings.seed)
+    model = Denoiser(network, settings.volumes).to(device)
+    splits = split_labelled(read_crystals(settings.data), settings.holdout, max_atoms=settings.max_atoms)
+    task = DenoisingTask(model, splits, settings.denoising, settings.loop.half)
+    engine = run.train_network(task, settings)
+    card = _card(run, settings, engine)
+    puzzles = Puzzles.of(splits.validation.structures, sigma)
     card["validation"] = {
         "n": len(splits.validation),
         "noise_seed": VALIDATION_SEED,
         **reconstruction_figures(model, puzzles),
         "without_a_network": task.baselines(puzzles),
     }
-    for path in tests:
-        puzzles = Puzzles.of(read_crystals([path]).structures, settings.sigma)
-        figures = {"n": len(puzzles.clean), **reconstruction_figures(model, puzzles)}
-        card.setdefault("test", {})[path.name] = figures
+    tests: dict[str, object] = {}
+    for path in settings.test or ():
+        puzzles = Puzzles.of(read_crystals([path]).structures, sigma)
+        tests[path.name] = {"n": len(puzzles.clean), **reconstruction_figures(model, puzzles)}
+    if tests:
+        card["test"] = tests
     tensors: dict[str, Tensor] = dict(model.state_dict())
     save_weights(out, tensors, card, half=True)
-    shown = {"weights": str(out), "validation": card["validation"], "test": card.get("test")}
-    print(json.dumps(shown, indent=2))
+    return card
 
 
 def _card(
-    config: DictConfig, engine: Engine[NetworkTraining], paths: list[Path], network_settings: dict[str, Any]
-) -> dict[str, Any]:
-    curve = validation_curve(engine, "lengths", "angles", "pos")
-    network = {"name": config.model.name, "settings": network_settings}
+    run: TrainingRun, settings: TrainDenoiserSettings, engine: Engine[NetworkTraining]
+) -> dict[str, object]:
+    curve = validation_figures(engine, "lengths", "angles", "pos")
+    chosen = asdict(settings.denoising)
     return {
         "kind": KIND,
-        "task": config.task,
-        "denoising": plain(config.denoising),
-        "volumes": config.model.volumes,
+        "task": chosen.pop("task"),
+        "denoising": chosen,
+        "volumes": settings.volumes,
         "unit": "lengths A, angles degrees, pos fractional, pos_angstrom A",
-        **training_card(config, engine, "train_denoiser", paths, network),
+        **run.card(settings, engine, settings.model.entry),
         "validation_curve": curve,
         "curve_still_falling": still_falling([figures["lengths"] for figures in curve]),
     }

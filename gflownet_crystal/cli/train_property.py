@@ -10,24 +10,27 @@ from __future__ import annotations
 import pandas as pd
 from omegaconf import DictConfig
 
-from gflownet_crystal.cli.train_proxy import train_weights
-from gflownet_crystal.cli.weights_run import run_folder
+from gflownet_crystal.cli.train_proxy import build_recipe, train_weights
+from gflownet_crystal.cli.weights_run import weights_folder
 from gflownet_crystal.common.locks import lock_folder
+from gflownet_crystal.config.build import verb_settings
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.run_folder import open_folder
-from gflownet_crystal.config.values import path_setting
+from gflownet_crystal.config.run_folder import open_folder, training_run
 from gflownet_crystal.data.joined_labels import with_joined_labels
+from gflownet_crystal.workflows.training_settings import TrainPropertySettings
 
 
 def run(config: DictConfig) -> None:
     """The verb ``train_property``."""
-    folder = run_folder(config, str(config.property), "training", config.training.get("seed", 0))
+    folder = weights_folder(config, str(config.property), "training", config.training.get("seed", 0))
     with lock_folder(folder):
         config, trust = open_folder(folder, config, ("training", "record"))
         config = resolved(config)
-        labels = None if config.labels is None else path_setting(config.labels, "labels")
+        settings = verb_settings(TrainPropertySettings, config)
+        labels, name = settings.labels, settings.property
 
         def joined(table: pd.DataFrame) -> pd.DataFrame:
-            return table if labels is None else with_joined_labels(table, labels, str(config.property))
+            return table if labels is None else with_joined_labels(table, labels, name)
 
-        train_weights("train_property", folder, config, trust, str(config.property), joined)
+        recipe = build_recipe(config, settings, trust)
+        train_weights(training_run(folder, "train_property", config), settings, recipe, name, joined)

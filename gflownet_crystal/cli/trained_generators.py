@@ -6,17 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import nn
 
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.errors import ConfigError, unknown
+from gflownet_crystal.common.values import flag
 from gflownet_crystal.config.build import COMMAND_LINE, Trust, load_class, to_settings
 from gflownet_crystal.config.compose import TARGET
-from gflownet_crystal.config.groups import unknown
-from gflownet_crystal.config.values import flag
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.models.gemsdiff import model as gemsdiff
 from gflownet_crystal.models.gemsdiff.model import GemsDiffModel
@@ -40,7 +39,10 @@ from gflownet_crystal.training.generators.gemsdiff_task import DiffusionSettings
 from gflownet_crystal.training.generators.langevin_task import LangevinTask, LangevinTaskSettings
 from gflownet_crystal.training.generators.site_task import SiteTask, SiteTaskSettings
 from gflownet_crystal.training.networks import Task
-from gflownet_crystal.weights import save_weights
+from gflownet_crystal.weights import half_tensors, round_to_half, save_weights
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _PLACE = "generator.network"
 
@@ -67,7 +69,7 @@ class TrainedGenerator(ABC):
 
     kind: str
     unit: str
-    network: dict[str, Any]
+    network: dict[str, object]
     model: nn.Module
     keys: tuple[str, ...] = ("name", "half", "network", "task")
 
@@ -87,7 +89,7 @@ class TrainedGenerator(ABC):
         self.model = self.model.to(device)
 
     @abstractmethod
-    def build(self, section: DictConfig, seed: int) -> tuple[Any, nn.Module]:
+    def build(self, section: DictConfig, seed: int) -> tuple[DataclassInstance, nn.Module]:
         """Read all of ``section``; returns the settings of the network, and the network."""
 
     @abstractmethod
@@ -95,7 +97,7 @@ class TrainedGenerator(ABC):
         """The task to learn from data; called once."""
 
     @abstractmethod
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> Mapping[str, object]:
         """Validation of the model as it is."""
 
     @staticmethod
@@ -103,21 +105,18 @@ class TrainedGenerator(ABC):
     def error(figures: Mapping[str, float]) -> float:
         """Of the figures of one validation, what should fall."""
 
-    def card(self) -> dict[str, Any]:
+    def card(self) -> dict[str, object]:
         """Further entries of the card."""
         return {}
 
     def round_weights(self) -> None:
         """Round parameters to the precision that they are stored in, so that figures are those of the file."""
         if self.half:
-            for parameter in self.model.parameters():
-                parameter.data.copy_(parameter.data.half())
+            round_to_half(self.model)
 
-    def save(self, path: Path, card: Mapping[str, Any]) -> None:
+    def save(self, path: Path, card: Mapping[str, object]) -> None:
         """Write weights and card; of the weights, only what is learned is stored in half precision."""
-        tensors: dict[str, Tensor] = dict(self.model.state_dict())
-        if self.half:
-            tensors |= {name: value.detach().half() for name, value in self.model.named_parameters()}
+        tensors = half_tensors(self.model) if self.half else dict(self.model.state_dict())
         save_weights(path, tensors, card)
 
 
@@ -137,7 +136,7 @@ class TrainedWyckoff(TrainedGenerator):
         self._task = SiteTask.of(self._flow, splits, self._settings)
         return self._task
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> Mapping[str, object]:
         return {"n": len(self._task.validation), **self._task.validate()}
 
     @staticmethod
@@ -164,7 +163,7 @@ class TrainedGemsDiff(TrainedGenerator):
         self._task = GemsDiffTask(self._model, splits, self._settings)
         return self._task
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> Mapping[str, object]:
         return {"n": len(self._task.validation), **self._task.validate()}
 
     @staticmethod
@@ -190,14 +189,14 @@ class TrainedLangevin(TrainedGenerator):
         self._task = LangevinTask(self._model, splits, self._settings)
         return self._task
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> Mapping[str, object]:
         return {"n": len(self._task.validated), **self._task.validate()}
 
     @staticmethod
     def error(figures: Mapping[str, float]) -> float:
         return figures["position"] + figures.get("lattice", 0.0)
 
-    def card(self) -> dict[str, Any]:
+    def card(self) -> dict[str, object]:
         return {"mode": self._settings.mode, "levels": asdict(self._levels)}
 
 
@@ -222,7 +221,7 @@ class TrainedAssignments(TrainedGenerator):
         self._task, self._table = AssignmentTask.of(self._ranker, occupied, self._settings)
         return self._task
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> Mapping[str, object]:
         # as it is in use
         self._ranker.double()
         return recall_figures(self._task)
@@ -231,10 +230,10 @@ class TrainedAssignments(TrainedGenerator):
     def error(figures: Mapping[str, float]) -> float:
         return 1.0 - figures["recall_1"]
 
-    def card(self) -> dict[str, Any]:
+    def card(self) -> dict[str, object]:
         return {"table": {"keys": len(self._table.counts), "crystals": len(self._task.train)}}
 
-    def save(self, path: Path, card: Mapping[str, Any]) -> None:
+    def save(self, path: Path, card: Mapping[str, object]) -> None:
         # the sizes are read from there
         own = {**card, "settings": self.network["settings"], "loop": card["settings"]}
         RankedAssignments(self._table, self._ranker, self._settings.listed).save(path, own)

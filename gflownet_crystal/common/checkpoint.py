@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -118,6 +119,14 @@ def newest_checkpoint(run_dir: Path) -> tuple[Checkpoint | None, list[str]]:
             f"no checkpoint of {run_dir} can be read: {'; '.join(complaints)}; train it again"
         )
     return None, complaints
+
+
+def latest(run_dir: Path) -> Checkpoint | None:
+    """The newest whole checkpoint, with a warning for each damaged one passed over."""
+    checkpoint, complaints = newest_checkpoint(run_dir)
+    for complaint in complaints:
+        sys.stderr.write(f"warning: {complaint}; an older one is used\n")
+    return checkpoint
 
 
 def load_weights(model: nn.Module, checkpoint: Checkpoint, averaged: bool = True) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
 
@@ -66,3 +67,11 @@ class ContractError(GFlowNetCrystalError):
     def __init__(self, subject: str, faults: Sequence[str]) -> None:
         self.faults = list(faults)
         super().__init__(f"{subject} has {len(self.faults)} fault(s): " + "; ".join(self.faults))
+
+
+def unknown(what: str, given: str, allowed: Iterable[str]) -> ConfigError:
+    """The error for a name that is not among the allowed ones, with the nearest of them."""
+    names = sorted(allowed)
+    close = get_close_matches(given, names, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return ConfigError(f"unknown {what} {given!r}{hint}; choose one of {', '.join(names) or 'none'}")

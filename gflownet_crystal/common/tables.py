@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from pyarrow.lib import ArrowException
@@ -17,7 +16,7 @@ DAMAGES = (*_OF_PYTHON, ArrowException)
 others too, and may ask for any amount of memory."""
 
 # pandas before 3 loses the last bits of numbers unless told not to; pandas from 3 on warns where it is told
-_EXACT: dict[str, Any] = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
+_EXACT: dict[str, object] = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
 
 
 def read_parquet(path: Path) -> pd.DataFrame:

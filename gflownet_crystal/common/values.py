@@ -85,6 +85,34 @@ def path_setting(value: object, key: str) -> Path:
     return Path(str(value))
 
 
+def paths_setting(value: object, key: str) -> tuple[Path, ...]:
+    """One path or a list of them.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    values = value if isinstance(value, list | tuple) else [value]
+    if not values:
+        raise ConfigError(f"{key} must be a path or a list of paths, not {value!r}")
+    return tuple(path_setting(item, key) for item in values)
+
+
+def share_below(limit: float) -> Callable[[object, str], float]:
+    """The check for numbers from 0 to below ``limit``."""
+
+    def check(value: object, key: str) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < limit:
+            raise ConfigError(f"{key} must be a number from 0 to below {limit}, not {value!r}")
+        return value
+
+    return check
+
+
+def text(value: object, key: str) -> str:
+    """The text of a value."""
+    return str(value)
+
+
 def path_text(value: object, key: str) -> str:
     """The text of one path, as it was given; see :func:`path_setting`."""
     path_setting(value, key)

@@ -7,12 +7,11 @@ import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gflownet_crystal.common.annotations import fitting
+from gflownet_crystal.common.arguments import argument_hints, fitting_arguments, prepared
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.compose import TARGET, require_section
 from gflownet_crystal.config.moved import present_argument, present_path
@@ -107,19 +106,12 @@ def factory(
     if TARGET not in config:
         raise ConfigError(f"{key} names no class; set {key}.{TARGET}=my_module.MyClass")
     found = load_class(config[TARGET], contract, key, trust)
-    hints = _hints(found)
+    hints = argument_hints(found)
     names = {word: present_argument(str(config[TARGET]), word) for word in map(str, config) if word != TARGET}
     settings = {
         name: _plain(config[word], f"{key}.{name}", trust, hints.get(name)) for word, name in names.items()
     }
     return prepared(found, settings, key, given)
-
-
-def prepared(
-    found: type[T], settings: Mapping[str, object], key: str, given: Collection[str] = ()
-) -> Callable[..., T]:
-    """A class with checked settings filled in; see :func:`fitting_arguments`."""
-    return partial(found, **fitting_arguments(found, settings, key, given))
 
 
 def build(config: DictConfig, contract: type[T], key: str, trust: Trust = COMMAND_LINE) -> T:
@@ -150,14 +142,21 @@ def verb_settings(settings: type[T], config: DictConfig, **given: object) -> T:
 
     Args:
         settings: dataclass of the verb, which checks itself.
-        config: resolved configuration; keys that are no fields are left out.
-        given: fields made of whole sections.
+        config: resolved configuration; keys that are no fields are left out, and a section becomes the dataclass of its
+            field.
+        given: fields made in another way, and those that are no keys.
 
     Raises:
         ConfigError: a value is wrong.
     """
     names = (field.name for field in fields(settings) if field.name not in given)  # type: ignore[arg-type]
-    return settings(**{name: plain(config[name]) for name in names}, **given)
+    hints = typing.get_type_hints(settings)
+    values: dict[str, object] = {}
+    for name in names:
+        hint, value = hints[name], config[name]
+        is_section = isinstance(hint, type) and is_dataclass(hint)
+        values[name] = to_settings(hint, value, name) if is_section else plain(value)
+    return settings(**values, **given)
 
 
 def plain_section(found: object, place: str) -> dict[str, object]:
@@ -185,46 +184,3 @@ def _plain(value: object, key: str, trust: Trust, hint: object = None) -> object
     if isinstance(value, ListConfig):
         return [_plain(item, f"{key}.{index}", trust) for index, item in enumerate(value)]
     return value
-
-
-def fitting_arguments(
-    found: type, settings: Mapping[str, object], key: str, given: Collection[str] = ()
-) -> dict[str, object]:
-    """Settings as the arguments of a class have them, checked before it is called.
-
-    Args:
-        found: the class.
-        settings: keyword arguments.
-        key: section of the configuration.
-        given: arguments that do not come from the configuration.
-
-    Returns:
-        The settings, whole floats as whole numbers where those are asked for.
-
-    Raises:
-        ConfigError: an argument that the class does not take, one that is missing, or one of a wrong type.
-    """
-    parameters = list(inspect.signature(found).parameters.values())
-    free = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    accepted = [name for name in named if name not in given]
-    strange = [name for name in settings if name not in accepted]
-    if strange and not free:
-        raise ConfigError(
-            f"{key}: {found.__name__} takes no {', '.join(strange)}; it takes {', '.join(accepted) or 'nothing'}"
-        )
-    lacking = [n for n in accepted if named[n].default is inspect.Parameter.empty and n not in settings]
-    if lacking:
-        raise ConfigError(
-            f"{key}: {found.__name__} needs {', '.join(f'{key}.{name}=...' for name in lacking)}"
-        )
-    hints = _hints(found)
-    return {name: fitting(value, hints.get(name), f"{key}.{name}") for name, value in settings.items()}
-
-
-def _hints(found: type) -> dict[str, object]:
-    try:
-        return typing.get_type_hints(found.__init__)  # type: ignore[misc]
-    except (NameError, TypeError):
-        # a user's class may have annotations that cannot be read; it then checks its arguments itself
-        return {}

@@ -12,10 +12,10 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.errors import ConfigError, DataError, unknown
 from gflownet_crystal.common.yaml_files import check_yaml
 from gflownet_crystal.config.config_errors import first_line
-from gflownet_crystal.config.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices, unknown
+from gflownet_crystal.config.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices
 from gflownet_crystal.config.implied import ENERGY_MODELS, PRIOR, implied_words, key_of
 from gflownet_crystal.config.overrides import Setting
 from gflownet_crystal.config.overrides import parse_setting as parse_setting

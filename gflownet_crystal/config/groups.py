@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from pathlib import Path
 
 from gflownet_crystal.common.errors import ConfigError
@@ -34,11 +33,3 @@ def find_config(group: str, choice: str, folders: Sequence[Path]) -> Path | None
     """The file of a choice, the user's before the package's."""
     candidates = [folder / group / f"{choice}.yaml" for folder in folders]
     return next((path for path in candidates if path.is_file()), None)
-
-
-def unknown(what: str, given: str, allowed: Iterable[str]) -> ConfigError:
-    """The error for a name that is not among the allowed ones, with the nearest of them."""
-    names = sorted(allowed)
-    close = get_close_matches(given, names, n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
-    return ConfigError(f"unknown {what} {given!r}{hint}; choose one of {', '.join(names) or 'none'}")

@@ -9,8 +9,10 @@ import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from gflownet_crystal.common.arguments import prepared
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.progress import announced
+from gflownet_crystal.common.values import thread_count, whole_number
 from gflownet_crystal.config.build import (
     COMMAND_LINE,
     Trust,
@@ -18,12 +20,10 @@ from gflownet_crystal.config.build import (
     factory,
     load_class,
     plain,
-    prepared,
     to_settings,
 )
 from gflownet_crystal.config.compose import TARGET, resolved
 from gflownet_crystal.config.groups import PACKAGE_CONFIG, group_choices
-from gflownet_crystal.config.values import thread_count, whole_number
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective

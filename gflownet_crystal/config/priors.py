@@ -10,11 +10,12 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from gflownet_crystal.common.checkpoint import latest
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.common.run_schema import WEIGHTS
 from gflownet_crystal.config.build import Trust, build, plain, trust_word
 from gflownet_crystal.config.parts import build_model
-from gflownet_crystal.config.run_folder import card_command, latest, read_config
+from gflownet_crystal.config.run_folder import card_command, read_config
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.gflownet.model import GFlowNet

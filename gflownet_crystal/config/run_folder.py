@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gflownet_crystal.common.checkpoint import Checkpoint, newest_checkpoint
 from gflownet_crystal.common.errors import CheckpointError, ConfigError, DataError
-from gflownet_crystal.common.files import write_text
 from gflownet_crystal.common.run_schema import CONFIG
+from gflownet_crystal.common.values import flag, path_setting, seed_number
 from gflownet_crystal.common.yaml_files import read_yaml
-from gflownet_crystal.config.build import COMMAND_LINE, Trust
+from gflownet_crystal.config.build import COMMAND_LINE, Trust, trust_word
 from gflownet_crystal.config.compose import TARGET, parse_setting, require_section
 from gflownet_crystal.config.config_errors import first_line
-from gflownet_crystal.config.values import flag, path_setting, seed_number
 from gflownet_crystal.workflows.output_folder import holds_nothing, refuse_resume
+from gflownet_crystal.workflows.training_run import TrainingRun
 
 FREE_ON_RESUME = (
     "device", "threads", "resume", "trust", "quiet", "run", "samples", "export", "screening", "logger",
@@ -30,12 +28,11 @@ FREE_ON_RESUME = (
 """Keys and sections that may change when a run goes on; all others are what was trained."""
 
 
-def default_folder(config: DictConfig) -> Path:
-    """``run.dir``, or ``runs/<env>_<proxy>_<seed>`` where it is null."""
+def run_folder(config: DictConfig, words: Sequence[object], seed: object) -> Path:
+    """``run.dir``, or where it is null ``runs/<words>_<seed>``."""
     if config.run.dir is not None:
         return path_setting(config.run.dir, "run.dir")
-    choices = config.record.choices
-    return Path("runs") / f"{choices.get('env')}_{choices.get('proxy')}_{seed_number(config.seed, 'seed')}"
+    return Path("runs") / "_".join(map(str, [*words, seed_number(seed, "seed")]))
 
 
 SECTIONS = ("env", "proxy", "reward", "policy", "objective", "trainer", "record")
@@ -148,13 +145,16 @@ def _targets(config: DictConfig, keys: list[str]) -> list[str]:
     return found
 
 
-def write_config(folder: Path, config: DictConfig) -> None:
-    """Store the resolved configuration of a new run.
+def training_run(folder: Path, verb: str, config: DictConfig) -> TrainingRun:
+    """A training in a folder that this process holds.
 
-    Raises:
-        DataError: the folder cannot be written.
+    Args:
+        folder: run folder.
+        verb: verb of the training.
+        config: configuration of the run, resolved.
     """
-    write_text(folder / CONFIG, OmegaConf.to_yaml(config, resolve=True))
+    text = OmegaConf.to_yaml(config, resolve=True)
+    return TrainingRun(folder, verb, text, card_command(verb, config), trust_word(config), config.quiet)
 
 
 def read_config(folder: Path, sections: Sequence[str] = SECTIONS) -> DictConfig:
@@ -179,14 +179,6 @@ def read_config(folder: Path, sections: Sequence[str] = SECTIONS) -> DictConfig:
         except ConfigError as error:
             raise CheckpointError(f"{path} is damaged: {error}") from error
     return config
-
-
-def latest(folder: Path) -> Checkpoint | None:
-    """The newest whole checkpoint, with a warning for each damaged one passed over."""
-    checkpoint, complaints = newest_checkpoint(folder)
-    for complaint in complaints:
-        sys.stderr.write(f"warning: {complaint}; an older one is used\n")
-    return checkpoint
 
 
 def card_command(verb: str, config: DictConfig) -> str:

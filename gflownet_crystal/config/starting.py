@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from omegaconf import DictConfig, OmegaConf
 
+from gflownet_crystal.common.arguments import prepared
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.config.build import Trust, plain, prepared
+from gflownet_crystal.common.values import path_setting
+from gflownet_crystal.config.build import Trust, plain
 from gflownet_crystal.config.compose import parse_setting, require_section
 from gflownet_crystal.config.implied import PRIOR
 from gflownet_crystal.config.parts import Parts
 from gflownet_crystal.config.priors import StoredPolicy, stored_policy
-from gflownet_crystal.config.values import path_setting
 from gflownet_crystal.gflownet.prior import Prior
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.common.checkpoint import load_weights
+from gflownet_crystal.common.checkpoint import latest, load_weights
 from gflownet_crystal.common.errors import CheckpointError, WeightsError
 from gflownet_crystal.common.run_schema import WEIGHTS
 from gflownet_crystal.config.build import Trust
 from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.config.parts import NOTHING, Given, Parts, build_parts
 from gflownet_crystal.config.priors import stored_policy
-from gflownet_crystal.config.run_folder import SECTIONS, latest, read_config
+from gflownet_crystal.config.run_folder import SECTIONS, read_config
 from gflownet_crystal.training.samplers.training import load_history
 from gflownet_crystal.weights import weights_path
 
@@ -41,6 +41,7 @@ def open_run(
     threads: int | None = None,
     trust: bool = False,
     given: Given = NOTHING,
+    quiet: bool = False,
 ) -> TrainedRun:
     """A trained sampler, ready to sample.
 
@@ -51,6 +52,7 @@ def open_run(
         threads: CPU threads, or None.
         trust: build classes from outside this package that the folder names.
         given: objects in place of those that the folder names; of a prior, proxy and reward function only.
+        quiet: whether to say nothing while the environment is built.
 
     Raises:
         CheckpointError: no run folder, no checkpoint, or one that does not fit.
@@ -61,6 +63,7 @@ def open_run(
         return _open_prior(folder, device, threads, given)
     config = read_config(folder, SECTIONS)
     config.device, config.threads = device, threads
+    config.quiet = quiet or bool(config.get("quiet", False))
     parts = build_parts(config, Trust(everything=trust), given)
     checkpoint = latest(folder)
     if checkpoint is None:

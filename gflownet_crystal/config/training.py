@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from omegaconf import DictConfig
 
+from gflownet_crystal.common.checkpoint import latest
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.values import path_setting
 from gflownet_crystal.config.build import Trust, build, plain
 from gflownet_crystal.config.parts import NOTHING, Given, Parts, build_parts
-from gflownet_crystal.config.run_folder import latest
 from gflownet_crystal.config.starting import build_prior, starting_policy, with_policy
-from gflownet_crystal.config.values import path_setting
 from gflownet_crystal.gflownet.replay import Terminals
 from gflownet_crystal.training.distributed import World
 from gflownet_crystal.training.engine import Engine

@@ -1,59 +1,11 @@
-"""Checks of values of a configuration, and of the paths that it names."""
+"""Checks of files and folders that are to be written, before any work."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-
 from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.common.values import (
-    HIGHEST,
-    HIGHEST_SEED,
-    flag,
-    names_setting,
-    path_setting,
-    seed_number,
-    thread_count,
-    whole_number,
-)
-from gflownet_crystal.structures.writing import formats_setting
-
-__all__ = [
-    "HIGHEST_SEED",
-    "check_new",
-    "check_new_folder",
-    "check_whole",
-    "check_writable",
-    "flag",
-    "formats_setting",
-    "names_setting",
-    "path_setting",
-    "seed_number",
-    "thread_count",
-    "whole_number",
-]
-
-
-def check_whole(
-    config: DictConfig, key: str, lowest: int, highest: int = HIGHEST, may_be_none: bool = False
-) -> None:
-    """Make a value of a configuration a whole number.
-
-    Args:
-        config: changed in place where the value is a whole float.
-        key: dotted.
-        lowest: that it may be.
-        highest: that it may be.
-        may_be_none: whether null is allowed and left as it is.
-
-    Raises:
-        ConfigError: it is something else.
-    """
-    value = OmegaConf.select(config, key)
-    if value is not None or not may_be_none:
-        OmegaConf.update(config, key, whole_number(value, key, lowest, highest))
 
 
 def check_new(path: Path, key: str, overwrite: bool) -> None:

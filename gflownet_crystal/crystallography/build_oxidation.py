@@ -52,7 +52,7 @@ Fr 1; Ra 2; Ac 3; Th 2 3 4; Pa 4 5; U 3 4 5 6; Np 3 4 5 6; Pu 3 4 5 6
 """
 
 
-def build_tables() -> dict[str, dict[str, Any]]:
+def build_tables() -> dict[str, dict[str, object]]:
     """Element symbol -> its states by table, and whether it counts as a metal."""
     # imported here: only those who rebuild the tables need pymatgen
     from pymatgen.core import Element

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from gflownet_crystal.data.rows import Row
 from gflownet_crystal.data.schema import ENERGY_COLUMN, PROVENANCE_COLUMNS
@@ -14,13 +13,13 @@ _NAMES = ("material_id", "entry_id", "name")
 _LABELS = (ENERGY_COLUMN, "energy_source", *PROVENANCE_COLUMNS)
 
 
-def own_name(values: Mapping[str, Any]) -> str:
+def own_name(values: Mapping[str, object]) -> str:
     """The name of a structure among its values; empty if there is none."""
     given = [str(values[key]) for key in _NAMES if isinstance(values.get(key), str | int | float)]
     return next((name for name in given if name), "")
 
 
-def own_labels(values: Mapping[str, Any]) -> dict[str, Any]:
+def own_labels(values: Mapping[str, object]) -> dict[str, object]:
     """Labels of a structure, and where they come from."""
     return {name: values[name] for name in _LABELS if name in values}
 

@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -106,7 +105,7 @@ _WBM_LABELS = {
 }
 
 
-def _wbm_rows(path: Path, labels: Mapping[str, dict[str, Any]]) -> Iterator[Row]:
+def _wbm_rows(path: Path, labels: Mapping[str, dict[str, object]]) -> Iterator[Row]:
     """One crystal a line."""
     try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:

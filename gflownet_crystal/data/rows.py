@@ -42,7 +42,7 @@ class Row:
     numbers: Any = None
     points: Any = None
     reason: str = ""
-    columns: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, object] = field(default_factory=dict)
 
 
 def rows_to_frame(rows: Sequence[Row]) -> pd.DataFrame:

@@ -74,7 +74,7 @@ def strained_energies(
     lattices = np.stack([np.asarray(lattice, dtype=np.float64) for lattice in small["lattice"]])
     cells = standard_cells(lattices, list(small["atomic_numbers"]), list(small["frac_coords"]))
     rng = np.random.default_rng(seed)
-    records: list[dict[str, Any]] = []
+    records: list[dict[str, object]] = []
     for row in progress(range(len(small))):
         copies = [("reference", lattices[row])]
         copies += [("scale", _scaled(lattices[row], rng.uniform(*SCALE_RANGE))) for _ in range(scales)]
@@ -90,10 +90,10 @@ def strained_energies(
 
 def _energies_of(
     crystal: pd.Series[Any], copies: list[tuple[str, NDArray[np.float64]]], calculator: Calculator
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     numbers = np.asarray(crystal["atomic_numbers"])
     positions = np.asarray(crystal["frac_coords"], dtype=np.float64).reshape(-1, 3)
-    records: list[dict[str, Any]] = []
+    records: list[dict[str, object]] = []
     reference = np.nan
     for strain, lattice in copies:
         atoms = Atoms(

@@ -66,7 +66,7 @@ def read_tensor_file(path: Path) -> tuple[pd.DataFrame, int]:
     return frame, math.prod(sizes.shape[:-1])
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path) -> dict[str, object]:
     try:
         with torch.serialization.safe_globals(list(_PLAIN)), warnings.catch_warnings():
             # of protocols and classes that it then refuses, or reads

@@ -16,7 +16,7 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from gflownet_crystal.common.batch import TensorBatch
-from gflownet_crystal.common.errors import ActionError
+from gflownet_crystal.common.errors import ActionError, ConfigError
 from gflownet_crystal.envs.actions import (
     Action,
     Actions,
@@ -28,19 +28,8 @@ from gflownet_crystal.envs.actions import (
 )
 from gflownet_crystal.envs.layouts import StageLayout
 
-__all__ = [
-    "Action",
-    "Actions",
-    "Context",
-    "DiscreteActions",
-    "Env",
-    "Jump",
-    "JumpActions",
-    "JumpSupport",
-    "Stage",
-    "State",
-    "Support",
-]
+__all__ = ["Action", "Actions", "Context", "DiscreteActions", "Env", "Jump", "JumpActions", "JumpSupport", "Stage",
+           "State", "Support"]  # fmt: skip
 
 
 State = TensorBatch
@@ -230,6 +219,26 @@ class Env(ABC, Generic[ObjectsT]):
             The terminal states of the objects that this environment reaches, and (n,) bool which those are.
         """
         return self.encode(origin.objects(terminal))
+
+    def restrict(self, **constraints: object) -> Env:
+        """The same environment under tighter constraints, on the same layout of actions and features.
+
+        Raises:
+            ConfigError: a constraint is unknown or leaves no overlap; every one is, unless overridden.
+        """
+        raise ConfigError(
+            f"env {type(self).__name__} cannot be restricted; leave out restrict.{next(iter(constraints), 'exact')}"
+        )
+
+    def admits(self, objects: ObjectsT) -> Tensor:
+        """(n,) bool: objects that keep to the constraints, whether or not the masks reach them.
+
+        Raises:
+            ConfigError: the environment cannot tell, unless overridden.
+        """
+        raise ConfigError(
+            f"env {type(self).__name__} has no method admits, which rejection needs; give restrict.exact=weights"
+        )
 
     def to(self, device: torch.device | str) -> Self:
         """Move tables to ``device``, in place."""

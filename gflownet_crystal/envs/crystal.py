@@ -221,7 +221,7 @@ class Crystal(Env[CrystalSpec]):
             "most_counts": self.composition.most_counts,
         }
 
-    def restrict(
+    def restrict(  # type: ignore[override]  # the contract names no constraints
         self, space_groups: Sequence[int | str] | None = None, **changes: Unpack[Restriction]
     ) -> Crystal:
         """The same environment under tighter constraints, on the same layout of actions and features.

@@ -49,7 +49,7 @@ def network_entry(name: str) -> Entry:
     return NETWORKS[name]
 
 
-def settings_from(found: type, values: Mapping[str, Any], place: str = "model.settings") -> Any:
+def settings_from(found: type, values: Mapping[str, object], place: str = "model.settings") -> Any:
     """A settings dataclass, nested ones included, from plain values.
 
     Args:
@@ -77,7 +77,7 @@ def settings_from(found: type, values: Mapping[str, Any], place: str = "model.se
     return found(**plain, **nested)
 
 
-def build_network(name: str, settings: Mapping[str, Any], seed: int = 0) -> nn.Module:
+def build_network(name: str, settings: Mapping[str, object], seed: int = 0) -> nn.Module:
     """A network with new weights.
 
     Args:

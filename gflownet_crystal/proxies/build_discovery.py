@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +43,7 @@ def trusted_hull(table: pd.DataFrame) -> tuple[ReferenceHull, pd.DataFrame]:
     return ReferenceHull(text_to_composition(trusted["formula"].tolist()), energy).stable(), trusted
 
 
-def hull_figures(hull: ReferenceHull, rows: pd.DataFrame) -> dict[str, Any]:
+def hull_figures(hull: ReferenceHull, rows: pd.DataFrame) -> dict[str, object]:
     """Errors of energies above the hull of crystals against their labels, each crystal's own entry in the hull too."""
     composition = text_to_composition(rows["formula"].tolist())
     above = rows[ENERGY_COLUMN].to_numpy(dtype=np.float64) - hull.hull_energy(composition).numpy()
@@ -65,7 +64,7 @@ def distinct_crystals(composition: Tensor, space_group: Tensor) -> Tensor:
     return torch.empty(len(distinct), dtype=torch.int64).scatter_(0, inverse[order], order)
 
 
-def build_hull(table: pd.DataFrame, entries: SystemEntries) -> tuple[ReferenceHull, dict[str, Any]]:
+def build_hull(table: pd.DataFrame, entries: SystemEntries) -> tuple[ReferenceHull, dict[str, object]]:
     """The hull of all rows, and its card."""
     table = to_one_scheme(table[table[ENERGY_COLUMN].notna()].reset_index(drop=True))
     hull, trusted = trusted_hull(table)
@@ -93,7 +92,7 @@ def build_hull(table: pd.DataFrame, entries: SystemEntries) -> tuple[ReferenceHu
     }
 
 
-def build_known(composition: Tensor, space_group: Tensor) -> tuple[KnownCompounds, dict[str, Any]]:
+def build_known(composition: Tensor, space_group: Tensor) -> tuple[KnownCompounds, dict[str, object]]:
     """The known compounds, and their card."""
     known = KnownCompounds.of(composition, space_group)
     formulas = len(reduce_composition(composition).unique(dim=0))

@@ -21,7 +21,7 @@ from gflownet_crystal.models.spec_energy.heads import EnsembleHeads
 from gflownet_crystal.proxies.mlp import MLPProxy, deviation_of, joined
 from gflownet_crystal.proxies.stored import StoredProxy, repeated
 from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.weights import tensors_under
+from gflownet_crystal.weights import fitting_tensors, tensors_under
 
 KIND = "spec_property"
 
@@ -78,7 +78,7 @@ class PropertyProxy(StoredProxy):
             raise WeightsError(
                 "the weights of this property were trained on another energy ensemble; give it as proxy.ensemble=FILE"
             )
-        try:
+        with fitting_tensors("a property"):
             self.property_name, self.unit = str(card["property"]), str(card["unit"])  # type: ignore[misc]
             self.transform: Transform = card["transform"]
             self.minimum: float | None = card.get("minimum")
@@ -87,9 +87,6 @@ class PropertyProxy(StoredProxy):
             self.heads.load_state_dict(tensors_under(tensors, "heads."))
             self.mean, self.deviation = float(card["scale"][0]), float(card["scale"][1])
             self.calibration = tensors["calibration"].double()
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise WeightsError(f"weights do not fit a property: {reason}; restore or retrain them") from error
         self.heads.eval()
 
     def to(self, device: torch.device | str) -> PropertyProxy:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -14,7 +12,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 _DIGITS = 4
 
 
-def distributions(specs: CrystalSpec) -> dict[str, Any]:
+def distributions(specs: CrystalSpec) -> dict[str, object]:
     """Shares of crystals by what they are made of; shares are rounded to four significant digits, and none is 0.
 
     Args:

@@ -110,7 +110,7 @@ def write_database(path: Path, structures: StructureBatch, names: Sequence[str],
                 database.write(row, data=row.data)
 
 
-def _database_row(number: int, atoms: ase.Atoms, name: str, values: dict[str, Any]) -> Any:
+def _database_row(number: int, atoms: ase.Atoms, name: str, values: dict[str, object]) -> Any:
     """A row whose identifier follows from its place and content, and without the name of the user."""
     from ase.db.row import AtomsRow
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,7 +41,7 @@ def specs_to_frame(specs: CrystalSpec, **columns: ArrayLike | Tensor) -> pd.Data
     Raises:
         DataError: a column does not have n values.
     """
-    data: dict[str, Any] = {SPACE_GROUP: specs.space_group.cpu().numpy(), FORMULA: specs.formulas()}
+    data: dict[str, object] = {SPACE_GROUP: specs.space_group.cpu().numpy(), FORMULA: specs.formulas()}
     data |= zip(LENGTH_COLUMNS, specs.lengths.cpu().numpy().T, strict=True)
     data |= zip(ANGLE_COLUMNS, specs.angles.cpu().numpy().T, strict=True)
     data[VOLUME] = specs.volume_per_atom.cpu().numpy()

@@ -6,7 +6,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -120,7 +120,7 @@ class Training(ABC):
         self.optimizer.swap()
         self.model.eval()
 
-    def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, object]]:
         """Tensors by part and name, and values that JSON can hold; called by all processes."""
         parts = {"model": dict(self.model.state_dict()), **self.optimizer.state()}
         if self.generator is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from gflownet_crystal.common.checkpoint import Checkpoint, TrainingStopped, save_checkpoint
 from gflownet_crystal.common.errors import CheckpointError
@@ -37,7 +37,7 @@ class Engine(Generic[SomeTraining]):
         checkpoint_every: int | None = None,
         quiet: bool = False,
         logger: Logger | None = None,
-        config: Mapping[str, Any] | None = None,
+        config: Mapping[str, object] | None = None,
     ) -> None:
         self.training, self.run_dir = training, run_dir
         self.logger, self.config = logger or NoLogger(), config or {}

@@ -17,7 +17,7 @@ WANDB_MODES = ("offline", "online")
 class Logger(ABC):
     """Receives the metrics of each step."""
 
-    def start(self, run_dir: Path, config: Mapping[str, Any]) -> None:  # noqa: B027 - not every logger needs it
+    def start(self, run_dir: Path, config: Mapping[str, object]) -> None:  # noqa: B027 - not every logger needs it
         """Called once before the first step, with the run folder and the whole configuration."""
 
     @abstractmethod
@@ -57,7 +57,7 @@ class WandbLogger(Logger):
         self.project, self.mode = project, mode
         self._run: Any = None
 
-    def start(self, run_dir: Path, config: Mapping[str, Any]) -> None:
+    def start(self, run_dir: Path, config: Mapping[str, object]) -> None:
         if self.mode == "offline":
             # its reports of errors look up a host when they are set up, at the import
             os.environ.update(WANDB_ERROR_REPORTING="false", WANDB_MODE="offline")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gflownet_crystal.common.allocations import at_most
 from gflownet_crystal.common.errors import WeightsError
@@ -101,6 +101,35 @@ def tensors_under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tenso
         prefix: beginning of the names, as ``network.``.
     """
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def round_to_half(model: nn.Module) -> None:
+    """Round parameters to the half precision that they are stored in, so that figures are those of the file."""
+    for parameter in model.parameters():
+        parameter.data.copy_(parameter.data.half())
+
+
+def half_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Tensors of a model by name: of them, only what is learned is in half precision."""
+    learned = {name: parameter.detach().half() for name, parameter in model.named_parameters()}
+    return {**model.state_dict(), **learned}
+
+
+@contextmanager
+def fitting_tensors(place: str) -> Iterator[None]:
+    """Tell in one line that stored tensors or values do not fit a network.
+
+    Args:
+        place: the network, for the error.
+
+    Raises:
+        WeightsError: a tensor or value is missing or of another kind or shape.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(f"weights do not fit {place}: {reason}; restore or retrain them") from error
 
 
 @contextmanager

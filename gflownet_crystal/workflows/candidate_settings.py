@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.values import (
     at_least,
     check_fields,
-    flag,
     optional,
     path_setting,
     path_text,
-    seed_number,
-    thread_count,
     whole_number,
 )
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.writing import CIF
+from gflownet_crystal.workflows.common_settings import Checks, DeviceSettings
 from gflownet_crystal.workflows.conditioning import Conditioning
 from gflownet_crystal.workflows.verb_settings import EnergyModel, with_cifs
 
@@ -27,7 +26,7 @@ SAMPLES_A_CANDIDATE = 100
 
 
 @dataclass(frozen=True)
-class CandidateSettings:
+class CandidateSettings(DeviceSettings):
     """Settings that ``export`` and ``pipeline`` share, without the generator.
 
     Attributes:
@@ -43,9 +42,7 @@ class CandidateSettings:
         batch_size: number of specs that get atoms at a time.
         format: file formats of structures, CIF among them.
         seed: random seed of sampling and placement.
-        device: name of the device, or ``auto``.
         trust: whether classes from outside this package are built that the run folder names.
-        quiet: whether to show no progress.
     """
 
     run: Path
@@ -60,30 +57,9 @@ class CandidateSettings:
     batch_size: int = 32
     format: tuple[str, ...] = (CIF,)
     seed: int = 0
-    device: str = "auto"
     trust: bool = False
-    quiet: bool = False
 
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong.
-        """
-        check_fields(
-            self,
-            run=path_setting,
-            out=path_setting,
-            k=at_least(1),
-            n=optional(at_least(1)),
-            batch_size=at_least(1),
-            tries=at_least(1),
-            seed=seed_number,
-            quiet=flag,
-            trust=flag,
-            format=with_cifs,
-            hull=optional(path_text),
-        )
+    checks: ClassVar[Checks] = {"n": optional(at_least(1)), "format": with_cifs, "hull": optional(path_text)}
 
 
 @dataclass(frozen=True)
@@ -98,6 +74,8 @@ class ExportSettings(CandidateSettings):
     samples: Path | None = None
     overwrite: bool = False
 
+    checks: ClassVar[Checks] = {**CandidateSettings.checks, "samples": optional(path_setting)}
+
     def __post_init__(self) -> None:
         """Check the values.
 
@@ -105,7 +83,6 @@ class ExportSettings(CandidateSettings):
             ConfigError: one is wrong, or samples are both given and to be drawn.
         """
         super().__post_init__()
-        check_fields(self, overwrite=flag, samples=optional(path_setting))
         if self.samples is not None and self.n is not None:
             raise ConfigError("samples and n are both given: choose from a file, or draw new samples")
 
@@ -123,7 +100,6 @@ class PipelineSettings(CandidateSettings):
         restrict: restriction of the sampled space, as arguments of the environment's ``restrict``.
         exact: conditioning of the sampler's distribution on the restriction; None for its policy under tighter masks.
         processes: number of relaxations at once.
-        threads: number of CPU threads; None for PyTorch's choice.
         resume: whether to go on with what ``out`` holds.
     """
 
@@ -135,8 +111,12 @@ class PipelineSettings(CandidateSettings):
     restrict: Mapping[str, object] = field(default_factory=dict)
     exact: Conditioning | None = None
     processes: int = 1
-    threads: int | None = None
     resume: bool = False
+
+    checks: ClassVar[Checks] = {
+        **CandidateSettings.checks,
+        "relax": lambda value, key: whole_number(value or 0, key, 0),
+    }
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -145,13 +125,6 @@ class PipelineSettings(CandidateSettings):
             ConfigError: one is wrong, or candidates are to be chosen without a model to choose by.
         """
         super().__post_init__()
-        check_fields(
-            self,
-            processes=thread_count,
-            relax=lambda value, key: whole_number(value or 0, key, 0),
-            threads=optional(thread_count),
-            resume=flag,
-        )
         if self.choose_from is not None and self.energies is None:
             raise ConfigError(
                 "choose_from needs energies to choose by: set energies=alignn, or choose_from=null"

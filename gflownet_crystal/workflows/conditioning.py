@@ -142,15 +142,10 @@ def _rejection(
     after_batch: Callable[[int], None],
 ) -> _Kept:
     """The sampler's objects that lie in the smaller space; fewer than n where weights are to be used."""
-    admits = getattr(env, "admits", None)
-    if admits is None:
-        raise ConfigError(
-            f"env {type(env).__name__} has no method admits, which rejection needs; give restrict.exact=weights"
-        )
 
     def draw(size: int) -> pd.DataFrame | None:
         terminal = sample_terminal(model, size, generator)
-        inside = admits(model.env.objects(terminal))
+        inside = env.admits(model.env.objects(terminal))
         return scored_frame(model.env.objects(terminal[inside]), reward) if bool(inside.any()) else None
 
     kept = _Kept()

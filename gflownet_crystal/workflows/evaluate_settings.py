@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.values import (
@@ -12,16 +13,14 @@ from gflownet_crystal.common.values import (
     check_fields,
     flag,
     names_setting,
-    one_of,
     optional,
     path_setting,
     path_text,
-    seed_number,
-    thread_count,
 )
 from gflownet_crystal.evaluation.compared_sets import Choices
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
+from gflownet_crystal.workflows.common_settings import Checks, DeviceSettings
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class SamplerSettings:
 
 
 @dataclass(frozen=True)
-class EvaluateSettings:
+class EvaluateSettings(DeviceSettings):
     """Settings of ``evaluate``.
 
     Attributes:
@@ -82,11 +81,8 @@ class EvaluateSettings:
         sampler: settings of the measurement of a sampler.
         seed: random seed of samples and noise floors.
         processes: number of processes at once.
-        device: name of the device, or ``auto``.
-        threads: number of CPU threads; None for PyTorch's choice.
         trust: whether classes from outside this package are built that the run folder names.
         resume: whether to go on with what ``out`` holds.
-        quiet: whether to show no progress.
     """
 
     choices: Choices = field(default_factory=Choices)
@@ -108,11 +104,20 @@ class EvaluateSettings:
     sampler: SamplerSettings = field(default_factory=SamplerSettings)
     seed: int = 0
     processes: int = 1
-    device: str = "cpu"
-    threads: int | None = None
     trust: bool = False
     resume: bool = False
-    quiet: bool = True
+    device: str = field(default="cpu", kw_only=True)
+    quiet: bool = field(default=True, kw_only=True)
+
+    checks: ClassVar[Checks] = {
+        **dict.fromkeys(
+            ("structures", "run", "reference", "targets", "out", "cache"), optional(path_setting)
+        ),
+        **dict.fromkeys(("n", "n_reference"), optional(at_least(1))),
+        "metrics": optional(names_setting),
+        "n_judged": at_least(1),
+        "hull": optional(path_text),
+    }
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -124,28 +129,7 @@ class EvaluateSettings:
             raise ConfigError(
                 "give structures=..., with reference=... to compare them to, or run=DIR for a trained sampler"
             )
-        path = optional(path_setting)
-        check_fields(
-            self,
-            metrics=optional(names_setting),
-            threads=optional(thread_count),
-            processes=thread_count,
-            quiet=flag,
-            cache=path,
-            structures=path,
-            run=path,
-            formula_check=one_of(FORMULA_CHECKS),
-            n=optional(at_least(1)),
-            reference=path,
-            n_reference=optional(at_least(1)),
-            targets=path,
-            hull=optional(path_text),
-            n_judged=at_least(1),
-            out=path,
-            seed=seed_number,
-            trust=flag,
-            resume=flag,
-        )
+        super().__post_init__()
 
     @property
     def folder(self) -> Path:

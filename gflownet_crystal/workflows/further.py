@@ -17,6 +17,9 @@ FURTHER = 2048
 MOST_DRAWS = 20
 """Times that they are."""
 
+SHORTAGE = "draw more with n=, or loosen screening.within or its limits"
+"""Advice where candidates are lacking."""
+
 _SEEDS_APART = 2**16
 _OF_DISCOVERY: dict[str, str | int | bool] = {
     "known": "formula",

@@ -33,6 +33,8 @@ def refuse_resume(folder: Path, key: str) -> None:
 def open_output(folder: Path, chosen: Mapping[str, object], resume: bool) -> Iterator[None]:
     """Make the folder, or see that it is one to go on with; no other process can fill it meanwhile.
 
+    Where an error ends the work before anything is made, the folder is as it was.
+
     Args:
         folder: folder to fill.
         chosen: settings that determine the results, as JSON values; digests of inputs included.
@@ -46,8 +48,17 @@ def open_output(folder: Path, chosen: Mapping[str, object], resume: bool) -> Ite
     if resume and holds_nothing(folder):
         refuse_resume(folder, "out")
     with lock_folder(folder):
+        begins = holds_nothing(folder)
         _check_settings(folder, chosen, resume)
-        yield
+        try:
+            yield
+        except Exception:
+            # a failure that made nothing takes no name from the next try
+            if begins and all(
+                path.name == SETTINGS or path.name.startswith(".") for path in folder.iterdir()
+            ):
+                (folder / SETTINGS).unlink(missing_ok=True)
+            raise
 
 
 def _check_settings(folder: Path, chosen: Mapping[str, object], resume: bool) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
@@ -63,6 +63,15 @@ def draw_samples(
     return pd.concat(frames, ignore_index=True)
 
 
+def draw_untrained(model: GFlowNet, reward: Reward, n: int, batch_size: int, seed: int) -> pd.DataFrame:
+    """Samples of another sampler than the trained one, which may meet objects that the proxy refuses.
+
+    These get the penalty: they are no reason to lose the others. See :func:`draw_samples`.
+    """
+    lenient = Reward(reward.proxy, reward.function, invalid="penalise")
+    return draw_samples(model, lenient, n, batch_size, seed)
+
+
 def scored_frame(objects: object, reward: Reward, **added: Tensor) -> pd.DataFrame:
     """Objects with their results, the columns that the reward adds, and further ones, (n,) each."""
     return objects_to_frame(objects, reward(objects), {**reward.function.columns(objects), **added})
@@ -91,7 +100,9 @@ def objects_to_frame(
         raise ConfigError(
             f"objects of type {type(objects).__name__} have no table; produce specs or an (n, d) tensor"
         )
-    columns: dict[str, Any] = {f"x{index}": column for index, column in enumerate(objects.cpu().numpy().T)}
+    columns: dict[str, NDArray[np.float64]] = {
+        f"x{index}": column for index, column in enumerate(objects.cpu().numpy().T)
+    }
     return pd.DataFrame(columns | {name: value.cpu().numpy() for name, value in results.items()})
 
 

@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.progress import announced
-from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.workflows.conditioning import Conditioning, draw_conditional
@@ -27,6 +25,7 @@ def sample_model(
     batch_size: int = 2048,
     restrict: Mapping[str, object] | None = None,
     exact: Conditioning | None = None,
+    quiet: bool = False,
     after_batch: Callable[[int], None] = lambda drawn: None,
     announce: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
@@ -41,6 +40,7 @@ def sample_model(
         restrict: keyword arguments of the environment's ``restrict``; empty or None for the whole space.
         exact: method by which samples follow the distribution of the whole space given the restriction; None for the
             sampler under the tighter masks as it is.
+        quiet: whether to say nothing while the restricted environment is built.
         after_batch: function called with the number of objects so far.
         announce: function called with a line on how exact samples are made.
 
@@ -52,21 +52,11 @@ def sample_model(
         EmptySpaceError: nothing is left to sample.
     """
     if restrict:
-        narrower = _restricted(model.env, restrict)
+        with announced(BUILDING, quiet=quiet):
+            narrower = model.env.restrict(**restrict)
         if exact is not None:
             return draw_conditional(
                 model, narrower, reward, n, batch_size, seed, exact, after_batch, announce
             )
         model = model.in_env(narrower)
     return draw_samples(model, reward, n, batch_size, seed, after_batch)
-
-
-def _restricted(env: Env, restrict: Mapping[str, object]) -> Env:
-    restricted = getattr(env, "restrict", None)
-    if restricted is None:
-        raise ConfigError(
-            f"env {type(env).__name__} cannot be restricted; leave out restrict.{next(iter(restrict))}"
-        )
-    with announced(BUILDING):
-        narrower: Env = restricted(**restrict)
-    return narrower

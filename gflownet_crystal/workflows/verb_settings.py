@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import (
-    at_least,
-    check_fields,
-    flag,
-    one_of,
-    optional,
-    path_setting,
-    seed_number,
-    thread_count,
-)
+from gflownet_crystal.common.values import at_least, one_of, optional, path_setting
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 from gflownet_crystal.structures.writing import CIF, formats_setting
+from gflownet_crystal.workflows.common_settings import Checks, DeviceSettings
 from gflownet_crystal.workflows.conditioning import Conditioning
 
 EnergyModel = str | Mapping[str, object]
@@ -40,7 +32,7 @@ def with_cifs(value: object, key: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class SampleSettings:
+class SampleSettings(DeviceSettings):
     """Settings of ``sample``.
 
     Attributes:
@@ -52,8 +44,6 @@ class SampleSettings:
         restrict: restriction of the sampled space, as arguments of the environment's ``restrict``.
         exact: conditioning of the sampler's distribution on the restriction; None for its policy under tighter masks.
         overwrite: whether an earlier table is replaced.
-        device: name of the device, or ``auto``.
-        threads: number of CPU threads; None for PyTorch's choice.
         trust: whether classes from outside this package are built that the run folder names.
     """
 
@@ -65,31 +55,13 @@ class SampleSettings:
     restrict: Mapping[str, object] = field(default_factory=dict)
     exact: Conditioning | None = None
     overwrite: bool = False
-    device: str = "auto"
-    threads: int | None = None
     trust: bool = False
 
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong.
-        """
-        check_fields(
-            self,
-            out=path_setting,
-            run=path_setting,
-            n=at_least(1),
-            seed=seed_number,
-            batch_size=at_least(1),
-            overwrite=flag,
-            threads=optional(thread_count),
-            trust=flag,
-        )
+    checks: ClassVar[Checks] = {"n": at_least(1)}
 
 
 @dataclass(frozen=True)
-class GenerateSettings:
+class GenerateSettings(DeviceSettings):
     """Settings of ``generate``, without the generator.
 
     Attributes:
@@ -104,10 +76,7 @@ class GenerateSettings:
         batch_size: number of specs at a time.
         format: file formats of structures beside the table.
         seed: random seed of the first try.
-        device: name of the device, or ``auto``.
-        threads: number of CPU threads; None for PyTorch's choice.
         resume: whether to go on with what ``out`` holds.
-        quiet: whether to show no progress.
     """
 
     out: Path
@@ -121,10 +90,15 @@ class GenerateSettings:
     batch_size: int = 64
     format: tuple[str, ...] = ("cif", "extxyz")
     seed: int = 0
-    device: str = "auto"
-    threads: int | None = None
     resume: bool = False
-    quiet: bool = False
+
+    checks: ClassVar[Checks] = {
+        "specs": optional(path_setting),
+        "run": optional(path_setting),
+        "n": optional(at_least(1)),
+        "keep": one_of(KEPT_TRIES),
+        "format": formats_setting,
+    }
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -132,31 +106,13 @@ class GenerateSettings:
         Raises:
             ConfigError: one is wrong, or not exactly one of ``specs`` and ``run`` is given.
         """
-        check_fields(
-            self,
-            threads=optional(thread_count),
-            batch_size=at_least(1),
-            format=formats_setting,
-            quiet=flag,
-            keep=one_of(KEPT_TRIES),
-            tries=at_least(1),
-            seed=seed_number,
-        )
         if (self.specs is None) == (self.run is None):
             raise ConfigError("give either specs=FILE or run=DIR")
-        check_fields(
-            self,
-            specs=optional(path_setting),
-            run=optional(path_setting),
-            formula_check=one_of(FORMULA_CHECKS),
-            n=optional(at_least(1)),
-            out=path_setting,
-            resume=flag,
-        )
+        super().__post_init__()
 
 
 @dataclass(frozen=True)
-class RelaxSettings:
+class RelaxSettings(DeviceSettings):
     """Settings of ``relax``.
 
     Attributes:
@@ -168,10 +124,7 @@ class RelaxSettings:
         version: version of the model; None for its first.
         format: file formats of structures, CIF among them.
         processes: number of crystals at once.
-        device: name of the device, or ``auto``.
-        threads: number of CPU threads; None for PyTorch's choice.
         resume: whether to go on with what ``out`` holds.
-        quiet: whether to show no progress.
     """
 
     structures: Path
@@ -182,25 +135,6 @@ class RelaxSettings:
     version: str | None = None
     format: tuple[str, ...] = (CIF,)
     processes: int = 1
-    device: str = "auto"
-    threads: int | None = None
     resume: bool = False
-    quiet: bool = False
 
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong.
-        """
-        check_fields(
-            self,
-            processes=thread_count,
-            quiet=flag,
-            resume=flag,
-            format=with_cifs,
-            threads=optional(thread_count),
-            out=path_setting,
-            structures=path_setting,
-            formula_check=one_of(FORMULA_CHECKS),
-        )
+    checks: ClassVar[Checks] = {"structures": path_setting, "format": with_cifs}

@@ -12,8 +12,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.values import whole_number
 from gflownet_crystal.config.build import Trust, build, factory, load_class, to_settings, trust_word
-from gflownet_crystal.config.values import whole_number
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.envs.hypergrid import Hypergrid
 from gflownet_crystal.evaluation.matching import Tolerances

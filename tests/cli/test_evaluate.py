@@ -120,7 +120,7 @@ def test_it_goes_on_with_what_is_not_done(sets: Path, monkeypatch: pytest.Monkey
         return measure
 
     metrics = {name: metric(name) for name in ("first", "second")}
-    monkeypatch.setattr("gflownet_crystal.cli.evaluate.METRICS", metrics)
+    monkeypatch.setattr("gflownet_crystal.workflows.evaluating.METRICS", metrics)
     nothing = evaluate(sets, "resume=true")
     assert nothing.returncode == 2 and "holds nothing to go on with" in nothing.stderr
     assert evaluate(sets).returncode == 130
@@ -261,6 +261,13 @@ def test_a_sampler_of_a_grid_is_measured_exactly(tmp_path: Path):
     assert ended.returncode == 0, ended.stderr
     exact = json.loads(ended.stdout)["exact"]
     assert exact["n_objects"] == 36 and 0.0 < exact["total_variation"] < 1.0
+
+
+def test_a_measurement_that_fails_leaves_its_name_free(tmp_path: Path):
+    for _ in range(2):
+        ended = run_command(tmp_path, "evaluate", "run=grid", *FEW)
+        assert ended.returncode == 2 and "grid is not a run folder" in ended.stderr, ended.stderr
+    assert not (tmp_path / "runs" / "evaluate_grid").exists()
 
 
 def test_structures_or_a_run_is_asked_for(sets: Path):

@@ -10,10 +10,10 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from gflownet_crystal.cli import judging
 from gflownet_crystal.models.energies.choice import EnergyChoice
 from gflownet_crystal.models.energies.potentials import PotentialEnergies
 from gflownet_crystal.structures.convert import from_ase
+from gflownet_crystal.workflows import relaxing
 from tests.cli.test_evaluate import evaluate, write
 from tests.evaluation.crystals import some_crystals
 from tests.relaxation.metals import REFERENCES, emt_energies
@@ -30,7 +30,7 @@ def sets(tmp_path: Path) -> Path:
 
 
 def test_stability_by_a_judge_counts_failures_and_goes_on(sets: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(judging, "load_energies", lambda name: emt_energies())
+    monkeypatch.setattr(relaxing, "load_energies", lambda name: emt_energies())
     alloy = bulk("Cu", "fcc", 3.8, cubic=True)
     alloy.symbols[0] = "Au"
     made = from_ase([bulk("Cu", "fcc", 3.7), bulk("Fe", "bcc", 2.87), alloy, bulk("Cu", "fcc", 3.6)])
@@ -48,7 +48,7 @@ def test_stability_by_a_judge_counts_failures_and_goes_on(sets: Path, monkeypatc
     # elements stand at zero, so copper's distance to the hull is its energy
     assert rows["e_above_hull"][0] == pytest.approx(rows["energy_after"][0])
     assert len(pd.read_parquet(sets / "out" / "relaxed_emt" / "relaxed.parquet")) == 3
-    monkeypatch.setattr(judging, "to_record", None)
+    monkeypatch.setattr(relaxing, "to_record", None)
     assert evaluate(sets, *settings, "resume=true").stdout == ended.stdout
 
 
@@ -61,7 +61,7 @@ def test_several_judges_by_their_names_and_versions(sets: Path, monkeypatch: pyt
         references = REFERENCES if judge.version is None else {"Au": 0.0, "Al": -0.02}
         return PotentialEnergies(EMT(), references)
 
-    monkeypatch.setattr(judging, "load_energies", load)
+    monkeypatch.setattr(relaxing, "load_energies", load)
     write(
         sets / "made.parquet",
         from_ase([bulk("Cu", "fcc", 3.6), bulk("Au", "fcc", 4.08), bulk("Al", "fcc", 4.0)]),

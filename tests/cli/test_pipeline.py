@@ -11,7 +11,6 @@ import pytest
 from pymatgen.core import Composition, Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-from gflownet_crystal.cli.pipeline_table import Ended
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.data.readers import read_source
 from gflownet_crystal.generators.quick_placement import QuickPlacement
@@ -20,6 +19,7 @@ from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.spec_io import read_specs
+from gflownet_crystal.workflows.pipeline_table import Ended
 from tests.cli import pipelines
 from tests.cli.commands import run_command
 from tests.cli.pipelines import RELAXED, TINY, crystals, pipeline, table
@@ -169,7 +169,7 @@ def test_a_stopped_pipeline_goes_on(folder: Path, whole: Path, monkeypatch: pyte
         assert not (folder / "cut" / "candidates.csv").exists()
     monkeypatch.undo()
     # what is sampled is not sampled again
-    monkeypatch.setattr("gflownet_crystal.cli.pipeline.sample_run", None)
+    monkeypatch.setattr("gflownet_crystal.config.candidate_runs.sample_model", None)
     assert pipeline(folder, "cut", *RELAXED).returncode == 2
     other = pipeline(folder, "cut", *RELAXED, "resume=true", "tries=1")
     assert other.returncode == 2 and "tries differs" in other.stderr
@@ -206,7 +206,7 @@ def test_a_candidate_that_relaxes_into_another_gives_way_to_the_next(
         looked.append(places.tolist())
         return places[:1].tolist() if len(looked) == 1 else []
 
-    monkeypatch.setattr("gflownet_crystal.cli.pipeline.repeated", best_is_double)
+    monkeypatch.setattr("gflownet_crystal.workflows.pipeline.repeated", best_is_double)
     done = pipeline(folder, "gave", *RELAXED)
     assert done.returncode == 0, done.stderr
     assert looked == [[0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6]]

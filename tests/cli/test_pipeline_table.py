@@ -8,11 +8,11 @@ import torch
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
-from gflownet_crystal.cli.pipeline_table import Ended, candidates_table, repeated, same_as
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.spec_io import specs_to_frame
 from gflownet_crystal.structures.symmetry import conventional_structures
+from gflownet_crystal.workflows.pipeline_table import Ended, candidates_table, repeated, same_as
 from gflownet_crystal.workflows.screening import Outcome
 
 

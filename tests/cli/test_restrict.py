@@ -77,6 +77,15 @@ def test_rejection_keeps_the_samples_of_the_whole_space_that_lie_inside(folder: 
     assert f"sampling {n}/{n}" in told and "s left" in told
 
 
+def test_a_quiet_sample_prints_its_result_alone(folder: Path) -> None:
+    words = ("n=200", "restrict.exact=rejection", *RESTRICTION)
+    expected, told = samples(folder, "loud.parquet", *words)
+    done = sample(folder, "quiet.parquet", "quiet=true", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == told.splitlines()[-1].replace("loud", "quiet") + "\n"
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "quiet.parquet"), expected)
+
+
 def test_weights_are_told_with_their_effective_sample_size(folder: Path) -> None:
     few = ("restrict.trajectories=4",)
     found, told = samples(folder, "w.parquet", "n=600", "restrict.exact=weights", *few, *RESTRICTION)

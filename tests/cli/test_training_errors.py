@@ -13,7 +13,7 @@ import torch
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.checkpoint import save_checkpoint
 from gflownet_crystal.config.compose import compose_config, resolved
-from gflownet_crystal.config.run_folder import write_config
+from gflownet_crystal.config.run_folder import training_run
 from tests.data.crystals import stored_frame
 
 ENERGY = "formation_energy_per_atom"
@@ -79,7 +79,8 @@ def test_files_and_networks_that_do_not_exist(data: Path, refused: Callable[...,
 @pytest.mark.parametrize("verb", VERBS)
 def test_runs_that_cannot_go_on(tmp_path: Path, data: Path, refused: Callable[..., str], verb: str) -> None:
     folder = tmp_path / "run"
-    write_config(folder, resolved(compose_config(verb, [f"data={data}", f"run.dir={folder}", "holdout=0.0"])))
+    config = resolved(compose_config(verb, [f"data={data}", f"run.dir={folder}", "holdout=0.0"]))
+    training_run(folder, verb, config).write_config()
     assert "resume=true" in refused(verb, f"data={data}")
     assert "seed differs from the run being resumed" in refused(verb, "resume=true", "seed=5")
     damaged = folder / "checkpoints" / "step_00000001.safetensors"

@@ -12,9 +12,8 @@ from omegaconf import OmegaConf
 from benchmarks.fuzzing.folders import _absolute
 from benchmarks.fuzzing.material import make_valid
 from benchmarks.fuzzing.overrides import COMMANDS
-from gflownet_crystal.cli.data_tables import paths_of
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.config.values import path_setting
+from gflownet_crystal.common.values import path_setting, paths_setting
 from tests.cli.test_errors import refused
 
 NO_PATHS = ("{a:1}", "[a,b]", "[]", "true", "''", "[[a]]")
@@ -45,8 +44,8 @@ NEEDED = {"dataset.path": "trainer.dataset_fraction=0.5", "hull": "metrics=[stab
 )
 def test_a_path_is_a_text_or_a_number(given: object, text: str) -> None:
     assert path_setting(given, "out") == Path(text)
-    assert paths_of(given, "data") == [Path(text)]
-    assert paths_of(OmegaConf.create([given, "c"]), "data") == [Path(text), Path("c")]
+    assert paths_setting(given, "data") == (Path(text),)
+    assert paths_setting([given, "c"], "data") == (Path(text), Path("c"))
 
 
 @pytest.mark.parametrize("given", [{"a": 1}, ["a"], [], True, None, "", "a\0b"])

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from gflownet_crystal.cli.page import best_table
 from gflownet_crystal.cli.relax import report
-from gflownet_crystal.cli.weights_run import stoppable
 from gflownet_crystal.common.checkpoint import TrainingStopped
 from gflownet_crystal.config.compose import parse_setting
+from gflownet_crystal.config.run_folder import training_run
 from gflownet_crystal.relaxation.records import Record
 from tests.cli.commands import SMALL_GRID, run_command
 
@@ -77,8 +77,9 @@ def test_more_steps_are_advised_only_where_some_were_taken(steps: int, said: str
     ("target", "ends"), [("mine.Proxy", "trust=true"), ("gflownet_crystal.x.Y", "resume=true")]
 )
 def test_a_stopped_training_says_the_whole_command_to_go_on(target: str, ends: str) -> None:
-    config = OmegaConf.create({"proxy": {"_target_": target}})
-    with pytest.raises(TrainingStopped) as stopped, stoppable("train_gfn", Path("a b"), config):
+    config = OmegaConf.create({"proxy": {"_target_": target}, "record": {"command": []}, "quiet": True})
+    run = training_run(Path("a b"), "train_gfn", config)
+    with pytest.raises(TrainingStopped) as stopped, run.stoppable():
         raise TrainingStopped("stopped")
     command = shlex.split(str(stopped.value).partition("go on with: ")[2])
     assert command[:2] == ["gflownet-crystal", "train_gfn"] and command[-1] == ends

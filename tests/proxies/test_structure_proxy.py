@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.cli.main import main
-from gflownet_crystal.cli.summary import summarise_samples
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.config.build import build
@@ -39,6 +38,7 @@ from gflownet_crystal.testing.references import known_properties, reference_spec
 from gflownet_crystal.training.proxies.mlp_validation import prediction_figures
 from gflownet_crystal.weights import save_weights
 from gflownet_crystal.workflows.samples import scored_frame
+from gflownet_crystal.workflows.summary import summarise_samples
 from tests.data.crystals import stored_frame
 from tests.generators.test_placement import random_specs
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from ase.build import bulk
+from omegaconf import OmegaConf
 
 from gflownet_crystal.common.files import write_json, write_text
 from gflownet_crystal.config.compose import compose_config
-from gflownet_crystal.config.run_folder import write_config
 from gflownet_crystal.structures.cif import structures_to_cif
 from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.spec_io import specs_to_frame
@@ -89,7 +89,7 @@ def write_run(folder: Path, *, finished: bool = True, candidates: bool = True, r
     config = compose_config(
         "train_gfn", ["env=crystal", "proxy=mlp", "env.elements=[Na,Cl,Mg,O,Zn,S,Ca,F,Al,N]"]
     )
-    write_config(folder, config)
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
     metrics = [
         {"step": k, "loss": 50 / k, "log_z": 10 + k / 9, "mean_log_reward": k / 3, "mean_energy": -k / 30}
         for k in range(1, 41)

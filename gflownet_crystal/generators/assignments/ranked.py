@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -84,7 +84,7 @@ class RankedAssignments:
             table = AssignmentTable.from_tensors(_part(tensors, "table"))
         return cls(table, ranker, listed)
 
-    def save(self, path: Path, card: Mapping[str, Any]) -> None:
+    def save(self, path: Path, card: Mapping[str, object]) -> None:
         """Write table and ranker, in float16.
 
         Args:

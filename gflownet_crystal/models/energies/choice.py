@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import ConfigError
@@ -37,10 +36,10 @@ class EnergyChoice:
 
     name: str
     version: str | None = None
-    settings: Mapping[str, Any] | None = field(default=None, hash=False)
+    settings: Mapping[str, object] | None = field(default=None, hash=False)
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """Keyword arguments of a calculator by dotted path."""
         return {key: value for key, value in (self.settings or {}).items() if key not in OWN_SETTINGS}
 
@@ -88,7 +87,7 @@ class EnergyChoice:
         )
 
 
-def read_choice(given: str | Mapping[str, Any] | EnergyChoice) -> EnergyChoice:
+def read_choice(given: str | Mapping[str, object] | EnergyChoice) -> EnergyChoice:
     """Energy model that a text or a section of a configuration names.
 
     Args:

@@ -212,7 +212,7 @@ def _total_energy(output: Mapping[str, Tensor]) -> dict[str, float]:
 POTENTIALS: dict[str, type[ForeignPotential]] = {"chgnet": CHGNetEnergies, "sevenn": SevenNetEnergies}
 
 
-def load_energies(given: str | Mapping[str, Any] | EnergyChoice, **options: Any) -> StructureEnergies:
+def load_energies(given: str | Mapping[str, object] | EnergyChoice, **options: Any) -> StructureEnergies:
     """An energy model by name.
 
     Args:

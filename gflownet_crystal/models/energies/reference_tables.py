@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import ConfigError, DataError
@@ -30,7 +30,7 @@ class ReferenceTable:
         refused: reason why there is no energy, by symbol.
     """
 
-    calculator: Mapping[str, Any]
+    calculator: Mapping[str, object]
     package: str = ""
     energy: Mapping[str, float] = field(default_factory=dict)
     crystal: Mapping[str, str] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import torch
 from sklearn.isotonic import IsotonicRegression
@@ -99,7 +99,7 @@ class LatentDistance(nn.Module):
         return inside * (distance / knots[-1]).clamp(min=1.0)
 
 
-def coverage(deviation: Tensor, error: Tensor) -> dict[str, Any]:
+def coverage(deviation: Tensor, error: Tensor) -> dict[str, object]:
     """Share of errors within their standard deviations.
 
     Args:

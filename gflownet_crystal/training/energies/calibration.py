@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,7 +61,7 @@ def calibrate(
     holdout: Judged,
     seed: int = 0,
     most: int = _MOST_STRUCTURES,
-) -> tuple[LatentDistance | None, dict[str, Any] | None]:
+) -> tuple[LatentDistance | None, dict[str, object] | None]:
     """The uncertainty of a trained model.
 
     Args:
@@ -82,7 +81,10 @@ def calibrate(
     held, unseen = (_some(len(part), most, seed) for part in (holdout, validation))
     features, error = holdout.features[held], holdout.error[held]
     uncertainty = LatentDistance.fit(known.features, features, error)
-    figures: dict[str, Any] = {"calibrated_on": len(held), "holdout": coverage(uncertainty(features), error)}
+    figures: dict[str, object] = {
+        "calibrated_on": len(held),
+        "holdout": coverage(uncertainty(features), error),
+    }
     deviation = uncertainty(validation.features[unseen])
     figures["validation"] = coverage(deviation, validation.error[unseen])
     return uncertainty.to(model.scale.device), figures

@@ -85,7 +85,7 @@ class MLPRecipe(Recipe):
         """The proxy that the weights make."""
         return MLPProxy.of(trained.tensors, trained.card)
 
-    def _card(self, data: TrainingData, curve: list[float]) -> dict[str, Any]:
+    def _card(self, data: TrainingData, curve: list[float]) -> dict[str, object]:
         settings, tenth = self.settings, max(1, len(curve) // 10)
         # a training of one step has nothing before its last tenth
         last, before = (
@@ -116,7 +116,7 @@ def pack(
     network: EnergyEnsemble,
     data: TrainingData,
     parts: Parts,
-    card: dict[str, Any],
+    card: dict[str, object],
     known_range: Tensor | None = None,
 ) -> Trained:
     """Weights with the training range of the lattice descriptors and the calibration of the deviations.
@@ -179,10 +179,10 @@ def calibration_factors(
     return torch.tensor([a * factor, b * factor])
 
 
-def validation_figures(proxy: Proxy, parts: Parts) -> dict[str, Any]:
+def validation_figures(proxy: Proxy, parts: Parts) -> dict[str, object]:
     """The figures of the card: errors, calibration on rows not used for it, and what is known of the lattice."""
     unseen = parts.validation.iloc[1::2].reset_index(drop=True)
-    figures: dict[str, Any] = {
+    figures: dict[str, object] = {
         "mp20_val": error_figures(proxy, parts.validation),
         "mp20_val_not_calibrated_on": error_figures(proxy, unseen),
         "mp20_val_lattice": lattice_figures(
@@ -203,7 +203,7 @@ def validation_figures(proxy: Proxy, parts: Parts) -> dict[str, Any]:
     return _rounded(figures)
 
 
-def shared_formula_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, Any]:
+def shared_formula_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, object]:
     """MP-20 val errors with and without the formulas that MP-20's own train holds too."""
     formulas = reduced_formulas(table)
     split = table["mp20_split"].to_numpy()

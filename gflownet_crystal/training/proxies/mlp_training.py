@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -186,7 +185,7 @@ class EnsembleTraining(Training):
         self.curve.append(record["true"])
         return record
 
-    def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, object]]:
         parts, values = super().state()
         parts["order"] = {str(member): order.left for member, order in enumerate(self.folds)}
         return parts, {**values, "curve": self.curve}

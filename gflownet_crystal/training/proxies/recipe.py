@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -41,11 +41,11 @@ class Trained:
     """
 
     tensors: dict[str, Tensor]
-    card: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, object] = field(default_factory=dict)
     half: bool = True
     beside: Mapping[str, Trained] = field(default_factory=dict)
 
-    def save(self, path: Path, about: Mapping[str, Any]) -> None:
+    def save(self, path: Path, about: Mapping[str, object]) -> None:
         """Write the weights with their card, and what belongs beside them.
 
         Args:
@@ -61,7 +61,7 @@ class Trained:
         save_weights(path, self.tensors, {**self.card, **about}, half=self.half)
 
 
-def recipe_settings(kind: type[_Settings], values: Mapping[str, Any]) -> _Settings:
+def recipe_settings(kind: type[_Settings], values: Mapping[str, object]) -> _Settings:
     """Hyperparameters of a recipe from its keyword arguments.
 
     Args:
@@ -108,7 +108,7 @@ class Recipe(ABC):
     def proxy(self, trained: Trained) -> Proxy:
         """The proxy that the weights make."""
 
-    def test(self, trained: Trained, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    def test(self, trained: Trained, tables: Mapping[str, pd.DataFrame]) -> dict[str, object]:
         """Errors on tables that were not trained on, by name."""
         proxy = self.proxy(trained)
         return {name: error_figures(proxy, labelled_crystals(table, name)) for name, table in tables.items()}

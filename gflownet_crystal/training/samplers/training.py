@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -144,7 +144,7 @@ class SamplerTraining(Training):
         total = self.world.gather(torch.tensor([counts], device=self.device)).sum(dim=0)
         return dict(zip(("n_transitions", "n_invalid"), total.tolist(), strict=True))
 
-    def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, object]]:
         parts, values = super().state()
         if self.replay is not None:
             parts["replay"] = self.replay.state_dict()

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import ENERGY_AFTER, HULL_COLUMN
 from gflownet_crystal.evaluation.compared_sets import Evaluation
 from gflownet_crystal.evaluation.known_hulls import known_entries
@@ -22,16 +21,15 @@ from gflownet_crystal.evaluation.stability import energy_above_hull, unique_and_
 from gflownet_crystal.evaluation.structure_sets import StructureSet
 from gflownet_crystal.evaluation.verdicts import Verdict, by_all
 from gflownet_crystal.models.energies.choice import EnergyChoice, distinct_choices, read_choice
-from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.relaxation.inputs import Item
-from gflownet_crystal.relaxation.records import Record, RecordsFile, to_record, write_results
-from gflownet_crystal.relaxation.run import relax_items
+from gflownet_crystal.relaxation.records import Record
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.convert import from_arrays
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings
+from gflownet_crystal.workflows.relaxing import load_on, relax_kept
 
 STABILITY = "stability"
 """The metric that asks judges."""
@@ -61,7 +59,7 @@ class Judging:
         Raises:
             ConfigError: it is unknown, not installed or has no forces.
         """
-        energies = _load(judge, self.evaluation.choices.device)
+        energies = load_on(judge, None, self.evaluation.choices.device)
         energies.calculator()
         return energies
 
@@ -127,27 +125,21 @@ class Judging:
         self, items: Sequence[Item], judge: EnergyChoice, energies: StructureEnergies, folder: Path
     ) -> list[Record]:
         work = self.evaluation.work
-        load = functools.partial(_load, judge, self.evaluation.choices.device)
+        load = functools.partial(load_on, judge, None, self.evaluation.choices.device)
         loader = load if work.processes > 1 else lambda: energies
         folder.mkdir(parents=True, exist_ok=True)
-        records = RecordsFile(folder)
-        done = {record.row for record in records.records}
-        rows = [row for row in range(len(items)) if row not in done]
-        try:
-            with Progress(len(items), len(done), f"relaxing with {judge.label}", work.quiet) as progress:
-                for row, result, seconds in relax_items(
-                    items, rows, loader, self.settings, work.processes, work.should_stop
-                ):
-                    records.add(to_record(row, items[row], result, seconds))
-                    progress.advance(f"{items[row].name} {result.status} after {result.steps} steps")
-        finally:
-            records.close()
-        if len(records.records) < len(items):
-            raise KeyboardInterrupt(
-                f"{len(records.records)} of {len(items)} relaxations are done; go on with resume=true"
-            )
-        write_results(folder, records.records, judge.described, self.settings.symprec)
-        return sorted(records.records, key=lambda record: record.row)
+        rows, doing = range(len(items)), f"relaxing with {judge.label}"
+        return relax_kept(
+            folder,
+            items,
+            rows,
+            loader,
+            self.settings,
+            judge.described,
+            work.processes,
+            work.quiet,
+            doing=doing,
+        )
 
 
 def to_items(made: StructureSet) -> list[Item]:
@@ -201,7 +193,3 @@ def stability_thresholds(given: float | list[float]) -> tuple[float, ...]:
     if len({f"{one:g}" for one in values}) < len(values):
         raise ConfigError(f"threshold must be different numbers, not {given!r}")
     return tuple(values)
-
-
-def _load(judge: EnergyChoice, device: str) -> StructureEnergies:
-    return load_energies(judge).to(device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,15 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gflownet_crystal.cli.data_tables import tell
-from gflownet_crystal.cli.summary import QUANTILES
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.run_schema import ENERGY, LOG_REWARD
-from gflownet_crystal.config.build import Trust
-from gflownet_crystal.config.parts import build_model
-from gflownet_crystal.config.starting import build_prior
-from gflownet_crystal.config.trained_runs import TrainedRun, open_run
-from gflownet_crystal.config.values import path_setting
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.readers import read_source
@@ -35,53 +28,68 @@ from gflownet_crystal.evaluation.samplers import (
 )
 from gflownet_crystal.evaluation.wasserstein import distance_of_finite
 from gflownet_crystal.gflownet.likelihood import log_prob
+from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.prior import Prior
 from gflownet_crystal.gflownet.rollout import sample_terminal
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings
-from gflownet_crystal.workflows.samples import draw_samples
+from gflownet_crystal.workflows.samples import draw_samples, draw_untrained
+from gflownet_crystal.workflows.summary import QUANTILES
 
 
-def sampler_figures(settings: EvaluateSettings) -> dict[str, object]:
-    """Figures of the run that ``evaluate`` names.
+def sampler_figures(
+    settings: EvaluateSettings,
+    model: GFlowNet,
+    reward: Reward,
+    untrained: Callable[[], GFlowNet],
+    prior: Callable[[], Prior | None],
+    left_out: LeftOut,
+) -> dict[str, object]:
+    """Figures of a trained sampler.
+
+    Args:
+        settings: settings of ``evaluate``.
+        model: trained sampler.
+        reward: its reward.
+        untrained: function that makes the sampler as it was before the training.
+        prior: function that gives its prior, or None where it has none.
+        left_out: takes records of the reference that are no crystals.
 
     Raises:
-        CheckpointError: no usable run folder.
         ConfigError: a key is out of range.
         DataError: the reference has no labels.
     """
-    trust, seed, chosen = Trust(everything=settings.trust), settings.seed, settings.sampler
-    folder = path_setting(settings.run, "run")
-    trained = open_run(folder, settings.device, settings.threads, settings.trust)
-    data = None if settings.reference is None else labels(settings.reference)
-    sampled = draw_samples(trained.parts.model, trained.parts.reward, chosen.n, chosen.batch_size, seed)
+    seed, chosen = settings.seed, settings.sampler
+    data = None if settings.reference is None else labels(settings.reference, left_out)
+    sampled = draw_samples(model, reward, chosen.n, chosen.batch_size, seed)
+    n_untrained = min(chosen.n, chosen.untrained)
+    before = draw_untrained(untrained(), reward, n_untrained, chosen.batch_size, seed)
     figures: dict[str, object] = {
         "n": len(sampled),
-        "property": trained.parts.reward.proxy.property_name,
-        "energy": _energies(trained, sampled, data, min(chosen.n, chosen.untrained), chosen.batch_size, seed, trust),
-    }  # fmt: skip
-    env = trained.parts.env
+        "property": reward.proxy.property_name,
+        "energy": _energies(reward.proxy.unit, sampled, before, data),
+    }
+    env = model.env
     if isinstance(env, Crystal):
         figures |= _crystals(env, sampled, chosen.top)
-    prior = build_prior(trained.config, trained.parts, trust)
-    figures["log_p_against_log_r"] = _likelihood(trained, prior, chosen.objects, chosen.trajectories, seed)
+    figures["log_p_against_log_r"] = _likelihood(
+        model, reward, prior(), chosen.objects, chosen.trajectories, seed
+    )
     discrete = all(isinstance(stage.forward_actions, DiscreteActions) for stage in env.stages)
     if chosen.exact and discrete:
-        figures["exact"] = asdict(distance_to_exact(trained.parts.model, trained.parts.reward))
+        figures["exact"] = asdict(distance_to_exact(model, reward))
     return figures
 
 
-def labels(path: Path) -> Tensor:
+def labels(path: Path, left_out: LeftOut) -> Tensor:
     """Formation energies of a data file, (n,) float64 eV/atom.
 
     Raises:
         DataError: it has none.
     """
-    left_out = LeftOut()
     frame = read_source(path, left_out=left_out)
-    tell(left_out)
     if ENERGY_COLUMN not in frame.columns:
         raise DataError(f"{path} has no column {ENERGY_COLUMN} to compare energies with; leave reference out")
     return torch.from_numpy(
@@ -90,24 +98,13 @@ def labels(path: Path) -> Tensor:
 
 
 def _energies(
-    trained: TrainedRun,
-    sampled: pd.DataFrame,
-    data: Tensor | None,
-    n_untrained: int,
-    batch_size: int,
-    seed: int,
-    trust: Trust,
+    unit: str, sampled: pd.DataFrame, untrained: pd.DataFrame, data: Tensor | None
 ) -> dict[str, object]:
-    parts = trained.parts
-    untrained = build_model(trained.config, parts.env, parts.device, trust)
-    # an untrained sampler may meet objects that the proxy refuses
-    lenient = Reward(parts.reward.proxy, parts.reward.function, invalid="penalise")
-    before = draw_samples(untrained, lenient, n_untrained, batch_size, seed)
     energies = {name: torch.from_numpy(frame[ENERGY].to_numpy(dtype="float64").copy())
-                for name, frame in (("sampled", sampled), ("untrained", before))}  # fmt: skip
+                for name, frame in (("sampled", sampled), ("untrained", untrained))}  # fmt: skip
     if data is not None:
         energies["data"] = data
-    result: dict[str, object] = {"unit": parts.reward.proxy.unit}
+    result: dict[str, object] = {"unit": unit}
     result["quantiles"] = {name: _quantiles(values) for name, values in energies.items()}
     others = {name: values for name, values in energies.items() if name != "sampled"}
     result["wasserstein_from"] = {
@@ -138,13 +135,12 @@ def _crystals(env: Crystal, sampled: pd.DataFrame, top: int) -> dict[str, object
 
 
 def _likelihood(
-    trained: TrainedRun, prior: Prior | None, n: int, trajectories: int, seed: int
+    model: GFlowNet, reward: Reward, prior: Prior | None, n: int, trajectories: int, seed: int
 ) -> dict[str, object]:
     """Log-probabilities of samples against the logarithm of the target: R, or prior^w R where there is a prior.
 
     R is that of the training at its end: with the costs of a history, where it kept one.
     """
-    model, reward = trained.parts.model, trained.parts.reward
     generator = torch.Generator(model.device).manual_seed(seed)
     terminal = sample_terminal(model, n, generator)
     log_reward = reward.in_training(model.env.objects(terminal)).log_reward.double().cpu()

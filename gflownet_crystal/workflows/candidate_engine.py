@@ -1,25 +1,28 @@
-"""The engine of candidates as a configuration describes it: its settings, its models, and samples to choose from."""
+"""The engine of candidates of a run: its settings and its models."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import pandas as pd
 import torch
 
-from gflownet_crystal.config.build import prepared
-from gflownet_crystal.config.run_folder import latest
-from gflownet_crystal.config.trained_runs import open_run
+from gflownet_crystal.common.arguments import prepared
+from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.common.run_summary import Quantity
+from gflownet_crystal.data.schema import HULL_COLUMN
 from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.workflows.candidate_settings import CandidateSettings
-from gflownet_crystal.workflows.further import FURTHER, by_rank, further_seed, usual_screening
+from gflownet_crystal.workflows.candidate_source import CandidateSource
+from gflownet_crystal.workflows.candidates import with_results
+from gflownet_crystal.workflows.further import by_rank, tables, usual_screening, with_entries
+from gflownet_crystal.workflows.hulls import predicted_above_hull
 from gflownet_crystal.workflows.placing import Placer
-from gflownet_crystal.workflows.sampling import sample_model
+from gflownet_crystal.workflows.screening import Outcome, screen
 from gflownet_crystal.workflows.settings import Screening
 
 CONTACTS = "contacts"
@@ -56,20 +59,18 @@ def screening_settings(
 def make_engine(
     settings: CandidateSettings,
     generator: Generator,
+    source: CandidateSource,
     hull: Hull,
     device: torch.device,
-    seeks_discoveries: bool,
-    has_hull: bool,
 ) -> tuple[Screening, Placer]:
     """The settings of the engine, and what makes and rates atoms.
 
     Args:
         settings: settings of ``export`` or ``pipeline``.
         generator: puts atoms into specs.
+        source: run that is sampled.
         hull: hull from which energies with atoms are measured.
         device: device of the computation.
-        seeks_discoveries: whether the run's reward is the one for discovery.
-        has_hull: whether its proxy predicts energies that can be measured from a hull.
 
     Raises:
         ConfigError: a value is wrong, or the model of ``energies`` is unknown.
@@ -78,30 +79,44 @@ def make_engine(
     judge = None if settings.energies is None else load_energies(settings.energies).to(device)
     given = {name: getattr(settings, name) for name in ("k", "seed", "batch_size", "choose_from")}
     section = settings.screening
-    screening = screening_settings(section, seeks_discoveries, has_hull, judge is not None, **given)
+    screening = screening_settings(
+        section, source.seeks_discoveries, source.has_hull, judge is not None, **given
+    )
     contacts = Contacts.from_weights(str(section[CONTACTS]))
     rates = contacts, settings.tries, screening.promising, screening.seed
     return screening, Placer(generator, hull, judge, *rates, device)
 
 
-def further_samples(
-    folder: Path, seed: int, device: str, trust: bool, restrict: Mapping[str, object] | None = None
-) -> Callable[[int], pd.DataFrame] | None:
-    """Draws further samples of a run by the number of the draw, from 1; None where the run has no weights.
+def screen_samples(
+    first: pd.DataFrame,
+    draw: Callable[[int], pd.DataFrame] | None,
+    rules: Screening,
+    placer: Placer,
+    known: Quantity,
+    predicted: tuple[Hull | None, Hull | None],
+    quiet: bool,
+) -> tuple[Outcome, KnownCompounds]:
+    """The best of samples with their atoms.
 
     Args:
-        folder: folder of the run.
-        seed: random seed of the samples at hand; further ones have seeds far from it.
-        device: device to sample on.
-        trust: build classes from outside this package that the folder names.
-        restrict: keyword arguments of the environment's ``restrict``.
+        first: samples at hand.
+        draw: function that draws further ones by the number of the draw; None for none.
+        rules: settings of the screening.
+        placer: makes and rates atoms.
+        known: property that the samples' energies are.
+        predicted: hulls of :func:`~gflownet_crystal.workflows.hulls.predicted_hulls`.
+        quiet: whether to show no progress.
+
+    Returns:
+        The outcome, and the known compounds that it was compared with.
     """
-    if not folder.is_dir() or latest(folder) is None:
-        return None
-    opened = functools.cache(lambda: open_run(folder, device, None, trust))
 
-    def draw(number: int) -> pd.DataFrame:
-        parts, own = opened().parts, further_seed(seed, number)
-        return sample_model(parts.model, parts.reward, FURTHER, own, batch_size=FURTHER, restrict=restrict)
+    def prepare(frame: pd.DataFrame) -> pd.DataFrame:
+        frame = with_results(frame)
+        frame[HULL_COLUMN] = predicted_above_hull(frame, known, *predicted)
+        return with_entries(frame, placer.hull)
 
-    return draw
+    compounds = KnownCompounds.from_weights()
+    with Progress(rules.target, 0, "placing atoms", quiet) as progress:
+        found = tables(first, draw, prepare)
+        return screen(found, rules, placer, compounds, tell=progress.advance), compounds

@@ -11,27 +11,19 @@ from typing import Self
 
 import torch
 
-from gflownet_crystal.cli.export import (
-    hulls_of_run,
-    judged_hull,
-    quantity_of_run,
-    seeks_discoveries,
-)
-from gflownet_crystal.cli.relax import chosen_model
-from gflownet_crystal.cli.screened import make_engine
 from gflownet_crystal.common.checkpoint import FOLDER
 from gflownet_crystal.common.errors import CheckpointError
 from gflownet_crystal.common.run_schema import CONFIG
 from gflownet_crystal.common.run_summary import Quantity
-from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.choice import read_choice
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.relaxation.run import Loader
+from gflownet_crystal.workflows.candidate_engine import make_engine
 from gflownet_crystal.workflows.candidate_settings import PipelineSettings
-from gflownet_crystal.workflows.hulls import ENERGIES
+from gflownet_crystal.workflows.candidate_source import CandidateSource
 from gflownet_crystal.workflows.placing import Placer
-from gflownet_crystal.workflows.relaxing import load_on
+from gflownet_crystal.workflows.relaxing import checked_loader, load_on
 from gflownet_crystal.workflows.settings import Screening
 
 _DECISIVE = ("k", "n", "choose_from", "tries", "energies", "hull", "batch_size", "seed")
@@ -48,8 +40,9 @@ class Plan:
         screening: selection of the candidates among the samples.
         placer: makes and rates structures.
         hull: hull from which rated energies are measured.
+        source: run that is sampled.
         predicted: property of the run's proxy; the hulls of
-            :func:`~gflownet_crystal.cli.export.hulls_of_run`.
+            :func:`~gflownet_crystal.workflows.hulls.predicted_hulls`.
         load: makes the model that relaxes; None if none are.
     """
 
@@ -59,31 +52,33 @@ class Plan:
     screening: Screening
     placer: Placer
     hull: Hull
+    source: CandidateSource
     predicted: tuple[Quantity, Hull | None, Hull | None]
     load: Loader | None
 
     @classmethod
-    def of(cls, settings: PipelineSettings, sections: Mapping[str, object], generator: Generator) -> Self:
+    def of(
+        cls,
+        settings: PipelineSettings,
+        sections: Mapping[str, object],
+        generator: Generator,
+        source: CandidateSource,
+        device: torch.device,
+    ) -> Self:
         """The plan of some settings.
 
         Args:
-            settings: settings of the verb.
+            settings: settings of the verb; the model that relaxes is chosen.
             sections: generator, restriction and screening as they were given.
             generator: puts atoms into specs.
+            source: run that is sampled.
+            device: device of all models.
 
         Raises:
             ConfigError: a model is not there, or a setting does not fit the run.
-            CheckpointError: ``run`` is no finished run.
         """
-        folder, device = settings.run, find_device(settings.device)
-        if settings.relax:
-            model = chosen_model(settings.relax_model, settings.relax_version, "relax_model", settings.quiet)
-            settings = replace(settings, relax_model=model)
-        known = quantity_of_run(folder)
-        hull = judged_hull(settings.hull, known, folder)
-        screening, placer = make_engine(
-            settings, generator, hull, device, seeks_discoveries(folder), known in ENERGIES
-        )
+        hull = source.judged_hull(settings.hull)
+        screening, placer = make_engine(settings, generator, source, hull, device)
         return cls(
             settings=_named(settings),
             sections=sections,
@@ -91,7 +86,11 @@ class Plan:
             screening=screening,
             placer=placer,
             hull=hull,
-            predicted=(known, *hulls_of_run(settings.hull if known in ENERGIES else None, known, folder)),
+            source=source,
+            predicted=(
+                source.known,
+                *source.predicted_hulls(settings.hull if source.has_hull else None),
+            ),
             load=_loader(settings, device) if settings.relax else None,
         )
 
@@ -127,11 +126,9 @@ def _named(settings: PipelineSettings) -> PipelineSettings:
 
 
 def _loader(settings: PipelineSettings, device: torch.device) -> Loader:
-    """Makes the model that relaxes; it is loaded once here, as it may be unknown, not installed, or without forces."""
+    """Makes the model that relaxes."""
     load = functools.partial(load_on, settings.relax_model, settings.relax_version, str(device))
-    energies = load()
-    energies.calculator()
-    return load if settings.processes > 1 else lambda: energies
+    return checked_loader(load, settings.processes)
 
 
 def _fingerprint(folder: Path) -> str:

@@ -1,0 +1,118 @@
+"""Trained runs as sources of candidates, by their folders."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from gflownet_crystal.common.checkpoint import latest
+from gflownet_crystal.common.errors import CheckpointError
+from gflownet_crystal.common.run_schema import CONFIG, SUMMARY
+from gflownet_crystal.common.run_summary import Quantity, RunSummary, read_summary
+from gflownet_crystal.config.compose import TARGET
+from gflownet_crystal.config.run_folder import read_config
+from gflownet_crystal.config.trained_runs import open_run
+from gflownet_crystal.proxies.discovery import Discovery
+from gflownet_crystal.proxies.e_above_hull import REFERENCE, EnergyAboveHull, load_hull
+from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.workflows.candidate_settings import CandidateSettings
+from gflownet_crystal.workflows.candidate_source import CandidateSource
+from gflownet_crystal.workflows.conditioning import Conditioning
+from gflownet_crystal.workflows.further import FURTHER, further_seed
+from gflownet_crystal.workflows.sampling import sample_model
+
+
+def candidate_source(settings: CandidateSettings) -> CandidateSource:
+    """The run that settings of ``export`` or ``pipeline`` name.
+
+    Raises:
+        CheckpointError: the folder is not that of a finished run.
+    """
+    folder, known = settings.run, quantity_of_run(settings.run)
+
+    def sample(
+        n: int,
+        *,
+        batch_size: int = 2048,
+        restrict: Mapping[str, object] | None = None,
+        exact: Conditioning | None = None,
+        after_batch: Callable[[int], None] = lambda drawn: None,
+    ) -> pd.DataFrame:
+        trained = open_run(folder, settings.device, settings.threads, settings.trust)
+        parts = trained.parts
+        return sample_model(
+            parts.model,
+            parts.reward,
+            n,
+            settings.seed,
+            batch_size=batch_size,
+            restrict=restrict,
+            exact=exact,
+            after_batch=after_batch,
+        )
+
+    return CandidateSource(
+        folder,
+        known,
+        _discovery(folder) is not None,
+        functools.partial(own_hull, folder),
+        functools.partial(reward_hull, folder),
+        sample,
+        _further(settings),
+    )
+
+
+def _further(
+    settings: CandidateSettings,
+) -> Callable[[int, Mapping[str, object] | None], pd.DataFrame] | None:
+    """Draws further samples of a run by the number of the draw; None where the run has no weights."""
+    if not settings.run.is_dir() or latest(settings.run) is None:
+        return None
+    opened = functools.cache(lambda: open_run(settings.run, settings.device, None, settings.trust))
+
+    def draw(number: int, restrict: Mapping[str, object] | None) -> pd.DataFrame:
+        parts, own = opened().parts, further_seed(settings.seed, number)
+        return sample_model(parts.model, parts.reward, FURTHER, own, batch_size=FURTHER, restrict=restrict)
+
+    return draw
+
+
+def own_hull(folder: Path) -> Hull | None:
+    """The hull from which a run's proxy measures energies; None where it has none that is known."""
+    proxy = read_config(folder, ["proxy"]).proxy
+    if proxy.get(TARGET) != f"{EnergyAboveHull.__module__}.{EnergyAboveHull.__name__}":
+        return None
+    return load_hull(proxy.hull, proxy.hull_weights)
+
+
+def reward_hull(folder: Path) -> Hull | None:
+    """The hull that a run's reward subtracts from formation energies; None where it subtracts none."""
+    reward = _discovery(folder)
+    return None if reward is None else load_hull(str(reward.get("hull", REFERENCE)))
+
+
+def _discovery(folder: Path) -> DictConfig | None:
+    """The section of a run's reward for discovery; None where its reward is another."""
+    if not (folder / CONFIG).is_file():
+        return None
+    reward = read_config(folder, ["proxy"]).get("reward")
+    target = f"{Discovery.__module__}.{Discovery.__name__}"
+    return reward if isinstance(reward, DictConfig) and reward.get(TARGET) == target else None
+
+
+def quantity_of_run(folder: Path) -> Quantity:
+    """The property that a finished run's proxy predicts.
+
+    Raises:
+        CheckpointError: the folder is not that of a finished run.
+    """
+    path = folder / SUMMARY
+    if not path.is_file():
+        raise CheckpointError(
+            f"{folder} is not the folder of a finished run (no {path.name}); train it, or go on with resume=true"
+        )
+    return RunSummary.of(read_summary(folder)).quantity

@@ -1,0 +1,74 @@
+"""A trained run as a source of candidates: its samples, and the hulls that its energies are measured from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from gflownet_crystal.common.run_summary import Quantity
+from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.workflows.conditioning import Conditioning
+from gflownet_crystal.workflows.hulls import ENERGIES, FindHull, hull_with_atoms, predicted_hulls
+
+
+class SampleRun(Protocol):
+    """Samples a run; see :func:`gflownet_crystal.workflows.sampling.sample_model`."""
+
+    def __call__(
+        self,
+        n: int,
+        *,
+        batch_size: int = 2048,
+        restrict: Mapping[str, object] | None = None,
+        exact: Conditioning | None = None,
+        after_batch: Callable[[int], None] = lambda drawn: None,
+    ) -> pd.DataFrame:
+        """A table of n samples."""
+
+
+@dataclass(frozen=True)
+class CandidateSource:
+    """A trained run that candidates are made of.
+
+    Attributes:
+        folder: run folder.
+        known: property that its proxy predicts.
+        seeks_discoveries: whether its reward is the one for discovery.
+        own_hull: function that gives the hull from which its proxy measures energies.
+        reward_hull: function that gives the hull that its reward subtracts from formation energies.
+        sample: function that samples it.
+        further: function that draws further samples by the number of the draw, from 1, under a restriction; None where
+            the run has no weights.
+    """
+
+    folder: Path
+    known: Quantity
+    seeks_discoveries: bool
+    own_hull: FindHull
+    reward_hull: FindHull
+    sample: SampleRun
+    further: Callable[[int, Mapping[str, object] | None], pd.DataFrame] | None
+
+    @property
+    def has_hull(self) -> bool:
+        """Whether the proxy predicts energies that can be measured from a hull."""
+        return self.known in ENERGIES
+
+    def judged_hull(self, path: str | None) -> Hull:
+        """See :func:`~gflownet_crystal.workflows.hulls.hull_with_atoms`."""
+        return hull_with_atoms(path, self.known, self.own_hull, self.reward_hull)
+
+    def predicted_hulls(self, path: str | None) -> tuple[Hull | None, Hull | None]:
+        """See :func:`~gflownet_crystal.workflows.hulls.predicted_hulls`."""
+        return predicted_hulls(path, self.known, self.own_hull, self.reward_hull)
+
+    def draw_further(
+        self, restrict: Mapping[str, object] | None = None
+    ) -> Callable[[int], pd.DataFrame] | None:
+        """Function that draws further samples under a restriction by the number of the draw; None for none."""
+        further = self.further
+        return None if further is None else lambda number: further(number, restrict)

@@ -1,0 +1,69 @@
+"""Keys that verbs have in common: one check for each name, and a base of the settings of verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from gflownet_crystal.common.values import (
+    at_least,
+    check_fields,
+    flag,
+    one_of,
+    optional,
+    path_setting,
+    seed_number,
+    thread_count,
+)
+from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
+
+Checks = Mapping[str, Callable[[object, str], object]]
+"""Checks by key, which take the value and the key."""
+
+COMMON: Checks = {
+    **dict.fromkeys(("quiet", "resume", "overwrite", "trust"), flag),
+    **dict.fromkeys(("batch_size", "tries", "k"), at_least(1)),
+    "formula_check": one_of(FORMULA_CHECKS),
+    "out": path_setting,
+    "processes": thread_count,
+    "run": path_setting,
+    "seed": seed_number,
+    "threads": optional(thread_count),
+}
+"""Check of each key that several verbs have, by its name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerbSettings:
+    """Settings of a verb, checked when they are made: common keys by their names, others by ``checks``.
+
+    A subclass whose keys depend on each other checks that in its own ``__post_init__``.
+    """
+
+    checks: ClassVar[Checks] = {}
+    """Checks of keys by name, of the class itself and in the place of common ones."""
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: one is wrong.
+        """
+        checks = {**COMMON, **self.checks}
+        check_fields(self, **{one.name: checks[one.name] for one in fields(self) if one.name in checks})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceSettings(VerbSettings):
+    """Settings of a verb that computes with networks.
+
+    Attributes:
+        device: name of the device, or ``auto``.
+        threads: number of CPU threads; None for PyTorch's choice.
+        quiet: whether to show no progress.
+    """
+
+    device: str = "auto"
+    threads: int | None = None
+    quiet: bool = False
