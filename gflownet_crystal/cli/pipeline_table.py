@@ -14,7 +14,7 @@ from gflownet_crystal.common.run_schema import ENERGY, ENERGY_AFTER, ENERGY_BEFO
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.compared_sets import reduced_formulas
 from gflownet_crystal.evaluation.parallel import Work, to_crystals
-from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike, unique
+from gflownet_crystal.evaluation.uniqueness import FAILED, first_match, unique
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.relaxation.records import Record, in_setting, structure_of
@@ -135,9 +135,9 @@ def same_as(structures: StructureBatch) -> pd.Series:
 
     Different specs often relax into one crystal, which a list of candidates should not count twice.
     """
-    alike = first_alike(to_crystals(structures), reduced_formulas(structures), SAME, Work())
-    rank = pd.Series(alike.numpy() + 1, dtype="Int64")
-    return rank.where(((alike != FAILED) & ~unique(alike)).numpy())
+    matched = first_match(to_crystals(structures), reduced_formulas(structures), SAME, Work())
+    rank = pd.Series(matched.numpy() + 1, dtype="Int64")
+    return rank.where(((matched != FAILED) & ~unique(matched)).numpy())
 
 
 def repeated(final: Ended, places: NDArray[np.int64]) -> list[int]:

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.build import COMMAND_LINE, Trust, load_class, to_settings
-from gflownet_crystal.config.compose import TARGET
+from gflownet_crystal.config.compose import TARGET, require_section
 from gflownet_crystal.config.groups import unknown
 from gflownet_crystal.config.values import flag
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.models.gemsdiff import model as gemsdiff
 from gflownet_crystal.models.gemsdiff.model import GemsDiffModel
-from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
+from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings, present_values
 from gflownet_crystal.models.langevin import model as langevin
 from gflownet_crystal.models.langevin.dimenet_settings import DimeNetSettings
 from gflownet_crystal.models.langevin.model import NoiseLevels, ScoreModel
@@ -151,10 +151,12 @@ class TrainedGemsDiff(TrainedGenerator):
     kind = gemsdiff.KIND
 
     def build(self, section: DictConfig, seed: int) -> tuple[GemsDiffSettings, GemsDiffModel]:
-        settings = to_settings(GemsDiffSettings, section.network, _PLACE)
+        require_section(section.network, _PLACE)
+        network = OmegaConf.create(present_values(section.network))
+        settings = to_settings(GemsDiffSettings, network, _PLACE)
         self._settings = to_settings(DiffusionSettings, section.task, "generator.task")
         self._model = GemsDiffModel(settings, seed)
-        if settings.is_mended:
+        if settings.is_corrected:
             self.unit = "squared errors of ways back and lattice velocities, in units of their deviations"
         else:
             self.unit = "position: squared fractional coordinates; lattice: deviations of its parameters"

@@ -15,7 +15,7 @@ from gflownet_crystal.evaluation.matching import Pair, match_rate, rms_distances
 from gflownet_crystal.evaluation.novelty import NOVEL, first_known
 from gflownet_crystal.evaluation.parallel import to_crystals
 from gflownet_crystal.evaluation.space_group_agreement import space_group_agreement
-from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike, unique
+from gflownet_crystal.evaluation.uniqueness import FAILED, first_match, unique
 from gflownet_crystal.evaluation.validity import structure_validity
 from gflownet_crystal.evaluation.wasserstein import distance_of_finite, noise_floor, structure_properties
 from gflownet_crystal.structures.symmetry import find_space_groups
@@ -117,11 +117,11 @@ def space_groups(evaluation: Evaluation) -> Result:
 def uniqueness(evaluation: Evaluation) -> Result:
     """Share of first ones of their kind; see :mod:`gflownet_crystal.evaluation.uniqueness`."""
     tolerances = evaluation.choices.tolerances
-    alike = first_alike(evaluation.crystals, evaluation.formulas, tolerances, evaluation.work)
-    figures = {"unique": evaluation.share(unique(alike)), "n_failed": int((alike == FAILED).sum())}
+    matched = first_match(evaluation.crystals, evaluation.formulas, tolerances, evaluation.work)
+    figures = {"unique": evaluation.share(unique(matched)), "n_failed": int((matched == FAILED).sum())}
     # as numbers of the structures that were given, unreadable ones included
-    rows = torch.where(alike == FAILED, FAILED, evaluation.made.rows[alike.clamp(min=0)])
-    return Result(figures, {"first_alike": rows.tolist()})
+    rows = torch.where(matched == FAILED, FAILED, evaluation.made.rows[matched.clamp(min=0)])
+    return Result(figures, {"first_match": rows.tolist()})
 
 
 def novelty(evaluation: Evaluation) -> Result:

@@ -1,4 +1,4 @@
-"""What is no crystal is named by every reader, whatever the file."""
+"""Rows that are no crystals are named by every reader, whatever the file."""
 
 from __future__ import annotations
 

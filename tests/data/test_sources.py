@@ -1,4 +1,4 @@
-"""What files a source has, of what kind they are, and how their crystals are called."""
+"""Files of a source, their kinds, and the names of their crystals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far atoms and cells moved, against deformations made by hand."""
+"""Distances that atoms and cells moved, against deformations made by hand."""
 
 from __future__ import annotations
 

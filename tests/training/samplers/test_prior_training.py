@@ -89,7 +89,7 @@ def _spread(model: GFlowNet) -> float:
     return float(log_ratios(model, terminal, 32, generator(2)).var(dim=1).mean())
 
 
-def test_weight_zero_is_trajectory_balance_to_the_bit(tmp_path: Path) -> None:
+def test_weight_zero_is_trajectory_balance_bit_for_bit(tmp_path: Path) -> None:
     settings = {"iterations": 10, "replay_fraction": 0.25, "backward": learned}
     plain = make_engine(tmp_path / "plain", None, TrajectoryBalance(huber=5.0), **settings)
     prior = Prior(random_model(Hypergrid(2, 6)), 0.0)
@@ -131,7 +131,7 @@ def test_metrics_have_the_means_over_the_policys_own_trajectories(tmp_path: Path
     assert second["mean_log_prior"] == pytest.approx(float(log_prior.mean()), abs=5 * error)
 
 
-def test_the_prior_is_neither_trained_nor_saved_and_a_stopped_run_goes_on_to_the_bit(tmp_path: Path) -> None:
+def test_the_prior_is_neither_trained_nor_saved_and_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
     def engine(name: str) -> Engine[SamplerTraining]:
         prior = Prior(random_model(Hypergrid(2, 6)), 0.5, n_samples=4)
         return make_engine(
