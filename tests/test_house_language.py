@@ -42,6 +42,8 @@ NAMES = re.compile(r"(:\w+)?(`+)[^`]+?\2|^ +\w+:(?= )", flags=re.DOTALL | re.MUL
 BLOCKS = re.compile(r"^ *```.*?^ *```|\A---\n.*?^---$|(?<=\]\()[^)]*(?=\))", flags=re.DOTALL | re.MULTILINE)
 # units, not the letter of a family of formulas
 ANGSTROM = re.compile(r"(^| |/)A(?=[,;^]|$| and degrees)")
+# a number, or a value that is filled in, and the unit
+LENGTH = re.compile(r"[\d}] A(?=[,;:^).]|$| (apart|thick|and|of|an?|to|are|in|beside)\b)")
 RELATIVE = re.compile(r"(of|as|where|which|what|how|so)\b", flags=re.IGNORECASE)
 ARGUMENT = re.compile(r"^    ([\w*]+(?:, [\w*]+)*): (.*)$", flags=re.MULTILINE)
 
@@ -125,13 +127,14 @@ def faults_of_module(source: str, earlier: Collection[str] = ()) -> list[str]:
     """
     # most modules have none of the words anywhere, names and strings included, and need not be taken apart
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", source)
-    if not PRIVATE.search(apart) and not re.search(r"\"\"\"\s*(What|How)\b", source):
+    if not any((PRIVATE.search(apart), re.search(r"\"\"\"\s*(What|How)\b", source), LENGTH.search(source))):
         return []
     tree = ast.parse(source)
     texts = [*attribute_texts(tree), *comments(source), *messages(tree), *identifiers(source)]
     found = [f"{line}: {word}" for line, text in texts if text not in earlier for word in private_words(text)]
     openings = ((line, re.match(r"\s*(What|How)\b", text)) for line, text in attribute_texts(tree))
-    return found + [f"{line}: opens with {match.group(1)}" for line, match in openings if match]
+    found += [f"{line}: opens with {match.group(1)}" for line, match in openings if match]
+    return found + [f"{line}: A for Å" for line, text in texts if LENGTH.search(text)]
 
 
 def faults_of_arguments(source: str) -> list[str]:
@@ -225,6 +228,7 @@ def test_each_kind_of_fault_is_found() -> None:
     assert faults_of_module('NAME = "hurry"\n') == ["1: hurry"] and not faults_of_module(
         'N = "hurry"\n', ["hurry"]
     )
+    assert faults_of_module('print(f"atoms {d} A apart, 3 A sites")\n') == ["1: A for Å"]
     assert faults_of_module('X = 1\n"""How far it is."""\n') == ["2: opens with How"]
     function = 'def f(a, b, c):\n    """Sum.\n\n    Args:\n        a: of the cell.\n        b: number.\n'
     function += '            so on.\n        c: where to go.\n\n    Returns:\n        d: of it.\n    """\n'

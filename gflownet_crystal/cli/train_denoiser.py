@@ -91,7 +91,7 @@ def _card(
         "task": config.task,
         "denoising": plain(config.denoising),
         "volumes": config.model.volumes,
-        "unit": "lengths A, angles degrees, pos fractional, pos_angstrom A",
+        "unit": "lengths Å, angles degrees, pos fractional, pos_angstrom Å",
         **training_card(config, engine, "train_denoiser", paths, network),
         "validation_curve": curve,
         "curve_still_falling": still_falling([figures["lengths"] for figures in curve]),

@@ -131,11 +131,11 @@ def prepare(
         table[column] = frame[column].to_numpy()
     found = cells.space_group > 0
     if left_out is not None:
-        reasons = np.where(found, "", f"no symmetry found at {symprec:g} A")
+        reasons = np.where(found, "", f"no symmetry found at {symprec:g} Å")
         left_out.add_rows(table["material_id"], reasons.tolist())
     if not found.any():
         raise DataError(
-            f"no symmetry found at {symprec:g} A in any of {len(table)} crystals: check their cells and distances"
+            f"no symmetry found at {symprec:g} Å in any of {len(table)} crystals: check their cells and distances"
         )
     return _with_labels(table, frame, labels)[found].reset_index(drop=True)
 

@@ -27,7 +27,7 @@ def mark_crowded(frame: pd.DataFrame, closest: float = CLOSEST) -> pd.DataFrame:
         return frame
     apart = usable(frame_to_oriented(frame.iloc[good]), closest).numpy()
     reasons = frame[REASON].to_numpy(dtype=object).copy()
-    reasons[good[~apart]] = f"atoms closer than {closest:g} A"
+    reasons[good[~apart]] = f"atoms closer than {closest:g} Å"
     return frame.assign(**{REASON: reasons})
 
 

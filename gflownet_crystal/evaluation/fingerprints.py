@@ -88,7 +88,7 @@ def site_fingerprint(crystal: Crystal) -> NDArray[np.float64]:
     volume = abs(float(np.linalg.det(cell)))
     share = volume / max(1, len(numbers))
     if not share >= SMALLEST_ATOM:
-        raise ValueError(f"{share:.3g} A^3 an atom: below {SMALLEST_ATOM} there is no fingerprint")
+        raise ValueError(f"{share:.3g} Å^3 an atom: below {SMALLEST_ATOM} there is no fingerprint")
     cells = 4.0 / 3.0 * np.pi * float(np.linalg.norm(cell)) ** 3 / volume
     if cells > MOST_CELLS:
         raise ValueError(f"a thin cell: {cells:.3g} of it fit in a sphere of its diagonal's size")

@@ -124,7 +124,7 @@ def _without(
 
 def _contact_words(rows: pd.DataFrame) -> list[str]:
     return [
-        f"{contact} A apart; known crystals keep {float(contact.split()[1]) / ratio:.2f}"
+        f"{contact} Å apart; known crystals keep {float(contact.split()[1]) / ratio:.2f}"
         for contact, ratio in zip(rows[CONTACT], rows[CONTACT_RATIO], strict=True)
     ]
 

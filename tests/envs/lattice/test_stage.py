@@ -213,7 +213,7 @@ def test_sorted_orthorhombic_axes() -> None:
         (lambda: RawBox(lengths=(-1, 5)), "lengths"),
         (lambda: RawBox(lengths=(1, 2, 3)), "lengths"),
         (lambda: ShapeBox(shortest=-1.0), "shortest"),
-        (lambda: RawBox(lengths=(0.5, 1.0)), "1.2 A and more"),
+        (lambda: RawBox(lengths=(0.5, 1.0)), "1.2 Å and more"),
     ],
 )
 def test_boxes_that_make_no_sense_are_refused(make: type[LatticeBox], words: str) -> None:
