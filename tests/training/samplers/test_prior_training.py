@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks import exactness_prior
 from gflownet_crystal.common.checkpoint import TrainingStopped, load_checkpoint, newest_checkpoint
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
@@ -81,6 +82,17 @@ def test_the_grid_is_sampled_in_proportion_to_prior_and_reward(
     if backward is learned and weight == 1.0:
         # fitted to the forward policy's own trajectories: importance weights are nearly equal
         assert _spread(engine.training.model) < 0.1 * untrained
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backward", ["uniform", "learned"])
+@pytest.mark.parametrize("weight", ["1.0", "0.5"])
+def test_log_z_with_cells_is_that_of_quadrature(weight: str, backward: str) -> None:
+    numbers = {"iterations": "1000", "batch": "256", "samples": "16", "seed": "0"}
+    found = exactness_prior.lattice({"weight": weight, "backward": backward, **numbers})
+    assert found["log_z_error"] == pytest.approx(0.0, abs=0.05)
+    # the prior's density integrates to 1
+    assert found["log_integral_of_prior"] == pytest.approx(0.0, abs=0.03)
 
 
 def _spread(model: GFlowNet) -> float:
