@@ -18,7 +18,7 @@ from gflownet_crystal.evaluation.uniqueness import FAILED, first_match, unique
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.relaxation.records import Record, in_setting, structure_of
-from gflownet_crystal.report.run_files import PLACED, STATUS
+from gflownet_crystal.report.run_files import OUTCOMES, PLACED
 from gflownet_crystal.structures.distances import shortest_distance
 from gflownet_crystal.structures.spec_io import SPEC_COLUMNS
 from gflownet_crystal.structures.structure import StructureBatch
@@ -93,7 +93,7 @@ def candidates_table(
     mine = [records.get(row) for row in range(len(table))]
     table = table.assign(
         **{name: energies[name] for name in (ENERGY_BEFORE, ENERGY_AFTER, JUDGED_HULL)},
-        status=[STATUS[record.status] if record else PLACED for record in mine],
+        status=[OUTCOMES[record.status] if record else PLACED for record in mine],
         reason=[
             (record.reason if record else "") or other or why
             for record, other, why in zip(mine, energies["reason"], outcome.placed["reason"], strict=True)

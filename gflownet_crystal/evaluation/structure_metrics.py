@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from gflownet_crystal.common.run_schema import SPACE_GROUP
 from gflownet_crystal.evaluation.compared_sets import Evaluation
 from gflownet_crystal.evaluation.coverage import coverage
 from gflownet_crystal.evaluation.frechet import frechet_distance, frechet_floor
@@ -110,7 +111,7 @@ def space_groups(evaluation: Evaluation) -> Result:
     figures = asdict(space_group_agreement(found, claimed, reference))
     return Result(
         figures | {"symprec": symprec},
-        {"space_group": found.tolist(), "space_group_claimed": claimed.tolist()},
+        {SPACE_GROUP: found.tolist(), "space_group_claimed": claimed.tolist()},
     )
 
 

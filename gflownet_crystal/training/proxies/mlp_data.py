@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gflownet_crystal.common.run_schema import FORMULA
 from gflownet_crystal.data.label_schemes import is_legacy, to_one_scheme
 from gflownet_crystal.data.quality import is_plausible
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
@@ -166,7 +167,7 @@ def build_training_data(
         measured=measured,
         measured_start=torch.searchsorted(measured.crystal, torch.arange(n + 1)),
         compositions=Packed.of(
-            text_to_composition(loose["formula"].tolist()),
+            text_to_composition(loose[FORMULA].tolist()),
             torch.from_numpy(loose["space_group"].to_numpy(dtype=np.int64).copy()),
         ),
         composition_energy=torch.from_numpy(loose[ENERGY_COLUMN].to_numpy(dtype=np.float32).copy()),
