@@ -14,6 +14,7 @@ from torch import Tensor
 from gflownet_crystal.common.allocations import at_most
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.common.files import load_tensors, read_json, save_tensors, write_json
+from gflownet_crystal.weights.eight_bits import restored
 
 FOLDER = Path(__file__).parent
 
@@ -68,7 +69,7 @@ def load_weights(weights: str | Path, kind: str) -> tuple[dict[str, Tensor], dic
         kind: required ``kind`` of the card.
 
     Returns:
-        Tensors on the CPU, floating ones as float32, and the card.
+        Tensors on the CPU, those of float16 and matrices of 8 bits as float32, and the card.
 
     Raises:
         WeightsError: a file is missing, does not match its card's sha256, or holds another kind of network.
@@ -87,7 +88,7 @@ def load_weights(weights: str | Path, kind: str) -> tuple[dict[str, Tensor], dic
         )
     if card.get("kind") != kind:
         raise WeightsError(f"{path} holds weights of kind {card.get('kind')!r}, but {kind!r} is needed")
-    tensors, _ = load_tensors(path)
+    tensors = restored(load_tensors(path)[0])
     return {
         name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()
     }, card
@@ -127,7 +128,7 @@ def fitting_card(weights: str | Path) -> Iterator[None]:
 
 def _sizes(weights: str | Path) -> int | None:
     """Numbers that a weights file holds, at most; None for a run folder."""
-    return None if Path(weights).is_dir() else weights_path(weights).stat().st_size // 2
+    return None if Path(weights).is_dir() else weights_path(weights).stat().st_size
 
 
 def _digest(path: Path) -> str:
