@@ -173,7 +173,7 @@ def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
         candidates: columns energy, energy_std and energy_after, eV/atom.
         judge: name of the energy model that relaxed them.
     """
-    rows = candidates.dropna(subset=["energy", ENERGY_AFTER])
+    rows = candidates.dropna(subset=[ENERGY, ENERGY_AFTER])
     figure = new_figure(4.9, 3.6)
     axes = figure.subplots()
     spread = rows[ENERGY_STD].fillna(0.0)

@@ -203,7 +203,7 @@ def _checked_candidates(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     rank = pd.to_numeric(frame[RANK], errors="coerce")
     if rank.isna().any():
         raise DataError(
-            f"{path}: the rank {frame['rank'][rank.isna()].iloc[0]} is no number; make it with export"
+            f"{path}: the rank {frame[RANK][rank.isna()].iloc[0]} is no number; make it with export"
         )
     return with_results(frame.assign(rank=rank.astype("int64")), path)
 

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from gflownet_crystal.common.checkpoint import Checkpoint
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.run_schema import FORMULA
+from gflownet_crystal.common.run_schema import FORMULA, HULL_COLUMN
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.splits import reduced_formulas
@@ -61,8 +61,8 @@ def hull_targets(table: pd.DataFrame) -> HullTargets:
     labelled = table[(table["strain"] == "").to_numpy() & table[ENERGY_COLUMN].notna().to_numpy()]
     energy = labelled[ENERGY_COLUMN].to_numpy(dtype=np.float64)
     above = (
-        labelled["e_above_hull"].to_numpy(dtype=np.float64)
-        if "e_above_hull" in labelled
+        labelled[HULL_COLUMN].to_numpy(dtype=np.float64)
+        if HULL_COLUMN in labelled
         else np.full(len(energy), np.nan)
     )
     rows = pd.DataFrame({FORMULA: reduced_formulas(labelled), "lowest": energy, "hull": energy - above})
