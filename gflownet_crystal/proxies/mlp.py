@@ -9,15 +9,13 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.allocations import at_most, elements_of
-from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.models.spec_energy.features import check_specs, composition_features, shape_features
 from gflownet_crystal.models.spec_energy.heads import head_inputs
 from gflownet_crystal.models.spec_energy.network import CellEnergy, Encoding, EnergyEnsemble
 from gflownet_crystal.proxies.mlp_placing import Placing
 from gflownet_crystal.proxies.stored import StoredProxy, repeated
 from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.weights import tensors_under
+from gflownet_crystal.weights import fitting_tensors, tensors_under
 
 KIND = "energy_ensemble"
 
@@ -176,13 +174,7 @@ def build(tensors: dict[str, Tensor], card: dict[str, Any]) -> tuple[EnergyEnsem
     Raises:
         WeightsError: tensors are missing or of another shape.
     """
-    try:
-        with at_most(elements_of(tensors)):
-            network = EnergyEnsemble(**card["network"])
+    with fitting_tensors(tensors, "the energy ensemble"):
+        network = EnergyEnsemble(**card["network"])
         network.load_state_dict(tensors_under(tensors, "network."))
         return network.eval(), tensors["shape_range"].double(), tensors["calibration"].double()
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise WeightsError(
-            f"weights do not fit the energy ensemble: {reason}; restore or retrain them"
-        ) from error

@@ -14,14 +14,13 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.models.spec_energy.features import check_specs
 from gflownet_crystal.models.spec_energy.heads import EnsembleHeads
 from gflownet_crystal.proxies.mlp import MLPProxy, deviation_of, joined
 from gflownet_crystal.proxies.stored import StoredProxy, repeated
 from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.weights import tensors_under
+from gflownet_crystal.weights import fitting_tensors, tensors_under
 
 KIND = "spec_property"
 
@@ -78,18 +77,14 @@ class PropertyProxy(StoredProxy):
             raise WeightsError(
                 "the weights of this property were trained on another energy ensemble; give it as proxy.ensemble=FILE"
             )
-        try:
+        with fitting_tensors(tensors, "a property"):
             self.property_name, self.unit = str(card["property"]), str(card["unit"])  # type: ignore[misc]
             self.transform: Transform = card["transform"]
             self.minimum: float | None = card.get("minimum")
-            with at_most(elements_of(tensors)):
-                self.heads = EnsembleHeads(**card["heads"])
+            self.heads = EnsembleHeads(**card["heads"])
             self.heads.load_state_dict(tensors_under(tensors, "heads."))
             self.mean, self.deviation = float(card["scale"][0]), float(card["scale"][1])
             self.calibration = tensors["calibration"].double()
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise WeightsError(f"weights do not fit a property: {reason}; restore or retrain them") from error
         self.heads.eval()
 
     def to(self, device: torch.device | str) -> PropertyProxy:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.allocations import at_most
+from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.common.files import load_tensors, read_json, save_tensors, write_json
 from gflownet_crystal.weights.eight_bits import restored
@@ -114,16 +114,35 @@ def fitting_card(weights: str | Path) -> Iterator[None]:
     Raises:
         WeightsError: the card lacks a value or has one of another kind, or the tensors are of other shapes.
     """
+    with _fitting(f"{weights} does not fit its card", _sizes(weights)):
+        yield
+
+
+@contextmanager
+def fitting_tensors(tensors: Mapping[str, Tensor], network: str) -> Iterator[None]:
+    """Tell in one line that a network cannot be made of tensors in memory and their card.
+
+    Args:
+        tensors: named tensors.
+        network: name of the network in the error.
+
+    Raises:
+        WeightsError: the card lacks a value or has one of another kind, or the tensors are of other shapes.
+    """
+    with _fitting(f"weights do not fit {network}", elements_of(tensors)):
+        yield
+
+
+@contextmanager
+def _fitting(refusal: str, stored: int | None) -> Iterator[None]:
     try:
-        with at_most(_sizes(weights)):
+        with at_most(stored):
             yield
     except WeightsError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise WeightsError(
-            f"{weights} does not fit its card ({reason}); restore both files or retrain"
-        ) from error
+        raise WeightsError(f"{refusal} ({reason}); restore both files or retrain") from error
 
 
 def _sizes(weights: str | Path) -> int | None:
