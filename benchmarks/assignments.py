@@ -31,7 +31,7 @@ _ROUND_TRIP = 0.05
 
 
 def round_trip(structures: StructureBatch) -> dict[str, float]:
-    """Share of crystals that are rebuilt within 0.05 A from positions and parameters, and crystals a second."""
+    """Share of crystals that are rebuilt within 0.05 Å from positions and parameters, and crystals a second."""
     conventional = conventional_structures(structures)
     start = time.perf_counter()
     occupied = occupied_positions(conventional)

@@ -4,7 +4,7 @@
 
 All files below the folders whose names end in ``.cif``, ``.mcif`` or ``.cif.gz`` are read, or the first ``most`` of
 them if that is not 0. The other reading is gemmi's small structure, expanded by gemmi. They agree if their cells are
-the same, each atom of one lies within 0.1 A of an atom of that element of the other, their numbers are the same, and
+the same, each atom of one lies within 0.1 Å of an atom of that element of the other, their numbers are the same, and
 spglib finds one space group in both at ``symprec`` (A). Printed are how many files agree, are refused, by reason, and
 are read otherwise, with their names and the difference; exit status 1 if there are such. ``processor_seconds`` is the
 time of this package's reading alone. Where gemmi gives no crystal, the file is counted as ``not_compared``.

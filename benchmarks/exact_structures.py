@@ -10,7 +10,7 @@ taken.
 Of each generator: specs that could be placed, and those that could not by row; among the placed, how many have another
 composition than their spec's, the largest change of a lattice parameter (A, degrees), the largest distance by which an
 operation of the group misses an atom (A), the shortest distance of two atoms, images included (A), how many are below
-0.5 A, and the share whose group is the spec's by moyo at three tolerances; seconds a structure.
+0.5 Å, and the share whose group is the spec's by moyo at three tolerances; seconds a structure.
 """
 
 from __future__ import annotations

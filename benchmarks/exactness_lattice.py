@@ -1,6 +1,7 @@
 """log Z with the lattice stage: the trained sampler against a sum over compositions of integrals over cells.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.exactness_lattice [iterations=1500] [batch=256] [seed=0]
+    OMP_NUM_THREADS=1 python -m benchmarks.exactness_lattice [backward=uniform|learned] [iterations=1500]
+        [batch=256] [seed=0]
 
 A cubic, a tetragonal and an orthorhombic group with a few compositions; the reward is an anharmonic well in volume and
 shape whose depth and place depend on group and composition. The integrals are Gauss-Legendre sums in log volume and log
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.brute_force import enumerate_space
-from benchmarks.exactness import train
+from benchmarks.exactness import backward_policy, train
 from benchmarks.options import read_options, run
 from gflownet_crystal.crystallography.space_groups import lattice_system_of_group
 from gflownet_crystal.envs.composition.rules import CompositionRules
@@ -31,7 +32,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.training.samplers.settings import TrainerSettings
 from gflownet_crystal.training.schedule import ScheduleSettings
 
-_DEFAULTS = {"iterations": "1500", "batch": "256", "seed": "0"}
+_DEFAULTS = {"backward": "uniform", "iterations": "1500", "batch": "256", "seed": "0"}
 GROUPS = (33, 139, 225)
 ELEMENTS = ("Li", "Mg", "O", "F")
 LOG_VOLUME, AXIAL_RATIO = (-0.5, 0.8), (0.08, 20.0)
@@ -89,7 +90,8 @@ def box_nodes(
 def main(arguments: list[str]) -> None:
     """Train, integrate and print."""
     options = read_options(__doc__, _DEFAULTS, arguments)
-    settings = {key: int(options[key]) for key in _DEFAULTS}
+    backward = backward_policy(options["backward"])
+    iterations, batch, seed = (int(options[key]) for key in ("iterations", "batch", "seed"))
     rules = CompositionRules(elements=ELEMENTS, max_count=8, n_elements=(2, 3), n_atoms=(2, 20))
     # the integrals are over the whole box, short edges too
     box = {"log_volume": LOG_VOLUME, "axial_ratio": AXIAL_RATIO, "shortest": 0.0}
@@ -98,25 +100,25 @@ def main(arguments: list[str]) -> None:
     groups, counts = enumerate_space(rules, GROUPS)
     exact = quadrature(reward, groups, counts, env.atomic_numbers)
     trainer = TrainerSettings(
-        iterations=settings["iterations"],
-        batch_size=settings["batch"],
+        iterations=iterations,
+        batch_size=batch,
         learning_rate=3e-3,
         schedule=ScheduleSettings("cosine", warm_up=50, final_factor=0.005),
         exploration=0.05,
         exploration_final=0.0,
-        behaviour_iterations=settings["iterations"] // 2,
-        checkpoint_every=settings["iterations"],
+        behaviour_iterations=iterations // 2,
+        checkpoint_every=iterations,
     )
-    start = time.perf_counter()
-    model = train(env, reward, TrajectoryBalance(), trainer, settings["seed"], MIXTURE)
+    start = time.process_time()
+    model = train(env, reward, TrajectoryBalance(), trainer, seed, MIXTURE, backward)
     log_z = float(model.log_z.detach())
     result = {
-        "settings": settings,
+        "settings": options,
         "pairs": len(groups),
         "log_z_quadrature": exact,
         "log_z": log_z,
         "log_z_error": abs(log_z - exact),
-        "seconds": time.perf_counter() - start,
+        "processor_seconds": time.process_time() - start,
     }
     print(json.dumps(result, indent=2))
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.brute_force import enumerate_space
-from benchmarks.exactness import Pair, PairSpace, RandomLandscape, keys_of, train
+from benchmarks.exactness import Pair, PairSpace, RandomLandscape, backward_policy, keys_of, train
 from benchmarks.exactness_lattice import AXIAL_RATIO, LOG_VOLUME, MIXTURE, SyntheticWell, box_nodes
 from benchmarks.options import read_options, run
 from gflownet_crystal.common.errors import ConfigError
@@ -29,7 +29,7 @@ from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.evaluation.agreement import total_variation
 from gflownet_crystal.evaluation.exact import terminal_distribution
 from gflownet_crystal.gflownet.likelihood import log_ratios, negative_elbo
-from gflownet_crystal.gflownet.model import GFlowNet, PolicyFactory
+from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import RelativeTrajectoryBalance
 from gflownet_crystal.gflownet.prior import Prior, log_mean
 from gflownet_crystal.gflownet.rollout import sample_backward, sample_terminal
@@ -82,17 +82,6 @@ class RandomPolicy:
             for network in made.networks:
                 network[-1].weight.mul_(self.size)
         return made
-
-
-def backward_policy(name: str) -> PolicyFactory:
-    """The trained backward policy of that name.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if name not in ("uniform", "learned"):
-        raise ConfigError(f"backward is uniform or learned, not {name}")
-    return UniformPolicy if name == "uniform" else lambda shapes: MLPPolicy(shapes, 2, 64, "silu", seed=1)
 
 
 def make_prior(

@@ -6,7 +6,7 @@
 n executions in all, shared among the targets, each made from ``seed``, its target and its number, in a forked process
 with a limit of 10 s of processor time; figures are drawn in one case of eight. An execution ends well with exit status
 0, or with 2 and one line of an error. Faults are any other exception or status, more lines, no end in time, files
-written or removed outside the output, programs started, and crystals accepted that cannot be: atoms nearer than 0.5 A,
+written or removed outside the output, programs started, and crystals accepted that cannot be: atoms nearer than 0.5 Å,
 atomic numbers outside 1 to 118, numbers that are not finite, cells without volume. Equal faults are shown once, with
 their number and the words of the first; ``first=N n=1 targets=T`` runs case N of T again, and ``kept`` is a folder that
 keeps the inputs of cases with faults. ``minutes`` ends the run early, 0 does not. The exit status is 1 if there is a

@@ -36,7 +36,7 @@ def round_trip(structures: StructureBatch) -> None:
     wanted = matrix_to_parameters(structures.cell)
     found = matrix_to_parameters(exp_cell(log_cell(structures.cell)))
     lengths, angles = ((a - b).abs().max().item() for a, b in zip(wanted, found, strict=True))
-    print(f"exp and log on {len(structures)} cells: lengths {lengths:.1e} A, angles {angles:.1e} degrees")
+    print(f"exp and log on {len(structures)} cells: lengths {lengths:.1e} Å, angles {angles:.1e} degrees")
 
 
 def paper_mode(name: str, model: GemsDiffModel, structures: StructureBatch, batch_atoms: int) -> None:
@@ -70,7 +70,7 @@ def spec_mode(model: GemsDiffModel, structures: StructureBatch) -> None:
     print(f"mode spec: at least {len(specs) / seconds:.2f} specs/s at {model.settings.steps} steps")
     print(
         f"placed {len(made.rows)} of {len(specs)}, compositions exact: {exact}, lattice {max(errors):.1e}, "
-        f"symmetry error {symmetry_error(made.structures).max().item():.1e} A"
+        f"symmetry error {symmetry_error(made.structures).max().item():.1e} Å"
     )
 
 

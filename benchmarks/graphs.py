@@ -4,8 +4,8 @@
 
 FILE holds crystals in the columns ``lattice``, ``atomic_numbers`` and ``frac_coords``; without one, cells of random
 shape with 1 to 20 atoms each are timed. Times are CPU milliseconds a crystal, medians over batches and repeats, with
-all structures in memory; beside them is pymatgen's neighbour search within 6 A, one crystal at a time.
-``check`` compares that many crystals with pymatgen: the shortest distance of each, and all edges within 6 A.
+all structures in memory; beside them is pymatgen's neighbour search within 6 Å, one crystal at a time.
+``check`` compares that many crystals with pymatgen: the shortest distance of each, and all edges within 6 Å.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from gflownet_crystal.structures.structure import StructureBatch
 
 _SETTINGS: dict[str, dict[str, Any]] = {
     "32 nearest, symmetric": {"neighbours": 32, "symmetric": True},
-    "12 nearest within 8 A, symmetric": {"neighbours": 12, "cutoff": 8.0, "symmetric": True},
-    "within 6 A": {"cutoff": 6.0},
+    "12 nearest within 8 Å, symmetric": {"neighbours": 12, "cutoff": 8.0, "symmetric": True},
+    "within 6 Å": {"cutoff": 6.0},
 }
 _CHECKED_CUTOFF = 6.0
 _DEFAULTS = {"data": "", "n": "1024", "batch": "64", "check": "0", "repeats": "5"}
@@ -44,7 +44,7 @@ def read_crystals(path: str, n: int) -> StructureBatch:
 
 
 def random_crystals(n: int) -> StructureBatch:
-    """``n`` random cells of 18 A^3 an atom."""
+    """``n`` random cells of 18 Å^3 an atom."""
     generator = np.random.default_rng(0)
     sizes = generator.integers(1, 21, n)
     shapes = zip(generator.uniform(0.7, 1.4, (n, 3)), generator.uniform(65, 115, (n, 3)), sizes, strict=True)
@@ -97,7 +97,7 @@ def time_all(structures: StructureBatch, crystals: int, repeats: int) -> dict[st
     result = {name: time_setting(batches, setting, repeats) for name, setting in _SETTINGS.items()}
     alone = to_pymatgen(structures[: 4 * crystals])
     pymatgen = milliseconds(lambda one: one.get_neighbor_list(_CHECKED_CUTOFF), alone, 1, 1)
-    return result | {f"pymatgen within {_CHECKED_CUTOFF:g} A": {"graph_ms": pymatgen}}
+    return result | {f"pymatgen within {_CHECKED_CUTOFF:g} Å": {"graph_ms": pymatgen}}
 
 
 def check_distances(structures: StructureBatch, crystals: int) -> dict[str, float]:

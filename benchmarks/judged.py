@@ -24,7 +24,7 @@ from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
 from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
-from gflownet_crystal.report.run_files import STATUS
+from gflownet_crystal.report.run_files import OUTCOMES
 from gflownet_crystal.structures.spec_io import frame_to_specs
 
 
@@ -42,15 +42,15 @@ def judged(folder: Path, hull: Hull) -> dict[str, float]:
     energy = torch.from_numpy(ended["relaxer_after"].to_numpy(dtype=np.float64).copy())
     specs = frame_to_specs(ended)
     above = hull.e_above_hull(specs, energy).numpy()
-    tried = table["status"].isin(STATUS.values()).sum()
+    tried = table["status"].isin(OUTCOMES.values()).sum()
     figures = {
-        "relaxed": (table["status"] == STATUS["converged"]).sum(),
-        "not_converged": (table["status"] == STATUS["not_converged"]).sum(),
-        "failed": (table["status"] == STATUS["failed"]).sum(),
+        "relaxed": (table["status"] == OUTCOMES["converged"]).sum(),
+        "not_converged": (table["status"] == OUTCOMES["not_converged"]).sum(),
+        "failed": (table["status"] == OUTCOMES["failed"]).sum(),
         "predicted": ended["energy"].median(),
         "potential_as_placed": table["relaxer_before"].median(),
-        "potential_at_rest": ended["relaxer_after"].median(),
-        "at_rest_minus_predicted": difference.median(),
+        "potential_relaxed": ended["relaxer_after"].median(),
+        "relaxed_minus_predicted": difference.median(),
         "spread": (difference - difference.median()).abs().median(),
         "spearman": ended["energy"].corr(ended["relaxer_after"], method="spearman"),
         "above_hull": np.median(above),

@@ -49,8 +49,8 @@ def main(arguments: list[str]) -> None:
     print(f"placed                     {len(made.rows)} of {n}, {1000 * seconds / n:.0f} ms each")
     for tolerance in (1e-4, 0.01, 0.05):
         share = (find_space_groups(placed, tolerance) == true.space_group).double().mean().item()
-        print(f"exact group at {tolerance:<6} A    {share:.3f}")
-    print(f"largest symmetry error     {symmetry_error(placed).max().item():.1e} A")
+        print(f"exact group at {tolerance:<6} Å    {share:.3f}")
+    print(f"largest symmetry error     {symmetry_error(placed).max().item():.1e} Å")
     for name, batch in (("placed", placed), ("true", true)):
         ratios = np.quantile(shortest_distance_ratio(batch).numpy(), quantiles).round(3)
         print(f"distance / summed radii    {name}: least {ratios[0]}, 5 % {ratios[1]}, median {ratios[2]}")

@@ -74,7 +74,7 @@ def forces_and_relaxations(energies: StructureEnergies, structures: StructureBat
         print(
             f"{formula:<12} {result.status}, {result.steps} steps, {seconds:.1f} s: "
             f"{1000 * (result.after.energy - result.before.energy):+.1f} meV/atom, strain {strain:.4f}, "
-            f"atoms {rms_displacement(given, result.structure):.4f} A, volume "
+            f"atoms {rms_displacement(given, result.structure):.4f} Å, volume "
             f"{100 * float(result.structure.volume[0] / given.volume[0] - 1):+.2f} %"
         )
 

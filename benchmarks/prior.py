@@ -13,7 +13,7 @@ JSON object:
   sampling; ``gap``, held out less learned from. ``judged`` crystals of each at most, drawn at random; 0 for all.
 * ``distances``: of ``n`` samples from the crystals learned from (those of ``more`` left out), beside the held-out
   crystals' own, the floor: total variation of elements, groups and number of elements, Wasserstein-1 distance of atoms
-  in the conventional cell and of the volume per atom (A^3).
+  in the conventional cell and of the volume per atom (Å^3).
 * ``volume_ratio``: volume per atom over that of extra-trees on composition and group, fitted without the held-out
   formulas: quantiles for the samples and for the held-out crystals.
 * ``known_formula``: share of the samples with a reduced formula that was learned from, those of ``more`` included;

@@ -36,7 +36,7 @@ class VolumePerAtom(Proxy):
     """The trivial proxy: costs nothing beside the sampler."""
 
     property_name = "volume_per_atom"
-    unit = "A^3/atom"
+    unit = "Å^3/atom"
 
     def predict(self, batch: CrystalSpec) -> Tensor:
         return batch.volume_per_atom

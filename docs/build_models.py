@@ -32,7 +32,7 @@ _PURE = ("spearman_above_hull", "formulas", "formulas_with_groups")
 
 @dataclass(frozen=True)
 class Kind:
-    """What is true of all weights of a kind.
+    """Facts of all weights of a kind.
 
     Attributes:
         what: the weights are.
@@ -278,7 +278,7 @@ def _whole_command(command: str) -> str:
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """What a nested card says, each under its dotted name; of lists, as they are."""
+    """Values of a nested card, each under its dotted name; lists stay as they are."""
     if not isinstance(value, Mapping):
         yield name, value
         return

@@ -30,7 +30,7 @@ PROGRAMS = [
 
 @pytest.fixture
 def called(monkeypatch, capsys):
-    """What ``python -m benchmarks.NAME WORD ...`` does in this process: status, standard output, standard error."""
+    """Outcome of ``python -m benchmarks.NAME WORD ...`` in this process: status, standard output, standard error."""
 
     def call(name: str, *words: str) -> tuple[object, str, str]:
         monkeypatch.setattr(sys, "argv", [name, *words])

@@ -34,7 +34,7 @@ def crystal(edge: float = 4.0, numbers: Sequence[int] = (11, 17), second: float 
 
 @pytest.fixture
 def outcomes(tmp_path: Path) -> Callable[..., list[Outcome]]:
-    """What the fuzzer says of commands, or of readers, that do as they are planted."""
+    """Words of the fuzzer on commands, or of readers, that do as they are planted."""
 
     def run(command: Callable[[Sequence[str]], int], n: int = 1, read: Callable | None = None):
         def make(rng: random.Random, valid: Path, here: Path) -> Case:

@@ -1,4 +1,4 @@
-"""What is built and installed is what stands in the tree, and the tree keeps its own rules."""
+"""The tree is built and installed as it stands, and the tree keeps its own rules."""
 
 from __future__ import annotations
 

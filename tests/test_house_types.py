@@ -29,7 +29,10 @@ VERB_PARTS = {
     "train_proxy": ["build_recipe"],
 }
 # names of columns that are words of the language too
-WORDS = {"energy", "formula", "space_group", "volume_per_atom"}
+WORDS = {"energy", "formula", "space_group", "volume_per_atom", "status", "reason", "rank", "cif"}
+# of these, the names of columns alone in subscripts; an energy and a group are also names of tensors
+COLUMNS = {"formula", "status", "reason", "rank", "cif"}
+TABLES = ("data", "proxies", "evaluation", "relaxation", "report", "structures", "training")
 # these know runs of any kind
 ENGINES = ("training", "gflownet")
 
@@ -118,6 +121,21 @@ def test_names_of_files_and_columns_stand_in_the_schema_alone():
         if typed and path.relative_to(PACKAGE).parts[0] not in ENGINES and path.name != "run_schema.py":
             found[str(path.relative_to(PACKAGE))] = typed
     assert found == {}
+
+
+def test_columns_are_named_by_the_schema():
+    source = 'table["formula"], table[["rank", STATUS]], table["lattice"], tensors["space_group"]'
+    assert sorted(_subscripts(source)) == ["formula", "rank"]
+    files = [path for folder in TABLES for path in sorted((PACKAGE / folder).rglob("*.py"))]
+    found = {str(path.relative_to(PACKAGE)): _subscripts(path.read_text()) for path in files}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def _subscripts(source: str) -> list[str]:
+    """Names of columns written out in subscripts."""
+    slices = [node.slice for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Subscript)]
+    parts = [part for each in slices for part in (each.elts if isinstance(each, ast.List) else [each])]
+    return [part.value for part in parts if isinstance(part, ast.Constant) and part.value in COLUMNS]
 
 
 def _texts(path: Path) -> list[str]:

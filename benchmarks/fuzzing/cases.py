@@ -20,7 +20,7 @@ class Case:
         words: of the command line, or a description of the reader.
         outputs: paths that it may write to, relative to the folder of the case.
         read: called in place of the command; returns crystals, see :func:`benchmarks.fuzzing.crystals.impossible`.
-        close_atoms: whether crystals with atoms nearer than 0.5 A may be returned, as by readers of what is judged.
+        close_atoms: whether crystals with atoms nearer than 0.5 Å may be returned, as by readers of what is judged.
     """
 
     words: tuple[str, ...]

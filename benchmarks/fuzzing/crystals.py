@@ -120,7 +120,7 @@ def _of_structure(
     with np.errstate(all="ignore"):
         volume = abs(np.linalg.det(cell))
     if not np.isfinite(volume) or volume <= 1e-6 * lengths.prod():
-        return [f"a cell of {volume} A^3"]
+        return [f"a cell of {volume} Å^3"]
     if close_atoms or len(numbers) > _FEW:
         return []
     return _near(Lattice(cell), points)
@@ -129,7 +129,7 @@ def _of_structure(
 def _near(lattice: Lattice, points: NDArray[np.float64]) -> list[str]:
     short = min(lattice.get_lll_reduced_lattice().abc)
     if short < NEAREST:
-        return [f"a lattice vector of {short:.3g} A"]
+        return [f"a lattice vector of {short:.3g} Å"]
     distances = lattice.get_all_distances(points, points)
     np.fill_diagonal(distances, np.inf)
-    return [f"atoms {distances.min():.3g} A apart"] if distances.min() < NEAREST else []
+    return [f"atoms {distances.min():.3g} Å apart"] if distances.min() < NEAREST else []

@@ -26,7 +26,7 @@ class Watch:
         self.removed: list[str] = []
         self.started: list[str] = []
         self._on = False
-        sys.addaudithook(self._hear)
+        sys.addaudithook(self._on_event)
 
     def begin(self) -> None:
         """Forget what was and record from now on."""
@@ -45,7 +45,7 @@ class Watch:
         gone = [path for path in self.removed if path not in self.written]
         return sorted({path for path in left + gone if not _within(path, folders)})
 
-    def _hear(self, event: str, given: tuple[Any, ...]) -> None:
+    def _on_event(self, event: str, given: tuple[Any, ...]) -> None:
         if not self._on:
             return
         if event == "open":

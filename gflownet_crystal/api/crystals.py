@@ -17,7 +17,7 @@ from gflownet_crystal.api.relaxing import Relaxer
 from gflownet_crystal.api.saving import cif_of, save_crystals
 from gflownet_crystal.api.table import Chosen, Rows, Table
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.run_schema import SPACE_GROUP
+from gflownet_crystal.common.run_schema import FORMULA, REASON, SPACE_GROUP, STATUS
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, LATTICE_COLUMNS
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.settings import RelaxationSettings
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ENERGY_STD = "formation_energy_std"
 _SHOWN = (
-    "name", "formula", "space_group", "n_atoms", "volume_per_atom", "energy", ENERGY_COLUMN, HULL_COLUMN, "status",
+    "name", FORMULA, SPACE_GROUP, "n_atoms", "volume_per_atom", "energy", ENERGY_COLUMN, HULL_COLUMN, STATUS,
     "relative",
 )  # fmt: skip
 
@@ -71,7 +71,7 @@ class Crystals(Table):
             raise DataError(f"{len(structures)} structures have {len(frame)} rows; give a row for each")
         super().__init__(frame.copy())
         self._structures = structures.to("cpu")
-        self.left_out = pd.DataFrame({"name": [], "reason": []}) if left_out is None else left_out
+        self.left_out = pd.DataFrame({"name": [], REASON: []}) if left_out is None else left_out
         self.funnel = funnel
 
     @classmethod
@@ -106,7 +106,7 @@ class Crystals(Table):
         groups = find_space_groups(structures, SYMPREC).numpy()
         if len(given) != len(structures):
             raise DataError(f"{len(structures)} structures have {len(given)} names; give a name for each")
-        return cls(structures, pd.DataFrame({"name": given, "space_group": groups}))
+        return cls(structures, pd.DataFrame({"name": given, SPACE_GROUP: groups}))
 
     @staticmethod
     def none() -> StructureBatch:
@@ -133,14 +133,14 @@ class Crystals(Table):
         geometry = pd.DataFrame(
             {
                 "name": self._frame["name"],
-                "formula": specs.formulas(),
-                "space_group": self._frame[SPACE_GROUP],
+                FORMULA: specs.formulas(),
+                SPACE_GROUP: self._frame[SPACE_GROUP],
                 "n_atoms": n_atoms.numpy(),
                 **dict(zip(LATTICE_COLUMNS, cells.T, strict=True)),
                 "volume_per_atom": (self._structures.volume / n_atoms).numpy(),
             }
         )
-        return geometry.join(self._frame.drop(columns=["name", "space_group"]))
+        return geometry.join(self._frame.drop(columns=["name", SPACE_GROUP]))
 
     def relax(
         self,

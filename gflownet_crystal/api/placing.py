@@ -66,7 +66,7 @@ def place(
 def _crystals(frame: pd.DataFrame, made: pd.DataFrame, judged: bool) -> Crystals:
     """Crystals of what a generator made of samples."""
     rows = made["row"].to_numpy(dtype="int64")
-    table = pd.DataFrame({"name": made["material_id"], "space_group": made[SPACE_GROUP], "sample": rows})
+    table = pd.DataFrame({"name": made["material_id"], SPACE_GROUP: made[SPACE_GROUP], "sample": rows})
     table["distance_ratio"] = made["distance_ratio"]
     if judged:
         table[ENERGY_COLUMN] = made[ENERGY_COLUMN]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gflownet_crystal.api.crystals import Crystals
 from gflownet_crystal.api.words import setting_texts
-from gflownet_crystal.common.run_schema import ENERGY_BEFORE
+from gflownet_crystal.common.run_schema import CIF_FILE, ENERGY_BEFORE, RANK, SPACE_GROUP
 from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.config.predicting import build_predictor
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
@@ -53,11 +53,11 @@ def predict(
     words = setting_texts({**given, "seed": seed, "device": device, "out": "memory"})
     pattern = FormulaPattern.of(formula, sites)
     found = build_predictor(resolved(compose_config("predict", words))).predict(pattern)
-    left_out = found.left_out.drop(columns=["rank", "cif"])
-    names = [name.rpartition("/")[2].removesuffix(".cif") for name in found.frame["cif"]]
-    table = found.frame[["space_group", "probability"]].assign(name=names)
+    left_out = found.left_out.drop(columns=[RANK, CIF_FILE])
+    names = [name.rpartition("/")[2].removesuffix(".cif") for name in found.frame[CIF_FILE]]
+    table = found.frame[[SPACE_GROUP, "probability"]].assign(name=names)
     table[ENERGY_COLUMN], table[HULL_COLUMN] = found.frame[ENERGY_BEFORE], found.frame[JUDGED_HULL]
     structures = Crystals.none() if found.structures is None else found.structures
     return Crystals(
-        structures, table[["name", "space_group", "probability", ENERGY_COLUMN, HULL_COLUMN]], left_out
+        structures, table[["name", SPACE_GROUP, "probability", ENERGY_COLUMN, HULL_COLUMN]], left_out
     )

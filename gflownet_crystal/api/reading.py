@@ -13,7 +13,7 @@ from gflownet_crystal.api.placing import check_specs
 from gflownet_crystal.api.run import Run
 from gflownet_crystal.api.samples import Samples
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.run_schema import SPACE_GROUP
+from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
 from gflownet_crystal.data.readers import read_rows, with_numbers
 from gflownet_crystal.data.rows import CELL, CLAIMED, REASON, frame_to_oriented, structure_reasons
 from gflownet_crystal.data.schema import STRUCTURE_COLUMNS
@@ -21,7 +21,7 @@ from gflownet_crystal.structures.spec_io import read_specs
 from gflownet_crystal.structures.symmetry import SYMPREC, find_space_groups
 
 _GEOMETRY = (
-    *STRUCTURE_COLUMNS, REASON, CELL, CLAIMED, "name", "formula", "n_atoms", "space_group", "volume_per_atom",
+    *STRUCTURE_COLUMNS, REASON, CELL, CLAIMED, "name", FORMULA, "n_atoms", SPACE_GROUP, "volume_per_atom",
 )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def read(source: str | Path, *, formula_check: str = "refuse", symprec: float = 
     good = np.array([not reason for reason in reasons], dtype=bool)
     if not good.any():
         raise DataError(f"{source}: none of {len(frame)} crystals could be read; the first: {reasons[0]}")
-    left_out = pd.DataFrame({"name": frame["material_id"], "reason": reasons})[~good].reset_index(drop=True)
+    left_out = pd.DataFrame({"name": frame["material_id"], REASON: reasons})[~good].reset_index(drop=True)
     if len(left_out):
         warnings.warn(
             f"{source}: {len(left_out)} of {len(frame)} crystals could not be read, see left_out; the first, "

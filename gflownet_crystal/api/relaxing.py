@@ -13,7 +13,7 @@ from gflownet_crystal.api.judging import energies_of
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.common.run_schema import ENERGY_AFTER, ENERGY_BEFORE, SPACE_GROUP
+from gflownet_crystal.common.run_schema import ENERGY_AFTER, ENERGY_BEFORE, REASON, SPACE_GROUP, STATUS
 from gflownet_crystal.common.values import thread_count
 from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.data.schema import ENERGY_COLUMN
@@ -27,7 +27,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.workflows.relaxing import load_on
 
 _COLUMNS = (
-    "status", "reason", "steps", ENERGY_BEFORE, ENERGY_AFTER, "max_force_after", "volume_change",
+    STATUS, REASON, "steps", ENERGY_BEFORE, ENERGY_AFTER, "max_force_after", "volume_change",
     "rms_displacement", "max_displacement",
 )  # fmt: skip
 
@@ -123,7 +123,7 @@ class Relaxer:
         groups = [
             own if group is None else group for own, group in zip(frame[SPACE_GROUP], found, strict=True)
         ]
-        texts = ("status", "reason")
+        texts = (STATUS, REASON)
         columns = {
             name: pd.Series(column, dtype=object if name in texts else float)
             for name, column in values.items()

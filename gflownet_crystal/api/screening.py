@@ -15,7 +15,7 @@ from gflownet_crystal.api.judging import energies_of
 from gflownet_crystal.api.placing import build_generator, check_specs
 from gflownet_crystal.common.arguments import prepared
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.run_schema import ENERGY_BEFORE
+from gflownet_crystal.common.run_schema import CIF_FILE, ENERGY_BEFORE, REASON, STATUS
 from gflownet_crystal.common.run_summary import UNKNOWN, Quantity
 from gflownet_crystal.common.values import seed_number, whole_number
 from gflownet_crystal.config.parts import find_device
@@ -54,7 +54,7 @@ _RENAMED = {
     JUDGED_HULL: HULL_COLUMN,
     HULL_COLUMN: BY_PROXY,
 }
-_DROPPED = (*REQUIRED_COLUMNS[1:], "volume_per_atom", "status", "reason", "cif")
+_DROPPED = (*REQUIRED_COLUMNS[1:], "volume_per_atom", STATUS, REASON, CIF_FILE)
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _further(samples: Samples, search: Search) -> Callable[[int], pd.DataFrame] 
 def _crystals(outcome: Outcome, compounds: KnownCompounds, k: int) -> Crystals:
     candidates = candidates_of(outcome, compounds)
     names = (
-        candidates.frame["cif"].str.removesuffix(".cif") if len(candidates.frame) else pd.Series(dtype=str)
+        candidates.frame[CIF_FILE].str.removesuffix(".cif") if len(candidates.frame) else pd.Series(dtype=str)
     )
     table = candidates.frame.drop(columns=list(_DROPPED)).rename(columns=_RENAMED).assign(name=names)
     left_out, funnel = candidates.left_out.rename(columns=_RENAMED), pd.DataFrame(outcome.funnel)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gflownet_crystal.api.display import html_table, text_table
 from gflownet_crystal.common.errors import ConfigError, unknown
+from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
 from gflownet_crystal.crystallography.space_groups import check_space_group
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import text_to_composition
@@ -78,9 +79,9 @@ class Table(ABC):
             keep &= self._mask(where)
         if space_groups is not None:
             groups = [check_space_group(group) for group in space_groups]
-            keep &= np.isin(frame[_column(frame, "space_group")].to_numpy(), groups)
+            keep &= np.isin(frame[_column(frame, SPACE_GROUP)].to_numpy(), groups)
         if not all(given is None for given in (elements, required_elements, n_elements, n_atoms)):
-            counts = text_to_composition(frame[_column(frame, "formula")].tolist()).numpy()
+            counts = text_to_composition(frame[_column(frame, FORMULA)].tolist()).numpy()
             if elements is not None:
                 keep &= np.delete(counts, _numbers(elements), axis=1).sum(1) == 0
             if required_elements is not None:

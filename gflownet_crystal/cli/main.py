@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -53,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:
         # closed by whoever started this; the first file that is opened must not take its place
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stands for standard output to the end
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # a terminal without Å must not end a verb
+        sys.stdout.reconfigure(errors="backslashreplace")
     let_threads_sleep()
     try:
         status = _dispatch(words)

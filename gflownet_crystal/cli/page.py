@@ -94,7 +94,7 @@ def best_table(frame: pd.DataFrame, title: str, label: str) -> Table:
         groups = frame[SPACE_GROUP].astype(int)
         shown[FORMULA] = frame[FORMULA].astype(str)
         shown["group"] = [f"{group} {space_group_symbol(group)}" for group in groups]
-        shown["A^3/atom"] = frame[VOLUME].map("{:.2f}".format)
+        shown["Å^3/atom"] = frame[VOLUME].map("{:.2f}".format)
     else:
         places = [name for name in frame.columns if name.startswith("x")]
         shown["object"] = [", ".join(f"{value:.4g}" for value in row) for row in frame[places].to_numpy()]

@@ -96,7 +96,7 @@ def _card(
         "task": chosen.pop("task"),
         "denoising": chosen,
         "volumes": settings.volumes,
-        "unit": "lengths A, angles degrees, pos fractional, pos_angstrom A",
+        "unit": "lengths Å, angles degrees, pos fractional, pos_angstrom Å",
         **run.card(settings, engine, settings.model.entry),
         "validation_curve": curve,
         "curve_still_falling": still_falling([figures["lengths"] for figures in curve]),

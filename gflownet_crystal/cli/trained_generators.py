@@ -19,7 +19,7 @@ from gflownet_crystal.config.compose import TARGET
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.models.gemsdiff import model as gemsdiff
 from gflownet_crystal.models.gemsdiff.model import GemsDiffModel
-from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
+from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings, present_values
 from gflownet_crystal.models.langevin import model as langevin
 from gflownet_crystal.models.langevin.dimenet_settings import DimeNetSettings
 from gflownet_crystal.models.langevin.model import NoiseLevels, ScoreModel
@@ -150,10 +150,12 @@ class TrainedGemsDiff(TrainedGenerator):
     kind = gemsdiff.KIND
 
     def build(self, section: DictConfig, seed: int) -> tuple[GemsDiffSettings, GemsDiffModel]:
-        settings = to_settings(GemsDiffSettings, section.network, _PLACE)
+        require_section(section.network, _PLACE)
+        network = OmegaConf.create(present_values(section.network))
+        settings = to_settings(GemsDiffSettings, network, _PLACE)
         self._settings = to_settings(DiffusionSettings, section.task, "generator.task")
         self._model = GemsDiffModel(settings, seed)
-        if settings.is_mended:
+        if settings.is_corrected:
             self.unit = "squared errors of ways back and lattice velocities, in units of their deviations"
         else:
             self.unit = "position: squared fractional coordinates; lattice: deviations of its parameters"

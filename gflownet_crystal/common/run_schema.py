@@ -26,6 +26,9 @@ WEIGHTS, REPORT = "weights.safetensors", "report.html"
 FORMULA, SPACE_GROUP, VOLUME = "formula", "space_group", "volume_per_atom"
 """Formula of the conventional cell, ITA number, and volume per atom in Å^3."""
 
+STATUS, REASON, RANK, CIF_FILE = "status", "reason", "rank", "cif"
+"""Outcome of a candidate or a relaxation, why it failed or was left out, rank of a candidate, path of its CIF."""
+
 ENERGY = "energy"
 """Property that the proxy predicts, in its own unit."""
 

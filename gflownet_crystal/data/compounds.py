@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import FORMULA
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.left_out import LeftOut
@@ -62,9 +63,9 @@ def read_compounds(
 
 def lowest_by_formula(table: pd.DataFrame) -> pd.DataFrame:
     """Reduced formulas of a table (columns ``formula``, ``formation_energy_per_atom``) with their lowest energies."""
-    formula = composition_to_text(reduce_composition(text_to_composition(table["formula"].tolist())))
-    rows = pd.DataFrame({"formula": formula, ENERGY_COLUMN: table[ENERGY_COLUMN].to_numpy(dtype=np.float64)})
-    return rows.groupby("formula", as_index=False)[ENERGY_COLUMN].min()
+    formula = composition_to_text(reduce_composition(text_to_composition(table[FORMULA].tolist())))
+    rows = pd.DataFrame({FORMULA: formula, ENERGY_COLUMN: table[ENERGY_COLUMN].to_numpy(dtype=np.float64)})
+    return rows.groupby(FORMULA, as_index=False)[ENERGY_COLUMN].min()
 
 
 def _compounds_of(file: SourceFile, formula_check: str, left_out: LeftOut | None) -> pd.DataFrame | None:
@@ -72,9 +73,9 @@ def _compounds_of(file: SourceFile, formula_check: str, left_out: LeftOut | None
     frame = read_parquet(file.path) if file.kind == "parquet" else None
     if frame is not None and _STRAIN_ENERGY in frame.columns and ENERGY_COLUMN not in frame.columns:
         return None
-    if frame is not None and "formula" in frame.columns:
-        require_columns(frame, ("formula",), file.path)
-        frame = named(frame, file).assign(**{REASON: formula_faults(frame["formula"])})
+    if frame is not None and FORMULA in frame.columns:
+        require_columns(frame, (FORMULA,), file.path)
+        frame = named(frame, file).assign(**{REASON: formula_faults(frame[FORMULA])})
         frame = readable(frame, file.path, left_out)
     else:
         rows = read_file(file, formula_check) if frame is None else rows_of_table(frame, file, formula_check)
@@ -87,7 +88,7 @@ def _compounds_of(file: SourceFile, formula_check: str, left_out: LeftOut | None
     if "strain" in frame.columns:
         frame = frame[(frame["strain"] == "").to_numpy()]
     source = frame["energy_source"].astype(str) if "energy_source" in frame.columns else "unknown"
-    return frame[["formula", ENERGY_COLUMN]].assign(energy_source=source)
+    return frame[[FORMULA, ENERGY_COLUMN]].assign(energy_source=source)
 
 
 def _counts(frame: pd.DataFrame) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.run_schema import HULL_COLUMN
+from gflownet_crystal.common.run_schema import FORMULA, HULL_COLUMN, SPACE_GROUP
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.data.prepare import load_prepared
@@ -18,7 +18,7 @@ from gflownet_crystal.data.sources import SourceFile, source_files
 from gflownet_crystal.data.table_checks import formula_faults
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, read_specs
 
-COLUMNS = ("formula", "space_group")
+COLUMNS = (FORMULA, SPACE_GROUP)
 _LABELS = (ENERGY_COLUMN, "energy_source", HULL_COLUMN, "mp20_split")
 
 
@@ -64,8 +64,8 @@ def _formulas_of(file: SourceFile) -> pd.DataFrame | None:
         return None
     if set(REQUIRED_COLUMNS) <= set(table.columns):
         return read_specs(file.path)
-    if "formula" not in table.columns and "composition" in table.columns:
-        table = table.rename(columns={"composition": "formula"})
+    if FORMULA not in table.columns and "composition" in table.columns:
+        table = table.rename(columns={"composition": FORMULA})
     if not set(COLUMNS) <= set(table.columns):
         return None
     if "energy_source" not in table.columns:
@@ -81,9 +81,9 @@ def _checked(table: pd.DataFrame, origin: Path) -> pd.DataFrame:
     """
     if table.empty:
         raise DataError(f"{origin} has no rows; give a file with crystals")
-    groups = pd.to_numeric(table["space_group"], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    groups = pd.to_numeric(table[SPACE_GROUP], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     wrong = ~((groups >= 0) & (groups <= N_SPACE_GROUPS) & (groups % 1.0 == 0.0))
-    faults = formula_faults(table["formula"])
+    faults = formula_faults(table[FORMULA])
     for row in np.flatnonzero(wrong | np.array([bool(fault) for fault in faults]))[:1].tolist():
         reason = faults[row] or f"a space group that is not 1 to {N_SPACE_GROUPS}, or 0 where it is not known"
         raise DataError(f"{origin}, row {row}: {reason}")

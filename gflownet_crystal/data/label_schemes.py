@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gflownet_crystal.common.run_schema import FORMULA
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS, ELECTRONEGATIVITY
 from gflownet_crystal.structures.formulas import text_to_composition
@@ -98,5 +99,5 @@ def to_one_scheme(table: pd.DataFrame) -> pd.DataFrame:
     rows = needs_conversion(table)
     energies = table[ENERGY_COLUMN].to_numpy(dtype=np.float64).copy()
     if rows.any():
-        energies[rows] += legacy_shift(text_to_composition(table["formula"][rows].tolist())).numpy()
+        energies[rows] += legacy_shift(text_to_composition(table[FORMULA][rows].tolist())).numpy()
     return table.assign(**{ENERGY_COLUMN: energies, SCHEME_COLUMN: SCHEME})

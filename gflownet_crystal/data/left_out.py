@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from gflownet_crystal.common.run_schema import REASON
+
 _SHOWN = 20
 # quoted texts of a file, coordinates in brackets, distances, and elements with counts
 _DETAILS = re.compile(
@@ -65,7 +67,7 @@ class LeftOut:
 
     def frame(self) -> pd.DataFrame:
         """Columns name and reason."""
-        return pd.DataFrame(list(self._pairs), columns=["name", "reason"], dtype=object)
+        return pd.DataFrame(list(self._pairs), columns=["name", REASON], dtype=object)
 
     def line(self) -> str:
         """A summary in one line; empty if nothing was left out."""

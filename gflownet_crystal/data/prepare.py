@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
 from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.readers import map_files, read_file, readable
@@ -131,18 +132,18 @@ def prepare(
         table[column] = frame[column].to_numpy()
     found = cells.space_group > 0
     if left_out is not None:
-        reasons = np.where(found, "", f"no symmetry found at {symprec:g} A")
+        reasons = np.where(found, "", f"no symmetry found at {symprec:g} Å")
         left_out.add_rows(table["material_id"], reasons.tolist())
     if not found.any():
         raise DataError(
-            f"no symmetry found at {symprec:g} A in any of {len(table)} crystals: check their cells and distances"
+            f"no symmetry found at {symprec:g} Å in any of {len(table)} crystals: check their cells and distances"
         )
     return _with_labels(table, frame, labels)[found].reset_index(drop=True)
 
 
 def _put_cells(table: pd.DataFrame, cells: StandardCells) -> None:
-    table["space_group"] = cells.space_group
-    table["formula"] = composition_to_text(torch.from_numpy(cells.counts.astype(np.int64)))
+    table[SPACE_GROUP] = cells.space_group
+    table[FORMULA] = composition_to_text(torch.from_numpy(cells.counts.astype(np.int64)))
     for column, values in zip(LATTICE_COLUMNS, cells.parameters.T, strict=True):
         table[column] = values
 
@@ -158,11 +159,11 @@ def _with_labels(table: pd.DataFrame, frame: pd.DataFrame, labels: Sequence[str]
 
 
 def _without_structure(frame: pd.DataFrame, labels: Sequence[str], left_out: LeftOut | None) -> pd.DataFrame:
-    reasons = spec_faults(frame["composition"], frame["space_group"])
+    reasons = spec_faults(frame["composition"], frame[SPACE_GROUP])
     frame = readable(frame.assign(**{REASON: reasons}), "the compositions", left_out, labels)
     table = pd.DataFrame({"material_id": frame["material_id"].astype(str).to_numpy()})
-    table["space_group"] = frame["space_group"].to_numpy(dtype=np.int64)
-    table["formula"] = composition_to_text(conventional_counts(frame))
+    table[SPACE_GROUP] = frame[SPACE_GROUP].to_numpy(dtype=np.int64)
+    table[FORMULA] = composition_to_text(conventional_counts(frame))
     for column in LATTICE_COLUMNS:
         table[column] = np.nan
     return _with_labels(table, frame, labels)
@@ -170,7 +171,7 @@ def _without_structure(frame: pd.DataFrame, labels: Sequence[str], left_out: Lef
 
 def conventional_counts(frame: pd.DataFrame) -> torch.Tensor:
     """Counts (n, 119) int64 of the conventional cell, from a primitive ``composition`` and ``space_group``."""
-    group = torch.from_numpy(frame["space_group"].to_numpy(dtype=np.int64).copy())
+    group = torch.from_numpy(frame[SPACE_GROUP].to_numpy(dtype=np.int64).copy())
     return text_to_composition(frame["composition"].tolist()) * lattice_points(group)[:, None]
 
 
@@ -201,7 +202,7 @@ def prepare_strained(
     out = table.loc[rows.to_numpy(dtype=np.int64)].reset_index(drop=True)
     linear = np.stack(list(out["_linear"])).reshape(-1, 3, 3)
     parameters = strained_parameters(
-        np.stack(list(strained["lattice"])), linear, out["space_group"].to_numpy(dtype=np.int64)
+        np.stack(list(strained["lattice"])), linear, out[SPACE_GROUP].to_numpy(dtype=np.int64)
     )
     for column, values in zip(LATTICE_COLUMNS, parameters.T, strict=True):
         out[column] = values

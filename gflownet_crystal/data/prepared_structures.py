@@ -5,13 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import SPACE_GROUP
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.schema import ENERGY_COLUMN, PROVENANCE_COLUMNS, STRUCTURE_COLUMNS
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import SYMPREC, conventional_structures
 
-_VALUES = ("material_id", "space_group", ENERGY_COLUMN, "energy_source", *PROVENANCE_COLUMNS)
+_VALUES = ("material_id", SPACE_GROUP, ENERGY_COLUMN, "energy_source", *PROVENANCE_COLUMNS)
 
 
 def prepared_structures(

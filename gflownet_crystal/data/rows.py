@@ -11,12 +11,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.run_schema import REASON as REASON
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters, parameters_to_matrix
 from gflownet_crystal.structures.checks import check_parameters, check_structures
 from gflownet_crystal.structures.convert import from_arrays
 from gflownet_crystal.structures.structure import StructureBatch
 
-REASON, CELL, CLAIMED = "reason", "_cell", "_claimed"
+CELL, CLAIMED = "_cell", "_claimed"
 """Columns beside those of the schema: why a row is no crystal (empty if it is one), the lattice vectors where the
 source has them (9 numbers, Å), and the space group that a CIF names (0 for none)."""
 

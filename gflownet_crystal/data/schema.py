@@ -9,6 +9,7 @@ import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.run_schema import ENERGY_COLUMN as ENERGY_COLUMN
+from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
 from gflownet_crystal.common.run_schema import HULL_COLUMN as HULL_COLUMN
 from gflownet_crystal.common.run_schema import JUDGED_HULL as JUDGED_HULL
 
@@ -26,8 +27,8 @@ STRAIN_COLUMNS = ("material_id", "strain", "lattice", "delta_energy_per_atom")
 
 PREPARED_COLUMNS = (
     "material_id",
-    "space_group",
-    "formula",
+    SPACE_GROUP,
+    FORMULA,
     *LATTICE_COLUMNS,
     ENERGY_COLUMN,
     "energy_source",

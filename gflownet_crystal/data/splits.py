@@ -10,12 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit
 
+from gflownet_crystal.common.run_schema import FORMULA
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
 
 
 def reduced_formulas(table: pd.DataFrame) -> NDArray[np.str_]:
     """Reduced formula of each row, (n,) text, from its ``formula`` column."""
-    counts = reduce_composition(text_to_composition(table["formula"].tolist()))
+    counts = reduce_composition(text_to_composition(table[FORMULA].tolist()))
     return np.array(composition_to_text(counts, separator="", write_one=False), dtype=np.str_)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
 from gflownet_crystal.data.schema import LABEL_COLUMNS, PROVENANCE_COLUMNS, STRUCTURE_COLUMNS
 from gflownet_crystal.structures.formulas import composition_to_text
 from gflownet_crystal.structures.frames import frame_to_structures
@@ -35,9 +36,9 @@ def structure_table(frame: pd.DataFrame, *own: str) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "material_id": frame["material_id"].astype(str),
-            "formula": composition_to_text(structures.composition, separator="", write_one=False),
+            FORMULA: composition_to_text(structures.composition, separator="", write_one=False),
             "n_atoms": structures.n_atoms.numpy(),
-            "space_group": find_space_groups(structures).numpy(),
+            SPACE_GROUP: find_space_groups(structures).numpy(),
             **{name: list(frame[name]) for name in _ARRAYS},
             **{name: frame[name] for name in kept},
         }

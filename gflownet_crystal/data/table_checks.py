@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.readers import readable
@@ -27,7 +28,7 @@ def mark_crowded(frame: pd.DataFrame, closest: float = CLOSEST) -> pd.DataFrame:
         return frame
     apart = usable(frame_to_oriented(frame.iloc[good]), closest).numpy()
     reasons = frame[REASON].to_numpy(dtype=object).copy()
-    reasons[good[~apart]] = f"atoms closer than {closest:g} A"
+    reasons[good[~apart]] = f"atoms closer than {closest:g} Å"
     return frame.assign(**{REASON: reasons})
 
 
@@ -64,7 +65,7 @@ def check_prepared(
     Raises:
         DataError: none is, or, without ``left_out``, not all are.
     """
-    reasons = spec_faults(frame["formula"], frame["space_group"])
+    reasons = spec_faults(frame[FORMULA], frame[SPACE_GROUP])
     lattice = frame[list(LATTICE_COLUMNS)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
     empty = frame[list(LATTICE_COLUMNS)].isna().to_numpy().all(1)
     faults = check_parameters(torch.from_numpy(lattice.copy()))
@@ -76,7 +77,7 @@ def check_prepared(
     checked = checked.drop(columns=REASON)
     columns = {name: checked[name].astype(np.float64) for name in LATTICE_COLUMNS}
     strain = checked["strain"].fillna("").astype(str)
-    return checked.assign(**columns, space_group=checked["space_group"].astype(np.int64), strain=strain)
+    return checked.assign(**columns, space_group=checked[SPACE_GROUP].astype(np.int64), strain=strain)
 
 
 def check_strained(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import CIF_FILE, SPACE_GROUP
 from gflownet_crystal.common.tables import read_csv, read_parquet
 from gflownet_crystal.data.cif_rows import row_of_cif
 from gflownet_crystal.data.rows import CELL, REASON, Row, rows_to_frame, table_to_rows
@@ -50,10 +51,10 @@ def rows_of_table(
     Raises:
         DataError: it lacks columns.
     """
-    if "cif" in frame.columns and "lattice" not in frame.columns:
+    if CIF_FILE in frame.columns and "lattice" not in frame.columns:
         return rows_of_cif_column(frame, file, formula_check)
     if "lattice" not in frame.columns and "composition" in frame.columns:
-        require_columns(frame, ("composition", "space_group"), file.path)
+        require_columns(frame, ("composition", SPACE_GROUP), file.path)
         frame = named(frame.rename(columns={"matbench_id": "material_id"}), file)
         return _with_source(frame, file.path.stem).assign(**{REASON: "", CELL: None})
     require_columns(frame, STRUCTURE_COLUMNS[1:], file.path)
@@ -73,7 +74,7 @@ def rows_of_csv(
     Raises:
         DataError: it lacks columns.
     """
-    if "cif" in frame.columns:
+    if CIF_FILE in frame.columns:
         return rows_of_cif_column(frame, file, formula_check)
     if not (set(STRUCTURE_COLUMNS[1:]) <= set(frame.columns) or "composition" in frame.columns):
         raise DataError(
@@ -97,16 +98,16 @@ def rows_of_cif_column(
     Raises:
         DataError: the table lacks the column or has no rows.
     """
-    require_columns(frame, ("cif",), file.path)
+    require_columns(frame, (CIF_FILE,), file.path)
     frame = named(frame, file)
     rows = [
         row_of_cif(text, name, formula_check)
         if isinstance(text, str)
         else Row(name, reason="no text of a CIF")
-        for name, text in zip(frame["material_id"], frame["cif"], strict=True)
+        for name, text in zip(frame["material_id"], frame[CIF_FILE], strict=True)
     ]
     read = rows_to_frame(rows)
-    kept = frame.drop(columns=["cif", *(name for name in read.columns if name in frame.columns)])
+    kept = frame.drop(columns=[CIF_FILE, *(name for name in read.columns if name in frame.columns)])
     return _with_source(pd.concat([read, kept.reset_index(drop=True)], axis=1), f"mp20_{file.path.stem}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from gflownet_crystal.common.run_schema import FORMULA
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
 
@@ -30,13 +31,13 @@ def trusted_energies(table: pd.DataFrame) -> pd.DataFrame:
         ``disagree`` (whether a label was left out).
     """
     labelled = table[np.isfinite(table[ENERGY_COLUMN].to_numpy(dtype=np.float64))]
-    formula = composition_to_text(reduce_composition(text_to_composition(labelled["formula"].tolist())))
+    formula = composition_to_text(reduce_composition(text_to_composition(labelled[FORMULA].tolist())))
     source = labelled["energy_source"].astype(str)
     kind = np.full(len(labelled), len(TRUST))
     for rank, beginnings in reversed(list(enumerate(TRUST))):
         kind[source.str.startswith(beginnings).to_numpy()] = rank
-    rows = pd.DataFrame({"formula": formula, "kind": kind, "energy": labelled[ENERGY_COLUMN].to_numpy()})
-    lowest = rows.pivot_table(index="formula", columns="kind", values="energy", aggfunc="min")
+    rows = pd.DataFrame({FORMULA: formula, "kind": kind, "energy": labelled[ENERGY_COLUMN].to_numpy()})
+    lowest = rows.pivot_table(index=FORMULA, columns="kind", values="energy", aggfunc="min")
     lowest = lowest.reindex(columns=range(len(TRUST) + 1))
     energy = lowest[0].to_numpy().copy()
     disagree = np.zeros(len(energy), dtype=bool)
@@ -48,5 +49,5 @@ def trusted_energies(table: pd.DataFrame) -> pd.DataFrame:
         energy = np.where(taken, np.fmin(energy, other), energy)
         disagree |= too_low
     sources = lowest.notna().sum(axis=1).to_numpy()
-    columns = {"formula": lowest.index, ENERGY_COLUMN: energy, "sources": sources, "disagree": disagree}
+    columns = {FORMULA: lowest.index, ENERGY_COLUMN: energy, "sources": sources, "disagree": disagree}
     return pd.DataFrame(columns).reset_index(drop=True)

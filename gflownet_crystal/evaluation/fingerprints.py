@@ -32,7 +32,7 @@ MOST_CELLS = 3e4
 """Cells in a sphere as large as the cell's diagonal (MP's have at most 6,000); in thinner ones CrystalNN looks for
 neighbours of that many images and finds no end."""
 
-ALIKE = 1e-5
+TOLERANCE = 1e-5
 """Tolerance in Å within which atoms count as equivalent by symmetry, so that one of them stands for all."""
 
 _REVISION = 2
@@ -88,7 +88,7 @@ def site_fingerprint(crystal: Crystal) -> NDArray[np.float64]:
     volume = abs(float(np.linalg.det(cell)))
     share = volume / max(1, len(numbers))
     if not share >= SMALLEST_ATOM:
-        raise ValueError(f"{share:.3g} A^3 an atom: below {SMALLEST_ATOM} there is no fingerprint")
+        raise ValueError(f"{share:.3g} Å^3 an atom: below {SMALLEST_ATOM} there is no fingerprint")
     cells = 4.0 / 3.0 * np.pi * float(np.linalg.norm(cell)) ** 3 / volume
     if cells > MOST_CELLS:
         raise ValueError(f"a thin cell: {cells:.3g} of it fit in a sphere of its diagonal's size")
@@ -96,7 +96,7 @@ def site_fingerprint(crystal: Crystal) -> NDArray[np.float64]:
     points = points % 1.0
     structure = Structure(cell, numbers.tolist(), points)
     featurizer = _site_featurizer()
-    rows, counts = np.unique(equivalent_atoms(cell, numbers, points, ALIKE), return_counts=True)
+    rows, counts = np.unique(equivalent_atoms(cell, numbers, points, TOLERANCE), return_counts=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fingerprint = np.average(

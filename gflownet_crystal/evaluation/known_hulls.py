@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.run_schema import FORMULA
 from gflownet_crystal.common.tables import DAMAGES, read_parquet
 from gflownet_crystal.data.public_sets import data_path
 from gflownet_crystal.data.schema import ENERGY_COLUMN
@@ -68,7 +69,7 @@ def labelled_formulas(path: Path) -> tuple[Tensor, Tensor] | None:
         columns = pyarrow.parquet.read_schema(path).names
     except DAMAGES as error:
         raise DataError(f"cannot read {path} as Parquet: {error}; give another file") from error
-    if not {"formula", ENERGY_COLUMN} <= set(columns):
+    if not {FORMULA, ENERGY_COLUMN} <= set(columns):
         return None
     frame = read_parquet(path)
     energy = torch.tensor(pd.to_numeric(frame[ENERGY_COLUMN], errors="coerce").to_numpy(dtype="float64"))
@@ -76,7 +77,7 @@ def labelled_formulas(path: Path) -> tuple[Tensor, Tensor] | None:
     if not bool(labelled.any()):
         return None
     try:
-        composition = text_to_composition(frame.loc[labelled.numpy(), "formula"].tolist())
+        composition = text_to_composition(frame.loc[labelled.numpy(), FORMULA].tolist())
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     return composition, energy[labelled]

@@ -17,7 +17,7 @@ from gflownet_crystal.evaluation.compared_sets import reduced_formulas
 from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.novelty import NOVEL, first_known
 from gflownet_crystal.evaluation.parallel import Work, to_crystals
-from gflownet_crystal.evaluation.uniqueness import first_alike, unique
+from gflownet_crystal.evaluation.uniqueness import first_match, unique
 from gflownet_crystal.proxies.hull import MAX_ELEMENTS, NEAR_HULL, Hull
 from gflownet_crystal.structures.structure import StructureBatch
 
@@ -143,5 +143,5 @@ def most_stable_of_kind(relaxed: StructureBatch, above: Tensor, tolerances: Tole
     order = above.nan_to_num(nan=torch.inf).argsort(stable=True)
     crystals, formulas = to_crystals(relaxed[order]), reduced_formulas(relaxed[order])
     first = torch.zeros(len(relaxed), dtype=torch.bool)
-    first[order] = unique(first_alike(crystals, formulas, tolerances, work))
+    first[order] = unique(first_match(crystals, formulas, tolerances, work))
     return first

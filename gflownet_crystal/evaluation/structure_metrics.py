@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from gflownet_crystal.common.run_schema import SPACE_GROUP
 from gflownet_crystal.evaluation.compared_sets import Evaluation
 from gflownet_crystal.evaluation.coverage import coverage
 from gflownet_crystal.evaluation.frechet import frechet_distance, frechet_floor
@@ -15,7 +16,7 @@ from gflownet_crystal.evaluation.matching import Pair, match_rate, rms_distances
 from gflownet_crystal.evaluation.novelty import NOVEL, first_known
 from gflownet_crystal.evaluation.parallel import to_crystals
 from gflownet_crystal.evaluation.space_group_agreement import space_group_agreement
-from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike, unique
+from gflownet_crystal.evaluation.uniqueness import FAILED, first_match, unique
 from gflownet_crystal.evaluation.validity import structure_validity
 from gflownet_crystal.evaluation.wasserstein import distance_of_finite, noise_floor, structure_properties
 from gflownet_crystal.structures.symmetry import find_space_groups
@@ -110,18 +111,18 @@ def space_groups(evaluation: Evaluation) -> Result:
     figures = asdict(space_group_agreement(found, claimed, reference))
     return Result(
         figures | {"symprec": symprec},
-        {"space_group": found.tolist(), "space_group_claimed": claimed.tolist()},
+        {SPACE_GROUP: found.tolist(), "space_group_claimed": claimed.tolist()},
     )
 
 
 def uniqueness(evaluation: Evaluation) -> Result:
     """Share of first ones of their kind; see :mod:`gflownet_crystal.evaluation.uniqueness`."""
     tolerances = evaluation.choices.tolerances
-    alike = first_alike(evaluation.crystals, evaluation.formulas, tolerances, evaluation.work)
-    figures = {"unique": evaluation.share(unique(alike)), "n_failed": int((alike == FAILED).sum())}
+    matched = first_match(evaluation.crystals, evaluation.formulas, tolerances, evaluation.work)
+    figures = {"unique": evaluation.share(unique(matched)), "n_failed": int((matched == FAILED).sum())}
     # as numbers of the structures that were given, unreadable ones included
-    rows = torch.where(alike == FAILED, FAILED, evaluation.made.rows[alike.clamp(min=0)])
-    return Result(figures, {"first_alike": rows.tolist()})
+    rows = torch.where(matched == FAILED, FAILED, evaluation.made.rows[matched.clamp(min=0)])
+    return Result(figures, {"first_match": rows.tolist()})
 
 
 def novelty(evaluation: Evaluation) -> Result:

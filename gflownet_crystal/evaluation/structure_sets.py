@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import SPACE_GROUP
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.data.public_sets import data_path
 from gflownet_crystal.data.readers import read_rows
@@ -158,7 +159,7 @@ def _with_targets(found: StructureSet, frame: pd.DataFrame, path: Path) -> Struc
 def _claims(frame: pd.DataFrame) -> Tensor:
     """Space groups that CIFs name, or else the column of a table; 0 where there is none, (n,) int64."""
     claimed = np.zeros(len(frame))
-    for column in ("space_group", CLAIMED):
+    for column in (SPACE_GROUP, CLAIMED):
         if column in frame.columns:
             groups = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
             claimed = np.where(np.isnan(groups), claimed, groups)

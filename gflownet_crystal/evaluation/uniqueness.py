@@ -26,7 +26,7 @@ FAILED = -1
 """In place of a row: the structure could not be compared."""
 
 
-def first_alike(
+def first_match(
     crystals: Sequence[Crystal],
     formulas: Sequence[str],
     tolerances: Tolerances,
@@ -51,16 +51,16 @@ def first_alike(
     groups = list(rows_by_formula(formulas).values())
     result = torch.arange(len(crystals))
     tasks = [[crystals[row] for row in rows] for rows in groups]
-    found = run_all(functools.partial(_alike, tolerances), tasks, work, "comparing formulas")
-    for group, alike in zip(groups, found, strict=True):
-        rows, local = torch.tensor(group), torch.tensor(alike)
+    found = run_all(functools.partial(_matches, tolerances), tasks, work, "comparing formulas")
+    for group, matched in zip(groups, found, strict=True):
+        rows, local = torch.tensor(group), torch.tensor(matched)
         result[rows] = torch.where(local == FAILED, FAILED, rows[local.clamp(min=0)])
     return result
 
 
-def unique(alike: Tensor) -> Tensor:
-    """Structures that are the first of their kind, (n,) bool, of the rows that :func:`first_alike` gives."""
-    return alike == torch.arange(len(alike))
+def unique(matched: Tensor) -> Tensor:
+    """Structures that are the first of their kind, (n,) bool, of the rows that :func:`first_match` gives."""
+    return matched == torch.arange(len(matched))
 
 
 def rows_by_formula(formulas: Sequence[str]) -> dict[str, list[int]]:
@@ -71,7 +71,7 @@ def rows_by_formula(formulas: Sequence[str]) -> dict[str, list[int]]:
     return dict(groups)
 
 
-def _alike(tolerances: Tolerances, crystals: Sequence[Crystal]) -> list[int]:
+def _matches(tolerances: Tolerances, crystals: Sequence[Crystal]) -> list[int]:
     """Place of the first structure that each is like, among structures of one formula."""
     matcher = tolerances.matcher()
     kinds: dict[int, Structure] = {}

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.run_schema import HULL_COLUMN
+from gflownet_crystal.common.run_schema import FORMULA, HULL_COLUMN, SPACE_GROUP
 from gflownet_crystal.data.known_formulas import read_formulas
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.schema import ENERGY_COLUMN
@@ -40,12 +40,12 @@ def trusted_hull(table: pd.DataFrame) -> tuple[ReferenceHull, pd.DataFrame]:
     """The stable compounds of a table of labels in one scheme, and the energies that they were found among."""
     trusted = trusted_energies(table)
     energy = torch.tensor(trusted[ENERGY_COLUMN].to_numpy(dtype=np.float64))
-    return ReferenceHull(text_to_composition(trusted["formula"].tolist()), energy).stable(), trusted
+    return ReferenceHull(text_to_composition(trusted[FORMULA].tolist()), energy).stable(), trusted
 
 
 def hull_figures(hull: ReferenceHull, rows: pd.DataFrame) -> dict[str, object]:
     """Errors of energies above the hull of crystals against their labels, each crystal's own entry in the hull too."""
-    composition = text_to_composition(rows["formula"].tolist())
+    composition = text_to_composition(rows[FORMULA].tolist())
     above = rows[ENERGY_COLUMN].to_numpy(dtype=np.float64) - hull.hull_energy(composition).numpy()
     error = np.maximum(above, 0.0) - rows[HULL_COLUMN].to_numpy(dtype=np.float64)
     return {
@@ -118,10 +118,10 @@ def main(arguments: list[str]) -> None:
         raise ConfigError("give data=FILE.parquet,FILE.parquet and out=FOLDER")
     paths, folder = [Path(path) for path in options["data"].split(",")], Path(options["out"])
     table = read_formulas(paths).reindex(
-        columns=["formula", "space_group", ENERGY_COLUMN, "energy_source", HULL_COLUMN, "mp20_split"]
+        columns=[FORMULA, SPACE_GROUP, ENERGY_COLUMN, "energy_source", HULL_COLUMN, "mp20_split"]
     )
-    composition = text_to_composition(table["formula"].tolist())
-    space_group = torch.from_numpy(table["space_group"].to_numpy(dtype=np.int64).copy())
+    composition = text_to_composition(table[FORMULA].tolist())
+    space_group = torch.from_numpy(table[SPACE_GROUP].to_numpy(dtype=np.int64).copy())
     entries = SystemEntries.count(composition[distinct_crystals(composition, space_group)])
     names = [path.name for path in paths]
     origin = {"data": names, "command": f"{_COMMAND} data={','.join(names)} out={folder.name}"}

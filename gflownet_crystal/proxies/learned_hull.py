@@ -15,15 +15,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.allocations import at_most, elements_of
-from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.models.spec_energy.features import composition_features
 from gflownet_crystal.models.spec_energy.network import EnergyEnsemble
 from gflownet_crystal.proxies.hull import Hull, by_number_of_elements, checked_composition
 from gflownet_crystal.proxies.hull_program import lowest_mixture
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import reduce_composition
-from gflownet_crystal.weights import load_weights
+from gflownet_crystal.weights import fitting_tensors, load_weights
 
 KIND = "learned_hull"
 LARGEST_BINARY_COUNT = 6
@@ -107,14 +105,10 @@ class LearnedHull(Hull):
         Raises:
             WeightsError: the tensors do not fit the card's network.
         """
-        try:
-            with at_most(elements_of(tensors)):
-                network = EnergyEnsemble(**card["network"])
+        with fitting_tensors(tensors, "the hull"):
+            network = EnergyEnsemble(**card["network"])
             network.load_state_dict(tensors)
             return cls(network.eval(), float(card["entry_shift"]))
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise WeightsError(f"weights do not fit the hull: {reason}; restore or retrain them") from error
 
     @torch.no_grad()
     def compound_energy(self, composition: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.models.spec_energy.features import check_specs, composition_features, shape_features
 from gflownet_crystal.models.spec_energy.heads import head_inputs
 from gflownet_crystal.models.spec_energy.network import CellEnergy, Encoding, EnergyEnsemble
@@ -175,8 +174,7 @@ def build(tensors: dict[str, Tensor], card: dict[str, Any]) -> tuple[EnergyEnsem
     Raises:
         WeightsError: tensors are missing or of another shape.
     """
-    with fitting_tensors("the energy ensemble"):
-        with at_most(elements_of(tensors)):
-            network = EnergyEnsemble(**card["network"])
+    with fitting_tensors(tensors, "the energy ensemble"):
+        network = EnergyEnsemble(**card["network"])
         network.load_state_dict(tensors_under(tensors, "network."))
         return network.eval(), tensors["shape_range"].double(), tensors["calibration"].double()

@@ -9,13 +9,12 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from gflownet_crystal.common.allocations import at_most, elements_of
-from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.models.spec_energy.features import check_specs
 from gflownet_crystal.proxies.stored import StoredProxy
 from gflownet_crystal.structures.element_properties import N_PROPERTIES
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.weights import fitting_tensors
 
 KIND = "mlp_paper"
 
@@ -130,15 +129,9 @@ class PaperMLPProxy(StoredProxy):
         super().__init__(weights, batch_size)
 
     def _build(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
-        try:
-            with at_most(elements_of(tensors)):
-                self.network = PaperNetwork(**card["network"]).eval()
+        with fitting_tensors(tensors, "the paper's network"):
+            self.network = PaperNetwork(**card["network"]).eval()
             self.network.load_state_dict(tensors)
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise WeightsError(
-                f"weights do not fit the paper's network: {reason}; restore or retrain them"
-            ) from error
 
     def to(self, device: torch.device | str) -> Self:
         """Move the network to ``device``."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
 from gflownet_crystal.data.known_formulas import read_formulas
 from gflownet_crystal.proxies.history import FoundOften, History
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
@@ -91,5 +92,5 @@ def read_known(sources: Sequence[str]) -> KnownCompounds:
         DataError: one cannot be read.
     """
     table = read_formulas(sources)
-    groups = torch.from_numpy(table["space_group"].to_numpy(dtype="int64").copy())
-    return KnownCompounds.of(text_to_composition(table["formula"].tolist()), groups)
+    groups = torch.from_numpy(table[SPACE_GROUP].to_numpy(dtype="int64").copy())
+    return KnownCompounds.of(text_to_composition(table[FORMULA].tolist()), groups)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError, ProxyError
+from gflownet_crystal.common.run_schema import FORMULA
 from gflownet_crystal.common.tables import read_parquet, write_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN, require_columns
 from gflownet_crystal.proxies.chemical_systems import SystemEntries, by_system, places_within
@@ -73,10 +74,10 @@ class ReferenceHull(Hull):
             DataError: the file is missing or not Parquet, lacks a column, or holds a malformed formula or no energy.
         """
         frame = read_parquet(Path(path))
-        require_columns(frame, ("formula", ENERGY_COLUMN), path)
+        require_columns(frame, (FORMULA, ENERGY_COLUMN), path)
         energy = torch.tensor(pd.to_numeric(frame[ENERGY_COLUMN], errors="coerce").to_numpy(dtype="float64"))
         try:
-            return cls(text_to_composition(frame["formula"].tolist()), energy)
+            return cls(text_to_composition(frame[FORMULA].tolist()), energy)
         except ProxyError as error:
             raise DataError(f"{path} is no reference hull: {error}; make one with prepare_data") from error
 
@@ -129,7 +130,7 @@ class ReferenceHull(Hull):
             DataError: the file cannot be written.
         """
         frame = pd.DataFrame(
-            {"formula": composition_to_text(self.composition), ENERGY_COLUMN: self.energy.numpy()}
+            {FORMULA: composition_to_text(self.composition), ENERGY_COLUMN: self.energy.numpy()}
         )
         write_parquet(Path(path), frame)
 

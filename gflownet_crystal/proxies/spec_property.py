@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.models.spec_energy.features import check_specs
 from gflownet_crystal.models.spec_energy.heads import EnsembleHeads
@@ -78,12 +77,11 @@ class PropertyProxy(StoredProxy):
             raise WeightsError(
                 "the weights of this property were trained on another energy ensemble; give it as proxy.ensemble=FILE"
             )
-        with fitting_tensors("a property"):
+        with fitting_tensors(tensors, "a property"):
             self.property_name, self.unit = str(card["property"]), str(card["unit"])  # type: ignore[misc]
             self.transform: Transform = card["transform"]
             self.minimum: float | None = card.get("minimum")
-            with at_most(elements_of(tensors)):
-                self.heads = EnsembleHeads(**card["heads"])
+            self.heads = EnsembleHeads(**card["heads"])
             self.heads.load_state_dict(tensors_under(tensors, "heads."))
             self.mean, self.deviation = float(card["scale"][0]), float(card["scale"][1])
             self.calibration = tensors["calibration"].double()

@@ -14,12 +14,17 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path
 from gflownet_crystal.common.metrics import MetricsFile, read_metrics
 from gflownet_crystal.common.run_schema import (
+    CIF_FILE,
     ENERGY_AFTER,
     ENERGY_BEFORE,
     ENERGY_COLUMN,
+    FORMULA,
+    REASON,
     RELAXATIONS,
     RELAXED,
     RELAXED_CSV,
+    SPACE_GROUP,
+    STATUS,
 )
 from gflownet_crystal.common.tables import write_parquet
 from gflownet_crystal.relaxation.changes import changes
@@ -32,10 +37,10 @@ from gflownet_crystal.structures.writing import CIF, write_structures
 
 _GEOMETRY = ("cell", "atomic_numbers", "frac_coords")
 _COLUMNS = (
-    "row", "name", "formula", "status", "reason", "steps", "denoised", "seconds", ENERGY_BEFORE, ENERGY_AFTER,
+    "row", "name", FORMULA, STATUS, REASON, "steps", "denoised", "seconds", ENERGY_BEFORE, ENERGY_AFTER,
     "max_force_before", "max_force_after", "pressure_before", "pressure_after", "volume_change",
     "length_change", "angle_change", "max_strain", "rms_displacement", "max_displacement",
-    "space_group_before", "space_group_after", "cif",
+    "space_group_before", "space_group_after", CIF_FILE,
 )  # fmt: skip
 
 
@@ -195,14 +200,14 @@ def write_results(
         if record.is_relaxed:
             structure = structure_of(record)
             name = f"{record.row + 1:0{width}d}_{structure.specs().reduced_formulas()[0]}.cif"
-            shown["cif"] = f"cif/{name}"
+            shown[CIF_FILE] = f"cif/{name}"
             rows.append(_schema_row(record, structure, model))
             relaxed.append(structure)
         table.append(shown)
     frame = pd.DataFrame(table, columns=list(_COLUMNS))
     if relaxed:
         schema = pd.DataFrame(rows)
-        values = schema.assign(**{CIF: frame["cif"].dropna().to_numpy()}).drop(columns="formula")
+        values = schema.assign(**{CIF: frame[CIF_FILE].dropna().to_numpy()}).drop(columns=FORMULA)
         settings = StructureBatch.cat([in_setting(structure, symprec) for structure in relaxed])
         write_structures(folder, settings, values, [CIF])
         others = [name for name in formats if name != CIF]
@@ -231,14 +236,14 @@ def _schema_row(record: Record, structure: StructureBatch, model: str) -> dict[s
     specs = structure.specs()
     return {
         "material_id": record.name,
-        "formula": specs.formulas()[0],
+        FORMULA: specs.formulas()[0],
         "n_atoms": len(structure.atomic_numbers),
-        "space_group": record.space_group_after,
+        SPACE_GROUP: record.space_group_after,
         "lattice": [*specs.lengths[0].tolist(), *specs.angles[0].tolist()],
         "atomic_numbers": record.atomic_numbers,
         "frac_coords": record.frac_coords,
         ENERGY_COLUMN: record.energy_after,
         "energy_source": model,
         "structure_source": f"relaxed with {model}",
-        "status": record.status,
+        STATUS: record.status,
     }

@@ -127,7 +127,7 @@ def _judged_energy(structure: StructureBatch, energies: StructureEnergies) -> fl
         _RefusedError: the model cannot judge the structure.
     """
     if not bool(usable(structure, CLOSEST)[0]):
-        raise _RefusedError(f"atoms closer than {CLOSEST} A, a flat cell, or numbers that are not finite")
+        raise _RefusedError(f"atoms closer than {CLOSEST} Å, a flat cell, or numbers that are not finite")
     energy = float(energies.predict(structure)[0][0])
     if not np.isfinite(energy):
         raise _RefusedError(
@@ -162,7 +162,7 @@ def _kept_symmetry(atoms: Atoms, symprec: float) -> FixSymmetry:
     try:
         return FixSymmetry(atoms, symprec=symprec)
     except Exception as error:  # spglib finds nothing, or ASE stumbles over what it finds
-        raise _RefusedError(f"no symmetry to keep at symprec={symprec} A; try symmetry=false") from error
+        raise _RefusedError(f"no symmetry to keep at symprec={symprec} Å; try symmetry=false") from error
 
 
 def _guard(atoms: Atoms, largest: float) -> Callable[[], None]:

@@ -50,4 +50,4 @@ class RelaxationSettings:
                 raise ConfigError(f"{name} must be a number above 0, not {getattr(self, name)!r}")
         # spglib crashes where the tolerance is about as large as the distances of atoms
         if self.symprec > LARGEST_SYMPREC:
-            raise ConfigError(f"symprec must be at most {LARGEST_SYMPREC} A, not {self.symprec!r}")
+            raise ConfigError(f"symprec must be at most {LARGEST_SYMPREC} Å, not {self.symprec!r}")

@@ -24,7 +24,9 @@ from gflownet_crystal.common.run_schema import (
     FORMULA,
     HULL_COLUMN,
     LOG_REWARD,
+    RANK,
     SPACE_GROUP,
+    STATUS,
     VOLUME,
 )
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
@@ -85,7 +87,7 @@ def _card(row: dict[str, Any], counts: np.ndarray, run: RunFiles) -> Card:
     relaxed = _model(run.relaxed_folder or run.candidates_folder, row.get("relaxed_cif"))
     energies = _energies(row, run)
     # a pipeline keeps one file a candidate: relaxed, where it was
-    is_relaxed = run.is_pipeline and placed is not None and energies["status"] in _MOVED
+    is_relaxed = run.is_pipeline and placed is not None and energies[STATUS] in _MOVED
     others = {name: value for name, value in row.items() if name not in _SHOWN and not pd.isna(value)}
     card = Card(
         **_facts(row, counts),
@@ -119,7 +121,7 @@ def _facts(row: dict[str, Any], counts: np.ndarray) -> dict[str, Any]:
     reduced = reduce_composition(torch.from_numpy(counts)[None])[0].numpy()
     mass = float(counts @ np.append(atomic_masses, np.zeros(119))[:119])
     return {
-        "rank": int(row["rank"]),
+        "rank": int(row[RANK]),
         "same_as": number(row.get("same_as")),
         "formula": formula_parts(reduced),
         "name": "".join(f"{symbol}{count}" for symbol, count in formula_parts(reduced)),
@@ -161,7 +163,7 @@ def _energies(row: dict[str, Any], run: RunFiles) -> dict[str, Any]:
         "energy": energy,
         ENERGY_STD: number(row.get(ENERGY_STD)),
         HULL_COLUMN: above,
-        "status": None if pd.isna(row.get("status")) else str(row["status"]),
+        "status": None if pd.isna(row.get(STATUS)) else str(row[STATUS]),
         "judged": judged,
         "judged_before": number(row.get(ENERGY_BEFORE)),
         "relaxer_after": relaxer,

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.bins import common_bins
-from gflownet_crystal.common.run_schema import ENERGY, ENERGY_AFTER, ENERGY_STD, SPACE_GROUP
+from gflownet_crystal.common.run_schema import ENERGY, ENERGY_AFTER, ENERGY_STD, RANK, SPACE_GROUP
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
     N_SPACE_GROUPS,
@@ -173,7 +173,7 @@ def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
         candidates: columns energy, energy_std and energy_after, eV/atom.
         judge: name of the energy model that relaxed them.
     """
-    rows = candidates.dropna(subset=["energy", ENERGY_AFTER])
+    rows = candidates.dropna(subset=[ENERGY, ENERGY_AFTER])
     figure = new_figure(4.9, 3.6)
     axes = figure.subplots()
     spread = rows[ENERGY_STD].fillna(0.0)
@@ -183,8 +183,8 @@ def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
     low, high = ends.min() - 0.2, ends.max() + 0.2
     axes.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle="--")
     axes.text(high, high, "equal", ha="right", va="bottom", fontsize=9)
-    named = rows.nsmallest(_NAMED, "rank")
-    for rank, x, y in zip(named["rank"], named[ENERGY], named[ENERGY_AFTER], strict=True):
+    named = rows.nsmallest(_NAMED, RANK)
+    for rank, x, y in zip(named[RANK], named[ENERGY], named[ENERGY_AFTER], strict=True):
         axes.annotate(str(rank), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set(xlabel="predicted (eV/atom)", ylabel=f"after relaxation, {plain(judge)} (eV/atom)")
     return figure

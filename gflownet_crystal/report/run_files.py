@@ -14,15 +14,18 @@ from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.common.run_schema import (
     CANDIDATES,
+    CIF_FILE,
     ENERGY_AFTER,
     ENERGY_BEFORE,
     ENERGY_STD,
     HULL_COLUMN,
     LOG_REWARD,
     METRICS,
+    RANK,
     RELAXED_CSV,
     SAMPLES,
     SETTINGS,
+    STATUS,
 )
 from gflownet_crystal.common.run_summary import RunSummary, read_summary, text_of
 from gflownet_crystal.common.tables import read_csv, read_parquet
@@ -30,10 +33,10 @@ from gflownet_crystal.data.schema import JUDGED_HULL
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, RESULT_COLUMNS, frame_to_specs
 
 _RELAXED_COLUMNS = (
-    "status", ENERGY_BEFORE, ENERGY_AFTER, "volume_change", "rms_displacement", "space_group_after",
+    STATUS, ENERGY_BEFORE, ENERGY_AFTER, "volume_change", "rms_displacement", "space_group_after",
 )  # fmt: skip
 _FOUND = "space_group_found"
-STATUS = {"converged": "relaxed", "not_converged": "not_converged", "failed": "relaxation_failed"}
+OUTCOMES = {"converged": "relaxed", "not_converged": "not_converged", "failed": "relaxation_failed"}
 """Status of a relaxed candidate in a pipeline's table, by the status that ``relax`` writes."""
 PLACED = "generated"
 """Status of a candidate that was not relaxed."""
@@ -183,33 +186,33 @@ def with_relaxed(candidates: pd.DataFrame, relaxed: pd.DataFrame | None) -> pd.D
     """
     if relaxed is None or "name" not in relaxed.columns:
         return candidates
-    found = relaxed.drop_duplicates("name").set_index("name").rename(columns={"cif": "relaxed_cif"})
+    found = relaxed.drop_duplicates("name").set_index("name").rename(columns={CIF_FILE: "relaxed_cif"})
     names = [name for name in (*_RELAXED_COLUMNS, "relaxed_cif") if name in found.columns]
-    stems = [Path(str(name)).stem for name in candidates["cif"]]
+    stems = [Path(str(name)).stem for name in candidates[CIF_FILE]]
     mine = found[names].reindex(stems).set_index(candidates.index)
     return pd.concat([candidates.drop(columns=[*names, JUDGED_HULL], errors="ignore"), mine], axis=1)
 
 
 def _checked_candidates(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Candidates with numbers as ranks, and NaN where a result is not known."""
-    missing = [name for name in (*REQUIRED_COLUMNS, "rank", "cif") if name not in frame.columns]
+    missing = [name for name in (*REQUIRED_COLUMNS, RANK, CIF_FILE) if name not in frame.columns]
     if missing:
         raise DataError(f"{path} has no column {', '.join(missing)}; make it with export")
-    if "status" in frame.columns and frame["status"].isin([PLACED, *STATUS.values()]).any():
+    if STATUS in frame.columns and frame[STATUS].isin([PLACED, *OUTCOMES.values()]).any():
         frame = _with_atoms(frame)
-    rank = pd.to_numeric(frame["rank"], errors="coerce")
+    rank = pd.to_numeric(frame[RANK], errors="coerce")
     if rank.isna().any():
         raise DataError(
-            f"{path}: the rank {frame['rank'][rank.isna()].iloc[0]} is no number; make it with export"
+            f"{path}: the rank {frame[RANK][rank.isna()].iloc[0]} is no number; make it with export"
         )
     return with_results(frame.assign(rank=rank.astype("int64")), path)
 
 
 def _with_atoms(frame: pd.DataFrame) -> pd.DataFrame:
     """The candidates of a table of ``pipeline`` or ``export``, with the columns that ``relax`` would have given."""
-    outcomes = {PLACED: None} | {told: outcome for outcome, told in STATUS.items()}
-    frame = frame[frame["status"].isin(list(outcomes))].reset_index(drop=True)
-    status = frame["status"].map(outcomes)
+    outcomes = {PLACED: None} | {told: outcome for outcome, told in OUTCOMES.items()}
+    frame = frame[frame[STATUS].isin(list(outcomes))].reset_index(drop=True)
+    status = frame[STATUS].map(outcomes)
     if _FOUND not in frame.columns:
         return frame.assign(status=status)
     group = frame[_FOUND].where(status.notna())

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gflownet_crystal.common.run_schema import HULL_COLUMN
+from gflownet_crystal.common.run_schema import FORMULA, HULL_COLUMN
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.proxies.hull import NEAR_HULL
 from gflownet_crystal.report.card_values import Card
@@ -173,7 +173,7 @@ def _sample_tiles(run: RunFiles, samples: Population) -> list[tuple[str, str, st
     n_elements = int((samples.composition > 0).any(axis=0).sum())
     of_elements = f"of {len(elements)} allowed" if elements else ""
     return [
-        (f"{len(frame):,}", "samples", f"{frame['formula'].nunique():,} different formulas"),
+        (f"{len(frame):,}", "samples", f"{frame[FORMULA].nunique():,} different formulas"),
         (f"{frame['space_group'].nunique()}", "space groups", f"of {len(groups)} allowed"),
         (f"{n_elements}", "elements", of_elements),
     ]

@@ -112,13 +112,13 @@ def _fault(
     """
     cell = arrays[0]
     if cell_error(cell, group_operations(group)) > TOLERANCE or not _are_same(*arrays, numbers, points):
-        return f"the atoms do not have the symmetry of {space_group_symbol(group)} within {TOLERANCE:g} A"
+        return f"the atoms do not have the symmetry of {space_group_symbol(group)} within {TOLERANCE:g} Å"
     sizes = _multiplicities()[orbits.position[sites].numpy()]
     first = np.repeat(np.cumsum(sizes) - sizes, sizes)
     others = first != np.arange(len(first))
     difference = torch.from_numpy(points - points[first])[torch.from_numpy(others)]
     if len(difference) and PeriodicLattice.of(torch.from_numpy(cell)).distances(difference).min() < CLOSEST:
-        return f"{space_group_symbol(group)} puts atoms of an orbit closer than {CLOSEST:g} A to each other"
+        return f"{space_group_symbol(group)} puts atoms of an orbit closer than {CLOSEST:g} Å to each other"
     return ""
 
 

@@ -39,8 +39,8 @@ def check_parameters(parameters: Tensor) -> list[str]:
         "lattice lengths that are not finite and above 0, or angles not between 0 and 180 degrees",
     )
     _mark(reasons, ~is_closed(angles), "lattice angles that close no cell")
-    _mark(reasons, (lengths > LONGEST).any(1), f"a lattice vector longer than {LONGEST:g} A")
-    _mark(reasons, ~(_thickness(lengths, angles) >= _SHORTEST), f"a cell thinner than {_SHORTEST:g} A")
+    _mark(reasons, (lengths > LONGEST).any(1), f"a lattice vector longer than {LONGEST:g} Å")
+    _mark(reasons, ~(_thickness(lengths, angles) >= _SHORTEST), f"a cell thinner than {_SHORTEST:g} Å")
     return reasons
 
 
@@ -81,7 +81,7 @@ def check_structures(structures: StructureBatch, closest: float | None = None) -
     )
     _mark(reasons, ~structures.cell.isfinite().all(2).all(1), "a cell that is not finite")
     _mark(
-        reasons, (structures.cell.norm(dim=2) > LONGEST).any(1), f"a lattice vector longer than {LONGEST:g} A"
+        reasons, (structures.cell.norm(dim=2) > LONGEST).any(1), f"a lattice vector longer than {LONGEST:g} Å"
     )
     _mark_sound(reasons, structures, "a flat cell, or one without lattice vectors", closest)
     return reasons
@@ -110,4 +110,4 @@ def _mark_sound(reasons: list[str], structures: StructureBatch, flat: str, close
     rows = sound.nonzero()[:, 0]
     if closest is not None and len(rows):
         sound[rows] = usable(structures[rows], closest)
-        _mark(reasons, ~sound, f"atoms closer than {closest:g} A")
+        _mark(reasons, ~sound, f"atoms closer than {closest:g} Å")

@@ -193,7 +193,7 @@ def _check_distances(
     nearest = int(distances.argmin())
     first, second = (quoted(sites.labels[owner[atom]]) for atom in pairs[nearest])
     both = f"two images of site {first}" if first == second else f"sites {first} and {second}"
-    raise DataError(f"{both} are {distances[nearest]:.4f} A apart; atoms are at least {closest} A apart")
+    raise DataError(f"{both} are {distances[nearest]:.4f} Å apart; atoms are at least {closest} Å apart")
 
 
 def _pairs(

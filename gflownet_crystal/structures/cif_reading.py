@@ -122,12 +122,12 @@ def _read_cell(block: CifBlock, closest: float) -> NDArray[np.float64]:
             else "of 0"
         )
         raise DataError(
-            f"a cell with a length or an angle {fault}: {_listed(lengths)} A, {_listed(angles)} degrees"
+            f"a cell with a length or an angle {fault}: {_listed(lengths)} Å, {_listed(angles)} degrees"
         )
     if min(lengths) < closest:
-        raise DataError(f"a cell only {min(lengths):.3g} A thick; it must be at least {closest} A")
+        raise DataError(f"a cell only {min(lengths):.3g} Å thick; it must be at least {closest} Å")
     if max(lengths) > LONGEST:
-        raise DataError(f"a cell with lengths {_listed(lengths)}; lengths up to {LONGEST:g} A are read")
+        raise DataError(f"a cell with lengths {_listed(lengths)}; lengths up to {LONGEST:g} Å are read")
     cell = np.array(gemmi.UnitCell(*lengths, *angles).orth.mat.tolist()).T
     # rounding makes vectors of angles near 0 infinitely long
     sound = np.isfinite(cell).all() and np.abs(cell).max() <= 2 * LONGEST
@@ -136,7 +136,7 @@ def _read_cell(block: CifBlock, closest: float) -> NDArray[np.float64]:
         raise DataError(f"angles {_listed(angles)} close no cell")
     heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
     if heights.min() < closest:
-        raise DataError(f"a cell only {heights.min():.3g} A thick; it must be at least {closest} A")
+        raise DataError(f"a cell only {heights.min():.3g} Å thick; it must be at least {closest} Å")
     return cell
 
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters, parameters_to_matrix
 from gflownet_crystal.structures.formulas import composition_to_text
 from gflownet_crystal.structures.structure import StructureBatch
@@ -30,9 +31,9 @@ def structures_to_frame(structures: StructureBatch, **columns: Any) -> pd.DataFr
     ends = on_cpu.n_atoms.cumsum(0)[:-1].numpy()
     lengths, angles = matrix_to_parameters(on_cpu.cell)
     data = {
-        "formula": composition_to_text(on_cpu.composition),
+        FORMULA: composition_to_text(on_cpu.composition),
         "n_atoms": on_cpu.n_atoms.numpy(),
-        "space_group": on_cpu.space_group.numpy(),
+        SPACE_GROUP: on_cpu.space_group.numpy(),
         "lattice": list(torch.cat([lengths, angles], dim=1).numpy()),
         "atomic_numbers": np.split(on_cpu.atomic_numbers.numpy(), ends) if len(on_cpu) else [],
         "frac_coords": np.split(on_cpu.fractional.numpy().ravel(), 3 * ends) if len(on_cpu) else [],
@@ -63,7 +64,7 @@ def frame_to_structures(frame: pd.DataFrame) -> StructureBatch:
         raise DataError("column atomic_numbers has numbers that are not whole")
     points = _flat(frame["frac_coords"])
     lattice = torch.from_numpy(_flat(frame["lattice"]).reshape(-1, 6))
-    group = frame["space_group"] if "space_group" in frame.columns else pd.Series(0, index=frame.index)
+    group = frame[SPACE_GROUP] if SPACE_GROUP in frame.columns else pd.Series(0, index=frame.index)
     return StructureBatch(
         parameters_to_matrix(lattice[:, :3], lattice[:, 3:]),
         torch.from_numpy(numbers.astype(np.int64)),

@@ -25,7 +25,7 @@ _ROUNDING = 1e-8
 _MOST_NEIGHBOURS = 1_000_000
 # k neighbours are first looked for where 1.3 k + 8 are expected at the structure's density: few searches are repeated
 _SPARE, _SPARE_MORE = 1.3, 8.0
-# but no farther than in a loose packing (A^3 an atom), as the rest of the cell may be vacuum
+# but no farther than in a loose packing (Å^3 an atom), as the rest of the cell may be vacuum
 _LOOSE = 60.0
 _GROWTH = 1.5
 
@@ -168,12 +168,12 @@ def _check_settings(cutoff: float | None, neighbours: int | None, tolerance: flo
     if cutoff is None and neighbours is None:
         raise ConfigError("neither cutoff nor neighbours is given: a graph needs one of them or both")
     if cutoff is not None and not 0.0 < cutoff < math.inf:
-        raise ConfigError(f"cutoff is {cutoff} A: it has to be positive and finite")
+        raise ConfigError(f"cutoff is {cutoff} Å: it has to be positive and finite")
     if neighbours is not None and neighbours < 1:
         raise ConfigError(f"neighbours is {neighbours}: it has to be at least 1")
     if not (0.0 <= tolerance < math.inf and 0.0 < closest < math.inf):
         raise ConfigError(
-            f"tolerance is {tolerance} and closest {closest} A: they have to be at least 0 and positive"
+            f"tolerance is {tolerance} and closest {closest} Å: they have to be at least 0 and positive"
         )
 
 
@@ -183,7 +183,7 @@ def _search(points: PeriodicPoints, radius: Tensor, rows: Tensor, closest: float
     refuse(crowded, "about a million neighbours an atom in reach", rows)
     pairs = points.within(radius)
     itself, overlapping = too_close(points, pairs, closest)
-    refuse(overlapping, f"atoms closer than {closest} A", rows)
+    refuse(overlapping, f"atoms closer than {closest} Å", rows)
     return pairs, itself
 
 

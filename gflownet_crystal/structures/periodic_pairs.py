@@ -174,7 +174,7 @@ def prepare(batch: StructureBatch, closest: float) -> PeriodicPoints:
     """
     refuse(~_is_sound(batch), "no atoms, or a cell or coordinates that are not finite")
     points = PeriodicPoints.of(batch)
-    refuse(~_has_volume(points, closest), f"a flat cell or a lattice vector shorter than {closest} A")
+    refuse(~_has_volume(points, closest), f"a flat cell or a lattice vector shorter than {closest} Å")
     return points
 
 

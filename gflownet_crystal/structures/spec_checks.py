@@ -23,7 +23,7 @@ REASONS = (
     "",
     "the space group is not an ITA number from 1 to 230",
     "it has no atoms, a negative count, or atoms without an element",
-    "lengths must be finite and above 0 A, and angles must close a cell",
+    "lengths must be finite and above 0 Å, and angles must close a cell",
     "the cell is not of the group's lattice system (conventional cell, ITA standard setting, hexagonal axes)",
     "no occupation of the group's Wyckoff positions has these counts of the conventional cell",
 )

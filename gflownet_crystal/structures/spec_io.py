@@ -74,7 +74,7 @@ def frame_to_specs(frame: pd.DataFrame, device: torch.device | str = "cpu") -> C
     space_group = _numbers(
         frame, SPACE_GROUP, lambda x: (x >= 1) & (x <= 230) & (x == np.round(x)), "1 to 230"
     )
-    lengths = [_numbers(frame, name, lambda x: x > 0, "a length above 0 A") for name in LENGTH_COLUMNS]
+    lengths = [_numbers(frame, name, lambda x: x > 0, "a length above 0 Å") for name in LENGTH_COLUMNS]
     angles = [
         _numbers(frame, name, lambda x: (x > 0) & (x < 180), "an angle between 0 and 180 degrees")
         for name in ANGLE_COLUMNS

@@ -81,7 +81,7 @@ def conventional_structures(structures: StructureBatch, symprec: float = SYMPREC
     failed = [row for row, dataset in enumerate(datasets) if dataset is None]
     if failed:
         raise DataError(
-            f"no symmetry found in structure {failed[0]} at {symprec} A: check its cell and its distances"
+            f"no symmetry found in structure {failed[0]} at {symprec} Å: check its cell and its distances"
         )
     found = [dataset for dataset in datasets if dataset is not None]
     return from_arrays(

@@ -18,7 +18,7 @@ from torch import Tensor
 from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.symmetry_images import MOST_OPERATIONS, SiteSymmetry
 
-# squared distances are compared as whole numbers (1e-4 A^2), ties by the place in the list: the same in every batch
+# squared distances are compared as whole numbers (1e-4 Å^2), ties by the place in the list: the same in every batch
 _DIGITS, _FARTHEST, _PLACES = 1e4, 1e4, 1 << 20
 _NEAREST = 27
 _NOWHERE = torch.iinfo(torch.int64).max

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gflownet_crystal.common.allocations import at_most
+from gflownet_crystal.common.allocations import at_most, elements_of
 from gflownet_crystal.common.errors import WeightsError
 from gflownet_crystal.common.files import load_tensors, read_json, save_tensors, write_json
+from gflownet_crystal.weights.eight_bits import restored
 
 FOLDER = Path(__file__).parent
 
@@ -68,7 +69,7 @@ def load_weights(weights: str | Path, kind: str) -> tuple[dict[str, Tensor], dic
         kind: required ``kind`` of the card.
 
     Returns:
-        Tensors on the CPU, floating ones as float32, and the card.
+        Tensors on the CPU, those of float16 and matrices of 8 bits as float32, and the card.
 
     Raises:
         WeightsError: a file is missing, does not match its card's sha256, or holds another kind of network.
@@ -87,7 +88,7 @@ def load_weights(weights: str | Path, kind: str) -> tuple[dict[str, Tensor], dic
         )
     if card.get("kind") != kind:
         raise WeightsError(f"{path} holds weights of kind {card.get('kind')!r}, but {kind!r} is needed")
-    tensors, _ = load_tensors(path)
+    tensors = restored(load_tensors(path)[0])
     return {
         name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()
     }, card
@@ -116,23 +117,6 @@ def half_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 @contextmanager
-def fitting_tensors(place: str) -> Iterator[None]:
-    """Tell in one line that stored tensors or values do not fit a network.
-
-    Args:
-        place: the network, for the error.
-
-    Raises:
-        WeightsError: a tensor or value is missing or of another kind or shape.
-    """
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"weights do not fit {place}: {reason}; restore or retrain them") from error
-
-
-@contextmanager
 def fitting_card(weights: str | Path) -> Iterator[None]:
     """Tell in one line that a network cannot be made as the card of its weights says.
 
@@ -142,21 +126,40 @@ def fitting_card(weights: str | Path) -> Iterator[None]:
     Raises:
         WeightsError: the card lacks a value or has one of another kind, or the tensors are of other shapes.
     """
+    with _fitting(f"{weights} does not fit its card", _sizes(weights)):
+        yield
+
+
+@contextmanager
+def fitting_tensors(tensors: Mapping[str, Tensor], network: str) -> Iterator[None]:
+    """Tell in one line that a network cannot be made of tensors in memory and their card.
+
+    Args:
+        tensors: named tensors.
+        network: name of the network in the error.
+
+    Raises:
+        WeightsError: the card lacks a value or has one of another kind, or the tensors are of other shapes.
+    """
+    with _fitting(f"weights do not fit {network}", elements_of(tensors)):
+        yield
+
+
+@contextmanager
+def _fitting(refusal: str, stored: int | None) -> Iterator[None]:
     try:
-        with at_most(_sizes(weights)):
+        with at_most(stored):
             yield
     except WeightsError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise WeightsError(
-            f"{weights} does not fit its card ({reason}); restore both files or retrain"
-        ) from error
+        raise WeightsError(f"{refusal} ({reason}); restore both files or retrain") from error
 
 
 def _sizes(weights: str | Path) -> int | None:
     """Numbers that a weights file holds, at most; None for a run folder."""
-    return None if Path(weights).is_dir() else weights_path(weights).stat().st_size // 2
+    return None if Path(weights).is_dir() else weights_path(weights).stat().st_size
 
 
 def _digest(path: Path) -> str:

@@ -14,11 +14,11 @@ from gflownet_crystal.common.run_schema import ENERGY, ENERGY_AFTER, ENERGY_BEFO
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.compared_sets import reduced_formulas
 from gflownet_crystal.evaluation.parallel import Work, to_crystals
-from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike, unique
+from gflownet_crystal.evaluation.uniqueness import FAILED, first_match, unique
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.relaxation.records import Record, in_setting, structure_of
-from gflownet_crystal.report.run_files import PLACED, STATUS
+from gflownet_crystal.report.run_files import OUTCOMES, PLACED
 from gflownet_crystal.structures.distances import shortest_distance
 from gflownet_crystal.structures.spec_io import SPEC_COLUMNS
 from gflownet_crystal.structures.structure import StructureBatch
@@ -93,7 +93,7 @@ def candidates_table(
     mine = [records.get(row) for row in range(len(table))]
     table = table.assign(
         **{name: energies[name] for name in (ENERGY_BEFORE, ENERGY_AFTER, JUDGED_HULL)},
-        status=[STATUS[record.status] if record else PLACED for record in mine],
+        status=[OUTCOMES[record.status] if record else PLACED for record in mine],
         reason=[
             (record.reason if record else "") or other or why
             for record, other, why in zip(mine, energies["reason"], outcome.placed["reason"], strict=True)
@@ -135,9 +135,9 @@ def same_as(structures: StructureBatch) -> pd.Series:
 
     Different specs often relax into one crystal, which a list of candidates should not count twice.
     """
-    alike = first_alike(to_crystals(structures), reduced_formulas(structures), SAME, Work())
-    rank = pd.Series(alike.numpy() + 1, dtype="Int64")
-    return rank.where(((alike != FAILED) & ~unique(alike)).numpy())
+    matched = first_match(to_crystals(structures), reduced_formulas(structures), SAME, Work())
+    rank = pd.Series(matched.numpy() + 1, dtype="Int64")
+    return rank.where(((matched != FAILED) & ~unique(matched)).numpy())
 
 
 def repeated(final: Ended, places: NDArray[np.int64]) -> list[int]:

@@ -20,7 +20,7 @@ from gflownet_crystal.data.schema import ENERGY_COLUMN, JUDGED_HULL
 from gflownet_crystal.envs.composition.patterns import FormulaPattern
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.evaluation.parallel import Work, to_crystals
-from gflownet_crystal.evaluation.uniqueness import first_alike, unique
+from gflownet_crystal.evaluation.uniqueness import first_match, unique
 from gflownet_crystal.generators.assignments.table import AssignmentTable
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.structures.frames import frame_to_structures
@@ -181,7 +181,7 @@ def _first_of_each(structures: StructureBatch, order: NDArray[np.int64], n: int)
         head = order[:end]
         ordered = structures[torch.from_numpy(head)]
         names = ordered.specs().formulas()
-        distinct = unique(first_alike(to_crystals(ordered), names, SAME, Work())).numpy()
+        distinct = unique(first_match(to_crystals(ordered), names, SAME, Work())).numpy()
         kept = head[distinct][:n]
         if len(kept) == n:
             break

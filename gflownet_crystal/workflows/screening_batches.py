@@ -15,7 +15,7 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.schema import JUDGED_HULL
 from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.parallel import Work, to_crystals
-from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike
+from gflownet_crystal.evaluation.uniqueness import FAILED, first_match
 from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES
 from gflownet_crystal.proxies.hull import FAR_BELOW
 from gflownet_crystal.structures.frames import frame_to_structures
@@ -124,7 +124,7 @@ def _without(
 
 def _contact_words(rows: pd.DataFrame) -> list[str]:
     return [
-        f"{contact} A apart; known crystals keep {float(contact.split()[1]) / ratio:.2f}"
+        f"{contact} Å apart; known crystals keep {float(contact.split()[1]) / ratio:.2f}"
         for contact, ratio in zip(rows[CONTACT], rows[CONTACT_RATIO], strict=True)
     ]
 
@@ -165,6 +165,6 @@ def is_double(made: pd.DataFrame, passing: list[pd.DataFrame], shortlist: Shortl
     if len(earlier) == len(own):
         return np.zeros(len(made), dtype=bool)
     names = [str(formulas[row]) for row in earlier["row"]]
-    alike = first_alike(to_crystals(frame_to_structures(earlier)), names, SAME, Work()).numpy()
-    double: NDArray[np.bool_] = (alike != FAILED) & (alike != np.arange(len(earlier)))
+    matched = first_match(to_crystals(frame_to_structures(earlier)), names, SAME, Work()).numpy()
+    double: NDArray[np.bool_] = (matched != FAILED) & (matched != np.arange(len(earlier)))
     return double[len(earlier) - len(made) :]

@@ -80,11 +80,11 @@ class Distinct:
 
     def add(self, row: int) -> bool:
         """Whether a spec is none of those added before; it is added then."""
-        alike = self._volumes[self._kinds.formula[row], self._kinds.group[row]]
+        near = self._volumes[self._kinds.formula[row], self._kinds.group[row]]
         volume = self._kinds.log_volume[row]
-        if any(abs(volume - other) <= self._width for other in alike):
+        if any(abs(volume - other) <= self._width for other in near):
             return False
-        alike.append(volume)
+        near.append(volume)
         return True
 
 

@@ -32,7 +32,7 @@ def metals() -> gfc.Crystals:
     return gfc.Crystals.from_ase([bulk("Cu", "fcc", 3.7), bulk("Au", "fcc", 4.0)], ["copper", "gold"])
 
 
-def alike(mine: list[Structure], others: list[Structure]) -> bool:
+def same_crystals(mine: list[Structure], others: list[Structure]) -> bool:
     return len(mine) == len(others) and all(SAME.fit(a, b) for a, b in zip(mine, others, strict=True))
 
 
@@ -51,7 +51,7 @@ def test_relaxing_is_that_of_the_verb(metals, tmp_path, monkeypatch):
     # EMT's lattice constants of the two
     lengths = [one.lattice.a * 2**0.5 for one in metals.to_pymatgen()]
     np.testing.assert_allclose(lengths, [3.59, 4.06], atol=0.02)
-    assert alike(before.to_pymatgen(), gfc.read(tmp_path / "in.extxyz").to_pymatgen())
+    assert same_crystals(before.to_pymatgen(), gfc.read(tmp_path / "in.extxyz").to_pymatgen())
 
 
 def test_a_crystal_that_fails_stays_as_it_is():
@@ -95,7 +95,7 @@ def test_crystals_are_saved_and_read_again(placed, tmp_path, name):
     few = placed.head(8)
     assert few.save(tmp_path / name) == tmp_path / name
     again = gfc.read(tmp_path / name)
-    assert alike(again.to_pymatgen(), few.to_pymatgen())
+    assert same_crystals(again.to_pymatgen(), few.to_pymatgen())
     found = [SpacegroupAnalyzer(one, symprec=0.05).get_space_group_number() for one in few.to_pymatgen()]
     assert again["space_group"].tolist() == found
     if name == "c.parquet":
@@ -104,7 +104,7 @@ def test_crystals_are_saved_and_read_again(placed, tmp_path, name):
     with pytest.raises(ConfigError, match=r"not empty|exists"):
         few.save(tmp_path / name)
     few.save(tmp_path / name, overwrite=True)
-    assert alike(gfc.read(tmp_path / name).to_pymatgen(), few.to_pymatgen())
+    assert same_crystals(gfc.read(tmp_path / name).to_pymatgen(), few.to_pymatgen())
 
 
 def test_no_property_passes_for_a_total_energy(placed, tmp_path):
@@ -121,7 +121,7 @@ def test_one_crystal_is_converted_saved_and_shown(placed, tmp_path):
     assert crystal.to_ase().get_chemical_formula() == placed.to_ase()[2].get_chemical_formula()
     assert Composition(crystal.formula) == crystal.to_pymatgen().composition.reduced_composition
     crystal.save(tmp_path / "one.cif")
-    assert alike([Structure.from_file(tmp_path / "one.cif")], [crystal.to_pymatgen()])
+    assert same_crystals([Structure.from_file(tmp_path / "one.cif")], [crystal.to_pymatgen()])
     assert f"({crystal.space_group})" in repr(crystal)
     shown = crystal._repr_html_()
     assert crystal.formula in shown

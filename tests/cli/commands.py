@@ -55,7 +55,7 @@ def environment() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished command left behind on its streams."""
+    """Texts that a finished command wrote to its streams."""
 
     returncode: int
     stdout: str

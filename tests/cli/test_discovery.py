@@ -1,4 +1,4 @@
-"""The reward for discovery on the command line: trained, resumed to the bit, sampled, exported."""
+"""The reward for discovery on the command line: trained, resumed bit for bit, sampled, exported."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
     assert set(pd.read_csv(tmp_path / "more.csv").columns) == set(frame.columns)
 
 
-def test_a_history_is_resumed_to_the_bit(tmp_path: Path) -> None:
+def test_a_history_is_resumed_bit_for_bit(tmp_path: Path) -> None:
     given = (*TINY, *HISTORY, "quiet=true")
     whole = run_command(tmp_path, "train_gfn", *given, "trainer.iterations=4", "run.dir=whole")
     assert whole.returncode == 0, whole.stderr

@@ -29,7 +29,7 @@ def write(path: Path, structures: StructureBatch, **columns: object) -> Path:
 
 @pytest.fixture
 def sets(tmp_path: Path) -> Path:
-    """Nine structures, one of which is broken and two are alike, and a reference that holds three of them."""
+    """Nine structures, one of which is broken and two are equal, and a reference that holds three of them."""
     made = StructureBatch.cat([some_crystals(), rattled(some_crystals()[:1], 0.05)])
     path = write(tmp_path / "made.parquet", made)
     frame = pd.read_parquet(path)
@@ -62,8 +62,8 @@ def test_figures_and_tables(sets: Path):
     assert figures["distances"]["energy_by"].startswith("alignn-")
     table = pd.read_csv(sets / "out" / "structures.csv")
     assert table["name"].tolist() == [f"s{row}" for row in range(9)]
-    assert "4 coordinates of 2 atoms" in table["reason"][7] and np.isnan(table["first_alike"][7])
-    assert table["first_alike"].dropna().tolist() == [0, 1, 2, 3, 4, 5, 6, 0]
+    assert "4 coordinates of 2 atoms" in table["reason"][7] and np.isnan(table["first_match"][7])
+    assert table["first_match"].dropna().tolist() == [0, 1, 2, 3, 4, 5, 6, 0]
     assert table["known_as"].fillna("").tolist() == ["s0", "s1", "s2", "", "", "", "", "", "s0"]
     rows = dict(pd.read_csv(sets / "out" / "metrics.csv").itertuples(index=False))
     assert float(rows["uniqueness.unique"]) == figures["uniqueness"]["unique"]

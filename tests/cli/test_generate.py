@@ -130,7 +130,7 @@ def test_a_stopped_run_goes_on(specs: Path, tmp_path: Path, capsys) -> None:
             "in group 225 with cell 4, 4, 4, 90, 90, 80",
         ),
         ({"alpha": 30.0, "beta": 30.0, "gamma": 90.0}, "row 2: lattice angles that close no cell"),
-        ({"a": 1e7}, "row 2: a lattice vector longer than 1000 A"),
+        ({"a": 1e7}, "row 2: a lattice vector longer than 1000 Å"),
         ({"a": np.inf}, "column a, row 2"),
     ],
 )

@@ -175,6 +175,13 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (141, b"")
 
 
+def test_a_terminal_without_angstroms_is_no_error(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPTS / "relax.py"), "--help"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, check=False)
+    assert (result.returncode, result.stderr) == (0, b"") and rb"eV/\xc5" in result.stdout
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="OpenMP of GNU says what it read")
 @pytest.mark.parametrize(
     ("own", "policy"),

@@ -58,7 +58,7 @@ def test_once_computed_they_serve_relax_evaluate_and_generate(folder: Path, caps
     assert main(relaxing) == 0
     relaxed = pd.read_csv(folder / "relaxed" / "relaxed.csv")
     assert relaxed["status"].tolist() == ["converged", "converged", "failed"]
-    # pure copper at rest is the reference itself
+    # pure relaxed copper is the reference itself
     assert relaxed["energy_after"][1] == pytest.approx(0.0, abs=1e-4)
     given = bulk("Cu", "fcc", 3.75, cubic=True)
     given.symbols[0] = "Au"
@@ -140,7 +140,7 @@ def test_a_file_and_crystals_of_the_users_own(folder: Path, capsys) -> None:
     structures_to_frame(copper, material_id=["mine"]).to_parquet(folder / "copper.parquet")
     words = [f"out={out}", f"data={folder / 'copper.parquet'}", "steps=0", "elements=[Cu]"]
     assert references(folder, *words) == 0
-    # nearer to rest than the crystal of ASE's table, at 3.61 A
+    # nearer to its minimum than the crystal of ASE's table, at 3.61 A
     assert json.loads(out.read_text())["crystal"] == {"Cu": "mine"}
     relaxing = [
         "relax",

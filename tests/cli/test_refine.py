@@ -113,7 +113,7 @@ def test_figures_are_those_of_the_weights_before_and_after(whole: Path, folder: 
             assert figures["proxy"][when]["bias"] == pytest.approx(error.mean(), abs=1e-4)
         counts = figures["samples"]
         assert counts["distinct"] == 16 >= counts["placed"] >= counts["labelled"]
-    # all weights are trained on crystals at rest alone
+    # all weights are trained on relaxed crystals alone
     labels = tables(whole, "labels.parquet")
     assert rounds[1]["trained_on"]["labelled"] == int((labels["structure_source"] == "relaxed").sum()) > 0
 

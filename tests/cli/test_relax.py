@@ -107,7 +107,7 @@ def test_crowded_atoms_fail_and_are_named(tmp_path: Path, capsys) -> None:
     assert "1 failed" in capsys.readouterr().out
     rows = table(tmp_path / "out")
     assert rows["status"].tolist() == ["failed", "converged"]
-    assert "atoms closer than 0.5 A" in rows["reason"][0]
+    assert "atoms closer than 0.5 Å" in rows["reason"][0]
 
 
 @pytest.mark.parametrize("stored", [[], "text", 3, None])
@@ -231,7 +231,7 @@ def test_chgnet_relaxes_a_crystal(tmp_path: Path, monkeypatch, capfd) -> None:
     assert err == "" and "CHGNet" not in out
     row = table(tmp_path / "out").iloc[0]
     assert (row["status"], row["space_group_after"]) == ("converged", 225)
-    # 5.69 A by density functional theory, 5.5 A given
+    # 5.69 Å by density functional theory, 5.5 Å given
     relaxed = pd.read_parquet(tmp_path / "out" / "relaxed.parquet").iloc[0]
     assert relaxed["lattice"][0] * 2**0.5 == pytest.approx(5.69, abs=0.05)
     assert json.loads((tmp_path / "out" / "settings.json").read_text())["model"] == "chgnet"

@@ -67,7 +67,7 @@ def test_killed_runs_end_as_the_undisturbed_one(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        # the next start must not begin anew
+        # the next start must not begin again
         assert load_checkpoint(checkpoint_paths(run)[-1]).metadata["iteration"] >= 25
     final = run_command(tmp_path, "train_gfn", "run.dir=killed", "resume=true")
     assert final.returncode == 0, final.stderr

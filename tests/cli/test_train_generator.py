@@ -159,6 +159,9 @@ def test_it_goes_on_where_it_stood(data: Path, trained: dict[str, Path], tmp_pat
     assert train(data, folder, choice) == 0
     # as if it had been killed before the last checkpoint
     max((folder / "checkpoints").glob("*.safetensors")).unlink()
+    config = folder / "config.yaml"
+    # as an earlier version named the recipe
+    config.write_text(config.read_text().replace("corrected", "mended"))
     assert main(["train_generator", f"data={data}", f"run.dir={folder}", "resume=true"]) == 0
     whole, cut = (load_tensors(path / "weights.safetensors")[0] for path in (trained[choice], folder))
     assert set(whole) == set(cut) and all(torch.equal(value, cut[name]) for name, value in whole.items())
@@ -227,7 +230,11 @@ def test_a_generator_without_weights_says_how_to_train_them(
         ("wyckoff", ["device=abacus"], "abacus"),
         ("wyckoff", ["out=weights.pt"], ".safetensors"),
         ("wyckoff", ["data=nowhere.parquet"], "nowhere.parquet"),
-        ("gemsdiff", ["generator.network.recipe=cake"], "generator.network.recipe must be mended or paper"),
+        (
+            "gemsdiff",
+            ["generator.network.recipe=cake"],
+            "generator.network.recipe must be corrected or paper",
+        ),
         ("gemsdiff", ["generator.network.steps=1"], "steps"),
         ("gemsdiff", ["generator.task.position_weight=-1"], "generator.task.position_weight"),
         ("langevin", ["generator.task.mode=both"], "spec or paper"),

@@ -1,4 +1,4 @@
-"""The verb train_prior: weights with a card, a run that goes on to the bit, and samplers that start from them."""
+"""The verb train_prior: weights with a card, a run that goes on bit for bit, and samplers that start from them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_card_says_what_was_learned_and_how_well(place: Path) -> None:
     assert not any("map" in name or name.startswith("log_z") for name in tensors)
 
 
-def test_a_training_that_stopped_goes_on_to_the_bit(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_that_stopped_goes_on_bit_for_bit(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gflownet_crystal.training.networks import NetworkTraining
 
     words = [*TINY, f"data={place}/known.parquet", "loop.epochs=3", f"run.dir={place}/parts"]

@@ -50,7 +50,7 @@ def _sites(path: Path) -> None:
 
 
 def _gemsdiff(path: Path) -> None:
-    model = small_model("paper" if "paper" in path.stem else "mended")
+    model = small_model("paper" if "paper" in path.stem else "corrected")
     card = {"kind": gemsdiff.KIND, "network": {"settings": asdict(model.settings)}}
     save_weights(path, model.state_dict(), card)
 

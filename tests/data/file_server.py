@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass
 class Files:
-    """What the server has and does.
+    """Files and behaviour of the server.
 
     Attributes:
         content: bytes by name.

@@ -1,4 +1,4 @@
-"""What is no crystal is named by every reader, whatever the file."""
+"""Rows that are no crystals are named by every reader, whatever the file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAULTS = {
     "an angle of 180": ("lattice", 4, 180.0, "180 degrees"),
     "a negative angle": ("lattice", 3, -90.0, "180 degrees"),
     "angles that close no cell": ("lattice", 3, 179.0, "close no cell"),
-    "a cell of 1e8 A": ("lattice", 2, 1e8, "longer than"),
+    "a cell of 1e8 Å": ("lattice", 2, 1e8, "longer than"),
     "a length of 1e308": ("lattice", 2, 1e308, "longer than"),
     "NaN in the lattice": ("lattice", 0, np.nan, "not finite"),
     "atomic number 0": ("atomic_numbers", 0, 0, "unknown elements"),
@@ -132,7 +132,7 @@ def test_atoms_on_top_of_each_other_and_thin_cells_are_left_out(tmp_path: Path) 
     pd.concat(frames).to_parquet(tmp_path / "three.parquet")
     left_out = LeftOut()
     assert load_prepared([tmp_path / "three.parquet"], left_out=left_out)["material_id"].tolist() == ["q"]
-    assert left_out.names() == {"c", "t"} and set(left_out.counts()) == {"atoms closer than 0.5 A"}
+    assert left_out.names() == {"c", "t"} and set(left_out.counts()) == {"atoms closer than 0.5 Å"}
 
 
 def test_specs_of_a_prepared_table_are_checked(tmp_path: Path) -> None:

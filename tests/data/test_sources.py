@@ -1,4 +1,4 @@
-"""What files a source has, of what kind they are, and how their crystals are called."""
+"""Files of a source, their kinds, and the names of their crystals."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ def test_reasons_that_differ_in_names_alone_are_counted_together() -> None:
     left_out = LeftOut()
     for number, (first, distance) in enumerate([("Cs1", "0.0016"), ("O12", "0.4000"), ("O1'", "0.1234")]):
         left_out.add(
-            str(number), f"sites {first!r} and 'Rb1' are {distance} A apart; atoms are at least 0.5 A apart"
+            str(number), f"sites {first!r} and 'Rb1' are {distance} Å apart; atoms are at least 0.5 Å apart"
         )
     left_out.add("a", "type symbol 'Du' is no element")
     left_out.add("b", "the atoms of its cell are O1 Ca1, but its formula is 'Ca O3'")
     left_out.add("c", "the atoms of its cell are Na4 Cl2, but its formula is 'Na Cl'")
     assert left_out.counts() == {
-        "sites '...' and '...' are ... A apart; atoms are at least 0.5 A apart": 3,
+        "sites '...' and '...' are ... Å apart; atoms are at least 0.5 Å apart": 3,
         "the atoms of its cell are ..., but its formula is '...'": 2,
         "type symbol 'Du' is no element": 1,
     }

@@ -16,7 +16,7 @@ from tests.data.crystals import stored_frame
 
 
 class Spring(Calculator):
-    """Energy (V / n - 15)^2 an atom; refuses cells of less than 8 A^3 an atom."""
+    """Energy (V / n - 15)^2 an atom; refuses cells of less than 8 Å^3 an atom."""
 
     implemented_properties = ["energy"]  # noqa: RUF012
 

@@ -97,7 +97,7 @@ def test_encoding_refuses_what_lies_outside() -> None:
     torch.testing.assert_close(back.lengths, rock_salt.lengths)
 
 
-def test_equivalent_settings_encode_alike() -> None:
+def test_equivalent_settings_encode_equally() -> None:
     env = Crystal(("Na", "Cl"), max_count=8)
     composition = torch.zeros(2, 119, dtype=torch.int64).index_fill(1, torch.tensor([11, 17]), 4)
     lengths = torch.tensor([[5.0, 6.0, 7.0], [7.0, 5.0, 6.0]], dtype=torch.float64)

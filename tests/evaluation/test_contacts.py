@@ -68,8 +68,8 @@ def test_the_tightest_contact_is_the_smallest_in_units_of_its_pair() -> None:
 
 
 def test_atoms_that_are_far_from_all_others_have_no_contact() -> None:
-    lonely = Structure(Lattice.cubic(30), ["Na"], [[0, 0, 0]])
-    found = Contacts.from_weights().tightest(from_pymatgen([SALT, lonely]))
+    isolated = Structure(Lattice.cubic(30), ["Na"], [[0, 0, 0]])
+    found = Contacts.from_weights().tightest(from_pymatgen([SALT, isolated]))
     assert found.ratio.isinf().tolist() == [False, True] and found.words()[1] == ""
 
 

@@ -39,7 +39,7 @@ class Counting:
         return Features({"volume": volume}, reasons)
 
     def calls(self) -> int:
-        """How often it was called."""
+        """Number of calls."""
         return len(list(self.folder.iterdir())) if self.folder.is_dir() else 0
 
 

@@ -32,7 +32,7 @@ def test_fingerprints_are_matminers_and_failures_are_counted():
         np.testing.assert_allclose(found.tensors["sites"][row], mean, atol=1e-12)
         np.testing.assert_allclose(found.tensors["composition"][row], magpie.featurize(structure.composition))
     assert found.done.tolist() == [True, True, True, False]
-    assert "A^3" in found.reasons[3] and bool(found.tensors["sites"][3].isnan().all())
+    assert "Å^3" in found.reasons[3] and bool(found.tensors["sites"][3].isnan().all())
 
 
 # CrystalNN warns of every crystal without charges

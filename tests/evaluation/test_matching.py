@@ -12,7 +12,7 @@ from gflownet_crystal.evaluation.compared_sets import reduced_formulas
 from gflownet_crystal.evaluation.matching import Pair, Tolerances, match_rate, rms_distances
 from gflownet_crystal.evaluation.novelty import NOVEL, first_known
 from gflownet_crystal.evaluation.parallel import Crystal, Work
-from gflownet_crystal.evaluation.uniqueness import FAILED, first_alike, unique
+from gflownet_crystal.evaluation.uniqueness import FAILED, first_match, unique
 from gflownet_crystal.structures.convert import to_pymatgen
 from gflownet_crystal.structures.structure import StructureBatch
 from tests.evaluation.crystals import arrays, rattled, some_crystals
@@ -78,7 +78,7 @@ def test_tolerances_are_checked(value: object):
 
 
 def several() -> StructureBatch:
-    """Crystals of which some are alike, in several cells, and of equal formulas without being alike."""
+    """Crystals of which some match, in several cells, and some have equal formulas without a match."""
     crystals = some_crystals()
     polymorph = some_crystals()[2:3]
     # the elements of sodium chloride in the structure of caesium chloride
@@ -88,14 +88,14 @@ def several() -> StructureBatch:
 
 def test_likeness_is_a_plain_loop():
     batch = several()
-    found = first_alike(arrays(batch), reduced_formulas(batch), Tolerances(), Work())
+    found = first_match(arrays(batch), reduced_formulas(batch), Tolerances(), Work())
     structures = to_pymatgen(batch)
     kinds: list[int] = []
     expected = []
     for row, structure in enumerate(structures):
-        alike = next((kind for kind in kinds if MATCHER.fit(structures[kind], structure)), row)
-        expected.append(alike)
-        if alike == row:
+        matched = next((kind for kind in kinds if MATCHER.fit(structures[kind], structure)), row)
+        expected.append(matched)
+        if matched == row:
             kinds.append(row)
     assert found.tolist() == expected
     assert unique(found).nonzero()[:, 0].tolist() == kinds
@@ -125,10 +125,10 @@ def test_structures_that_cannot_be_compared_are_neither_unique_nor_novel(factor:
     batch = some_crystals()[torch.tensor([0, 0, 1])]
     crystals, formulas = arrays(batch), reduced_formulas(batch)
     crystals[0] = spoilt(crystals[0], factor)
-    alike = first_alike(crystals, formulas, Tolerances(), Work())
-    assert alike.tolist() == [FAILED, 1, 2]
+    matched = first_match(crystals, formulas, Tolerances(), Work())
+    assert matched.tolist() == [FAILED, 1, 2]
     crystals.reverse()
-    assert first_alike(crystals, formulas[::-1], Tolerances(), Work()).tolist() == [0, 1, FAILED]
+    assert first_match(crystals, formulas[::-1], Tolerances(), Work()).tolist() == [0, 1, FAILED]
     crystals.reverse()
     known = first_known(crystals, formulas, arrays(batch[:1]), formulas[:1], Tolerances(), Work())
     assert known.tolist() == [FAILED, 0, NOVEL]

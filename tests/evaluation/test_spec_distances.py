@@ -21,7 +21,7 @@ def test_distances_are_those_of_the_closed_form() -> None:
     assert found["elements"] == pytest.approx(2 / 7)
     assert found["space_groups"] == pytest.approx(0.5)
     assert found["n_elements"] == pytest.approx(0.25)
-    # all have 8 atoms but one of 2; cells are of 125 A^3
+    # all have 8 atoms but one of 2; cells are of 125 Å^3
     assert found["n_atoms"] == pytest.approx(6 / 4)
     assert found["volume_per_atom"] == pytest.approx((125 / 2 - 125 / 8) / 4)
 

@@ -67,7 +67,7 @@ def test_shares_count_failures_among_all():
         stability(above, unique, novel, n=3)
 
 
-def test_the_most_stable_of_those_alike_is_the_unique_one():
+def test_the_most_stable_of_equal_crystals_is_the_unique_one():
     crystals = some_crystals()[torch.tensor([0, 1, 0])]
     above = torch.tensor([0.4, 0.2, 0.1]).double()
     unique, novel = unique_and_novel(crystals, above, rattled(crystals[1:2], 0.05), Tolerances(), Work())

@@ -113,7 +113,7 @@ def test_compositions_are_valid_as_smact_says(table: str):
     assert 0 < sum(found) < len(found)
 
 
-def test_multiples_of_a_formula_are_alike_and_unknown_tables_refused():
+def test_multiples_of_a_formula_are_equal_and_unknown_tables_refused():
     pytest.importorskip("smact")
     single = text_to_composition(["Na1 Cl1", "Na1 Cl2"])
     assert torch.equal(composition_validity(7 * single), composition_validity(single))

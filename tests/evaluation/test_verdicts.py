@@ -89,8 +89,8 @@ def test_all_judges_agree_on_the_worst_of_their_distances() -> None:
     assert same.figures(THRESHOLDS)["sun_at"] == {"0.1": 0.2, "0.05": 0.2, "0": 0.1}
 
 
-def test_of_those_alike_the_one_that_both_think_most_of_stands_for_them() -> None:
-    # each judge prefers another one of two crystals that are alike; together they count once
+def test_of_equal_crystals_the_one_that_both_think_most_of_stands_for_them() -> None:
+    # each judge prefers another one of two equal crystals; together they count once
     first = verdict([0.0, 0.04], unique=[True, False], kinds=[1, 1])
     second = verdict([0.09, 0.03], unique=[False, True], kinds=[1, 1])
     both = by_all([first, second], Tolerances(), Work())

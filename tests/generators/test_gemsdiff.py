@@ -40,11 +40,11 @@ def specs() -> CrystalSpec:
     return CrystalSpec(torch.tensor([spec[0] for spec in SPECS]), composition, lengths, angles)
 
 
-def generator(mode: str = "spec", recipe: str = "mended", **options: object) -> GemsDiff:
+def generator(mode: str = "spec", recipe: str = "corrected", **options: object) -> GemsDiff:
     return GemsDiff(small_model(recipe), mode=mode, steps=4, ranking=None, **options)
 
 
-@pytest.mark.parametrize("recipe", ["mended", "paper"])
+@pytest.mark.parametrize("recipe", ["corrected", "paper"])
 def test_spec_mode_is_exact(recipe: str) -> None:
     wanted = specs()
     made = generator(recipe=recipe, assignments=3, tries=2).generate(wanted, seed=1)

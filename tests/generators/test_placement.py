@@ -23,7 +23,7 @@ from gflownet_crystal.structures.symmetry import conventional_structures, find_s
 
 
 def random_specs(n: int, seed: int) -> CrystalSpec:
-    """Specs with a witness: random positions of random groups, up to 24 atoms, 25 A^3 an atom."""
+    """Specs with a witness: random positions of random groups, up to 24 atoms, 25 Å^3 an atom."""
     generator = np.random.default_rng(seed)
     groups, compositions = [], np.zeros((n, 119), dtype=np.int64)
     while len(groups) < n:

@@ -70,7 +70,7 @@ def models() -> tuple[GFlowNet, GFlowNet]:
 
 @cache
 def conditional() -> Distribution:
-    """What the restriction leaves of the whole distribution, by its words."""
+    """Part of the whole distribution that a restriction leaves, by its words."""
     left = {
         row: p
         for row, p in enumerated(models()[0]).items()
@@ -153,7 +153,7 @@ def test_weights_of_many_trajectories_are_the_ratio_of_the_two_distributions() -
     assert isinstance(narrow.env, Crystal)
     exact = torch.tensor([math.log(whole[row] / plain[row]) for row in key(narrow.env, terminal)])
     assert float((log_weight - exact).abs().mean()) < 0.05
-    # the stages of the lattice are alike, so that they add nothing, not even noise
+    # the stages of the lattice are equal, so that they add nothing, not even noise
     pairs = zip(model.env.stages, narrow.env.stages, strict=True)
     assert [wide.same_rules(tight) for wide, tight in pairs] == [False, False, True]
 

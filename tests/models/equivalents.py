@@ -38,7 +38,7 @@ def known_crystals() -> StructureBatch:
 
 
 def random_crystals(n: int, seed: int, most_atoms: int = 6) -> StructureBatch:
-    """Triclinic cells, some of them skewed, with atoms anywhere that are at least 1 A apart."""
+    """Triclinic cells, some of them skewed, with atoms anywhere that are at least 1 Å apart."""
     random = np.random.default_rng(seed)
     structures: list[Structure] = []
     while len(structures) < n:

@@ -24,10 +24,10 @@ def small_settings(recipe: str) -> GemsDiffSettings:
         "time_features": 8,
         "global_features": 8,
     }
-    return GemsDiffSettings.fast(**sizes) if recipe == "mended" else GemsDiffSettings.paper(**sizes)
+    return GemsDiffSettings.fast(**sizes) if recipe == "corrected" else GemsDiffSettings.paper(**sizes)
 
 
-def small_model(recipe: str = "mended") -> GemsDiffModel:
+def small_model(recipe: str = "corrected") -> GemsDiffModel:
     model = GemsDiffModel(small_settings(recipe), seed=3)
     model.fit(crystals())
     return model.eval()

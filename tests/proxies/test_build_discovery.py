@@ -1,4 +1,4 @@
-"""The tables of the reward for discovery, made anew from a small set of crystals."""
+"""The tables of the reward for discovery, made again from a small set of crystals."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Volume(Proxy):
     """Not an energy."""
 
     property_name = "volume_per_atom"
-    unit = "A^3/atom"
+    unit = "Å^3/atom"
 
     def predict(self, batch: CrystalSpec) -> Tensor:
         return batch.volume_per_atom

@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {"width": 16, "steps": 150, "batch_size": 64, "dropout":
 
 
 def rock_salts() -> CrystalSpec:
-    """Of all pairs of ten metals and six other elements, in cells of 5.5 A."""
+    """Of all pairs of ten metals and six other elements, in cells of 5.5 Å."""
     metals, others = (3, 11, 12, 19, 20, 25, 26, 27, 28, 30), (8, 9, 16, 17, 34, 35)
     composition = torch.zeros(60, 119, dtype=torch.int64)
     for row, (metal, other) in enumerate((m, o) for m in metals for o in others):

@@ -1,4 +1,4 @@
-"""Energies of placed atoms: penalties given and counted, alike in any batch, primitive cells that change nothing."""
+"""Energies of placed atoms: penalties given and counted, equal in any batch, primitive cells that change nothing."""
 
 from __future__ import annotations
 

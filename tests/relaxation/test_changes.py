@@ -1,4 +1,4 @@
-"""How far atoms and cells moved, against deformations made by hand."""
+"""Distances that atoms and cells moved, against deformations made by hand."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_displacement_ignores_shifts_and_lattice_vectors() -> None:
     moved = before.fractional.numpy() + shift
     moved[0, 0] += 0.04
     after = from_arrays(before.cell.numpy(), [before.atomic_numbers.numpy()], [moved])
-    # one atom by 0.16 A: three quarters of it, the others by a quarter the other way
+    # one atom by 0.16 Å: three quarters of it, the others by a quarter the other way
     expected = np.sqrt((0.12**2 + 3 * 0.04**2) / 4)
     assert rms_displacement(before, after) == pytest.approx(expected)
     assert displacements(before, after).tolist() == pytest.approx([0.12, 0.04, 0.04, 0.04])

@@ -97,7 +97,7 @@ class Counting(EMT):
 
 
 @pytest.mark.parametrize("symmetry", [True, False])
-def test_relaxations_end_alike_in_both_cells(symmetry: bool) -> None:
+def test_relaxations_end_equally_in_both_cells(symmetry: bool) -> None:
     given = shuffled(make_supercell(near_rest(), np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]])))
     ended = {}
     for primitive in (True, False):

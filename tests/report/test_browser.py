@@ -52,7 +52,7 @@ class Opened:
         self.canvas = self.card.locator("canvas")
 
     def picture(self) -> str:
-        """What the first cell shows."""
+        """Contents of the first cell."""
         self.canvas.scroll_into_view_if_needed()
         self.page.wait_for_timeout(60)
         return self.canvas.evaluate("canvas => canvas.toDataURL()")

@@ -1,4 +1,4 @@
-"""What the figures draw against pandas, and how they become part of a page."""
+"""Data of the figures against pandas, and their place in a page."""
 
 from __future__ import annotations
 

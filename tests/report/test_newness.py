@@ -1,4 +1,4 @@
-"""How new candidates are: formulas, prototypes and substitutions, by enumeration over small sets."""
+"""Novelty of candidates: formulas, prototypes and substitutions, by enumeration over small sets."""
 
 from __future__ import annotations
 

@@ -53,11 +53,11 @@ def test_faults_of_one_are_no_faults_of_another() -> None:
 
 
 def test_distances_count_where_they_are_asked_for() -> None:
-    near = from_arrays([CUBE.numpy()], [[11, 17]], [[[0, 0, 0], [0.12, 0, 0]]])  # 0.48 A
-    far = from_arrays([CUBE.numpy()], [[11, 17]], [[[0, 0, 0], [0.13, 0, 0]]])  # 0.52 A
+    near = from_arrays([CUBE.numpy()], [[11, 17]], [[[0, 0, 0], [0.12, 0, 0]]])  # 0.48 Å
+    far = from_arrays([CUBE.numpy()], [[11, 17]], [[[0, 0, 0], [0.13, 0, 0]]])  # 0.52 Å
     both = StructureBatch.cat([near, far])
     assert check_structures(both) == ["", ""]
-    assert check_structures(both, closest=0.5) == ["atoms closer than 0.5 A", ""]
+    assert check_structures(both, closest=0.5) == ["atoms closer than 0.5 Å", ""]
 
 
 @pytest.mark.parametrize(

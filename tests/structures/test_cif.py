@@ -29,7 +29,7 @@ from tests.structures.random_crystals import crystal_of_all_positions, random_cr
 
 _OPERATIONS = "_space_group_symop_operation_xyz"
 Arrays = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
-# an atom may move by the rounding of eight decimals in a cell of some 20 A, a cell by that of six
+# an atom may move by the rounding of eight decimals in a cell of some 20 Å, a cell by that of six
 ATOM, CELL = 3e-6, 1e-6
 
 
@@ -227,12 +227,12 @@ def test_noise_below_the_tolerance_is_taken_off() -> None:
 
 
 def test_atoms_of_an_orbit_that_readers_would_merge_are_listed_in_p1() -> None:
-    # 0.3 A beside the mirror plane: gemmi takes images within 0.4 A for one atom on it
+    # 0.3 Å beside the mirror plane: gemmi takes images within 0.4 Å for one atom on it
     points = wyckoff_positions(47)[0].orbit(np.array([0.015, 0.3, 0.4]))
     crystal = from_arrays([np.diag([10.0, 11.0, 12.0])], [np.full(8, 26)], [points], [47])
     (text,) = structures_to_cif(crystal)
     sites, reason = listed_in_p1(text)
-    assert sites == 8 and "closer than 0.5 A" in reason
+    assert sites == 8 and "closer than 0.5 Å" in reason
     check_same(crystal, by_gemmi(text)[0])
 
 

@@ -122,10 +122,10 @@ def test_special_positions_in_few_digits_are_one_atom(name, points, counts, digi
 @pytest.mark.parametrize(
     ("sites", "said"),
     [
-        ([("Cs", "0.0002 0 0"), ("Cs", "0.9998 0 0")], "'Cs1' and 'Cs2' are 0.0016 A apart"),
-        ([("Cs", "0 0 0"), ("Rb", "0 0 0")], "0.0000 A apart"),
-        ([("Cs", "0 0 0"), ("Rb", "0.002 0 0")], "0.0080 A apart"),
-        ([("Cs", "0 0 0"), ("Cs", "0.9 0 0")], "0.4000 A apart"),
+        ([("Cs", "0.0002 0 0"), ("Cs", "0.9998 0 0")], "'Cs1' and 'Cs2' are 0.0016 Å apart"),
+        ([("Cs", "0 0 0"), ("Rb", "0 0 0")], "0.0000 Å apart"),
+        ([("Cs", "0 0 0"), ("Rb", "0.002 0 0")], "0.0080 Å apart"),
+        ([("Cs", "0 0 0"), ("Cs", "0.9 0 0")], "0.4000 Å apart"),
     ],
 )
 def test_atoms_too_near_are_refused(sites, said):
@@ -134,7 +134,7 @@ def test_atoms_too_near_are_refused(sites, said):
 
 
 def test_images_that_are_near_but_not_one_atom_are_refused():
-    assert "two images of site 'O1' are 0.2000 A apart" in refusal(
+    assert "two images of site 'O1' are 0.2000 Å apart" in refusal(
         cif(
             CUBE, [("O", "0.025 0 0.3")], "_space_group_name_H-M_alt 'P -1'", operations=("x,y,z", "-x,y,z")
         ).replace("_space_group_name_H-M_alt 'P -1'\n", "")
@@ -222,7 +222,7 @@ def test_cartesian_coordinates_need_their_matrix():
         (cif((4, 4, 4, 90, 90, 0), SALT), "of 0"),
         (cif((4, 4, 4, 90, 90, 180), SALT), "180"),
         (cif((4, 4, 4, 30, 40, 120), SALT), "close no cell"),
-        (cif((1e8, 4, 4, 90, 90, 90), SALT), "up to 1000 A"),
+        (cif((1e8, 4, 4, 90, 90, 90), SALT), "up to 1000 Å"),
         (cif((1e-3, 4, 4, 90, 90, 90), SALT), "thick"),
         (cif(CUBE, [("Na", "nan 0 0")]), "no number"),
         (cif(CUBE, [("Na", "1e999 0 0")]), "not finite"),
@@ -277,5 +277,5 @@ def test_angles_are_right_ones_by_default_and_numbers_have_uncertainties():
 
 def test_crowded_crystals_are_read_on_request():
     text = cif(CUBE, [("Cs", "0 0 0"), ("Rb", "0.1 0 0")])
-    assert "0.4000 A apart" in refusal(text)
+    assert "0.4000 Å apart" in refusal(text)
     assert len(read_cif(text, "x", closest=0.3).atomic_numbers) == 2

@@ -35,7 +35,7 @@ Edge = tuple[int, ...]
 
 
 def random_structure(seed: int, n_atoms: int | None = None, vacuum: bool = False) -> Structure:
-    """Atoms anywhere, also outside the cell, in a cell of about 15 A^3 an atom, or of 20 times that."""
+    """Atoms anywhere, also outside the cell, in a cell of about 15 Å^3 an atom, or of 20 times that."""
     generator = np.random.default_rng(seed)
     n_atoms = n_atoms or int(generator.integers(1, 7))
     angles = generator.uniform(65.0, 115.0, 3)

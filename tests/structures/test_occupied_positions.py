@@ -1,4 +1,4 @@
-"""Occupied positions against pyxtal's and spglib's letters, and crystals made anew from them."""
+"""Occupied positions against pyxtal's and spglib's letters, and crystals made again from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gflownet_crystal.structures.symmetry import conventional_structures
 
 
 def largest_shift(first: StructureBatch, second: StructureBatch) -> float:
-    """How far an atom of a batch is from the nearest of its element in the other, both ways, A."""
+    """Largest distance of an atom of a batch from the nearest of its element in the other, both ways, Å."""
     largest = 0.0
     for (cell, numbers, points), (_, others, ends) in zip(
         iterate_arrays(first), iterate_arrays(second), strict=True
@@ -41,7 +41,7 @@ def assignment_of(found: OccupiedPositions, row: int, group: int) -> dict[int, l
     return own
 
 
-def test_known_crystals_are_made_anew(crystals: list[Structure]) -> None:
+def test_known_crystals_are_made_again(crystals: list[Structure]) -> None:
     conventional = conventional_structures(from_pymatgen(crystals))
     found = occupied_positions(conventional)
     assert found.found.all()

@@ -183,7 +183,7 @@ def test_the_same_content_is_not_written_again(
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_crystals_that_are_alike_are_all_kept(tmp_path: Path) -> None:
+def test_equal_crystals_are_all_kept(tmp_path: Path) -> None:
     twice = StructureBatch.cat([random_crystal(2)] * 2)
     write_structures(tmp_path, twice, pd.DataFrame({"material_id": ["same", "same"]}), FORMATS)
     for name in ("structures.json", "structures.extxyz", "structures.db", "cif", "poscar"):

@@ -23,7 +23,7 @@ def test_without_torchrun_the_world_is_one_process() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_model_and_resume_to_the_bit(tmp_path: Path) -> None:
+def test_two_processes_train_one_model_and_resume_bit_for_bit(tmp_path: Path) -> None:
     settings = (*SMALL_GRID, "trainer.replay_fraction=0.25", "trainer.replay.keep=recent")
     whole = run_words(tmp_path, torchrun(2, "train_gfn", *settings, "run.dir=whole"))
     assert whole.returncode == 0, whole.stderr

@@ -1,4 +1,4 @@
-"""Training of networks: it learns, resumes to the bit, and stops at numbers that are not finite."""
+"""Training of networks: it learns, resumes bit for bit, and stops at numbers that are not finite."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_it_learns_and_its_average_is_what_is_validated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop_at", [1, 5, 6, 13])
-def test_a_resumed_training_is_the_undisturbed_one_to_the_bit(tmp_path: Path, stop_at: int) -> None:
+def test_a_resumed_training_is_the_undisturbed_one_bit_for_bit(tmp_path: Path, stop_at: int) -> None:
     whole = engine(Line(), tmp_path / "whole", seed=3)
     whole.train()
     cut = engine(Line(), tmp_path / "cut", seed=3)

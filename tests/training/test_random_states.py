@@ -40,7 +40,7 @@ def cpu_states(*seeds: int) -> dict[str, Tensor]:
     return {state_name(CPU): torch.stack(states)}
 
 
-def test_the_same_kind_of_device_goes_on_to_the_bit() -> None:
+def test_the_same_kind_of_device_goes_on_bit_for_bit() -> None:
     first = torch.Generator().manual_seed(3)
     torch.rand(5, generator=first)
     stored = {state_name(CPU): torch.stack([torch.Generator().get_state(), first.get_state()])}

@@ -85,7 +85,7 @@ def contacts(least: float = 2.0) -> Contacts:
 
 
 def salts(n: int, seed: int = 0) -> pd.DataFrame:
-    """Samples of rock salts, each with an edge of its own that names it, from 5 A up."""
+    """Samples of rock salts, each with an edge of its own that names it, from 5 Å up."""
     generator = np.random.default_rng(seed)
     edges = np.round(5.0 + 0.01 * np.arange(n), 4)
     formulas = [

@@ -23,7 +23,7 @@ METALS = ("Li", "Na", "K", "Mg", "Ca", "Al", "Ti", "Fe", "Zn", "Cu")
 
 
 def specs(n: int, seed: int, n_metals: int = len(METALS)) -> pd.DataFrame:
-    """Cubic oxides of few formulas and volumes, so that many are alike."""
+    """Cubic oxides of few formulas and volumes, so that many are near each other."""
     rng = np.random.default_rng(seed)
     metals = rng.choice(METALS[:n_metals], n)
     edges = rng.choice([4.0, 4.02, 5.0], n)
@@ -38,7 +38,7 @@ def specs(n: int, seed: int, n_metals: int = len(METALS)) -> pd.DataFrame:
     )
 
 
-def alike(one: pd.Series, other: pd.Series, tolerance: float) -> bool:
+def are_near(one: pd.Series, other: pd.Series, tolerance: float) -> bool:
     """Whether two rows are duplicates, as the documentation says."""
     volumes = [row["a"] ** 3 / sum(int(part.lstrip("LiNaKMgClTFeZnuAO")) for part in row["formula"].split())
                for row in (one, other)]  # fmt: skip
@@ -58,7 +58,7 @@ def test_distinct_samples_are_the_first_of_each_kind_in_the_order_of_drawing() -
     every = every.assign(reduced=reduced_formulas(every))
     kept: list[int] = []
     for row in range(len(every)):
-        if len(kept) < 30 and not any(alike(every.iloc[row], every.iloc[other], 0.03) for other in kept):
+        if len(kept) < 30 and not any(are_near(every.iloc[row], every.iloc[other], 0.03) for other in kept):
             kept.append(row)
     assert frame["draw"].tolist() == kept
     assert len(drawn) > 1 and drawn[0]["a"].tolist() != drawn[1]["a"].tolist()
@@ -66,7 +66,7 @@ def test_distinct_samples_are_the_first_of_each_kind_in_the_order_of_drawing() -
 
 def test_fewer_samples_are_taken_where_there_are_no_more_distinct_ones() -> None:
     frame = distinct_samples(lambda n, seed: specs(n, seed, n_metals=4), 300, 3, 0.5, 0.03, number=1)
-    # 4 metals, 2 groups, and volumes per atom of 3 counts by 3 edges, of which 4.0 and 4.02 are alike
+    # 4 metals, 2 groups, and volumes per atom of 3 counts by 3 edges, of which 4.0 and 4.02 are near
     assert 8 < len(frame) <= 4 * 2 * 6
 
 

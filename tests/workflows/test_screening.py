@@ -41,7 +41,7 @@ def run(folder: Path | None = None, tables: list[pd.DataFrame] | None = None, **
 
 
 def slowly(k: int, limit: int | None, within: float, budget: int) -> dict[str, list[int]]:
-    """What becomes of each sample, one after the other."""
+    """Outcome of each sample, one after the other."""
     became: dict[str, list[int]] = {
         name: [] for name in ("unplaced", "contact", "far", "deep", "sparse_hull", "generated")
     }

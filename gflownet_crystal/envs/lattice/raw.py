@@ -54,7 +54,7 @@ class RawBox(LatticeBox):
         self.least_edge = least_edges(shortest)
         if (needed := shortest * max(EDGE_FACTORS.values())) >= self.lengths[1]:
             raise ConfigError(
-                f"shortest={shortest} needs axes of {needed:g} A and more in some groups, but lengths ends at "
+                f"shortest={shortest} needs axes of {needed:g} Å and more in some groups, but lengths ends at "
                 f"{self.lengths[1]:g}; lower the one or raise the other"
             )
 

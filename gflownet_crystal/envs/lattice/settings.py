@@ -19,13 +19,13 @@ from torch import Tensor
 
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 
-ALL_AXES_ALIKE = (16, 19, 22, 23, 24, 47, 48, 69, 70, 71, 73)
+ALL_AXES_EQUIVALENT = (16, 19, 22, 23, 24, 47, 48, 69, 70, 71, 73)
 """Orthorhombic groups that every axis permutation maps onto themselves."""
 
 CYCLIC_AXES = (61,)
 """Pbca: only the cyclic permutations keep it (Pcab is the other setting)."""
 
-A_B_ALIKE = (
+A_B_EQUIVALENT = (
     *(17, 18, 20, 21, 25, 27, 32, 34, 35, 37, 42, 43, 44, 45, 49, 50, 55, 56, 58, 59, 65, 66, 67, 68, 72, 74),
 )
 """Orthorhombic groups that the exchange of a and b maps onto themselves, and no other permutation."""
@@ -43,10 +43,10 @@ def _flags(groups: tuple[int, ...]) -> Tensor:
     return flags
 
 
-ORDERED_A_B = _flags((1, 2, *ALL_AXES_ALIKE, *CYCLIC_AXES, *A_B_ALIKE))
+ORDERED_A_B = _flags((1, 2, *ALL_AXES_EQUIVALENT, *CYCLIC_AXES, *A_B_EQUIVALENT))
 """(231,) bool: a <= b is a matter of the setting."""
 
-ORDERED_B_C = _flags((1, 2, *ALL_AXES_ALIKE))
+ORDERED_B_C = _flags((1, 2, *ALL_AXES_EQUIVALENT))
 """(231,) bool: b <= c is a matter of the setting."""
 
 ORDERED_A_C = _flags((*CYCLIC_AXES, *PRIMITIVE_MONOCLINIC))

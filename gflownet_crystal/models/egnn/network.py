@@ -37,7 +37,7 @@ class EGNN(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         n_basis = round(settings.longest / settings.spacing)
         centres = torch.arange(n_basis, dtype=torch.float64) * settings.spacing
-        # equation 9 has 10 / A^2 for Gaussians 0.1 A apart
+        # equation 9 has 10 / Å^2 for Gaussians 0.1 Å apart
         self.gaussians = GaussianBasis(centres, 1.0 / settings.spacing)
         self.atoms = AtomEmbedding(settings.features, settings.conditioning, settings.tabulated, generator)
         self.messages = nn.ModuleList(

@@ -8,8 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.allocations import at_most, elements_of
-from gflownet_crystal.common.errors import ConfigError, DataError, WeightsError
+from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.models.energies.energy import EnergyModel, autocast
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.models.energies.uncertainty import LatentDistance
@@ -20,7 +19,7 @@ from gflownet_crystal.structures.checks import CLOSEST
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.periodic_pairs import has_cell
 from gflownet_crystal.structures.structure import StructureBatch
-from gflownet_crystal.weights import load_weights
+from gflownet_crystal.weights import fitting_tensors, load_weights, tensors_under
 
 KIND = "structure_energy"
 """Kind of such weights, as on their cards."""
@@ -139,17 +138,11 @@ def build_model(
     Raises:
         WeightsError: they do not fit the network that the card names.
     """
-    try:
-        with at_most(elements_of(tensors)):
-            model = EnergyModel(build_network(card["network"]["name"], card["network"]["settings"]))
+    with fitting_tensors(tensors, "the network of their card"):
+        model = EnergyModel(build_network(card["network"]["name"], card["network"]["settings"]))
         model.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(UNCERTAINTY)})
-        own = {k.removeprefix(UNCERTAINTY): v for k, v in tensors.items() if k.startswith(UNCERTAINTY)}
+        own = tensors_under(tensors, UNCERTAINTY)
         return model.eval(), LatentDistance.of(own) if own else None
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(
-            f"weights do not fit the network of their card: {reason}; restore or retrain them"
-        ) from error
 
 
 def _is_readable(structures: StructureBatch) -> Tensor:

@@ -23,7 +23,7 @@ from gflownet_crystal.models.gemsdiff.noise_schedules import (
     linear_betas,
 )
 from gflownet_crystal.models.gemsdiff.recipes import RECIPES, Process, Sights
-from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
+from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings, present_values
 from gflownet_crystal.models.gemsdiff.torus_diffusion import TorusDiffusion, path_scale
 from gflownet_crystal.models.layers.element_values import fitted_volumes
 from gflownet_crystal.models.layers.scatter import segment_sum
@@ -105,7 +105,7 @@ class GemsDiffModel(nn.Module):
         tensors, card = load_weights(weights, KIND)
         with fitting_card(weights):
             values = card["network"]["settings"]
-            model = cls(settings_from(GemsDiffSettings, values, "network.settings"))
+            model = cls(settings_from(GemsDiffSettings, present_values(values), "network.settings"))
             model.load_state_dict(tensors)
         return model.eval()
 

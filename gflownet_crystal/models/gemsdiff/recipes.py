@@ -146,7 +146,7 @@ class PaperRecipe(Recipe):
         return wrapped(noisy + path + deviation[:, None] * noise)
 
 
-class MendedRecipe(Recipe):
+class CorrectedRecipe(Recipe):
     """The recipe of the paper with its weaknesses corrected."""
 
     def schedule(self, settings: GemsDiffSettings) -> VarianceExploding:
@@ -189,7 +189,7 @@ class MendedRecipe(Recipe):
         return process.torus.step_back(noisy, path, *steps, noise)
 
 
-RECIPES: dict[str, Recipe] = {"mended": MendedRecipe(), "paper": PaperRecipe()}
+RECIPES: dict[str, Recipe] = {"corrected": CorrectedRecipe(), "paper": PaperRecipe()}
 
 
 def _velocity(answer: Answer, process: Process) -> Tensor:

@@ -177,8 +177,8 @@ def site_parameters(
     volume = model.reference_volume(table.atomic_numbers, table.structure_index, table.n_structures)
     for now, then in pairwise(levels(model.settings.steps, steps)):
         step, to = (torch.full_like(table.sizes, number) for number in (now, then))
-        # only the recipe `mended` has seen clean lattices
-        held = torch.zeros_like(step) if model.settings.is_mended else step
+        # only the recipe `corrected` has seen clean lattices
+        held = torch.zeros_like(step) if model.settings.is_corrected else step
         atom_step = step.index_select(0, table.structure_index)
         orbit_steps = step.index_select(0, sites.crystal), to.index_select(0, sites.crystal)
         answer = model(table, sites.cell, sites.coordinates(parameters), (step, held), volume)

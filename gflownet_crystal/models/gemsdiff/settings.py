@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
@@ -31,11 +32,17 @@ def _fast_network() -> GemsNetSettings:
     )
 
 
+def present_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of the settings today, from those of a card or run folder of any version: a recipe has a new name."""
+    renamed = {"recipe": "corrected"} if values.get("recipe") == "mended" else {}
+    return {**values, **renamed}
+
+
 @dataclass(frozen=True)
 class GemsDiffSettings:
     """Sizes and parts of a GemsDiff model.
 
-    The recipe ``paper`` is Klipfel et al., AAAI 2024. ``mended`` differs in what the two are good at:
+    The recipe ``paper`` is Klipfel et al., AAAI 2024. ``corrected`` differs in what the two are good at:
 
     - positions: deviations rise geometrically until x_T is uniform on the torus; steps back follow the posterior, and
       the target is the mean way back over all windings, which is the score; in the paper x_T is not yet uniform,
@@ -47,16 +54,16 @@ class GemsDiffSettings:
     - the encoder, which sees the noisy cell, moves atoms as well.
 
     Attributes:
-        recipe: ``mended`` or ``paper``.
+        recipe: ``corrected`` or ``paper``.
         steps: T.
         neighbours: k, edges of each atom.
-        position_first: noise of the first step: its deviation (``mended``) or variance (``paper``), fractional.
+        position_first: noise of the first step: its deviation (``corrected``) or variance (``paper``), fractional.
         position_last: noise of the last step.
         lattice_first: variance of the first step of the lattice.
         lattice_last: variance of the last step.
-        held: share of the training crystals whose lattice is clean (``mended``).
-        decoder_cell: initial cell of the decoder: the ``noisy`` cell (``mended``), whose velocity it then can see, or
-            a ``cube``.
+        held: share of the training crystals whose lattice is clean (``corrected``).
+        decoder_cell: initial cell of the decoder: the ``noisy`` cell (``corrected``), whose velocity it then can see,
+            or a ``cube``.
         time_features: width of the embedding of a step.
         global_features: width of what encoder says of the structure as a whole.
         encoder: sizes of the encoder; its heads and its graph follow from the rest.
@@ -66,7 +73,7 @@ class GemsDiffSettings:
         ConfigError: a value is out of range.
     """
 
-    recipe: Literal["mended", "paper"] = "mended"
+    recipe: Literal["corrected", "paper"] = "corrected"
     steps: int = 100
     neighbours: int = 12
     position_first: float = 0.005
@@ -82,8 +89,8 @@ class GemsDiffSettings:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        if self.recipe not in ("mended", "paper"):
-            raise ConfigError(f"unknown recipe {self.recipe!r}: choose `mended` or `paper`")
+        if self.recipe not in ("corrected", "paper"):
+            raise ConfigError(f"unknown recipe {self.recipe!r}: choose `corrected` or `paper`")
         if self.steps < 2:
             raise ConfigError(f"steps must be at least 2, not {self.steps}")
         for name in ("position", "lattice"):
@@ -94,7 +101,7 @@ class GemsDiffSettings:
                 )
         if self.decoder_cell not in ("cube", "noisy"):
             raise ConfigError(f"unknown decoder_cell {self.decoder_cell!r}: choose cube or noisy")
-        if not self.is_mended and self.decoder_cell != "cube":
+        if not self.is_corrected and self.decoder_cell != "cube":
             raise ConfigError("the recipe paper starts its decoder from a cube: set decoder_cell=cube")
         if not 0.0 <= self.held < 1.0:
             raise ConfigError(f"held must be at least 0 and below 1, not {self.held}")
@@ -102,13 +109,13 @@ class GemsDiffSettings:
             raise ConfigError(f"time_features must be even and positive, not {self.time_features}")
 
     @property
-    def is_mended(self) -> bool:
-        """Whether the recipe is ``mended``."""
-        return self.recipe == "mended"
+    def is_corrected(self) -> bool:
+        """Whether the recipe is ``corrected``."""
+        return self.recipe == "corrected"
 
     @classmethod
     def fast(cls, **changes: Any) -> Self:
-        """Sizes for processors, the recipe ``mended``, with ``changes``."""
+        """Sizes for processors, the recipe ``corrected``, with ``changes``."""
         return replace(cls(), **changes)
 
     @classmethod
@@ -134,7 +141,7 @@ class GemsDiffSettings:
         return replace(
             self.encoder,
             energy=True,
-            displacement=self.is_mended,
+            displacement=self.is_corrected,
             lattice=False,
             conditioning=2 * self.time_features,
         )

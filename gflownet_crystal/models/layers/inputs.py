@@ -43,7 +43,7 @@ class GraphSettings:
     def __post_init__(self) -> None:
         """Check what :func:`~gflownet_crystal.structures.graphs.neighbour_graph` does not."""
         if not 0.0 <= self.fade < math.inf:
-            raise ConfigError(f"fade is {self.fade} A: it has to be 0 (edges end abruptly) or more")
+            raise ConfigError(f"fade is {self.fade} Å: it has to be 0 (edges end abruptly) or more")
 
 
 @dataclass(frozen=True)

@@ -50,5 +50,5 @@ class SiteSettings:
             raise ConfigError(f"generator.network.time_width must be even, not {self.time_width}")
         if self.cutoff > _LONGEST_CUTOFF:
             raise ConfigError(
-                f"generator.network.cutoff must be at most {_LONGEST_CUTOFF:g} A, not {self.cutoff:g}"
+                f"generator.network.cutoff must be at most {_LONGEST_CUTOFF:g} Å, not {self.cutoff:g}"
             )

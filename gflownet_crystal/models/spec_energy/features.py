@@ -193,5 +193,5 @@ def _check_closed(specs: CrystalSpec, volume: Tensor) -> None:
         row = int(bad.nonzero()[0, 0])
         parameters = [*specs.lengths[row].tolist(), *specs.angles[row].tolist()]
         raise ProxyError(
-            f"spec {row}: lattice {parameters} closes no cell; give lengths > 0 A and angles that close"
+            f"spec {row}: lattice {parameters} closes no cell; give lengths > 0 Å and angles that close"
         )

@@ -117,7 +117,7 @@ def read_labelled(
     added = [frame_to_structures(rows) for rows in copies if len(rows)]
     structures = StructureBatch.cat([structures[torch.from_numpy(plausible)], *added])
     table = pd.concat([table, *copies], ignore_index=True)
-    kept = _keep(table, usable(structures, CLOSEST).numpy(), f"atoms closer than {CLOSEST} A", left_out)
+    kept = _keep(table, usable(structures, CLOSEST).numpy(), f"atoms closer than {CLOSEST} Å", left_out)
     table, structures = table[kept].reset_index(drop=True), structures[torch.from_numpy(kept)]
     composition = reduce_composition(structures.composition)
     formula = np.array(composition_to_text(composition, separator="", write_one=False), dtype=np.str_)

@@ -59,7 +59,7 @@ class OccupiedSpecs:
                 kept.append(rows)
         if not parts:
             raise DataError(
-                f"none of {len(structures)} structures has a symmetry that is found at {symprec} A"
+                f"none of {len(structures)} structures has a symmetry that is found at {symprec} Å"
             )
         every = cls.cat(parts)
         found = every.occupied.found

@@ -60,7 +60,7 @@ class DiffusionSettings:
 def draw(structures: StructureBatch, settings: GemsDiffSettings, generator: torch.Generator) -> Draws:
     """Steps and noise for n structures.
 
-    In the paper's recipe positions and lattice share their step; in ``mended`` each has its own, and part of the
+    In the paper's recipe positions and lattice share their step; in ``corrected`` each has its own, and part of the
     lattices have none.
 
     Args:
@@ -71,7 +71,7 @@ def draw(structures: StructureBatch, settings: GemsDiffSettings, generator: torc
     n = len(structures)
     steps = torch.randint(1, settings.steps + 1, (2, n), generator=generator)
     held = torch.rand(n, generator=generator) < settings.held
-    lattice_step = steps[1].masked_fill(held, 0) if settings.is_mended else steps[0]
+    lattice_step = steps[1].masked_fill(held, 0) if settings.is_corrected else steps[0]
     positions = torch.randn(structures.fractional.shape, generator=generator, dtype=torch.float64)
     lattices = torch.randn((n, N_COORDINATES), generator=generator, dtype=torch.float64)
     return Draws(steps[0], lattice_step, positions, lattices)

@@ -18,7 +18,7 @@ from gflownet_crystal.models.sites.settings import SiteSettings
 from gflownet_crystal.structures.occupied_positions import OccupiedPositions
 from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.training.generators.site_exchange import Alike
+from gflownet_crystal.training.generators.site_exchange import Exchangeable
 
 _SAME = 1e-3
 _CHUNK = 2000
@@ -136,10 +136,10 @@ class SiteData:
             (O, 3) float64 changes of parameters, about -0.5 to 0.5.
         """
         own = self.occupied
-        alike = Alike.of(own.structure, own.position, own.atomic_number)
+        exchangeable = Exchangeable.of(own.structure, own.position, own.atomic_number)
         seen = start
         for _ in range(_ALIGNMENTS):
-            way = self._exchanged(graph, seen, self._placed(graph, seen), alike)
+            way = self._exchanged(graph, seen, self._placed(graph, seen), exchangeable)
             step = graph.in_parameters(graph.drift(graph.displacement(way))[graph.crystal])
             way, seen = way - step, seen + step
         return way
@@ -157,19 +157,21 @@ class SiteData:
         chosen = _first_least(total, least, owner)
         return expand(torch.searchsorted(placement, chosen), n_orbits)[1]
 
-    def _exchanged(self, graph: SiteGraph, start: Tensor, entries: Tensor, alike: Alike) -> Tensor:
+    def _exchanged(
+        self, graph: SiteGraph, start: Tensor, entries: Tensor, exchangeable: Exchangeable
+    ) -> Tensor:
         """The shortest ways to these images, where each orbit may take those of any like it, (O, 3)."""
         itself = torch.arange(len(entries))
-        first, second = torch.cat([itself, alike.first]), torch.cat([itself, alike.second])
+        first, second = torch.cat([itself, exchangeable.first]), torch.cat([itself, exchangeable.second])
         chosen = entries[second]
         pair, image = expand((self.images.cumsum(0) - self.images)[chosen], self.images[chosen])
         way = _wrapped(self.parameters[image] - start[first[pair]])
         cost, cheapest = _cheapest(way, graph, first[pair], pair, len(first))
-        table = cost.new_full((len(entries), alike.most), torch.inf)
-        table[first, alike.place[second]] = cost
+        table = cost.new_full((len(entries), exchangeable.most), torch.inf)
+        table[first, exchangeable.place[second]] = cost
         rows = torch.zeros(table.shape, dtype=torch.int64)
-        rows[first, alike.place[second]] = cheapest
-        taken = alike.exchanged(table, _EXCHANGES)
+        rows[first, exchangeable.place[second]] = cheapest
+        taken = exchangeable.exchanged(table, _EXCHANGES)
         return way[rows.gather(1, taken[:, None])[:, 0]]
 
 

@@ -13,7 +13,7 @@ _BETTER = 1e-9
 
 
 @dataclass(frozen=True)
-class Alike:
+class Exchangeable:
     """Ordered pairs of different orbits of a crystal that have the same element and position.
 
     Attributes:
@@ -31,12 +31,12 @@ class Alike:
     most: int
 
     @classmethod
-    def of(cls, crystal: Tensor, position: Tensor, atomic_number: Tensor) -> Alike:
+    def of(cls, crystal: Tensor, position: Tensor, atomic_number: Tensor) -> Exchangeable:
         """Find them; equivalent ones need not be adjacent."""
         n_orbits = torch.bincount(crystal)
         first, second = expand((n_orbits.cumsum(0) - n_orbits)[crystal], n_orbits[crystal])
-        alike = (position[first] == position[second]) & (atomic_number[first] == atomic_number[second])
-        first, second = first[alike], second[alike]
+        same = (position[first] == position[second]) & (atomic_number[first] == atomic_number[second])
+        first, second = first[same], second[same]
         place = torch.zeros_like(crystal).index_add_(0, first, (second < first).long())
         different = first != second
         return cls(crystal, first[different], second[different], place, int(place.max()) + 1)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import FORMULA
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
 from gflownet_crystal.data.splits import in_holdout, reduced_formulas
 from gflownet_crystal.envs.base import Context
@@ -102,7 +103,7 @@ def split_known(
 def distance_above_hull(table: pd.DataFrame) -> NDArray[np.float64]:
     """Distance (n,) of each crystal above the hull of all labels in the table, eV/atom; NaN without a label."""
     energy = pd.to_numeric(table[ENERGY_COLUMN], errors="coerce").to_numpy(dtype=np.float64)
-    composition = text_to_composition(table["formula"].tolist())
+    composition = text_to_composition(table[FORMULA].tolist())
     known = torch.from_numpy(np.isfinite(energy)) & ((composition > 0).sum(1) <= MAX_ELEMENTS)
     distance = np.full(len(table), np.nan)
     if bool(known.any()):

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from gflownet_crystal.common.checkpoint import Checkpoint
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import FORMULA, HULL_COLUMN
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.splits import reduced_formulas
@@ -60,12 +61,12 @@ def hull_targets(table: pd.DataFrame) -> HullTargets:
     labelled = table[(table["strain"] == "").to_numpy() & table[ENERGY_COLUMN].notna().to_numpy()]
     energy = labelled[ENERGY_COLUMN].to_numpy(dtype=np.float64)
     above = (
-        labelled["e_above_hull"].to_numpy(dtype=np.float64)
-        if "e_above_hull" in labelled
+        labelled[HULL_COLUMN].to_numpy(dtype=np.float64)
+        if HULL_COLUMN in labelled
         else np.full(len(energy), np.nan)
     )
-    rows = pd.DataFrame({"formula": reduced_formulas(labelled), "lowest": energy, "hull": energy - above})
-    grouped = rows.groupby("formula").min()
+    rows = pd.DataFrame({FORMULA: reduced_formulas(labelled), "lowest": energy, "hull": energy - above})
+    grouped = rows.groupby(FORMULA).min()
     exact = grouped["hull"].notna().to_numpy()
     # compounds of one element are at or above zero by definition of the formation energy
     target = np.minimum(np.where(exact, grouped["hull"], grouped["lowest"]), np.where(exact, np.inf, 0.5))

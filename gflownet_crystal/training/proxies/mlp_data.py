@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
 from gflownet_crystal.data.label_schemes import is_legacy, to_one_scheme
 from gflownet_crystal.data.quality import is_plausible
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
@@ -166,8 +167,8 @@ def build_training_data(
         measured=measured,
         measured_start=torch.searchsorted(measured.crystal, torch.arange(n + 1)),
         compositions=Packed.of(
-            text_to_composition(loose["formula"].tolist()),
-            torch.from_numpy(loose["space_group"].to_numpy(dtype=np.int64).copy()),
+            text_to_composition(loose[FORMULA].tolist()),
+            torch.from_numpy(loose[SPACE_GROUP].to_numpy(dtype=np.int64).copy()),
         ),
         composition_energy=torch.from_numpy(loose[ENERGY_COLUMN].to_numpy(dtype=np.float32).copy()),
         formula_key=_formula_key(true_rows),
@@ -203,7 +204,7 @@ def _cells(specs: CrystalSpec, crystal: Tensor, energy: Tensor) -> Cells:
 def _formula_and_group(table: pd.DataFrame) -> NDArray[np.str_]:
     if table.empty:
         return np.zeros(0, dtype=np.str_)
-    return np.char.add(reduced_formulas(table), table["space_group"].to_numpy(dtype=np.int64).astype(np.str_))
+    return np.char.add(reduced_formulas(table), table[SPACE_GROUP].to_numpy(dtype=np.int64).astype(np.str_))
 
 
 def _formula_key(table: pd.DataFrame) -> Tensor:

@@ -175,7 +175,7 @@ def test_the_volumes_of_a_composition_too_small_for_any_cell_are_moved_up() -> N
     env = Crystal(["He", "Na"], space_groups=[221, 139], metallic=True, n_elements=(1, 1), max_count=8)
     specs = env.objects(masks.random_terminals(env, 400, torch.Generator().manual_seed(0))[0])
     assert shortest_vector(specs.lengths, specs.angles, specs.space_group).min() > 0.8 * (1 - 1e-9)
-    # one atom of helium: 0.1 A^3, and 0.22 at the upper end of the volumes, but 0.8^3 = 0.512 in a cube of 0.8 A
+    # one atom of helium: 0.1 Å^3, and 0.22 at the upper end of the volumes, but 0.8^3 = 0.512 in a cube of 0.8 Å
     alone = (specs.composition[:, 2] == 1) & (specs.space_group == 221)
     volume = specs.volume[alone]
     assert alone.any() and (volume > 0.512 * (1 - 1e-9)).all() and (volume < 0.512 * math.exp(1.3)).all()

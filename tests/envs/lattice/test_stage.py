@@ -20,7 +20,12 @@ from gflownet_crystal.crystallography.space_groups import lattice_system_of_grou
 from gflownet_crystal.crystallography.wyckoff import group_operations
 from gflownet_crystal.envs.lattice.box import LatticeBox
 from gflownet_crystal.envs.lattice.raw import RawBox
-from gflownet_crystal.envs.lattice.settings import A_B_ALIKE, ALL_AXES_ALIKE, CYCLIC_AXES, standardise
+from gflownet_crystal.envs.lattice.settings import (
+    A_B_EQUIVALENT,
+    ALL_AXES_EQUIVALENT,
+    CYCLIC_AXES,
+    standardise,
+)
 from gflownet_crystal.envs.lattice.shape import ShapeBox
 
 BOXES = {"shape": ShapeBox(), "shape, any setting": ShapeBox(canonical=False), "raw": RawBox()}
@@ -127,11 +132,11 @@ def test_axis_permutations_are_those_that_keep_the_group(group: int) -> None:
                 kept.add(order)
                 break
     expected = {(0, 1, 2)}
-    if group in ALL_AXES_ALIKE:
+    if group in ALL_AXES_EQUIVALENT:
         expected = set(permutations(range(3)))
     elif group in CYCLIC_AXES:
         expected |= {(1, 2, 0), (2, 0, 1)}
-    elif group in A_B_ALIKE:
+    elif group in A_B_EQUIVALENT:
         expected |= {(1, 0, 2)}
     assert kept == expected
 
@@ -208,7 +213,7 @@ def test_sorted_orthorhombic_axes() -> None:
         (lambda: RawBox(lengths=(-1, 5)), "lengths"),
         (lambda: RawBox(lengths=(1, 2, 3)), "lengths"),
         (lambda: ShapeBox(shortest=-1.0), "shortest"),
-        (lambda: RawBox(lengths=(0.5, 1.0)), "1.2 A and more"),
+        (lambda: RawBox(lengths=(0.5, 1.0)), "1.2 Å and more"),
     ],
 )
 def test_boxes_that_make_no_sense_are_refused(make: type[LatticeBox], words: str) -> None:

@@ -86,7 +86,7 @@ def test_all_are_there_where_they_are_few_and_probabilities_fall(known: Structur
             assert torch.isclose(log_probability.exp().sum(), torch.tensor(1.0, dtype=torch.float64))
 
 
-def test_a_spec_is_ranked_alike_in_any_batch(known: StructureBatch) -> None:
+def test_a_spec_is_ranked_equally_in_any_batch(known: StructureBatch) -> None:
     specs, ranker = known.specs(), ranked(known)
     together = forms(ranker.best(specs, 20), specs)
     order = torch.arange(len(specs)).flip(0)
@@ -122,7 +122,7 @@ def test_specs_that_do_not_fit_are_left_out(known: StructureBatch) -> None:
     assert set(found.assigned.spec.tolist()) == set(range(1, len(specs)))
 
 
-def test_stored_rankers_rank_alike(known: StructureBatch, tmp_path: Path) -> None:
+def test_stored_rankers_rank_equally(known: StructureBatch, tmp_path: Path) -> None:
     specs, ranker = known.specs(), ranked(known)
     for value in ranker.ranker.parameters():
         value.data = value.data.half().double()

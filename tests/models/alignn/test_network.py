@@ -29,7 +29,7 @@ def network(graph: str = "fading", dtype: torch.dtype = torch.float64, **changes
 
 
 def trained(model: ALIGNN) -> ALIGNN:
-    """Bonds are not heard at the start."""
+    """Bonds have no influence at the start."""
     if model.bond_readout is not None:
         torch.nn.init.normal_(model.bond_readout.weight, generator=torch.Generator().manual_seed(0))
     return model
@@ -84,7 +84,7 @@ def test_energies_depend_on_what_they_are_given(graph):
 
 
 def test_the_readout_of_the_paper_has_a_blind_spot():
-    """Where all neighbours are alike, their gated mean does not depend on the gates, and so not on distances."""
+    """Where all neighbours are equal, their gated mean does not depend on the gates, and so not on distances."""
     element = known_crystals()[:1]
     strained = replace(element, cell=element.cell * 1.05)
     for bond_readout in (False, True):

@@ -59,7 +59,7 @@ def weights(request: pytest.FixtureRequest, crystals: StructureBatch, tmp_path_f
 
 
 def faulty() -> StructureBatch:
-    """An overlap, lonely atoms, an open cell, a flat one, strange elements, numbers that are none, a crowded chain."""
+    """An overlap, isolated atoms, an open cell, a flat one, strange elements, NaN, a crowded chain."""
     cube = 4.0 * np.eye(3)
     two = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]
     return from_arrays(
@@ -112,7 +112,9 @@ def test_atoms_are_too_close_where_the_structure_is_not_usable(weights: Path) ->
     assert TrainedEnergies(weights).predict(pairs)[0].isfinite().equal(usable(pairs, CLOSEST))
 
 
-def test_a_structure_is_judged_alike_alone_and_in_any_batch(weights: Path, crystals: StructureBatch) -> None:
+def test_a_structure_is_judged_equally_alone_and_in_any_batch(
+    weights: Path, crystals: StructureBatch
+) -> None:
     energy, deviation = TrainedEnergies(weights).predict(crystals)
     for atoms in (1, 20, 70):
         again = TrainedEnergies(weights, batch_atoms=atoms).predict(crystals)

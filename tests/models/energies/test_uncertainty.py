@@ -48,7 +48,7 @@ def test_errors_not_seen_lie_within_their_deviations(fitted: LatentDistance) -> 
     assert figures["within_1_std"] == pytest.approx(0.683, abs=0.04)
     assert figures["within_2_std"] == pytest.approx(0.954, abs=0.03)
     far = fitted.distance(features) > fitted.distance(features).median()
-    # near and far ones alike
+    # among near ones as among far ones
     for half in (far, ~far):
         assert coverage(fitted(features[half]), error[half])["within_1_std"] == pytest.approx(0.683, abs=0.06)
 

@@ -99,7 +99,7 @@ def test_prior_of_the_centred_basis_has_the_volume_given() -> None:
     volume = torch.full((len(noise),), 140.0).double()
     drawn = LatticeCoordinates(BASES["orthonormal"], zero, scale).cells(noise, volume).det()
     assert abs(drawn.median() / 140.0 - 1.0) < 0.01
-    # in the paper the median is 1 A^3
+    # in the paper the median is 1 Å^3
     plain = LatticeCoordinates(BASES["printed"], zero, torch.ones(6).double())
     assert abs(plain.cells(noise, torch.ones_like(volume)).det().median() - 1.0) < 0.05
 

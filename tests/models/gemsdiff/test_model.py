@@ -21,7 +21,7 @@ from gflownet_crystal.weights import save_weights
 from tests.models.host_guard import HostGuard
 from tests.models.small_gemsdiff import crystals, small_model, small_settings
 
-RECIPES = ("mended", "paper")
+RECIPES = ("corrected", "paper")
 
 
 def ask(model: GemsDiffModel, given: StructureBatch) -> Answer:
@@ -47,7 +47,7 @@ def test_rotations_turn_the_action_on_the_cell_at_most(recipe: str) -> None:
     torch.testing.assert_close(second.displacement, first.displacement, atol=1e-4, rtol=1e-3)
     # the noisy cell is what is acted on; a cube stands still
     expected = first.action
-    if recipe == "mended":
+    if recipe == "corrected":
         expected = turn.float().mT @ expected @ turn.float()
     torch.testing.assert_close(second.action, expected, atol=1e-4, rtol=1e-3)
 
@@ -168,6 +168,10 @@ def test_weights_come_back(tmp_path: Path) -> None:
     save_weights(tmp_path / "x.safetensors", dict(model.state_dict()), wrong)
     with pytest.raises(WeightsError, match="fit"):
         GemsDiffModel.from_weights(tmp_path / "x.safetensors")
+    # the old name of the recipe
+    earlier = {**card, "network": {"settings": {**card["network"]["settings"], "recipe": "mended"}}}
+    save_weights(tmp_path / "y.safetensors", dict(model.state_dict()), earlier)
+    assert GemsDiffModel.from_weights(tmp_path / "y.safetensors").settings == model.settings
 
 
 def plain(settings: object) -> dict[str, object]:
@@ -195,5 +199,5 @@ def test_settings_are_checked(wrong: dict[str, object]) -> None:
 
 
 def test_presets_differ_in_their_recipe() -> None:
-    assert GemsDiffSettings.paper().recipe == "paper" and GemsDiffSettings.fast().is_mended
+    assert GemsDiffSettings.paper().recipe == "paper" and GemsDiffSettings.fast().is_corrected
     assert not small_settings("paper").encoder_network.displacement

@@ -85,7 +85,7 @@ def test_marginals_are_wrapped_normals() -> None:
     assert stats.kstest(drawn[:, 0].numpy(), lambda x: np.interp(x, grid.numpy(), distribution)).pvalue > 1e-3
 
 
-def test_last_step_is_uniform_where_mended_and_not_in_the_paper() -> None:
+def test_last_step_is_uniform_where_corrected_and_not_in_the_paper() -> None:
     noise = torch.randn(SAMPLES, 1, generator=torch.Generator().manual_seed(3)).double()
     found = {}
     for chosen in (GemsDiffSettings.fast(), GemsDiffSettings.paper()):
@@ -93,13 +93,13 @@ def test_last_step_is_uniform_where_mended_and_not_in_the_paper() -> None:
         last = torch.full((SAMPLES,), chosen.steps)
         drawn = TorusDiffusion(schedule).marginal(torch.full((SAMPLES, 1), 0.3).double(), last, noise)
         found[chosen.recipe] = stats.kstest(drawn[:, 0].numpy(), "uniform").pvalue
-    assert found["mended"] > 1e-2
+    assert found["corrected"] > 1e-2
     assert found["paper"] < 1e-20
 
 
 def test_reverse_process_recovers_a_mixture_of_wrapped_normals() -> None:
     chosen = GemsDiffSettings.fast()
-    process = TorusDiffusion(RECIPES["mended"].schedule(chosen))
+    process = TorusDiffusion(RECIPES["corrected"].schedule(chosen))
     centres, weights, own = torch.tensor([0.05, 0.6]).double(), torch.tensor([0.3, 0.7]).double(), 0.04**2
     generator = torch.Generator().manual_seed(4)
     x = torch.rand(SAMPLES, 1, generator=generator).double()

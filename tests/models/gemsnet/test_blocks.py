@@ -52,14 +52,14 @@ def test_triplet_interaction_equals_a_loop_with_the_circular_basis():
     def dense(x: Tensor, weight: Tensor) -> Tensor:
         return silu(x @ weight.T) / 0.6
 
-    heard = dense(dense(edges, block.dense.weight) * (radial @ block.radial.weight.T), block.down.weight)
+    received = dense(dense(edges, block.dense.weight) * (radial @ block.radial.weight.T), block.down.weight)
     tensor = block.bilinear.weight.view(SMALL.bilinear, SMALL.circular, SMALL.triplet)
     sums = torch.zeros(graph.n_edges, SMALL.bilinear, dtype=torch.float64)
     cosines = (directions[graph.first] * directions[graph.second]).sum(1)
     zonal = zonal_harmonics(cosines, 5)
     for pair, (first, second) in enumerate(zip(graph.first.tolist(), graph.second.tolist(), strict=True)):
         basis = circular[first] @ zonal[pair]
-        sums[first] += torch.einsum("c,t,oct->o", basis, heard[second], tensor)
+        sums[first] += torch.einsum("c,t,oct->o", basis, received[second], tensor)
     there, back = dense(sums, block.up.weight), dense(sums, block.up_reverse.weight)
     expected = torch.stack([there[e] + back[graph.reverse[e]] for e in range(graph.n_edges)]) / math.sqrt(2)
     torch.testing.assert_close(mine, expected, atol=1e-11, rtol=1e-11)

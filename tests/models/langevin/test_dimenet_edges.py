@@ -90,7 +90,7 @@ def test_the_noise_respects_the_site_symmetry_before_it_is_projected(model, crys
     assert (pulls - projected).abs().max() < 1e-10
 
 
-def test_a_crystal_is_seen_alike_in_any_batch(model, crystals):
+def test_a_crystal_is_seen_equally_in_any_batch(model, crystals):
     together = seen(model, crystals)
     for row in range(len(crystals)):
         own = crystals.structure_index == row

@@ -45,7 +45,7 @@ def test_the_order_of_orbits_does_not_matter() -> None:
 
 
 @torch.no_grad()
-def test_a_spec_is_scored_alike_alone() -> None:
+def test_a_spec_is_scored_equally_alone() -> None:
     model, inputs = ranker(), drawn()
     alone = RankerInputs(
         *(getattr(inputs, name)[:1] for name in ("space_group", "fractions", "lattice")),

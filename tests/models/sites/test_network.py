@@ -68,7 +68,7 @@ def test_surroundings_are_sums_over_all_images() -> None:
         )
 
 
-def test_rotated_crystals_move_alike() -> None:
+def test_rotated_crystals_move_equally() -> None:
     data = known_sites()
     graph = data.graph()
     network = SiteNetwork(SMALL, seed=1)

@@ -1,4 +1,4 @@
-"""What a trained model makes of structures, read once: figures and uncertainty are those of reading it for each."""
+"""Values of a trained model for structures, read once: figures and uncertainty are those of reading it for each."""
 
 from __future__ import annotations
 

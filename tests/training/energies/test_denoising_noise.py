@@ -1,4 +1,4 @@
-"""What a denoiser is shown: noise of the right size, whose way back is the shortest, and lattice parameters."""
+"""Inputs of a denoiser: noise of the right size, whose way back is the shortest, and lattice parameters."""
 
 from __future__ import annotations
 

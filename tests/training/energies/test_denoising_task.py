@@ -140,7 +140,7 @@ def test_eight_crystals_are_learned(name: str, epochs: int, tmp_path: Path) -> N
         assert figures[name] < 0.8 * without["unmoved"][name]
 
 
-def test_a_resumed_training_is_the_undisturbed_one_to_the_bit(tmp_path: Path) -> None:
+def test_a_resumed_training_is_the_undisturbed_one_bit_for_bit(tmp_path: Path) -> None:
     def engine(folder: str) -> Engine[NetworkTraining]:
         settings = LoopSettings(epochs=2, atoms=24, checkpoint_every=99)
         training = NetworkTraining(task_of(denoiser("egnn"), crystals()), settings, seed=3)

@@ -31,7 +31,7 @@ def splits() -> Splits:
     return Splits(part, part, part)
 
 
-@pytest.mark.parametrize("recipe", ["mended", "paper"])
+@pytest.mark.parametrize("recipe", ["corrected", "paper"])
 def test_all_steps_are_drawn(recipe: str) -> None:
     chosen, rows = small_settings(recipe), torch.arange(6).repeat(400)
     drawn = draw(crystals()[rows], chosen, torch.Generator().manual_seed(0))
@@ -65,7 +65,7 @@ def test_validation_is_always_the_same_and_weights_do_not_enter() -> None:
     assert figures["loss"] == pytest.approx(figures["position"] + figures["lattice"])
 
 
-@pytest.mark.parametrize("recipe", ["mended", "paper"])
+@pytest.mark.parametrize("recipe", ["corrected", "paper"])
 def test_what_is_shown_again_and_again_is_learned(recipe: str) -> None:
     task = GemsDiffTask(small_model(recipe), splits(), DiffusionSettings())
     optimizer = torch.optim.Adam(task.model.parameters(), lr=5e-3)

@@ -1,4 +1,4 @@
-"""Exchanges of orbits that are alike: a permutation of theirs, never worse than none, near the best of all."""
+"""Exchanges of equivalent orbits: a permutation of theirs, never worse than none, near the best of all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import torch
 
-from gflownet_crystal.training.generators.site_exchange import Alike
+from gflownet_crystal.training.generators.site_exchange import Exchangeable
 
 CRYSTAL = torch.tensor([0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 2])
 POSITION = torch.tensor([5, 5, 5, 7, 1, 1, 3, 4, 3, 4, 3])
@@ -15,28 +15,28 @@ ELEMENT = torch.tensor([8, 8, 8, 8, 11, 17, 6, 6, 6, 6, 6])
 CLASSES = ([0, 1, 2], [3], [4], [5], [6, 8, 10], [7, 9])
 
 
-def _costs(alike: Alike, seed: int) -> torch.Tensor:
-    costs = torch.rand(len(CRYSTAL), alike.most, generator=torch.Generator().manual_seed(seed))
+def _costs(exchangeable: Exchangeable, seed: int) -> torch.Tensor:
+    costs = torch.rand(len(CRYSTAL), exchangeable.most, generator=torch.Generator().manual_seed(seed))
     return costs.double()
 
 
 def test_orbits_take_the_targets_of_those_like_them() -> None:
-    alike = Alike.of(CRYSTAL, POSITION, ELEMENT)
-    assert alike.most == 3
-    pairs = {(int(a), int(b)) for a, b in zip(alike.first, alike.second, strict=True)}
+    exchangeable = Exchangeable.of(CRYSTAL, POSITION, ELEMENT)
+    assert exchangeable.most == 3
+    pairs = {(int(a), int(b)) for a, b in zip(exchangeable.first, exchangeable.second, strict=True)}
     assert pairs == {(a, b) for own in CLASSES for a in own for b in own if a != b}
     for seed in range(20):
-        taken = alike.exchanged(_costs(alike, seed), rounds=20)
+        taken = exchangeable.exchanged(_costs(exchangeable, seed), rounds=20)
         for own in CLASSES:
             assert sorted(taken[own].tolist()) == list(range(len(own)))
 
 
 def test_the_cost_falls_nearly_to_the_least_of_all_permutations() -> None:
-    alike = Alike.of(CRYSTAL, POSITION, ELEMENT)
+    exchangeable = Exchangeable.of(CRYSTAL, POSITION, ELEMENT)
     regrets = []
     for seed in range(40):
-        costs = _costs(alike, seed)
-        taken = alike.exchanged(costs, rounds=20)
+        costs = _costs(exchangeable, seed)
+        taken = exchangeable.exchanged(costs, rounds=20)
         for own in CLASSES:
             table = costs[own].numpy()
             rows = np.arange(len(own))
@@ -50,5 +50,5 @@ def test_the_cost_falls_nearly_to_the_least_of_all_permutations() -> None:
 
 
 def test_no_rounds_leave_every_orbit_its_own() -> None:
-    alike = Alike.of(CRYSTAL, POSITION, ELEMENT)
-    assert alike.exchanged(_costs(alike, 0), rounds=0).equal(alike.place)
+    exchangeable = Exchangeable.of(CRYSTAL, POSITION, ELEMENT)
+    assert exchangeable.exchanged(_costs(exchangeable, 0), rounds=0).equal(exchangeable.place)

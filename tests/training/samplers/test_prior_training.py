@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks import exactness_prior
 from gflownet_crystal.common.checkpoint import TrainingStopped, load_checkpoint, newest_checkpoint
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
@@ -83,13 +84,24 @@ def test_the_grid_is_sampled_in_proportion_to_prior_and_reward(
         assert _spread(engine.training.model) < 0.1 * untrained
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("backward", ["uniform", "learned"])
+@pytest.mark.parametrize("weight", ["1.0", "0.5"])
+def test_log_z_with_cells_is_that_of_quadrature(weight: str, backward: str) -> None:
+    numbers = {"iterations": "1000", "batch": "256", "samples": "16", "seed": "0"}
+    found = exactness_prior.lattice({"weight": weight, "backward": backward, **numbers})
+    assert found["log_z_error"] == pytest.approx(0.0, abs=0.05)
+    # the prior's density integrates to 1
+    assert found["log_integral_of_prior"] == pytest.approx(0.0, abs=0.03)
+
+
 def _spread(model: GFlowNet) -> float:
     """Mean variance of log P_F - log P_B over backward trajectories to objects of the policy."""
     terminal = sample_forward(model, 256, generator(1)).terminal
     return float(log_ratios(model, terminal, 32, generator(2)).var(dim=1).mean())
 
 
-def test_weight_zero_is_trajectory_balance_to_the_bit(tmp_path: Path) -> None:
+def test_weight_zero_is_trajectory_balance_bit_for_bit(tmp_path: Path) -> None:
     settings = {"iterations": 10, "replay_fraction": 0.25, "backward": learned}
     plain = make_engine(tmp_path / "plain", None, TrajectoryBalance(huber=5.0), **settings)
     prior = Prior(random_model(Hypergrid(2, 6)), 0.0)
@@ -131,7 +143,7 @@ def test_metrics_have_the_means_over_the_policys_own_trajectories(tmp_path: Path
     assert second["mean_log_prior"] == pytest.approx(float(log_prior.mean()), abs=5 * error)
 
 
-def test_the_prior_is_neither_trained_nor_saved_and_a_stopped_run_goes_on_to_the_bit(tmp_path: Path) -> None:
+def test_the_prior_is_neither_trained_nor_saved_and_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
     def engine(name: str) -> Engine[SamplerTraining]:
         prior = Prior(random_model(Hypergrid(2, 6)), 0.5, n_samples=4)
         return make_engine(

@@ -1,4 +1,4 @@
-"""Training reaches known distributions; a run that was stopped goes on to the bit."""
+"""Training reaches known distributions; a run that was stopped goes on bit for bit."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ COSINE = {"schedule": ScheduleSettings("cosine", warm_up=4), "exploration": 0.3}
 @pytest.mark.parametrize(
     "extra", [{}, REPLAY, COSINE, REPLAY | {"exploration": 0.0}], ids=["plain", "replay", "cosine", "both"]
 )
-def test_a_stopped_run_goes_on_to_the_bit(tmp_path: Path, extra: dict[str, Any]) -> None:
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, extra: dict[str, Any]) -> None:
     undisturbed = grid_engine(tmp_path / "whole", iterations=20, **extra)
     undisturbed.train()
     for stop_at in (3, 5, 12):
