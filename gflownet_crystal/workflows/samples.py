@@ -47,7 +47,8 @@ def draw_samples(
 
     Returns:
         One row an object: the columns of a spec file for crystals, else ``x0``, ``x1``, ... and the results
-        ``energy`` (the proxy's property), ``energy_std`` and ``log_reward``, then the columns that the reward adds.
+        ``energy`` (the proxy's property), ``energy_std`` and ``log_reward``; of several proxies ``NAME`` and ``NAME_std``
+        of each but the main one; then the columns that the reward adds.
 
     Raises:
         ConfigError: n or batch_size below 1.
@@ -65,7 +66,10 @@ def draw_samples(
 
 def scored_frame(objects: object, reward: Reward, **added: Tensor) -> pd.DataFrame:
     """Objects with their results, the columns that the reward adds, and further ones, (n,) each."""
-    return objects_to_frame(objects, reward(objects), {**reward.function.columns(objects), **added})
+    scored = reward(objects)
+    return objects_to_frame(
+        objects, scored, {**reward.function.scored_columns(objects, scored.prediction), **added}
+    )
 
 
 def objects_to_frame(
@@ -82,7 +86,12 @@ def objects_to_frame(
         ConfigError: objects that are neither specs nor an (n, d) tensor.
     """
     values = (scored.prediction.value, scored.prediction.std, scored.log_reward)
-    results: dict[str, Tensor] = {**dict(zip(RESULTS, values, strict=True)), **(added or {})}
+    results: dict[str, Tensor] = dict(zip(RESULTS, values, strict=True))
+    for name, part in scored.prediction.parts.items():
+        # the main proxy's values stand in the first columns
+        if part.value is not scored.prediction.value:
+            results |= {name: part.value, f"{name}_std": part.std}
+    results |= added or {}
     if (unplaced := scored.prediction.unplaced) is not None:
         results[UNPLACED] = unplaced
     if isinstance(objects, CrystalSpec):
