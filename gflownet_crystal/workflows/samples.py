@@ -20,6 +20,7 @@ from gflownet_crystal.gflownet.rollout import sample_terminal
 from gflownet_crystal.proxies.reward import Reward, Scored
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, specs_to_frame, write_specs
+from gflownet_crystal.workflows.objectives import with_fronts
 
 SUFFIXES = (".parquet", ".csv")
 RESULTS = (ENERGY, ENERGY_STD, LOG_REWARD)
@@ -48,7 +49,7 @@ def draw_samples(
     Returns:
         One row an object: the columns of a spec file for crystals, else ``x0``, ``x1``, ... and the results
         ``energy`` (the proxy's property), ``energy_std`` and ``log_reward``; of several proxies ``NAME`` and ``NAME_std``
-        of each but the main one; then the columns that the reward adds.
+        of each but the main one; then the columns that the reward adds, and ``pareto_rank`` for several objectives.
 
     Raises:
         ConfigError: n or batch_size below 1.
@@ -61,7 +62,7 @@ def draw_samples(
         objects = model.env.objects(sample_terminal(model, min(batch_size, n - start), generator))
         frames.append(scored_frame(objects, reward))
         after_batch(min(start + batch_size, n))
-    return pd.concat(frames, ignore_index=True)
+    return with_fronts(pd.concat(frames, ignore_index=True))
 
 
 def scored_frame(objects: object, reward: Reward, **added: Tensor) -> pd.DataFrame:
