@@ -151,7 +151,9 @@ def own_hull(folder: Path) -> Hull | None:
     """The hull from which a run's proxy measures energies; None where it has none that is known."""
     proxy = read_config(folder, ["proxy"]).proxy
     several = _is(proxy, SeveralProxies)
-    sections = [section for section in proxy.values() if isinstance(section, DictConfig)] if several else [proxy]
+    sections = (
+        [section for section in proxy.values() if isinstance(section, DictConfig)] if several else [proxy]
+    )
     found = next((section for section in sections if _is(section, EnergyAboveHull)), None)
     return None if found is None else load_hull(found.hull, found.hull_weights)
 

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.objective_columns import objective_columns
 from gflownet_crystal.common.run_schema import ENERGY, ENERGY_AFTER, ENERGY_BEFORE, SPACE_GROUP
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.compared_sets import reduced_formulas
@@ -24,7 +25,7 @@ from gflownet_crystal.structures.spec_io import SPEC_COLUMNS
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups
 from gflownet_crystal.workflows.candidates import NEWNESS, Candidates, cif_names, relatives, tried_rows
-from gflownet_crystal.workflows.objectives import fronts, objective_columns, with_fronts
+from gflownet_crystal.workflows.objectives import fronts, with_fronts
 from gflownet_crystal.workflows.placing import CONTACT, CONTACT_RATIO, above_hull
 from gflownet_crystal.workflows.screening import Outcome
 from gflownet_crystal.workflows.screening_batches import SAME, UNPLACED

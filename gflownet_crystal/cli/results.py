@@ -33,6 +33,7 @@ from gflownet_crystal.evaluation.figures_training import (
     training_curves,
 )
 from gflownet_crystal.proxies.reward import Reward
+from gflownet_crystal.proxies.several import SeveralProxies, main_proxy
 from gflownet_crystal.structures.spec_io import read_specs
 from gflownet_crystal.training.base import Training
 from gflownet_crystal.workflows.samples import draw_samples, write_samples
@@ -77,9 +78,10 @@ def write_results(folder: Path, config: DictConfig, parts: Parts, training: Trai
 
 def _summary(config: DictConfig, parts: Parts, training: Training, frame: pd.DataFrame) -> RunSummary:
     proxy, settings = parts.reward.proxy, parts.settings
+    proxies = proxy.proxies if isinstance(proxy, SeveralProxies) else {ENERGY: proxy}
     return RunSummary(
         quantity=Quantity(proxy.property_name, proxy.unit),
-        proxy=type(proxy).__name__,
+        proxy=" + ".join(type(one).__name__ for one in proxies.values()),
         env=type(parts.env).__name__,
         oxidation_table=plain(config.env.get("oxidation_table")),
         iterations=training.done,
@@ -88,6 +90,7 @@ def _summary(config: DictConfig, parts: Parts, training: Training, frame: pd.Dat
         training_seconds=round(training.seconds, 3),
         samples=summarise_samples(frame),
         hardware=hardware(parts.device),
+        properties={name: one.unit for name, one in proxies.items() if one is not main_proxy(proxy)},
     )
 
 

@@ -41,6 +41,7 @@ from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings
+from gflownet_crystal.workflows.objectives import shares
 from gflownet_crystal.workflows.samples import draw_samples
 
 
@@ -62,6 +63,8 @@ def sampler_figures(settings: EvaluateSettings) -> dict[str, object]:
         "property": trained.parts.reward.proxy.property_name,
         "energy": _energies(trained, sampled, data, min(chosen.n, chosen.untrained), chosen.batch_size, seed, trust),
     }  # fmt: skip
+    if found := shares(sampled):
+        figures["shares"] = found
     env = trained.parts.env
     if isinstance(env, Crystal):
         figures |= _crystals(env, sampled, chosen.top)

@@ -98,7 +98,8 @@ def _entry(item: object, text: str, folders: Sequence[Path]) -> tuple[str, str, 
         name, own = item.rpartition(".")[2], {TARGET: item}
     else:
         raise ConfigError(
-            f"{unknown(PROXY, str(item), names)}, a .safetensors file of train_property, or a class as my_module.MyProxy"
+            f"{unknown(PROXY, str(item), names)}, a .safetensors file of train_property, or a class as "
+            "my_module.MyProxy"
         )
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{text}: {item} gives no name for a key; rename it to letters, digits and _")

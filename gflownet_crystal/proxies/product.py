@@ -40,9 +40,7 @@ class Product(RewardFunction):
     ) -> None:
         if stability is not None and not isinstance(stability, RewardFunction):
             raise ConfigError(f"reward.stability must be a reward or null, not {stability!r}")
-        made = {
-            name: Term.of(term, f"reward.{name}") for name, term in terms.items() if term is not None
-        }
+        made = {name: Term.of(term, f"reward.{name}") for name, term in terms.items() if term is not None}
         self.stability = stability
         self.terms = {name: term for name, term in made.items() if term is not None}
         self._functions = {name: term.function() for name, term in self.terms.items()}

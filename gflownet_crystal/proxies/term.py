@@ -63,7 +63,9 @@ class Term:
             return settings.checked(place)
         example = f"{place}.window=[low,high]"
         if not isinstance(settings, Mapping):
-            raise ConfigError(f"{place} must be a section of keys with values, as {example}, not {settings!r}")
+            raise ConfigError(
+                f"{place} must be a section of keys with values, as {example}, not {settings!r}"
+            )
         names = [field.name for field in fields(cls)]
         if strange := [str(name) for name in settings if name not in names]:
             close = get_close_matches(strange[0], names, n=1)
@@ -110,9 +112,13 @@ class Term:
         if self.hard and not self.has_limits:
             raise ConfigError(f"{place}.hard is for limits: give {place}.window, above or below with it")
         if self.width is not None and (self.hard or goal in GOALS[:2]):
-            raise ConfigError(f"{place}.width has no effect {'on a hard limit' if self.hard else f'with {goal}'}")
+            raise ConfigError(
+                f"{place}.width has no effect {'on a hard limit' if self.hard else f'with {goal}'}"
+            )
         if not self.hard and goal not in GOALS[:2] and not self.edge > 0.0:
-            raise ConfigError(f"{place}.width must be given, as a tenth of {goal}={getattr(self, goal)} is no width")
+            raise ConfigError(
+                f"{place}.width must be given, as a tenth of {goal}={getattr(self, goal)} is no width"
+            )
         return self
 
     @property

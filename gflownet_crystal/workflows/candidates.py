@@ -12,6 +12,7 @@ import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path
+from gflownet_crystal.common.objective_columns import objective_columns
 from gflownet_crystal.common.run_schema import CANDIDATES, ENERGY_AFTER, ENERGY_BEFORE, LEFT_OUT
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
@@ -28,7 +29,7 @@ from gflownet_crystal.structures.writing import (
     numbered_names,
     write_structures,
 )
-from gflownet_crystal.workflows.objectives import objective_columns, with_fronts
+from gflownet_crystal.workflows.objectives import with_fronts
 from gflownet_crystal.workflows.placing import CONTACT, CONTACT_RATIO, ENERGY_STD, why_unplaced
 from gflownet_crystal.workflows.relatives import nearest_relatives
 from gflownet_crystal.workflows.screening import Outcome
@@ -76,8 +77,8 @@ def candidates_of(outcome: Outcome, known: KnownCompounds) -> Candidates:
     placed, left_out = (tried_rows(outcome.frame, made) for made in (outcome.placed, outcome.left_out))
     if placed.empty and left_out.empty:
         raise DataError(
-            f"none of {len(outcome.frame)} samples is left to place: draw more, train longer, or loosen screening.known "
-            "or screening.limits"
+            f"none of {len(outcome.frame)} samples is left to place: draw more, train longer, or loosen "
+            "screening.known or screening.limits"
         )
     if placed.empty and left_out["status"].isin([UNPLACED]).all():
         raise DataError(
@@ -122,7 +123,9 @@ def relatives(frame: pd.DataFrame, known: KnownCompounds) -> list[str]:
 
 
 def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.reindex(columns=[*COLUMNS, *objective_columns(frame)]).astype(dict.fromkeys(_COUNTS, "Int64"))
+    return frame.reindex(columns=[*COLUMNS, *objective_columns(frame)]).astype(
+        dict.fromkeys(_COUNTS, "Int64")
+    )
 
 
 def with_results(frame: pd.DataFrame) -> pd.DataFrame:

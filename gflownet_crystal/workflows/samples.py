@@ -48,8 +48,9 @@ def draw_samples(
 
     Returns:
         One row an object: the columns of a spec file for crystals, else ``x0``, ``x1``, ... and the results
-        ``energy`` (the proxy's property), ``energy_std`` and ``log_reward``; of several proxies ``NAME`` and ``NAME_std``
-        of each but the main one; then the columns that the reward adds, and ``pareto_rank`` for several objectives.
+        ``energy`` (the proxy's property), ``energy_std`` and ``log_reward``; of several proxies also ``NAME`` and
+        ``NAME_std`` of each but the main one; then the columns that the reward adds, and ``pareto_rank`` for several
+        objectives.
 
     Raises:
         ConfigError: n or batch_size below 1.

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.objective_columns import term_columns
 from gflownet_crystal.common.run_schema import LOG_REWARD, WITHIN_LIMITS
 from gflownet_crystal.crystallography.space_groups import first_hand_of_group
 from gflownet_crystal.data.schema import HULL_COLUMN
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.formulas import reduce_composition
 from gflownet_crystal.structures.spec_io import frame_to_specs
-from gflownet_crystal.workflows.objectives import term_columns
 from gflownet_crystal.workflows.settings import KEEP, Screening
 
 KNOWN_COLUMNS = ("known_formula", "known_formula_and_group")
