@@ -80,7 +80,8 @@ def implied_words(
     """
     words = [] if has_prior(env, given) else implied_choices(given, choices, folders)
     kept = not any(word.startswith("reward=") for word in words)
-    of_several = (choices.get("reward"), choices.get("reward@reward.stability")) == ("product", "discovery")
+    stability = given.get("reward.stability", choices.get("reward@reward.stability"))
+    of_several = (choices.get("reward"), stability) == ("product", "discovery")
     # the place of the proxy that the reward for discovery judges
     place = "proxy.mlp" if of_several else "proxy"
     is_mlp = choices.get("proxy@proxy.mlp" if of_several else "proxy") == "mlp"

@@ -148,9 +148,14 @@ def build_proxy(section: DictConfig, trust: Trust = COMMAND_LINE, given: Given =
     """
     if given.proxy is not None:
         return given.proxy
-    if load_class(section.get(TARGET), Proxy, "proxy", trust) is not SeveralProxies:
+    is_several = load_class(section.get(TARGET), Proxy, "proxy", trust) is SeveralProxies
+    names = [str(key) for key in section if key != TARGET] if is_several else []
+    if strange := [name for name in given.parts if name not in names]:
+        raise ConfigError(
+            f"{strange[0]} is none of the run's several proxies; they are {', '.join(names) or 'one only'}"
+        )
+    if not is_several:
         return build(section, Proxy, "proxy", trust)
-    names = [str(key) for key in section if key != TARGET]
     return SeveralProxies(
         **{
             name: given.parts.get(name) or build(section[name], Proxy, f"proxy.{name}", trust)

@@ -34,7 +34,7 @@ def test_one_invalid_value_makes_the_object_invalid_and_names_its_proxy() -> Non
     several = SeveralProxies(hull=AboveHull([0.0] * 4), gap=Given(gaps))
     assert several(specs()).valid.tolist() == [True, True, False, False]
     terms = {"gap": {"window": [1.2, 1.6]}}
-    with pytest.raises(ProxyError, match="proxy gap gave nan.*2 of 4 objects, first at row 2: .*Li"):
+    with pytest.raises(ProxyError, match=r"proxy gap gave nan.*2 of 4 objects, first at row 2: .*Li"):
         Reward(several, Product(**terms))(specs())
     scored = Reward(several, Product(**terms), invalid="penalise", penalty=-70.0)(specs())
     assert scored.n_invalid == 2 and scored.log_reward.tolist()[2:] == [-70.0, -70.0]
