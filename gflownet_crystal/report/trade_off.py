@@ -53,7 +53,11 @@ def axes_of(run: RunFiles, samples: pd.DataFrame) -> list[Axis]:
     reward = run.config.get("reward")
     for name in names:
         term = reward.get(name) if isinstance(reward, Mapping) else None
-        window = (term.get("window") or (term.get("above"), term.get("below"))) if isinstance(term, Mapping) else ()
+        window = (
+            (term.get("window") or (term.get("above"), term.get("below")))
+            if isinstance(term, Mapping)
+            else ()
+        )
         low, high = window if isinstance(window, Sequence) and len(window) == 2 else (None, None)
         unit = run.summary.properties.get(name)
         label = name.replace("_", " ") + (f" ({unit})" if unit not in (None, "", "1") else "")
@@ -84,7 +88,11 @@ def trade_off_drawing(
         f"that were asked for, and up to {NEAR_HULL} eV/atom above the hull."
     )
     return studio.draw(
-        "trade_off", "Trade-off between the objectives", caption, lambda: trade_off_figure(objectives, shown), wide=True
+        "trade_off",
+        "Trade-off between the objectives",
+        caption,
+        lambda: trade_off_figure(objectives, shown),
+        wide=True,
     )
 
 

@@ -39,8 +39,13 @@ def test_stability_is_the_default_of_discovery_without_the_keys_of_the_whole() -
     product = resolved(compose_config("train_gfn", ["proxy=[mlp,band_gap]"])).reward.stability
     alone = resolved(compose_config("train_gfn", [])).reward
     assert product == {key: value for key, value in alone.items() if key not in ("invalid", "penalty")}
-    assert compose_config("train_gfn", ["proxy=[mlp,band_gap]", "reward.stability=null"]).reward.stability is None
-    other = compose_config("train_gfn", ["proxy=[mlp,band_gap]", "reward.stability=boltzmann"]).reward.stability
+    assert (
+        compose_config("train_gfn", ["proxy=[mlp,band_gap]", "reward.stability=null"]).reward.stability
+        is None
+    )
+    other = compose_config(
+        "train_gfn", ["proxy=[mlp,band_gap]", "reward.stability=boltzmann"]
+    ).reward.stability
     assert other._target_.endswith("Boltzmann") and "invalid" not in other
 
 
