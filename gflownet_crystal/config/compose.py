@@ -131,6 +131,8 @@ def _chosen_config(
     chosen = [setting for setting in settings if setting.key in groups]
     for setting in chosen:
         _check_choice(setting, setting.key, folders, may_be_none=setting.key in (EXPERIMENT, PRIOR))
+    for word in listed.words:
+        _check_choice(parse_setting(f"{PROXY}={word.rpartition('=')[2]}"), PROXY, folders)
     overrides = [
         _override(setting) for setting in chosen if setting.value is not None or setting.key == PRIOR
     ]

@@ -113,6 +113,15 @@ def test_a_restricted_sampler_has_the_same_columns(place: Path) -> None:
     assert refused.returncode == 2 and "trust=true" in refused.stderr
 
 
+def test_an_evaluation_compares_with_the_product(place: Path) -> None:
+    words = ("sampler.n=30", "sampler.untrained=20", "sampler.objects=20", "sampler.trajectories=4", "sampler.top=5")
+    ended = run_command(place, "evaluate", "run=run", "out=evaluated", *words, "trust=true")
+    assert ended.returncode == 0, ended.stderr
+    figures = json.loads(ended.stdout)
+    assert set(figures["shares"]) == {"stable", "within_limits", "both"}
+    assert figures["log_p_against_log_r"]["target"] == "R"
+
+
 def test_refine_refuses_several_proxies_in_a_line(place: Path) -> None:
     ended = run_command(place, "refine", "run=run", "out=refined", "trust=true")
     assert ended.returncode == 2 and "several proxies" in ended.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from omegaconf import OmegaConf
 
@@ -86,6 +88,17 @@ def test_a_wrong_list_or_term_is_told_in_a_line_with_the_choices(words: list[str
     with pytest.raises(ConfigError, match=expected) as caught:
         compose_config("train_gfn", words)
     assert "\n" not in str(caught.value)
+
+
+def test_configs_of_the_users_own_are_entries_too(tmp_path: Path) -> None:
+    (tmp_path / "proxy").mkdir()
+    own = tmp_path / "proxy" / "mine.yaml"
+    own.write_text("_target_: my_module.Mine\nheight: 2\n")
+    config = compose_config("train_gfn", ["proxy=[mlp,mine]", "reward.mine.above=3"], [tmp_path])
+    assert config.proxy.mine == {"_target_": "my_module.Mine", "height": 2} and config.reward.mine.above == 3
+    own.write_text("_target_: [unclosed\n")
+    with pytest.raises(ConfigError, match="mine.yaml"):
+        compose_config("train_gfn", ["proxy=[mlp,mine]"], [tmp_path])
 
 
 def test_a_verb_of_one_proxy_refuses_a_list() -> None:
