@@ -13,7 +13,7 @@ import pandas as pd
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path
 from gflownet_crystal.common.objective_columns import objective_columns
-from gflownet_crystal.common.run_schema import CANDIDATES, ENERGY_AFTER, ENERGY_BEFORE, LEFT_OUT
+from gflownet_crystal.common.run_schema import CANDIDATES, ENERGY_AFTER, ENERGY_BEFORE, LEFT_OUT, PARETO_RANK
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.report.run_files import PLACED
@@ -99,7 +99,8 @@ def tried_rows(frame: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
         frame: all samples.
         made: columns of :class:`~gflownet_crystal.workflows.placing.Placer`, ``status`` and ``reason``.
     """
-    rows = frame.loc[made["row"].to_numpy(dtype=np.int64)]
+    # fronts of samples are none of the candidates among them
+    rows = frame.loc[made["row"].to_numpy(dtype=np.int64)].drop(columns=PARETO_RANK, errors="ignore")
     table = rows.reset_index(drop=True).assign(
         **{
             name: made[stored].to_numpy()

@@ -114,7 +114,13 @@ def test_a_restricted_sampler_has_the_same_columns(place: Path) -> None:
 
 
 def test_an_evaluation_compares_with_the_product(place: Path) -> None:
-    words = ("sampler.n=30", "sampler.untrained=20", "sampler.objects=20", "sampler.trajectories=4", "sampler.top=5")
+    words = (
+        "sampler.n=30",
+        "sampler.untrained=20",
+        "sampler.objects=20",
+        "sampler.trajectories=4",
+        "sampler.top=5",
+    )
     ended = run_command(place, "evaluate", "run=run", "out=evaluated", *words, "trust=true")
     assert ended.returncode == 0, ended.stderr
     figures = json.loads(ended.stdout)
@@ -174,8 +180,8 @@ def test_wrong_wishes_are_told_in_a_line_and_write_nothing(
 
 
 def test_values_that_are_no_numbers_name_the_proxy_or_take_the_penalty(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text(OWN.replace("self.scale * ", "float('nan') * "))
-    words = ("proxy=[mlp,own.Heaviness]", "reward.Heaviness.above=4", "run.dir=run")
+    (tmp_path / "broken.py").write_text(OWN.replace("self.scale * ", "float('nan') * "))
+    words = ("proxy=[mlp,broken.Heaviness]", "reward.Heaviness.above=4", "run.dir=run")
     ended = run_command(tmp_path, "train_gfn", *SMALL, *words)
     assert ended.returncode == 2 and "proxy Heaviness gave nan" in ended.stderr
     taken = run_command(
