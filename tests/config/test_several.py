@@ -97,7 +97,7 @@ def test_configs_of_the_users_own_are_entries_too(tmp_path: Path) -> None:
     config = compose_config("train_gfn", ["proxy=[mlp,mine]", "reward.mine.above=3"], [tmp_path])
     assert config.proxy.mine == {"_target_": "my_module.Mine", "height": 2} and config.reward.mine.above == 3
     own.write_text("_target_: [unclosed\n")
-    with pytest.raises(ConfigError, match="mine.yaml"):
+    with pytest.raises(ConfigError, match=r"mine\.yaml"):
         compose_config("train_gfn", ["proxy=[mlp,mine]"], [tmp_path])
 
 
