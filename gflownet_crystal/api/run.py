@@ -219,7 +219,7 @@ def load(
     device: str = "auto",
     threads: int | None = None,
     env: Env | None = None,
-    proxy: Proxy | None = None,
+    proxy: Proxy | Sequence[Proxy] | None = None,
     reward: RewardFunction | None = None,
     trust: bool = False,
 ) -> Run:
@@ -230,7 +230,8 @@ def load(
         device: name of the device, ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
         threads: number of CPU threads; None leaves PyTorch's choice.
         env: object in place of the environment that the folder names.
-        proxy: object in place of the proxy that the folder names, for a class with settings of your own.
+        proxy: object in place of the proxy that the folder names, for a class with settings of your own; of several
+            proxies a list of such objects.
         reward: object in place of the reward function that the folder names.
         trust: whether to build classes from outside this package that the folder names.
 
@@ -244,7 +245,11 @@ def load(
         >>> gfc.load("runs/oxides")
     """
     path = path_setting(source, "source")
-    return Run(open_run(path, device, threads, trust, Given(env, proxy, reward)))
+    if isinstance(proxy, Sequence):
+        given = Given(env, None, reward, {type(one).__name__: one for one in proxy})
+    else:
+        given = Given(env, proxy, reward)
+    return Run(open_run(path, device, threads, trust, given))
 
 
 def _listed(value: object, name: str) -> list[object]:

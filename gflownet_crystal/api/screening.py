@@ -23,10 +23,11 @@ from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
-from gflownet_crystal.proxies.discovery import Discovery
 from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
+from gflownet_crystal.proxies.product import discovery_of
+from gflownet_crystal.proxies.several import main_proxy
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
 from gflownet_crystal.workflows import candidate_engine as engine
 from gflownet_crystal.workflows.candidates import candidates_of
@@ -90,7 +91,7 @@ class Search:
         if twice := sorted({"k", "seed", "batch_size"} & set(self.settings)):
             raise ConfigError(f"{', '.join(twice)} is an argument of screen; leave it out of settings")
         k = whole_number(self.k, "k", 1)
-        values = usual_screening(run is not None and isinstance(run.reward.function, Discovery), k)
+        values = usual_screening(run is not None and discovery_of(run.reward.function) is not None, k)
         values |= dict(self.settings) | {
             "k": k,
             "seed": seed_number(self.seed, "seed"),
@@ -136,14 +137,14 @@ def known_of(run: Run | None) -> Quantity:
 
 def own_hull(run: Run | None) -> Callable[[], Hull | None]:
     """Gives the hull from which a run's proxy measures energies, None where it has none."""
-    proxy = None if run is None else run.proxy
+    proxy = None if run is None else main_proxy(run.proxy)
     return lambda: proxy.hull if isinstance(proxy, EnergyAboveHull) else None
 
 
 def reward_hull(run: Run | None) -> Callable[[], Hull | None]:
     """Gives the hull that a run's reward subtracts from formation energies, None where it subtracts none."""
-    function = None if run is None else run.reward.function
-    return lambda: function.hull if isinstance(function, Discovery) else None
+    function = None if run is None else discovery_of(run.reward.function)
+    return lambda: None if function is None else function.hull
 
 
 def _further(samples: Samples, search: Search) -> Callable[[int], pd.DataFrame] | None:

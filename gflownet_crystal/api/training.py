@@ -29,7 +29,7 @@ from gflownet_crystal.workflows.hulls import ENERGIES
 
 def train(
     env: str | Env = "crystal",
-    proxy: str | Proxy | None = None,
+    proxy: str | Proxy | Sequence[str | Proxy] | None = None,
     *,
     reward: str | RewardFunction | None = None,
     elements: Sequence[str] | None = None,
@@ -54,10 +54,12 @@ def train(
     Args:
         env: name of an environment (``crystal``, ``crystal_89``, ``hypergrid``, ...), or an object.
         proxy: name of a proxy (``mlp``, ``e_above_hull``, ``alignn``, ``chgnet``, ...), or an object of a class of your
-            own (docs/own_proxy.md); None for the one that goes with the environment, ``mlp`` for crystals.
-        reward: name of a reward (``discovery``, ``boltzmann``, ``target``, ``log_value``), or an object. None for
-            ``discovery`` where the proxy predicts formation energies or energies above hull of crystals, and
-            ``boltzmann`` (low values are good) for a proxy object that predicts something else.
+            own (docs/own_proxy.md), or a list of these; None for the one that goes with the environment, ``mlp`` for
+            crystals.
+        reward: name of a reward (``discovery``, ``boltzmann``, ``target``, ``log_value``, ``product``), or an object.
+            None for ``discovery`` where the proxy predicts formation energies or energies above hull of crystals,
+            ``boltzmann`` (low values are good) for a proxy object that predicts something else, and ``product`` for a
+            list of proxies, whose terms are ``settings`` such as ``{"reward.band_gap.window": [1.2, 1.6]}``.
         elements: elements of the space; None for those of the environment.
         space_groups: space groups of the space, numbers or symbols; None for all.
         n_atoms: fewest and most atoms in the conventional cell; None for those of the environment.
@@ -83,8 +85,12 @@ def train(
         >>> run = gfc.train(proxy="mlp", elements=["Li", "Mn", "O"], iterations=450)
         >>> run.sample(1000).screen(20).save("candidates")
     """
+    listed = isinstance(proxy, Sequence) and not isinstance(proxy, str)
     given = Given(
-        _object(env, Env, "env"), _object(proxy, Proxy, "proxy"), _object(reward, RewardFunction, "reward")
+        _object(env, Env, "env"),
+        None if listed else _object(proxy, Proxy, "proxy"),
+        _object(reward, RewardFunction, "reward"),
+        _parts(proxy) if isinstance(proxy, Sequence) and listed else {},
     )
     chosen = _chosen(env, proxy, reward, given)
     named = {
@@ -115,19 +121,37 @@ def train(
 
 
 def _chosen(
-    env: str | Env, proxy: str | Proxy | None, reward: str | RewardFunction | None, given: Given
+    env: str | Env,
+    proxy: str | Proxy | Sequence[str | Proxy] | None,
+    reward: str | RewardFunction | None,
+    given: Given,
 ) -> dict[str, object]:
     """Settings that name the parts; an object is named by its class."""
     chosen: dict[str, object] = {}
     for key, value in (("env", env), ("proxy", proxy), ("reward", reward)):
         if isinstance(value, str):
             chosen[key] = value
+        elif isinstance(value, Sequence):
+            chosen[key] = [one if isinstance(one, str) else _class_path(one) for one in value]
         elif value is not None:
-            kind = type(value)
-            chosen[f"{key}.{TARGET}"] = f"{kind.__module__}.{kind.__qualname__}"
+            chosen[f"{key}.{TARGET}"] = _class_path(value)
     if reward is None and _seeks_low_values(given):
         chosen["reward"] = "boltzmann"
     return chosen
+
+
+def _class_path(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _parts(proxies: Sequence[str | Proxy]) -> dict[str, Proxy]:
+    """The objects of a list of proxies, by the names of their classes.
+
+    Raises:
+        ConfigError: an entry is neither a name nor an object of a proxy.
+    """
+    objects = [_object(one, Proxy, "proxy") for one in proxies]
+    return {type(one).__name__: one for one in objects if one is not None}
 
 
 def _seeks_low_values(given: Given) -> bool:

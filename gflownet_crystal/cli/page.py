@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gflownet_crystal.common.run_schema import ENERGY, FORMULA, LOG_REWARD, SPACE_GROUP, VOLUME
+from gflownet_crystal.common.objective_columns import property_columns
+from gflownet_crystal.common.run_schema import ENERGY, FORMULA, LOG_REWARD, SPACE_GROUP, VOLUME, WITHIN_LIMITS
 from gflownet_crystal.common.run_summary import RunSummary
 from gflownet_crystal.crystallography.space_groups import space_group_symbol
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.workflows.objectives import NEAR
 
 N_ROWS = 10
 _NARROW = 80
@@ -45,6 +47,14 @@ def print_page(summary: RunSummary, best: pd.DataFrame, files: Mapping[str, Path
     if "elements" in figures:
         lines.insert(1, f"{figures['n_formulas']} formulas in {figures['n_space_groups']} space groups")
         lines.insert(2, f"elements: {' '.join(figures['elements'])}")
+    if found := figures.get("shares"):
+        words = {
+            "stable": f"within {NEAR:g} eV/atom of the hull",
+            WITHIN_LIMITS: "within the limits",
+            "both": "both",
+        }
+        told = [f"{100 * share:.1f} % {words[kind]}" for kind, share in found.items()]
+        lines.insert(1, f"by the proxies {', '.join(told)}")
     lines += [f"{what}: {path}" for what, path in files.items()]
     # names of folders are no markup
     console.print("\n".join([*lines, f"next: {following}"]), soft_wrap=True, markup=False)
@@ -71,11 +81,12 @@ def candidate_table(frame: pd.DataFrame, name: str) -> Table:
         else frame["energy"].map("{:.4g}".format),
         "atoms": frame[JUDGED_HULL].map("{:.3f}".format),
         "std": frame["energy_before_std"].map("{:.3f}".format),
+        **{column: frame[column].map("{:.4g}".format) for column in property_columns(frame)},
         "nearest known": frame["relative"].astype(object).fillna("").astype(str),
     }
     table = Table(title=escape(title), box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in columns:
-        table.add_column(name, justify="right" if name in ("rank", "proxy", "atoms", "std") else "left")
+        table.add_column(name, justify="left" if name in ("formula", "group", "nearest known") else "right")
     for row in zip(*columns.values(), strict=True):
         table.add_row(*map(escape, row))
     return table
@@ -101,6 +112,8 @@ def best_table(frame: pd.DataFrame, title: str, label: str) -> Table:
     shown[label] = frame[ENERGY].map("{:.4f}".format)
     if HULL_COLUMN in frame.columns and frame[HULL_COLUMN].notna().any():
         shown["above hull (eV/atom)"] = frame[HULL_COLUMN].map("{:.4f}".format)
+    for column in property_columns(frame):
+        shown[column] = frame[column].map("{:.4g}".format)
     shown["log R"] = frame[LOG_REWARD].map("{:.3f}".format)
     table = Table(*(escape(str(name)) for name in shown.columns), title=escape(title))
     for row in shown.to_numpy():

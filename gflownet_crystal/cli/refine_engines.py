@@ -32,6 +32,7 @@ from gflownet_crystal.models.energies.trained import KIND
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
 from gflownet_crystal.proxies.mlp import MLPProxy
+from gflownet_crystal.proxies.several import SeveralProxies
 from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.structure import StructureBatch
@@ -229,6 +230,8 @@ def proxy_section(config: DictConfig, trust: Trust) -> DictConfig:
     """
     section = config.proxy
     found = load_class(section.get(TARGET), Proxy, "proxy", trust)
+    if issubclass(found, SeveralProxies):
+        raise ConfigError("the run has several proxies; refine trains that of a run with proxy=mlp alone")
     if issubclass(found, EnergyAboveHull):
         section = section.energy
         found = load_class(section.get(TARGET), Proxy, "proxy.energy", trust)

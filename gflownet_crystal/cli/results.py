@@ -32,6 +32,7 @@ from gflownet_crystal.evaluation.figures_training import (
     training_curves,
 )
 from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.proxies.several import SeveralProxies, main_proxy
 from gflownet_crystal.structures.spec_io import read_specs
 from gflownet_crystal.training.base import Training
 from gflownet_crystal.workflows.exporting import FIGURES
@@ -90,9 +91,10 @@ def _summary(
     oxidation_table: str | None, parts: Parts, training: Training, frame: pd.DataFrame
 ) -> RunSummary:
     proxy, settings = parts.reward.proxy, parts.settings
+    proxies = proxy.proxies if isinstance(proxy, SeveralProxies) else {ENERGY: proxy}
     return RunSummary(
         quantity=Quantity(proxy.property_name, proxy.unit),
-        proxy=type(proxy).__name__,
+        proxy=" + ".join(type(one).__name__ for one in proxies.values()),
         env=type(parts.env).__name__,
         oxidation_table=oxidation_table,
         iterations=training.done,
@@ -101,6 +103,7 @@ def _summary(
         training_seconds=round(training.seconds, 3),
         samples=summarise_samples(frame),
         hardware=hardware(parts.device),
+        properties={name: one.unit for name, one in proxies.items() if one is not main_proxy(proxy)},
     )
 
 

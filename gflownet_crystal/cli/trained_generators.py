@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from gflownet_crystal.common.errors import ConfigError, unknown
 from gflownet_crystal.common.values import flag
 from gflownet_crystal.config.build import COMMAND_LINE, Trust, load_class, to_settings
-from gflownet_crystal.config.compose import TARGET
+from gflownet_crystal.config.compose import TARGET, require_section
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.models.gemsdiff import model as gemsdiff
 from gflownet_crystal.models.gemsdiff.model import GemsDiffModel

@@ -41,5 +41,9 @@ HULL_COLUMN, JUDGED_HULL = "e_above_hull", "e_above_hull_judged"
 ENERGY_STD, LOG_REWARD, LOG_WEIGHT = "energy_std", "log_reward", "log_weight"
 """Standard deviation of the property in its unit, log R, and log-weight of a weighted sample."""
 
+TERM_PREFIX, WITHIN_LIMITS, PARETO_RANK = "log_reward_", "within_limits", "pareto_rank"
+"""Of several objectives: a column of each one's part of log R begins with the first; whether all limits hold by the
+proxies' values; number of the front of non-dominated samples, from 1."""
+
 ENERGY_BEFORE, ENERGY_AFTER = "energy_before", "energy_after"
 """Energies with atoms as placed and after relaxation, eV/atom."""

@@ -40,13 +40,18 @@ class CrystalFigures(TypedDict, total=False):
 
 
 class SampleFigures(CrystalFigures, total=False):
-    """Figures of samples; energies in the unit of the property, quantiles by their level."""
+    """Figures of samples; energies in the unit of the property, quantiles by their level.
+
+    Of several objectives also quantiles of the other properties, and the shares that are stable and within the limits.
+    """
 
     n: int
     energy_quantiles: dict[str, float]
     energy_minimum: float
     mean_log_reward: float
     unplaced: int
+    property_quantiles: dict[str, dict[str, float]]
+    shares: dict[str, float]
     best: CrystalFigures
 
 
@@ -66,6 +71,7 @@ class RunSummary:
         samples: figures of the samples.
         hardware: machine, and versions of packages.
         candidates: figures of the candidates; None where none were made.
+        properties: unit of each property of several proxies but the main one, by its column.
     """
 
     quantity: Quantity = UNKNOWN
@@ -79,18 +85,21 @@ class RunSummary:
     samples: SampleFigures = field(default_factory=SampleFigures)
     hardware: Mapping[str, object] = field(default_factory=dict)
     candidates: Mapping[str, object] | None = None
+    properties: Mapping[str, object] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """Values of the file."""
         values: dict[str, object] = {"property": self.quantity.name, "unit": self.quantity.unit}
         values |= {one.name: getattr(self, one.name) for one in fields(self)[1:]}
-        return {name: value for name, value in values.items() if name != "candidates" or value is not None}
+        return {
+            name: value for name, value in values.items() if name not in ("candidates", "properties") or value
+        }
 
     @classmethod
     def of(cls, stored: Mapping[str, object]) -> Self:
         """The summary that a file holds; None for values that it lacks, or has as something else."""
         iterations, seconds = stored.get("iterations"), stored.get("training_seconds")
-        hardware = stored.get("hardware")
+        hardware, properties = stored.get("hardware"), stored.get("properties")
         return cls(
             quantity=Quantity(text_of(stored, "property"), text_of(stored, "unit")),
             proxy=text_of(stored, "proxy"),
@@ -98,6 +107,7 @@ class RunSummary:
             iterations=iterations if isinstance(iterations, int) else None,
             training_seconds=float(seconds) if isinstance(seconds, int | float) else None,
             hardware=hardware if isinstance(hardware, Mapping) else {},
+            properties=properties if isinstance(properties, Mapping) else {},
         )
 
 

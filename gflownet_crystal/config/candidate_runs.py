@@ -19,6 +19,8 @@ from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.proxies.discovery import Discovery
 from gflownet_crystal.proxies.e_above_hull import REFERENCE, EnergyAboveHull, load_hull
 from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.proxies.product import STABILITY, Product
+from gflownet_crystal.proxies.several import SeveralProxies
 from gflownet_crystal.workflows.candidate_settings import CandidateSettings
 from gflownet_crystal.workflows.candidate_source import CandidateSource
 from gflownet_crystal.workflows.conditioning import Conditioning
@@ -84,9 +86,17 @@ def _further(
 def own_hull(folder: Path) -> Hull | None:
     """The hull from which a run's proxy measures energies; None where it has none that is known."""
     proxy = read_config(folder, ["proxy"]).proxy
-    if proxy.get(TARGET) != f"{EnergyAboveHull.__module__}.{EnergyAboveHull.__name__}":
-        return None
-    return load_hull(proxy.hull, proxy.hull_weights)
+    several = _is(proxy, SeveralProxies)
+    sections = (
+        [section for section in proxy.values() if isinstance(section, DictConfig)] if several else [proxy]
+    )
+    found = next((section for section in sections if _is(section, EnergyAboveHull)), None)
+    return None if found is None else load_hull(found.hull, found.hull_weights)
+
+
+def _is(section: object, kind: type) -> bool:
+    """Whether a section of a stored configuration names a class."""
+    return isinstance(section, DictConfig) and section.get(TARGET) == f"{kind.__module__}.{kind.__name__}"
 
 
 def reward_hull(folder: Path) -> Hull | None:
@@ -96,12 +106,13 @@ def reward_hull(folder: Path) -> Hull | None:
 
 
 def _discovery(folder: Path) -> DictConfig | None:
-    """The section of a run's reward for discovery; None where its reward is another."""
+    """The section of a run's reward for discovery, alone or in a product; None where its reward is another."""
     if not (folder / CONFIG).is_file():
         return None
     reward = read_config(folder, ["proxy"]).get("reward")
-    target = f"{Discovery.__module__}.{Discovery.__name__}"
-    return reward if isinstance(reward, DictConfig) and reward.get(TARGET) == target else None
+    if isinstance(reward, DictConfig) and _is(reward, Product):
+        reward = reward.get(STABILITY)
+    return reward if isinstance(reward, DictConfig) and _is(reward, Discovery) else None
 
 
 def quantity_of_run(folder: Path) -> Quantity:

@@ -19,6 +19,7 @@ from gflownet_crystal.config.groups import PACKAGE_CONFIG, config_folders, find_
 from gflownet_crystal.config.implied import ENERGY_MODELS, PRIOR, implied_words, key_of
 from gflownet_crystal.config.overrides import Setting
 from gflownet_crystal.config.overrides import parse_setting as parse_setting
+from gflownet_crystal.config.several import PROXY, STABILITY, ProxyList, without_keys_of_the_whole
 
 TARGET = "_target_"
 EXPERIMENT = "experiment"
@@ -30,8 +31,8 @@ def compose_config(verb: str, arguments: Sequence[str], own: Sequence[Path] = ()
     Args:
         verb: name of the top config.
         arguments: ``key=value`` texts: a choice of a group (``env=hypergrid``) or of a section that a choice fills from
-            a group (``proxy.energy=mlp``), a value (``env.length=6``), or a class
-            (``proxy._target_=my_module.MyProxy``), which drops the keys of the class it replaces.
+            a group (``proxy.energy=mlp``), several proxies (``proxy=[mlp,band_gap]``), a value (``env.length=6``), or a
+            class (``proxy._target_=my_module.MyProxy``), which drops the keys of the class it replaces.
         own: folders of the user's own configs.
 
     Returns:
@@ -53,7 +54,9 @@ def compose_with_choices(
     folders = config_folders(own)
     read = map(parse_setting, arguments)
     settings = [replace(one, key=key_of(one.key, one.value, folders)) for one in read]
-    config, choices, chosen = _chosen_config(verb, settings, folders)
+    listed = ProxyList.of(settings, verb_groups(verb), folders)
+    settings = list(listed.settings)
+    config, choices, chosen = _chosen_config(verb, settings, folders, listed)
     values = [setting for setting in settings if setting not in chosen]
     # a class goes first: it replaces its whole section, and other settings then fill the new one
     for setting in [s for s in values if _is_target(s)]:
@@ -66,6 +69,8 @@ def compose_with_choices(
     for setting in [s for s in values if not _is_target(s)]:
         inside = any(setting.key.startswith(f"{section}.") for section in replaced)
         _set(config, setting, must_exist=not (setting.added or inside))
+    if listed.names:
+        choices[PROXY] = "_".join(listed.names)
     return config, choices
 
 
@@ -119,17 +124,23 @@ def resolved(config: DictConfig) -> DictConfig:
 
 
 def _chosen_config(
-    verb: str, settings: Sequence[Setting], folders: Sequence[Path]
+    verb: str, settings: Sequence[Setting], folders: Sequence[Path], listed: ProxyList
 ) -> tuple[DictConfig, dict[str, object], list[Setting]]:
     """The configuration that the choices among ``settings`` make, its choices, and which settings they were."""
     groups = verb_groups(verb)
     chosen = [setting for setting in settings if setting.key in groups]
     for setting in chosen:
         _check_choice(setting, setting.key, folders, may_be_none=setting.key in (EXPERIMENT, PRIOR))
+    for word in listed.words:
+        _check_choice(parse_setting(f"{PROXY}={word.rpartition('=')[2]}"), PROXY, folders)
     overrides = [
         _override(setting) for setting in chosen if setting.value is not None or setting.key == PRIOR
     ]
+    overrides += listed.words
     config, choices = _compose(verb, overrides, folders)
+    if words := listed.term_words(choices):
+        overrides += words
+        config, choices = _compose(verb, overrides, folders)
     # a file of the user's own may leave no section of that name
     if PRIOR in groups and isinstance(config.get("env"), DictConfig):
         given = {setting.key: setting.value for setting in settings}
@@ -144,6 +155,7 @@ def _chosen_config(
         chosen.append(setting)
         overrides.append(f"{group}@{setting.key}={setting.value}")
         config, choices = _compose(verb, overrides, folders)
+    without_keys_of_the_whole(config, choices)
     return config, choices, chosen
 
 
@@ -235,7 +247,8 @@ def _replace_class(config: DictConfig, setting: Setting) -> None:
 def _set(config: DictConfig, setting: Setting, must_exist: bool) -> None:
     if must_exist:
         node = _node(config, setting.key, setting)
-        if isinstance(node, DictConfig) and not isinstance(setting.value, dict):
+        left_out = setting.key == STABILITY and setting.value is None
+        if isinstance(node, DictConfig) and not isinstance(setting.value, dict) and not left_out:
             keys = ", ".join(f"{setting.key}.{key}" for key in map(str, node))
             raise ConfigError(f"{setting.key} is a section; set one of its keys: {keys}")
     try:

@@ -79,10 +79,16 @@ def implied_words(
         folders: the user's and the package's.
     """
     words = [] if has_prior(env, given) else implied_choices(given, choices, folders)
-    seeks = choices.get("reward") == "discovery" and not any(word.startswith("reward=") for word in words)
-    is_shipped = not any(key.startswith("proxy.") and key != "proxy.batch_size" for key in given)
-    if seeks and is_shipped and choices.get("proxy") == "mlp":
-        words.append("proxy.placing=placing")
+    kept = not any(word.startswith("reward=") for word in words)
+    stability = given.get("reward.stability", choices.get("reward@reward.stability"))
+    of_several = (choices.get("reward"), stability) == ("product", "discovery")
+    # the place of the proxy that the reward for discovery judges
+    place = "proxy.mlp" if of_several else "proxy"
+    is_mlp = choices.get("proxy@proxy.mlp" if of_several else "proxy") == "mlp"
+    seeks = of_several or choices.get("reward") == "discovery"
+    own = [key for key in given if key.startswith(f"{place}.") and key != f"{place}.batch_size"]
+    if seeks and kept and is_mlp and not own:
+        words.append(f"{place}.placing=placing")
     return words
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 import yaml
@@ -22,14 +23,16 @@ from gflownet_crystal.config.build import (
     plain,
     to_settings,
 )
-from gflownet_crystal.config.compose import TARGET, resolved
+from gflownet_crystal.config.compose import TARGET, require_section, resolved
 from gflownet_crystal.config.groups import PACKAGE_CONFIG, group_choices
+from gflownet_crystal.config.several import SEVERAL
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
 from gflownet_crystal.policies.base import MixtureSettings, Policy
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import Reward, RewardFunction
+from gflownet_crystal.proxies.several import SeveralProxies
 from gflownet_crystal.training.samplers.settings import TrainerSettings
 from gflownet_crystal.workflows.sampling import BUILDING
 
@@ -45,11 +48,13 @@ class Given:
         env: the space; None to build it.
         proxy: the proxy; None to build it.
         function: the reward function; None to build it.
+        parts: proxies among several by name; the others are built.
     """
 
     env: Env | None = None
     proxy: Proxy | None = None
     function: RewardFunction | None = None
+    parts: Mapping[str, Proxy] = field(default_factory=dict)
 
 
 NOTHING = Given()
@@ -107,19 +112,56 @@ def check_fit(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = NO
         ConfigError: it does not; the proxies that would are listed.
     """
     env = load_class(config.env.get(TARGET), Env, "env", trust) if given.env is None else type(given.env)
-    proxy = (
-        load_class(config.proxy.get(TARGET), Proxy, "proxy", trust)
-        if given.proxy is None
-        else type(given.proxy)
-    )
-    if proxy.input_kind != env.produces:
+    for name, expected in _input_kinds(config.proxy, trust, given).items():
+        if expected == env.produces:
+            continue
         fitting = [
-            name for name in group_choices("proxy", [PACKAGE_CONFIG]) if _input_kind(name) == env.produces
+            choice
+            for choice in group_choices("proxy", [PACKAGE_CONFIG])
+            if choice != SEVERAL and _input_kind(choice) == env.produces
         ]
         raise ConfigError(
-            f"proxy {proxy.__name__} expects {proxy.input_kind}, but env {env.__name__} produces {env.produces}; "
+            f"proxy {name} expects {expected}, but env {env.__name__} produces {env.produces}; "
             f"give a proxy of your own or one of proxy={', '.join(fitting) or 'none'}"
         )
+
+
+def _input_kinds(section: DictConfig, trust: Trust, given: Given) -> dict[str, str]:
+    """Kind of object that each proxy of a configuration expects, by the name of the proxy or its class."""
+    if given.proxy is not None:
+        return {type(given.proxy).__name__: given.proxy.input_kind}
+    found = load_class(section.get(TARGET), Proxy, "proxy", trust)
+    if not issubclass(found, SeveralProxies):
+        return {found.__name__: found.input_kind}
+    kinds = {name: one.input_kind for name, one in given.parts.items()}
+    for name in (str(key) for key in section if key != TARGET and key not in kinds):
+        require_section(section[name], f"proxy.{name}")
+        kinds[name] = load_class(section[name].get(TARGET), Proxy, f"proxy.{name}", trust).input_kind
+    return kinds
+
+
+def build_proxy(section: DictConfig, trust: Trust = COMMAND_LINE, given: Given = NOTHING) -> Proxy:
+    """The proxy of a resolved section, or several as one.
+
+    Raises:
+        ConfigError: a class or a setting is wrong.
+    """
+    if given.proxy is not None:
+        return given.proxy
+    is_several = load_class(section.get(TARGET), Proxy, "proxy", trust) is SeveralProxies
+    names = [str(key) for key in section if key != TARGET] if is_several else []
+    if strange := [name for name in given.parts if name not in names]:
+        raise ConfigError(
+            f"{strange[0]} is none of the run's several proxies; they are {', '.join(names) or 'one only'}"
+        )
+    if not is_several:
+        return build(section, Proxy, "proxy", trust)
+    return SeveralProxies(
+        **{
+            name: given.parts.get(name) or build(section[name], Proxy, f"proxy.{name}", trust)
+            for name in names
+        }
+    )
 
 
 def _input_kind(choice: str) -> str | None:
@@ -140,8 +182,7 @@ def build_reward(
         build(function_config, RewardFunction, "reward", trust) if given.function is None else given.function
     )
     reward = prepared(Reward, settings, "reward", given=("proxy", "function"))
-    proxy = build(config.proxy, Proxy, "proxy", trust) if given.proxy is None else given.proxy
-    return reward(proxy.to(device), function)
+    return reward(build_proxy(config.proxy, trust, given).to(device), function)
 
 
 def build_model(config: DictConfig, env: Env, device: torch.device, trust: Trust = COMMAND_LINE) -> GFlowNet:

@@ -15,9 +15,9 @@ from __future__ import annotations
 import traceback
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -37,6 +37,7 @@ class Prediction:
         valid: (n,) bool; False where ``value`` or ``std`` is not finite. Such values never reach a reward unseen.
         penalised: (n,) bool; True where ``value`` is a penalty that the proxy gives to what it cannot judge.
         unplaced: (n,) bool; True where that is because no atoms could be placed; None where the proxy places none.
+        parts: predictions of each of several proxies by its name; empty for one proxy.
     """
 
     value: Tensor
@@ -44,6 +45,7 @@ class Prediction:
     valid: Tensor
     penalised: Tensor
     unplaced: Tensor | None = None
+    parts: Mapping[str, Prediction] = field(default_factory=dict)
 
 
 class Proxy(ABC):

@@ -17,6 +17,7 @@ from gflownet_crystal.proxies.history import History
 from gflownet_crystal.proxies.novelty import Novelty
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.proxies.reward import RewardFunction
+from gflownet_crystal.proxies.several import is_energy
 from gflownet_crystal.structures.spec import CrystalSpec
 
 _FORMATION_ENERGY, _ABOVE_HULL = ENERGY_COLUMN, HULL_COLUMN
@@ -84,8 +85,7 @@ class Discovery(RewardFunction):
         Raises:
             ConfigError: it predicts something else.
         """
-        predicted = (proxy.input_kind, proxy.property_name, proxy.unit)
-        if predicted not in {("specs", name, "eV/atom") for name in (_FORMATION_ENERGY, _ABOVE_HULL)}:
+        if not is_energy(proxy):
             raise ConfigError(
                 f"reward=discovery takes {_FORMATION_ENERGY} or {_ABOVE_HULL} (eV/atom) of specs, but proxy "
                 f"{type(proxy).__name__} predicts {proxy.property_name} ({proxy.unit}) of {proxy.input_kind}; choose "
@@ -107,12 +107,19 @@ class Discovery(RewardFunction):
         Raises:
             ProxyError: a spec has more than 8 elements.
         """
-        above = prediction.value
-        if self._subtracts_hull:
-            # a penalty of the proxy is no energy from which a hull could be subtracted
-            energy = self.hull.e_above_hull(objects, prediction.value)
-            above = torch.where(prediction.penalised, above, energy)
-        return self(above, prediction.std) - self.novelty.cost(objects)
+        return self(self.above_hull(objects, prediction), prediction.std) - self.novelty.cost(objects)
+
+    def above_hull(self, objects: CrystalSpec, prediction: Prediction) -> Tensor:
+        """Predicted energies above the hull (n,) float64, eV/atom; penalties of the proxy as they are.
+
+        Raises:
+            ProxyError: a spec has more than 8 elements.
+        """
+        if not self._subtracts_hull:
+            return prediction.value
+        # a penalty of the proxy is no energy from which a hull could be subtracted
+        energy = self.hull.e_above_hull(objects, prediction.value)
+        return torch.where(prediction.penalised, prediction.value, energy)
 
     def columns(self, objects: CrystalSpec) -> dict[str, Tensor]:
         """Further columns of a table of samples, (n,) each.

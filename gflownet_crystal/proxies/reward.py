@@ -6,13 +6,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError, ProxyError
 from gflownet_crystal.proxies.base import Prediction, Proxy, checked_column, object_name
+from gflownet_crystal.proxies.several import SeveralProxies
 
 INVALID_CHOICES = ("raise", "penalise")
 
@@ -27,7 +28,12 @@ class RewardFunction(ABC):
 
     A subclass writes ``__call__``. One whose reward depends on the objects too, such as the novelty of a crystal, also
     writes ``of_objects``; the other methods have defaults that suit most.
+
+    Class attributes:
+        takes_several: whether the reward is made of the predictions of several proxies.
     """
+
+    takes_several: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
@@ -50,9 +56,17 @@ class RewardFunction(ABC):
     def bind(self, proxy: Proxy) -> None:  # noqa: B027
         """Check that a proxy predicts what this reward is made of; called once, before any object is scored."""
 
+    def excluded(self, prediction: Prediction) -> Tensor | None:
+        """Objects (n,) bool that a constraint excludes, whose log-reward is the penalty; None without constraints."""
+        return None
+
     def columns(self, objects: Any) -> dict[str, Tensor]:
         """Further columns of a table of n samples: (n,) tensors by name."""
         return {}
+
+    def scored_columns(self, objects: Any, prediction: Prediction) -> dict[str, Tensor]:
+        """Further columns of a table of n samples, those made of the prediction among them."""
+        return self.columns(objects)
 
     def describe(self) -> str:
         """The reward in a line or two, told when a training starts; empty to tell nothing."""
@@ -163,7 +177,7 @@ class Reward:
         proxy: says the value.
         function: turns it into a log-reward.
         invalid: ``raise`` on a value that is not finite, or ``penalise`` it with ``penalty``.
-        penalty: log-reward of an invalid object.
+        penalty: log-reward of an invalid object, and the highest of one that a constraint of the function excludes.
 
     Raises:
         ConfigError: unknown ``invalid``, a ``penalty`` that is no finite number, or a proxy that the
@@ -176,6 +190,11 @@ class Reward:
         if invalid not in INVALID_CHOICES:
             raise ConfigError(f"reward.invalid is one of {', '.join(INVALID_CHOICES)}, not {invalid!r}")
         _check_finite(penalty=penalty)
+        if isinstance(proxy, SeveralProxies) and not function.takes_several:
+            raise ConfigError(
+                f"reward {type(function).__name__} takes one property, but proxy=[{','.join(proxy.proxies)}] predicts "
+                "one each; choose reward=product, or one proxy"
+            )
         function.bind(proxy)
         self.proxy, self.function, self.invalid, self.penalty = proxy, function, invalid, penalty
 
@@ -212,12 +231,21 @@ class Reward:
         if self.invalid == "raise" and bool(bad.any()):
             raise ProxyError(self._complaint(prediction, log_reward, bad, objects))
         n_invalid = int((bad | prediction.penalised).sum())
+        excluded = self.function.excluded(prediction)
+        if excluded is not None:
+            log_reward = torch.where(excluded, log_reward.clamp(max=self.penalty), log_reward)
         return Scored(prediction, log_reward.masked_fill(bad, self.penalty), n_invalid)
 
     def _complaint(self, prediction: Prediction, log_reward: Tensor, bad: Tensor, objects: Any) -> str:
         first = int(bad.nonzero()[0])
-        value, std = float(prediction.value[first]), float(prediction.std[first])
-        gave, advice = f"proxy {type(self.proxy).__name__} gave {value} (std {std})", "correct the proxy"
+        name, found = type(self.proxy).__name__, prediction
+        # of several proxies the first that gave no number
+        for part, own in prediction.parts.items():
+            if not bool(own.valid[first]):
+                name, found = part, own
+                break
+        gave = f"proxy {name} gave {float(found.value[first])} (std {float(found.std[first])})"
+        advice = "correct the proxy"
         if bool(prediction.valid[first]):
             gave += f", of which reward {type(self.function).__name__} makes {float(log_reward[first])},"
             advice = "choose another reward"

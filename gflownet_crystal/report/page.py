@@ -42,6 +42,7 @@ from gflownet_crystal.report.findings import candidate_findings
 from gflownet_crystal.report.periodic_table import table_cells
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles
+from gflownet_crystal.report.trade_off import trade_off_drawing
 from gflownet_crystal.report.words import asked, headline
 
 MAX_BYTES = 15_000_000
@@ -147,6 +148,9 @@ def values_of(material: Material, studio: Studio) -> dict[str, object]:
         "two_judges": two_judges_drawing(studio, run, cards),
         "funnel": funnel_drawing(studio, run),
         "energies": energy_drawing(studio, run, material.energies, material.labels),
+        "trade_off": trade_off_drawing(
+            studio, run, material.samples, (material.untrained, material.prior, candidates)
+        ),
         "quantiles": _quantiles(material),
         "training": training_drawing(studio, run),
         **_crystal_figures(material, studio),

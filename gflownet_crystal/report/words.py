@@ -10,11 +10,13 @@ import numpy as np
 from gflownet_crystal.common.run_schema import FORMULA, HULL_COLUMN
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.proxies.hull import NEAR_HULL
+from gflownet_crystal.proxies.term import GOALS
 from gflownet_crystal.report.card_values import Card
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles
 
 Pairs = list[tuple[str, str]]
+_SAID = ("_target_", *GOALS)
 
 
 def asked(run: RunFiles) -> Pairs:
@@ -22,7 +24,7 @@ def asked(run: RunFiles) -> Pairs:
     config = run.config
     rows = [("Space", _space(_section(config, "env"))), ("Proxy", _proxy(config, run))]
     rows += [
-        ("Reward", _settings(_section(config, "reward"))),
+        ("Reward", _reward(_section(config, "reward"))),
         ("Objective", _settings(_section(config, "objective"))),
         ("Prior", _prior(config)),
     ]
@@ -105,7 +107,23 @@ def _space(env: Mapping[str, Any]) -> str:
 
 
 def _proxy(config: Mapping[str, Any], run: RunFiles) -> str:
-    return f"{_settings(_section(config, 'proxy'))}; predicts {run.property_label}"
+    section = _section(config, "proxy")
+    if not run.summary.properties:
+        return f"{_settings(section)}; predicts {run.property_label}"
+    parts = [f"{name} by {_settings(_section(section, name))}" for name in section if name != "_target_"]
+    return f"{'; '.join(parts)}; the main one predicts {run.property_label}"
+
+
+def _reward(reward: Mapping[str, Any]) -> str:
+    """The reward in words; of several objectives the settings of each that are not empty."""
+    parts = [
+        f"{name} ({_settings(part).removeprefix(': ')})"
+        for name, part in reward.items()
+        if isinstance(part, Mapping)
+        and name != "novelty"
+        and any(part.get(goal) is not None for goal in _SAID)
+    ]
+    return "; ".join([_settings(reward), *parts])
 
 
 def _prior(config: Mapping[str, Any]) -> str:

@@ -12,7 +12,8 @@ import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path
-from gflownet_crystal.common.run_schema import CANDIDATES, ENERGY_AFTER, ENERGY_BEFORE, LEFT_OUT
+from gflownet_crystal.common.objective_columns import objective_columns
+from gflownet_crystal.common.run_schema import CANDIDATES, ENERGY_AFTER, ENERGY_BEFORE, LEFT_OUT, PARETO_RANK
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.report.run_files import PLACED
@@ -28,6 +29,7 @@ from gflownet_crystal.structures.writing import (
     numbered_names,
     write_structures,
 )
+from gflownet_crystal.workflows.objectives import with_fronts
 from gflownet_crystal.workflows.placing import CONTACT, CONTACT_RATIO, ENERGY_STD, why_unplaced
 from gflownet_crystal.workflows.relatives import nearest_relatives
 from gflownet_crystal.workflows.screening import Outcome
@@ -39,7 +41,8 @@ RATED = (ENERGY_BEFORE, "energy_before_std", JUDGED_HULL, CONTACT, CONTACT_RATIO
 
 NEWNESS = ("hull_entries", *KNOWN_COLUMNS, "relative")
 COLUMNS = ("rank", *SPEC_COLUMNS, HULL_COLUMN, *RATED, *NEWNESS, "status", "reason", "sample", "try", "cif")
-"""Columns of ``candidates.csv`` and ``left_out.csv``."""
+"""Columns of ``candidates.csv`` and ``left_out.csv``; those of several objectives follow."""
+_COUNTS = ("rank", "try")
 
 ENERGIES = ENERGY_BEFORE, ENERGY_AFTER
 _KEPT = ("rank", "space_group", *ENERGIES, JUDGED_HULL, CONTACT, "relative", "status", "sample", "try")
@@ -72,6 +75,11 @@ def candidates_of(outcome: Outcome, known: KnownCompounds) -> Candidates:
         DataError: no spec got atoms.
     """
     placed, left_out = (tried_rows(outcome.frame, made) for made in (outcome.placed, outcome.left_out))
+    if placed.empty and left_out.empty:
+        raise DataError(
+            f"none of {len(outcome.frame)} samples is left to place: draw more, train longer, or loosen "
+            "screening.known or screening.limits"
+        )
     if placed.empty and left_out["status"].isin([UNPLACED]).all():
         raise DataError(
             f"none of {len(left_out)} distinct samples could be placed: draw more samples or train longer"
@@ -80,6 +88,7 @@ def candidates_of(outcome: Outcome, known: KnownCompounds) -> Candidates:
     ranked = placed.assign(
         rank=np.arange(1, len(placed) + 1), status=PLACED, relative=relatives(placed, known), cif=names
     )
+    ranked = with_fronts(ranked)
     return Candidates(_ordered(ranked), outcome.structures, _ordered(left_out))
 
 
@@ -90,7 +99,8 @@ def tried_rows(frame: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
         frame: all samples.
         made: columns of :class:`~gflownet_crystal.workflows.placing.Placer`, ``status`` and ``reason``.
     """
-    rows = frame.loc[made["row"].to_numpy(dtype=np.int64)]
+    # fronts of samples are none of the candidates among them
+    rows = frame.loc[made["row"].to_numpy(dtype=np.int64)].drop(columns=PARETO_RANK, errors="ignore")
     table = rows.reset_index(drop=True).assign(
         **{
             name: made[stored].to_numpy()
@@ -114,7 +124,9 @@ def relatives(frame: pd.DataFrame, known: KnownCompounds) -> list[str]:
 
 
 def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.reindex(columns=list(COLUMNS)).astype({"rank": "Int64", "try": "Int64"})
+    return frame.reindex(columns=[*COLUMNS, *objective_columns(frame)]).astype(
+        dict.fromkeys(_COUNTS, "Int64")
+    )
 
 
 def with_results(frame: pd.DataFrame) -> pd.DataFrame:

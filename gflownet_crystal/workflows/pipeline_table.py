@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.objective_columns import objective_columns
 from gflownet_crystal.common.run_schema import ENERGY, ENERGY_AFTER, ENERGY_BEFORE, SPACE_GROUP
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.compared_sets import reduced_formulas
@@ -24,6 +25,7 @@ from gflownet_crystal.structures.spec_io import SPEC_COLUMNS
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups
 from gflownet_crystal.workflows.candidates import NEWNESS, Candidates, cif_names, relatives, tried_rows
+from gflownet_crystal.workflows.objectives import fronts, with_fronts
 from gflownet_crystal.workflows.placing import CONTACT, CONTACT_RATIO, above_hull
 from gflownet_crystal.workflows.screening import Outcome
 from gflownet_crystal.workflows.screening_batches import SAME, UNPLACED
@@ -105,18 +107,18 @@ def candidates_table(
         **{name: _values(mine, name) for name in CHANGES},
         **{name: _values(mine, name.replace("relaxer", "energy")) for name in RELAXERS},
     )
-    order = best_first(table[JUDGED_HULL])
+    order = best_first(table[JUDGED_HULL], fronts(table))
     table, structures = table.iloc[order].reset_index(drop=True), final.structures[torch.from_numpy(order)]
     table = table.assign(
         rank=np.arange(1, len(table) + 1),
         same_as=same_as(structures),
         cif=[f"cif/{name}" for name in cif_names(structures)],
     )
-    left_out = tried_rows(outcome.frame, outcome.left_out).reindex(columns=list(COLUMNS))
+    table = with_fronts(table)
+    columns = [*COLUMNS, *objective_columns(table)]
+    left_out = tried_rows(outcome.frame, outcome.left_out).reindex(columns=columns)
     counts = dict.fromkeys(("rank", "same_as", "space_group_found", "relax_steps", "try"), "Int64")
-    return Candidates(
-        table.reindex(columns=list(COLUMNS)).astype(counts), structures, left_out.astype(counts)
-    )
+    return Candidates(table.reindex(columns=columns).astype(counts), structures, left_out.astype(counts))
 
 
 def _values(records: Sequence[Record | None], name: str) -> list[float]:
@@ -125,9 +127,15 @@ def _values(records: Sequence[Record | None], name: str) -> list[float]:
     return [np.nan if value is None else value for value in found]
 
 
-def best_first(above_hull: pd.Series) -> NDArray[np.int64]:
-    """Places (n,) of energies above the hull, lowest first; equal and unknown ones (last) keep their order."""
-    return np.argsort(above_hull.to_numpy(dtype=np.float64), kind="stable")
+def best_first(above_hull: pd.Series, front: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """Places (n,) of energies above the hull, lowest first; equal and unknown ones (last) keep their order.
+
+    Args:
+        above_hull: eV/atom, (n,).
+        front: front of each by several objectives, (n,), which counts first; None for one objective.
+    """
+    above = above_hull.to_numpy(dtype=np.float64)
+    return np.argsort(above, kind="stable") if front is None else np.lexsort((above, front))
 
 
 def same_as(structures: StructureBatch) -> pd.Series:

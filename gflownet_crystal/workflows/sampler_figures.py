@@ -35,6 +35,7 @@ from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings
+from gflownet_crystal.workflows.objectives import shares
 from gflownet_crystal.workflows.samples import draw_samples, draw_untrained
 from gflownet_crystal.workflows.summary import QUANTILES
 
@@ -71,6 +72,8 @@ def sampler_figures(
         "property": reward.proxy.property_name,
         "energy": _energies(reward.proxy.unit, sampled, before, data),
     }
+    if found := shares(sampled):
+        figures["shares"] = found
     env = model.env
     if isinstance(env, Crystal):
         figures |= _crystals(env, sampled, chosen.top)

@@ -20,6 +20,7 @@ from gflownet_crystal.gflownet.rollout import sample_terminal
 from gflownet_crystal.proxies.reward import Reward, Scored
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, specs_to_frame, write_specs
+from gflownet_crystal.workflows.objectives import with_fronts
 
 SUFFIXES = (".parquet", ".csv")
 RESULTS = (ENERGY, ENERGY_STD, LOG_REWARD)
@@ -47,7 +48,9 @@ def draw_samples(
 
     Returns:
         One row an object: the columns of a spec file for crystals, else ``x0``, ``x1``, ... and the results
-        ``energy`` (the proxy's property), ``energy_std`` and ``log_reward``, then the columns that the reward adds.
+        ``energy`` (the proxy's property), ``energy_std`` and ``log_reward``; of several proxies also ``NAME`` and
+        ``NAME_std`` of each but the main one; then the columns that the reward adds, and ``pareto_rank`` for several
+        objectives.
 
     Raises:
         ConfigError: n or batch_size below 1.
@@ -60,7 +63,7 @@ def draw_samples(
         objects = model.env.objects(sample_terminal(model, min(batch_size, n - start), generator))
         frames.append(scored_frame(objects, reward))
         after_batch(min(start + batch_size, n))
-    return pd.concat(frames, ignore_index=True)
+    return with_fronts(pd.concat(frames, ignore_index=True))
 
 
 def draw_untrained(model: GFlowNet, reward: Reward, n: int, batch_size: int, seed: int) -> pd.DataFrame:
@@ -74,7 +77,10 @@ def draw_untrained(model: GFlowNet, reward: Reward, n: int, batch_size: int, see
 
 def scored_frame(objects: object, reward: Reward, **added: Tensor) -> pd.DataFrame:
     """Objects with their results, the columns that the reward adds, and further ones, (n,) each."""
-    return objects_to_frame(objects, reward(objects), {**reward.function.columns(objects), **added})
+    scored = reward(objects)
+    return objects_to_frame(
+        objects, scored, {**reward.function.scored_columns(objects, scored.prediction), **added}
+    )
 
 
 def objects_to_frame(
@@ -91,7 +97,12 @@ def objects_to_frame(
         ConfigError: objects that are neither specs nor an (n, d) tensor.
     """
     values = (scored.prediction.value, scored.prediction.std, scored.log_reward)
-    results: dict[str, Tensor] = {**dict(zip(RESULTS, values, strict=True)), **(added or {})}
+    results: dict[str, Tensor] = dict(zip(RESULTS, values, strict=True))
+    for name, part in scored.prediction.parts.items():
+        # the main proxy's values stand in the first columns
+        if part.value is not scored.prediction.value:
+            results |= {name: part.value, f"{name}_std": part.std}
+    results |= added or {}
     if (unplaced := scored.prediction.unplaced) is not None:
         results[UNPLACED] = unplaced
     if isinstance(objects, CrystalSpec):

@@ -10,6 +10,7 @@ from gflownet_crystal.common.progress import announced
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.workflows.conditioning import Conditioning, draw_conditional
+from gflownet_crystal.workflows.objectives import with_fronts
 from gflownet_crystal.workflows.samples import draw_samples
 
 BUILDING = "building the environment: tables of the allowed compositions"
@@ -55,8 +56,9 @@ def sample_model(
         with announced(BUILDING, quiet=quiet):
             narrower = model.env.restrict(**restrict)
         if exact is not None:
-            return draw_conditional(
+            drawn = draw_conditional(
                 model, narrower, reward, n, batch_size, seed, exact, after_batch, announce
             )
+            return with_fronts(drawn)
         model = model.in_env(narrower)
     return draw_samples(model, reward, n, batch_size, seed, after_batch)

@@ -21,6 +21,7 @@ from gflownet_crystal.data.schema import JUDGED_HULL
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.workflows.objectives import fronts
 from gflownet_crystal.workflows.placing import (
     ENERGY_STD,
     SCREENED,
@@ -202,12 +203,15 @@ class Search:
 def _ranks(samples: pd.DataFrame, passing: pd.DataFrame, settings: Screening) -> NDArray[np.int64]:
     """Places of specs from the best to the worst: by their atoms where they are judged, else as samples.
 
-    Nothing is gained below the hull, where errors of models and hulls are found first: there the certain ones lead.
+    Nothing is gained below the hull, where errors of models and hulls are found first: there the certain ones lead. Of
+    several objectives those come first that no other dominates.
     """
     above = passing[JUDGED_HULL].to_numpy(dtype=np.float64)
-    if settings.by_reward or np.isnan(above).all():
+    front = fronts(samples.assign(**{JUDGED_HULL: above}))
+    if np.isnan(above).all() or (settings.by_reward and front is None):
         return rank_rows(samples, settings.by_reward)
-    return np.lexsort((passing[ENERGY_STD].to_numpy(dtype=np.float64), np.maximum(above, 0.0)))
+    keys = [passing[ENERGY_STD].to_numpy(dtype=np.float64), np.maximum(above, 0.0)]
+    return np.lexsort(keys if front is None else [*keys, front])
 
 
 def _whole(parts: list[pd.DataFrame]) -> pd.DataFrame:
@@ -236,6 +240,8 @@ def _funnel(
     stages = [("sampled", counts["sampled"])]
     if settings.known != KEEP:
         stages.append((f"{settings.known.replace('_', ' ')} not known", counts["new"]))
+    if counts["limits"] < counts["new"]:
+        stages.append(("within the limits of the reward", counts["limits"]))
     stages.append(("distinct", counts["distinct"]))
     if settings.better < 1:
         stages.append((f"better {100 * settings.better:g} % by the proxy", counts["better"]))

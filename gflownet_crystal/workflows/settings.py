@@ -28,6 +28,7 @@ class Screening:
             duplicates.
         better: share of the distinct specs, those nearest to the hull by the proxy, that may get atoms.
         order: order in which they do: random, that of the samples, or the best first.
+        limits: whether specs outside the limits of the terms of ``reward=product`` are left out.
         by_reward: whether the reward says which specs are better, and not the energy above the hull.
         promising: eV/atom above the hull as placed, up to which a spec gets all tries and not one.
         within: eV/atom above the hull as placed, up to which a spec is a candidate; None for no limit.
@@ -47,6 +48,7 @@ class Screening:
     volume_tolerance: float = 0.03
     better: float = 0.5
     order: Literal["random", "samples", "best"] = "random"
+    limits: bool = True
     by_reward: bool = False
     promising: float = 0.2
     within: float | None = 0.05

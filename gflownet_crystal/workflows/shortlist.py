@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gflownet_crystal.common.run_schema import LOG_REWARD
+from gflownet_crystal.common.objective_columns import term_columns
+from gflownet_crystal.common.run_schema import LOG_REWARD, WITHIN_LIMITS
 from gflownet_crystal.crystallography.space_groups import first_hand_of_group
 from gflownet_crystal.data.schema import HULL_COLUMN
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
@@ -152,7 +153,7 @@ class Shortlist:
         self.kinds = Kinds([], [], [], [], [])
         self._distinct = Distinct(self.kinds, settings.volume_tolerance)
         self.quota = Quota(self.kinds, settings)
-        self.counts = {"sampled": 0, "new": 0, "distinct": 0, "better": 0}
+        self.counts = {"sampled": 0, "new": 0, "limits": 0, "distinct": 0, "better": 0}
         self._n_tables = 0
 
     def following(self, n: int) -> list[int]:
@@ -195,6 +196,9 @@ class Shortlist:
         if self._settings.known != KEEP:
             rows = rows[~table[f"known_{self._settings.known}"].to_numpy(dtype=bool)]
         self.counts["new"] += len(rows)
+        if self._settings.limits and WITHIN_LIMITS in table.columns:
+            rows = rows[table[WITHIN_LIMITS].eq(True).to_numpy(dtype=bool)[rows - start]]
+        self.counts["limits"] += len(rows)
         ranked = rows[rank_rows(self.frame.iloc[rows], self._settings.by_reward)]
         distinct = np.array([row for row in ranked.tolist() if self._distinct.add(row)], dtype=np.int64)
         self.counts["distinct"] += len(distinct)
@@ -235,10 +239,10 @@ def rank_rows(frame: pd.DataFrame, by_reward: bool = False) -> NDArray[np.int64]
 
     Args:
         frame: table with the columns ``e_above_hull`` and ``log_reward``, either of which may be NaN.
-        by_reward: take the reward alone.
+        by_reward: take the reward alone, as always for a reward of several objectives.
     """
     reward = frame[LOG_REWARD].to_numpy(dtype=np.float64)
-    if by_reward:
+    if by_reward or term_columns(frame):
         return np.argsort(-reward, kind="stable")
     above = frame[HULL_COLUMN].to_numpy(dtype=np.float64)
     # lexsort puts NaN last, as the last key counts first

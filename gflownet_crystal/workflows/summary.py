@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from gflownet_crystal.common.objective_columns import property_columns
 from gflownet_crystal.common.run_schema import ENERGY, FORMULA, LOG_REWARD, SPACE_GROUP, VOLUME
 from gflownet_crystal.common.run_summary import CrystalFigures, SampleFigures
 from gflownet_crystal.crystallography.space_groups import (
@@ -20,6 +21,7 @@ from gflownet_crystal.crystallography.space_groups import (
 )
 from gflownet_crystal.structures.elements import SYMBOLS
 from gflownet_crystal.structures.formulas import text_to_composition
+from gflownet_crystal.workflows.objectives import shares
 from gflownet_crystal.workflows.samples import UNPLACED
 
 N_BEST = 100
@@ -36,6 +38,12 @@ def summarise_samples(frame: pd.DataFrame) -> SampleFigures:
         "energy_minimum": float(energy.min()),
         "mean_log_reward": float(frame[LOG_REWARD].mean()),
     }
+    if objectives := property_columns(frame):
+        result["property_quantiles"] = {
+            name: {str(level): float(frame[name].quantile(level)) for level in QUANTILES}
+            for name in objectives
+        }
+        result["shares"] = shares(frame)
     if UNPLACED in frame.columns:
         result["unplaced"] = int(frame[UNPLACED].sum())
     if SPACE_GROUP in frame.columns:
