@@ -6,11 +6,19 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.gflownet.evaluated import Evaluated
 from gflownet_crystal.gflownet.objectives import LogVariance, RelativeTrajectoryBalance, TrajectoryBalance
 
 F64 = torch.float64
+
+
+def batch(log_z: Tensor, log_pf: Tensor, log_target: Tensor) -> Evaluated:
+    return Evaluated(log_z, log_pf, log_target, len(log_pf))
+
+
 LOG_PF = torch.tensor([-3.0, -1.0, -2.5], dtype=F64)
 LOG_PB = torch.tensor([-0.5, -1.5, 0.0], dtype=F64)
 LOG_REWARD = torch.tensor([1.0, 2.0, -1.0], dtype=F64)
@@ -25,18 +33,18 @@ def test_all_vanish_at_balance() -> None:
         RelativeTrajectoryBalance(),
         LogVariance(),
     ):
-        assert float(objective(log_z, LOG_PF, LOG_PF + log_z)) == pytest.approx(0.0, abs=1e-12)
+        assert float(objective(batch(log_z, LOG_PF, LOG_PF + log_z))) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_trajectory_balance_is_the_mean_square_residual() -> None:
-    loss = TrajectoryBalance()(torch.tensor(0.0, dtype=F64), LOG_PF, LOG_TARGET)
+    loss = TrajectoryBalance()(batch(torch.tensor(0.0, dtype=F64), LOG_PF, LOG_TARGET))
     assert float(loss) == pytest.approx((3.5**2 + 1.5**2 + 1.5**2) / 3)
 
 
 def test_huber_is_linear_and_continuous_beyond_its_limit() -> None:
     zero = torch.zeros(1, dtype=F64)
     at = [
-        float(TrajectoryBalance(huber=2.0)(zero[0], torch.tensor([x], dtype=F64), zero))
+        float(TrajectoryBalance(huber=2.0)(batch(zero[0], torch.tensor([x], dtype=F64), zero)))
         for x in (2.0, 3.0, 5.0)
     ]
     assert at[0] == 4.0
@@ -46,8 +54,8 @@ def test_huber_is_linear_and_continuous_beyond_its_limit() -> None:
 def test_log_variance_has_the_policy_gradient_of_trajectory_balance_at_the_batch_log_z() -> None:
     log_pf = LOG_PF.clone().requires_grad_()
     centre = (LOG_TARGET - LOG_PF).mean()
-    ours = torch.autograd.grad(LogVariance()(centre, log_pf, LOG_TARGET), log_pf)[0]
-    theirs = torch.autograd.grad(TrajectoryBalance()(centre, log_pf, LOG_TARGET), log_pf)[0]
+    ours = torch.autograd.grad(LogVariance()(batch(centre, log_pf, LOG_TARGET)), log_pf)[0]
+    theirs = torch.autograd.grad(TrajectoryBalance()(batch(centre, log_pf, LOG_TARGET)), log_pf)[0]
     assert torch.allclose(ours, theirs)
 
 
