@@ -118,7 +118,7 @@ def test_on_policy_the_gradients_are_those_of_the_divergence() -> None:
     log_pf, log_end = steps.log_pf.sum(dim=1), steps.log_flow[:, -1]
     log_target = log_end + steps.log_backward.sum(dim=1).detach()
     probability = log_pf.exp()
-    assert len(log_pf) == 19 and float(probability.sum()) == pytest.approx(1.0, abs=1e-5)
+    assert len(log_pf) == 19 and float(probability.detach().sum()) == pytest.approx(1.0, abs=1e-5)
     divergence = gradient((probability * (log_pf - log_target)).sum(), model)
 
     def expected(objective: PolicyGradient | TrajectoryBalance) -> Tensor:

@@ -10,19 +10,23 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.gflownet.evaluated import Evaluated
-from gflownet_crystal.gflownet.objectives import LogVariance, RelativeTrajectoryBalance, TrajectoryBalance
+from gflownet_crystal.gflownet.objectives import (
+    LogVariance,
+    MaximumLikelihood,
+    RelativeTrajectoryBalance,
+    TrajectoryBalance,
+)
 
 F64 = torch.float64
-
-
-def batch(log_z: Tensor, log_pf: Tensor, log_target: Tensor) -> Evaluated:
-    return Evaluated(log_z, log_pf, log_target, len(log_pf))
-
 
 LOG_PF = torch.tensor([-3.0, -1.0, -2.5], dtype=F64)
 LOG_PB = torch.tensor([-0.5, -1.5, 0.0], dtype=F64)
 LOG_REWARD = torch.tensor([1.0, 2.0, -1.0], dtype=F64)
 LOG_TARGET = LOG_REWARD + LOG_PB
+
+
+def batch(log_z: Tensor, log_pf: Tensor, log_target: Tensor) -> Evaluated:
+    return Evaluated(log_z, log_pf, log_target, len(log_pf))
 
 
 def test_all_vanish_at_balance() -> None:
@@ -64,3 +68,14 @@ def test_log_variance_has_the_policy_gradient_of_trajectory_balance_at_the_batch
 def test_huber_must_be_positive_and_finite(objective: type, huber: float) -> None:
     with pytest.raises(ConfigError, match="huber"):
         objective(huber=huber)
+
+
+def test_maximum_likelihood_sees_the_data_and_log_z_the_policy() -> None:
+    log_pf = LOG_PF.clone().requires_grad_()
+    loss = MaximumLikelihood()(
+        Evaluated(torch.tensor(0.5, dtype=F64), log_pf, LOG_TARGET, n_policy=1, n_data=2)
+    )
+    # the policy's own trajectory has a log-ratio of 0.5 + 3
+    assert float(loss.detach()) == pytest.approx((1.0 + 2.5) / 2 + 3.0**2)
+    loss.backward()
+    assert log_pf.grad is not None and log_pf.grad.tolist() == [0.0, -0.5, -0.5]
