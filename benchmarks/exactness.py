@@ -31,6 +31,7 @@ from gflownet_crystal.evaluation.exact import row_hash, terminal_distribution
 from gflownet_crystal.gflownet.model import GFlowNet, PolicyFactory
 from gflownet_crystal.gflownet.objectives import Objective, TrajectoryBalance
 from gflownet_crystal.gflownet.prior import Prior
+from gflownet_crystal.gflownet.replay import Terminals
 from gflownet_crystal.policies import MixtureSettings, MLPPolicy, UniformPolicy
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
 from gflownet_crystal.training.base import take_all_steps
@@ -117,11 +118,12 @@ def train(
     mixture: MixtureSettings | None = None,
     backward: PolicyFactory = UniformPolicy,
     prior: Prior | None = None,
+    dataset: Terminals | None = None,
 ) -> GFlowNet:
     """A model trained by the package's trainer, with its averaged weights where it keeps them."""
     policy = partial(MLPPolicy, n_layers=2, n_hidden=256, activation="silu", seed=seed)
-    model = GFlowNet(env, policy, backward, mixture)
-    training = SamplerTraining(model, reward, objective, settings, seed, prior=prior)
+    model = GFlowNet(env, policy, backward, mixture, flow=policy if objective.needs_flows else None)
+    training = SamplerTraining(model, reward, objective, settings, seed, dataset, prior=prior)
     take_all_steps(training)
     training.finish()
     return model

@@ -28,7 +28,8 @@ from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.config.parts import Parts, build_parts, find_device
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
+from gflownet_crystal.gflownet.log_probs import evaluate
+from gflownet_crystal.gflownet.rollout import sample_forward
 from gflownet_crystal.models.energies.calculator import energy_forces_stress
 from gflownet_crystal.models.energies.energy import autocast
 from gflownet_crystal.models.energies.trained import TrainedEnergies

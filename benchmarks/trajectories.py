@@ -21,9 +21,11 @@ from gflownet_crystal.config.build import build
 from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.envs.base import Env
+from gflownet_crystal.gflownet.evaluated import Evaluated
+from gflownet_crystal.gflownet.log_probs import evaluate
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import TrajectoryBalance
-from gflownet_crystal.gflownet.rollout import Trajectories, evaluate, sample_forward, sample_terminal
+from gflownet_crystal.gflownet.rollout import Trajectories, sample_forward, sample_terminal
 from gflownet_crystal.policies import MixtureSettings, MLPPolicy, UniformPolicy
 from gflownet_crystal.policies.distributions import ON_POLICY
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
@@ -110,7 +112,7 @@ def measure(env: Env, backward: type, batch: int, iterations: int, device: torch
         scored = reward(env.objects(trajectories.terminal))
         log_reward = scored.log_reward + env.log_reference(trajectories.terminal)
         log_pf, log_pb = evaluate(model, trajectories)
-        loss = objective(model.log_z, log_pf, log_reward + log_pb)
+        loss = objective(Evaluated(model.log_z, log_pf, log_reward + log_pb, batch))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -42,6 +42,8 @@ USERS: Mapping[str, tuple[str, ...]] = {
     "policy/mlp": (*_GRID, "env=hypergrid", "env.length=4", "proxy=grid_corners", "policy=mine"),
     "objective/log_variance": (*GRID_RUN, "objective=mine"),
     "objective/trajectory_balance": (*GRID_RUN, "objective=mine"),
+    "objective/subtrajectory_balance": (*GRID_RUN, "objective=mine"),
+    "objective/policy_gradient": (*GRID_RUN, "objective=mine", "trainer.exploration=0"),
     "trainer/default": (*GRID_RUN, "trainer=mine"), "logger/none": (*GRID_RUN, "logger=mine"),
     "experiment/hypergrid": (*_GRID, "experiment=mine"),
     "generator/quick": ("generate", "specs=specs.parquet", "n=1", "generator=mine", "quiet=true", "threads=1"),

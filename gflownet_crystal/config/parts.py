@@ -102,7 +102,8 @@ def build_parts(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = 
         env = build(config.env, Env, "env", trust) if given.env is None else given.env
     env = env.to(device)
     reward = build_reward(config, device, trust, given)
-    return Parts(env, reward, build_model(config, env, device, trust), objective, settings, device)
+    model = build_model(config, env, device, trust, flows=objective.needs_flows)
+    return Parts(env, reward, model, objective, settings, device)
 
 
 def check_fit(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = NOTHING) -> None:
@@ -185,8 +186,18 @@ def build_reward(
     return reward(build_proxy(config.proxy, trust, given).to(device), function)
 
 
-def build_model(config: DictConfig, env: Env, device: torch.device, trust: Trust = COMMAND_LINE) -> GFlowNet:
-    """The untrained model; the section ``policy`` must be resolved."""
+def build_model(
+    config: DictConfig, env: Env, device: torch.device, trust: Trust = COMMAND_LINE, flows: bool = False
+) -> GFlowNet:
+    """The untrained model; the section ``policy`` must be resolved.
+
+    Args:
+        config: configuration with that section.
+        env: the space.
+        device: device of the networks.
+        trust: classes from outside the package that may be imported.
+        flows: make a network of the flows through states too, of the settings of the forward policy.
+    """
     known = {"forward", "backward", "mixture", "n_log_z"}
     if strange := set(config.policy) - known:
         raise ConfigError(
@@ -203,6 +214,7 @@ def build_model(config: DictConfig, env: Env, device: torch.device, trust: Trust
         backward,
         mixture=mixture,
         n_log_z=whole_number(config.policy.n_log_z, "policy.n_log_z", 1),
+        flow=forward if flows else None,
     ).to(device)
 
 

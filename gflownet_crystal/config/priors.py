@@ -18,7 +18,7 @@ from gflownet_crystal.config.parts import build_model
 from gflownet_crystal.config.run_folder import card_command, read_config
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.envs.crystal import Crystal
-from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.gflownet.model import GFlowNet, is_of_policy
 from gflownet_crystal.weights import fitting_card, load_weights, save_weights, weights_path
 
 KIND = "prior"
@@ -32,7 +32,7 @@ class StoredPolicy:
         source: name given by the user.
         policy: the section ``policy`` of the configuration that they were made with.
         layout: layout of the environment, see :meth:`Crystal.layout`; None where the source does not say.
-        tensors: tensors of the model except log Z.
+        tensors: tensors of the two policies.
         card: card of the weights; of a run folder, its command and the crystals that it has seen.
     """
 
@@ -68,7 +68,7 @@ class StoredPolicy:
         return model
 
     def start(self, model: GFlowNet) -> None:
-        """Put the trained policies in a model that was made with the same section ``policy``; log Z stays as it is.
+        """Put the trained policies in a model that was made with the same section ``policy``; log Z and flows stay.
 
         Raises:
             ConfigError: the layout of the model's environment is another.
@@ -76,7 +76,8 @@ class StoredPolicy:
         """
         self._check_layout(model.env)
         with fitting_card(self.source):
-            model.load_state_dict(self.tensors | {"log_z_weights": model.log_z_weights.detach()})
+            kept = {name: value for name, value in model.state_dict().items() if not is_of_policy(name)}
+            model.load_state_dict(self.tensors | kept)
 
     def _check_layout(self, env: Env) -> None:
         if not isinstance(env, Crystal):
@@ -129,8 +130,8 @@ def _of_run(folder: Path) -> StoredPolicy:
     checkpoint = latest(folder)
     if checkpoint is None:
         raise CheckpointError(f"{folder} has no checkpoint yet; train it with resume=true first")
-    tensors = checkpoint.part("model") | checkpoint.part("average")
-    tensors.pop("log_z_weights", None)
+    stored = checkpoint.part("model") | checkpoint.part("average")
+    tensors = {name: value for name, value in stored.items() if is_of_policy(name)}
     # a run of train_prior says how many crystals it has seen
     spent = {name: checkpoint.metadata[name] for name in ("samples",) if name in checkpoint.metadata}
     command = card_command("train_prior" if "task" in config else "train_gfn", config)
@@ -156,7 +157,9 @@ def save_prior(path: Path, model: GFlowNet, policy: Mapping[str, object], card: 
     env = model.env
     if not isinstance(env, Crystal):
         raise ConfigError("priors are made for crystals; give env=crystal_89 or another crystal environment")
-    tensors = {name: value for name, value in model.state_dict().items() if name != "log_z_weights"}
     save_weights(
-        path, tensors, {"kind": KIND, "policy": dict(policy), "layout": env.layout(), **card}, half=True
+        path,
+        model.policy_weights(),
+        {"kind": KIND, "policy": dict(policy), "layout": env.layout(), **card},
+        half=True,
     )

@@ -208,6 +208,16 @@ class Env(ABC, Generic[ObjectsT]):
             The terminal states of the objects that lie in the space, and an (n,) bool mask that says which do.
         """
 
+    def unfinished_objects(self, index: int, state: State, context: Context) -> ObjectsT:
+        """Objects that unfinished states of a stage would be if they ended there, for forward-looking objectives.
+
+        Raises:
+            ConfigError: there are no such objects, unless overridden.
+        """
+        raise ConfigError(
+            f"env {type(self).__name__} has no unfinished_objects: give objective.forward_looking=false, or write it"
+        )
+
     def translate(self, terminal: Context, origin: Env) -> tuple[Context, Tensor]:
         """Terminal states of this environment for those of another one of the same layout.
 

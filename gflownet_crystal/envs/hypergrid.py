@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.envs.base import Context, DiscreteActions, Env, Stage
+from gflownet_crystal.envs.base import Context, DiscreteActions, Env, Stage, State
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,10 @@ class Hypergrid(Env[Tensor]):
 
     def objects(self, terminal: Context) -> Tensor:
         return terminal.of(GridState).position
+
+    def unfinished_objects(self, index: int, state: State, context: Context) -> Tensor:
+        # the stage has one kind of state
+        return cast(GridState, state).position
 
     def encode(self, objects: Tensor) -> tuple[Context, Tensor]:
         inside = ((objects >= 0) & (objects < self.grid.length)).all(dim=1)

@@ -34,12 +34,14 @@ class Batch:
         log_reward: (n,) float64 of their objects.
         new: terminal states that the policy sampled.
         scored: their predictions and log-rewards.
+        n_data: trajectories to objects of a data set: the last ones.
     """
 
     trajectories: Trajectories
     log_reward: Tensor
     new: Context
     scored: Scored
+    n_data: int = 0
 
 
 def draw_batch(

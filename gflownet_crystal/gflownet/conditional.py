@@ -25,8 +25,9 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.gflownet.likelihood import log_mean_exp, ratios_in_chunks
+from gflownet_crystal.gflownet.log_probs import evaluate_stage
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.gflownet.rollout import evaluate_stage, sample_forward, sample_stage_backward
+from gflownet_crystal.gflownet.rollout import sample_forward, sample_stage_backward
 
 
 @torch.no_grad()

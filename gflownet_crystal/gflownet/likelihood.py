@@ -15,8 +15,9 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Context
+from gflownet_crystal.gflownet.log_probs import evaluate
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.gflownet.rollout import Trajectories, evaluate, sample_backward
+from gflownet_crystal.gflownet.rollout import Trajectories, sample_backward
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A GFlowNet: an environment, its two policies, and the learned log-partition function."""
+"""A GFlowNet: an environment, its two policies, the learned log-partition function, and flows through states."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Context, Env, State
 from gflownet_crystal.policies.base import (
+    Columns,
     MixtureSettings,
     Policy,
     StageShape,
     build_heads,
+    flow_shapes,
     stage_columns,
     stage_shapes,
 )
@@ -32,6 +34,8 @@ class GFlowNet(nn.Module):
         backward_policy: makes the backward policy.
         mixture: settings of Beta mixtures in continuous stages.
         n_log_z: ``log Z`` is the sum of so many weights, which speeds its Adam steps (Crystal-GFN, appendix C: 16).
+        flow: makes the network of ``log F(s)`` for objectives that need flows, from shapes with one parameter; None for
+            none.
     """
 
     def __init__(
@@ -41,12 +45,14 @@ class GFlowNet(nn.Module):
         backward_policy: PolicyFactory,
         mixture: MixtureSettings | None = None,
         n_log_z: int = 16,
+        flow: PolicyFactory | None = None,
     ) -> None:
         super().__init__()
         self.mixture = mixture or MixtureSettings()
         self._use(env)
         self.forward_policy = forward_policy(stage_shapes(env, self.forward_heads))
         self.backward_policy = backward_policy(stage_shapes(env, self.backward_heads, backward=True))
+        self.flow = None if flow is None else flow(flow_shapes(env))
         self.log_z_weights = nn.Parameter(torch.zeros(n_log_z))
         # dropout is for maximum likelihood alone: a sampler's densities are those it draws with
         self.eval()
@@ -57,6 +63,7 @@ class GFlowNet(nn.Module):
         self.backward_heads = build_heads(env, self.mixture, backward=True)
         self._forward_columns = stage_columns(env, self.forward_heads, backward=False)
         self._backward_columns = stage_columns(env, self.backward_heads, backward=True)
+        self._flow_columns = [Columns(env.feature_places(index)) for index in range(len(env.stages))]
 
     @property
     def log_z(self) -> Tensor:
@@ -66,7 +73,7 @@ class GFlowNet(nn.Module):
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move parameters and the places of columns; see :meth:`torch.nn.Module.to`."""
         moved = super().to(*args, **kwargs)
-        for columns in (moved._forward_columns, moved._backward_columns):
+        for columns in (moved._forward_columns, moved._backward_columns, moved._flow_columns):
             columns[:] = [one.to(moved.device) for one in columns]
         return moved
 
@@ -84,6 +91,23 @@ class GFlowNet(nn.Module):
         """(n, n_parameters) of the backward action distribution."""
         features = self.env.features(stage, state, context)
         return self.backward_policy.some(stage, features, self._backward_columns[stage])
+
+    def log_flow(self, stage: int, state: State, context: Context) -> Tensor:
+        """(n,) float64 logarithm of the flow through states; the network says how far it is from ``log Z``.
+
+        Raises:
+            ConfigError: the model has no flow network.
+        """
+        if self.flow is None:
+            raise ConfigError(
+                "the model has no flow network; make it with flow=, such as the forward policy's factory"
+            )
+        features = self.env.features(stage, state, context)
+        return self.log_z + self.flow.some(stage, features, self._flow_columns[stage]).squeeze(1).double()
+
+    def policy_weights(self) -> dict[str, Tensor]:
+        """Weights of the two policies by their names in ``state_dict``, without log Z and flows."""
+        return {name: value for name, value in self.state_dict().items() if is_of_policy(name)}
 
     def set_env(self, env: Env) -> None:
         """Sample in another environment of the same layout, such as a restriction of this one.
@@ -107,6 +131,11 @@ class GFlowNet(nn.Module):
         other = copy.copy(self)
         other.set_env(env)
         return other
+
+
+def is_of_policy(name: str) -> bool:
+    """Whether a tensor of that name in the model's ``state_dict`` belongs to one of the two policies."""
+    return name.startswith(("forward_policy.", "backward_policy."))
 
 
 def _layout(env: Env) -> list[object]:

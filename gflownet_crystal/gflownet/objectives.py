@@ -1,8 +1,9 @@
-"""Training objectives on complete trajectories.
+"""Training objectives that compare whole trajectories.
 
 All compare the forward policy with an unnormalised density of trajectories, the target: ``R(x) P_B(tau | x)``, whose
 objects are distributed as ``R(x) / Z`` for every backward policy, or one that a frozen prior takes part in
-(:mod:`gflownet_crystal.gflownet.prior`).
+(:mod:`gflownet_crystal.gflownet.prior`). Those that compare parts of trajectories:
+:mod:`gflownet_crystal.gflownet.flow_objectives`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.gflownet.evaluated import Evaluated
 
 
 class Objective(ABC):
@@ -23,21 +25,25 @@ class Objective(ABC):
     Attributes:
         takes_prior: a target with a prior in it makes sense.
         needs_prior: a target without one does not.
+        needs_flows: the loss sees flows through states, so that the model needs a flow network.
+        needs_data: the loss is about objects of a data set.
+        on_policy: all trajectories must be the policy's own, drawn as it is.
+        fits_backward: the loss has no gradient for a learned backward policy, which is fitted to the policy's own
+            trajectories by maximum likelihood instead.
+        forward_looking: flows of the network are added to the rewards of unfinished objects.
     """
 
     takes_prior: ClassVar[bool] = False
     needs_prior: ClassVar[bool] = False
+    needs_flows: ClassVar[bool] = False
+    needs_data: ClassVar[bool] = False
+    on_policy: ClassVar[bool] = False
+    fits_backward: ClassVar[bool] = False
+    forward_looking: bool = False
 
     @abstractmethod
-    def __call__(self, log_z: Tensor, log_pf: Tensor, log_target: Tensor) -> Tensor:
-        """() loss.
-
-        Args:
-            log_z: () logarithm of the partition function.
-            log_pf: (n,) forward log-probability of each trajectory.
-            log_target: (n,) logarithm of its unnormalised target density, with respect to the stages' coordinates:
-                ``log R + log P_B`` without a prior.
-        """
+    def __call__(self, batch: Evaluated) -> Tensor:
+        """() loss of n trajectories."""
 
 
 class TrajectoryBalance(Objective):
@@ -49,10 +55,10 @@ class TrajectoryBalance(Objective):
     """
 
     def __init__(self, huber: float | None = None) -> None:
-        self.huber = _checked_huber(huber)
+        self.huber = checked_huber(huber)
 
-    def __call__(self, log_z: Tensor, log_pf: Tensor, log_target: Tensor) -> Tensor:
-        return _mean_square(log_z + log_pf - log_target, self.huber)
+    def __call__(self, batch: Evaluated) -> Tensor:
+        return squared(batch.log_z + batch.log_pf - batch.log_target, self.huber).mean()
 
 
 class RelativeTrajectoryBalance(TrajectoryBalance):
@@ -86,15 +92,38 @@ class LogVariance(Objective):
     takes_prior = True
 
     def __init__(self, huber: float | None = None) -> None:
-        self.huber = _checked_huber(huber)
+        self.huber = checked_huber(huber)
 
-    def __call__(self, log_z: Tensor, log_pf: Tensor, log_target: Tensor) -> Tensor:
-        estimate = log_target - log_pf
+    def __call__(self, batch: Evaluated) -> Tensor:
+        estimate = batch.log_target - batch.log_pf
         centre = estimate.mean().detach()
-        return _mean_square(centre - estimate, self.huber) + (log_z - centre).square()
+        return squared(centre - estimate, self.huber).mean() + (batch.log_z - centre).square()
 
 
-def _checked_huber(huber: float | None) -> float | None:
+class MaximumLikelihood(Objective):
+    """Mean of ``-log P_F`` over trajectories sampled backward from objects of a data set.
+
+    With ``log P_B`` it is a bound on the objects' ``-log p(x)``, see
+    :func:`gflownet_crystal.gflownet.likelihood.negative_elbo`; objects become distributed as those of the data set,
+    whatever the reward. ``log Z`` follows the mean of ``log R + log P_B - log P_F`` over the policy's own trajectories,
+    a bound from below on the logarithm of the partition function.
+    """
+
+    needs_data = True
+    fits_backward = True
+
+    def __call__(self, batch: Evaluated) -> Tensor:
+        of_policy = (batch.log_target - batch.log_pf)[: batch.n_policy].mean().detach()
+        loss = -batch.log_pf[len(batch.log_pf) - batch.n_data :].mean()
+        return loss + (batch.log_z - of_policy).square()
+
+
+def checked_huber(huber: float | None) -> float | None:
+    """The limit of quadratic residuals as a number.
+
+    Raises:
+        ConfigError: it is not positive and finite.
+    """
     # from infinity on, the linear part would be infinity minus infinity
     if huber is not None and not 0.0 < huber < math.inf:
         raise ConfigError(f"huber must be positive and finite, or null, not {huber}")
@@ -102,8 +131,9 @@ def _checked_huber(huber: float | None) -> float | None:
     return None if huber is None else float(huber)
 
 
-def _mean_square(residual: Tensor, huber: float | None) -> Tensor:
+def squared(residual: Tensor, huber: float | None) -> Tensor:
+    """Squares of residuals; beyond ``huber`` they go on linearly, where it is not None."""
     if huber is None:
-        return residual.square().mean()
+        return residual.square()
     size = residual.abs()
-    return torch.where(size < huber, residual.square(), huber * (2.0 * size - huber)).mean()
+    return torch.where(size < huber, residual.square(), huber * (2.0 * size - huber))

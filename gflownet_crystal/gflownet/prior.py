@@ -20,10 +20,12 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.gflownet.evaluated import Target
 from gflownet_crystal.gflownet.likelihood import log_mean_exp, log_ratios
+from gflownet_crystal.gflownet.log_probs import evaluate_transitions, sum_by_row
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
-from gflownet_crystal.gflownet.rollout import Trajectories, evaluate
+from gflownet_crystal.gflownet.rollout import Trajectories
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,12 @@ class PriorTerms:
     Attributes:
         log_pf: (n,) float64 forward log-probability of each trajectory.
         log_prior: (n,) float64 estimate of each object's log-density, with respect to the reference measure.
+        transitions: the terms of ``log_pf``, (t,) float64 for each stage.
     """
 
     log_pf: Tensor
     log_prior: Tensor
+    transitions: tuple[Tensor, ...]
 
 
 class Prior:
@@ -78,31 +82,36 @@ class Prior:
             generator: source of randomness of the K backward trajectories, on the model's device; not used where
                 the weight is 0 or 1.
         """
-        log_pf, log_pb = evaluate(self.model, trajectories)
+        found = evaluate_transitions(self.model, trajectories)
+        log_pf, log_pb = (sum_by_row(trajectories, terms) for terms in (found.forward, found.backward))
         if self.weight in (0.0, 1.0):
             log_prior = log_pf - log_pb
         else:
             ratios = log_ratios(self.model, trajectories.terminal, self.n_samples, generator, self.batch_size)
             log_prior = log_mean(ratios)
-        return PriorTerms(log_pf, log_prior - self.model.env.log_reference(trajectories.terminal))
+        log_prior = log_prior - self.model.env.log_reference(trajectories.terminal)
+        return PriorTerms(log_pf, log_prior, found.forward)
 
-    def log_target(
-        self, terms: PriorTerms, log_pb: Tensor, log_reward: Tensor, log_reference: Tensor
-    ) -> Tensor:
-        """Logarithm of the unnormalised target density of trajectories, with respect to the stages' coordinates.
+    def target(
+        self,
+        terms: PriorTerms,
+        log_pb: Tensor,
+        log_reward: Tensor,
+        log_reference: Tensor,
+        transitions: tuple[Tensor, ...] = (),
+    ) -> Target:
+        """The target density of n trajectories, with the gradients of ``log_pb``.
 
         Args:
             terms: terms of the trajectories.
             log_pb: (n,) backward log-probability under the trained policy.
             log_reward: (n,) of the objects.
             log_reference: (n,) log-density of the reference measure in the coordinates of the stages.
-
-        Returns:
-            (n,) float64, with the gradients of ``log_pb``.
+            transitions: the terms of ``log_pb``, stage by stage; for objectives that see them.
         """
         if self.by_trajectory:
-            return log_reward + terms.log_pf
-        return log_reward + self.weight * terms.log_prior + log_reference + log_pb
+            return Target(log_reward, terms.log_pf, terms.transitions)
+        return Target(log_reward + self.weight * terms.log_prior + log_reference, log_pb, transitions)
 
 
 def check_prior(model: GFlowNet, objective: Objective, prior: Prior | None) -> None:

@@ -1,8 +1,7 @@
-"""Trajectories: sampled forward from the source, sampled backward from objects, and evaluated under both policies.
+"""Trajectories, sampled forward from the source or backward from objects.
 
 A rollout is stage-synchronous: all rows pass stage after stage, and within a stage only rows that are not finished are
-computed. What it records is independent of how actions were drawn; :func:`evaluate` gives the policies' own
-log-probabilities, with gradients, in one batched call a stage and direction.
+computed. What it records is independent of how actions were drawn.
 """
 
 from __future__ import annotations
@@ -24,6 +23,8 @@ class StageTransitions:
 
     Attributes:
         row: (t,) int64; the trajectory a transition belongs to.
+        step: (t,) int64; its place among those of its trajectory in this stage: from 0 on, or, as indices into a list
+            do, from -1 back.
         parent: states before.
         child: states after.
         forward: actions from parent to child.
@@ -33,6 +34,7 @@ class StageTransitions:
     """
 
     row: Tensor
+    step: Tensor
     parent: State
     child: State
     forward: Action
@@ -205,6 +207,8 @@ class _Step:
 def _joined(stage: Stage, context: Context, steps: list[_Step], backward: bool) -> StageTransitions:
     """The steps of a stage as one record, with the actions and supports of the other direction."""
     row = torch.cat([step.row for step in steps])
+    sizes = torch.tensor([len(step.row) for step in steps], device=row.device)
+    place = torch.arange(len(steps), device=row.device).repeat_interleave(sizes, output_size=len(row))
     parent = type(steps[0].parent).cat([step.parent for step in steps])
     child = type(steps[0].child).cat([step.child for step in steps])
     action, support = _cat_actions([s.action for s in steps]), _cat_supports([s.support for s in steps])
@@ -214,9 +218,9 @@ def _joined(stage: Stage, context: Context, steps: list[_Step], backward: bool) 
             stage.redoing(action, parent, child, here),
             stage.forward_support(parent, here),
         )
-        return StageTransitions(row, parent, child, forward, action, forward_support, support)
+        return StageTransitions(row, -1 - place, parent, child, forward, action, forward_support, support)
     undone, backward_support = stage.undoing(action, parent, child, here), stage.backward_support(child, here)
-    return StageTransitions(row, parent, child, action, undone, support, backward_support)
+    return StageTransitions(row, place, parent, child, action, undone, support, backward_support)
 
 
 def _cat_actions(actions: list[Action]) -> Action:
@@ -233,49 +237,3 @@ def _cat_supports(supports: list[Support]) -> Support:
         if jumps
         else torch.cat([mask for mask in supports if isinstance(mask, Tensor)])
     )
-
-
-def evaluate(model: GFlowNet, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of trajectories under the policies, with gradients.
-
-    Returns:
-        ``log_pf`` and ``log_pb``, (n,) float64: sums over the transitions of ``log P_F(child | parent)`` and
-        ``log P_B(parent | child)``.
-    """
-    zeros = torch.zeros(trajectories.n, dtype=torch.float64, device=trajectories.terminal.device)
-    log_pf, log_pb = zeros, zeros
-    for index, part in enumerate(trajectories.stages):
-        stage_pf, stage_pb = evaluate_stage(model, trajectories.terminal, index, part)
-        log_pf, log_pb = log_pf + stage_pf, log_pb + stage_pb
-    return log_pf, log_pb
-
-
-def evaluate_stage(
-    model: GFlowNet, terminal: Context, index: int, part: StageTransitions
-) -> tuple[Tensor, Tensor]:
-    """The part of :func:`evaluate` in stage ``index``: (n,) ``log_pf`` and ``log_pb`` of its transitions."""
-    context = Context(terminal.n, terminal.device, terminal.states[:index])
-    return (
-        _log_prob(model, index, part, context, backward=False),
-        _log_prob(model, index, part, context, backward=True),
-    )
-
-
-def _log_prob(
-    model: GFlowNet, index: int, part: StageTransitions, context: Context, backward: bool
-) -> Tensor:
-    """(n,) sum of one stage's log-probabilities; forced actions have probability 1 and cost no network call."""
-    head = (model.backward_heads if backward else model.forward_heads)[index]
-    support = part.backward_support if backward else part.forward_support
-    zeros = torch.zeros(context.n, dtype=torch.float64, device=part.row.device)
-    chosen = (~head.forced(support)).nonzero().squeeze(1)
-    if not len(chosen):
-        # a policy need not know batches without rows
-        return zeros
-    row, state = part.row[chosen], (part.child if backward else part.parent)[chosen]
-    parameters = (model.backward_parameters if backward else model.forward_parameters)(
-        index, state, context[row]
-    )
-    action = (part.backward if backward else part.forward)[chosen]
-    log_prob = head.log_prob(parameters, support[chosen], action)
-    return zeros.index_add(0, row, log_prob)

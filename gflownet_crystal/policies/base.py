@@ -143,6 +143,15 @@ def stage_shapes(env: Env, heads: Sequence[Head], backward: bool = False) -> lis
     return shapes
 
 
+def flow_shapes(env: Env) -> list[StageShape]:
+    """Shapes of a network with the input of a policy and one output at each stage of ``env``, in its layout."""
+    sizes = zip(env.stages, env.layout_sizes(), env.feature_sizes(), strict=True)
+    return [
+        StageShape(stage.name, size, 1, torch.zeros(1), used, partial(_descriptors, env, index, None, 1))
+        for index, (stage, size, used) in enumerate(sizes)
+    ]
+
+
 def _descriptors(env: Env, index: int, forward_head: Head | None, n_parameters: int) -> tuple[Tensor, Tensor]:
     wide = env.stages[index].layout
     described = wide is not None and isinstance(forward_head, CategoricalHead)

@@ -8,9 +8,10 @@ from gflownet_crystal.envs.base import Env
 from gflownet_crystal.envs.box import Box
 from gflownet_crystal.envs.hypergrid import Hypergrid
 from gflownet_crystal.gflownet.batch import cat_trajectories, draw_batch
+from gflownet_crystal.gflownet.log_probs import evaluate
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.replay import Terminals
-from gflownet_crystal.gflownet.rollout import evaluate, sample_backward, sample_forward
+from gflownet_crystal.gflownet.rollout import sample_backward, sample_forward
 from gflownet_crystal.policies import Behaviour, MLPPolicy
 from gflownet_crystal.proxies.reward import LogValue, Reward
 from gflownet_crystal.proxies.toy import BoxCorners, GridCorners

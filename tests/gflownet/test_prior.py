@@ -14,13 +14,15 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Context, Env
 from gflownet_crystal.envs.box import Box
 from gflownet_crystal.envs.hypergrid import Hypergrid
+from gflownet_crystal.gflownet.evaluated import Evaluated
 from gflownet_crystal.gflownet.likelihood import log_ratios
+from gflownet_crystal.gflownet.log_probs import evaluate
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import (
     RelativeTrajectoryBalance,
 )
 from gflownet_crystal.gflownet.prior import Prior, PriorTerms, log_mean
-from gflownet_crystal.gflownet.rollout import evaluate, sample_backward, sample_forward
+from gflownet_crystal.gflownet.rollout import sample_backward, sample_forward
 from gflownet_crystal.policies import Behaviour
 from tests.gflownet.random_models import exact_log_prob, generator, random_model
 
@@ -40,8 +42,9 @@ def test_a_copy_of_the_prior_is_balanced_on_any_trajectory_where_the_reward_is_c
     log_pf, log_pb = evaluate(model, trajectories)
     log_reward = torch.full((64,), 1.3, dtype=F64)
     reference = env.log_reference(trajectories.terminal)
-    log_target = prior.log_target(prior.terms(trajectories, generator()), log_pb, log_reward, reference)
-    loss = RelativeTrajectoryBalance()(torch.tensor(1.3, dtype=F64), log_pf, log_target)
+    terms = prior.terms(trajectories, generator())
+    log_target = prior.target(terms, log_pb, log_reward, reference).log_density
+    loss = RelativeTrajectoryBalance()(Evaluated(torch.tensor(1.3, dtype=F64), log_pf, log_target, 64))
     assert float(loss.detach()) == pytest.approx(0.0, abs=1e-12)
     assert not log_target.requires_grad
 
@@ -66,7 +69,8 @@ def test_all_weights_have_the_closed_form_where_an_object_has_one_trajectory(wei
     log_reward = torch.linspace(-1.0, 1.0, 32, dtype=F64)
     # prior(x) and R(x) are densities by the reference measure; the target is one by the counting measure of the stages
     expected = log_reward + reference + weight * (log_pf_prior - reference)
-    found = prior.log_target(terms, log_pb, log_reward, env.log_reference(trajectories.terminal))
+    reference = env.log_reference(trajectories.terminal)
+    found = prior.target(terms, log_pb, log_reward, reference).log_density
     assert torch.allclose(found.detach(), expected, atol=1e-9)
     assert torch.allclose(terms.log_prior, log_pf_prior - reference, atol=1e-9)
 

@@ -11,8 +11,9 @@ import torch
 from gflownet_crystal.envs.base import Context, Env, Jump
 from gflownet_crystal.envs.box import Box
 from gflownet_crystal.envs.hypergrid import Hypergrid
+from gflownet_crystal.gflownet.log_probs import evaluate
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.gflownet.rollout import evaluate, sample_backward, sample_forward, sample_terminal
+from gflownet_crystal.gflownet.rollout import sample_backward, sample_forward, sample_terminal
 from gflownet_crystal.policies import Behaviour, MixtureSettings, MLPPolicy
 from gflownet_crystal.policies.base import StageShape
 

@@ -12,8 +12,9 @@ from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.envs.hypergrid import Hypergrid
 from gflownet_crystal.gflownet.batch import cat_trajectories
 from gflownet_crystal.gflownet.likelihood import log_prob
+from gflownet_crystal.gflownet.log_probs import evaluate
 from gflownet_crystal.gflownet.objectives import LogVariance, Objective, TrajectoryBalance
-from gflownet_crystal.gflownet.rollout import Trajectories, evaluate, sample_backward, sample_forward
+from gflownet_crystal.gflownet.rollout import Trajectories, sample_backward, sample_forward
 from gflownet_crystal.policies.distributions import JumpHead
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import Boltzmann, Reward

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.envs.crystal import Crystal
+from gflownet_crystal.gflownet.log_probs import evaluate
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
+from gflownet_crystal.gflownet.rollout import sample_forward
 from gflownet_crystal.policies import MLPPolicy, Policy, ResidualPolicy, StageShape, UniformPolicy
 from gflownet_crystal.policies.base import Columns, MixtureSettings, build_heads, stage_shapes
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS

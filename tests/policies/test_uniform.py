@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from gflownet_crystal.envs.box import Box
+from gflownet_crystal.gflownet.log_probs import evaluate
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
+from gflownet_crystal.gflownet.rollout import sample_forward
 from gflownet_crystal.policies import MixtureSettings, UniformPolicy
 
 

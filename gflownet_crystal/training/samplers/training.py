@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -10,16 +11,20 @@ from torch import Tensor
 
 from gflownet_crystal.common.checkpoint import Checkpoint
 from gflownet_crystal.gflownet.batch import Batch, Source, draw_batch
+from gflownet_crystal.gflownet.evaluated import Evaluated, Target
+from gflownet_crystal.gflownet.log_probs import evaluate_transitions, sum_by_row
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
 from gflownet_crystal.gflownet.prior import Prior, PriorTerms, check_prior
 from gflownet_crystal.gflownet.replay import Replay, Terminals
-from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
+from gflownet_crystal.gflownet.rollout import sample_forward
+from gflownet_crystal.gflownet.steps import in_order, partial_reward
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.training.base import Training
 from gflownet_crystal.training.distributed import World
 from gflownet_crystal.training.optimizer import Optimizer
 from gflownet_crystal.training.random_states import stream
+from gflownet_crystal.training.samplers.checks import check_objective
 from gflownet_crystal.training.samplers.settings import TrainerSettings
 
 
@@ -38,8 +43,8 @@ class SamplerTraining(Training):
             both have the same masks.
 
     Raises:
-        ConfigError: the objective does not go with the prior or with the lack of one, or the prior is of another
-            layout or the model itself.
+        ConfigError: the objective does not go with the model, the settings, the prior or with the lack of one, or the
+            prior is of another layout or the model itself.
     """
 
     model: GFlowNet
@@ -59,9 +64,11 @@ class SamplerTraining(Training):
         prior: Prior | None = None,
     ) -> None:
         check_prior(model, objective, prior)
+        check_objective(objective, model, settings)
         self.world, self.prior = world or World(), prior
         self.model, self.reward, self.objective, self.settings = model, reward, objective, settings
         self.dataset = dataset
+        self.partial = partial_reward(model, self._log_reward) if objective.forward_looking else None
         self.steps, self.n_items = settings.iterations, settings.batch_size
         self.generator = stream(seed, self.world.rank, model.device)
         policies = [value for value in model.parameters() if value is not model.log_z_weights]
@@ -81,27 +88,40 @@ class SamplerTraining(Training):
 
     def advance(self) -> dict[str, float]:
         batch = self._draw()
-        log_pf, log_pb = evaluate(self.model, batch.trajectories)
-        # the reward is with respect to the reference measure, the policies' densities to the stages' coordinates
-        log_reference = self.model.env.log_reference(batch.trajectories.terminal)
-        if self.prior is None:
-            terms, log_target = None, batch.log_reward + log_reference + log_pb
-        else:
-            terms = self.prior.terms(batch.trajectories, self.generator)
-            log_target = self.prior.log_target(terms, log_pb, batch.log_reward, log_reference)
+        found = evaluate_transitions(self.model, batch.trajectories)
+        log_pf, log_pb = (sum_by_row(batch.trajectories, terms) for terms in (found.forward, found.backward))
+        target, terms = self._target(batch, log_pb, found.backward)
+        log_target = target.log_density
         if self.done == 0 and self.settings.init_log_z:
             self._initialise_log_z(self.world.mean((log_target - log_pf).detach().mean()))
-        loss = self.objective(self.model.log_z, log_pf, log_target)
+        steps = None
+        if self.objective.needs_flows:
+            steps = in_order(self.model, batch.trajectories, found.forward, target, self.partial)
+        evaluated = Evaluated(self.model.log_z, log_pf, log_target, batch.new.n, batch.n_data, steps)
+        loss = self.objective(evaluated)
         figures = {"loss": loss, **self._figures(batch), **_prior_figures(batch, log_pf, terms)}
         record = self.update(loss + self._backward_loss(log_pb[: batch.new.n]), figures)
         self._remember(batch)
         return record | self._counts(batch)
 
+    def _target(
+        self, batch: Batch, log_pb: Tensor, transitions: tuple[Tensor, ...]
+    ) -> tuple[Target, PriorTerms | None]:
+        """Density that the trajectories are to have, and the part of the prior in it."""
+        # the reward is with respect to the reference measure, the policies' densities to the stages' coordinates
+        log_reference = self.model.env.log_reference(batch.trajectories.terminal)
+        if self.prior is None:
+            return Target(batch.log_reward + log_reference, log_pb, transitions), None
+        terms = self.prior.terms(batch.trajectories, self.generator)
+        return self.prior.target(terms, log_pb, batch.log_reward, log_reference, transitions), terms
+
+    def _log_reward(self, objects: object) -> Tensor:
+        return self.reward(objects).log_reward
+
     def _backward_loss(self, log_pb: Tensor) -> Tensor | float:
-        """Fits a learned backward policy to the policy's own trajectories where the target leaves it free."""
-        if self.prior is None or not self.prior.by_trajectory or not log_pb.requires_grad:
-            return 0.0
-        return -log_pb.mean()
+        """Fits a learned backward policy to the policy's own trajectories where the loss leaves it free."""
+        is_free = self.objective.fits_backward or (self.prior is not None and self.prior.by_trajectory)
+        return -log_pb.mean() if is_free and log_pb.requires_grad else 0.0
 
     def _remember(self, batch: Batch) -> None:
         """Record this iteration's objects, of all processes, for later iterations."""
@@ -123,7 +143,9 @@ class SamplerTraining(Training):
             sources.append((self.dataset, chosen.n_dataset))
         n_policy = chosen.batch_size - sum(count for _, count in sources)
         behaviour = chosen.behaviour(self.done)
-        return draw_batch(self.model, self.reward, n_policy, sources, behaviour, self.generator)
+        batch = draw_batch(self.model, self.reward, n_policy, sources, behaviour, self.generator)
+        # the data set is the last source
+        return batch if self.dataset is None else replace(batch, n_data=chosen.n_dataset)
 
     @torch.no_grad()
     def _initialise_log_z(self, estimate: Tensor) -> None:

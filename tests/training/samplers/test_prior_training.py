@@ -15,6 +15,7 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.envs.hypergrid import Hypergrid
 from gflownet_crystal.gflownet.likelihood import log_ratios
+from gflownet_crystal.gflownet.log_probs import evaluate
 from gflownet_crystal.gflownet.model import GFlowNet, PolicyFactory
 from gflownet_crystal.gflownet.objectives import (
     LogVariance,
@@ -23,7 +24,7 @@ from gflownet_crystal.gflownet.objectives import (
     TrajectoryBalance,
 )
 from gflownet_crystal.gflownet.prior import Prior
-from gflownet_crystal.gflownet.rollout import evaluate, sample_forward
+from gflownet_crystal.gflownet.rollout import sample_forward
 from gflownet_crystal.policies import MLPPolicy, UniformPolicy
 from gflownet_crystal.proxies.reward import LogValue, Reward
 from gflownet_crystal.proxies.toy import GridCorners

@@ -19,6 +19,7 @@ from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.envs.box import Box
 from gflownet_crystal.envs.hypergrid import Hypergrid
+from gflownet_crystal.gflownet.evaluated import Evaluated
 from gflownet_crystal.gflownet.likelihood import log_prob
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import LogVariance, Objective, TrajectoryBalance
@@ -184,8 +185,8 @@ def test_nan_from_a_proxy_names_the_object_and_keeps_the_checkpoint(tmp_path: Pa
 class NotFinite(Objective):
     """A loss that is not a number."""
 
-    def __call__(self, log_z: torch.Tensor, log_pf: torch.Tensor, log_target: torch.Tensor) -> torch.Tensor:
-        return (log_z + log_pf - log_target).mean() * float("nan")
+    def __call__(self, batch: Evaluated) -> torch.Tensor:
+        return (batch.log_z + batch.log_pf - batch.log_target).mean() * float("nan")
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path: Path) -> None:

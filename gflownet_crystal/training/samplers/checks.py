@@ -1,0 +1,43 @@
+"""Whether an objective goes with the other parts of a training."""
+
+from __future__ import annotations
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.gflownet.objectives import Objective
+from gflownet_crystal.training.samplers.settings import TrainerSettings
+
+
+def check_objective(objective: Objective, model: GFlowNet, settings: TrainerSettings) -> None:
+    """Check that an objective has what it needs.
+
+    Raises:
+        ConfigError: it has not: flows, data or trajectories of the policy as it is.
+    """
+    name = type(objective).__name__
+    if objective.needs_flows and model.flow is None:
+        raise ConfigError(
+            f"objective {name} needs flows through states: make the model with flow=, such as the factory of its "
+            "forward policy, or choose objective=trajectory_balance"
+        )
+    if objective.needs_data and not settings.n_dataset:
+        raise ConfigError(
+            f"objective {name} learns from objects of a data set: give dataset.path=FILE and a "
+            "trainer.dataset_fraction above 0"
+        )
+    if not objective.on_policy:
+        return
+    given = {
+        "exploration": max(settings.exploration, settings.exploration_final),
+        "replay_fraction": settings.replay_fraction,
+        "dataset_fraction": settings.dataset_fraction,
+    }
+    wrong = {key: value for key, value in given.items() if value > 0.0}
+    if {settings.temperature, settings.temperature_final} != {1.0}:
+        wrong["temperature"] = settings.temperature
+    if wrong:
+        found = ", ".join(f"trainer.{key} {value}" for key, value in wrong.items())
+        raise ConfigError(
+            f"objective {name} learns from trajectories of the policy as it is, not with {found}: set exploration, "
+            "replay_fraction and dataset_fraction to 0 and temperatures to 1, or choose objective=trajectory_balance"
+        )
