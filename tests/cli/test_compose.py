@@ -131,7 +131,7 @@ def test_a_section_within_a_choice_is_chosen_by_its_place(tmp_path: Path) -> Non
         ("trainer.schedule.kind.x=3", "unknown key"),
         ("trainer.replay=3", r"trainer\.replay\.capacity"),
         ("seed=range(1,3)", "one key=value"),
-        ("proxy=grid_corners,box_corners", "unknown proxy 'grid_corners,box_corners'"),
+        ("env=box,hypergrid", "unknown env 'box,hypergrid'"),
         ("seed", "write key=value"),
         ("seed=[1", "write key=value"),
         ("~proxy", "one key=value"),

@@ -112,7 +112,7 @@ def test_the_better_half_of_the_new_and_distinct_is_kept() -> None:
         shortlist = Shortlist(iter([frame]), Screening(known=what, order="samples"), known)
         better = sorted(new, key=lambda row: MANY[row][3])[: (len(new) + 1) // 2]
         assert everything(shortlist) == sorted(better)
-        assert list(shortlist.counts.values()) == [len(MANY), len(new), len(new), len(better)]
+        assert list(shortlist.counts.values()) == [len(MANY), len(new), len(new), len(new), len(better)]
         told = shortlist.frame[["known_formula", "known_formula_and_group"]].to_numpy().T.tolist()
         groups = [group == 225 for _, group, *_ in MANY]
         assert told == [salt.tolist(), [one and two for one, two in zip(salt.tolist(), groups, strict=True)]]
