@@ -109,7 +109,8 @@ def test_every_third_party_import_is_a_dependency():
         "pyyaml": "yaml",
         "typing-extensions": "typing_extensions",
     }
-    declared = {names.get(name, name) for name in declared} | {"gflownet_crystal"}
+    # _typeshed is known to type checkers alone
+    declared = {names.get(name, name) for name in declared} | {"gflownet_crystal", "_typeshed"}
     pattern = re.compile(r"^\s*(?:from|import) ([A-Za-z_]\w*)", re.MULTILINE)
     code = "\n".join(
         re.sub(r'""".*?"""', "", text_of(path), flags=re.DOTALL) for path in PACKAGE.rglob("*.py")

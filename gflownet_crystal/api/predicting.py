@@ -50,8 +50,10 @@ def predict(
         >>> gfc.predict("NaCl", space_group="Fm-3m")[0].to_pymatgen()
     """
     given = {"n": n, "space_group": space_group, "lattice": lattice, "cells": cells, "energies": energy_model}
-    words = setting_texts({**given, "seed": seed, "device": device, "out": "memory"})
     pattern = FormulaPattern.of(formula, sites)
+    words = setting_texts(
+        {**given, "formulas": [pattern.text], "seed": seed, "device": device, "out": "memory"}
+    )
     found = build_predictor(resolved(compose_config("predict", words))).predict(pattern)
     left_out = found.left_out.drop(columns=[RANK, CIF_FILE])
     names = [name.rpartition("/")[2].removesuffix(".cif") for name in found.frame[CIF_FILE]]

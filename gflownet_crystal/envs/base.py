@@ -17,15 +17,8 @@ from typing_extensions import TypeVar
 
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.common.errors import ActionError, ConfigError
-from gflownet_crystal.envs.actions import (
-    Action,
-    Actions,
-    DiscreteActions,
-    Jump,
-    JumpActions,
-    JumpSupport,
-    Support,
-)
+from gflownet_crystal.envs.actions import (Action, Actions, DiscreteActions, Jump, JumpActions, JumpSupport,
+                                            Support)  # fmt: skip
 from gflownet_crystal.envs.layouts import StageLayout
 
 __all__ = ["Action", "Actions", "Context", "DiscreteActions", "Env", "Jump", "JumpActions", "JumpSupport", "Stage",
@@ -291,12 +284,6 @@ class Env(ABC, Generic[ObjectsT]):
             places.append(start + own)
             start += past.n_summary if past.layout is None else past.layout.n_summary
         return torch.cat(places)
-
-    def input_descriptors(self, index: int) -> Tensor:
-        """(layout_sizes()[index], q) float32 descriptors of the policy inputs of a stage; zero where none are known."""
-        stage, wide = self.stages[index], self.stages[index].layout
-        own = torch.zeros(stage.n_features, 0) if wide is None else wide.describe().features
-        return torch.block_diag(own, *(past.summary_descriptors() for past in self.stages[:index]))
 
     def features(self, index: int, state: State, context: Context) -> Tensor:
         """(n, feature_sizes()[index]) float32 policy input of stage ``index``."""

@@ -156,7 +156,8 @@ def _descriptors(env: Env, index: int, forward_head: Head | None, n_parameters: 
     wide = env.stages[index].layout
     described = wide is not None and isinstance(forward_head, CategoricalHead)
     outputs = wide.describe().forward if wide is not None and described else torch.zeros(n_parameters, 0)
-    return env.input_descriptors(index), outputs
+    own = torch.zeros(env.stages[index].n_features, 0) if wide is None else wide.describe().features
+    return torch.block_diag(own, *(past.summary_descriptors() for past in env.stages[:index])), outputs
 
 
 def stage_columns(env: Env, heads: Sequence[Head], backward: bool) -> list[Columns]:

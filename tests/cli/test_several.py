@@ -82,7 +82,7 @@ def test_the_summary_and_the_page_tell_the_shares(place: Path) -> None:
     assert "by the proxies" in (place / "page.txt").read_text()
 
 
-def test_a_run_goes_on_to_the_bit_with_its_terms_alone(place: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_bit_by_bit_with_its_terms_alone(place: Path, tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN)
     words = [word for word in SMALL if not word.startswith("trainer.iterations")]
     for run, iterations in (("whole", (4,)), ("cut", (2, 4))):

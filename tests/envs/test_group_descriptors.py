@@ -9,6 +9,7 @@ from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.envs.group_descriptors import group_descriptors
 from gflownet_crystal.envs.space_group import SpaceGroupStage
+from gflownet_crystal.policies.base import MixtureSettings, build_heads, stage_shapes
 
 
 def test_mirror_images_have_equal_descriptors() -> None:
@@ -39,7 +40,10 @@ def test_they_describe_the_columns_of_the_group_in_the_summary() -> None:
     state = stage.terminal(torch.tensor([221, 225]))
     summary = stage.summary(state)
     assert torch.equal(summary @ stage.summary_descriptors(), group_descriptors()[[220, 224]])
+    shape = stage_shapes(env, build_heads(env, MixtureSettings(), backward=False))[1]
+    assert shape.describe is not None
+    described, _ = shape.describe()
     own = env.stages[1].layout
     assert own is not None
     n_own = own.describe().features.shape[1]
-    assert torch.equal(env.input_descriptors(1)[own.n_features :, n_own:], stage.summary_descriptors())
+    assert torch.equal(described[own.n_features :, n_own:], stage.summary_descriptors())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -47,7 +47,7 @@ class PriorSettings:
     watched: int = 1024
     judged: int = 2048
     samples: int = 64
-    matching: tuple[int, ...] = (300, 200)
+    matching: list[int] = field(default_factory=lambda: [300, 200])
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -63,9 +63,7 @@ class PriorSettings:
             if getattr(self, name) < least:
                 raise ConfigError(f"task.{name} must be at least {least}, not {getattr(self, name)}")
         if min(self.matching, default=1) < 1:
-            raise ConfigError(
-                f"task.matching has numbers of iterations of at least 1, not {list(self.matching)}"
-            )
+            raise ConfigError(f"task.matching has numbers of iterations of at least 1, not {self.matching}")
 
 
 class PriorTask(Task):

@@ -70,6 +70,6 @@ def test_samples_come_to_have_the_sizes_of_known_crystals(monkeypatch: pytest.Mo
 
 
 def test_rounds_have_at_least_one_iteration() -> None:
-    assert PriorSettings(matching=()).matching == ()
+    assert PriorSettings(matching=[]).matching == []
     with pytest.raises(ConfigError, match=r"task\.matching"):
-        PriorSettings(matching=(100, 0))
+        PriorSettings(matching=[100, 0])
