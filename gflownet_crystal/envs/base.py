@@ -17,8 +17,15 @@ from typing_extensions import TypeVar
 
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.common.errors import ActionError, ConfigError
-from gflownet_crystal.envs.actions import (Action, Actions, DiscreteActions, Jump, JumpActions, JumpSupport,
-                                            Support)  # fmt: skip
+from gflownet_crystal.envs.actions import (
+    Action,
+    Actions,
+    DiscreteActions,
+    Jump,
+    JumpActions,
+    JumpSupport,
+    Support,
+)
 from gflownet_crystal.envs.layouts import StageLayout
 
 __all__ = ["Action", "Actions", "Context", "DiscreteActions", "Env", "Jump", "JumpActions", "JumpSupport", "Stage",
@@ -239,9 +246,7 @@ class Env(ABC, Generic[ObjectsT]):
         Raises:
             ConfigError: the environment cannot tell, unless overridden.
         """
-        raise ConfigError(
-            f"env {type(self).__name__} has no method admits, which rejection needs; give restrict.exact=weights"
-        )
+        raise ConfigError(f"env {type(self).__name__} has no method admits; give restrict.exact=weights")
 
     def to(self, device: torch.device | str) -> Self:
         """Move tables to ``device``, in place."""
