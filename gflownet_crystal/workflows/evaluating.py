@@ -55,14 +55,13 @@ class StructuresToJudge:
         """Sets, metrics and judges that the settings ask for.
 
         Raises:
-            ConfigError: a metric or a model is unknown, or a metric lacks what it needs.
+            ConfigError: a metric or a model is unknown, or a metric lacks a set.
             DataError: a file cannot be read.
         """
         names, judges = chosen_metrics(settings), chosen_judges(settings)
         evaluation = _evaluation(settings)
         judging = _judging(settings, evaluation) if judges else None
         models = [] if judging is None else [judging.load(judge) for judge in judges]
-        evaluation.check(names)
         return cls(names, evaluation, judges, judging, models)
 
     @property
@@ -96,10 +95,11 @@ def evaluate_structures(
         The figures that were written.
 
     Raises:
-        ConfigError: the folder holds something else.
+        ConfigError: the folder holds something else, or a metric lacks a package.
         KeyboardInterrupt: a stop was asked for; what is done is kept.
     """
     folder, evaluation = settings.folder, asked.evaluation
+    evaluation.check(asked.names)
     chosen = {**decisive, **asked.digests()}
     with open_output(folder, chosen, settings.resume), stop_on_signal() as should_stop:
         begin()
