@@ -1,4 +1,4 @@
-"""Edges of the bins of histograms."""
+"""Edges of the bins of histograms, and numbers that axes can show."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _RESOLVED = 1e-6
+LARGEST_DRAWN = 1e30
+"""Largest magnitude that axes show: larger numbers overflow in their ticks."""
 
 
 def common_bins(values: Sequence[NDArray[np.float64]], n: int) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gflownet_crystal.common.bins import common_bins
+from gflownet_crystal.common.bins import LARGEST_DRAWN, common_bins
 from gflownet_crystal.common.files import atomic_path
 
 _CURVES = (("loss", "loss"), ("log_z", "log Z"), ("mean_log_reward", "mean log R of the batch"))
@@ -20,6 +20,8 @@ _OF_A_PRIOR = (("kl_from_prior", "KL from the prior (nats)"),)
 def training_curves(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Loss, log Z and mean log-reward by step, and with a prior the divergence from it.
 
+    Values that no axis can show, above 1e30 in magnitude, are left out.
+
     Args:
         metrics: records of a metrics file, at least one.
         path: path of the figure, .png.
@@ -28,10 +30,12 @@ def training_curves(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
     curves = _CURVES + tuple(curve for curve in _OF_A_PRIOR if metrics and curve[0] in metrics[-1])
     figure = Figure(figsize=(4 * len(curves), 3.5), layout="constrained")
     for axes, (key, label) in zip(figure.subplots(1, len(curves)), curves, strict=True):
-        axes.plot(steps, [record[key] for record in metrics], linewidth=0.8)
+        values = np.array([record[key] for record in metrics], dtype=np.float64)
+        values = np.where(np.abs(values) < LARGEST_DRAWN, values, np.nan)
+        axes.plot(steps, values, linewidth=0.8)
         axes.set(xlabel="iteration", ylabel=label)
         # a loss may be zero throughout
-        if key == "loss" and any(record[key] > 0 for record in metrics):
+        if key == "loss" and bool((values > 0).any()):
             axes.set_yscale("log")
     _save(figure, path)
 
@@ -48,6 +52,7 @@ def energy_distribution(
         path: path of the figure, .png.
     """
     untrained = untrained[np.isfinite(untrained)]
+    trained, untrained = (np.clip(one, -LARGEST_DRAWN, LARGEST_DRAWN) for one in (trained, untrained))
     bins = common_bins([trained, untrained], 60)
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from gflownet_crystal.common.bins import common_bins
+from gflownet_crystal.common.bins import LARGEST_DRAWN, common_bins
 from gflownet_crystal.common.run_schema import ENERGY, ENERGY_AFTER, ENERGY_STD, RANK, SPACE_GROUP
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
@@ -33,7 +33,6 @@ _CURVES = (
 )  # fmt: skip
 _CURVES_OF_A_PRIOR = (("kl_from_prior", "KL from the prior (nats)"), ("mean_log_prior", "mean log prior"))
 _SHORT = ("triclinic", "monocl.", "orthorhombic", "tetragonal", "trigonal", "trigonal", "hexag.", "cubic")
-_LARGEST_DRAWN = 1e30
 _NAMED = 10
 
 
@@ -163,7 +162,7 @@ def training_figure(metrics: Sequence[Mapping[str, object]], unit: str = "energy
 def _drawable(column: pd.Series[object]) -> pd.Series[float]:
     """Numbers of a column; those that no axis can show are missing."""
     values = pd.to_numeric(column, errors="coerce")
-    return values.where(values.abs() < _LARGEST_DRAWN)
+    return values.where(values.abs() < LARGEST_DRAWN)
 
 
 def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
