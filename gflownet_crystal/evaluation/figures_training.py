@@ -20,7 +20,7 @@ _OF_A_PRIOR = (("kl_from_prior", "KL from the prior (nats)"),)
 def training_curves(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Loss, log Z and mean log-reward by step, and with a prior the divergence from it.
 
-    Values that no axis can show, above 1e30 in magnitude, are left out.
+    Values that are missing, or that no axis can show, above 1e30 in magnitude, are left out.
 
     Args:
         metrics: records of a metrics file, at least one.
@@ -30,7 +30,7 @@ def training_curves(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
     curves = _CURVES + tuple(curve for curve in _OF_A_PRIOR if metrics and curve[0] in metrics[-1])
     figure = Figure(figsize=(4 * len(curves), 3.5), layout="constrained")
     for axes, (key, label) in zip(figure.subplots(1, len(curves)), curves, strict=True):
-        values = np.array([record[key] for record in metrics], dtype=np.float64)
+        values = np.array([_number(record.get(key)) for record in metrics])
         values = np.where(np.abs(values) < LARGEST_DRAWN, values, np.nan)
         axes.plot(steps, values, linewidth=0.8)
         axes.set(xlabel="iteration", ylabel=label)
@@ -38,6 +38,10 @@ def training_curves(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
         if key == "loss" and bool((values > 0).any()):
             axes.set_yscale("log")
     _save(figure, path)
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else np.nan
 
 
 def energy_distribution(

@@ -23,3 +23,11 @@ def test_numbers_that_no_axis_can_show_are_drawn_without_a_warning(tmp_path: Pat
         energy_distribution(values, np.append(values, np.nan), "energy", tmp_path / "energies.png")
         training_curves(records, tmp_path / "curves.png")
     assert (tmp_path / "energies.png").stat().st_size > 1000 and (tmp_path / "curves.png").is_file()
+
+
+def test_records_without_a_value_leave_a_gap(tmp_path: Path) -> None:
+    records = [{"step": 1, "loss": 2.0, "log_z": None, "mean_log_reward": "high"}, {"step": 2}]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        training_curves(records, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").is_file()
