@@ -126,7 +126,7 @@ def _records(path: Path, content: bytes) -> list[dict[str, Any]]:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path} is damaged: line {number} is not JSON") from error
-        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
-            raise DataError(f"{path} is damaged: line {number} is no record of a step")
+        if not isinstance(record, dict):
+            raise DataError(f"{path} is damaged: line {number} is no record")
         records.append(record)
     return records
