@@ -9,16 +9,15 @@ stopped goes on with the same command.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from gflownet_crystal.common.errors import ConfigError, DataError, unknown
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.config.build import to_settings, verb_settings
+from gflownet_crystal.config.build import settings_among, verb_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.values import check_writable
@@ -74,8 +73,7 @@ def settings_of(config: DictConfig) -> ReferencesSettings:
     Raises:
         ConfigError: a value is wrong.
     """
-    names = [field.name for field in fields(ElementSettings)]
-    relaxation = to_settings(ElementSettings, OmegaConf.masked_copy(config, names), "references")
+    relaxation = settings_among(ElementSettings, config, "references")
     return verb_settings(ReferencesSettings, config, relaxation=relaxation)
 
 

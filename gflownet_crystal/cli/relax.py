@@ -10,15 +10,14 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.run_schema import RELAXED_CSV
-from gflownet_crystal.config.build import to_settings, verb_settings
+from gflownet_crystal.config.build import settings_among, verb_settings
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.models.energies.choice import RECOMMENDED, read_choice, recommended
@@ -48,8 +47,7 @@ def settings_of(config: DictConfig) -> RelaxSettings:
     Raises:
         ConfigError: a value is wrong.
     """
-    names = [field.name for field in fields(RelaxationSettings)]
-    relaxation = to_settings(RelaxationSettings, OmegaConf.masked_copy(config, names), "relax")
+    relaxation = settings_among(RelaxationSettings, config, "relax")
     return verb_settings(RelaxSettings, config, relaxation=relaxation)
 
 

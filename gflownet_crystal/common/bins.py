@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 _RESOLVED = 1e-6
 LARGEST_DRAWN = 1e30
 """Largest magnitude that axes show: larger numbers overflow in their ticks."""
+
+
+def drawable(values: Iterable[object]) -> pd.Series[float]:
+    """Values as numbers; those that are none, or that no axis can show, are missing."""
+    numbers = pd.to_numeric(pd.Series(values), errors="coerce")
+    return numbers.where(numbers.abs() < LARGEST_DRAWN)
 
 
 def common_bins(values: Sequence[NDArray[np.float64]], n: int) -> NDArray[np.float64]:

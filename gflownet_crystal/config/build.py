@@ -159,6 +159,16 @@ def verb_settings(settings: type[T], config: DictConfig, **given: object) -> T:
     return settings(**values, **given)
 
 
+def settings_among(settings: type[T], config: DictConfig, key: str) -> T:
+    """A dataclass whose fields are some of the keys of a verb.
+
+    Raises:
+        ConfigError: a value is wrong; its key is named under ``key``.
+    """
+    names = [field.name for field in fields(settings)]  # type: ignore[arg-type]
+    return to_settings(settings, OmegaConf.masked_copy(config, names), key)
+
+
 def plain_section(found: object, place: str) -> dict[str, object]:
     """A section of a configuration as a mapping.
 

@@ -195,12 +195,15 @@ def _lattice_system(crystal_class: CrystalClass) -> str:
     return "hexagonal" if crystal_class.system == "trigonal" else crystal_class.system
 
 
+crystal_class_of_group = np.searchsorted([one.last for one in CRYSTAL_CLASSES], np.arange(N_SPACE_GROUPS + 1))
+"""(231,) int64 index into CRYSTAL_CLASSES by group number; entry 0 means nothing."""
+
+
 def _tabulate() -> tuple[NDArray[np.int64], ...]:
-    class_of = np.searchsorted([crystal_class.last for crystal_class in CRYSTAL_CLASSES], np.arange(1, 231))
     crystal_lattice = np.zeros(N_SPACE_GROUPS + 1, dtype=np.int64)
     point_symmetry = np.zeros_like(crystal_lattice)
     lattice = np.full_like(crystal_lattice, -1)
-    for group, (index, symbol) in enumerate(zip(class_of, _SYMBOLS, strict=True), start=1):
+    for group, (index, symbol) in enumerate(zip(crystal_class_of_group[1:], _SYMBOLS, strict=True), start=1):
         crystal_class = CRYSTAL_CLASSES[index]
         crystal_lattice[group] = 1 + CRYSTAL_LATTICE_SYSTEMS.index(
             _crystal_lattice_system(crystal_class, symbol)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gflownet_crystal.common.bins import LARGEST_DRAWN, common_bins
+from gflownet_crystal.common.bins import LARGEST_DRAWN, common_bins, drawable
 from gflownet_crystal.common.files import atomic_path
 
 _CURVES = (("loss", "loss"), ("log_z", "log Z"), ("mean_log_reward", "mean log R of the batch"))
@@ -26,22 +26,17 @@ def training_curves(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
         metrics: records of a metrics file, at least one.
         path: path of the figure, .png.
     """
-    steps = [record["step"] for record in metrics]
+    steps = drawable([record.get("step") for record in metrics])
     curves = _CURVES + tuple(curve for curve in _OF_A_PRIOR if metrics and curve[0] in metrics[-1])
     figure = Figure(figsize=(4 * len(curves), 3.5), layout="constrained")
     for axes, (key, label) in zip(figure.subplots(1, len(curves)), curves, strict=True):
-        values = np.array([_number(record.get(key)) for record in metrics])
-        values = np.where(np.abs(values) < LARGEST_DRAWN, values, np.nan)
+        values = drawable([record.get(key) for record in metrics])
         axes.plot(steps, values, linewidth=0.8)
         axes.set(xlabel="iteration", ylabel=label)
         # a loss may be zero throughout
         if key == "loss" and bool((values > 0).any()):
             axes.set_yscale("log")
     _save(figure, path)
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else np.nan
 
 
 def energy_distribution(

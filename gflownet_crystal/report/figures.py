@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from gflownet_crystal.common.bins import LARGEST_DRAWN, common_bins
+from gflownet_crystal.common.bins import common_bins, drawable
 from gflownet_crystal.common.run_schema import ENERGY, ENERGY_AFTER, ENERGY_STD, RANK, SPACE_GROUP
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
@@ -151,18 +151,12 @@ def training_figure(metrics: Sequence[Mapping[str, object]], unit: str = "energy
         axes.set(xlabel="iteration", ylabel=label.replace("{}", plain(unit)))
         if key not in table:
             continue
-        values, steps = _drawable(table[key]), _drawable(table["step"])
+        values, steps = drawable(table[key]), drawable(table["step"])
         axes.plot(steps, values, color=COLOURS["samples"], alpha=0.35, linewidth=0.8)
         axes.plot(steps, values.rolling(window, min_periods=1).mean(), color=COLOURS["samples"])
         if key == "loss" and (values > 0).any():
             axes.set_yscale("log")
     return figure
-
-
-def _drawable(column: pd.Series[object]) -> pd.Series[float]:
-    """Numbers of a column; those that no axis can show are missing."""
-    values = pd.to_numeric(column, errors="coerce")
-    return values.where(values.abs() < LARGEST_DRAWN)
 
 
 def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
