@@ -23,9 +23,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.options import names, read_options, run
+from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.config.build import build
 from gflownet_crystal.config.compose import compose_config
-from gflownet_crystal.config.parts import Parts, build_parts, find_device
+from gflownet_crystal.config.parts import Parts, build_parts
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.gflownet.log_probs import evaluate

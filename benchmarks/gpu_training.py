@@ -27,9 +27,9 @@ from omegaconf import DictConfig
 
 from benchmarks.options import read_options, run
 from gflownet_crystal.common.checkpoint import TrainingStopped
+from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.config.build import plain
 from gflownet_crystal.config.compose import compose_config
-from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.models.energies.energy import EnergyModel
 from gflownet_crystal.models.energies.trained import KIND
 from gflownet_crystal.models.registry import build_network

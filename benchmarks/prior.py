@@ -35,8 +35,8 @@ from numpy.typing import NDArray
 from benchmarks.options import read_options, run
 from benchmarks.target import sample
 from gflownet_crystal.cli.data_tables import read_prepared
+from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.data.splits import without_formulas
 from gflownet_crystal.envs.base import Context

@@ -23,7 +23,7 @@ from scipy.stats import wasserstein_distance
 from torch import Tensor
 
 from benchmarks.options import read_options, run
-from gflownet_crystal.config.parts import find_device
+from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.crystallography.space_groups import crystal_lattice_system_of_group
 from gflownet_crystal.envs.crystal import Crystal

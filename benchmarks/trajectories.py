@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.options import read_options, run
+from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.config.build import build
 from gflownet_crystal.config.compose import compose_config
-from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.evaluated import Evaluated
 from gflownet_crystal.gflownet.log_probs import evaluate

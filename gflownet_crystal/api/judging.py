@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.evaluation.stability import energy_above_hull
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies

@@ -9,6 +9,7 @@ import pandas as pd
 from gflownet_crystal.api.crystals import Crystals
 from gflownet_crystal.api.judging import energies_of
 from gflownet_crystal.api.words import setting_texts
+from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
@@ -16,7 +17,6 @@ from gflownet_crystal.common.run_schema import SPACE_GROUP
 from gflownet_crystal.common.values import seed_number, whole_number
 from gflownet_crystal.config.build import build
 from gflownet_crystal.config.compose import compose_config
-from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies

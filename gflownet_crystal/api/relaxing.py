@@ -10,12 +10,12 @@ from typing import Self
 import pandas as pd
 
 from gflownet_crystal.api.judging import energies_of
+from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import ENERGY_AFTER, ENERGY_BEFORE, REASON, SPACE_GROUP, STATUS
 from gflownet_crystal.common.values import thread_count
-from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.denoising import load_denoiser

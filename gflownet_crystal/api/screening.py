@@ -14,11 +14,11 @@ from gflownet_crystal.api.crystals import ENERGY_STD, Crystals
 from gflownet_crystal.api.judging import energies_of
 from gflownet_crystal.api.placing import build_generator, check_specs
 from gflownet_crystal.common.arguments import prepared
+from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.run_schema import CIF_FILE, ENERGY_BEFORE, REASON, STATUS
 from gflownet_crystal.common.run_summary import UNKNOWN, Quantity
 from gflownet_crystal.common.values import seed_number, whole_number
-from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generator

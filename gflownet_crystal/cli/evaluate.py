@@ -16,10 +16,11 @@ from functools import partial
 from omegaconf import DictConfig
 
 from gflownet_crystal.cli.data_tables import tell
+from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.common.values import path_setting
 from gflownet_crystal.config.build import Trust, plain, to_settings, verb_settings
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.parts import build_model, find_device, set_threads
+from gflownet_crystal.config.parts import build_model
 from gflownet_crystal.config.starting import build_prior
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.config.values import check_writable

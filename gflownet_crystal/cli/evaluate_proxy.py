@@ -13,10 +13,10 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from gflownet_crystal.cli.data_tables import read_prepared
+from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.config.build import build, verb_settings
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.schema import ENERGY_COLUMN, STRUCTURE_COLUMNS
 from gflownet_crystal.proxies.base import Proxy

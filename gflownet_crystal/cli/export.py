@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
+from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.run_summary import FunnelStage
 from gflownet_crystal.config.build import build, plain_section, verb_settings
 from gflownet_crystal.config.candidate_runs import candidate_source
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.proxies.hull import NEAR_HULL

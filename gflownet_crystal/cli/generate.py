@@ -9,9 +9,9 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from gflownet_crystal.cli.data_tables import tell
+from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.config.build import build, plain, verb_settings
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.workflows.generating import generate_structures, maker_of, specs_asked

@@ -15,10 +15,10 @@ from omegaconf import DictConfig
 
 from gflownet_crystal.cli.relax import chosen_model
 from gflownet_crystal.cli.restricting import conditioning_of, restrictions
+from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.config.build import build, plain, plain_section, verb_settings
 from gflownet_crystal.config.candidate_runs import candidate_source
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.workflows.candidate_settings import PipelineSettings
 from gflownet_crystal.workflows.pipeline import run_pipeline

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.common.errors import ConfigError, DataError, unknown
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.config.build import settings_among, verb_settings
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.values import check_writable
 from gflownet_crystal.models.energies.calculator_energies import make_calculator
 from gflownet_crystal.models.energies.choice import EnergyChoice, read_choice

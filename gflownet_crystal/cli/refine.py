@@ -21,12 +21,12 @@ from gflownet_crystal.cli.data_tables import read_crystals, read_prepared
 from gflownet_crystal.cli.refine_engines import VerbEngines, know, named_energies, proxy_section
 from gflownet_crystal.common.checkpoint import TrainingStopped
 from gflownet_crystal.common.commands import setting_word
+from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import write_json
 from gflownet_crystal.common.run_schema import SUMMARY, WEIGHTS
 from gflownet_crystal.config.build import COMMAND_LINE, Trust, build, plain, plain_section, verb_settings
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.priors import stored_policy
 from gflownet_crystal.config.run_folder import card_command
 from gflownet_crystal.config.trained_runs import open_run

@@ -15,11 +15,11 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig
 
+from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.run_schema import RELAXED_CSV
 from gflownet_crystal.config.build import settings_among, verb_settings
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.models.energies.choice import RECOMMENDED, read_choice, recommended
 from gflownet_crystal.relaxation.inputs import read_items
 from gflownet_crystal.relaxation.records import Record

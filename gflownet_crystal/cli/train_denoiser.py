@@ -15,8 +15,8 @@ from torch import Tensor
 
 from gflownet_crystal.cli.data_tables import read_crystals
 from gflownet_crystal.cli.weights_run import network_choice, open_training
+from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.config.build import to_settings, verb_settings
-from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.run_folder import training_run
 from gflownet_crystal.models.denoiser import KIND, Denoiser
 from gflownet_crystal.models.registry import build_network

@@ -17,15 +17,16 @@ from torch import Tensor
 
 from gflownet_crystal.cli.data_tables import read_crystals
 from gflownet_crystal.cli.weights_run import network_choice, open_training
+from gflownet_crystal.common.arguments import settings_from
+from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.run_schema import ENERGY_COLUMN
 from gflownet_crystal.config.build import verb_settings
-from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.run_folder import training_run
 from gflownet_crystal.models.energies.energy import EnergyModel
 from gflownet_crystal.models.energies.trained import KIND, UNCERTAINTY
 from gflownet_crystal.models.energies.uncertainty import LatentDistance
-from gflownet_crystal.models.registry import build_network, network_entry, settings_from
+from gflownet_crystal.models.registry import build_network, network_entry
 from gflownet_crystal.training.energies.calibration import Judged, calibrate, judge
 from gflownet_crystal.training.energies.labelled import LabelledStructures, Splits, split_labelled
 from gflownet_crystal.training.energies.task import EnergyTask, error_figures, figures_of

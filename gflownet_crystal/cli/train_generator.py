@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from gflownet_crystal.cli.data_tables import read_crystals
 from gflownet_crystal.cli.trained_generators import TrainedGenerator, trained_generator
 from gflownet_crystal.cli.weights_run import open_training
+from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.config.build import Trust, plain_section, verb_settings
-from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.config.run_folder import training_run
 from gflownet_crystal.training.energies.labelled import split_labelled
 from gflownet_crystal.training.engine import Engine

@@ -17,9 +17,10 @@ from omegaconf import DictConfig
 
 from gflownet_crystal.cli.data_tables import read_prepared
 from gflownet_crystal.cli.weights_run import open_training
+from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.common.progress import announced
 from gflownet_crystal.config.build import build, plain_section, verb_settings
-from gflownet_crystal.config.parts import build_model, find_device, set_threads
+from gflownet_crystal.config.parts import build_model
 from gflownet_crystal.config.priors import save_prior, stored_policy
 from gflownet_crystal.config.run_folder import training_run
 from gflownet_crystal.config.starting import with_policy

@@ -16,10 +16,10 @@ from omegaconf import DictConfig
 
 from gflownet_crystal.cli.data_tables import read_prepared
 from gflownet_crystal.cli.weights_run import weights_folder
+from gflownet_crystal.common.devices import set_threads
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.config.build import Trust, build, verb_settings
 from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.parts import set_threads
 from gflownet_crystal.config.run_folder import open_folder, training_run
 from gflownet_crystal.config.values import check_writable
 from gflownet_crystal.training.base import Training

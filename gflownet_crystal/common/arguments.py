@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import is_dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -54,6 +55,26 @@ def fitting_arguments(
         )
     hints = argument_hints(found)
     return {name: fitting(value, hints.get(name), f"{key}.{name}") for name, value in settings.items()}
+
+
+def settings_from(kind: type[T], values: Mapping[str, object], key: str = "model.settings") -> T:
+    """A settings dataclass, nested ones included, from plain values.
+
+    Args:
+        kind: the dataclass.
+        values: values by field; missing ones keep their defaults.
+        key: section of the configuration, for messages.
+
+    Raises:
+        ConfigError: an unknown field, or a value of another type.
+    """
+    hints = typing.get_type_hints(kind)
+    made = dict(values)
+    for name, value in values.items():
+        hint = hints.get(name)
+        if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, Mapping):
+            made[name] = settings_from(hint, value, f"{key}.{name}")
+    return kind(**fitting_arguments(kind, made, key))
 
 
 def argument_hints(found: type) -> dict[str, object]:

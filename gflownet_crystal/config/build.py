@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gflownet_crystal.common.arguments import argument_hints, fitting_arguments, prepared
+from gflownet_crystal.common.arguments import argument_hints, prepared, settings_from
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.compose import TARGET, require_section
 from gflownet_crystal.config.moved import present_argument, present_path
@@ -119,22 +119,13 @@ def build(config: DictConfig, contract: type[T], key: str, trust: Trust = COMMAN
     return factory(config, contract, key, trust)()
 
 
-def to_settings(settings: type[T], config: DictConfig, key: str) -> T:
+def to_settings(settings: type[T], config: object, key: str) -> T:
     """A dataclass from a section, with unknown keys and wrong types refused.
 
     Raises:
         ConfigError: naming the key and what is allowed.
     """
-    require_section(config, key)
-    hints = typing.get_type_hints(settings)
-    values: dict[str, object] = {}
-    for name, value in ((str(word), value) for word, value in config.items()):
-        hint, place = hints.get(name), f"{key}.{name}"
-        if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, DictConfig):
-            values[name] = to_settings(hint, value, place)
-        else:
-            values[name] = plain(value)
-    return settings(**fitting_arguments(settings, values, key))
+    return settings_from(settings, plain_section(config, key), key)
 
 
 def verb_settings(settings: type[T], config: DictConfig, **given: object) -> T:

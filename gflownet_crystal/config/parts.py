@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,9 +10,10 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.common.arguments import prepared
+from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.progress import announced
-from gflownet_crystal.common.values import thread_count, whole_number
+from gflownet_crystal.common.values import whole_number
 from gflownet_crystal.config.build import (
     COMMAND_LINE,
     Trust,
@@ -36,7 +36,6 @@ from gflownet_crystal.proxies.several import SeveralProxies
 from gflownet_crystal.training.samplers.settings import TrainerSettings
 from gflownet_crystal.workflows.sampling import BUILDING
 
-_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 _REWARD_KEYS = ("invalid", "penalty")
 
 
@@ -216,33 +215,3 @@ def build_model(
         n_log_z=whole_number(config.policy.n_log_z, "policy.n_log_z", 1),
         flow=forward if flows else None,
     ).to(device)
-
-
-def find_device(name: str) -> torch.device:
-    """The device of a name; ``auto`` is a GPU if there is one.
-
-    Raises:
-        ConfigError: unknown, or not on this machine.
-    """
-    if not isinstance(name, str) or not _DEVICE.fullmatch(name):
-        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N for the GPU of number N, not {name!r}")
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.zeros(0, device=name).device
-    except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"device {name!r} cannot be used here ({reason}); give auto, cpu or cuda"
-        ) from error
-
-
-def set_threads(threads: object) -> None:
-    """Limit the CPU threads of tensor operations, if a number is given.
-
-    Raises:
-        ConfigError: not a positive whole number.
-    """
-    if threads is None:
-        return
-    torch.set_num_threads(thread_count(threads))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
+from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.build import build, verb_settings
-from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.evaluation.contacts import Contacts

@@ -9,9 +9,10 @@ import pytest
 from omegaconf import OmegaConf
 
 import gflownet_crystal.config
+from gflownet_crystal.common.arguments import settings_from
 from gflownet_crystal.models.alignn.network import ALIGNNSettings
 from gflownet_crystal.models.gemsnet.settings import GemsNetSettings
-from gflownet_crystal.models.registry import network_entry, settings_from
+from gflownet_crystal.models.registry import network_entry
 
 FOLDER = Path(str(gflownet_crystal.config.__file__)).parent / "model"
 ENERGIES_ONLY = {"displacement": False, "lattice": False}

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gflownet_crystal.cli.main import main
+from gflownet_crystal.common.arguments import settings_from
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.config.build import plain
@@ -16,7 +17,7 @@ from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.models.denoiser import Denoiser
 from gflownet_crystal.models.egnn.layers import EGNNSettings
 from gflownet_crystal.models.gemsnet.settings import GemsNetSettings
-from gflownet_crystal.models.registry import network_entry, settings_from
+from gflownet_crystal.models.registry import network_entry
 from gflownet_crystal.training.energies.denoising_task import Puzzles, reconstruction_figures
 from gflownet_crystal.training.energies.labelled import read_labelled
 from gflownet_crystal.weights import load_weights

@@ -20,7 +20,7 @@ def test_settings_are_those_asked_for(name: str) -> None:
     ("name", "settings", "complaint"),
     [
         ("alchemy", {}, "unknown model 'alchemy'; choose one of alignn, gemsnet, egnn"),
-        ("alignn", {"breadth": 3}, "unknown key model.settings.breadth"),
+        ("alignn", {"breadth": 3}, "takes no breadth; it takes width"),
         ("alignn", {"graph": {"depth": 3}}, "unknown key model.settings.graph.depth"),
         ("alignn", {"width": "wide"}, "model.settings.width must be int, not 'wide'"),
         ("alignn", {"width": True}, "model.settings.width must be int"),

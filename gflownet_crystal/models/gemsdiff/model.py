@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from gflownet_crystal.common.arguments import settings_from
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.models.gemsdiff.graph import AtomTable
 from gflownet_crystal.models.gemsdiff.lattice_diffusion import N_COORDINATES, LatticeBasis, LatticeCoordinates
@@ -27,7 +28,6 @@ from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings, present_
 from gflownet_crystal.models.gemsdiff.torus_diffusion import TorusDiffusion, path_scale
 from gflownet_crystal.models.layers.element_values import fitted_volumes
 from gflownet_crystal.models.layers.scatter import segment_sum
-from gflownet_crystal.models.registry import settings_from
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.weights import fitting_card, load_weights

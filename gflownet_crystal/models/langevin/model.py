@@ -22,12 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.annotations import fit_fields
+from gflownet_crystal.common.arguments import settings_from
 from gflownet_crystal.common.errors import ConfigError, WeightsError
 from gflownet_crystal.models.langevin.dimenet_edges import DimeNetEdges
 from gflownet_crystal.models.langevin.dimenet_settings import DimeNetSettings
 from gflownet_crystal.models.langevin.lattice_lengths import equal_lengths, length_gradients, mean_change
 from gflownet_crystal.models.layers.bases import polynomial_envelope
-from gflownet_crystal.models.registry import settings_from
 from gflownet_crystal.structures.symmetry_images import SiteSymmetry
 from gflownet_crystal.structures.symmetry_multigraph import MultigraphPlan, SymmetryMultigraph
 from gflownet_crystal.weights import fitting_card, load_weights

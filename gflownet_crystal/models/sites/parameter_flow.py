@@ -14,8 +14,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from gflownet_crystal.common.arguments import settings_from
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.models.registry import settings_from
 from gflownet_crystal.models.sites.graph import SiteGraph
 from gflownet_crystal.models.sites.network import SiteNetwork
 from gflownet_crystal.models.sites.settings import SiteSettings

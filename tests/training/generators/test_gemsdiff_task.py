@@ -10,10 +10,10 @@ import torch
 from omegaconf import OmegaConf
 
 import gflownet_crystal.config
+from gflownet_crystal.common.arguments import settings_from
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
-from gflownet_crystal.models.registry import settings_from
 from gflownet_crystal.training.energies.labelled import LabelledStructures, Splits
 from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.generators.gemsdiff_task import DiffusionSettings, GemsDiffTask, draw

@@ -1,0 +1,42 @@
+"""Devices and threads that tensor operations run on."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.values import thread_count
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a name; ``auto`` is a GPU if there is one.
+
+    Raises:
+        ConfigError: unknown, or not on this machine.
+    """
+    if not isinstance(name, str) or not _DEVICE.fullmatch(name):
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N for the GPU of number N, not {name!r}")
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"device {name!r} cannot be used here ({reason}); give auto, cpu or cuda"
+        ) from error
+
+
+def set_threads(threads: object) -> None:
+    """Limit the CPU threads of tensor operations, if a number is given.
+
+    Raises:
+        ConfigError: not a positive whole number.
+    """
+    if threads is None:
+        return
+    torch.set_num_threads(thread_count(threads))
