@@ -34,7 +34,6 @@ from numpy.typing import NDArray
 
 from benchmarks.options import read_options, run
 from benchmarks.target import sample
-from gflownet_crystal.cli.data_tables import read_prepared
 from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.trained_runs import open_run
@@ -48,6 +47,7 @@ from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.structures.distributions import distributions
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.training.priors.data import PriorSplits, split_known
+from gflownet_crystal.workflows.data_tables import read_prepared
 
 DEFAULTS = {
     "more": "",

@@ -41,9 +41,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from gflownet_crystal.cli.trained_generators import Task, TrainedGenerator
-from gflownet_crystal.config.build import to_settings
 from gflownet_crystal.structures.distances import shortest_distance_ratio
+from gflownet_crystal.training.generators.trained import TrainedGenerator, part_settings
+from gflownet_crystal.training.networks import Task
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class TrainedRoom(TrainedGenerator):
     unit = "square of distance over summed covalent radii"
 
     def build(self, section, seed):
-        settings = to_settings(RoomSettings, section.network, "generator.network")
+        settings = part_settings(RoomSettings, section, "network")
         return settings, Room(settings.start)
 
     def task(self, splits):

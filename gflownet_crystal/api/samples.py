@@ -11,8 +11,8 @@ import pandas as pd
 
 from gflownet_crystal.api.table import Chosen, Rows, Table
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.outputs import check_new
 from gflownet_crystal.common.run_schema import ENERGY_STD, LOG_REWARD, LOG_WEIGHT, SPACE_GROUP
-from gflownet_crystal.config.values import check_new
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.structures.spec import CrystalSpec

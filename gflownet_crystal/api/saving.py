@@ -9,9 +9,9 @@ import pandas as pd
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import write_text
+from gflownet_crystal.common.outputs import check_new
 from gflownet_crystal.common.run_schema import ENERGY_STD, SPACE_GROUP
 from gflownet_crystal.common.tables import write_parquet
-from gflownet_crystal.config.values import check_new
 from gflownet_crystal.data.schema import LATTICE_COLUMNS
 from gflownet_crystal.relaxation.records import in_setting
 from gflownet_crystal.structures.cif import structures_to_cif

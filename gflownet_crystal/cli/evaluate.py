@@ -13,22 +13,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 
-from omegaconf import DictConfig
-
-from gflownet_crystal.cli.data_tables import tell
 from gflownet_crystal.common.devices import find_device, set_threads
+from gflownet_crystal.common.outputs import check_writable
 from gflownet_crystal.common.values import path_setting
-from gflownet_crystal.config.build import Trust, plain, to_settings, verb_settings
-from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.parts import build_model
-from gflownet_crystal.config.starting import build_prior
+from gflownet_crystal.config.request import Request
 from gflownet_crystal.config.trained_runs import open_run
-from gflownet_crystal.config.values import check_writable
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.evaluation.compared_sets import Choices
 from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.structure_metrics import COMPARING
-from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings, SamplerSettings
+from gflownet_crystal.workflows.data_tables import tell
+from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings
 from gflownet_crystal.workflows.evaluating import (
     StructuresToJudge,
     evaluate_structures,
@@ -48,11 +43,9 @@ _LEFT_OUT = (
 )
 
 
-def run(config: DictConfig) -> None:
+def run(request: Request) -> None:
     """The verb ``evaluate``."""
-    config = resolved(config)
-    settings = settings_of(config)
-    given = {str(key): value for key, value in plain(config).items()}
+    settings, given = settings_of(request), request.values()
     figures = _of_structures(settings, given) if settings.run is None else _of_sampler(settings, given)
     print(json.dumps(figures, indent=2))
 
@@ -61,13 +54,11 @@ def _of_sampler(settings: EvaluateSettings, given: Mapping[str, object]) -> dict
     chosen = {key: given[key] for key in ("run", "reference", "seed")}
     chosen |= {f"sampler.{key}": value for key, value in asdict(settings.sampler).items()}
     with open_output(settings.folder, chosen, settings.resume):
-        trust, left_out = Trust(everything=settings.trust), LeftOut()
-        folder = path_setting(settings.run, "run")
+        left_out, folder = LeftOut(), path_setting(settings.run, "run")
         trained = open_run(folder, settings.device, settings.threads, settings.trust)
-        config, parts = trained.config, trained.parts
-        untrained = partial(build_model, config, parts.env, parts.device, trust)
-        prior = partial(build_prior, config, parts, trust)
-        figures = sampler_figures(settings, parts.model, parts.reward, untrained, prior, left_out)
+        untrained, prior = partial(trained.untrained, settings.trust), partial(trained.prior, settings.trust)
+        model, reward = trained.parts.model, trained.parts.reward
+        figures = sampler_figures(settings, model, reward, untrained, prior, left_out)
         tell(left_out)
         return write_figures(settings.folder, figures)
 
@@ -86,25 +77,14 @@ def _of_structures(settings: EvaluateSettings, given: Mapping[str, object]) -> d
     return evaluate_structures(settings, asked, decisive, begin)
 
 
-def settings_of(config: DictConfig) -> EvaluateSettings:
-    """Settings of ``evaluate`` from its resolved configuration.
+def settings_of(request: Request) -> EvaluateSettings:
+    """Settings of ``evaluate``.
 
     Raises:
         ConfigError: a value is wrong.
     """
-    return verb_settings(
-        EvaluateSettings,
-        config,
-        choices=to_choices(config),
-        sampler=verb_settings(SamplerSettings, config.sampler),
+    tolerances = request.settings_in(Tolerances, "matcher")
+    choices = request.settings(
+        Choices, device=str(find_device(request.value("device"))), tolerances=tolerances
     )
-
-
-def to_choices(config: DictConfig) -> Choices:
-    """Choices of the metrics' definitions, read from the configuration."""
-    names = ("oxidation_states", "network", "site_cutoff", "composition_cutoff", "symprec", "seed", "scaler")
-    return Choices(
-        **{name: config[name] for name in names},
-        device=str(find_device(config.device)),
-        tolerances=to_settings(Tolerances, config.matcher, "matcher"),
-    )
+    return request.settings(EvaluateSettings, choices=choices)

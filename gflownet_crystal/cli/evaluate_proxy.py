@@ -10,13 +10,10 @@ from __future__ import annotations
 import json
 
 import pandas as pd
-from omegaconf import DictConfig
 
-from gflownet_crystal.cli.data_tables import read_prepared
 from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.config.build import build, verb_settings
-from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.request import Request
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.schema import ENERGY_COLUMN, STRUCTURE_COLUMNS
 from gflownet_crystal.proxies.base import Proxy
@@ -27,15 +24,15 @@ from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.proxies.mlp_validation import prediction_figures
 from gflownet_crystal.workflows.data_settings import OWN, EvaluateProxySettings
+from gflownet_crystal.workflows.data_tables import read_prepared
 
 
-def run(config: DictConfig) -> None:
+def run(request: Request) -> None:
     """The verb ``evaluate_proxy``."""
-    config = resolved(config)
-    settings = verb_settings(EvaluateProxySettings, config)
+    settings = request.settings(EvaluateProxySettings)
     set_threads(settings.threads)
-    device, origin = find_device(settings.device), str(config.data)
-    proxy = build(config.proxy, Proxy, "proxy").to(device)
+    device, origin = find_device(settings.device), str(request.value("data"))
+    proxy = request.build("proxy", Proxy).to(device)
     if (proxy.input_kind, proxy.property_name, proxy.unit) != ("specs", ENERGY_COLUMN, "eV/atom"):
         raise ConfigError(
             f"proxy {type(proxy).__name__} predicts {proxy.property_name} ({proxy.unit}) of {proxy.input_kind}; "

@@ -8,13 +8,10 @@ samples are taken. hull=FILE takes another reference hull.
 
 from __future__ import annotations
 
-from omegaconf import DictConfig
-
 from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.run_summary import FunnelStage
-from gflownet_crystal.config.build import build, plain_section, verb_settings
 from gflownet_crystal.config.candidate_runs import candidate_source
-from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.request import Request
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.proxies.hull import NEAR_HULL
@@ -25,28 +22,27 @@ from gflownet_crystal.workflows.further import SHORTAGE
 from gflownet_crystal.workflows.screening_batches import UNPLACED
 
 
-def run(config: DictConfig) -> None:
+def run(request: Request) -> None:
     """The verb ``export``."""
-    export(resolved(config))
+    export(request)
 
 
-def export(config: DictConfig) -> dict[str, object]:
+def export(request: Request) -> dict[str, object]:
     """Make candidates of a run, write them, and print what was made; the summary that was written."""
-    settings = settings_of(config)
-    generator, device = build(config.generator, Generator, "generator"), find_device(settings.device)
+    settings = settings_of(request)
+    generator, device = request.build("generator", Generator), find_device(settings.device)
     candidates, funnel, about = export_candidates(settings, candidate_source(settings), generator, device)
     print(_report(candidates, settings, funnel))
     return about
 
 
-def settings_of(config: DictConfig) -> ExportSettings:
-    """Settings of ``export`` from its resolved configuration.
+def settings_of(request: Request) -> ExportSettings:
+    """Settings of ``export``.
 
     Raises:
         ConfigError: a value is wrong.
     """
-    screening = plain_section(config.screening, "screening")
-    return verb_settings(ExportSettings, config, screening=screening, threads=None)
+    return request.settings(ExportSettings, screening=request.section("screening"), threads=None)
 
 
 def _report(candidates: Candidates, settings: ExportSettings, funnel: list[FunnelStage]) -> str:

@@ -10,15 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
 from tqdm import tqdm
 
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import ConfigError, unknown
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.tables import write_parquet
-from gflownet_crystal.config.build import verb_settings
-from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.request import Request
 from gflownet_crystal.data.downloads import fetch
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.public_sets import (
@@ -36,9 +34,9 @@ from gflownet_crystal.workflows.data_settings import FetchDataSettings
 _MEGABYTE = 1e6
 
 
-def run(config: DictConfig) -> None:
+def run(request: Request) -> None:
     """The verb ``fetch_data``."""
-    settings = verb_settings(FetchDataSettings, resolved(config))
+    settings = request.settings(FetchDataSettings)
     folder = data_folder() if settings.folder is None else settings.folder
     if settings.name is None:
         print(listing(folder))

@@ -6,34 +6,30 @@ it is done; a run that was stopped goes on with the same settings and resume=tru
 
 from __future__ import annotations
 
-from omegaconf import DictConfig
-
-from gflownet_crystal.cli.data_tables import tell
 from gflownet_crystal.common.devices import find_device, set_threads
-from gflownet_crystal.config.build import build, plain, verb_settings
-from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.request import Request
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.workflows.data_tables import tell
 from gflownet_crystal.workflows.generating import generate_structures, maker_of, specs_asked
 from gflownet_crystal.workflows.verb_settings import GenerateSettings
 
 
-def run(config: DictConfig) -> None:
+def run(request: Request) -> None:
     """The verb ``generate``."""
-    config = resolved(config)
-    settings = settings_of(config)
+    settings = settings_of(request)
     set_threads(settings.threads)
     device, left_out = find_device(settings.device), LeftOut()
-    maker = maker_of(settings, build(config.generator, Generator, "generator"), device)
+    maker = maker_of(settings, request.build("generator", Generator), device)
     specs = specs_asked(settings, left_out)
     tell(left_out)
-    print(generate_structures(settings, maker, specs, plain(config.generator)))
+    print(generate_structures(settings, maker, specs, request.value("generator")))
 
 
-def settings_of(config: DictConfig) -> GenerateSettings:
-    """Settings of ``generate`` from its resolved configuration.
+def settings_of(request: Request) -> GenerateSettings:
+    """Settings of ``generate``.
 
     Raises:
         ConfigError: a value is wrong.
     """
-    return verb_settings(GenerateSettings, config)
+    return request.settings(GenerateSettings)

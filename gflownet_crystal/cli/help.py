@@ -6,14 +6,12 @@ import ast
 import re
 import shutil
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-
 from gflownet_crystal.cli.first_keys import FIRST
-from gflownet_crystal.config.compose import TARGET, compose_with_choices, section_groups, verb_groups
+from gflownet_crystal.config.compose import TARGET, compose_with_choices, leaves, section_groups, verb_groups
 from gflownet_crystal.config.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices
 
 _KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_][\w]*):(?P<value>[^#]*)(?:#\s*(?P<comment>.*))?$")
@@ -44,7 +42,7 @@ def verb_help(verb: str, settings: Sequence[str], own: Sequence[Path]) -> str:
         for key, group in groups.items():
             lines += _two_columns(f"  {key}", ", ".join(group_choices(group, folders)), 15)
     comments = _comments(verb, folders, choices)
-    values = {key: value for key, value in _leaves(config) if not key.startswith("record.")}
+    values = {key: value for key, value in leaves(config) if not key.startswith("record.")}
     first = [key for key in FIRST.get(verb, ()) if key in values]
     rest = [key for key in values if key not in first]
     titles = ("keys that matter most (key=value):", "further keys:") if first else ("", "keys (key=value):")
@@ -93,25 +91,6 @@ def _wrapped(text: str) -> list[str]:
 
 def _width() -> int:
     return max(60, shutil.get_terminal_size().columns)
-
-
-def _leaves(config: DictConfig, above: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted keys and their values as text, references unresolved."""
-    for name in map(str, config):
-        key = f"{above}{name}"
-        node = config._get_node(name)
-        if isinstance(node, DictConfig) and len(node):
-            yield from _leaves(node, f"{key}.")
-        elif isinstance(node, DictConfig | ListConfig):
-            yield key, str(OmegaConf.to_container(node))
-        else:
-            yield key, _text(node._value() if node is not None else None)
-
-
-def _text(value: object) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
 
 
 def _comments(verb: str, folders: Sequence[Path], choices: Mapping[str, Any]) -> dict[str, str]:

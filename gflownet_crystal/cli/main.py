@@ -146,10 +146,11 @@ def _dispatch(words: list[str]) -> int:
         return 0
     from gflownet_crystal.config.compose import compose_config
     from gflownet_crystal.config.config_errors import telling_keys
+    from gflownet_crystal.config.request import Request
 
-    config = compose_config(verb, settings, own)
+    request = Request(compose_config(verb, settings, own))
     with telling_keys():
-        importlib.import_module(f"gflownet_crystal.cli.{verb}").run(config)
+        importlib.import_module(f"gflownet_crystal.cli.{verb}").run(request)
     return 0
 
 

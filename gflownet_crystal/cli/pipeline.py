@@ -11,27 +11,23 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from omegaconf import DictConfig
-
 from gflownet_crystal.cli.relax import chosen_model
-from gflownet_crystal.cli.restricting import conditioning_of, restrictions
 from gflownet_crystal.common.devices import find_device, set_threads
-from gflownet_crystal.config.build import build, plain, plain_section, verb_settings
 from gflownet_crystal.config.candidate_runs import candidate_source
-from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.request import Request
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.workflows.candidate_settings import PipelineSettings
 from gflownet_crystal.workflows.pipeline import run_pipeline
 from gflownet_crystal.workflows.pipeline_plan import Plan
+from gflownet_crystal.workflows.restricting import conditioning_of, restrictions
 
 
-def run(config: DictConfig) -> None:
+def run(request: Request) -> None:
     """The verb ``pipeline``."""
-    config = resolved(config)
-    settings = settings_of(config)
+    settings = settings_of(request)
     set_threads(settings.threads)
-    sections = {name: plain(config[name]) for name in ("generator", "restrict", "screening")}
-    generator, device = build(config.generator, Generator, "generator"), find_device(settings.device)
+    sections = {name: request.value(name) for name in ("generator", "restrict", "screening")}
+    generator, device = request.build("generator", Generator), find_device(settings.device)
     if settings.relax:
         model = chosen_model(settings.relax_model, settings.relax_version, "relax_model", settings.quiet)
         settings = replace(settings, relax_model=model)
@@ -39,17 +35,16 @@ def run(config: DictConfig) -> None:
     print(json.dumps(run_pipeline(plan), indent=2))
 
 
-def settings_of(config: DictConfig) -> PipelineSettings:
-    """Settings of ``pipeline`` from its resolved configuration.
+def settings_of(request: Request) -> PipelineSettings:
+    """Settings of ``pipeline``.
 
     Raises:
         ConfigError: a value is wrong.
     """
-    section = plain_section(config.restrict, "restrict")
-    return verb_settings(
+    section = request.section("restrict")
+    return request.settings(
         PipelineSettings,
-        config,
-        screening=plain_section(config.screening, "screening"),
+        screening=request.section("screening"),
         restrict=restrictions(section),
         exact=conditioning_of(section),
     )

@@ -10,17 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from gflownet_crystal.common.errors import DataError, EmptySpaceError
 from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import SUMMARY
 from gflownet_crystal.common.values import path_setting
-from gflownet_crystal.config.build import build, plain
-from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.predicting import predict_settings, predictor_of
+from gflownet_crystal.config.predicting import predictor_of
+from gflownet_crystal.config.request import Request
 from gflownet_crystal.envs.composition.patterns import FormulaPattern
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.choice import read_choice
@@ -33,15 +30,14 @@ _WHOLE = ("prior", "prototypes", "energies", "contacts", "hull", "space_group", 
           "most_atoms", "by_prototypes", "temperature")  # fmt: skip
 
 
-def run(config: DictConfig) -> None:
+def run(request: Request) -> None:
     """The verb ``predict``."""
-    config = resolved(config)
-    settings = predict_settings(config)
+    settings = request.settings(PredictSettings)
     patterns, out, formats = patterns_asked(settings), settings.out, settings.format
     source = None if settings.energies is None else read_choice(settings.energies).described
-    predictor = predictor_of(settings, build(config.generator, Generator, "generator"))
+    predictor = predictor_of(settings, request.build("generator", Generator))
     chosen = {key: getattr(settings, key) for key in _WHOLE}
-    chosen |= {"generator": plain(config.generator), "formulas": [one.text for one in patterns]}
+    chosen |= {"generator": request.value("generator"), "formulas": [one.text for one in patterns]}
     several = len(patterns) > 1
     folders = [out / name for name in _names(patterns)] if several else [out]
     with open_output(out, chosen, settings.resume), stop_on_signal() as should_stop:

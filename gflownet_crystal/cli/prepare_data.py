@@ -15,17 +15,14 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from omegaconf import DictConfig
 from tqdm import tqdm
 
-from gflownet_crystal.cli.data_tables import read_prepared
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_text
+from gflownet_crystal.common.outputs import check_new, check_new_folder
 from gflownet_crystal.common.run_schema import FORMULA, LEFT_OUT
 from gflownet_crystal.common.tables import write_parquet
-from gflownet_crystal.config.build import verb_settings
-from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.values import check_new, check_new_folder
+from gflownet_crystal.config.request import Request
 from gflownet_crystal.data.compounds import read_compounds
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.left_out import LeftOut
@@ -37,11 +34,12 @@ from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.writing import write_structures
 from gflownet_crystal.workflows.data_settings import PrepareDataSettings
+from gflownet_crystal.workflows.data_tables import read_prepared
 
 
-def run(config: DictConfig) -> None:
+def run(request: Request) -> None:
     """The verb ``prepare_data``."""
-    settings = verb_settings(PrepareDataSettings, resolved(config))
+    settings = request.settings(PrepareDataSettings)
     out, hull, formats = settings.out, settings.hull, settings.format
     for path, key in ((out, "out"), (hull, "hull")):
         if path is not None:

@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from omegaconf import DictConfig
 
 from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.run_schema import RELAXED_CSV
-from gflownet_crystal.config.build import settings_among, verb_settings
-from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.request import Request
 from gflownet_crystal.models.energies.choice import RECOMMENDED, read_choice, recommended
 from gflownet_crystal.relaxation.inputs import read_items
 from gflownet_crystal.relaxation.records import Record
@@ -30,10 +28,9 @@ from gflownet_crystal.workflows.verb_settings import EnergyModel, RelaxSettings
 AUTO = "auto"
 
 
-def run(config: DictConfig) -> None:
+def run(request: Request) -> None:
     """The verb ``relax``."""
-    config = resolved(config)
-    settings = settings_of(config)
+    settings = settings_of(request)
     set_threads(settings.threads)
     model = chosen_model(settings.model, settings.version, "model", settings.quiet)
     items = read_items(settings.structures, settings.formula_check)
@@ -41,14 +38,14 @@ def run(config: DictConfig) -> None:
     print(report(records, settings.out, settings.relaxation.steps))
 
 
-def settings_of(config: DictConfig) -> RelaxSettings:
-    """Settings of ``relax`` from its resolved configuration.
+def settings_of(request: Request) -> RelaxSettings:
+    """Settings of ``relax``.
 
     Raises:
         ConfigError: a value is wrong.
     """
-    relaxation = settings_among(RelaxationSettings, config, "relax")
-    return verb_settings(RelaxSettings, config, relaxation=relaxation)
+    relaxation = request.settings_among(RelaxationSettings, "relax")
+    return request.settings(RelaxSettings, relaxation=relaxation)
 
 
 def chosen_model(given: EnergyModel, version: str | None, key: str, quiet: bool) -> EnergyModel:

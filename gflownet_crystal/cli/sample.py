@@ -7,24 +7,20 @@ as those of the whole space that fall there.
 
 from __future__ import annotations
 
-from omegaconf import DictConfig
-
-from gflownet_crystal.cli.restricting import conditioning_of, restrictions
+from gflownet_crystal.common.outputs import check_new
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import LOG_WEIGHT
-from gflownet_crystal.config.build import plain_section, verb_settings
-from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.request import Request
 from gflownet_crystal.config.trained_runs import open_run
-from gflownet_crystal.config.values import check_new
+from gflownet_crystal.workflows.restricting import conditioning_of, restrictions
 from gflownet_crystal.workflows.samples import check_suffix, write_samples
 from gflownet_crystal.workflows.sampling import sample_model
 from gflownet_crystal.workflows.verb_settings import SampleSettings
 
 
-def run(config: DictConfig) -> None:
+def run(request: Request) -> None:
     """The verb ``sample``."""
-    config = resolved(config)
-    settings = settings_of(config)
+    settings = settings_of(request)
     out, n = settings.out, settings.n
     check_suffix(out)
     check_new(out, "out", settings.overwrite)
@@ -51,12 +47,12 @@ def run(config: DictConfig) -> None:
     print(f"{len(frame)} samples of {settings.run} in {out}; {weighted if LOG_WEIGHT in frame else median}")
 
 
-def settings_of(config: DictConfig) -> SampleSettings:
-    """Settings of ``sample`` from its resolved configuration.
+def settings_of(request: Request) -> SampleSettings:
+    """Settings of ``sample``.
 
     Raises:
         ConfigError: a value is wrong.
     """
-    section = plain_section(config.restrict, "restrict")
+    section = request.section("restrict")
     sections = {"restrict": restrictions(section), "exact": conditioning_of(section)}
-    return verb_settings(SampleSettings, config, **sections)
+    return request.settings(SampleSettings, **sections)

@@ -7,30 +7,28 @@ kept apart. The weights are used as proxy=property proxy.weights=FILE.
 
 from __future__ import annotations
 
-import pandas as pd
-from omegaconf import DictConfig
+import json
 
-from gflownet_crystal.cli.train_proxy import build_recipe, train_weights
-from gflownet_crystal.cli.weights_run import weights_folder
-from gflownet_crystal.common.locks import lock_folder
-from gflownet_crystal.config.build import verb_settings
-from gflownet_crystal.config.compose import resolved
-from gflownet_crystal.config.run_folder import open_folder, training_run
+import pandas as pd
+
+from gflownet_crystal.common.devices import set_threads
+from gflownet_crystal.config.request import Request, hold_recipe
 from gflownet_crystal.data.joined_labels import with_joined_labels
+from gflownet_crystal.training.proxies.recipe import Recipe
+from gflownet_crystal.workflows.proxy_training import train_proxy
 from gflownet_crystal.workflows.training_settings import TrainPropertySettings
 
 
-def run(config: DictConfig) -> None:
+def run(request: Request) -> None:
     """The verb ``train_property``."""
-    folder = weights_folder(config, str(config.property), "training", config.training.get("seed", 0))
-    with lock_folder(folder):
-        config, trust = open_folder(folder, config, ("training", "record"))
-        config = resolved(config)
-        settings = verb_settings(TrainPropertySettings, config)
+    with hold_recipe(request, request.value("property"), request.choice("training")) as (folder, chosen):
+        settings = chosen.settings(TrainPropertySettings)
         labels, name = settings.labels, settings.property
 
         def joined(table: pd.DataFrame) -> pd.DataFrame:
             return table if labels is None else with_joined_labels(table, labels, name)
 
-        recipe = build_recipe(config, settings, trust)
-        train_weights(training_run(folder, "train_property", config), settings, recipe, name, joined)
+        set_threads(settings.threads)
+        training = chosen.training_run(folder, "train_property")
+        figures = train_proxy(training, settings, chosen.build("training", Recipe), name, joined)
+    print(json.dumps(figures, indent=2))

@@ -12,7 +12,7 @@ from gflownet_crystal.common.values import thread_count
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: object) -> torch.device:
     """The device of a name; ``auto`` is a GPU if there is one.
 
     Raises:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.common.checkpoint import latest
 from gflownet_crystal.common.errors import CheckpointError
 from gflownet_crystal.common.run_schema import CONFIG, SUMMARY
 from gflownet_crystal.common.run_summary import Quantity, RunSummary, read_summary
-from gflownet_crystal.config.compose import TARGET
+from gflownet_crystal.config.compose import TARGET, compose_config
+from gflownet_crystal.config.request import Request
 from gflownet_crystal.config.run_folder import read_config
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.proxies.discovery import Discovery
@@ -26,6 +27,7 @@ from gflownet_crystal.workflows.candidate_source import CandidateSource
 from gflownet_crystal.workflows.conditioning import Conditioning
 from gflownet_crystal.workflows.further import FURTHER, further_seed
 from gflownet_crystal.workflows.sampling import sample_model
+from gflownet_crystal.workflows.training_settings import TrainGfnSettings
 
 
 def candidate_source(settings: CandidateSettings) -> CandidateSource:
@@ -66,6 +68,23 @@ def candidate_source(settings: CandidateSettings) -> CandidateSource:
         sample,
         _further(settings),
     )
+
+
+def export_request(folder: Path, out: Path, settings: TrainGfnSettings) -> Request:
+    """Request of ``export`` for the candidates at the end of a training.
+
+    Args:
+        folder: run folder.
+        out: folder of the candidates.
+        settings: settings of the training.
+    """
+    config = compose_config("export", [])
+    config.run, config.out, config.k = str(folder), str(out), settings.export.k
+    config.format, config.overwrite = list(settings.export.format), True
+    # runs of earlier versions have no such section, or as much of it as was given when they went on
+    config.screening = OmegaConf.merge(config.screening, dict(settings.screening))
+    config.device, config.trust, config.quiet = settings.device, settings.trust, settings.quiet
+    return Request(config)
 
 
 def _further(

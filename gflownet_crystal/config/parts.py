@@ -35,6 +35,7 @@ from gflownet_crystal.proxies.reward import Reward, RewardFunction
 from gflownet_crystal.proxies.several import SeveralProxies
 from gflownet_crystal.training.samplers.settings import TrainerSettings
 from gflownet_crystal.workflows.sampling import BUILDING
+from gflownet_crystal.workflows.sampling import Parts as Parts
 
 _REWARD_KEYS = ("invalid", "penalty")
 
@@ -57,27 +58,6 @@ class Given:
 
 
 NOTHING = Given()
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Objects that a configuration describes.
-
-    Attributes:
-        env: the space.
-        reward: proxy and reward function.
-        model: untrained, on ``device``.
-        objective: the loss.
-        settings: settings of the trainer.
-        device: device of the networks.
-    """
-
-    env: Env
-    reward: Reward
-    model: GFlowNet
-    objective: Objective
-    settings: TrainerSettings
-    device: torch.device
 
 
 def build_parts(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = NOTHING) -> Parts:

@@ -19,18 +19,9 @@ from gflownet_crystal.workflows.predict_settings import PredictSettings
 from gflownet_crystal.workflows.predicting import Predictor
 
 
-def predict_settings(config: DictConfig) -> PredictSettings:
-    """Settings of ``predict`` from its resolved configuration.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
-    return verb_settings(PredictSettings, config)
-
-
 def build_predictor(config: DictConfig) -> Predictor:
     """Predictor of a configuration of ``predict``; see :func:`predictor_of`."""
-    settings = predict_settings(config)
+    settings = verb_settings(PredictSettings, config)
     return predictor_of(settings, build(config.generator, Generator, "generator"))
 
 

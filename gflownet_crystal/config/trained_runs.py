@@ -13,9 +13,12 @@ from gflownet_crystal.common.errors import CheckpointError, WeightsError
 from gflownet_crystal.common.run_schema import WEIGHTS
 from gflownet_crystal.config.build import Trust
 from gflownet_crystal.config.compose import compose_config, resolved
-from gflownet_crystal.config.parts import NOTHING, Given, Parts, build_parts
+from gflownet_crystal.config.parts import NOTHING, Given, Parts, build_model, build_parts
 from gflownet_crystal.config.priors import stored_policy
 from gflownet_crystal.config.run_folder import SECTIONS, read_config
+from gflownet_crystal.config.starting import build_prior
+from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.gflownet.prior import Prior
 from gflownet_crystal.training.samplers.training import load_history
 from gflownet_crystal.weights import weights_path
 
@@ -33,6 +36,14 @@ class TrainedRun:
     folder: Path
     config: DictConfig
     parts: Parts
+
+    def untrained(self, trust: bool) -> GFlowNet:
+        """The sampler as it was before the training."""
+        return build_model(self.config, self.parts.env, self.parts.device, Trust(everything=trust))
+
+    def prior(self, trust: bool) -> Prior | None:
+        """The prior of the training in the sampler's space; None where it has none."""
+        return build_prior(self.config, self.parts, Trust(everything=trust))
 
 
 def open_run(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,15 +14,44 @@ from omegaconf import DictConfig
 from gflownet_crystal.common.checkpoint import latest
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.values import path_setting
-from gflownet_crystal.config.build import Trust, build, plain
-from gflownet_crystal.config.parts import NOTHING, Given, Parts, build_parts
+from gflownet_crystal.config.build import Trust, build, plain, plain_section, verb_settings
+from gflownet_crystal.config.compose import require_section
+from gflownet_crystal.config.parts import NOTHING, Given, Parts, build_model, build_parts, check_fit
+from gflownet_crystal.config.request import Request
+from gflownet_crystal.config.run_folder import run_folder, training_run
 from gflownet_crystal.config.starting import build_prior, starting_policy, with_policy
+from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.replay import Terminals
 from gflownet_crystal.training.distributed import World
 from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.loggers import Logger
 from gflownet_crystal.training.samplers.training import SamplerTraining
+from gflownet_crystal.workflows.candidate_engine import screening_settings
 from gflownet_crystal.workflows.samples import read_objects
+from gflownet_crystal.workflows.training_run import TrainingRun
+from gflownet_crystal.workflows.training_settings import ExportChoice, SamplesSettings, TrainGfnSettings
+
+_SECTIONS = ("trainer", "run", "dataset", "samples", "export", "record")
+
+
+class TrainedSampler(NamedTuple):
+    """A sampler whose training has ended.
+
+    Attributes:
+        run: the run.
+        settings: settings of ``train_gfn``.
+        parts: environment, reward and model with its trained weights.
+        training: finished training.
+        untrained: function that makes the model as it was before the training.
+        oxidation_table: name of the environment's table of oxidation states; None where it has none.
+    """
+
+    run: TrainingRun
+    settings: TrainGfnSettings
+    parts: Parts
+    training: SamplerTraining
+    untrained: Callable[[], GFlowNet]
+    oxidation_table: object
 
 
 class PreparedTraining(NamedTuple):
@@ -36,6 +69,74 @@ class PreparedTraining(NamedTuple):
     parts: Parts
     engine: Engine[SamplerTraining]
     note: str | None
+
+
+def sampler_folder(request: Request) -> Path:
+    """Run folder of a training of a sampler."""
+    return run_folder(request.config, [request.choice("env"), request.choice("proxy")], request.config.seed)
+
+
+def train_sampler(request: Request, folder: Path, world: World | None = None) -> TrainedSampler:
+    """Train, or go on with the newest checkpoint of the folder.
+
+    Args:
+        request: request of the run; its section ``policy`` becomes that of the weights it starts from.
+        folder: folder of the run; nothing is written there before all of the configuration was found to be right.
+        world: processes that train together; None for this one alone.
+
+    Raises:
+        ConfigError: anything wrong with the configuration.
+        TrainingStopped: the user interrupted; a checkpoint is there.
+    """
+    world, trust = World() if world is None else world, request.trust
+    check_fit(request.config, trust)
+    settings = sampler_settings(request.resolved)
+    config, parts, engine, note = prepare_training(request.resolved, folder, trust, world)
+    if note is not None and world.is_main:
+        sys.stderr.write(f"warning: {note}\n")
+    # nothing is written before everything above was found to be right, by every process
+    world.wait()
+    run = training_run(folder, "train_gfn", config)
+    if world.is_main:
+        run.write_config()
+    _train(engine, parts, run)
+    engine.training.finish()
+    untrained = partial(build_model, config, parts.env, parts.device, trust)
+    return TrainedSampler(
+        run, settings, parts, engine.training, untrained, plain(config.env.get("oxidation_table"))
+    )
+
+
+def sampler_settings(config: DictConfig) -> TrainGfnSettings:
+    """Settings of ``train_gfn`` from its resolved configuration, which gets whole numbers for whole floats.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    for key in _SECTIONS:
+        require_section(config.get(key), key)
+    samples = SamplesSettings(**{key: config.samples.get(key) for key in ("n", "batch_size", "seed")})
+    # runs of earlier versions have no such key
+    export = ExportChoice(config.export.get("k"), plain(config.export.get("format")))
+    screening = plain_section(config.screening, "screening") if "screening" in config else {}
+    settings = verb_settings(TrainGfnSettings, config, samples=samples, export=export, screening=screening)
+    if screening:
+        screening_settings(screening, True, True, True, k=max(1, export.k))
+    config.seed, config.export.k = settings.seed, export.k
+    config.samples.update(asdict(samples))
+    return settings
+
+
+def _train(engine: Engine[SamplerTraining], parts: Parts, run: TrainingRun) -> None:
+    training = engine.training
+    if training.done and not engine.quiet:
+        sys.stdout.write(f"resuming {run.folder} after iteration {training.done}\n")
+    if training.is_finished:
+        return
+    if not engine.quiet and (words := parts.reward.function.describe()):
+        sys.stdout.write(f"{words}\n")
+    with run.stoppable() as should_stop:
+        engine.train(should_stop)
 
 
 def prepare_training(

@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import pandas as pd
+import torch
 
 from gflownet_crystal.common.progress import announced
+from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.gflownet.objectives import Objective
 from gflownet_crystal.proxies.reward import Reward
+from gflownet_crystal.training.samplers.settings import TrainerSettings
 from gflownet_crystal.workflows.conditioning import Conditioning, draw_conditional
 from gflownet_crystal.workflows.objectives import with_fronts
 from gflownet_crystal.workflows.samples import draw_samples
 
 BUILDING = "building the environment: tables of the allowed compositions"
 """Told where an environment takes more than a moment to make."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Objects that a configuration describes.
+
+    Attributes:
+        env: the space.
+        reward: proxy and reward function.
+        model: untrained, on ``device``.
+        objective: the loss.
+        settings: settings of the trainer.
+        device: device of the networks.
+    """
+
+    env: Env
+    reward: Reward
+    model: GFlowNet
+    objective: Objective
+    settings: TrainerSettings
+    device: torch.device
 
 
 def sample_model(

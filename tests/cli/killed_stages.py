@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gflownet_crystal.cli.refine_engines import VerbEngines
 from gflownet_crystal.common.files import load_tensors
 from gflownet_crystal.common.tables import read_parquet
+from gflownet_crystal.config.refine_engines import VerbEngines
 from gflownet_crystal.weights import save_weights
 from gflownet_crystal.workflows import refining
 

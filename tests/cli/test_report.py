@@ -10,8 +10,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from gflownet_crystal.cli import report_sets
 from gflownet_crystal.cli.main import main
+from gflownet_crystal.config import compared_run
+from gflownet_crystal.config.parts import build_parts
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import read_run
@@ -19,6 +20,7 @@ from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 from gflownet_crystal.structures.frames import structures_to_frame
 from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.workflows import report_sets
 from tests.report.runs import CRYSTALS, candidate_frame, write_run
 
 QUICK = ("compare=0", "device=cpu", "threads=1")
@@ -50,7 +52,7 @@ def test_a_report_compares_with_the_untrained_sampler_and_known_crystals(tmp_pat
     # drawn in the space of the run, not in its own
     assert of_the_prior.composition[:, allowed].sum() == of_the_prior.n_atoms.sum() > 0
     # what has been drawn is drawn once
-    monkeypatch.setattr(report_sets, "build_parts", lambda *_: pytest.fail("nothing has to be built"))
+    monkeypatch.setattr(compared_run, "build_parts", lambda *_: pytest.fail("nothing has to be built"))
     assert main(["report", f"run={folder}", "compare=16"]) == 0
     assert pd.read_parquet(folder / "untrained.parquet").equals(frame)
 
@@ -60,7 +62,7 @@ def test_known_crystals_are_scored_by_the_proxy(tmp_path):
     config = OmegaConf.load(folder / "config.yaml")
     config.device = "cpu"
     frame = candidate_frame().iloc[:4].reset_index(drop=True)
-    parts = report_sets.build_parts(config)
+    parts = build_parts(config)
     scored = report_sets._scored(parts, pd.concat([frame, frame.assign(a=np.nan)], ignore_index=True), 10)
     expected = MLPProxy(placing="placing")(frame_to_specs(frame)).value
     torch.testing.assert_close(torch.from_numpy(np.sort(scored)), expected.sort().values, rtol=0, atol=1e-6)

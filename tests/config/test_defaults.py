@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from gflownet_crystal.cli.evaluate import settings_of as evaluate_settings
 from gflownet_crystal.cli.export import settings_of as export_settings
@@ -19,10 +18,10 @@ from gflownet_crystal.cli.relax import settings_of as relax_settings
 from gflownet_crystal.cli.sample import settings_of as sample_settings
 from gflownet_crystal.cli.train_denoiser import settings_of as denoiser_settings
 from gflownet_crystal.cli.train_energy import settings_of as energy_settings
-from gflownet_crystal.cli.train_gfn import settings_of as gfn_settings
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.config.build import plain_section, verb_settings
-from gflownet_crystal.config.compose import compose_config, resolved
+from gflownet_crystal.config.compose import compose_config
+from gflownet_crystal.config.request import Request
+from gflownet_crystal.config.training import sampler_settings
 from gflownet_crystal.workflows.candidate_settings import CandidateSettings, ExportSettings, PipelineSettings
 from gflownet_crystal.workflows.common_settings import DeviceSettings, VerbSettings
 from gflownet_crystal.workflows.data_settings import (
@@ -67,8 +66,8 @@ NEEDED = {
 }
 
 
-def composed(verb: str, *words: str) -> DictConfig:
-    return resolved(compose_config(verb, words))
+def composed(verb: str, *words: str) -> Request:
+    return Request(compose_config(verb, words))
 
 
 @pytest.mark.parametrize(
@@ -104,8 +103,9 @@ def test_other_verbs_have_the_defaults_of_their_dataclasses(verb, kind, words):
         given["run"] = A
     if kind is PrepareDataSettings:
         given["out"] = Path("b.parquet")
-    made = reference_settings if verb == "references" else partial(verb_settings, kind)
-    assert made(composed(verb, *words)) == kind(**given)
+    request = composed(verb, *words)
+    made = reference_settings(request) if verb == "references" else request.settings(kind)
+    assert made == kind(**given)
 
 
 @pytest.mark.parametrize("kind", VerbSettings.__subclasses__() + DeviceSettings.__subclasses__())
@@ -123,9 +123,9 @@ def test_common_keys_are_checked_by_their_names(kind):
     [("export", export_settings, ExportSettings), ("pipeline", pipeline_settings, PipelineSettings)],
 )
 def test_verbs_of_candidates_have_the_defaults_of_their_dataclasses(verb, settings_of, kind):
-    config = composed(verb, "run=a", "out=b")
-    section = plain_section(config.screening, "screening")
-    assert settings_of(config) == kind(A, B, section)
+    request = composed(verb, "run=a", "out=b")
+    section = request.section("screening")
+    assert settings_of(request) == kind(A, B, section)
     # null follows from the run
     stated = {name: value for name, value in section.items() if value is not None and name != "contacts"}
     assert stated and stated == {name: getattr(Screening(), name) for name in stated}
@@ -146,10 +146,10 @@ def test_trainings_have_the_defaults_of_their_dataclasses():
     expected = TrainDenoiserSettings(data=(A,), model=denoiser.model, volumes=True, max_atoms=20)
     validated = replace(expected.denoising, validated=1024)
     assert denoiser == replace(expected, denoising=validated, loop=denoiser.loop)
-    prior = verb_settings(TrainPriorSettings, composed("train_prior", "data=a"))
+    prior = composed("train_prior", "data=a").settings(TrainPriorSettings)
     assert prior == TrainPriorSettings(data=(A,), loop=prior.loop)
-    assert verb_settings(TrainProxySettings, composed("train_proxy", "data=a")) == TrainProxySettings(data=A)
-    sampler = gfn_settings(composed("train_gfn"))
+    assert composed("train_proxy", "data=a").settings(TrainProxySettings) == TrainProxySettings(data=A)
+    sampler = sampler_settings(composed("train_gfn").resolved)
     assert sampler == TrainGfnSettings(screening=sampler.screening)
     refinement = refine_settings(composed("refine", "run=a", "out=b"))
     sections = {name: getattr(refinement, name) for name in ("training", "energy_loop", "prior_loop")}

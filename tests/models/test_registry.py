@@ -21,7 +21,7 @@ def test_settings_are_those_asked_for(name: str) -> None:
     [
         ("alchemy", {}, "unknown model 'alchemy'; choose one of alignn, gemsnet, egnn"),
         ("alignn", {"breadth": 3}, "takes no breadth; it takes width"),
-        ("alignn", {"graph": {"depth": 3}}, "unknown key model.settings.graph.depth"),
+        ("alignn", {"graph": {"depth": 3}}, "model.settings.graph: GraphSettings takes no depth"),
         ("alignn", {"width": "wide"}, "model.settings.width must be int, not 'wide'"),
         ("alignn", {"width": True}, "model.settings.width must be int"),
         ("alignn", {"width": 0}, "model.settings make no alignn"),

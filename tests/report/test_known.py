@@ -13,7 +13,6 @@ from ase.build import bulk
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Composition
 
-from gflownet_crystal.cli.report_sets import known_crystals
 from gflownet_crystal.common.run_summary import RunSummary
 from gflownet_crystal.evaluation.parallel import Crystal, to_crystals
 from gflownet_crystal.report import known as known_module
@@ -26,6 +25,7 @@ from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles
 from gflownet_crystal.structures.convert import from_ase, to_pymatgen
 from gflownet_crystal.structures.frames import structures_to_frame
+from gflownet_crystal.workflows.report_sets import known_crystals
 from tests.report.runs import CRYSTALS, candidate_frame, sample_frame, write_candidates
 
 

@@ -5,33 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from omegaconf import DictConfig
 
-from gflownet_crystal.cli.data_tables import tell
-from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError
+from gflownet_crystal.common.errors import DataError, GFlowNetCrystalError
 from gflownet_crystal.common.run_schema import ENERGY, FORMULA, SPACE_GROUP, VOLUME
-from gflownet_crystal.common.values import path_setting, seed_number
-from gflownet_crystal.config.build import Trust
-from gflownet_crystal.config.parts import Parts, build_parts
-from gflownet_crystal.config.priors import stored_policy
-from gflownet_crystal.config.starting import build_prior, prior_section
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.gflownet.prior import Prior
+from gflownet_crystal.report.page import Material
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles, read_table_file
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.workflows.data_tables import tell
 from gflownet_crystal.workflows.samples import draw_untrained, write_samples
+from gflownet_crystal.workflows.sampling import Parts
 
 UNTRAINED, OF_THE_PRIOR = "untrained.parquet", "prior.parquet"
 _BATCH = 2048
@@ -58,40 +53,51 @@ class Comparison:
     notes: tuple[str, ...] = ()
 
 
-def compare(config: DictConfig, files: RunFiles, known: Population | None, n: int, trust: bool) -> Comparison:
+class Compared(Protocol):
+    """A run whose report compares its samples with others."""
+
+    @property
+    def seed(self) -> int:
+        """Random seed of the run."""
+
+    @property
+    def parts(self) -> Parts:
+        """The parts of the run, untrained; made where they are asked for first."""
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether the run has a prior."""
+
+    def learned(self) -> Mapping[str, object] | None:
+        """Distributions of the crystals that the prior learned from; None for none."""
+
+    def prior(self) -> GFlowNet:
+        """The run's prior in the run's space."""
+
+
+def compare(run: Compared, files: RunFiles, known: Population | None, n: int) -> Comparison:
     """Draw from the untrained sampler and from the prior, and let the proxy score known crystals.
 
     Args:
-        config: configuration stored with the run.
+        run: the run.
         files: files of the run; the draws are kept in its folder, so that a second report has them already.
         known: crystals, or None.
         n: draws of each, and known crystals scored, at most; 0 for none.
-        trust: build classes from outside this package that the run folder names.
     """
     if n == 0:
         return Comparison()
     energies: dict[str, NDArray[np.float64]] = {}
     labels: dict[str, str] = {}
-    trusted, seed = Trust(everything=trust), config.get("seed", 0)
-    parts = cache(lambda: build_parts(config, trusted))
     drawn: dict[str, pd.DataFrame] = {}
     learned: Mapping[str, object] | None = None
     notes: tuple[str, ...] = ()
     try:
-        drawn["untrained"] = _drawn(files.folder / UNTRAINED, n, seed, parts, lambda: parts().model)
-        if (section := prior_section(config)) is not None:
-            source = path_setting(section.get("source"), "prior.source")
-            distributions = stored_policy(source).card.get("distributions")
-            learned = distributions.get("train") if isinstance(distributions, Mapping) else None
-            drawn["prior"] = _drawn(
-                files.folder / OF_THE_PRIOR,
-                n,
-                seed,
-                parts,
-                lambda: _prior(build_prior(config, parts(), trusted)),
-            )
+        drawn["untrained"] = _drawn(files.folder / UNTRAINED, n, run, lambda: run.parts.model)
+        if run.has_prior:
+            learned = run.learned()
+            drawn["prior"] = _drawn(files.folder / OF_THE_PRIOR, n, run, run.prior)
         if known is not None:
-            energies["reference"] = _scored(parts(), of_the_space(known, files).frame, n)
+            energies["reference"] = _scored(run.parts, of_the_space(known, files).frame, n)
             labels["reference"] = f"{len(energies['reference']):,} known crystals"
     except GFlowNetCrystalError as error:
         notes = (f"no comparison: {error}",)
@@ -106,21 +112,12 @@ def compare(config: DictConfig, files: RunFiles, known: Population | None, n: in
     return Comparison(crystals.get("untrained"), crystals.get("prior"), learned, energies, labels, notes)
 
 
-def _prior(prior: Prior | None) -> GFlowNet:
-    """The run's prior in the run's space."""
-    if prior is None:
-        raise ConfigError("the run has no prior")
-    return prior.model
-
-
-def _drawn(
-    path: Path, n: int, seed: object, parts: Callable[[], Parts], model: Callable[[], GFlowNet]
-) -> pd.DataFrame:
+def _drawn(path: Path, n: int, run: Compared, model: Callable[[], GFlowNet]) -> pd.DataFrame:
     """``n`` draws: those of the file where it has as many, else new ones, which are kept there."""
     frame = read_table_file(path, must_exist=False)
     if frame is not None and len(frame) == n:
         return frame
-    frame = draw_untrained(model(), parts().reward, n, _BATCH, seed_number(seed, "seed"))
+    frame = draw_untrained(model(), run.parts.reward, n, _BATCH, run.seed)
     if os.access(path.parent, os.W_OK):
         write_samples(path, frame)
     return frame
@@ -177,3 +174,32 @@ def known_crystals(path: Path, files: RunFiles, formula_check: str = "refuse") -
     labelled = files.summary.quantity.name == ENERGY_COLUMN
     table[ENERGY] = table[ENERGY_COLUMN] if labelled else np.nan
     return Population.of("reference", "known crystals", table)
+
+
+def gather(files: RunFiles, known: Population | None, comparison: Comparison, k: int) -> Material:
+    """Content of the report of a run, its best ``k`` candidates included."""
+    energies, labels = dict(comparison.energies), dict(comparison.labels)
+    samples = best = None
+    if files.samples is not None and ENERGY in files.samples:
+        energies["samples"] = files.samples[ENERGY].to_numpy(dtype=float)
+        labels["samples"] = f"{len(files.samples):,} samples"
+    if files.samples is not None and files.is_crystals:
+        samples = Population.of("samples", "samples", files.samples)
+    if files.candidates is not None and len(files.candidates):
+        best = Population.of("candidates", "candidates", files.candidates.head(k))
+        energies["candidates"] = best.frame[ENERGY].to_numpy(dtype=float)
+        labels["candidates"] = best.label
+    reference = None if known is None else of_the_space(known, files)
+    return Material(
+        files,
+        samples,
+        best,
+        comparison.untrained,
+        comparison.prior,
+        comparison.learned,
+        reference,
+        known,
+        energies,
+        labels,
+        comparison.notes,
+    )

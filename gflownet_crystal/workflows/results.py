@@ -1,4 +1,4 @@
-"""The end of a training: samples, figures, candidates, summary.json and a page on the terminal."""
+"""Results of a training of a sampler: samples, figures, candidates and summary.json."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from omegaconf import OmegaConf
 
-from gflownet_crystal.cli.export import export
-from gflownet_crystal.cli.page import print_page
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.files import write_json
 from gflownet_crystal.common.metrics import read_metrics
@@ -24,8 +21,6 @@ from gflownet_crystal.common.run_schema import (
     SUMMARY,
 )
 from gflownet_crystal.common.run_summary import Quantity, RunSummary
-from gflownet_crystal.config.compose import compose_config, resolved
-from gflownet_crystal.config.parts import Parts
 from gflownet_crystal.evaluation.figures_training import (
     element_prevalence,
     energy_distribution,
@@ -37,6 +32,7 @@ from gflownet_crystal.structures.spec_io import read_specs
 from gflownet_crystal.training.base import Training
 from gflownet_crystal.workflows.exporting import FIGURES
 from gflownet_crystal.workflows.samples import draw_samples, draw_untrained, write_samples
+from gflownet_crystal.workflows.sampling import Parts
 from gflownet_crystal.workflows.summary import best_of, element_shares, hardware, summarise_samples
 from gflownet_crystal.workflows.training_run import TrainingRun
 from gflownet_crystal.workflows.training_settings import TrainGfnSettings
@@ -50,8 +46,9 @@ def write_results(
     parts: Parts,
     training: Training,
     untrained: Callable[[], GFlowNet],
-    oxidation_table: str | None,
-) -> None:
+    oxidation_table: object,
+    candidates: Callable[[Path], dict[str, object]],
+) -> tuple[RunSummary, pd.DataFrame, dict[str, Path], str]:
     """Sample from the trained model and write everything that a user looks at.
 
     Args:
@@ -61,6 +58,10 @@ def write_results(
         training: finished training.
         untrained: function that makes the model as it was before the training.
         oxidation_table: name of the environment's table of oxidation states; None where it has none.
+        candidates: function that writes candidates to a folder and returns the summary of them.
+
+    Returns:
+        The summary, the best objects, the files by their contents, and the command to go on with.
     """
     chosen, folder = settings.samples, run.folder
     frame = draw_samples(parts.model, parts.reward, chosen.n, chosen.batch_size, chosen.seed)
@@ -79,17 +80,16 @@ def write_results(
     if parts.env.produces == "specs" and settings.export.k:
         files["candidates"] = folder / "candidates"
         # the summary is written once more, with how the candidates were found
-        made = replace(summary, candidates=_export(folder, files["candidates"], settings))
-        write_json(files["summary"], made.as_json())
+        about = candidates(files["candidates"])
+        told = {name: about[name] for name in ("energies", "funnel", *FIGURES, "processor_seconds")}
+        write_json(files["summary"], replace(summary, candidates=told).as_json())
         found = read_specs(files["candidates"] / CANDIDATES)
         best = found if len(found) else best
         following = f"gflownet-crystal export {named} n=100000 k=100 out=DIR{run.trust_word}"
-    print_page(summary, best, files, following)
+    return summary, best, files, following
 
 
-def _summary(
-    oxidation_table: str | None, parts: Parts, training: Training, frame: pd.DataFrame
-) -> RunSummary:
+def _summary(oxidation_table: object, parts: Parts, training: Training, frame: pd.DataFrame) -> RunSummary:
     proxy, settings = parts.reward.proxy, parts.settings
     proxies = proxy.proxies if isinstance(proxy, SeveralProxies) else {ENERGY: proxy}
     return RunSummary(
@@ -122,15 +122,3 @@ def _draw_figures(
     energy_distribution(trained_energy, untrained_energy, label, folder / "energies.png")
     if FORMULA in frame.columns:
         element_prevalence(element_shares(frame), element_shares(best_of(frame)), folder / "elements.png")
-
-
-def _export(folder: Path, out: Path, settings: TrainGfnSettings) -> dict[str, object]:
-    """Write candidates as ``export`` does; what it tells of them."""
-    config = compose_config("export", [])
-    config.run, config.out, config.k = str(folder), str(out), settings.export.k
-    config.format, config.overwrite = list(settings.export.format), True
-    # runs of earlier versions have no such section, or as much of it as was given when they went on
-    config.screening = OmegaConf.merge(config.screening, dict(settings.screening))
-    config.device, config.trust, config.quiet = settings.device, settings.trust, settings.quiet
-    about = export(resolved(config))
-    return {name: about[name] for name in ("energies", "funnel", *FIGURES, "processor_seconds")}

@@ -17,7 +17,7 @@ from gflownet_crystal.training.energies.labelled import LabelledStructures, read
 def tell(left_out: LeftOut) -> None:
     """Say on standard error how many crystals were left out, and why."""
     if line := left_out.line():
-        print(line, file=sys.stderr)
+        sys.stderr.write(f"{line}\n")
 
 
 def read_prepared(

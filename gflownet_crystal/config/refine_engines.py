@@ -1,4 +1,4 @@
-"""The work of a refinement, done by what the other verbs are made of."""
+"""The work of a refinement, done by the parts of the other verbs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from gflownet_crystal.cli import train_energy, train_gfn, train_prior
-from gflownet_crystal.cli.data_tables import read_crystals
 from gflownet_crystal.common.checkpoint import latest
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.run_schema import RELAXED
-from gflownet_crystal.config.build import Trust, build, load_class, plain, verb_settings
-from gflownet_crystal.config.compose import TARGET, compose_config, resolved
-from gflownet_crystal.config.run_folder import training_run
+from gflownet_crystal.config.build import Trust, build, load_class, plain
+from gflownet_crystal.config.compose import TARGET, compose_config
+from gflownet_crystal.config.prior_training import train_prior
+from gflownet_crystal.config.request import Request
 from gflownet_crystal.config.trained_runs import TrainedRun, open_run
+from gflownet_crystal.config.training import train_sampler
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.schema import ENERGY_COLUMN
@@ -41,6 +41,8 @@ from gflownet_crystal.training.energies.labelled import LabelledStructures
 from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.proxies.recipe import Recipe, Run
 from gflownet_crystal.weights import load_weights
+from gflownet_crystal.workflows.data_tables import read_crystals
+from gflownet_crystal.workflows.energy_training import train_energies
 from gflownet_crystal.workflows.generating import make_structures
 from gflownet_crystal.workflows.making import Maker
 from gflownet_crystal.workflows.placing import judged_energies
@@ -49,7 +51,7 @@ from gflownet_crystal.workflows.refining_labels import Draw
 from gflownet_crystal.workflows.refining_parts import Judge, Learned
 from gflownet_crystal.workflows.relaxing import load_on, relax_kept
 from gflownet_crystal.workflows.sampling import sample_model
-from gflownet_crystal.workflows.training_settings import TrainPriorSettings
+from gflownet_crystal.workflows.training_settings import TrainEnergySettings, TrainPriorSettings
 
 _HOLDOUT = 0.04
 """Share of reduced formulas that trainings of energies and priors validate on where MP-20's val is not there."""
@@ -141,23 +143,23 @@ class VerbEngines:
         config = self._training("train_energy", folder, self.settings.energy_loop, start)
         config.model = OmegaConf.create(network)
         config.data = [str(path) for path in (*(self.settings.data or ()), *labels)]
-        config = resolved(config)
-        settings = train_energy.settings_of(config)
+        request = Request(config)
+        settings = request.settings(TrainEnergySettings, model=request.network())
         banned = reduced_formulas(load_prepared(held_out))
 
         def read() -> LabelledStructures:
             data = read_crystals(settings.data, strained=settings.strained, seed=settings.seed)
             return data.take(~np.isin(data.formula, banned) | (data.split == "val"))
 
-        train_energy.train_weights(training_run(folder, "train_energy", config), settings, out, read)
+        train_energies(request.training_run(folder, "train_energy"), settings, out, read)
 
     def train_prior(self, folder: Path, out: Path, start: str | None, stable: Sequence[Path]) -> None:
         """Train the prior from earlier weights on known crystals and stable ones."""
         source = self.prior_source() if start is None else start
         config = self._training("train_prior", folder, self.settings.prior_loop, source)
         config.data = [str(path) for path in (*(self.settings.data or ()), *stable)]
-        config = resolved(config)
-        train_prior.train_weights(folder, config, verb_settings(TrainPriorSettings, config), out)
+        request = Request(config)
+        train_prior(folder, request, request.settings(TrainPriorSettings), out)
 
     def prior_source(self) -> str:
         """The prior of the run.
@@ -183,7 +185,7 @@ class VerbEngines:
             config.prior.source, config.prior.digest = learned.prior, None
         if self.settings.known_samples:
             know(config, found)
-        train_gfn.train_sampler(config, folder, self.trust)
+        train_sampler(Request(config, self.trust), folder)
 
     def _learn(self, section: DictConfig, weights: str | None) -> None:
         """Put weights into the section of a spec proxy."""

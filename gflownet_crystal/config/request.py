@@ -1,0 +1,174 @@
+"""A command's configuration as verbs read it: settings, objects and plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from omegaconf import DictConfig
+
+from gflownet_crystal.common.locks import lock_folder
+from gflownet_crystal.common.outputs import check_writable
+from gflownet_crystal.common.run_schema import WEIGHTS
+from gflownet_crystal.config.build import (
+    COMMAND_LINE,
+    Trust,
+    build,
+    plain,
+    plain_section,
+    settings_among,
+    to_settings,
+    verb_settings,
+)
+from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.run_folder import SECTIONS, card_command, open_folder, run_folder, training_run
+from gflownet_crystal.workflows.training_run import TrainingRun
+from gflownet_crystal.workflows.training_settings import NetworkChoice, NetworkSettings
+
+T = TypeVar("T")
+SomeSettings = TypeVar("SomeSettings", bound=NetworkSettings)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command's configuration, read as settings, objects and plain values.
+
+    Attributes:
+        config: configuration composed from a command line, or stored with a run.
+        trust: classes from outside the package that its sections may name.
+    """
+
+    config: DictConfig
+    trust: Trust = COMMAND_LINE
+
+    @cached_property
+    def resolved(self) -> DictConfig:
+        """The configuration with all references replaced by values.
+
+        Raises:
+            ConfigError: a reference leads nowhere, or a mandatory key has no value.
+        """
+        return resolved(self.config)
+
+    def settings(self, kind: type[T], **given: object) -> T:
+        """Settings of a verb; see :func:`~gflownet_crystal.config.build.verb_settings`."""
+        return verb_settings(kind, self.resolved, **given)
+
+    def settings_among(self, kind: type[T], key: str) -> T:
+        """A dataclass whose fields are some of the keys; errors name them under ``key``."""
+        return settings_among(kind, self.resolved, key)
+
+    def settings_in(self, kind: type[T], section: str) -> T:
+        """A dataclass of a section."""
+        return to_settings(kind, self.resolved[section], section)
+
+    def build(self, section: str, contract: type[T]) -> T:
+        """The object that a section describes; see :func:`~gflownet_crystal.config.build.factory`."""
+        return build(self.resolved[section], contract, section, self.trust)
+
+    def section(self, name: str) -> dict[str, object]:
+        """A section with lists and mappings as Python's own.
+
+        Raises:
+            ConfigError: it is none.
+        """
+        return plain_section(self.resolved[name], name)
+
+    def values(self) -> dict[str, object]:
+        """All keys with lists and mappings as Python's own."""
+        return plain_section(self.resolved, "configuration")
+
+    def value(self, key: str) -> object:
+        """A key with lists and mappings as Python's own; None where there is none."""
+        return plain(self.resolved.get(key))
+
+    def choice(self, group: str) -> object:
+        """Name of the choice of a group, or of the section that a group fills; None where there is none."""
+        # the section may be filled from a group of another name: denoiser@model
+        chosen = {str(key).split("@")[-1]: value for key, value in self.config.record.choices.items()}
+        return chosen.get(group)
+
+    def network(self) -> NetworkChoice:
+        """The network of the section ``model``.
+
+        Raises:
+            ConfigError: its settings are none.
+        """
+        section = self.resolved.model
+        return NetworkChoice(name=section.name, settings=plain_section(section.settings, "model.settings"))
+
+    def training_run(self, folder: Path, verb: str) -> TrainingRun:
+        """A training in a folder that this process holds."""
+        return training_run(folder, verb, self.resolved)
+
+    def command(self, verb: str) -> str:
+        """The command as cards have it, without folders."""
+        return card_command(verb, self.config)
+
+    def opened(self, folder: Path, sections: Sequence[str] = SECTIONS) -> Request:
+        """The request to train with: this one in a new folder, the stored one to go on; see ``open_folder``."""
+        return Request(*open_folder(folder, self.config, sections))
+
+
+@contextmanager
+def hold_folder(
+    request: Request, words: Sequence[object], seed: object, sections: Sequence[str]
+) -> Iterator[tuple[Path, Request]]:
+    """Hold the run folder of a training.
+
+    Args:
+        request: request of the command line.
+        words: words of the folder's name where ``run.dir`` is null; None for no word.
+        seed: seed in that name.
+        sections: sections that a stored configuration must have.
+
+    Yields:
+        The folder, and the request to train with.
+
+    Raises:
+        ConfigError: the folder is another run's, or another process is writing to it.
+    """
+    folder = run_folder(request.config, [word for word in words if word is not None], seed)
+    with lock_folder(folder):
+        yield folder, request.opened(folder, sections)
+
+
+@contextmanager
+def hold_recipe(
+    request: Request, *words: object, sections: Sequence[str] = ()
+) -> Iterator[tuple[Path, Request]]:
+    """Hold the run folder of a training by a recipe, whose seed is that of the section ``training``."""
+    seed = request.config.training.get("seed", 0)
+    with hold_folder(request, words, seed, (*sections, "training", "record")) as held:
+        yield held
+
+
+@contextmanager
+def open_training(
+    request: Request, settings_of: Callable[[Request], SomeSettings], name: str, section: str = "model"
+) -> Iterator[tuple[Path, Request, SomeSettings, Path]]:
+    """Hold the run folder of a training of networks.
+
+    Args:
+        request: request of the command line.
+        settings_of: function that reads the settings.
+        name: first word of the folder's name where ``run.dir`` is null.
+        section: section that says which network is trained.
+
+    Yields:
+        The folder, the request to train with, its settings, and the weights file to write, all checked.
+
+    Raises:
+        ConfigError: a value is out of range, the folder is another run's, or another process is writing to it.
+        DataError: the weights file cannot be written.
+    """
+    words, sections = (name, request.choice(section)), (section, "loop", "record")
+    with hold_folder(request, words, request.config.seed, sections) as (folder, chosen):
+        settings = settings_of(chosen)
+        out = folder / WEIGHTS if settings.out is None else settings.out
+        check_writable(out)
+        yield folder, chosen, settings, out

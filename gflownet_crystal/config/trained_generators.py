@@ -1,0 +1,32 @@
+"""The generator that ``train_generator`` trains, by the name or class in its configuration."""
+
+from __future__ import annotations
+
+from gflownet_crystal.common.devices import find_device
+from gflownet_crystal.common.errors import unknown
+from gflownet_crystal.config.build import Trust, load_class
+from gflownet_crystal.config.compose import TARGET
+from gflownet_crystal.config.request import Request
+from gflownet_crystal.training.generators.trained import TRAINED, TrainedGenerator
+from gflownet_crystal.workflows.training_settings import TrainGeneratorSettings
+
+
+def trained_generator(request: Request, settings: TrainGeneratorSettings) -> TrainedGenerator:
+    """The generator that ``generator.name`` names, or of the class ``generator._target_``.
+
+    Args:
+        request: request with the section ``generator``.
+        settings: settings of ``train_generator``.
+
+    Raises:
+        ConfigError: an unknown name or class, or wrong settings.
+    """
+    section, device = request.section("generator"), find_device(settings.device)
+    target = section.pop(TARGET, None)
+    if target is not None:
+        # a run folder that is resumed may name a class and come from somebody else
+        trust = Trust(everything=settings.trust or not settings.resume)
+        return load_class(target, TrainedGenerator, "generator", trust)(section, settings.seed, device)
+    if settings.name not in TRAINED:
+        raise unknown("generator.name", settings.name, TRAINED)
+    return TRAINED[settings.name](section, settings.seed, device)

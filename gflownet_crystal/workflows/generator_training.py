@@ -1,0 +1,67 @@
+"""Training of the network of a generator: data in, weights and their model card out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from gflownet_crystal.common.devices import set_threads
+from gflownet_crystal.training.energies.labelled import split_labelled
+from gflownet_crystal.training.engine import Engine
+from gflownet_crystal.training.generators.trained import TrainedGenerator
+from gflownet_crystal.training.networks import NetworkTraining
+from gflownet_crystal.workflows.data_tables import read_crystals
+from gflownet_crystal.workflows.training_run import TrainingRun, still_falling, validation_figures
+from gflownet_crystal.workflows.training_settings import TrainGeneratorSettings
+
+
+def train_generator(
+    run: TrainingRun, settings: TrainGeneratorSettings, trained: TrainedGenerator, out: Path
+) -> dict[str, object]:
+    """Train, or go on with the newest checkpoint of the folder, and write the weights.
+
+    Args:
+        run: the run.
+        settings: settings of ``train_generator``.
+        trained: generator with its network.
+        out: weights file.
+
+    Returns:
+        The card.
+
+    Raises:
+        TrainingStopped: the user interrupted; a checkpoint is there.
+    """
+    set_threads(settings.threads)
+    data = read_crystals(settings.data, one_scheme=False)
+    splits = split_labelled(data, settings.holdout, max_atoms=settings.max_atoms)
+    if not settings.quiet:
+        sys.stdout.write(
+            f"{len(splits.train)} crystals to learn from, {len(splits.validation)} to validate on\n"
+        )
+    engine = run.train_network(trained.task(splits), settings)
+    trained.round_weights()
+    card = _card(run, settings, trained, engine)
+    trained.save(out, card)
+    return card
+
+
+def _card(
+    run: TrainingRun,
+    settings: TrainGeneratorSettings,
+    trained: TrainedGenerator,
+    engine: Engine[NetworkTraining],
+) -> dict[str, object]:
+    curve = validation_figures(engine)
+    return {
+        "kind": trained.kind,
+        "generator": settings.name,
+        "unit": trained.unit,
+        **trained.card(),
+        "task": dict(settings.task),
+        "half": trained.half,
+        **run.card(settings, engine, trained.network),
+        "validation": trained.figures(),
+        "validation_curve": curve,
+        "curve_still_falling": still_falling([trained.error(figures) for figures in curve]),
+    }
