@@ -33,15 +33,15 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.options import read_options, run
+from benchmarks.spec_distances import against_floor
 from benchmarks.target import sample
+from benchmarks.volume import VolumeRegressor, fit_volume_regressor
 from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.data.splits import without_formulas
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.envs.crystal import Crystal
-from gflownet_crystal.evaluation.spec_distances import against_floor
-from gflownet_crystal.evaluation.volume import VolumeRegressor, fit_volume_regressor
 from gflownet_crystal.gflownet.likelihood import log_prob
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.structures.distributions import distributions

@@ -19,10 +19,10 @@ import pandas as pd
 import torch
 
 from benchmarks.options import names, read_options, run
+from benchmarks.volume import fit_volume_regressor
 from gflownet_crystal.data.label_schemes import is_legacy, to_one_scheme
 from gflownet_crystal.data.prepare import labelled_crystals, load_prepared
 from gflownet_crystal.data.quality import is_plausible
-from gflownet_crystal.evaluation.volume import fit_volume_regressor
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.mlp import MLPProxy

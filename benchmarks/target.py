@@ -23,13 +23,13 @@ from scipy.stats import wasserstein_distance
 from torch import Tensor
 
 from benchmarks.options import read_options, run
+from benchmarks.target_chains import CrystalMoves
 from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.crystallography.space_groups import crystal_lattice_system_of_group
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.evaluation.agreement import count_variation, fit_log_log, wasserstein
 from gflownet_crystal.evaluation.annealing import Annealed, Particles, anneal, score
-from gflownet_crystal.evaluation.target_chains import CrystalMoves
 from gflownet_crystal.gflownet.likelihood import log_prob
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.rollout import sample_forward

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gflownet_crystal.evaluation.volume import fit_volume_regressor
+from benchmarks.volume import fit_volume_regressor
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import specs_to_frame
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.spec_distances import against_floor, distances
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.evaluation.spec_distances import against_floor, distances
 from tests.structures.test_distributions import specs
 
 KNOWN = specs((225, "Na4 Cl4"), (225, "K4 Cl4"), (221, "Na1 Cl1"), (227, "C8"))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.target_chains import CrystalMoves, inside_space
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.envs.composition.stage import CompositionState
@@ -16,7 +17,6 @@ from gflownet_crystal.envs.lattice.reference_volume import reference_volume
 from gflownet_crystal.evaluation.agreement import count_variation, wasserstein
 from gflownet_crystal.evaluation.annealing import anneal
 from gflownet_crystal.evaluation.quadrature import unit_box_nodes
-from gflownet_crystal.evaluation.target_chains import CrystalMoves, inside_space
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
 from gflownet_crystal.structures.spec import CrystalSpec
 
