@@ -12,7 +12,6 @@ from gflownet_crystal.common.values import (
     at_least,
     check_fields,
     optional,
-    path_setting,
     path_text,
     whole_number,
 )
@@ -73,8 +72,6 @@ class ExportSettings(CandidateSettings):
 
     samples: Path | None = None
     overwrite: bool = False
-
-    checks: ClassVar[Checks] = {**CandidateSettings.checks, "samples": optional(path_setting)}
 
     def __post_init__(self) -> None:
         """Check the values.

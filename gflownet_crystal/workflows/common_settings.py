@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import ClassVar
 
 from gflownet_crystal.common.values import (
@@ -13,6 +15,7 @@ from gflownet_crystal.common.values import (
     one_of,
     optional,
     path_setting,
+    paths_setting,
     seed_number,
     thread_count,
 )
@@ -22,21 +25,27 @@ Checks = Mapping[str, Callable[[object, str], object]]
 """Checks by key, which take the value and the key."""
 
 COMMON: Checks = {
-    **dict.fromkeys(("quiet", "resume", "overwrite", "trust"), flag),
     **dict.fromkeys(("batch_size", "tries", "k"), at_least(1)),
     "formula_check": one_of(FORMULA_CHECKS),
-    "out": path_setting,
     "processes": thread_count,
-    "run": path_setting,
     "seed": seed_number,
     "threads": optional(thread_count),
 }
 """Check of each key that several verbs have, by its name."""
 
+BY_TYPE: Mapping[object, Callable[[object, str], object]] = {
+    bool: flag,
+    Path: path_setting,
+    Path | None: optional(path_setting),
+    tuple[Path, ...]: paths_setting,
+    tuple[Path, ...] | None: optional(paths_setting),
+}
+"""Check of each other key by its annotation."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class VerbSettings:
-    """Settings of a verb, checked when they are made: common keys by their names, others by ``checks``.
+    """Settings of a verb, checked when they are made: by ``checks``, by common names, or by type.
 
     A subclass whose keys depend on each other checks that in its own ``__post_init__``.
     """
@@ -50,8 +59,10 @@ class VerbSettings:
         Raises:
             ConfigError: one is wrong.
         """
-        checks = {**COMMON, **self.checks}
-        check_fields(self, **{one.name: checks[one.name] for one in fields(self) if one.name in checks})
+        hints = typing.get_type_hints(type(self))
+        typed = {one.name: BY_TYPE[hints[one.name]] for one in fields(self) if hints[one.name] in BY_TYPE}
+        common = {one.name: COMMON[one.name] for one in fields(self) if one.name in COMMON}
+        check_fields(self, **{**typed, **common, **self.checks})
 
 
 @dataclass(frozen=True, kw_only=True)

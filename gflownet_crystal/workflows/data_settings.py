@@ -10,11 +10,8 @@ from typing import ClassVar, Final
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.values import (
     at_least,
-    flag,
     one_of,
     optional,
-    path_setting,
-    paths_setting,
     text,
 )
 from gflownet_crystal.relaxation.elements import ElementSettings
@@ -51,7 +48,6 @@ class FetchDataSettings(VerbSettings):
 
     checks: ClassVar[Checks] = {
         "name": optional(_names),
-        "folder": optional(path_setting),
         "timeout": at_least(1),
     }
 
@@ -87,11 +83,7 @@ class PrepareDataSettings(VerbSettings):
     quiet: bool = False
 
     checks: ClassVar[Checks] = {
-        "source": paths_setting,
-        "out": optional(path_setting),
         "format": formats_setting,
-        "hull": optional(path_setting),
-        "one_scheme": flag,
         "strain": optional(text),
         "strains": at_least(1),
     }
@@ -154,8 +146,6 @@ class ReferencesSettings(DeviceSettings):
     out: Path | None = None
     overwrite: bool = False
 
-    checks: ClassVar[Checks] = {"data": optional(path_setting), "out": optional(path_setting)}
-
 
 @dataclass(frozen=True)
 class EvaluateProxySettings(DeviceSettings):
@@ -170,7 +160,7 @@ class EvaluateProxySettings(DeviceSettings):
     atoms: str = ATOMS[0]
     quiet: bool = field(default=True, kw_only=True)
 
-    checks: ClassVar[Checks] = {"data": paths_setting, "atoms": one_of(ATOMS)}
+    checks: ClassVar[Checks] = {"atoms": one_of(ATOMS)}
 
 
 @dataclass(frozen=True)
@@ -205,10 +195,7 @@ class ReportSettings(VerbSettings):
     threads: int | None = None
     trust: bool = False
 
-    checks: ClassVar[Checks] = {
-        **dict.fromkeys(("out", "samples", "candidates", "relaxed", "reference"), optional(path_setting)),
-        "compare": at_least(0),
-    }
+    checks: ClassVar[Checks] = {"compare": at_least(0)}
 
     def __post_init__(self) -> None:
         """Check the values.

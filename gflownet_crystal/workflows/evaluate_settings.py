@@ -14,7 +14,6 @@ from gflownet_crystal.common.values import (
     flag,
     names_setting,
     optional,
-    path_setting,
     path_text,
 )
 from gflownet_crystal.evaluation.compared_sets import Choices
@@ -110,9 +109,6 @@ class EvaluateSettings(DeviceSettings):
     quiet: bool = field(default=True, kw_only=True)
 
     checks: ClassVar[Checks] = {
-        **dict.fromkeys(
-            ("structures", "run", "reference", "targets", "out", "cache"), optional(path_setting)
-        ),
         **dict.fromkeys(("n", "n_reference"), optional(at_least(1))),
         "metrics": optional(names_setting),
         "n_judged": at_least(1),

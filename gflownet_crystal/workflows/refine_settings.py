@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import at_least, flag, optional, path_setting, paths_setting, text
+from gflownet_crystal.common.values import at_least, optional, text
 from gflownet_crystal.workflows.common_settings import Checks, DeviceSettings
 from gflownet_crystal.workflows.refining_parts import Refining
 
@@ -66,14 +66,11 @@ class RefineSettings(DeviceSettings):
     trust: bool = False
 
     checks: ClassVar[Checks] = {
-        "data": optional(paths_setting),
         "teacher": optional(text),
         "energies": text,
         "hull": text,
         "relax_steps": at_least(0),
-        "weights": optional(path_setting),
         **dict.fromkeys(("relax_best", "iterations"), optional(at_least(1))),
-        **dict.fromkeys(("earlier_labels", "known_samples"), flag),
     }
 
     def __post_init__(self) -> None:

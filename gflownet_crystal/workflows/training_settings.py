@@ -14,7 +14,6 @@ from gflownet_crystal.common.values import (
     flag,
     optional,
     path_setting,
-    paths_setting,
     seed_number,
     share_below,
     text,
@@ -38,8 +37,7 @@ def weights_path(value: object, key: str) -> Path:
     return out
 
 
-_WEIGHTS: Checks = {"data": paths_setting, "out": optional(weights_path)}
-_TEST: Checks = {"test": optional(paths_setting)}
+_WEIGHTS: Checks = {"out": optional(weights_path)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +64,7 @@ class TrainProxySettings(VerbSettings):
     trust: bool = False
     quiet: bool = False
 
-    checks: ClassVar[Checks] = {**_WEIGHTS, **_TEST, "checkpoint_every": optional(at_least(1))}
+    checks: ClassVar[Checks] = {**_WEIGHTS, "checkpoint_every": optional(at_least(1))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +79,7 @@ class TrainPropertySettings(TrainProxySettings):
     property: str
     labels: Path | None = None
 
-    checks: ClassVar[Checks] = {
-        **TrainProxySettings.checks,
-        "property": text,
-        "labels": optional(path_setting),
-    }
+    checks: ClassVar[Checks] = {**TrainProxySettings.checks, "property": text}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +106,7 @@ class NetworkSettings(DeviceSettings):
     resume: bool = False
     trust: bool = False
 
-    checks: ClassVar[Checks] = {**_WEIGHTS, "start": optional(path_setting), "holdout": share_below(1.0)}
+    checks: ClassVar[Checks] = {**_WEIGHTS, "holdout": share_below(1.0)}
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -174,7 +168,6 @@ class TrainEnergySettings(AtomsSettings):
 
     checks: ClassVar[Checks] = {
         **AtomsSettings.checks,
-        **_TEST,
         **dict.fromkeys(("legacy_weight", "strained"), share_below(float("inf"))),
     }
 
@@ -194,8 +187,6 @@ class TrainDenoiserSettings(AtomsSettings):
     volumes: bool
     denoising: DenoisingSettings = field(default_factory=DenoisingSettings)
     test: tuple[Path, ...] | None = None
-
-    checks: ClassVar[Checks] = {**AtomsSettings.checks, **_TEST}
 
     def __post_init__(self) -> None:
         """Check the values; see :class:`NetworkSettings`."""
@@ -227,8 +218,6 @@ class TrainPriorSettings(NetworkSettings):
 
     task: PriorSettings = field(default_factory=PriorSettings)
     more: tuple[Path, ...] | None = None
-
-    checks: ClassVar[Checks] = {**NetworkSettings.checks, "more": optional(paths_setting)}
 
 
 @dataclass(frozen=True)

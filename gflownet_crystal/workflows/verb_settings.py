@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import at_least, one_of, optional, path_setting
+from gflownet_crystal.common.values import at_least, one_of, optional
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 from gflownet_crystal.structures.writing import CIF, formats_setting
@@ -93,8 +93,6 @@ class GenerateSettings(DeviceSettings):
     resume: bool = False
 
     checks: ClassVar[Checks] = {
-        "specs": optional(path_setting),
-        "run": optional(path_setting),
         "n": optional(at_least(1)),
         "keep": one_of(KEPT_TRIES),
         "format": formats_setting,
@@ -137,4 +135,4 @@ class RelaxSettings(DeviceSettings):
     processes: int = 1
     resume: bool = False
 
-    checks: ClassVar[Checks] = {"structures": path_setting, "format": with_cifs}
+    checks: ClassVar[Checks] = {"format": with_cifs}
