@@ -7,7 +7,6 @@ run has not made yet is named with the command that makes it.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from gflownet_crystal.common.locks import lock_folder
@@ -19,6 +18,7 @@ from gflownet_crystal.report.page import Material, figures_folder, write_report
 from gflownet_crystal.report.run_files import read_run
 from gflownet_crystal.workflows.data_settings import ReportSettings
 from gflownet_crystal.workflows.report_sets import compare, gather, known_crystals
+from gflownet_crystal.workflows.training_run import warn
 
 
 def run(request: Request) -> None:
@@ -33,9 +33,9 @@ def run(request: Request) -> None:
     reference = settings.reference
     known = None if reference is None else known_crystals(reference, files, settings.formula_check)
     comparison = compare(stored, files, known, settings.compare)
-    for note in comparison.notes:
-        print(f"warning: {note}", file=sys.stderr)
     material = gather(files, known, comparison, settings.k)
+    for note in material.notes:
+        warn(note)
     with lock_folder(figures_folder(files, out)):
         size = write_report(material, out)
     print(_said(material, out, size))

@@ -80,6 +80,14 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return _records(path, _content(path))
 
 
+def note_on_steps(path: Path, records: list[dict[str, Any]]) -> str | None:
+    """One line on records of a training that lack their step, which figures leave out; None where none does."""
+    lacking = sum("step" not in record for record in records)
+    if not lacking:
+        return None
+    return f"{path} is damaged: {lacking} of {len(records)} records have no step; figures leave these out"
+
+
 def settled_length(path: Path, offset: int) -> int:
     """Bytes of a metrics file to keep where a training goes on from a checkpoint, after a look at all of them.
 

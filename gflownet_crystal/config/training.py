@@ -28,7 +28,7 @@ from gflownet_crystal.training.loggers import Logger
 from gflownet_crystal.training.samplers.training import SamplerTraining
 from gflownet_crystal.workflows.candidate_engine import screening_settings
 from gflownet_crystal.workflows.samples import read_objects
-from gflownet_crystal.workflows.training_run import TrainingRun
+from gflownet_crystal.workflows.training_run import TrainingRun, warn
 from gflownet_crystal.workflows.training_settings import ExportChoice, SamplesSettings, TrainGfnSettings
 
 _SECTIONS = ("trainer", "run", "dataset", "samples", "export", "record")
@@ -61,8 +61,7 @@ class PreparedTraining(NamedTuple):
         config: configuration of the run; its section ``policy`` is that of the weights it starts from.
         parts: environment, reward and model.
         engine: training, new or as the newest checkpoint of the folder left it.
-        note: words on a new stream of random numbers, or None; see
-            :meth:`~gflownet_crystal.training.base.Training.restore`.
+        note: warning, or None; see :meth:`~gflownet_crystal.training.engine.Engine.restore`.
     """
 
     config: DictConfig
@@ -92,8 +91,8 @@ def train_sampler(request: Request, folder: Path, world: World | None = None) ->
     check_fit(request.config, trust)
     settings = sampler_settings(request.resolved)
     config, parts, engine, note = prepare_training(request.resolved, folder, trust, world)
-    if note is not None and world.is_main:
-        sys.stderr.write(f"warning: {note}\n")
+    if world.is_main:
+        warn(note)
     # nothing is written before everything above was found to be right, by every process
     world.wait()
     run = training_run(folder, "train_gfn", config)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import read_json
-from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.common.metrics import note_on_steps, read_metrics
 from gflownet_crystal.common.run_schema import (
     CANDIDATES,
     CIF_FILE,
@@ -59,6 +59,7 @@ class RunFiles:
         relaxer: name of the one that relaxed them, or "": the judge, unless a pipeline has two.
         is_pipeline: whether the candidates are those of ``pipeline``, which relaxes its own.
         funnel: stages of the screening that made the candidates, and how many specs each left.
+        notes: damage that the report leaves out.
     """
 
     folder: Path
@@ -73,6 +74,7 @@ class RunFiles:
     relaxer: str = ""
     is_pipeline: bool = False
     funnel: Sequence[tuple[str, int]] = ()
+    notes: Sequence[str] = ()
 
     @property
     def property_label(self) -> str:
@@ -114,7 +116,9 @@ def read_run(
     Raises:
         DataError: a file is damaged, or one that was named does not exist.
     """
-    metrics = folder / METRICS
+    path = folder / METRICS
+    metrics = read_metrics(path) if path.is_file() else []
+    note = note_on_steps(path, metrics)
     chosen = candidates or folder / "candidates"
     relaxed_folder = relaxed or folder / "relaxed"
     table = read_table_file(chosen / CANDIDATES, must_exist=candidates is not None)
@@ -136,7 +140,7 @@ def read_run(
         folder,
         config,
         RunSummary.of(summary),
-        _metrics(metrics) if metrics.is_file() else [],
+        [record for record in metrics if "step" in record],
         objects,
         table,
         chosen,
@@ -145,6 +149,7 @@ def read_run(
         relaxer or judge,
         is_whole,
         funnel_of(about) or funnel_of(summary),
+        [] if note is None else [note],
     )
 
 
@@ -235,14 +240,6 @@ def with_results(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: {error}") from error
     results = {name: frame.get(name, np.nan) for name in (*RESULT_COLUMNS, HULL_COLUMN)}
     return frame.assign(volume_per_atom=specs.volume_per_atom.numpy(), **results)
-
-
-def _metrics(path: Path) -> list[dict[str, object]]:
-    try:
-        records = read_metrics(path)
-    except ValueError as error:
-        raise DataError(f"cannot read {path}: {error}") from error
-    return [record for record in records if isinstance(record, dict) and "step" in record]
 
 
 def _judge(folder: Path | None, about: Mapping[str, object], candidates: pd.DataFrame | None) -> str:

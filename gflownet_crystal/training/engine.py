@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from gflownet_crystal.common.checkpoint import Checkpoint, TrainingStopped, save_checkpoint
 from gflownet_crystal.common.errors import CheckpointError
-from gflownet_crystal.common.metrics import MetricsFile, settled_length
+from gflownet_crystal.common.metrics import MetricsFile, note_on_steps, read_metrics, settled_length
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.training.base import Training
 from gflownet_crystal.training.loggers import Logger, NoLogger
@@ -100,7 +100,7 @@ class Engine(Generic[SomeTraining]):
         """Go on from a checkpoint, if there is one.
 
         Returns:
-            None, or words on a new stream of random numbers; see :meth:`Training.restore`.
+            None, or words on a new stream of random numbers, see :meth:`Training.restore`, or on damaged records.
 
         Raises:
             CheckpointError: it belongs to another configuration, or the records of the steps so far are damaged.
@@ -115,9 +115,11 @@ class Engine(Generic[SomeTraining]):
         try:
             note = self.training.restore(checkpoint)
             offset = int(checkpoint.metadata["metrics_offset"])
-            self.metrics_offset = settled_length(self.run_dir / METRICS, offset)
+            path = self.run_dir / METRICS
+            self.metrics_offset = settled_length(path, offset)
+            notes = [note, note_on_steps(path, read_metrics(path)) if self.metrics_offset else None]
         except CheckpointError:
             raise
         except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointError.of_other_settings(checkpoint.path, error) from error
-        return note
+        return "; ".join(filter(None, notes)) or None

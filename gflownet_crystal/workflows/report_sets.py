@@ -201,5 +201,5 @@ def gather(files: RunFiles, known: Population | None, comparison: Comparison, k:
         known,
         energies,
         labels,
-        comparison.notes,
+        (*files.notes, *comparison.notes),
     )

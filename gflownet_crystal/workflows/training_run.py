@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -59,7 +60,7 @@ class TrainingRun:
             TrainingStopped: the user interrupted; the text says how to go on.
         """
         engine = Engine(training, self.folder, checkpoint_every, self.quiet)
-        engine.restore(latest(self.folder))
+        warn(engine.restore(latest(self.folder)))
         self.write_config()
         with self.stoppable() as should_stop:
             engine.train(should_stop)
@@ -115,6 +116,12 @@ class TrainingRun:
             "data": [path.name for path in settings.data],
             "command": self.command,
         }
+
+
+def warn(note: str | None) -> None:
+    """Write a warning to standard error, if there is one."""
+    if note is not None:
+        sys.stderr.write(f"warning: {note}\n")
 
 
 def validation_figures(engine: Engine[NetworkTraining], *names: str) -> list[dict[str, float]]:

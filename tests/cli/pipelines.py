@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from pymatgen.core import Structure
 
+from gflownet_crystal.common.tables import read_csv
 from gflownet_crystal.generators.base import Generation
 from gflownet_crystal.generators.quick_placement import QuickPlacement
 from gflownet_crystal.structures.spec import CrystalSpec
@@ -45,7 +46,7 @@ def pipeline(folder: Path, out: str, *settings: str) -> Result:
 
 def table(out: Path) -> pd.DataFrame:
     """The table of candidates, numbers as they were written."""
-    return pd.read_csv(out / "candidates.csv", float_precision="round_trip")
+    return read_csv(out / "candidates.csv")
 
 
 def crystals(out: Path) -> list[Structure]:

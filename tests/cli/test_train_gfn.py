@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from gflownet_crystal.common.metrics import read_metrics
+from gflownet_crystal.common.tables import read_csv
 from gflownet_crystal.proxies.toy import GridCorners
 from tests.cli.commands import SMALL_GRID, run_command
 
@@ -40,7 +41,7 @@ def test_samples_and_summary_agree(place: Path) -> None:
     run = place / "runs" / "hypergrid_grid_corners_0"
     parquet, csv = (
         pd.read_parquet(run / "samples.parquet"),
-        pd.read_csv(run / "samples.csv", float_precision="round_trip"),
+        read_csv(run / "samples.csv"),
     )
     assert np.array_equal(parquet.to_numpy(), csv.to_numpy()) and list(parquet.columns) == list(csv.columns)
     values = GridCorners(6).predict(torch.tensor(parquet[["x0", "x1"]].to_numpy()))

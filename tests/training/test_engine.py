@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from gflownet_crystal.common.checkpoint import checkpoint_paths, load_checkpoint, save_checkpoint
+from gflownet_crystal.common.checkpoint import checkpoint_paths, latest, load_checkpoint, save_checkpoint
 from gflownet_crystal.common.errors import CheckpointError, TrainingError
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.training.base import Training, take_all_steps
@@ -91,3 +91,15 @@ def test_checkpoints_of_other_trainings_are_refused(tmp_path: Path) -> None:
     plain = load_checkpoint(checkpoint_paths(tmp_path / "run")[-1])
     with pytest.raises(CheckpointError, match="another configuration"):
         Engine(Mean(), tmp_path / "run").restore(plain)
+
+
+def test_records_that_have_lost_their_step_are_told_before_going_on(tmp_path: Path) -> None:
+    training, again = Mean(), Mean()
+    training.steps = 4
+    Engine(training, tmp_path, 2, True).train()
+    assert Engine(again, tmp_path, 2, True).restore(latest(tmp_path)) is None
+    path = tmp_path / METRICS
+    # of the same length, as the checkpoint knows it
+    path.write_bytes(path.read_bytes().replace(b'"step": 2', b'"stop": 2'))
+    note = Engine(again, tmp_path, 2, True).restore(latest(tmp_path))
+    assert note is not None and note.endswith("1 of 4 records have no step; figures leave these out")
