@@ -45,7 +45,7 @@ class Crystals(Table):
     Args:
         structures: n structures.
         frame: n rows with the columns ``name`` and ``space_group`` (0 for none known) and any others; a copy is kept.
-        left_out: table of what has become no crystal, with a column ``reason``.
+        left_out: table of the samples without a crystal, with a column ``reason``.
         funnel: table of the number of specs after each step of a screening; None without one.
 
     Raises:

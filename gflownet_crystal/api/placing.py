@@ -64,7 +64,7 @@ def place(
 
 
 def _crystals(frame: pd.DataFrame, made: pd.DataFrame, judged: bool) -> Crystals:
-    """Crystals of what a generator made of samples."""
+    """Crystals of a generator's structures of samples."""
     rows = made["row"].to_numpy(dtype="int64")
     table = pd.DataFrame({"name": made["material_id"], SPACE_GROUP: made[SPACE_GROUP], "sample": rows})
     table["distance_ratio"] = made["distance_ratio"]

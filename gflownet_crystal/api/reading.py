@@ -31,7 +31,7 @@ def read(source: str | Path, *, formula_check: str = "refuse", symprec: float = 
     Args:
         source: file or folder of ``.cif``, POSCAR, ``.json`` of pymatgen, extended ``.xyz``, or ``.csv`` and
             ``.parquet`` of this package.
-        formula_check: rule for CIFs whose own formula differs from what was read: ``refuse`` or ``warn``.
+        formula_check: rule for CIFs whose own formula differs from the structure: ``refuse`` or ``warn``.
         symprec: tolerance with which space groups are found, Å.
 
     Returns:

@@ -116,7 +116,7 @@ class Relaxer:
         return StructureBatch.cat(parts)
 
     def columns(self, frame: pd.DataFrame, records: Records) -> pd.DataFrame:
-        """The table of the crystals with what became of them."""
+        """The table of the crystals with the results of their relaxations."""
         rows = range(len(frame))
         values = {name: [getattr(records.get(row), name, None) for row in rows] for name in _COLUMNS}
         found = [getattr(records.get(row), "space_group_after", None) for row in rows]

@@ -1,4 +1,4 @@
-"""Samples of a sampler: specs of crystals (space group, composition, cell) without atoms, and what to do with them."""
+"""Samples of a sampler: specs of crystals (space group, composition, cell) without atoms, placed and screened."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def run(request: Request) -> None:
 
 
 def export(request: Request) -> dict[str, object]:
-    """Make candidates of a run, write them, and print what was made; the summary that was written."""
+    """Make candidates of a run, write them, and print a report; returns the summary."""
     settings = settings_of(request)
     generator, device = request.build("generator", Generator), find_device(settings.device)
     candidates, funnel, about = export_candidates(settings, candidate_source(settings), generator, device)

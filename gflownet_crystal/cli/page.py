@@ -24,12 +24,12 @@ _NARROW = 80
 
 
 def print_page(summary: RunSummary, best: pd.DataFrame, files: Mapping[str, Path], following: str) -> None:
-    """Print the best objects, what the samples amount to, and where everything is.
+    """Print the best objects, figures of the samples, and the files.
 
     Args:
         summary: summary of the run.
         best: candidates, or the samples of highest reward; best first.
-        files: paths by what they hold.
+        files: paths by their contents.
         following: the command to go on with.
     """
     # a page that is piped to a file is as wide as its content

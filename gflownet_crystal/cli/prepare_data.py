@@ -65,7 +65,7 @@ def run(request: Request) -> None:
 
 
 def _write_hull(paths: Sequence[Path], compounds: pd.DataFrame, out: Path, quiet: bool) -> dict[str, object]:
-    """Write the stable ones of the compounds of all ``paths``; what there is to say of them."""
+    """Write the convex hull of the compounds of all ``paths``; returns its figures."""
     energy = torch.tensor(compounds[ENERGY_COLUMN].to_numpy(dtype="float64"))
     known = ReferenceHull(text_to_composition(compounds[FORMULA].tolist()), energy)
     with tqdm(total=len(known), desc="hull", unit="compound", disable=quiet, file=sys.stderr) as bar:

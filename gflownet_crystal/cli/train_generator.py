@@ -1,4 +1,4 @@
-"""Train the network of a generator, and write its weights with a card of what they are.
+"""Train the network of a generator, and write its weights with a model card.
 
 The energies of the crystals are not looked at. MP-20's val is kept apart, and its reduced formulas.
 Metrics and checkpoints go to a run folder; a training that was stopped goes on with the same run.dir and resume=true.

@@ -17,7 +17,7 @@ _SIZED = ("empty", "zeros", "ones", "full", "rand", "randn", "arange", "linspace
 
 @contextmanager
 def at_most(stored: int | None) -> Iterator[None]:
-    """Limit of what a network may allocate while it is built for stored tensors.
+    """Limit of the memory that a network may allocate while it is built for stored tensors.
 
     Sizes that a damaged card asks for are refused before their memory is taken.
 

@@ -1,4 +1,4 @@
-"""Values of configurations against the annotations of what they are meant for."""
+"""Values of configurations checked against annotations."""
 
 from __future__ import annotations
 

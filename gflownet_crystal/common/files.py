@@ -115,7 +115,7 @@ def save_tensors(
 
 
 def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read what :func:`save_tensors` wrote.
+    """Read a file of :func:`save_tensors`.
 
     Returns:
         The tensors by name, on the CPU, and the metadata.

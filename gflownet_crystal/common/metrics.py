@@ -14,7 +14,7 @@ from gflownet_crystal.common.errors import CheckpointError, DataError
 
 
 class MetricsFile:
-    """An append-only JSON-lines file that knows how many bytes of it are settled.
+    """An append-only JSON-lines file with a count of the bytes that are settled on disk.
 
     Args:
         path: path of the file.
@@ -45,7 +45,7 @@ class MetricsFile:
             self._file.flush()
 
     def settle(self) -> int:
-        """Force what was written to disk and return the file's length in bytes."""
+        """Force the records to disk and return the file's length in bytes."""
         with self._told():
             self._file.flush()
             os.fsync(self._file.fileno())

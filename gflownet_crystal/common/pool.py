@@ -32,7 +32,7 @@ def in_processes(
         tasks: arguments of the function, one tuple a task.
         processes: number of processes.
         should_stop: function asked before each task; tasks under way are still finished.
-        advice: last words of the error, on what to do.
+        advice: advice at the end of the error.
         prepare: function called once in each process before its first task.
         prepared: arguments of ``prepare``.
 

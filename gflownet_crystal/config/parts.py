@@ -42,7 +42,7 @@ _REWARD_KEYS = ("invalid", "penalty")
 
 @dataclass(frozen=True)
 class Given:
-    """Objects that a user has made; they take the places of what a configuration would build.
+    """Objects that a user has made; they take the place of built ones.
 
     Attributes:
         env: the space; None to build it.

@@ -146,7 +146,7 @@ def _layout_of(config: DictConfig) -> dict[str, object] | None:
 
 
 def save_prior(path: Path, model: GFlowNet, policy: Mapping[str, object], card: Mapping[str, object]) -> None:
-    """Write the policies of a model with what :func:`stored_policy` needs to make them again.
+    """Write the policies of a model with the entries that :func:`stored_policy` makes them from.
 
     Args:
         path: the ``.safetensors`` file.

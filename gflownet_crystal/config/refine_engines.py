@@ -77,7 +77,7 @@ class VerbEngines:
 
     @property
     def learned(self) -> str:
-        """The key of the spec proxy's section that takes what is trained: all its weights, or a correction of them."""
+        """The key of the spec proxy's section for the trained weights: all its weights, or a correction of them."""
         return "placing" if self.settings.is_placing else "weights"
 
     def sampler(self, run: str) -> Draw:

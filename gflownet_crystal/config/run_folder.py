@@ -1,4 +1,4 @@
-"""Run folders: made once, found again, gone on with; and what they hold."""
+"""Run folders: made, found, resumed; and their contents."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _check_lengths(path: Path, stored: DictConfig, config: DictConfig) -> None:
 
 
 def resumed_config(stored: DictConfig, config: DictConfig) -> tuple[DictConfig, Trust]:
-    """The stored configuration with what the command line may change.
+    """The stored configuration with the keys that the command line may change.
 
     Raises:
         ConfigError: the command line contradicts the stored configuration.

@@ -45,7 +45,7 @@ class SiteFlats:
         return SiteFlats(*(tensor.to(device) for tensor in vars(self).values()))
 
     def parameters(self, points: Tensor, operation: Tensor) -> tuple[Tensor, Tensor]:
-        """Free parameters with which operations make points, and what is left over.
+        """Free parameters with which operations make points, and the residuals.
 
         Args:
             points: (P, 3) float64 fractional coordinates.

@@ -17,7 +17,7 @@ def row_of_cif(content: str | bytes, name: str, formula_check: str = "refuse", o
     Args:
         content: content of the file, or its text.
         name: name of the crystal.
-        formula_check: ``refuse`` one whose own formula differs from what was read, or ``warn``.
+        formula_check: ``refuse`` one whose own formula differs from the structure, or ``warn``.
         origin: the file, for warnings; the name if empty.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Compounds and their lowest formation energies, from crystals of any source: what a convex hull is made of."""
+"""Compounds and their lowest formation energies, from crystals of any source: the input of a convex hull."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def read_compounds(
         sources: files or folders, raw (see :func:`gflownet_crystal.data.readers.read_source`) or prepared, or Parquet
             with no more than ``formula`` and ``formation_energy_per_atom``. Strained crystals are left out.
         one_scheme: bring labels of before 2020 to the MaterialsProject2020 scheme first.
-        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
-        left_out: takes names and reasons of what is no crystal; None raises at the first.
+        formula_check: ``refuse`` CIFs whose own formula differs from the structure, or ``warn``.
+        left_out: collector of names and reasons of records that are no crystals; None raises at the first.
 
     Returns:
         One row a reduced formula: ``formula`` and ``formation_energy_per_atom`` (eV/atom), rows without energy dropped.

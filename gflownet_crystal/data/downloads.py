@@ -24,7 +24,7 @@ Report = Callable[[int, int | None], None]
 
 
 def fetch(file: RemoteFile, folder: Path, report: Report | None = None, timeout: float = TIMEOUT) -> Path:
-    """Download a file unless it is there already; what an earlier call had of it is kept and completed.
+    """Download a file unless it is there; a part that an earlier call left is completed.
 
     Args:
         file: file to download.
@@ -101,7 +101,7 @@ class _Download:
         self.forget()
 
     def forget(self) -> None:
-        """Delete what is there of the file."""
+        """Delete the part of the file that is there."""
         self.part.unlink(missing_ok=True)
         self.tag.unlink(missing_ok=True)
 

@@ -26,7 +26,7 @@ def with_joined_labels(table: pd.DataFrame, path: Path, label: str) -> pd.DataFr
         The crystals; those that the other table does not name have an empty label.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, labels a crystal twice or with what is no number, or labels
+        DataError: the file cannot be read, lacks a column, labels a crystal twice or without a number, or labels
             none of the crystals.
     """
     labels = read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv(path)

@@ -18,7 +18,7 @@ _DETAILS = re.compile(
 
 
 class LeftOut:
-    """Names and reasons of what was left out, in order; the same pair counts once."""
+    """Names and reasons of the records left out, in order; the same pair counts once."""
 
     def __init__(self) -> None:
         self._pairs: dict[tuple[str, str], None] = {}

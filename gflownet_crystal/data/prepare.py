@@ -55,8 +55,8 @@ def load_prepared(
         progress: wraps the row counter of each conversion.
         atoms: keep the stored cells with their atoms, the columns of STRUCTURE_COLUMNS, where a source has them.
         labels: further columns of numbers to keep, where a source has them.
-        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
-        left_out: takes names and reasons of what is no crystal; None raises at the first.
+        formula_check: ``refuse`` CIFs whose own formula differs from the structure, or ``warn``.
+        left_out: collector of names and reasons of records that are no crystals; None raises at the first.
 
     Raises:
         DataError: a source is unreadable, malformed, strains crystals that no source holds, or has no crystals at all.
@@ -106,7 +106,7 @@ def prepare(
         progress: wraps the row counter.
         atoms: keep the stored cells with their atoms, the columns of STRUCTURE_COLUMNS.
         labels: further columns of numbers to keep.
-        left_out: takes names and reasons of what is no crystal; None raises at the first.
+        left_out: collector of names and reasons of records that are no crystals; None raises at the first.
 
     Returns:
         The prepared table; crystals without symmetry at this tolerance are left out. A column ``_linear`` keeps each
@@ -184,7 +184,7 @@ def prepare_strained(
         strained: columns of STRAIN_COLUMNS.
         table: prepared with :func:`prepare`, so that each change of basis is known.
         origin: named in errors.
-        left_out: takes names and reasons of cells that are none, and has those of crystals that were left out before;
+        left_out: collector of names and reasons of cells that are none; has those of crystals left out before;
             None raises at the first.
 
     Raises:

@@ -39,7 +39,7 @@ def public_tables(
     Args:
         public: data set.
         folder: folder of its files.
-        left_out: takes names and reasons of records that are no crystals.
+        left_out: collector of names and reasons of records that are no crystals.
         report: receives the progress.
 
     Returns:

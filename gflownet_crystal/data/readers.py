@@ -40,8 +40,8 @@ def read_source(
         source: ``.cif``, POSCAR, ``.json`` of pymatgen or MatBench, extended ``.xyz``, ``.db`` of ASE, ``.csv`` with a
             column ``cif`` or the structure's columns, ``.parquet`` in the package's schema (with structures, or with
             composition and space_group), ``.pt`` with tensors; or a folder of any of these, mixed or not.
-        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
-        left_out: takes names and reasons of what is no crystal; None raises at the first.
+        formula_check: ``refuse`` CIFs whose own formula differs from the structure, or ``warn``.
+        left_out: collector of names and reasons of records that are no crystals; None raises at the first.
 
     Returns:
         One frame, rows in the order of the source, all of them crystals.

@@ -1,4 +1,4 @@
-"""Columns of the tables that this package reads and writes, and the checks that name what is missing."""
+"""Columns of the tables that this package reads and writes, and the checks that name missing ones."""
 
 from __future__ import annotations
 

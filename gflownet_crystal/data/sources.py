@@ -1,4 +1,4 @@
-"""Files of crystals in a file or folder, what kind each is, and names that tell them apart."""
+"""Files of crystals in a file or folder, their kinds, and names that tell them apart."""
 
 from __future__ import annotations
 

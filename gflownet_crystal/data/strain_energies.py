@@ -1,4 +1,4 @@
-"""Energies of strained crystals from a potential: what teaches the MLP proxy the cost of a wrong volume or shape."""
+"""Energies of strained crystals from a potential: the MLP proxy learns the cost of wrong volumes and shapes."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _scaled(lattice: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
 def _sheared(
     conventional: NDArray[np.float64], linear: NDArray[np.float64], group: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Stored cell (6,) whose conventional one is strained within what its group leaves free."""
+    """Stored cell (6,) whose conventional one is strained along the free parameters of its group."""
     factors = np.concatenate([np.exp(rng.uniform(-LARGEST_SHEAR, LARGEST_SHEAR, 3)), np.ones(3)])
     bent = conventional * factors + np.concatenate([np.zeros(3), rng.uniform(-12, 12, 3)])
     target = symmetrise_parameters(bent[None], np.array([group]))

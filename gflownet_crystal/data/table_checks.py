@@ -59,7 +59,7 @@ def check_prepared(
     Args:
         frame: the columns of PREPARED_COLUMNS.
         origin: named in errors.
-        left_out: takes names and reasons of the others; None raises at the first.
+        left_out: collector of names and reasons of the others; None raises at the first.
         labels: further columns that hold numbers.
 
     Raises:
@@ -89,7 +89,7 @@ def check_strained(
         strained: columns of STRAIN_COLUMNS.
         known: names of all crystals; None if cells of others do no harm.
         origin: named in errors.
-        left_out: takes names and reasons of cells that are none, and has those of crystals that were left out before;
+        left_out: collector of names and reasons of cells that are none; has those of crystals left out before;
             None raises at the first.
 
     Returns:

@@ -35,7 +35,7 @@ def rows_of_frame(
     Args:
         frame: table of the file, see :func:`table_of_file`.
         file: file of the table.
-        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+        formula_check: ``refuse`` CIFs whose own formula differs from the structure, or ``warn``.
 
     Raises:
         DataError: it lacks columns.
@@ -69,7 +69,7 @@ def rows_of_csv(
     Args:
         frame: table of the file.
         file: file of the table.
-        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+        formula_check: ``refuse`` CIFs whose own formula differs from the structure, or ``warn``.
 
     Raises:
         DataError: it lacks columns.
@@ -93,7 +93,7 @@ def rows_of_cif_column(
     Args:
         frame: table with the column ``cif``.
         file: file of the table.
-        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+        formula_check: ``refuse`` CIFs whose own formula differs from the structure, or ``warn``.
 
     Raises:
         DataError: the table lacks the column or has no rows.

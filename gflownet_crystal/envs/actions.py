@@ -1,4 +1,4 @@
-"""Actions of the stages of an environment, and what is allowed of them.
+"""Actions of the stages of an environment, and those allowed.
 
 Two kinds of action exist:
 

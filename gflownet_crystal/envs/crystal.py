@@ -205,7 +205,7 @@ class Crystal(Env[CrystalSpec]):
         return Context(len(group), group.device, states)
 
     def log_reference(self, terminal: Context) -> Tensor:
-        """log |dx / du| of the lattice box at each terminal state: what the lattice stage adds to the measure."""
+        """log |dx / du| of the lattice box at each terminal state: the lattice stage's part of the measure."""
         return self.lattice.log_jacobian(_fields(terminal)[2], terminal)
 
     def layout(self) -> dict[str, object]:

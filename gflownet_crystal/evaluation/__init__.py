@@ -1,1 +1,1 @@
-"""Measures of samplers and of what they sample: exact answers, independent estimates, distances between them."""
+"""Measures of samplers and of their samples: exact answers, independent estimates, distances between them."""

@@ -33,7 +33,7 @@ def total_variation(first: Tensor, second: Tensor) -> float:
 
 
 def count_variation(first: Tensor, second: Tensor, n_classes: int) -> tuple[float, float]:
-    """Total variation between the class frequencies of two samples, and what sampling noise alone would give.
+    """Total variation between the class frequencies of two samples, and that of sampling noise alone.
 
     Args:
         first: (n,) int64 classes below ``n_classes``.

@@ -1,4 +1,4 @@
-"""A set of structures beside its reference: what several metrics need of them is computed once."""
+"""A set of structures beside its reference: values that several metrics share are computed once."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Choices:
 
 
 class Evaluation:
-    """A set of structures, its reference, and what metrics need of them.
+    """A set of structures, its reference, and the values that metrics share.
 
     Args:
         made: the structures to judge.
@@ -107,7 +107,7 @@ class Evaluation:
         return self._reference
 
     def check(self, metrics: Collection[str]) -> None:
-        """See before any work that what metrics need is there.
+        """Check before any work that the inputs of the metrics are there.
 
         Args:
             metrics: their names.

@@ -22,7 +22,7 @@ from gflownet_crystal.structures.formulas import text_to_composition
 
 
 def known_hull(hull: str | None, reference: Path) -> tuple[Hull, str]:
-    """A hull of known compounds, and a text that says of what it is.
+    """A hull of known compounds, and a text on its source.
 
     Args:
         hull: ``reference`` for the shipped hull and the labels of the reference set, where that has some; a file or

@@ -33,7 +33,7 @@ class Work:
 
     Attributes:
         processes: number of processes at once.
-        cache: folder for what is worth keeping; None to keep nothing.
+        cache: folder for results to keep; None to keep nothing.
         should_stop: asked before each task; what is under way is still finished.
         quiet: show no progress.
     """
@@ -77,7 +77,7 @@ def run_tasks(
         function: picklable if there are several processes, as tasks and results.
         tasks: independent of each other.
         work: settings of the execution.
-        label: name of what the progress counts.
+        label: name of the counted things in the progress bar.
 
     Yields:
         The place of a task and its result, in the order in which they are finished.

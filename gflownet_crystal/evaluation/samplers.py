@@ -1,4 +1,4 @@
-"""Measures of a sampler by what it samples: how much of its space, how diverse, how well in proportion to the reward.
+"""Measures of a sampler by what it samples: coverage of its space, diversity, proportion to the reward.
 
 Distances between samples and the fit of log p to log R are in :mod:`~gflownet_crystal.evaluation.agreement`, estimates
 of log p in :mod:`~gflownet_crystal.gflownet.likelihood`.

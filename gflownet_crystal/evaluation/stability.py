@@ -1,4 +1,4 @@
-"""Energy above the hull of judged structures, and S.U.N.: how many are stable, unique and novel at once.
+"""Energy above the hull of judged structures, and S.U.N.: share that is stable, unique and novel at once.
 
 Source: C. Zeni et al., Nature 639, 624, 2025: stable means at most 0.1 eV/atom above the hull of a reference set after
 relaxation; unique and novel are judged on the relaxed structures. The judge's formation energies come from its own

@@ -117,7 +117,7 @@ def read_set(source: Path | str, formula_check: str = "refuse") -> StructureSet:
     Args:
         source: source of :func:`gflownet_crystal.data.readers.read_source`. A column ``row`` of Parquet or CSV names
             the target of each; torch tensors with several tries have the targets in order.
-        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+        formula_check: ``refuse`` CIFs whose own formula differs from the structure, or ``warn``.
 
     Raises:
         DataError: nothing readable.

@@ -63,7 +63,7 @@ def noise_floor(
         n_resamples: pairs of them.
 
     Returns:
-        The mean, and what 95 % stay below.
+        The mean, and the 95th percentile.
 
     Raises:
         DataError: no finite values, or n below 1.

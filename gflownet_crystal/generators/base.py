@@ -88,7 +88,7 @@ def in_batches(
 
     Args:
         specs: n specs.
-        sizes: (n,) int64, what each counts for.
+        sizes: (n,) int64, weight of each in a batch.
         most: upper bound of a batch, unless one spec counts for more; bounds the memory.
         place: makes structures of a batch.
         by_size: put specs of about equal size together.

@@ -1,4 +1,4 @@
-"""Random numbers that are a function of what they are drawn for, so that no draw depends on a batch."""
+"""Random numbers that are a function of their purpose, so that no draw depends on a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quick placement of atoms on Wyckoff positions, for many specs at once: what proxies that see atoms score."""
+"""Quick placement of atoms on Wyckoff positions, for many specs at once, for proxies that see atoms."""
 
 from __future__ import annotations
 

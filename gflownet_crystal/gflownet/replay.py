@@ -132,7 +132,7 @@ class Replay:
         }
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
-        """Restore what :meth:`state_dict` gave.
+        """Restore a state of :meth:`state_dict`.
 
         Raises:
             CheckpointError: the tensors are those of a buffer of another shape.

@@ -1,4 +1,4 @@
-"""Networks on atoms by name: which class, which settings, and how to make one from what a card or a config says."""
+"""Networks on atoms by name: their classes and settings, and networks made from a card or a config."""
 
 from __future__ import annotations
 

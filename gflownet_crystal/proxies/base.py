@@ -35,7 +35,7 @@ class Prediction:
         value: (n,) float64, in the proxy's unit.
         std: (n,) float64, one standard deviation in the same unit; zeros if the proxy knows none.
         valid: (n,) bool; False where ``value`` or ``std`` is not finite. Such values never reach a reward unseen.
-        penalised: (n,) bool; True where ``value`` is a penalty that the proxy gives to what it cannot judge.
+        penalised: (n,) bool; True where ``value`` is a penalty for objects that the proxy cannot judge.
         unplaced: (n,) bool; True where that is because no atoms could be placed; None where the proxy places none.
         parts: predictions of each of several proxies by its name; empty for one proxy.
     """

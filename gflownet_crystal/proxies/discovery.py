@@ -24,7 +24,7 @@ _FORMATION_ENERGY, _ABOVE_HULL = ENERGY_COLUMN, HULL_COLUMN
 
 
 class Discovery(RewardFunction):
-    """``log R = -beta max(e, floor, deepest - e)`` with ``e = E + caution * std``, less the costs of what is known.
+    """``log R = -beta max(e, floor, deepest - e)`` with ``e = E + caution * std``, less the costs of known compounds.
 
     E is the energy above the hull. The proxy predicts formation energies, from which the hull is subtracted here, or
     energies above a hull of its own. The floor says that nothing is gained below the hull. Cautious energies far below
@@ -38,7 +38,7 @@ class Discovery(RewardFunction):
             eV/atom; None to trust energies however low.
         hull: ``reference`` for the shipped hull of public labels, ``learned`` for the learned one, or the Parquet file
             of a hull, as ``prepare_data hull=FILE`` writes; not used where the proxy predicts energies above a hull.
-        novelty: costs of what is known; None for those by default.
+        novelty: costs of known compounds; None for those by default.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -102,7 +102,7 @@ class Discovery(RewardFunction):
         return -self.beta * energy
 
     def of_objects(self, objects: CrystalSpec, prediction: Prediction) -> Tensor:
-        """Log-rewards (n,) float64 of n specs and what the proxy predicts of them.
+        """Log-rewards (n,) float64 of n specs and the proxy's prediction.
 
         Raises:
             ProxyError: a spec has more than 8 elements.

@@ -1,4 +1,4 @@
-"""Energy above the convex hull: what any proxy of the formation energy says, minus a hull at the composition."""
+"""Energy above the convex hull: any proxy of the formation energy, minus a hull at the composition."""
 
 from __future__ import annotations
 

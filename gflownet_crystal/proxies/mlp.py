@@ -1,4 +1,4 @@
-"""Formation energy of a spec by an ensemble of networks that know equilibrium cells and what straining them costs."""
+"""Formation energy of a spec by an ensemble of networks with equilibrium cells and the energy of straining them."""
 
 from __future__ import annotations
 

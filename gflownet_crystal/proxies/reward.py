@@ -41,7 +41,7 @@ class RewardFunction(ABC):
 
     @property
     def history(self) -> History | None:
-        """Of what a training has found, where that changes the log-reward while it runs; else None."""
+        """History of a training's finds, where it changes the log-reward while it runs; else None."""
         return None
 
     def of_objects(self, objects: Any, prediction: Prediction) -> Tensor:
@@ -54,7 +54,7 @@ class RewardFunction(ABC):
         return self(prediction.value, prediction.std)
 
     def bind(self, proxy: Proxy) -> None:  # noqa: B027
-        """Check that a proxy predicts what this reward is made of; called once, before any object is scored."""
+        """Check that a proxy predicts the property of this reward; called once, before any object is scored."""
 
     def excluded(self, prediction: Prediction) -> Tensor | None:
         """Objects (n,) bool that a constraint excludes, whose log-reward is the penalty; None without constraints."""
@@ -200,7 +200,7 @@ class Reward:
 
     @property
     def history(self) -> History | None:
-        """Of what a training has found, where that changes the log-reward while it runs."""
+        """History of a training's finds, where it changes the log-reward while it runs."""
         return self.function.history
 
     def in_training(self, objects: Any) -> Scored:

@@ -34,7 +34,7 @@ class StructureProxy(Proxy):
 
     Args:
         energies: the model.
-        builder: puts atoms into specs; what it makes of one has to depend on that spec and the seed alone.
+        builder: generator of atoms; its structure of a spec has to depend on that spec and the seed alone.
         unusable: penalty value, eV/atom.
         plausible: least and greatest energy that is believed, eV/atom.
         seed: random seed of the builder.

@@ -19,7 +19,7 @@ _EDGE_OF_WINDOW, _EDGE_OF_LIMIT = 0.25, 0.1
 
 @dataclass(frozen=True)
 class Term:
-    """Wish for one property: one goal, and how much it counts.
+    """Wish for one property: one goal, and its weight.
 
     Attributes:
         maximise: inverse temperature, per unit of the property: log factor = maximise (value - caution std).

@@ -33,7 +33,7 @@ def read_items(source: Path | str, formula_check: str = "refuse") -> list[Item]:
 
     Args:
         source: source of :func:`gflownet_crystal.data.readers.read_source`, such as the folder of a run's candidates.
-        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+        formula_check: ``refuse`` CIFs whose own formula differs from the structure, or ``warn``.
 
     Raises:
         DataError: nothing readable.

@@ -71,7 +71,7 @@ class Relaxation:
 
 
 class _RefusedError(Exception):
-    """The relaxation left the bounds, or what the model can judge."""
+    """The relaxation left the bounds, or the range of the model."""
 
 
 def relax(structure: StructureBatch, energies: StructureEnergies, settings: RelaxationSettings) -> Relaxation:

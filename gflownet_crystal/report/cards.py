@@ -82,7 +82,7 @@ def make_cards(run: RunFiles, candidates: Population, known: Population | None) 
 
 
 def _card(row: dict[str, Any], counts: np.ndarray, run: RunFiles) -> Card:
-    """The card of a row; how new it is, and what it is near to, is not known yet."""
+    """The card of a row; its novelty and its nearest known compound are not known yet."""
     placed = _model(run.candidates_folder, row.get("cif"))
     relaxed = _model(run.relaxed_folder or run.candidates_folder, row.get("relaxed_cif"))
     energies = _energies(row, run)

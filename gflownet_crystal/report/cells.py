@@ -1,4 +1,4 @@
-"""Candidates' structures for the page: what the 3-D view draws, and how near atoms come to each other."""
+"""Candidates' structures for the page: atoms and bonds of the 3-D view, and least distances."""
 
 from __future__ import annotations
 

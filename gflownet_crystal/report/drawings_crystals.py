@@ -28,7 +28,7 @@ _PAIRS = (
 
 @dataclass(frozen=True)
 class CrystalDrawings:
-    """Figures of the samples and what they are compared with.
+    """Figures of the samples and of the sets they are compared with.
 
     Attributes:
         atoms: shares of atoms by element (the paper's figure 6).

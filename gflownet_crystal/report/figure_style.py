@@ -60,7 +60,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def plain(text: str) -> str:
-    """A text from data as it stands: matplotlib reads what is between dollars as mathematics."""
+    """A text from data as it stands: matplotlib reads text between dollars as mathematics."""
     return text.replace("$", r"\$")
 
 

@@ -61,7 +61,7 @@ def energy_figure(energies: Mapping[str, Floats], labels: Mapping[str, str], uni
 
 
 def _legend(figure: Figure, columns: int) -> None:
-    """Name what the first axes show above a figure, if they show anything."""
+    """Legend of the first axes above a figure, if they show anything."""
     handles, names = figure.axes[0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, names, loc="outside upper center", ncols=columns)

@@ -1,4 +1,4 @@
-"""Figures of what is left of a search, stage by stage, and of what two judges say of the same candidates."""
+"""Figures of a search, stage by stage, and of two judges' energies of the same candidates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMED = 10
 
 
 def funnel_figure(stages: Sequence[tuple[str, int]]) -> Figure:
-    """Bars of how many are left after each stage, the first on top, on a logarithmic scale.
+    """Bars of the numbers left after each stage, the first on top, on a logarithmic scale.
 
     Args:
         stages: names and numbers, at least one.

@@ -112,7 +112,7 @@ def figures_folder(run: RunFiles, out: Path) -> Path:
 
 
 def render(values: Mapping[str, object]) -> str:
-    """The page of these values; what comes from data is escaped."""
+    """The page of these values; text from data is escaped."""
     environment = Environment(
         loader=PackageLoader("gflownet_crystal.report", "assets"),
         autoescape=True,

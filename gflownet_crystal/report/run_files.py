@@ -58,7 +58,7 @@ class RunFiles:
         judge: name of the energy model that judged them, or "".
         relaxer: name of the one that relaxed them, or "": the judge, unless a pipeline has two.
         is_pipeline: whether the candidates are those of ``pipeline``, which relaxes its own.
-        funnel: stages of the screening that made the candidates, and how many specs each left.
+        funnel: stages of the screening that made the candidates, and numbers of specs left.
         notes: damage that the report leaves out.
     """
 
@@ -179,7 +179,7 @@ def read_table_file(path: Path, must_exist: bool) -> pd.DataFrame | None:
 
 
 def with_relaxed(candidates: pd.DataFrame, relaxed: pd.DataFrame | None) -> pd.DataFrame:
-    """Candidates beside what became of them when they were relaxed.
+    """Candidates beside their relaxations.
 
     Args:
         candidates: table with the column ``cif``, the name of each one's file.
@@ -255,7 +255,7 @@ def _judge(folder: Path | None, about: Mapping[str, object], candidates: pd.Data
 
 
 def funnel_of(summary: Mapping[str, object]) -> list[tuple[str, int]]:
-    """Stages of a summary with how many were left after each; none where it has no such list."""
+    """Stages of a summary with the numbers left after each; none where it has no such list."""
     stored = summary.get("funnel")
     entries = stored if isinstance(stored, list) else []
     stages = [

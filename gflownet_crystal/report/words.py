@@ -154,7 +154,7 @@ def _training(run: RunFiles) -> str:
 def headline(
     run: RunFiles, cards: Sequence[Card], samples: Population | None, energies: Mapping[str, Any]
 ) -> list[tuple[str, str, str]]:
-    """The numbers at the top of the page: value, what it is, and what to compare it with."""
+    """The numbers at the top of the page: value, name, and value to compare it with."""
     tiles: list[tuple[str, str, str]] = []
     if samples is not None:
         tiles += _sample_tiles(run, samples)

@@ -88,7 +88,7 @@ def _sites(unit: AsymmetricUnit) -> list[list[str]]:
 
 
 def _formula(counts: NDArray[np.int64]) -> tuple[str, int]:
-    """Formula unit in the order of the CIF dictionary (C, H, then the alphabet), and how many the cell holds."""
+    """Formula unit in the order of the CIF dictionary (C, H, then the alphabet), and their number in the cell."""
     present = {SYMBOLS[number]: int(counts[number]) for number in np.flatnonzero(counts)}
     units = math.gcd(*present.values())
     first = ("C", "H") if "C" in present else ()

@@ -57,7 +57,7 @@ class CifFormula:
         return ""
 
     def confirms(self, numbers: NDArray[np.int64]) -> bool:
-        """Whether the formula and Z say how many atoms the cell has, and these are as many."""
+        """Whether the formula and Z agree with the number of atoms of the cell."""
         return bool(self.counts) and self.units > 0 and not self.fault(numbers)
 
     def _allowed_units(self) -> list[float]:

@@ -1,4 +1,4 @@
-"""Crystals of CIF texts: exactly what the file says, or a refusal with the reason.
+"""Crystals of CIF texts, exactly as the file has them, or a refusal with the reason.
 
 gemmi reads the grammar and knows the space groups. Operations are those listed, or those of the named group, and all
 that the file says of its symmetry must agree. Where the name leaves the origin open, both are tried; the file's

@@ -82,7 +82,7 @@ def read_symmetry(block: CifBlock, cell: NDArray[np.float64]) -> CifSymmetry:
         cell: (3, 3) rows, Å, which has to fit the operations.
 
     Raises:
-        DataError: what the block names is unknown, open, contradictory or does not fit its cell.
+        DataError: the symmetry of the block is unknown, open, contradictory or does not fit its cell.
     """
     if any(block.starts(prefix) and block.known(prefix) != ["0"] for prefix in _MODULATED):
         raise DataError(

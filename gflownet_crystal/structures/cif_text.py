@@ -117,7 +117,7 @@ def _decoded(content: bytes) -> str:
 
 
 def read_blocks(text: str) -> list[CifBlock]:
-    """Data blocks of a CIF, with what says something of crystals.
+    """Data blocks of a CIF, with the entries on crystals.
 
     Args:
         text: text returned by :func:`decode`.

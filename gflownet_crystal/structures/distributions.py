@@ -13,7 +13,7 @@ _DIGITS = 4
 
 
 def distributions(specs: CrystalSpec) -> dict[str, object]:
-    """Shares of crystals by what they are made of; shares are rounded to four significant digits, and none is 0.
+    """Shares of crystals by their elements and symmetry; shares are rounded to four significant digits, and none is 0.
 
     Args:
         specs: n of them.

@@ -178,7 +178,7 @@ def _check_settings(cutoff: float | None, neighbours: int | None, tolerance: flo
 
 
 def _search(points: PeriodicPoints, radius: Tensor, rows: Tensor, closest: float) -> tuple[Pairs, Tensor]:
-    """All pairs within ``radius``, and which of them are an atom with itself; refuses what no graph can be made of."""
+    """All pairs within ``radius``, and which of them are an atom with itself; refuses structures without a graph."""
     crowded = points.most_neighbours(radius) > _MOST_NEIGHBOURS
     refuse(crowded, "about a million neighbours an atom in reach", rows)
     pairs = points.within(radius)

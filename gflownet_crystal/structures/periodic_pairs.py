@@ -55,7 +55,7 @@ class PeriodicPoints:
         slope: (n, 3, 3) float64, L with each column divided by its diagonal element.
         change: (n, 3, 3) float64 whole numbers; the reduced vectors are the rows of change @ cell.
         points: (N, 3) float64, coordinates in the reduced basis, wrapped into the cell.
-        shift: (N, 3) float64 whole numbers, what wrapping took away, in the reduced basis.
+        shift: (N, 3) float64 whole numbers that wrapping subtracted, in the reduced basis.
         structure: (N,) int64, the structure of each atom.
         sizes: (n,) int64, atoms of each structure.
     """
@@ -155,7 +155,7 @@ def expand(low: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         low: (n,) first number of each run, of any dtype.
-        counts: (n,) int64, how many numbers each run has.
+        counts: (n,) int64, length of each run.
 
     Returns:
         The run of each number, (sum of counts,) int64, and the number, in the dtype of ``low``.
@@ -195,7 +195,7 @@ def usable(batch: StructureBatch, closest: float = 1e-3) -> Tensor:
 
 
 def has_cell(batch: StructureBatch, closest: float = 1e-3) -> Tensor:
-    """Which structures have what :func:`usable` asks for but the distances between atoms, (n,) bool."""
+    """Which structures meet :func:`usable` but for the distances between atoms, (n,) bool."""
     good = _is_sound(batch)
     rows = good.nonzero()[:, 0]
     good[rows] = _has_volume(PeriodicPoints.of(batch[rows]), closest)

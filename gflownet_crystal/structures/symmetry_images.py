@@ -27,7 +27,7 @@ class GroupTables:
         rotation: (231, 48, 3, 3) float64, of fractional coordinates of the conventional cell; the first is 1.
         inverse: (231, 48, 3, 3) float64, their inverses.
         translation: (231, 48, 3) float64.
-        order: (231,) int64, how many there are.
+        order: (231,) int64, number of operations.
         quotient: (231, 48, 48) int64, at [g, h, k] the operation whose rotation is that of h^-1 k.
     """
 
@@ -129,7 +129,7 @@ class SiteSymmetry:
         Args:
             fractional: (N, 3).
             cell: (n, 3, 3) conventional, Å.
-            tolerance: Å; well below half of what lattice planes are apart.
+            tolerance: Å; well below half the distance of lattice planes.
 
         Returns:
             (N, 48) bool, and the vectors that lead there, (N, 48, 3) fractional.

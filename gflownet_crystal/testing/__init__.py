@@ -1,4 +1,4 @@
-"""Checks for classes of your own: what an environment, a policy, a proxy or a generator gets wrong, in words."""
+"""Checks for classes of your own: faults of an environment, a policy, a proxy or a generator, in words."""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ _SINGLE_ROWS = 8
 def check_env(
     env: Env, n: int = 64, seed: int = 0, device: torch.device | str = "cpu", raise_faults: bool = True
 ) -> list[str]:
-    """Check an environment on random trajectories, forward from the source and backward from what they reach.
+    """Check an environment on random trajectories, forward from the source and backward from their ends.
 
     On every state met: supports are never empty, and walks end within ``max_transitions``; each direction's actions
     and masks answer the other's (for all allowed actions of discrete stages); ``step`` and ``step_back`` undo one
-    another; features have their shape, are float32 and finite; a row alone gives what it gives in a batch; no method
+    another; features have their shape, are float32 and finite; a row alone gives the same as in a batch; no method
     changes its input or draws from the global random state; ``encode`` undoes ``objects``; ``log_reference`` is
     finite.
 
@@ -160,7 +160,7 @@ def _check_columns(features: Tensor, n: int, columns: int, what: str, faults: Fa
 
 
 def _check_single_rows(stage: Stage, walk: Walk, where: str, faults: Faults) -> None:
-    """A row alone gives what it gives in a batch."""
+    """A row alone gives the same as in a batch."""
     together = _answers(stage, walk.parent, walk.child, walk.action, walk.context)
     step = max(1, len(walk.parent) // _SINGLE_ROWS)
     for start in range(0, len(walk.parent), step):

@@ -23,7 +23,7 @@ Values = tuple[Tensor, ...]
 
 
 def check_proxy(proxy: Proxy, batch: Any = None, raise_faults: bool = True) -> list[str]:
-    """Check a proxy: its declarations, and what it predicts for a batch taken whole, in parts, reordered and repeated.
+    """Check a proxy: its declarations, and its predictions for a batch taken whole, in parts, reordered and repeated.
 
     Found are: missing or wrong units (of known properties: by name, and by the values of well-known crystals), values
     of the wrong shape or type, values that are not finite, negative standard deviations, values that change from call

@@ -39,7 +39,7 @@ class Faults:
 
     @contextmanager
     def stopping_at(self, what: str) -> Iterator[None]:
-        """Turn an error inside the block into a fault; what the block had still to check is left out."""
+        """Turn an error inside the block into a fault; later checks of the block are left out."""
         try:
             yield
         except Exception as error:

@@ -18,7 +18,7 @@ _SMALL = 0.1
 
 
 def check_unit(proxy: Proxy, faults: Faults) -> Property | None:
-    """Check what a proxy declares; returns the property if it is known and its unit is one of it."""
+    """Check the declarations of a proxy; returns the property if it is known and its unit is one of it."""
     for name in ("input_kind", "property_name", "unit"):
         if not (isinstance(getattr(proxy, name, None), str) and getattr(proxy, name).strip()):
             faults.add(f"the class attribute {name} is missing or empty")

@@ -34,7 +34,7 @@ def read_prepared(
     Args:
         paths: files and folders.
         quiet: show no progress.
-        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+        formula_check: ``refuse`` CIFs whose own formula differs from the structure, or ``warn``.
         left_out: takes what is no crystal; None says it on standard error.
         atoms: keep the stored cells with their atoms, where a source has some.
         labels: further columns of numbers to keep.

@@ -155,7 +155,7 @@ def known_crystals(path: Path, files: RunFiles, formula_check: str = "refuse") -
     Args:
         path: file or folder that ``prepare_data`` reads or writes.
         files: files of the run.
-        formula_check: ``refuse`` CIFs whose own formula differs from what was read, or ``warn``.
+        formula_check: ``refuse`` CIFs whose own formula differs from the structure, or ``warn``.
 
     Raises:
         DataError: it cannot be read, or holds no crystals.

@@ -1,4 +1,4 @@
-"""Bounds on what several further elements can supply: a cheap refusal before a deep search."""
+"""Bounds on the charges that several further elements can supply: a cheap refusal before a deep search."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class DeepTables:
         return found
 
     def by_class(self, elements: Tensor) -> Tensor:
-        """(n, C) int64 how many of ``elements`` (n, E) bool are of each class."""
+        """(n, C) int64 number of ``elements`` (n, E) bool are of each class."""
         numbers = torch.zeros(len(elements), self.tables.n_classes, dtype=torch.int64, device=self.device)
         return numbers.index_add(1, self.tables.class_of, elements.long())
 

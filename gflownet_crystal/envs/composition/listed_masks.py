@@ -18,7 +18,7 @@ _CHUNK = 4_000_000
 
 
 class ListedMasks(CompositionMasks):
-    """Masks that leave open what is part of a listed composition, so that each action has a witness in the list.
+    """Masks that leave open the parts of listed compositions, so that each action has a witness in the list.
 
     Args:
         rules: the constraints, with a formula.

@@ -69,7 +69,7 @@ class LookAhead:
         return (self.required & ~chosen).sum(dim=-1)
 
     def depth(self, partial: Partial) -> Tensor:
-        """(n,) int64: how many more elements are looked ahead."""
+        """(n,) int64: number of elements looked ahead."""
         return self.depth_of(
             self.missing(partial.chosen), partial.n_elements, partial.n_atoms, partial.base_depth
         )
@@ -107,7 +107,7 @@ class LookAhead:
         return _where_open(certain, partial, self._supplied, possible)
 
     def _supplied(self, partial: Partial) -> Tensor:
-        """(n,) bool: some element that is free to be chosen supplies what is demanded."""
+        """(n,) bool: some element that is free to be chosen supplies the demand."""
         available = ~partial.chosen & self.usable
         missing = self.required & ~partial.chosen
         available = torch.where(missing.any(dim=1, keepdim=True), available & missing, available)

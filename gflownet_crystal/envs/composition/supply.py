@@ -22,8 +22,8 @@ class Supply:
 
     Attributes:
         number: (S, N + 1) int64, the set of each Wyckoff state and number of atoms.
-        sets: (2, m, W') int64, the m distinct sets as ``CompositionTables`` packs them: what some elements supply,
-            and what is supplied whatever was chosen before.
+        sets: (2, m, W') int64, the m distinct sets as ``CompositionTables`` packs them: charges some elements supply,
+            and those supplied whatever was chosen before.
     """
 
     number: Tensor
@@ -101,7 +101,7 @@ def _successors(tables: CompositionTables, later: Supply) -> tuple[Tensor, Tenso
 
 
 def _supplied(tables: CompositionTables, later: Supply, successors: Tensor, kind: int) -> Tensor:
-    """(2, r, W') what some count of a class and then the set after it supply, by rows of successors."""
+    """(2, r, W') charges that some count of a class and then the set after it supply, by rows of successors."""
     sets = later.sets.flatten(0, 1)
     sums = tables.preceded(sets, [kind])[..., 0]
     n_sets = later.sets.shape[1]

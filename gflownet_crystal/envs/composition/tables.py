@@ -34,7 +34,7 @@ class CompositionTables:
         class_of: (E,) class of each element; class_size: (C,) usable elements in each.
         charges: (C, K + 1, W') sets of total charges; empty where the class may not have that count.
         charges_by_count: the same, (W', K + 1, C); allowed_by_count: (K + 1, E) bool.
-        single_demand: (C * (K + 1), W') what compositions of one element demand.
+        single_demand: (C * (K + 1), W') charges that compositions of one element demand.
         kernels: the same without metallicity, numbered ``class * (K + 1) + count``.
         metal_word: (C, W' - W) 1 for metals.
         transition, initial: the Wyckoff automaton.

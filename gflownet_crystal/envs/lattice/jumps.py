@@ -67,7 +67,7 @@ class JumpStage(Stage[JumpState, Jump, JumpSupport]):
 
     @abstractmethod
     def free_dimensions(self, context: Context) -> Tensor:
-        """(n, d) bool: dimensions that move, given what the earlier stages chose."""
+        """(n, d) bool: dimensions that move, given the choices of earlier stages."""
 
     def source(self, context: Context) -> JumpState:
         free = self.free_dimensions(context)

@@ -37,7 +37,7 @@ class Listing:
         n_orbits: (A,) int64.
         element: (O,) int64, the element of each orbit by its place in the key.
         position: (O,) int64, of each orbit, row of the Wyckoff table.
-        features: (A, 8) float32, what the table says of each, for a ranker.
+        features: (A, 8) float32, entries of the table for each, for a ranker.
         site_element: (S,) int64, the distinct pairs of an element and a position.
         site_position: (S,) int64, rows of the Wyckoff table.
         site_log_share: (S,) float32, logarithm of the position's share of its group's orbits.
@@ -71,7 +71,7 @@ class _Own:
 
 
 class AssignmentLister:
-    """Lists assignments by a table; what it found is remembered.
+    """Lists assignments by a table, and remembers the lists.
 
     Args:
         table: table of crystals.

@@ -130,7 +130,7 @@ class AssignmentTable:
 
     @cached_property
     def own(self) -> Mapping[tuple[int, int], Mapping[tuple[int, ...], int]]:
-        """By group and count of one element, how many elements have each set of positions."""
+        """By group and count of one element, number of elements with each set of positions."""
         found: dict[tuple[int, int], Counter[tuple[int, ...]]] = {}
         for (group, counts), assignments in self.counts.items():
             for assignment, n in assignments.items():

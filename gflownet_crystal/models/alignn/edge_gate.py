@@ -73,7 +73,7 @@ class EdgeGatedConvolution(nn.Module):
         self.kernels = EAGER
 
     def compile_kernels(self) -> None:
-        """Do what is done on links by compiled code from now on; takes a C++ compiler."""
+        """Do the work on edges by compiled code from now on; takes a C++ compiler."""
         self.kernels = compiled_kernels()
 
     def forward(

@@ -54,7 +54,7 @@ class ALIGNNSettings:
     graph: GraphSettings = field(default_factory=lambda: GraphSettings(fade=0.5))
 
     def __post_init__(self) -> None:
-        """Check what the network relies on."""
+        """Check the conditions of the network."""
         if not self.graph.symmetric:
             raise ConfigError("ALIGNN sends messages along reversed edges: its graph needs symmetric=true")
 

@@ -58,7 +58,7 @@ class EGNNSettings:
     tabulated: bool = False
 
     def __post_init__(self) -> None:
-        """Check what the output depends on."""
+        """Check the settings that the output depends on."""
         if self.n_layers < 1:
             raise ConfigError(f"EGNN's n_layers must be at least 1, not {self.n_layers}")
 
@@ -177,7 +177,7 @@ class ActionLayer(nn.Module):
             atoms: (N, features).
             gaussians: functions of distance.
             vectors: (E, 3) Å, the edges in the crystal as it is.
-            counts: (E,), how much each edge counts.
+            counts: (E,), weight of each edge.
             graph: the edges' atoms, the pairs of edges and the structures.
 
         Returns:

@@ -52,7 +52,7 @@ class EGNN(nn.Module):
 
         Args:
             graph: graph with pairs of edges.
-            conditioning: (n, conditioning), what else is known of each structure; None if the settings name none.
+            conditioning: (n, conditioning), further features of each structure; None if the settings name none.
 
         Raises:
             DataError: the conditioning is not of the width that the settings name.

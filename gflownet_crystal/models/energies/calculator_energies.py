@@ -59,7 +59,7 @@ def make_calculator(choice: EnergyChoice, device: str = "cpu") -> QuietCalculato
         device: handed over where the calculator takes one and the user's arguments do not say it.
 
     Raises:
-        ConfigError: there is none at the path, it does not take the arguments, or what it makes is no ASE calculator.
+        ConfigError: there is none at the path, it does not take the arguments, or makes no ASE calculator.
     """
     make = find_calculator(choice.name)
     arguments = choice.arguments
@@ -97,7 +97,7 @@ def find_calculator(target: str) -> Callable[..., Any]:
 
 
 def _parameters(make: Callable[..., Any]) -> frozenset[str]:
-    """Names of what a calculator takes by name; none where that cannot be read."""
+    """Names of the keyword arguments of a calculator; none where that cannot be read."""
     try:
         return frozenset(inspect.signature(make).parameters)
     except (TypeError, ValueError):

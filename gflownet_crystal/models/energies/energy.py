@@ -1,4 +1,4 @@
-"""Formation energies of structures by any network on atoms: what elements contribute, plus the network's correction."""
+"""Formation energies of structures by any network on atoms: energies of the elements plus the network's correction."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class EnergyModel(nn.Module):
 
     @torch.no_grad()
     def fit_elements(self, structures: StructureBatch, energy: Tensor) -> None:
-        """Set the elements' energies by ridge regression, and the scale to what they leave.
+        """Set the elements' energies by ridge regression, and the scale to the residuals.
 
         Args:
             structures: n structures.

@@ -1,4 +1,4 @@
-"""Standard deviations of predicted energies, from how far a structure lies from what a network was trained on."""
+"""Standard deviations of predicted energies, from the distance of a structure to the network's training data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class LatentDistance(nn.Module):
 
     @classmethod
     def of(cls, tensors: dict[str, Tensor]) -> Self:
-        """From what :meth:`state_dict` gave.
+        """From a state of :meth:`state_dict`.
 
         Raises:
             KeyError, RuntimeError: tensors are missing or of other shapes.
@@ -57,7 +57,7 @@ class LatentDistance(nn.Module):
 
     @classmethod
     def fit(cls, train: Tensor, features: Tensor, error: Tensor) -> Self:
-        """Learn the distance from training data, and what it means from errors.
+        """Learn the distance from training data, and its calibration from errors.
 
         Args:
             train: (m, d) features of training structures.

@@ -124,7 +124,7 @@ class GemsDiffModel(nn.Module):
 
     @torch.no_grad()
     def fit(self, structures: StructureBatch) -> None:
-        """Set what is measured on the training set.
+        """Set the statistics of the training set.
 
         Args:
             structures: all of it, with cells as they are to be learned.

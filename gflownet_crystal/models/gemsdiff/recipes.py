@@ -1,4 +1,4 @@
-"""The two recipes of GemsDiff: what is learned of positions and lattices, and how to go back a step.
+"""The two recipes of GemsDiff: training targets of positions and lattices, and the reverse step.
 
 How they differ is said in :class:`~gflownet_crystal.models.gemsdiff.settings.GemsDiffSettings`.
 """

@@ -65,7 +65,7 @@ class GemsDiffSettings:
         decoder_cell: initial cell of the decoder: the ``noisy`` cell (``corrected``), whose velocity it then can see,
             or a ``cube``.
         time_features: width of the embedding of a step.
-        global_features: width of what encoder says of the structure as a whole.
+        global_features: width of the encoder's features of the whole structure.
         encoder: sizes of the encoder; its heads and its graph follow from the rest.
         decoder: settings of the decoder.
 

@@ -1,4 +1,4 @@
-"""First features of atoms: of their element, and of what else is known of their structure."""
+"""First features of atoms: of their element, and of further features of their structure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 
 
 class AtomEmbedding(nn.Module):
-    """A learned vector for each element, plus linear functions of what is tabulated and of what is given.
+    """A learned vector for each element, plus linear functions of tabulated and of given features.
 
     Args:
         width: width of the features.

@@ -131,7 +131,7 @@ class GemsNet(nn.Module):
 
         Args:
             graph: graph with ``reverse``, and with pairs of edges if there is a lattice head.
-            conditioning: (n, conditioning), what else is known of each structure, or (N, conditioning), of each atom;
+            conditioning: (n, conditioning), further features of each structure, or (N, conditioning), of each atom;
                 None if the settings name none.
 
         Raises:

@@ -86,7 +86,7 @@ class GemsNetSettings:
     tabulated: bool = False
 
     def __post_init__(self) -> None:
-        """Check what the network relies on."""
+        """Check the conditions of the network."""
         if self.basis not in ("gaussian", "bessel"):
             raise ConfigError(f"GemsNet has no basis {self.basis!r}: choose gaussian or bessel")
         for name in ("n_blocks", "n_radial", "n_orders", "cutoff", "envelope_exponent"):

@@ -78,9 +78,9 @@ def mean_change(
     """Change of L3 that edges call for together: mean over the edges of amount * G / |G|^2 (section 4.3).
 
     Args:
-        amounts: (N, K) by how much each edge should be longer.
+        amounts: (N, K) lengthening that each edge calls for.
         gradients: (N, K, 3) G, of :func:`length_gradients`.
-        weights: (N, K) how much each edge counts.
+        weights: (N, K) weight of each edge.
         sources: (n, 3), see :func:`equal_lengths`.
         structure_index: (N,) int64.
 

@@ -98,7 +98,7 @@ def langevin_step(state: Tensor, score: Tensor, size: Tensor, noise: Tensor, fac
 
 @dataclass(frozen=True)
 class Sites:
-    """N inequivalent atoms of n structures, and what does not change as they move.
+    """N inequivalent atoms of n structures, with all that stays as they move.
 
     Attributes:
         atomic_numbers: (N,) int64.
@@ -202,7 +202,7 @@ class ScoreModel(nn.Module):
 
         Args:
             weights: name of shipped weights, or a ``.safetensors`` file.
-            mode: ``spec`` or ``paper``: what the model has to have learned.
+            mode: ``spec`` or ``paper``, that the model was trained in.
 
         Raises:
             WeightsError: there are none, or they are of another kind or mode.

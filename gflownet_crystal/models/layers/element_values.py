@@ -20,7 +20,7 @@ def fitted_values(structures: StructureBatch, values: Tensor) -> tuple[Tensor, T
         values: (n,) float64.
 
     Returns:
-        (119,) float64 by atomic number, 0 for elements that do not occur; (n,) what is left of the values.
+        (119,) float64 by atomic number, 0 for elements that do not occur; (n,) residuals.
     """
     composition = structures.composition.double()
     fractions = composition / composition.sum(1, keepdim=True)

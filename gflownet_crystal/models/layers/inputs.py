@@ -61,7 +61,7 @@ class CrystalGraph:
         first: (T,) int64, first edge of each triplet, not decreasing; ``source[first] == source[second]``.
         second: (T,) int64, second edge of each triplet; never the first.
         cell: (n, 3, 3) lattice vectors as rows, Å, dtype of ``vectors``.
-        weights: (E,) how much each edge counts, 0 to 1, dtype of ``vectors``; None where edges do not fade.
+        weights: (E,) weight of each edge, 0 to 1, dtype of ``vectors``; None where edges do not fade.
     """
 
     atomic_numbers: Tensor

@@ -43,7 +43,7 @@ class Triplets(NamedTuple):
         second: (T,) int64, second edge.
         cosine: (T,) of the angle between them.
         sine: (T,); 1 where the pair is dropped.
-        counts: (T,), how much each pair counts: 0 if it is dropped because it is collinear.
+        counts: (T,), weight of each pair: 0 if it is dropped because it is collinear.
     """
 
     first: Tensor
@@ -54,7 +54,7 @@ class Triplets(NamedTuple):
 
     @classmethod
     def of(cls, directions: Tensor, first: Tensor, second: Tensor, weights: Tensor | None = None) -> Triplets:
-        """From (E, 3) unit vectors, the edges of each pair, and how much each edge counts, (E,), 1 if None."""
+        """From (E, 3) unit vectors, the edges of each pair, and the weight of each edge, (E,), 1 if None."""
         u, v = directions.index_select(0, first), directions.index_select(0, second)
         cosine = (u * v).sum(1)
         # precise at small angles, where 1 - cosine^2 is not
@@ -87,7 +87,7 @@ def mean_edge_action(
     Args:
         weights: (E,).
         vectors: (E, 3) Å.
-        counts: (E,), how much each edge counts.
+        counts: (E,), weight of each edge.
         edge_structure: (E,) int64.
         n_structures: n.
 
@@ -114,7 +114,7 @@ def mean_triplet_action(
         weights: (T, 3), for the lengths of the first and second edge and for the angle.
         lengths: (E,) Å.
         directions: (E, 3) unit vectors.
-        triplets: pairs of edges, and how much they count.
+        triplets: pairs of edges, with their weights.
         edge_structure: (E,) int64.
         n_structures: n.
 

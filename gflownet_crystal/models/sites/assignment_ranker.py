@@ -33,7 +33,7 @@ class RankerInputs:
         site_log_share: (S,) float64, logarithm of the position's share of its group's orbits, by the table.
         site_distance: (S,) float64, distance of the orbit's atoms to each other over twice their radius.
         spec: (A,) int64, not decreasing, the spec of each assignment.
-        table: (A, 8) float64, what the table says of it.
+        table: (A, 8) float64, its entries in the table.
         orbit_assignment: (O,) int64, not decreasing.
         orbit_site: (O,) int64.
     """
@@ -67,7 +67,7 @@ class AssignmentRanker(nn.Module):
 
     Args:
         width: width of the hidden layers.
-        embedding: size of what is learned of each group and each position.
+        embedding: size of the learned vectors of groups and positions.
     """
 
     elements: Tensor

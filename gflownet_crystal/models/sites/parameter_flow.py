@@ -105,7 +105,7 @@ class ParameterFlow(nn.Module):
 
 
 def velocity_loss(graph: SiteGraph, predicted: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared error of velocities, in units of what each crystal leaves its atoms to move.
+    """Mean squared error of velocities, in units of the free range of each crystal's atoms.
 
     Args:
         graph: O orbits of n crystals.

@@ -11,7 +11,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 
 
 def head_inputs(specs: CrystalSpec, encoding: Encoding, cells: CellEnergy, std: Tensor) -> Tensor:
-    """Inputs of the heads: hidden layers of the ensemble, what it says of error and volume, and sizes.
+    """Inputs of the heads: hidden layers of the ensemble, its errors and volumes, and sizes.
 
     Args:
         specs: n specs.

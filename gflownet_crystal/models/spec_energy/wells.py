@@ -55,7 +55,7 @@ def volume_features(strain: Tensor) -> Tensor:
 
 
 def shape_features(difference: Tensor, distance: Tensor, surprise: Tensor) -> Tensor:
-    """Features (..., 22) of what :func:`mode_distance` returns."""
+    """Features (..., 22) of the result of :func:`mode_distance`."""
     basis = _gaussians(distance, _DISTANCE_RANGE, N_SHAPE_FEATURES - N_SHAPE - 1, 1.0)
     return torch.cat([_BEND_SCALE * difference, basis, surprise[..., None]], dim=-1)
 

@@ -97,7 +97,7 @@ def read_labelled(
         one_scheme: bring labels with earlier corrections to the MaterialsProject2020 scheme.
         strained: strained copies taken for each crystal that has some, in the mean.
         seed: random seed of the choice of strained copies.
-        left_out: takes names and reasons of records that are no crystals; None raises at one that cannot be read.
+        left_out: collector of names and reasons of unusable records; None raises at one that cannot be read.
 
     Raises:
         DataError: a file cannot be read, holds no structure with an energy, or one that is no finite number.

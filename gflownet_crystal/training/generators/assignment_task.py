@@ -34,7 +34,7 @@ class RankerSettings:
 
     Attributes:
         width: width of the hidden layers.
-        embedding: size of what is learned of each group and each position.
+        embedding: size of the learned vectors of groups and positions.
 
     Raises:
         ConfigError: a size is not positive.
