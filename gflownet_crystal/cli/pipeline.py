@@ -2,7 +2,7 @@
 
 New and distinct specs of the better half by the proxy get atoms until k of them hold: possible contacts, near the hull
 by an energy model, distinct; of some tries each the one of lowest energy is kept. The nearest to the hull can
-be relaxed. candidates.csv has every spec that was tried, with what became of it and why it failed. Each stage is kept
+be relaxed. candidates.csv has every spec that was tried, its result and the reason of a failure. Each stage is kept
 on disk: a pipeline that was stopped goes on with the same settings and resume=true.
 """
 

@@ -2,8 +2,8 @@
 
 With out=FILE.json, .extxyz, .db, .cif or .vasp, or a folder and format=, the crystals are written with their atoms, in
 conventional cells. With strain=chgnet it writes that potential's energies of strained copies of the crystals instead.
-With hull=FILE it writes the stable compounds of the crystals, a reference hull for proxy=e_above_hull and export. What
-is no crystal is left out, counted in what is printed, and named in left_out.csv beside the output.
+With hull=FILE it writes the stable compounds of the crystals, a reference hull for proxy=e_above_hull and export.
+Records that are no crystals are left out, counted in the report, and named in left_out.csv beside the output.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Records that are no crystals: cells blown up or crushed, which would teach a network wrong volumes."""
+"""Unphysical records: cells far too large or too small, which would teach a network wrong volumes."""
 
 from __future__ import annotations
 

@@ -43,9 +43,9 @@ class Crystal(Env[CrystalSpec]):
         space_groups: allowed ITA numbers or Hermann-Mauguin symbols; all 230 if None. Those that no composition fits
             are left out.
         max_count: largest number of atoms of one element in the conventional cell.
-        count_ranges: least and most atoms of single elements.
-        n_elements: least and most different elements.
-        n_atoms: least and most atoms in the conventional cell.
+        count_ranges: minimum and maximum number of atoms of single elements.
+        n_elements: minimum and maximum number of elements.
+        n_atoms: minimum and maximum number of atoms in the conventional cell.
         required_elements, excluded_elements: in every composition, and in none.
         oxidation_table: name of a table, or oxidation states by symbol, which may name a ``base`` for the others.
         mixed_valence: whether atoms of an element may differ in their oxidation state.

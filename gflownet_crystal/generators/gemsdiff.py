@@ -106,7 +106,7 @@ class GemsDiff(Generator):
         return Generation(structures, torch.arange(len(specs), device=specs.device))
 
     def _sample_sites(self, specs: CrystalSpec, seed: int) -> Generation:
-        """The roomiest try of each spec that has an assignment."""
+        """The try of largest distances of each spec that has an assignment."""
         tables = orbit_tables().to(specs.device)
         assigned, log_probability = drawable_assignments(specs, self._ranking, self.assignments)
         numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries

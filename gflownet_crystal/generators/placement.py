@@ -22,7 +22,7 @@ from gflownet_crystal.structures.symmetry import find_space_groups
 
 @dataclass(frozen=True)
 class WyckoffPlacement(Generator):
-    """Tries the Wyckoff assignments of a spec with random free parameters and keeps the roomiest with the right group.
+    """Tries the Wyckoff assignments of a spec with random free parameters and keeps the best with the right group.
 
     For each spec: list assignments with fewest orbits first, draw the free parameters of each, keep the candidates
     whose smallest ratio of distance to contact distance is largest, push their atoms apart, and take the first in
@@ -38,7 +38,7 @@ class WyckoffPlacement(Generator):
         target_ratio: ratio of distance to contact distance at which atoms are left alone.
         anion_repulsion: fraction of the summed radii by which two anions are further apart than bonded atoms.
         min_ratio: smallest ratio of distance to summed radii of a structure; a spec without one is not placed.
-        require_group: leave out specs whose atoms always end in a supergroup; otherwise the roomiest is taken.
+        require_group: leave out specs whose atoms always end in a supergroup; otherwise the best of all is taken.
         symprec: distance tolerance of the symmetry search, Å; the group has to hold at a tenth of it too.
         max_distances: pair distances held at once, which bounds the memory.
     """
@@ -112,7 +112,7 @@ class WyckoffPlacement(Generator):
         return rows, parameters.to(rows.device)
 
     def _best(self, spacing: Spacing, rows: Tensor, parameters: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-        """The roomiest candidates with and without pushing their atoms apart, roomiest first."""
+        """The candidates of largest distances, with and without pushing their atoms apart, largest first."""
         ratios = spacing.smallest(rows, parameters, chunk)
         best = _best_of_each(rows, ratios, max(self.keep // len(spacing.orbits.n_orbits), 3))[: self.keep]
         rows, parameters, ratios = rows[best], parameters[best], ratios[best]

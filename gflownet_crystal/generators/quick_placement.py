@@ -22,7 +22,7 @@ _DIGITS = 7
 
 @dataclass(frozen=True)
 class QuickPlacement(Generator):
-    """Draws the free parameters of the simplest Wyckoff assignments, keeps the roomiest and pushes its atoms apart.
+    """Draws the free parameters of the simplest Wyckoff assignments, keeps the best and pushes its atoms apart.
 
     Draws depend on group, composition and seed, not on the lattice: where that changes little, so do the atoms. The
     structure may have a supergroup of the spec's group, too;

@@ -33,7 +33,7 @@ class GFlowNet(nn.Module):
         forward_policy: makes the forward policy from the stages' shapes.
         backward_policy: makes the backward policy.
         mixture: settings of Beta mixtures in continuous stages.
-        n_log_z: ``log Z`` is the sum of so many weights, which speeds its Adam steps (Crystal-GFN, appendix C: 16).
+        n_log_z: number of weights whose sum is ``log Z``, which speeds its Adam steps (Crystal-GFN, appendix C: 16).
         flow: makes the network of ``log F(s)`` for objectives that need flows, from shapes with one parameter; None for
             none.
     """

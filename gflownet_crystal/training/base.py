@@ -148,6 +148,6 @@ class Training(ABC):
 
 
 def take_all_steps(training: Training) -> None:
-    """Take the steps that are left, without a word."""
+    """Take all remaining steps silently."""
     while not training.is_finished:
         training.take_step()

@@ -39,7 +39,7 @@ class Stopwatch:
 
     @contextmanager
     def time(self, stage: str) -> Iterator[None]:
-        """Add what passes to a stage."""
+        """Add the elapsed time to a stage's total."""
         start, before = time.perf_counter(), self.seconds.get(stage, 0.0)
         try:
             yield

@@ -42,7 +42,7 @@ class Placer:
     Attributes:
         generator: puts atoms into specs.
         hull: hull from which energies are measured.
-        judge: energies of structures; None for none: the roomiest try is kept.
+        judge: energies of structures; None to keep the try of largest distances.
         contacts: least distances in known crystals.
         tries: number of times that the generator makes a promising spec; draws of the generator itself are tries too.
         promising: eV/atom above the hull up to which a spec gets more than one try.

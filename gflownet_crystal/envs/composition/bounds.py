@@ -20,7 +20,7 @@ class SupplyBounds:
         transition: (S, K + 1) int64 Wyckoff automaton.
         member: (C, K + 1, 2 * radius + 1) bool charges of each class and count.
         allowed: (C, K + 1) bool counts that each class may have.
-        n_atoms: least and most atoms of a whole.
+        n_atoms: minimum and maximum number of atoms of a whole.
     """
 
     def __init__(self, transition: Tensor, member: Tensor, allowed: Tensor, n_atoms: Sequence[int]) -> None:

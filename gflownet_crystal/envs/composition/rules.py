@@ -58,9 +58,9 @@ class CompositionRules:
     Attributes:
         elements: symbols of the vocabulary; the order is that of the actions.
         max_count: largest number of atoms of one element that an action can add, K.
-        count_ranges: least and most atoms of an element, where it is present and the range is not 1 to K.
-        n_elements: least and most different elements.
-        n_atoms: least and most atoms in the cell.
+        count_ranges: minimum and maximum number of atoms of an element, where present and not 1 to K.
+        n_elements: minimum and maximum number of elements.
+        n_atoms: minimum and maximum number of atoms in the cell.
         required_elements: every composition holds them.
         excluded_elements: no composition holds them, although the vocabulary does.
         oxidation_table: a name known to ``crystallography.oxidation``, or oxidation states by symbol, which may name a

@@ -19,7 +19,7 @@ from gflownet_crystal.structures.distances import covalent_radii
 from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.spec import CrystalSpec
 
-# draws of an orbit's free parameters, of which the roomiest tells how much room the orbit can have
+# draws of an orbit's free parameters, of which that of largest distances gives the orbit's room
 _DRAWS = 4
 
 

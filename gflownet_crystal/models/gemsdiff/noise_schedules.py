@@ -114,7 +114,7 @@ class VarianceExploding:
         return type(self)(self.variance.to(device))
 
     def shrinkage(self, step: Tensor, to: Tensor) -> tuple[Tensor, Tensor]:
-        """Share of the way to x_0 covered from t to s in the mean, and the deviation around it.
+        """Mean share of the way to x_0 covered from t to s, and the deviation around it.
 
         q(x_s | x_t, x_0) = N(x_t + (1 - v_s / v_t) (x_0 - x_t), v_s (v_t - v_s) / v_t).
 

@@ -95,7 +95,7 @@ def read_labelled(
         paths: files or folders that :func:`~gflownet_crystal.data.readers.read_source` reads, and strained-energies
             files of the crystals in them.
         one_scheme: bring labels with earlier corrections to the MaterialsProject2020 scheme.
-        strained: strained copies taken for each crystal that has some, in the mean.
+        strained: average number of strained copies per crystal that has some.
         seed: random seed of the choice of strained copies.
         left_out: collector of names and reasons of unusable records; None raises at one that cannot be read.
 

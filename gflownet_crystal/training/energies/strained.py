@@ -25,7 +25,7 @@ def strained_copies(
     Args:
         table: the crystals, in the package's schema, with energies.
         strains: columns ``STRAIN_COLUMNS``: cells and their energies against the true one, eV/atom.
-        per_crystal: copies taken for each crystal that has some, in the mean; which ones is chosen at random.
+        per_crystal: average number of copies per crystal that has some, chosen at random.
         seed: random seed of the choice.
         origin: origin of the strains, for error messages.
 

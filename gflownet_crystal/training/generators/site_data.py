@@ -125,7 +125,7 @@ class SiteData:
     def nearest(self, graph: SiteGraph, start: Tensor) -> Tensor:
         """The way from given parameters to the nearest description of each crystal.
 
-        The nearest placement is taken, exchanges between equivalent orbits then shorten the ways (not always as
+        The nearest placement is taken, exchanges between equivalent orbits then shorten the distances (not always as
         far as that is possible), and origins along polar axes are chosen so that the ways have no mean.
 
         Args:

@@ -1,4 +1,4 @@
-"""Which of several orbits of an element on the same position goes where: exchanges that shorten the ways."""
+"""Equivalent orbits of an element matched to their targets, so that transport distances are least."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class PaperRecipe(Recipe):
         holdout: share of formulas held out in addition to MP-20's val.
         epochs: maximum number of epochs.
         batch_size: crystals a step.
-        learning_rate: Adam's first.
+        learning_rate: initial learning rate of Adam.
         patience: epochs without improvement after which the rate is halved.
         stop_patience: epochs without improvement after which training ends.
         bfloat16: matrix products of the hidden layers in bfloat16.

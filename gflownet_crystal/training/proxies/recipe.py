@@ -1,4 +1,4 @@
-"""The contract of a trainable proxy: a prepared table in, weights and what there is to say of them out."""
+"""The contract of a trainable proxy: prepared table in, weights and their model card out."""
 
 from __future__ import annotations
 
