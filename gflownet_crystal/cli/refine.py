@@ -53,7 +53,8 @@ def settings_of(request: Request) -> RefineSettings:
         ConfigError: a value is out of range.
     """
     rounds = request.settings(Refining, relax=0)
-    settings = request.settings(RefineSettings, rounds=rounds)
+    sections = {name: request.section(name) for name in ("training", "energy_loop", "prior_loop")}
+    settings = request.settings(RefineSettings, rounds=rounds, **sections)
     best = rounds.n if settings.relax_best is None else settings.relax_best
     return replace(settings, rounds=replace(rounds, relax=best if settings.relax_steps else 0))
 

@@ -35,5 +35,5 @@ def settings_of(request: Request) -> TrainDenoiserSettings:
     if denoising.task == "lattice" and "displacement" in model.settings:
         # heads that nothing is asked of would learn nothing
         model = replace(model, settings={**model.settings, "displacement": False})
-    parts = {"denoising": denoising, "model": model, "volumes": request.section("model")["volumes"]}
+    parts = {"denoising": denoising, "model": model, "volumes": request.section("model").get("volumes")}
     return request.settings(TrainDenoiserSettings, start=None, **parts)

@@ -10,6 +10,7 @@ import json
 
 from gflownet_crystal.config.request import Request, open_training
 from gflownet_crystal.config.trained_generators import trained_generator
+from gflownet_crystal.training.generators.trained import part
 from gflownet_crystal.workflows.generator_training import train_generator
 from gflownet_crystal.workflows.training_settings import TrainGeneratorSettings
 
@@ -29,4 +30,5 @@ def settings_of(request: Request) -> TrainGeneratorSettings:
         ConfigError: a value is wrong.
     """
     section = request.section("generator")
-    return request.settings(TrainGeneratorSettings, start=None, name=section["name"], task=section["task"])
+    name, task = str(section.get("name")), part(section, "task")
+    return request.settings(TrainGeneratorSettings, start=None, name=name, task=task)

@@ -18,7 +18,7 @@ from gflownet_crystal.cli.page import print_page
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.config.candidate_runs import export_request
 from gflownet_crystal.config.request import Request
-from gflownet_crystal.config.training import sampler_folder, train_sampler
+from gflownet_crystal.config.training import sampler_folder, sampler_settings, train_sampler
 from gflownet_crystal.training.distributed import join_world
 from gflownet_crystal.workflows.results import write_results
 from gflownet_crystal.workflows.training_settings import TrainGfnSettings
@@ -28,10 +28,11 @@ def run(request: Request) -> None:
     """The verb ``train_gfn``; under ``torchrun`` several processes train together and the first one writes."""
     folder = sampler_folder(request)
     with join_world() as world, lock_folder(folder) if world.is_main else nullcontext():
-        trained = train_sampler(request.opened(folder), folder, world)
+        chosen = request.opened(folder)
+        settings = sampler_settings(chosen)
+        trained = train_sampler(chosen, folder, world)
         if world.is_main:
-            candidates = partial(_candidates, folder, trained.settings)
-            print_page(*write_results(*trained, candidates))
+            print_page(*write_results(settings, partial(_candidates, folder, settings), *trained))
 
 
 def _candidates(folder: Path, settings: TrainGfnSettings, out: Path) -> dict[str, object]:

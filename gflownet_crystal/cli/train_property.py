@@ -21,7 +21,7 @@ from gflownet_crystal.workflows.training_settings import TrainPropertySettings
 
 def run(request: Request) -> None:
     """The verb ``train_property``."""
-    with hold_recipe(request, request.value("property"), request.choice("training")) as (folder, chosen):
+    with hold_recipe(request, request.stated("property"), request.choice("training")) as (folder, chosen):
         settings = chosen.settings(TrainPropertySettings)
         labels, name = settings.labels, settings.property
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.outputs import check_writable
@@ -86,6 +86,10 @@ class Request:
         """A key with lists and mappings as Python's own; None where there is none."""
         return plain(self.resolved.get(key))
 
+    def stated(self, key: str) -> object:
+        """A key as it stands, also where other keys have no value yet; None where it has none."""
+        return OmegaConf.select(self.config, key)
+
     def choice(self, group: str) -> object:
         """Name of the choice of a group, or of the section that a group fills; None where there is none."""
         # the section may be filled from a group of another name: denoiser@model
@@ -142,7 +146,7 @@ def hold_recipe(
     request: Request, *words: object, sections: Sequence[str] = ()
 ) -> Iterator[tuple[Path, Request]]:
     """Hold the run folder of a training by a recipe, whose seed is that of the section ``training``."""
-    seed = request.config.training.get("seed", 0)
+    seed = request.stated("training.seed") or 0
     with hold_folder(request, words, seed, (*sections, "training", "record")) as held:
         yield held
 

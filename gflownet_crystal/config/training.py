@@ -39,7 +39,6 @@ class TrainedSampler(NamedTuple):
 
     Attributes:
         run: the run.
-        settings: settings of ``train_gfn``.
         parts: environment, reward and model with its trained weights.
         training: finished training.
         untrained: function that makes the model as it was before the training.
@@ -47,7 +46,6 @@ class TrainedSampler(NamedTuple):
     """
 
     run: TrainingRun
-    settings: TrainGfnSettings
     parts: Parts
     training: SamplerTraining
     untrained: Callable[[], GFlowNet]
@@ -88,8 +86,6 @@ def train_sampler(request: Request, folder: Path, world: World | None = None) ->
         TrainingStopped: the user interrupted; a checkpoint is there.
     """
     world, trust = World() if world is None else world, request.trust
-    check_fit(request.config, trust)
-    settings = sampler_settings(request.resolved)
     config, parts, engine, note = prepare_training(request.resolved, folder, trust, world)
     if world.is_main:
         warn(note)
@@ -101,17 +97,17 @@ def train_sampler(request: Request, folder: Path, world: World | None = None) ->
     _train(engine, parts, run)
     engine.training.finish()
     untrained = partial(build_model, config, parts.env, parts.device, trust)
-    return TrainedSampler(
-        run, settings, parts, engine.training, untrained, plain(config.env.get("oxidation_table"))
-    )
+    return TrainedSampler(run, parts, engine.training, untrained, plain(config.env.get("oxidation_table")))
 
 
-def sampler_settings(config: DictConfig) -> TrainGfnSettings:
+def sampler_settings(request: Request) -> TrainGfnSettings:
     """Settings of ``train_gfn`` from its resolved configuration, which gets whole numbers for whole floats.
 
     Raises:
-        ConfigError: a value is wrong.
+        ConfigError: a value is wrong, or the proxy does not fit the environment.
     """
+    check_fit(request.config, request.trust)
+    config = request.resolved
     for key in _SECTIONS:
         require_section(config.get(key), key)
     samples = SamplesSettings(**{key: config.samples.get(key) for key in ("n", "batch_size", "seed")})

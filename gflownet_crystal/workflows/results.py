@@ -41,24 +41,24 @@ _N_UNTRAINED = 2000
 
 
 def write_results(
-    run: TrainingRun,
     settings: TrainGfnSettings,
+    candidates: Callable[[Path], dict[str, object]],
+    run: TrainingRun,
     parts: Parts,
     training: Training,
     untrained: Callable[[], GFlowNet],
     oxidation_table: object,
-    candidates: Callable[[Path], dict[str, object]],
 ) -> tuple[RunSummary, pd.DataFrame, dict[str, Path], str]:
     """Sample from the trained model and write everything that a user looks at.
 
     Args:
-        run: the run.
         settings: settings of ``train_gfn``.
+        candidates: function that writes candidates to a folder and returns the summary of them.
+        run: the run.
         parts: parts with trained weights.
         training: finished training.
         untrained: function that makes the model as it was before the training.
         oxidation_table: name of the environment's table of oxidation states; None where it has none.
-        candidates: function that writes candidates to a folder and returns the summary of them.
 
     Returns:
         The summary, the best objects, the files by their contents, and the command to go on with.

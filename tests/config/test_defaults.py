@@ -149,7 +149,7 @@ def test_trainings_have_the_defaults_of_their_dataclasses():
     prior = composed("train_prior", "data=a").settings(TrainPriorSettings)
     assert prior == TrainPriorSettings(data=(A,), loop=prior.loop)
     assert composed("train_proxy", "data=a").settings(TrainProxySettings) == TrainProxySettings(data=A)
-    sampler = sampler_settings(composed("train_gfn").resolved)
+    sampler = sampler_settings(composed("train_gfn"))
     assert sampler == TrainGfnSettings(screening=sampler.screening)
     refinement = refine_settings(composed("refine", "run=a", "out=b"))
     sections = {name: getattr(refinement, name) for name in ("training", "energy_loop", "prior_loop")}

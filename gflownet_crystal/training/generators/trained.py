@@ -76,7 +76,7 @@ class TrainedGenerator(ABC):
         strange = [key for key in section if key not in self.keys]
         if strange:
             raise unknown("key", f"generator.{strange[0]}", [f"generator.{key}" for key in self.keys])
-        self.half = flag(section["half"], "generator.half")
+        self.half = flag(section.get("half"), "generator.half")
         try:
             settings, self.model = self.build(section, seed)
         except (ArithmeticError, IndexError, RuntimeError) as error:
