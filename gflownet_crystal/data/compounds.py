@@ -20,7 +20,7 @@ from gflownet_crystal.data.rows import REASON
 from gflownet_crystal.data.schema import ENERGY_COLUMN, require_columns
 from gflownet_crystal.data.sources import SourceFile
 from gflownet_crystal.data.table_checks import formula_faults
-from gflownet_crystal.data.tables import named, rows_of_table
+from gflownet_crystal.data.tables import named
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
 
@@ -78,7 +78,7 @@ def _compounds_of(file: SourceFile, formula_check: str, left_out: LeftOut | None
         frame = named(frame, file).assign(**{REASON: formula_faults(frame[FORMULA])})
         frame = readable(frame, file.path, left_out)
     else:
-        rows = read_file(file, formula_check) if frame is None else rows_of_table(frame, file, formula_check)
+        rows = read_file(file, formula_check, frame=frame)
         if "composition" in rows.columns and "lattice" not in rows.columns:
             rows = rows.assign(**{REASON: formula_faults(rows["composition"])})
         frame = readable(rows, file.path, left_out)

@@ -63,19 +63,23 @@ def read_rows(source: Path | str, formula_check: str = _REFUSE) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
 
 
-def read_file(file: SourceFile, formula_check: str = _REFUSE, alone: bool = True) -> pd.DataFrame:
+def read_file(
+    file: SourceFile, formula_check: str = _REFUSE, alone: bool = True, frame: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """All rows of one file.
 
     Args:
         file: file of any kind.
         formula_check: check of formulas, as of :func:`read_source`.
         alone: whether a file that cannot be read is an error, and not a row with a reason.
+        frame: table of the file where it has been read already; None to read it.
 
     Raises:
         DataError: the file cannot be read, and ``alone`` is set.
     """
     try:
-        if (frame := table_of_file(file)) is not None:
+        frame = table_of_file(file) if frame is None else frame
+        if frame is not None:
             return rows_of_frame(frame, file, formula_check)
         return _READERS[file.kind](file, formula_check)
     except DataError as error:

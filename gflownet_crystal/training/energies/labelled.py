@@ -22,7 +22,6 @@ from gflownet_crystal.data.schema import ENERGY_COLUMN, STRUCTURE_COLUMNS
 from gflownet_crystal.data.sources import SourceFile
 from gflownet_crystal.data.splits import in_holdout
 from gflownet_crystal.data.table_checks import check_strained
-from gflownet_crystal.data.tables import rows_of_table
 from gflownet_crystal.structures.checks import CLOSEST
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
 from gflownet_crystal.structures.frames import frame_to_structures
@@ -150,7 +149,7 @@ def _read_tables(
         if frame is not None and "delta_energy_per_atom" in frame.columns:
             strains[file.path] = check_strained(frame, None, file.path, left_out)
             return []
-        rows = read_file(file) if frame is None else rows_of_table(frame, file)
+        rows = read_file(file, frame=frame)
         missing = {*STRUCTURE_COLUMNS, ENERGY_COLUMN} - set(rows.columns)
         if missing:
             raise DataError(
