@@ -248,18 +248,18 @@ class Crystals(Table):
         return [cif_of(self._structures[row : row + 1]) for row in range(len(self))]
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the crystals in the format that the end of the name says.
+        """Write the crystals in the format of the name's suffix.
 
         Args:
             path: file that ends in ``.extxyz``, ``.xyz``, ``.json`` (pymatgen), ``.db`` (ASE), ``.parquet`` (with the
-                table), ``.cif`` or ``.vasp`` (one crystal); a name without an end is a folder with a CIF each.
+                table), ``.cif`` or ``.vasp`` (one crystal); a name without a suffix is a folder with a CIF each.
             overwrite: whether to replace earlier files.
 
         Returns:
             The path.
 
         Raises:
-            ConfigError: another end, a ``.cif`` or ``.vasp`` of several crystals, or the file exists.
+            ConfigError: another suffix, a ``.cif`` or ``.vasp`` of several crystals, or the file exists.
             DataError: it cannot be written, or there are no crystals.
 
         Example:

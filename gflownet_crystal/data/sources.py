@@ -120,10 +120,10 @@ def source_files(source: Path | str) -> list[SourceFile]:
 
 
 def files_of_all(sources: Iterable[Path | str]) -> list[list[SourceFile]]:
-    """Files of several sources; names that several of them have are the files' whole paths.
+    """Files of several sources; files of equal names are named by their whole paths.
 
     Raises:
-        DataError: nothing in one of them.
+        DataError: a source holds no files.
     """
     found = [source_files(source) for source in sources]
     count = Counter(file.name for files in found for file in files)

@@ -111,7 +111,7 @@ class Stage(ABC, Generic[StateT, ActionT, SupportT]):
 
     @abstractmethod
     def at_source(self, state: StateT) -> Tensor:
-        """(n,) bool: nothing is left to undo."""
+        """(n,) bool: states without an action to undo."""
 
     @abstractmethod
     def forward_support(self, state: StateT, context: Context) -> SupportT:
@@ -226,7 +226,7 @@ class Env(ABC, Generic[ObjectsT]):
             origin: sets that they come from.
 
         Returns:
-            The terminal states of the objects that this environment reaches, and (n,) bool which those are.
+            The terminal states of the objects that this environment reaches, and an (n,) bool mask of them.
         """
         return self.encode(origin.objects(terminal))
 

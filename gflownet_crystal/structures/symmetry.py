@@ -1,4 +1,4 @@
-"""Symmetry of structures: the group they have, their conventional cells, and how well a group fits them."""
+"""Symmetry of structures: space groups, conventional cells, and deviations from a group."""
 
 from __future__ import annotations
 

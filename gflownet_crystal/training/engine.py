@@ -100,7 +100,7 @@ class Engine(Generic[SomeTraining]):
         """Go on from a checkpoint, if there is one.
 
         Returns:
-            None, or words on a new stream of random numbers, see :meth:`Training.restore`, or on damaged records.
+            Warning of a new stream of random numbers, see :meth:`Training.restore`, or of damaged records; or None.
 
         Raises:
             CheckpointError: it belongs to another configuration, or the records of the steps so far are damaged.

@@ -18,7 +18,7 @@ MOST_DRAWS = 20
 """Times that they are."""
 
 SHORTAGE = "draw more with n=, or loosen screening.within or its limits"
-"""Advice where candidates are lacking."""
+"""Advice where there are too few candidates."""
 
 _SEEDS_APART = 2**16
 _OF_DISCOVERY: dict[str, str | int | bool] = {

@@ -1,4 +1,4 @@
-"""Sites that ended near special positions, put on these, and the crystals they make (Sultanov et al., section 4.2)."""
+"""Sites near special positions moved onto them, and the crystals they make (Sultanov et al., section 4.2)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class StructureEnergies(ABC):
         Returns:
             (n,) float64 formation energies and their standard deviations, eV/atom; the latter are zeros if the model
             knows none. Both are NaN for a structure that the model cannot judge (atoms that overlap, one that is
-            isolated, an element that it does not know); the others of its batch are not touched by that.
+            isolated, an element that it does not know); the others of its batch are unaffected.
         """
 
     @abstractmethod

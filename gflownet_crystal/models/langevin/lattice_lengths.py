@@ -1,7 +1,7 @@
 """Lengths of conventional cells as real numbers, and how the lengths of edges depend on these.
 
 Sultanov et al., J. Chem. Inf. Model. 63, 6986 (2023), section 2 and 4.3. As printed, L3 = phi(a, b, c) with
-phi(x) = k log(exp(x / k) + 1), which is never below k log 2. What the paper says of L3, that it takes all real values,
+phi(x) = k log(exp(x / k) + 1), which is never below k log 2. The paper's statement that L3 takes all real values,
 so that every noisy L3 belongs to a cell, holds for the inverse: here lengths = phi(L3).
 """
 

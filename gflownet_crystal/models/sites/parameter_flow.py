@@ -38,7 +38,7 @@ class ParameterFlow(nn.Module):
 
     @classmethod
     def new(cls, settings: SiteSettings, seed: int = 0) -> Self:
-        """One with new weights."""
+        """A flow with new weights."""
         return cls(SiteNetwork(settings, seed))
 
     @classmethod

@@ -47,7 +47,7 @@ _PLACE = "generator.network"
 
 
 class TrainedGenerator(ABC):
-    """A network to train, and what becomes of it.
+    """Network of a generator, its task and its model card.
 
     Settings are checked and the network is made at once; data come later.
 
@@ -102,7 +102,7 @@ class TrainedGenerator(ABC):
     @staticmethod
     @abstractmethod
     def error(figures: Mapping[str, float]) -> float:
-        """Of the figures of one validation, what should fall."""
+        """The figure of a validation that training lowers."""
 
     def card(self) -> dict[str, object]:
         """Further entries of the card."""

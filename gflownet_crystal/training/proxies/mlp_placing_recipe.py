@@ -74,7 +74,7 @@ class PlacingRecipe(Recipe):
         self.hull = hull or ReferenceHull.from_weights()
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Specs of samplers that have a label."""
+        """Labelled specs of samplers."""
         table = only_sampled(table)
         return table[np.isfinite(table[ENERGY_COLUMN].to_numpy(dtype=np.float64))].reset_index(drop=True)
 
