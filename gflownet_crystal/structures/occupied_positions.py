@@ -129,7 +129,7 @@ def _locate(
     """Position, -1 if there is none, and parameters of orbits by one of their atoms and their size."""
     flats = site_flats()
     start, multiplicity = _starts()
-    first, n_positions = _positions_of_groups()
+    first, n_positions = positions_of_groups()
     group = structures.space_group.cpu()[owner]
     position = torch.full((len(row),), -1, dtype=torch.int64)
     parameters = torch.zeros(len(row), 3, dtype=torch.float64)
@@ -155,7 +155,7 @@ def _starts() -> tuple[Tensor, Tensor]:
     return multiplicity.cumsum(0) - multiplicity, multiplicity
 
 
-def _positions_of_groups() -> tuple[Tensor, Tensor]:
+def positions_of_groups() -> tuple[Tensor, Tensor]:
     """First position and number of positions of each group, (231,) int64 each."""
     n_positions = torch.from_numpy(np.bincount(wyckoff_table().group, minlength=231))
     return n_positions.cumsum(0) - n_positions, n_positions
