@@ -149,6 +149,11 @@ def _locate(
     return position, parameters.where(parameters < 1.0, 0.0)
 
 
+def is_free(position: Tensor) -> Tensor:
+    """Whether positions, rows of the Wyckoff table, have a free coordinate, bool of the same shape."""
+    return torch.from_numpy(wyckoff_table().degrees_of_freedom.astype(np.int64))[position] > 0
+
+
 def _starts() -> tuple[Tensor, Tensor]:
     """First operation and multiplicity of each position, (1731,) int64 each."""
     multiplicity = torch.from_numpy(wyckoff_table().multiplicity.astype(np.int64))
