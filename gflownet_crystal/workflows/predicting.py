@@ -188,10 +188,14 @@ class Predictor:
     def _settled(
         self, settler: Settler, table: pd.DataFrame, structures: StructureBatch, rows: NDArray[np.int64]
     ) -> tuple[pd.DataFrame, StructureBatch]:
-        """Table and structures after some were relaxed, which come last."""
+        """Table and structures after some were relaxed, which come last; those that fared worse stay as they are."""
         moved = settler.settled(structures[torch.from_numpy(rows)])
+        rated = self.placer.rated(moved, rows)
+        lower = rated[ENERGY_COLUMN].to_numpy() < table[ENERGY_BEFORE].to_numpy()[rows]
+        kept = np.flatnonzero(lower & (rated[CONTACT_RATIO] >= 1.0).to_numpy())
+        moved, rows = moved[torch.from_numpy(kept)], rows[kept]
         probability = torch.from_numpy(table[PROBABILITY].to_numpy(dtype=np.float64)[rows])
-        own = _frame(moved.specs(), probability).assign(**_rated_columns(self.placer.rated(moved, rows)))
+        own = _frame(moved.specs(), probability).assign(**_rated_columns(rated.iloc[kept]))
         others = np.setdiff1d(np.arange(len(table)), rows)
         return (
             pd.concat([table.iloc[others], own], ignore_index=True),
