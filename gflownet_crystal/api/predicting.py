@@ -70,7 +70,13 @@ def predict(
     Example:
         >>> gfc.predict("NaCl", space_group="Fm-3m")[0].to_pymatgen()
     """
-    given = {"n": n, "space_group": space_group, "lattice": lattice, "cells": cells, "energies": energy_model}
+    given: dict[str, object] = {
+        "n": n,
+        "space_group": space_group,
+        "lattice": lattice,
+        "cells": cells,
+        "energies": energy_model,
+    }
     given |= {
         "start": "memory" if start is not None else None,
         "keep": keep,

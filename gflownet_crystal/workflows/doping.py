@@ -21,7 +21,6 @@ MOST_ARRANGEMENTS = 20_000
 """Arrangements of the replaced atoms that are looked at."""
 
 _MOST_ATOMS = 300
-_NEAR = 1e-3
 
 Dope = Mapping[str, Mapping[str, int]]
 """Number of atoms of each new element in place of each own element, as ``{"Li": {"Na": 1}}``."""

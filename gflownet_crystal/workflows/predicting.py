@@ -262,7 +262,7 @@ def summary_of(candidates: Candidates, formula: str, settings: PredictionSetting
     """Figures of a prediction, as JSON values.
 
     Args:
-        candidates: what was found.
+        candidates: structures that were found.
         formula: formula that was given, or that of the crystal.
         settings: settings of the prediction.
     """

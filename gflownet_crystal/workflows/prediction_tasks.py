@@ -1,4 +1,4 @@
-"""What ``predict`` is asked for: structures of formulas, or variants of a crystal."""
+"""Predictions that are asked for: structures of formulas, or variants of a crystal."""
 
 from __future__ import annotations
 
