@@ -2,10 +2,12 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.structure_prediction data=FILE.parquet [n=300] [tries=20] [seed=0]
         [weights=wyckoff] [steps=30] [velocity_scale=30.0] [ranking=assignments] [energies=NAME]
-        [others=gemsdiff,langevin] [other_tries=1] [processes=1]
+        [others=gemsdiff,langevin] [other_tries=1] [processes=1] [larger=FILE.parquet]
 
-FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random. The
-lattice, the group and the counts of their conventional cells are given. Rows of the table:
+FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random; with
+``larger``, n of each class of atoms in the primitive cell (up to 20, 21-40, 41-60) of both files, those of the second
+with a reduced formula of val. The lattice, the group and the counts of their conventional cells are given. Rows of the
+table:
 
     true letters, random      free parameters at random on the true Wyckoff positions
     true letters              those of the sampler on the true Wyckoff positions
@@ -17,8 +19,9 @@ distance over radii and, with energies=NAME, the one of lowest energy, by pymatg
 0.3, angle_tol 10). As in published figures, a try matches where ``get_rms_dist`` finds a root mean square distance
 within stol; ``first_strict`` is the share of first tries whose largest distance is within it too. Beside them are the
 mean RMSE of first tries that match, in units of the cube root of the volume of an atom, structures per second without
-the matching, and the shares by number of free parameters and by whether the ranking's table has the crystal's
-prototype (group, counts and Wyckoff positions). No reduced formula of val is in the training data.
+the matching, and the shares by atoms in the primitive cell, by number of free parameters and by whether the ranking's
+table has the crystal's prototype (group, counts and Wyckoff positions); ``valid`` is the share of crystals by atoms
+whose first try has no contact that known crystals do not have. No reduced formula of val is in the training data.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ from benchmarks.matching import distances, figures
 from benchmarks.options import names, read_options, run
 from gflownet_crystal.config.build import build
 from gflownet_crystal.config.compose import compose_config
+from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.assignments.table import assignments_of, keys_of
 from gflownet_crystal.generators.base import Generator
@@ -62,8 +66,10 @@ from gflownet_crystal.training.generators.site_data import SiteData, n_free_bins
 
 _DEFAULTS = {"n": "300", "tries": "20", "seed": "0", "steps": "30", "velocity_scale": "30.0", "processes": "1",
              "weights": "wyckoff", "ranking": "assignments", "energies": "none", "others": "",
-             "other_tries": "1"}  # fmt: skip
+             "other_tries": "1", "larger": ""}  # fmt: skip
 _PAIRS = 6000
+SIZES = {"1-20 atoms": (1, 20), "21-40 atoms": (21, 40), "41-60 atoms": (41, 60)}
+"""Classes of crystals by atoms in the primitive cell."""
 
 
 def read_specs(path: Path, n: int, seed: int) -> OccupiedSpecs:
@@ -71,6 +77,27 @@ def read_specs(path: Path, n: int, seed: int) -> OccupiedSpecs:
     labelled = read_labelled([path])
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(labelled.split == "val"))[:n]
     return OccupiedSpecs.of(labelled.structures[torch.from_numpy(np.sort(rows))])[0]
+
+
+def read_sizes(path: Path, larger: Path, n: int, seed: int) -> OccupiedSpecs:
+    """n crystals of each class of sizes, of reduced formulas of MP-20's val, which no part was trained on."""
+    labelled = [read_labelled([one]) for one in (path, larger)]
+    held = set(labelled[0].formula[labelled[0].split == "val"].tolist())
+    parts = []
+    for data in labelled:
+        rows = np.flatnonzero(np.isin(data.formula, sorted(held)) & (data.split != "train"))
+        parts.append(data.structures[torch.from_numpy(rows)])
+    structures = StructureBatch.cat(parts)
+    atoms = to_primitive(structures).n_atoms.numpy()
+    order = np.random.default_rng(seed).permutation(len(atoms))
+    chosen = [order[(atoms[order] >= low) & (atoms[order] <= high)][:n] for low, high in SIZES.values()]
+    return OccupiedSpecs.of(structures[torch.from_numpy(np.sort(np.concatenate(chosen)))])[0]
+
+
+def size_masks(primitive: StructureBatch) -> dict[str, NDArray[np.bool_]]:
+    """Crystals of each class of sizes, (n,) each."""
+    atoms = primitive.n_atoms.numpy()
+    return {name: (atoms >= low) & (atoms <= high) for name, (low, high) in SIZES.items()}
 
 
 def true_letters(
@@ -167,7 +194,16 @@ def measured(
     tries: list[list[Structure | None]] = [[None] * shape[1] for _ in crystals]
     for row, place, structure in zip(spec, number, to_pymatgen(primitive), strict=True):
         tries[row][place] = structure
-    return {"tries": shape[1], **figures(distances(crystals, tries, processes), ratings, parts)}
+    first = number == 0
+    sound = np.zeros(len(crystals), dtype=bool)
+    contacts = Contacts.from_weights("contacts").tightest(made[0][torch.from_numpy(np.flatnonzero(first))])
+    sound[spec[first]] = contacts.ratio.numpy() >= 1.0
+    valid = {name: float(sound[parts[name]].mean()) for name in SIZES if parts[name].any()}
+    return {
+        "tries": shape[1],
+        "valid": valid,
+        **figures(distances(crystals, tries, processes), ratings, parts),
+    }
 
 
 def main(arguments: list[str]) -> None:
@@ -175,12 +211,17 @@ def main(arguments: list[str]) -> None:
     options = read_options(__doc__, _DEFAULTS, arguments, required=["data"])
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    found = read_specs(Path(options["data"]), int(options["n"]), int(options["seed"]))
+    source, n, seed = Path(options["data"]), int(options["n"]), int(options["seed"])
+    found = (
+        read_sizes(source, Path(larger), n, seed)
+        if (larger := options["larger"])
+        else read_specs(source, n, seed)
+    )
     judge = None if options["energies"] == "none" else load_energies(options["energies"])
     data, methods, parts = rows_of(options, found)
-    crystals = to_pymatgen(
-        to_primitive(found.occupied.structures(data.lattices.cell, found.specs.space_group))
-    )
+    primitive = to_primitive(found.occupied.structures(data.lattices.cell, found.specs.space_group))
+    crystals = to_pymatgen(primitive)
+    parts |= size_masks(primitive)
     table = {}
     for name, method in methods.items():
         start = time.perf_counter()

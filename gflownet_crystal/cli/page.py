@@ -1,8 +1,8 @@
-"""The last page of a training, on standard output."""
+"""The last page of a training or a prediction, on standard output."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -84,6 +84,37 @@ def candidate_table(frame: pd.DataFrame, name: str) -> Table:
         **{column: frame[column].map("{:.4g}".format) for column in property_columns(frame)},
         "nearest known": frame["relative"].astype(object).fillna("").astype(str),
     }
+    return _narrow_table(title, columns)
+
+
+def prediction_table(frame: pd.DataFrame) -> Table:
+    """Predicted structures as a table of at most 80 columns.
+
+    Args:
+        frame: ``candidates.csv`` of ``predict``.
+    """
+    specs = frame_to_specs(frame)
+    columns = {
+        "rank": frame["rank"].astype(str),
+        "formula": specs.reduced_formulas(),
+        "group": [space_group_symbol(group) for group in specs.space_group.tolist()],
+        "atoms": [str(n) for n in specs.n_atoms.tolist()],
+        "Å^3/atom": frame[VOLUME].map("{:.2f}".format),
+        "above hull": frame[JUDGED_HULL].map("{:.3f}".format),
+        "std": frame["energy_before_std"].map("{:.3f}".format),
+        "probability": frame["probability"].map("{:.3g}".format),
+    }
+    return _narrow_table("Structures, best first: eV/atom above the hull", columns)
+
+
+def print_predictions(frame: pd.DataFrame) -> None:
+    """Print the first structures of a prediction, if there are any."""
+    if len(frame):
+        Console(highlight=False, width=_NARROW).print(prediction_table(frame.head(2 * N_ROWS)))
+
+
+def _narrow_table(title: str, columns: Mapping[str, Iterable[str]]) -> Table:
+    """A table without lines between columns of text, those of words to the left."""
     table = Table(title=escape(title), box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in columns:
         table.add_column(name, justify="left" if name in ("formula", "group", "nearest known") else "right")

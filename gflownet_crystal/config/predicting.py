@@ -17,6 +17,7 @@ from gflownet_crystal.proxies.e_above_hull import load_hull
 from gflownet_crystal.workflows.placing import Placer
 from gflownet_crystal.workflows.predict_settings import PredictSettings
 from gflownet_crystal.workflows.predicting import Predictor
+from gflownet_crystal.workflows.settling import Settler
 
 
 def build_predictor(config: DictConfig) -> Predictor:
@@ -46,4 +47,10 @@ def predictor_of(settings: PredictSettings, generator: Generator) -> Predictor:
         )
     table = RankedAssignments.load(settings.prototypes).lister.table
     placer = Placer(generator, hull, judge, contacts, 1, 0.0, settings.seed, device)
-    return Predictor(trained.parts.model, table, placer, prediction)
+    model = settings.energies if settings.relax_model is None else settings.relax_model
+    settler = None
+    if settings.relax and model is not None:
+        settler = Settler(load_energies(model).to(device), settings.relax, settings.relaxation)
+        # models without forces are told before any work
+        settler.energies.calculator()
+    return Predictor(trained.parts.model, table, placer, prediction, settler)

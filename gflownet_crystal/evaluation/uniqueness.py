@@ -81,7 +81,9 @@ def _matches(tolerances: Tolerances, crystals: Sequence[Crystal]) -> list[int]:
         for place, crystal in enumerate(crystals):
             try:
                 structure = to_structure(crystal)
-            except ValueError:
+                # once, not in each comparison; alone there is none, which could fail
+                structure = _reduced(structure) if len(crystals) > 1 else structure
+            except Exception:  # pymatgen raises all kinds of them
                 result.append(FAILED)
                 continue
             found, broken = _find(structure, kinds, matcher)
@@ -94,6 +96,11 @@ def _matches(tolerances: Tolerances, crystals: Sequence[Crystal]) -> list[int]:
     return result
 
 
+def _reduced(structure: Structure) -> Structure:
+    """The primitive cell, reduced, as the matcher itself would make it."""
+    return structure.get_reduced_structure(reduction_algo="niggli").get_primitive_structure()
+
+
 def _find(
     structure: Structure, kinds: Mapping[int, Structure], matcher: StructureMatcher
 ) -> tuple[int | None, list[int]]:
@@ -101,7 +108,7 @@ def _find(
     broken: list[int] = []
     for kind, known in kinds.items():
         try:
-            if matcher.fit(known, structure):
+            if matcher.fit(known, structure, skip_structure_reduction=True):
                 return kind, broken
         except Exception:  # pymatgen and scipy raise all kinds of them
             if not is_comparable(structure, matcher):

@@ -15,6 +15,7 @@ from gflownet_crystal.generators.base import Generation, Generator, check_option
 from gflownet_crystal.generators.placing.candidates import AssignedOrbits, Spacing, contact_distances
 from gflownet_crystal.generators.wyckoff_assignments import Assignment, WyckoffAssignments
 from gflownet_crystal.structures.distances import PeriodicLattice, shortest_distance_ratio
+from gflownet_crystal.structures.site_letters import prescribed
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups
@@ -79,7 +80,8 @@ class WyckoffPlacement(Generator):
         elements = spec.composition[0].nonzero().flatten()
         counts = spec.composition[0, elements].tolist()
         generator = torch.Generator().manual_seed(_seed_of(spec, seed))
-        assignments = self._assignments(group, counts)
+        (own,) = prescribed(spec, elements[None])
+        assignments = self._assignments(group, counts) if own is None else [own]
         if not assignments:
             return None
         cell = lattice.parameters_to_matrix(spec.lengths, spec.angles)

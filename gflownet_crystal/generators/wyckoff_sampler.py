@@ -21,6 +21,7 @@ from gflownet_crystal.generators.selection import make_room
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.models.sites.parameter_flow import ParameterFlow
+from gflownet_crystal.structures.occupied_positions import is_free
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
 
@@ -103,13 +104,24 @@ class WyckoffSampler(Generator):
             space_group: (n,) int64.
             drawn: C candidates.
         """
-        if not len(drawn.candidate):
-            return drawn
+        free = is_free(drawn.position.cpu()).to(drawn.position.device)
+        moves = torch.zeros(len(drawn.n_orbits), dtype=torch.bool, device=free.device)
+        moves[drawn.candidate[free]] = True
+        parameters = drawn.parameters.where(free[:, None], 0.0)
+        if not bool(moves.any()):
+            return replace(drawn, parameters=parameters)
+        of_moving = moves[drawn.candidate]
+        # candidates without free parameters have nothing to integrate
+        parameters[of_moving] = self._followed(cell, space_group, drawn.select(moves.nonzero()[:, 0]))
+        return replace(drawn, parameters=parameters)
+
+    def _followed(self, cell: Tensor, space_group: Tensor, drawn: Orbits) -> Tensor:
+        """(O, 3) parameters of candidates, each with a free one, after the flow."""
         lattices = site_lattices(cell, space_group, self.flow.settings)[drawn.spec_of_candidate]
         tables = site_tables().to(cell.device)
         graph = site_graph(lattices, drawn.candidate, drawn.position, drawn.atomic_number, tables)
         start = drawn.parameters.where(graph.is_free, 0.0)
-        return replace(drawn, parameters=self.flow.integrate(graph, start, self.steps, self.velocity_scale))
+        return self.flow.integrate(graph, start, self.steps, self.velocity_scale)
 
     def _place(self, specs: CrystalSpec, seed: int) -> Generation:
         tables = orbit_tables().to(specs.device)

@@ -129,7 +129,7 @@ def _locate(
     """Position, -1 if there is none, and parameters of orbits by one of their atoms and their size."""
     flats = site_flats()
     start, multiplicity = _starts()
-    first, n_positions = _positions_of_groups()
+    first, n_positions = positions_of_groups()
     group = structures.space_group.cpu()[owner]
     position = torch.full((len(row),), -1, dtype=torch.int64)
     parameters = torch.zeros(len(row), 3, dtype=torch.float64)
@@ -149,13 +149,18 @@ def _locate(
     return position, parameters.where(parameters < 1.0, 0.0)
 
 
+def is_free(position: Tensor) -> Tensor:
+    """Whether positions, rows of the Wyckoff table, have a free coordinate, bool of the same shape."""
+    return torch.from_numpy(wyckoff_table().degrees_of_freedom.astype(np.int64))[position] > 0
+
+
 def _starts() -> tuple[Tensor, Tensor]:
     """First operation and multiplicity of each position, (1731,) int64 each."""
     multiplicity = torch.from_numpy(wyckoff_table().multiplicity.astype(np.int64))
     return multiplicity.cumsum(0) - multiplicity, multiplicity
 
 
-def _positions_of_groups() -> tuple[Tensor, Tensor]:
+def positions_of_groups() -> tuple[Tensor, Tensor]:
     """First position and number of positions of each group, (231,) int64 each."""
     n_positions = torch.from_numpy(np.bincount(wyckoff_table().group, minlength=231))
     return n_positions.cumsum(0) - n_positions, n_positions

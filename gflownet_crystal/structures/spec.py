@@ -13,6 +13,11 @@ from gflownet_crystal.crystallography import lattice
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
 
+MOST_POSITIONS = 27
+"""Largest number of Wyckoff positions of a space group."""
+
+_NONE_GIVEN = torch.zeros(0, N_ATOMIC_NUMBERS, 0, dtype=torch.uint8)
+
 
 @dataclass(frozen=True)
 class CrystalSpec(TensorBatch):
@@ -25,12 +30,15 @@ class CrystalSpec(TensorBatch):
         composition: (n, 119) int64, atoms in the conventional cell by atomic number; column 0 is zero.
         lengths: (n, 3) float64, a, b, c in Å.
         angles: (n, 3) float64, alpha, beta, gamma in degrees.
+        sites: (n, 119, 27) uint8, number of orbits of each element on each Wyckoff position of the group, general
+            position first, where generators are told; rows of zeros where they are not, (n, 119, 0) for none at all.
     """
 
     space_group: Tensor
     composition: Tensor
     lengths: Tensor
     angles: Tensor
+    sites: Tensor = _NONE_GIVEN
 
     def __post_init__(self) -> None:
         """Check shapes and dtypes.
@@ -39,11 +47,16 @@ class CrystalSpec(TensorBatch):
             DataError: a field has another shape or dtype than the class declares.
         """
         n = self.space_group.shape[0]
+        if self.sites is _NONE_GIVEN:
+            object.__setattr__(
+                self, "sites", _NONE_GIVEN.new_zeros(n, N_ATOMIC_NUMBERS, 0, device=self.space_group.device)
+            )
         expected = {
             "space_group": ((n,), torch.int64),
             "composition": ((n, N_ATOMIC_NUMBERS), torch.int64),
             "lengths": ((n, 3), torch.float64),
             "angles": ((n, 3), torch.float64),
+            "sites": ((n, N_ATOMIC_NUMBERS, MOST_POSITIONS if self.sites.shape[-1] else 0), torch.uint8),
         }
         for name, (shape, dtype) in expected.items():
             tensor = getattr(self, name)

@@ -18,6 +18,7 @@ from gflownet_crystal.common.tables import read_csv, read_parquet
 from gflownet_crystal.crystallography.space_groups import check_space_group
 from gflownet_crystal.structures.checks import check_parameters
 from gflownet_crystal.structures.formulas import text_to_composition
+from gflownet_crystal.structures.site_letters import sites_to_text, text_to_sites
 from gflownet_crystal.structures.spec import CrystalSpec
 
 LENGTH_COLUMNS = ("a", "b", "c")
@@ -26,6 +27,9 @@ REQUIRED_COLUMNS = (SPACE_GROUP, FORMULA, *LENGTH_COLUMNS, *ANGLE_COLUMNS)
 RESULT_COLUMNS = (ENERGY, ENERGY_STD, LOG_REWARD)
 SPEC_COLUMNS = (*REQUIRED_COLUMNS, VOLUME, *RESULT_COLUMNS)
 """All columns of a spec file in order: Å, degrees, Å^3; energy in the unit of the run's proxy."""
+
+LETTERS = "wyckoff"
+"""Optional column: the Wyckoff positions that generators have to take, as ``Ti:a O:f``; empty for any."""
 
 
 def specs_to_frame(specs: CrystalSpec, **columns: ArrayLike | Tensor) -> pd.DataFrame:
@@ -36,7 +40,7 @@ def specs_to_frame(specs: CrystalSpec, **columns: ArrayLike | Tensor) -> pd.Data
         columns: n values each, such as ``energy``; those of :data:`RESULT_COLUMNS` not given are NaN.
 
     Returns:
-        A frame of :data:`SPEC_COLUMNS`, then the other given columns.
+        A frame of :data:`SPEC_COLUMNS`, :data:`LETTERS` if a spec prescribes positions, and the other given columns.
 
     Raises:
         DataError: a column does not have n values.
@@ -45,6 +49,8 @@ def specs_to_frame(specs: CrystalSpec, **columns: ArrayLike | Tensor) -> pd.Data
     data |= zip(LENGTH_COLUMNS, specs.lengths.cpu().numpy().T, strict=True)
     data |= zip(ANGLE_COLUMNS, specs.angles.cpu().numpy().T, strict=True)
     data[VOLUME] = specs.volume_per_atom.cpu().numpy()
+    if specs.sites.shape[2]:
+        columns = {LETTERS: sites_to_text(specs), **columns}
     for name in (*RESULT_COLUMNS, *columns):
         values = columns.get(name, np.full(len(specs), np.nan))
         array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
@@ -79,16 +85,28 @@ def frame_to_specs(frame: pd.DataFrame, device: torch.device | str = "cpu") -> C
         _numbers(frame, name, lambda x: (x > 0) & (x < 180), "an angle between 0 and 180 degrees")
         for name in ANGLE_COLUMNS
     ]
+    groups = torch.from_numpy(space_group.astype(np.int64))
+    composition = text_to_composition(frame[FORMULA].tolist())
     specs = CrystalSpec(
-        torch.from_numpy(space_group.astype(np.int64)),
-        text_to_composition(frame[FORMULA].tolist()),
+        groups,
+        composition,
         torch.from_numpy(np.stack(lengths, axis=1)),
         torch.from_numpy(np.stack(angles, axis=1)),
+        _sites(frame, groups, composition),
     )
     for row, reason in enumerate(check_parameters(torch.cat([specs.lengths, specs.angles], dim=1))):
         if reason:
             raise DataError(f"columns a to gamma, row {row}: {reason}")
     return specs.to(device)
+
+
+def _sites(frame: pd.DataFrame, space_group: Tensor, composition: Tensor) -> Tensor:
+    """Positions that the column of letters prescribes."""
+    column = frame[LETTERS] if LETTERS in frame.columns else pd.Series([""] * len(frame))
+    try:
+        return text_to_sites(column.fillna("").astype(str).tolist(), space_group, composition)
+    except DataError as error:
+        raise DataError(f"column {LETTERS}, {error}") from error
 
 
 def check_columns(frame: pd.DataFrame) -> None:

@@ -22,7 +22,7 @@ from gflownet_crystal.data.sources import kind_of
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.structures.spec_checks import NO_OCCUPATION, complaint, spec_faults
-from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, frame_to_specs, read_specs
+from gflownet_crystal.structures.spec_io import LETTERS, REQUIRED_COLUMNS, frame_to_specs, read_specs
 from gflownet_crystal.workflows.generated import write_generated
 from gflownet_crystal.workflows.making import Maker
 from gflownet_crystal.workflows.output_folder import open_output
@@ -131,5 +131,6 @@ def _holds_specs(path: Path) -> bool:
 
 def _fingerprint(frame: pd.DataFrame) -> str:
     """A digest that changes if a spec does."""
-    hashes = pd.util.hash_pandas_object(frame[list(REQUIRED_COLUMNS)], index=False)
+    columns = [name for name in (*REQUIRED_COLUMNS, LETTERS) if name in frame.columns]
+    hashes = pd.util.hash_pandas_object(frame[columns], index=False)
     return hashlib.sha256(np.ascontiguousarray(hashes.to_numpy()).tobytes()).hexdigest()

@@ -105,6 +105,8 @@ def log_prior(model: GFlowNet, kinds: CellKinds) -> Tensor:
         by_group[kinds.space_group] > math.log(_UNLIKELY)
     )
     rows = (inside & (counts.amax(dim=1) <= env.composition.n_counts)).nonzero().squeeze(1)
+    if not len(rows):
+        return result
     n_elements = int((kinds.composition > 0).sum(dim=1).max())
     for some in rows.split(max(1, _ROWS >> n_elements)):
         group, own = kinds.space_group[some].to(model.device), counts[some].to(model.device)

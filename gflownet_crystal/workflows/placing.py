@@ -75,11 +75,7 @@ class Placer:
             again = self._one_try(generator, specs[worth], number, self.seed * tries + number)
             tables.append(again.assign(row=worth.numpy()[again["row"].to_numpy(dtype=np.int64)]))
         made = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
-        impossible = made[CONTACT_RATIO] < 1.0
-        best = made.assign(impossible=impossible).sort_values(
-            ["impossible", "rating", "try"], kind="stable", na_position="last"
-        )
-        best = best.drop_duplicates("row").sort_values("row", ignore_index=True)
+        best = best_of_rows(made)
         rows = frame.index.to_numpy()[best["row"].to_numpy(dtype=np.int64)]
         return best.assign(row=rows)[list(SCREENED)]
 
@@ -91,18 +87,37 @@ class Placer:
 
     def _one_try(self, generator: Generator, specs: CrystalSpec, number: int, seed: int) -> pd.DataFrame:
         made = generator.generate(specs, seed)
-        structures = made.structures
+        return self.rated(made.structures, made.rows.cpu().numpy(), number)
+
+    def rated(self, structures: StructureBatch, rows: NDArray[np.int64], number: int = 0) -> pd.DataFrame:
+        """Structures with all that is known of them.
+
+        Args:
+            structures: m structures.
+            rows: (m,) the spec of each.
+            number: number of the try.
+
+        Returns:
+            Columns of :data:`SCREENED`, and ``rating``, the lower the better.
+        """
         energy, std = judged_energies(structures, self.judge)
-        table = structures_to_frame(structures, row=made.rows.cpu().numpy(), **{"try": number})
+        table = structures_to_frame(structures, row=rows, **{"try": number})
         above = above_hull(structures, energy, self.hull)
         tightest = self.contacts.tightest(structures)
         ratio = tightest.ratio.numpy()
         return table.assign(
             **{ENERGY_COLUMN: energy.cpu().numpy(), ENERGY_STD: std.cpu().numpy(), JUDGED_HULL: above},
             **{CONTACT: tightest.words(), CONTACT_RATIO: ratio},
-            # the lower the better
             rating=-ratio if self.judge is None else energy.cpu().numpy(),
         )
+
+
+def best_of_rows(made: pd.DataFrame) -> pd.DataFrame:
+    """The best rated structure of each ``row``, possible ones before those with impossible contacts."""
+    ordered = made.assign(impossible=made[CONTACT_RATIO] < 1.0).sort_values(
+        ["impossible", "rating", "try"], kind="stable", na_position="last"
+    )
+    return ordered.drop_duplicates("row").sort_values("row", ignore_index=True)
 
 
 def judged_energies(structures: StructureBatch, judge: StructureEnergies | None) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,7 @@
-"""Structures of a formula: likely groups and cells by a prior, atoms by a generator, ranked by their energies."""
+"""Structures of a formula, or variants of a given crystal: atoms by a generator, ranked by energies above the hull.
+
+Groups and cells of a formula come from a prior; variants keep the positions of the crystal.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
+from gflownet_crystal.common.errors import EmptySpaceError
 from gflownet_crystal.common.run_schema import ENERGY_BEFORE
-from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, check_space_group
 from gflownet_crystal.data.schema import ENERGY_COLUMN, JUDGED_HULL
 from gflownet_crystal.envs.composition.patterns import FormulaPattern
 from gflownet_crystal.envs.crystal import Crystal
@@ -24,78 +25,37 @@ from gflownet_crystal.evaluation.uniqueness import first_match, unique
 from gflownet_crystal.generators.assignments.table import AssignmentTable
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.structures.frames import frame_to_structures
+from gflownet_crystal.structures.occupied_positions import is_free
+from gflownet_crystal.structures.site_letters import sites_to_text
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_checks import spec_faults
-from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, specs_to_frame
+from gflownet_crystal.structures.spec_io import LETTERS, REQUIRED_COLUMNS, RESULT_COLUMNS, specs_to_frame
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.workflows.candidates import Candidates, cif_names
 from gflownet_crystal.workflows.likely_cells import CellKinds, allotted, draw_cells, kinds_of, probabilities
-from gflownet_crystal.workflows.placing import CONTACT, CONTACT_RATIO, ENERGY_STD, Placer, why_unplaced
+from gflownet_crystal.workflows.placing import (
+    CONTACT,
+    CONTACT_RATIO,
+    ENERGY_STD,
+    Placer,
+    best_of_rows,
+    why_unplaced,
+)
+from gflownet_crystal.workflows.predict_settings import PredictionSettings
 from gflownet_crystal.workflows.screening_batches import SAME
+from gflownet_crystal.workflows.settling import Settler
+from gflownet_crystal.workflows.starting_structures import Start, Variants, placed_specs
 
 PROBABILITY = "probability"
 COLUMNS = (
-    "rank", *REQUIRED_COLUMNS, "volume_per_atom", PROBABILITY, ENERGY_BEFORE, "energy_before_std", JUDGED_HULL,
+    "rank", *REQUIRED_COLUMNS, "volume_per_atom", LETTERS, PROBABILITY, ENERGY_BEFORE, "energy_before_std", JUDGED_HULL,
     CONTACT, CONTACT_RATIO, "reason", "cif",
 )  # fmt: skip
-"""Columns of predictions: the cell (Å, degrees, Å^3), p(group, composition | formula), energies (eV/atom), the tightest
-contact, and why a cell is no prediction."""
+"""Columns of predictions: the cell (Å, degrees, Å^3), Wyckoff letters, the probability among all that were considered,
+energies (eV/atom), the tightest contact, and why a cell is no prediction."""
 
 _VOLUMES = 5.0, 80.0
 """Volume of an atom in a cell that is given, Å^3: what crystals have."""
-
-
-@dataclass(frozen=True)
-class PredictionSettings:
-    """Settings of a structure prediction.
-
-    Attributes:
-        n: largest number of structures.
-        cells: number of cells that get atoms.
-        space_groups: the only groups that are tried, numbers or symbols; None for all.
-        lattice: a, b, c in Å and alpha, beta, gamma in degrees of the conventional cell; None to have them drawn.
-        most_atoms: largest number of atoms in the primitive cell.
-        by_prototypes: share of known prototypes, beside the prior, in the probability of a group and a composition.
-        temperature: eV/atom; structures are ranked by ``energy - temperature * log(probability)``, which makes up for
-            errors of the energies; 0 for the energy alone.
-        seed: random seed of the cells.
-    """
-
-    n: int = 20
-    cells: int = 160
-    space_groups: Sequence[int | str] | None = None
-    lattice: Sequence[float] | None = None
-    most_atoms: int = 30
-    by_prototypes: float = 0.5
-    temperature: float = 0.04
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is out of range.
-        """
-        fit_fields(self)
-        for name in ("n", "cells", "most_atoms"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
-        if not 0.0 <= self.by_prototypes <= 1.0:
-            raise ConfigError(f"by_prototypes={self.by_prototypes} must be a share from 0 to 1")
-        if not self.temperature >= 0.0:
-            raise ConfigError(f"temperature={self.temperature} must not be negative")
-        if self.lattice is not None and len(self.lattice) != 6:
-            raise ConfigError(
-                f"lattice={list(self.lattice)} must be six numbers: a, b, c in A, alpha, beta, gamma"
-            )
-        if self.space_groups is not None and not len(self.space_groups):
-            raise ConfigError("space_groups is empty; give at least one, as [225], or null for all")
-
-    @property
-    def groups(self) -> list[int]:
-        """ITA numbers of the groups that are tried."""
-        given = range(1, N_SPACE_GROUPS + 1) if self.space_groups is None else self.space_groups
-        return list(dict.fromkeys(map(check_space_group, given)))
 
 
 @dataclass(frozen=True)
@@ -107,32 +67,64 @@ class Predictor:
         table: assignments of known crystals.
         placer: puts atoms into cells and rates them.
         settings: settings of the predictions.
+        settler: relaxes the best structures; None for none.
     """
 
     model: GFlowNet
     table: AssignmentTable
     placer: Placer
     settings: PredictionSettings
+    settler: Settler | None = None
 
-    def predict(self, pattern: FormulaPattern) -> Candidates:
+    def predict(self, pattern: FormulaPattern, start: Start | None = None) -> Candidates:
         """Structures of a formula, the best first; cells without a structure that counts are left out.
+
+        Args:
+            pattern: the formula.
+            start: a crystal of the formula that is ranked among them; None for none.
 
         Raises:
             EmptySpaceError: no group holds the formula, or none the lattice.
         """
         specs, probability = self.likely_specs(pattern)
-        frame = specs_to_frame(specs)[[*REQUIRED_COLUMNS, "volume_per_atom"]]
-        frame = frame.assign(**{PROBABILITY: probability.numpy()})
+        frame = _frame(specs, probability)
         made = self.placer.place(frame)
-        table = (
-            frame.loc[made["row"]]
-            .reset_index(drop=True)
-            .assign(
-                **{ENERGY_BEFORE: made[ENERGY_COLUMN].to_numpy()},
-                energy_before_std=made[ENERGY_STD].to_numpy(),
-                **{name: made[name].to_numpy() for name in (JUDGED_HULL, CONTACT, CONTACT_RATIO)},
-            )
-        )
+        if start is not None:
+            same = (specs.space_group == start.specs.space_group) & (
+                specs.composition == start.specs.composition
+            ).all(1)
+            own = probability[same][:1] if bool(same.any()) else probability.min()[None]
+            frame = pd.concat([frame, _frame(start.specs, own)], ignore_index=True)
+            rated = self.placer.rated(start.structure, np.array([len(frame) - 1]))
+            made = pd.concat([made, rated[made.columns]], ignore_index=True)
+        return self._candidates(frame, made)
+
+    def vary(self, variants: Variants) -> Candidates:
+        """Variants of a crystal, the best first, each at its best volume.
+
+        Atoms are as in the crystal, or where the generator puts them on the same Wyckoff positions, if that is better.
+        """
+        rated = best_of_rows(self.placer.rated(variants.structures, variants.variant.numpy()))
+        structures = frame_to_structures(rated)
+        occupied, specs = placed_specs(structures)
+        frame = _frame(specs, variants.probability[rated["row"].to_numpy()])
+        made = rated.assign(row=frame.index)
+        free = np.zeros(len(made), dtype=bool)
+        free[occupied.structure[is_free(occupied.position)].numpy()] = True
+        order = np.lexsort((self._rating(made, frame), (made[CONTACT_RATIO] < 1.0).to_numpy()))
+        some = [row for row in order.tolist() if free[row]][: 2 * self.settings.n]
+        if some:
+            again = self.placer.place(frame.loc[some])
+            again = again.assign(rating=again[ENERGY_COLUMN] if self.placer.judge else -again[CONTACT_RATIO])
+            # what the crystal has comes first where both are as good
+            again["try"] += 1
+            made = best_of_rows(pd.concat([made, again], ignore_index=True))
+        return self._candidates(frame, made)
+
+    def _candidates(self, frame: pd.DataFrame, made: pd.DataFrame) -> Candidates:
+        """Ranked structures of the placer with their cells; rows of the frame that it did not place are left out."""
+        cells = frame.loc[made["row"]].reset_index(drop=True)
+        table = cells.assign(**_rated_columns(made))
         structures = frame_to_structures(made) if len(made) else None
         return self._ranked(table, structures, frame[~frame.index.isin(made["row"])])
 
@@ -156,21 +148,72 @@ class Predictor:
         left_out = [unplaced.assign(reason=why_unplaced(unplaced))] if len(unplaced) else []
         if structures is None:
             return Candidates(_columns(table), None, _columns(pd.concat(left_out or [table])))
-        possible = (table[CONTACT_RATIO] >= 1.0).to_numpy()
-        unlikely = self.settings.temperature * np.log(table[PROBABILITY].to_numpy(dtype=np.float64))
-        rating = table[ENERGY_BEFORE].to_numpy(dtype=np.float64) - unlikely
-        if self.placer.judge is None:
-            rating = -table[CONTACT_RATIO].to_numpy(dtype=np.float64)
-        order = np.lexsort((rating, ~possible))
-        order = order[possible[order]]
-        kept = _first_of_each(structures, order, self.settings.n)
+        kept = self._best(table, structures)
+        if self.settler is not None and len(kept):
+            table, structures = self._settled(self.settler, table, structures, kept[: self.settler.most])
+            kept = self._best(table, structures)
         names = cif_names(structures[torch.from_numpy(kept)]) if len(kept) else []
         found = table.iloc[kept].assign(rank=np.arange(1, len(kept) + 1), cif=names)
-        left_out.append(table[~possible].assign(reason="atoms closer than in any known crystal"))
+        left_out.append(
+            table[table[CONTACT_RATIO] < 1.0].assign(reason="atoms closer than in any known crystal")
+        )
         chosen = structures[torch.from_numpy(kept)] if len(kept) else None
+        if chosen is not None:
+            found[LETTERS] = sites_to_text(placed_specs(chosen)[1])
         return Candidates(
             _columns(found), chosen, _columns(pd.concat([p for p in left_out if len(p)] or left_out))
         )
+
+    def _best(self, table: pd.DataFrame, structures: StructureBatch) -> NDArray[np.int64]:
+        """Rows of the n best possible structures of their own, the best first."""
+        possible = (table[CONTACT_RATIO] >= 1.0).to_numpy()
+        order = np.lexsort((self._rating(table, table), ~possible))
+        return _first_of_each(structures, order[possible[order]], self.settings.n)
+
+    def _rating(self, rated: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """(m,) the lower the better: energies above the hull, as formulas may differ, and what the probability says."""
+        if self.placer.judge is None:
+            return -rated[CONTACT_RATIO].to_numpy(dtype=np.float64)
+        unlikely = self.settings.temperature * np.log(frame[PROBABILITY].to_numpy(dtype=np.float64))
+        energy = rated[ENERGY_BEFORE if ENERGY_BEFORE in rated else ENERGY_COLUMN]
+        above = rated[JUDGED_HULL]
+        if not (above.isna() == energy.isna()).all():
+            above = energy
+        elif len(above) and np.ptp((energy - above).dropna().round(6)) > 0.0:
+            # of several formulas, those on the hull are as good as those below it, where the hull lacks crystals
+            above = above.clip(lower=0.0)
+        rating: NDArray[np.float64] = above.to_numpy(dtype=np.float64) - unlikely
+        return rating
+
+    def _settled(
+        self, settler: Settler, table: pd.DataFrame, structures: StructureBatch, rows: NDArray[np.int64]
+    ) -> tuple[pd.DataFrame, StructureBatch]:
+        """Table and structures after some were relaxed, which come last; those that fared worse stay as they are."""
+        moved = settler.settled(structures[torch.from_numpy(rows)])
+        rated = self.placer.rated(moved, rows)
+        lower = rated[ENERGY_COLUMN].to_numpy() < table[ENERGY_BEFORE].to_numpy()[rows]
+        kept = np.flatnonzero(lower & (rated[CONTACT_RATIO] >= 1.0).to_numpy())
+        moved, rows = moved[torch.from_numpy(kept)], rows[kept]
+        probability = torch.from_numpy(table[PROBABILITY].to_numpy(dtype=np.float64)[rows])
+        own = _frame(moved.specs(), probability).assign(**_rated_columns(rated.iloc[kept]))
+        others = np.setdiff1d(np.arange(len(table)), rows)
+        return (
+            pd.concat([table.iloc[others], own], ignore_index=True),
+            StructureBatch.cat([structures[torch.from_numpy(others)], moved]),
+        )
+
+
+def _frame(specs: CrystalSpec, probability: Tensor) -> pd.DataFrame:
+    """Specs with their probabilities, as the placer takes them."""
+    frame = specs_to_frame(specs).drop(columns=list(RESULT_COLUMNS))
+    return frame.assign(**{PROBABILITY: probability.numpy()})
+
+
+def _rated_columns(made: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Columns of predictions from those of the placer."""
+    named = {ENERGY_BEFORE: ENERGY_COLUMN, "energy_before_std": ENERGY_STD}
+    named |= {name: name for name in (JUDGED_HULL, CONTACT, CONTACT_RATIO)}
+    return {name: made[stored].to_numpy() for name, stored in named.items()}
 
 
 def _first_of_each(structures: StructureBatch, order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
@@ -215,14 +258,18 @@ def _nothing(pattern: FormulaPattern, settings: PredictionSettings) -> str:
     )
 
 
-def summary_of(
-    candidates: Candidates, pattern: FormulaPattern, settings: PredictionSettings
-) -> dict[str, object]:
-    """Figures of the prediction of a formula, as JSON values."""
+def summary_of(candidates: Candidates, formula: str, settings: PredictionSettings) -> dict[str, object]:
+    """Figures of a prediction, as JSON values.
+
+    Args:
+        candidates: structures that were found.
+        formula: formula that was given, or that of the crystal.
+        settings: settings of the prediction.
+    """
     frame = candidates.frame
     best = frame.iloc[0] if len(frame) else None
     return {
-        "formula": pattern.text,
+        "formula": formula,
         "structures": len(frame),
         "cells": settings.cells,
         "best_space_group": None if best is None else int(best["space_group"]),

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from pymatgen.core import Structure
+from pymatgen.core import Composition, Lattice, Structure
 
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.files import read_json
+from gflownet_crystal.structures.spec_io import frame_to_specs
 
 QUICK = ("cells=4", "n=2", "threads=1", "quiet=true", "device=cpu", "energies=null", "generator.tries=1")
 
@@ -51,12 +52,42 @@ def test_each_formula_of_a_list_is_kept_and_an_impossible_one_is_told(tmp_path: 
     assert (out / "NaCl" / "candidates.csv").stat().st_mtime_ns == kept
 
 
+def test_a_crystal_is_varied_in_three_ways(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    halite = tmp_path / "halite.cif"
+    cell = Lattice.cubic(5.64)
+    Structure.from_spacegroup(225, cell, ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]).to(filename=str(halite))
+    ways = {
+        "substituted": (["sites={Na:[K],Cl:[F]}"], "K F", [225]),
+        "doped": (["supercell=[1,1,1]", "dope={Na:{K:1}}"], "K Na3 Cl4", [221]),
+        "moved": (["keep=elements", "cells=3", "n=9"], "Na Cl", None),
+    }
+    for name, (words, formula, groups) in ways.items():
+        assert predict(tmp_path / name, f"start={halite}", *words) == 0
+        said = capsys.readouterr().out
+        assert max(map(len, said.splitlines()[:-1])) <= 80 and "NaCl: " in said
+        table = pd.read_csv(tmp_path / name / "candidates.csv")
+        expected = Composition(formula).reduced_formula
+        assert {Composition(one).reduced_formula for one in table["formula"]} == {expected}
+        assert groups is None or table["space_group"].tolist() == groups
+        # the table is a spec file: its letters can be given to a generator
+        assert frame_to_specs(table).sites.any()
+    assert (table["a"] - 5.64).abs().min() < 1e-9
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         ([], "give either formula=NaCl"),
         (["formula=NaCl", "formulas=[NaCl]"], "give either formula=NaCl"),
         (["formulas=[NaCl]", "sites={A:[Na]}"], "sites goes with formula"),
+        (["formula=NaCl", "start=halite.cif"], "give either formula=NaCl"),
+        (["start=missing.cif"], "no data at missing.cif"),
+        (["start=halite.cif", "keep=group"], "keep is one of prototype, elements"),
+        (["start=halite.cif", "space_group=225"], "leave out space_group"),
+        (["start=halite.cif", "supercell=[2,1,1]"], "supercell and dope go together"),
+        (["formula=NaCl", "supercell=[2,1,1]", "dope={Na:{K:1}}"], "dope goes with start=FILE"),
+        (["start=halite.cif", "keep=elements", "sites={Na:[K]}"], "sites goes with keep=prototype"),
+        (["formula=NaCl", "relax=2"], "relax=2 needs energies"),
         (["formula=Xx2"], "no element Xx"),
         (["formula=NaCl", "n=0"], "n=0 must be at least 1"),
         (["formula=NaCl", "temperature=-1"], "temperature=-1"),

@@ -16,9 +16,15 @@ from gflownet_crystal.generators.placing.candidates import (
     mean_electronegativity,
 )
 from gflownet_crystal.generators.placing.orbit_spacing import Lattices, OrbitPairs, Orbits
-from gflownet_crystal.generators.placing.orbit_tables import Assignments, OrbitTables, simplest_assignments
+from gflownet_crystal.generators.placing.orbit_tables import (
+    Assignments,
+    OrbitTables,
+    flat_assignments,
+    simplest_assignments,
+)
 from gflownet_crystal.structures.distances import covalent_radii
 from gflownet_crystal.structures.periodic_pairs import expand
+from gflownet_crystal.structures.site_letters import prescribed
 from gflownet_crystal.structures.spec import CrystalSpec
 
 
@@ -119,6 +125,10 @@ def _look_up(specs: CrystalSpec, listed: int, kept: int) -> tuple[list[Assignmen
     # one look-up each, most of them remembered
     found = [
         simplest_assignments(group, tuple(count for count in row if count > 0), listed, kept)
-        for group, row in zip(specs.space_group.tolist(), counts, strict=True)
+        if own is None
+        else flat_assignments(group, [own])
+        for group, row, own in zip(
+            specs.space_group.tolist(), counts, prescribed(specs, elements), strict=True
+        )
     ]
     return found, elements

@@ -102,6 +102,11 @@ class AssignmentLister:
         score = np.append(listing.score, self.score(key, assignment))
         return self._listing(key, assignments, score, np.append(listing.name, name)), len(listing)
 
+    def only(self, key: Key, assignment: Assignment) -> Listing:
+        """A given assignment of a key alone."""
+        names = np.array([self.name(key, assignment)], dtype=np.uint64)
+        return self._listing(key, [assignment], np.array([self.score(key, assignment)]), names, seen=())
+
     def score(self, key: Key, assignment: Assignment) -> float:
         """Log-likelihood of an assignment, elements being independent."""
         sets = zip(key[1], assignment, strict=True)
@@ -151,9 +156,14 @@ class AssignmentLister:
         return self._listing(key, [*seen, *beamed], scores, np.concatenate([known, name[first]]))
 
     def _listing(
-        self, key: Key, assignments: list[Assignment], score: NDArray[np.float64], name: NDArray[np.uint64]
+        self,
+        key: Key,
+        assignments: list[Assignment],
+        score: NDArray[np.float64],
+        name: NDArray[np.uint64],
+        seen: Sequence[int] | None = None,
     ) -> Listing:
-        """Arrays of assignments of a key, those seen first."""
+        """Arrays of assignments of a key, those seen first, with the numbers of crystals that have them."""
         start = first_position(key[0])
         flat = [(element, index) for one in assignments for element, own in enumerate(one) for index in own]
         element, position = np.array(flat, dtype=np.int64).reshape(-1, 2).T
@@ -165,7 +175,7 @@ class AssignmentLister:
         freedom = wyckoff_table().degrees_of_freedom[position].astype(np.float64)
         free = np.bincount(owner, freedom, len(assignments)).astype(np.float64)
         crystals = np.zeros(len(assignments))
-        seen = list(self.table.seen(key).values())
+        seen = list(self.table.seen(key).values()) if seen is None else seen
         crystals[: len(seen)] = seen
         share = self.table.log_share[site_position].astype(np.float32)
         return Listing(

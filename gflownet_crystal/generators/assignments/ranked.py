@@ -24,6 +24,7 @@ from gflownet_crystal.generators.placing.orbit_tables import orbit_tables
 from gflownet_crystal.models.sites.assignment_ranker import KIND, AssignmentRanker, log_probabilities
 from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.periodic_pairs import expand
+from gflownet_crystal.structures.site_letters import prescribed
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.weights import fitting_card, load_weights, save_weights
 
@@ -100,13 +101,16 @@ class RankedAssignments:
         """The k best assignments of each of n specs, or as many as there are.
 
         Args:
-            specs: n specs; those without an assignment are left out of the result.
+            specs: n specs; those without an assignment are left out of the result, those that prescribe one have it.
             k: largest number of assignments a spec.
             seed: random seed of the keys with which free parameters are drawn.
         """
         device = specs.device
         keys, elements = keys_of(specs.space_group, specs.composition)
-        listings = [self.lister.of(key) for key in keys]
+        listings = [
+            self.lister.of(key) if own is None else self.lister.only(key, own)
+            for key, own in zip(keys, prescribed(specs, elements), strict=True)
+        ]
         log_probability, spec, offset, flat = self._scored(specs, elements, listings)
         order = _by_spec(spec, log_probability)
         sizes = torch.bincount(spec, minlength=len(specs))

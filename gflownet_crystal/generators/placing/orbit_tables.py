@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import islice
@@ -129,8 +130,12 @@ def simplest_assignments(group: int, counts: tuple[int, ...], listed: int, kept:
         return len(used), sum(positions[index].degrees_of_freedom for index in used)
 
     found = sorted(islice(WyckoffAssignments(group, counts), listed), key=rank)[:kept]
-    if not found:
-        return None
+    return flat_assignments(group, found) if found else None
+
+
+def flat_assignments(group: int, found: Sequence[Assignment]) -> Assignments:
+    """Assignments of one composition, at least one, as arrays."""
+    positions = wyckoff_positions(group)
     orbits = [[(index, element) for element, own in enumerate(one) for index in own] for one in found]
     flat = np.array([pair for one in orbits for pair in one], dtype=np.int64)
     free = [any(positions[index].degrees_of_freedom for index, _ in one) for one in orbits]
