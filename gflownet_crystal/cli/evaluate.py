@@ -19,6 +19,7 @@ from gflownet_crystal.cli.data_tables import tell
 from gflownet_crystal.common.values import path_setting
 from gflownet_crystal.config.build import Trust, plain, to_settings, verb_settings
 from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.conditions import condition_values
 from gflownet_crystal.config.parts import build_model, find_device, set_threads
 from gflownet_crystal.config.starting import build_prior
 from gflownet_crystal.config.trained_runs import open_run
@@ -27,6 +28,7 @@ from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.evaluation.compared_sets import Choices
 from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.structure_metrics import COMPARING
+from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings, SamplerSettings
 from gflownet_crystal.workflows.evaluating import (
     StructuresToJudge,
@@ -38,7 +40,7 @@ from gflownet_crystal.workflows.sampler_figures import sampler_figures
 
 # these say how it is computed, not what
 _FREE = ("out", "cache", "processes", "device", "threads", "resume", "quiet", "metrics", "judge", "run", "sampler",
-         "trust")  # fmt: skip
+         "condition", "trust")  # fmt: skip
 
 
 _LEFT_OUT = (
@@ -58,13 +60,20 @@ def run(config: DictConfig) -> None:
 
 def _of_sampler(settings: EvaluateSettings, given: Mapping[str, object]) -> dict[str, object]:
     chosen = {key: given[key] for key in ("run", "reference", "seed")}
+    chosen |= {f"condition.{name}": value for name, value in settings.condition.items()}
     chosen |= {f"sampler.{key}": value for key, value in asdict(settings.sampler).items()}
     with open_output(settings.folder, chosen, settings.resume):
         trust, left_out = Trust(everything=settings.trust), LeftOut()
         folder = path_setting(settings.run, "run")
-        trained = open_run(folder, settings.device, settings.threads, settings.trust)
+        trained = open_run(folder, settings.device, settings.threads, settings.trust).at(settings.condition)
         config, parts = trained.config, trained.parts
-        untrained = partial(build_model, config, parts.env, parts.device, trust)
+        if parts.model.conditions is not None:
+            # one distribution is compared with its target
+            parts.model.conditions.fixed(1, parts.device)
+
+        def untrained() -> GFlowNet:
+            return build_model(config, parts.env, parts.device, trust).at(settings.condition)
+
         prior = partial(build_prior, config, parts, trust)
         figures = sampler_figures(settings, parts.model, parts.reward, untrained, prior, left_out)
         tell(left_out)
@@ -94,6 +103,7 @@ def settings_of(config: DictConfig) -> EvaluateSettings:
     return verb_settings(
         EvaluateSettings,
         config,
+        condition=condition_values(config),
         choices=to_choices(config),
         sampler=verb_settings(SamplerSettings, config.sampler),
     )

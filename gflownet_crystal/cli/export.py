@@ -14,6 +14,7 @@ from gflownet_crystal.common.run_summary import FunnelStage
 from gflownet_crystal.config.build import build, plain_section, verb_settings
 from gflownet_crystal.config.candidate_runs import candidate_source
 from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.conditions import condition_values
 from gflownet_crystal.config.parts import find_device
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.generators.base import Generator
@@ -46,7 +47,8 @@ def settings_of(config: DictConfig) -> ExportSettings:
         ConfigError: a value is wrong.
     """
     screening = plain_section(config.screening, "screening")
-    return verb_settings(ExportSettings, config, screening=screening, threads=None)
+    condition = condition_values(config)
+    return verb_settings(ExportSettings, config, screening=screening, condition=condition, threads=None)
 
 
 def _report(candidates: Candidates, settings: ExportSettings, funnel: list[FunnelStage]) -> str:

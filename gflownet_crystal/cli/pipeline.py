@@ -18,6 +18,7 @@ from gflownet_crystal.cli.restricting import conditioning_of, restrictions
 from gflownet_crystal.config.build import build, plain, plain_section, verb_settings
 from gflownet_crystal.config.candidate_runs import candidate_source
 from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.conditions import condition_values
 from gflownet_crystal.config.parts import find_device, set_threads
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.workflows.candidate_settings import PipelineSettings
@@ -31,6 +32,8 @@ def run(config: DictConfig) -> None:
     settings = settings_of(config)
     set_threads(settings.threads)
     sections = {name: plain(config[name]) for name in ("generator", "restrict", "screening")}
+    if settings.condition:
+        sections["condition"] = dict(settings.condition)
     generator, device = build(config.generator, Generator, "generator"), find_device(settings.device)
     if settings.relax:
         model = chosen_model(settings.relax_model, settings.relax_version, "relax_model", settings.quiet)
@@ -50,6 +53,7 @@ def settings_of(config: DictConfig) -> PipelineSettings:
         PipelineSettings,
         config,
         screening=plain_section(config.screening, "screening"),
+        condition=condition_values(config),
         restrict=restrictions(section),
         exact=conditioning_of(section),
     )

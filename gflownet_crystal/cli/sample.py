@@ -2,7 +2,8 @@
 
 The sampler can be restricted to a part of its space, without training: ``restrict.elements=[Li,Fe,O]``,
 ``restrict.space_groups=[225]``, ``restrict.n_atoms=[4,20]``; with ``restrict.exact=true`` its samples are distributed
-as those of the whole space that fall there.
+as those of the whole space that fall there. One that was trained for a range of conditions samples for any value in it:
+``condition.band_gap=1.5``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import LOG_WEIGHT
 from gflownet_crystal.config.build import plain_section, verb_settings
 from gflownet_crystal.config.compose import resolved
+from gflownet_crystal.config.conditions import condition_values
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.config.values import check_new
 from gflownet_crystal.workflows.samples import check_suffix, write_samples
@@ -29,6 +31,7 @@ def run(config: DictConfig) -> None:
     check_suffix(out)
     check_new(out, "out", settings.overwrite)
     trained = open_run(settings.run, settings.device, settings.threads, settings.trust, quiet=settings.quiet)
+    trained = trained.at(settings.condition)
     # sampling without conditions takes seconds
     quiet = settings.quiet or not (settings.restrict and settings.exact)
     with Progress(n, 0, "sampling", quiet) as progress:
@@ -59,4 +62,4 @@ def settings_of(config: DictConfig) -> SampleSettings:
     """
     section = plain_section(config.restrict, "restrict")
     sections = {"restrict": restrictions(section), "exact": conditioning_of(section)}
-    return verb_settings(SampleSettings, config, **sections)
+    return verb_settings(SampleSettings, config, condition=condition_values(config), **sections)

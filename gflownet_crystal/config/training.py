@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from omegaconf import DictConfig
 
 from gflownet_crystal.common.checkpoint import latest
@@ -13,6 +15,7 @@ from gflownet_crystal.common.values import path_setting
 from gflownet_crystal.config.build import Trust, build, plain
 from gflownet_crystal.config.parts import NOTHING, Given, Parts, build_parts
 from gflownet_crystal.config.starting import build_prior, starting_policy, with_policy
+from gflownet_crystal.gflownet.batch import reward_of
 from gflownet_crystal.gflownet.replay import Terminals
 from gflownet_crystal.training.distributed import World
 from gflownet_crystal.training.engine import Engine
@@ -91,4 +94,11 @@ def _dataset(config: DictConfig, parts: Parts) -> Terminals | None:
         raise ConfigError(
             f"none of the {len(objects)} objects of {config.dataset.path} lies in the environment's space"
         )
-    return Terminals(terminal, parts.reward(parts.env.objects(terminal)).log_reward)
+    if parts.model.conditions is not None:
+        # each object has a condition of its own, throughout the training
+        drawn = parts.model.conditions.draw(
+            terminal.n, torch.Generator(parts.device).manual_seed(config.seed)
+        )
+        terminal = replace(terminal, condition=drawn)
+    reward = reward_of(parts.model, parts.reward, terminal)
+    return Terminals(terminal, reward(parts.env.objects(terminal)).log_reward)
