@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gflownet_crystal.config.groups import find_config, group_choices
 
@@ -109,17 +109,15 @@ def fill_targets(config: DictConfig) -> None:
     if not isinstance(ranges, DictConfig) or not isinstance(reward, DictConfig):
         return
     for name, both in ranges.items():
+        ends = [one for one in both if isinstance(one, int | float)] if isinstance(both, ListConfig) else []
         is_own = name == "target" and OmegaConf.is_missing(reward, name)
         section = reward if is_own else reward.get(name)
         is_free = isinstance(section, DictConfig) and "maximise" in section and not _goals(section)
-        if (
-            not (is_own or is_free)
-            or len(numbers := [one for one in both if isinstance(one, int | float)]) != 2
-        ):
+        if not (is_own or is_free) or len(ends) != 2:
             continue
-        section.target = sum(numbers) / 2
+        section.target = sum(ends) / 2
         if OmegaConf.is_missing(section, "width") or section.width is None:
-            section.width = _WIDTH * abs(numbers[1] - numbers[0])
+            section.width = _WIDTH * abs(ends[1] - ends[0])
 
 
 def _goals(section: DictConfig) -> list[str]:

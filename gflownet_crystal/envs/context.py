@@ -1,4 +1,4 @@
-"""What the stages before the current one have chosen, and the conditions that objects are sampled for."""
+"""Choices of the stages before the current one, and the conditions that objects are sampled for."""
 
 from __future__ import annotations
 

@@ -40,7 +40,9 @@ class Conditions:
     def __post_init__(self) -> None:
         if not self.ranges:
             raise ConfigError(f"{KEY} names nothing; give a range, as {KEY}.beta=[4,32]")
-        object.__setattr__(self, "ranges", {name: checked_range(name, both) for name, both in self.ranges.items()})
+        object.__setattr__(
+            self, "ranges", {name: checked_range(name, both) for name, both in self.ranges.items()}
+        )
         for name, value in self.given.items():
             if name not in self.ranges:
                 raise unknown(KEY, name, self.ranges)
