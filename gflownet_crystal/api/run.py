@@ -16,7 +16,7 @@ from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import METRICS
 from gflownet_crystal.common.values import path_setting, seed_number, whole_number
 from gflownet_crystal.config.build import plain
-from gflownet_crystal.config.parts import Given
+from gflownet_crystal.config.parts import Given, Parts
 from gflownet_crystal.config.trained_runs import TrainedRun, open_run
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
@@ -45,7 +45,7 @@ class Run:
         self.model: GFlowNet = trained.parts.model
         self.reward: Reward = trained.parts.reward
         self.config: dict[str, object] = plain(trained.config)
-        self._path, self._temporary = trained.folder, temporary
+        self._trained, self._path, self._temporary = trained, trained.folder, temporary
         choices = self.config["record"]["choices"]
         self.name = trained.folder.name if temporary is None else f"{choices['env']}_{choices['proxy']}"
 
@@ -88,6 +88,7 @@ class Run:
         sites: Mapping[str, str | Sequence[str]] | None = None,
         anion: str | Sequence[str] | None = None,
         exact: bool | str | Conditioning = False,
+        condition: Mapping[str, float] | None = None,
         seed: int = 0,
         batch_size: int = 2048,
         quiet: bool = False,
@@ -108,6 +109,8 @@ class Run:
             anion: the only elements with negative oxidation states.
             exact: method for samples of the part as the whole sampler makes them there: ``"rejection"``, ``"weights"``,
                 or True for whichever is workable; False for its policy under tighter masks.
+            condition: values of what the run was trained for a range of, as ``{"band_gap": 1.5}``; the others are drawn
+                from their ranges.
             seed: random seed.
             batch_size: number of trajectories at once.
             quiet: whether to show no progress.
@@ -135,10 +138,11 @@ class Run:
         n, seed = whole_number(n, "n", 1), seed_number(seed, "seed")
         size = whole_number(batch_size, "batch_size", 1)
         how = _conditioning(exact)
+        parts = self._at(condition or {})
         with Progress(n, 0, "sampling", quiet or n <= size) as progress:
             frame = sample_model(
-                self.model,
-                self.reward,
+                parts.model,
+                parts.reward,
                 n,
                 seed,
                 batch_size=size,
@@ -147,9 +151,16 @@ class Run:
                 after_batch=lambda drawn: progress.advance(f"{drawn} of {n} samples", drawn - progress.done),
                 announce=progress.note,
             )
-        return Samples(frame, self, restrict)
+        return Samples(frame, self, restrict, condition or {})
 
-    def draw(self, n: int, seed: int, batch_size: int, restrict: Mapping[str, object]) -> pd.DataFrame:
+    def draw(
+        self,
+        n: int,
+        seed: int,
+        batch_size: int,
+        restrict: Mapping[str, object],
+        condition: Mapping[str, float],
+    ) -> pd.DataFrame:
         """Samples as a data frame; see :meth:`sample`.
 
         Args:
@@ -157,8 +168,14 @@ class Run:
             seed: random seed.
             batch_size: number of trajectories at once.
             restrict: keyword arguments of the environment's ``restrict``.
+            condition: values of the run's conditions by name.
         """
-        return sample_model(self.model, self.reward, n, seed, batch_size=batch_size, restrict=restrict)
+        parts = self._at(condition)
+        return sample_model(parts.model, parts.reward, n, seed, batch_size=batch_size, restrict=restrict)
+
+    def _at(self, condition: Mapping[str, float]) -> Parts:
+        """The parts of the run with conditions held at values."""
+        return self._trained.at(condition).parts
 
     def history(self) -> pd.DataFrame:
         """The metrics of each training step, a row each: loss, log Z, mean log-reward and energy, gradient norm.

@@ -38,6 +38,7 @@ class Samples(Table):
         frame: n rows with the columns of a spec file (docs/spec_files.md); a copy is kept.
         run: sampler they were drawn from, which draws more of them where a screening needs some; or None.
         restrict: restriction they were drawn under, as keyword arguments of the environment's ``restrict``.
+        condition: values of the run's conditions that they were drawn for, by name.
 
     Example:
         >>> samples = gfc.load("prior").sample(1000, elements=["Li", "O"])
@@ -51,12 +52,13 @@ class Samples(Table):
         frame: pd.DataFrame,
         run: Run | None = None,
         restrict: Mapping[str, object] | None = None,
+        condition: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(frame.copy())
-        self.run, self.restrict = run, dict(restrict or {})
+        self.run, self.restrict, self.condition = run, dict(restrict or {}), dict(condition or {})
 
     def _take(self, rows: Rows) -> Samples:
-        return Samples(self._frame.iloc[rows], self.run, self.restrict)
+        return Samples(self._frame.iloc[rows], self.run, self.restrict, self.condition)
 
     def _one(self, row: int) -> pd.Series:
         return self._frame.iloc[row].copy()

@@ -153,7 +153,8 @@ def _further(samples: Samples, search: Search) -> Callable[[int], pd.DataFrame] 
         return None
 
     def draw(number: int) -> pd.DataFrame:
-        return run.draw(FURTHER, further_seed(search.seed, number), FURTHER, samples.restrict)
+        seed = further_seed(search.seed, number)
+        return run.draw(FURTHER, seed, FURTHER, samples.restrict, samples.condition)
 
     return draw
 

@@ -43,6 +43,7 @@ def train(
     threads: int | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
+    condition: Mapping[str, tuple[float, float]] | None = None,
     settings: Mapping[str, object] | None = None,
     quiet: bool = False,
 ) -> Run:
@@ -72,6 +73,8 @@ def train(
         threads: number of CPU threads; None leaves PyTorch's choice.
         folder: run folder to write; None writes nothing that outlasts the run, see :meth:`Run.save`.
         resume: whether to go on with the training in ``folder``.
+        condition: ranges of settings of the reward that one sampler is trained for, as ``{"band_gap": (0, 4)}``, see
+            :meth:`Run.sample`; None for one distribution.
         settings: any other setting of the verb ``train_gfn`` by its dotted key, such as
             ``{"trainer.learning_rate": 1e-4, "reward.beta": 8.0}``.
         quiet: whether to show no progress.
@@ -101,6 +104,7 @@ def train(
         "trainer.batch_size": batch_size,
     }
     chosen |= {key: value for key, value in named.items() if value is not None}
+    chosen |= {f"condition.{name}": list(both) for name, both in (condition or {}).items()}
     if prior != "default":
         chosen["prior"] = prior
     chosen |= {"seed": seed, "device": device, "threads": threads, "quiet": quiet, "resume": resume}

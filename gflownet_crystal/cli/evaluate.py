@@ -16,12 +16,14 @@ from functools import partial
 from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.common.outputs import check_writable
 from gflownet_crystal.common.values import path_setting
+from gflownet_crystal.config.conditions import condition_values
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.evaluation.compared_sets import Choices
 from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.structure_metrics import COMPARING
+from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.workflows.data_tables import tell
 from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings
 from gflownet_crystal.workflows.evaluating import (
@@ -34,7 +36,7 @@ from gflownet_crystal.workflows.sampler_figures import sampler_figures
 
 # these say how it is computed, not what
 _FREE = ("out", "cache", "processes", "device", "threads", "resume", "quiet", "metrics", "judge", "run", "sampler",
-         "trust")  # fmt: skip
+         "condition", "trust")  # fmt: skip
 
 
 _LEFT_OUT = (
@@ -52,12 +54,20 @@ def run(request: Request) -> None:
 
 def _of_sampler(settings: EvaluateSettings, given: Mapping[str, object]) -> dict[str, object]:
     chosen = {key: given[key] for key in ("run", "reference", "seed")}
+    chosen |= {f"condition.{name}": value for name, value in settings.condition.items()}
     chosen |= {f"sampler.{key}": value for key, value in asdict(settings.sampler).items()}
     with open_output(settings.folder, chosen, settings.resume):
         left_out, folder = LeftOut(), path_setting(settings.run, "run")
-        trained = open_run(folder, settings.device, settings.threads, settings.trust)
-        untrained, prior = partial(trained.untrained, settings.trust), partial(trained.prior, settings.trust)
+        trained = open_run(folder, settings.device, settings.threads, settings.trust).at(settings.condition)
         model, reward = trained.parts.model, trained.parts.reward
+        if model.conditions is not None:
+            # one distribution is compared with its target
+            model.conditions.fixed(1, trained.parts.device)
+
+        def untrained() -> GFlowNet:
+            return trained.untrained(settings.trust).at(settings.condition)
+
+        prior = partial(trained.prior, settings.trust)
         figures = sampler_figures(settings, model, reward, untrained, prior, left_out)
         tell(left_out)
         return write_figures(settings.folder, figures)
@@ -87,4 +97,4 @@ def settings_of(request: Request) -> EvaluateSettings:
     choices = request.settings(
         Choices, device=str(find_device(request.value("device"))), tolerances=tolerances
     )
-    return request.settings(EvaluateSettings, choices=choices)
+    return request.settings(EvaluateSettings, choices=choices, condition=condition_values(request))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.run_summary import FunnelStage
 from gflownet_crystal.config.candidate_runs import candidate_source
+from gflownet_crystal.config.conditions import condition_values
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.generators.base import Generator
@@ -42,7 +43,8 @@ def settings_of(request: Request) -> ExportSettings:
     Raises:
         ConfigError: a value is wrong.
     """
-    return request.settings(ExportSettings, screening=request.section("screening"), threads=None)
+    screening, condition = request.section("screening"), condition_values(request)
+    return request.settings(ExportSettings, screening=screening, condition=condition, threads=None)
 
 
 def _report(candidates: Candidates, settings: ExportSettings, funnel: list[FunnelStage]) -> str:

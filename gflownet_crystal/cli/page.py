@@ -40,9 +40,11 @@ def print_page(summary: RunSummary, best: pd.DataFrame, files: Mapping[str, Path
     else:
         console.print(best_table(best.head(N_ROWS), "Best samples by reward", name))
     quantiles = figures["energy_quantiles"]
+    # under conditions there are as many as there are values
+    log_z = "" if summary.log_z is None else f"log Z {summary.log_z:.4f} after "
     lines = [
         f"{figures['n']} samples: median {name} {quantiles['0.5']:.4f}, 95 % below {quantiles['0.95']:.4f}",
-        f"log Z {summary.log_z:.4f} after {summary.iterations} iterations, {summary.training_seconds:.0f} s",
+        f"{log_z}{summary.iterations} iterations, {summary.training_seconds:.0f} s",
     ]
     if "elements" in figures:
         lines.insert(1, f"{figures['n_formulas']} formulas in {figures['n_space_groups']} space groups")

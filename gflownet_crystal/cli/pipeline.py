@@ -14,6 +14,7 @@ from dataclasses import replace
 from gflownet_crystal.cli.relax import chosen_model
 from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.config.candidate_runs import candidate_source
+from gflownet_crystal.config.conditions import condition_values
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.workflows.candidate_settings import PipelineSettings
@@ -27,6 +28,8 @@ def run(request: Request) -> None:
     settings = settings_of(request)
     set_threads(settings.threads)
     sections = {name: request.value(name) for name in ("generator", "restrict", "screening")}
+    if settings.condition:
+        sections["condition"] = dict(settings.condition)
     generator, device = request.build("generator", Generator), find_device(settings.device)
     if settings.relax:
         model = chosen_model(settings.relax_model, settings.relax_version, "relax_model", settings.quiet)
@@ -45,6 +48,7 @@ def settings_of(request: Request) -> PipelineSettings:
     return request.settings(
         PipelineSettings,
         screening=request.section("screening"),
+        condition=condition_values(request),
         restrict=restrictions(section),
         exact=conditioning_of(section),
     )

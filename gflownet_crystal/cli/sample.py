@@ -2,7 +2,8 @@
 
 The sampler can be restricted to a part of its space, without training: ``restrict.elements=[Li,Fe,O]``,
 ``restrict.space_groups=[225]``, ``restrict.n_atoms=[4,20]``; with ``restrict.exact=true`` its samples are distributed
-as those of the whole space that fall there.
+as those of the whole space that fall there. One that was trained for a range of conditions samples for any value in it:
+``condition.band_gap=1.5``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from gflownet_crystal.common.outputs import check_new
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import LOG_WEIGHT
+from gflownet_crystal.config.conditions import condition_values
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.workflows.restricting import conditioning_of, restrictions
@@ -25,6 +27,7 @@ def run(request: Request) -> None:
     check_suffix(out)
     check_new(out, "out", settings.overwrite)
     trained = open_run(settings.run, settings.device, settings.threads, settings.trust, quiet=settings.quiet)
+    trained = trained.at(settings.condition)
     # sampling without conditions takes seconds
     quiet = settings.quiet or not (settings.restrict and settings.exact)
     with Progress(n, 0, "sampling", quiet) as progress:
@@ -55,4 +58,4 @@ def settings_of(request: Request) -> SampleSettings:
     """
     section = request.section("restrict")
     sections = {"restrict": restrictions(section), "exact": conditioning_of(section)}
-    return request.settings(SampleSettings, **sections)
+    return request.settings(SampleSettings, condition=condition_values(request), **sections)

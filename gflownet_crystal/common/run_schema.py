@@ -45,5 +45,8 @@ TERM_PREFIX, WITHIN_LIMITS, PARETO_RANK = "log_reward_", "within_limits", "paret
 """Of several objectives: a column of each one's part of log R begins with the first; whether all limits hold by the
 proxies' values; number of the front of non-dominated samples, from 1."""
 
+CONDITION_PREFIX = "condition_"
+"""Columns of conditions begin with it: the values that a sample was made for."""
+
 ENERGY_BEFORE, ENERGY_AFTER = "energy_before", "energy_after"
 """Energies with atoms as placed and after relaxation, eV/atom."""

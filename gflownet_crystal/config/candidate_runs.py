@@ -47,7 +47,7 @@ def candidate_source(settings: CandidateSettings) -> CandidateSource:
         after_batch: Callable[[int], None] = lambda drawn: None,
     ) -> pd.DataFrame:
         trained = open_run(folder, settings.device, settings.threads, settings.trust)
-        parts = trained.parts
+        parts = trained.at(settings.condition).parts
         return sample_model(
             parts.model,
             parts.reward,
@@ -93,7 +93,9 @@ def _further(
     """Draws further samples of a run by the number of the draw; None where the run has no weights."""
     if not settings.run.is_dir() or latest(settings.run) is None:
         return None
-    opened = functools.cache(lambda: open_run(settings.run, settings.device, None, settings.trust))
+    opened = functools.cache(
+        lambda: open_run(settings.run, settings.device, None, settings.trust).at(settings.condition)
+    )
 
     def draw(number: int, restrict: Mapping[str, object] | None) -> pd.DataFrame:
         parts, own = opened().parts, further_seed(settings.seed, number)

@@ -16,7 +16,14 @@ from gflownet_crystal.common.errors import ConfigError, DataError, unknown
 from gflownet_crystal.common.yaml_files import check_yaml
 from gflownet_crystal.config.config_errors import first_line
 from gflownet_crystal.config.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices
-from gflownet_crystal.config.implied import ENERGY_MODELS, PRIOR, implied_words, key_of
+from gflownet_crystal.config.implied import (
+    CONDITION,
+    ENERGY_MODELS,
+    PRIOR,
+    fill_targets,
+    implied_words,
+    key_of,
+)
 from gflownet_crystal.config.overrides import Setting
 from gflownet_crystal.config.overrides import parse_setting as parse_setting
 from gflownet_crystal.config.several import PROXY, STABILITY, ProxyList, without_keys_of_the_whole
@@ -65,12 +72,14 @@ def compose_with_choices(
         group = section_groups(choices).get(section)
         place = section.split(".")[0] if group is None else f"{group}@{section}"
         choices[place] = str(setting.value).rpartition(".")[2]
+    named = [CONDITION] if CONDITION in config else []
     replaced = {setting.key.removesuffix(f".{TARGET}") for setting in values if _is_target(setting)}
     for setting in [s for s in values if not _is_target(s)]:
-        inside = any(setting.key.startswith(f"{section}.") for section in replaced)
+        inside = any(setting.key.startswith(f"{section}.") for section in (*replaced, *named))
         _set(config, setting, must_exist=not (setting.added or inside))
     if listed.names:
         choices[PROXY] = "_".join(listed.names)
+    fill_targets(config)
     return config, choices
 
 

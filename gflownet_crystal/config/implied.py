@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gflownet_crystal.config.groups import find_config, group_choices
 
@@ -17,6 +17,13 @@ ENERGY_MODELS = ("model", "judge", "energies", "relax_model")
 """Keys with the name of an energy model, in whose place a calculator's class with its arguments may stand."""
 
 PRIOR = "prior"
+
+CONDITION = "condition"
+"""Section with keys of the user's: names of settings, with the range that a sampler is trained for."""
+
+_WIDTH = 0.05
+"""Width of a target that is a condition, as a share of the range, where none is given."""
+
 _WITHOUT = {"objective": "trajectory_balance", "reward": "boltzmann", "trainer": "default"}
 _CRYSTAL = "gflownet_crystal.envs.crystal.Crystal"
 
@@ -90,6 +97,33 @@ def implied_words(
     if seeks and kept and is_mlp and not own:
         words.append(f"{place}.placing=placing")
     return words
+
+
+def fill_targets(config: DictConfig) -> None:
+    """Give a property a goal whose target is a condition: the middle of the range, where it has no goal.
+
+    Args:
+        config: composed configuration, changed in place.
+    """
+    ranges, reward = config.get(CONDITION), config.get("reward")
+    if not isinstance(ranges, DictConfig) or not isinstance(reward, DictConfig):
+        return
+    for name, both in ranges.items():
+        ends = [one for one in both if isinstance(one, int | float)] if isinstance(both, ListConfig) else []
+        is_own = name == "target" and OmegaConf.is_missing(reward, name)
+        section = reward if is_own else reward.get(name)
+        is_free = isinstance(section, DictConfig) and "maximise" in section and not _goals(section)
+        if not (is_own or is_free) or len(ends) != 2:
+            continue
+        section.target = sum(ends) / 2
+        if OmegaConf.is_missing(section, "width") or section.width is None:
+            section.width = _WIDTH * abs(ends[1] - ends[0])
+
+
+def _goals(section: DictConfig) -> list[str]:
+    """Goals of a term that are given."""
+    others = ("width", "caution", "weight", "hard")
+    return [str(key) for key in section if key not in others and section[key] is not None]
 
 
 def _overridden(path: Path) -> set[str]:

@@ -24,6 +24,7 @@ from gflownet_crystal.config.build import (
     to_settings,
 )
 from gflownet_crystal.config.compose import TARGET, require_section, resolved
+from gflownet_crystal.config.conditions import conditions_of
 from gflownet_crystal.config.groups import PACKAGE_CONFIG, group_choices
 from gflownet_crystal.config.several import SEVERAL
 from gflownet_crystal.envs.base import Env
@@ -81,6 +82,8 @@ def build_parts(config: DictConfig, trust: Trust = COMMAND_LINE, given: Given = 
         env = build(config.env, Env, "env", trust) if given.env is None else given.env
     env = env.to(device)
     reward = build_reward(config, device, trust, given)
+    if (conditions := conditions_of(config)) is not None:
+        reward.function.check_conditions(conditions.ranges)
     model = build_model(config, env, device, trust, flows=objective.needs_flows)
     return Parts(env, reward, model, objective, settings, device)
 
@@ -171,7 +174,7 @@ def build_model(
     """The untrained model; the section ``policy`` must be resolved.
 
     Args:
-        config: configuration with that section.
+        config: configuration with that section, and the conditions of the training.
         env: the space.
         device: device of the networks.
         trust: classes from outside the package that may be imported.
@@ -194,4 +197,5 @@ def build_model(
         mixture=mixture,
         n_log_z=whole_number(config.policy.n_log_z, "policy.n_log_z", 1),
         flow=forward if flows else None,
+        conditions=conditions_of(config),
     ).to(device)

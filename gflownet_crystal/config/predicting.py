@@ -41,6 +41,7 @@ def predictor_of(settings: PredictSettings, generator: Generator) -> Predictor:
     judge = None if settings.energies is None else load_energies(settings.energies).to(device)
     contacts, hull = Contacts.from_weights(settings.contacts), load_hull(str(settings.hull))
     trained = open_run(settings.prior_path, settings.device, settings.threads, settings.trust)
+    trained = trained.of_one_distribution()
     if not isinstance(trained.parts.env, Crystal):
         raise ConfigError(
             f"prior={settings.prior} does not sample crystals; give one that does, as prior=prior"

@@ -14,6 +14,7 @@ from gflownet_crystal.common.checkpoint import latest
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.common.run_schema import WEIGHTS
 from gflownet_crystal.config.build import Trust, build, plain, trust_word
+from gflownet_crystal.config.conditions import conditions_of
 from gflownet_crystal.config.parts import build_model
 from gflownet_crystal.config.run_folder import card_command, read_config
 from gflownet_crystal.envs.base import Env
@@ -34,6 +35,7 @@ class StoredPolicy:
         layout: layout of the environment, see :meth:`Crystal.layout`; None where the source does not say.
         tensors: tensors of the two policies.
         card: card of the weights; of a run folder, its command and the crystals that it has seen.
+        conditions: names of the conditions that the policies see.
     """
 
     source: str
@@ -41,6 +43,7 @@ class StoredPolicy:
     layout: dict[str, object] | None
     tensors: dict[str, Tensor]
     card: dict[str, object]
+    conditions: tuple[str, ...] = ()
 
     def check_trust(self, trust: bool) -> None:
         """See that no class from outside this package is built unless the user says so.
@@ -58,7 +61,7 @@ class StoredPolicy:
         """The trained policies in an environment.
 
         Raises:
-            ConfigError: the environment's layout is another.
+            ConfigError: the environment's layout is another, or the policies see conditions.
             WeightsError: the weights do not fit their card.
         """
         self._check_layout(env)
@@ -70,14 +73,27 @@ class StoredPolicy:
     def start(self, model: GFlowNet) -> None:
         """Put the trained policies in a model that was made with the same section ``policy``; log Z and flows stay.
 
+        Where the model has conditions that the policies do not see, they have no effect before training.
+
         Raises:
-            ConfigError: the layout of the model's environment is another.
+            ConfigError: the layout of the model's environment is another, or the policies see other conditions.
             WeightsError: the weights do not fit their card.
         """
         self._check_layout(model.env)
+        names = () if model.conditions is None else tuple(model.conditions.ranges)
+        if self.conditions not in ((), names):
+            raise ConfigError(
+                f"{self.source} was trained for conditions, {', '.join(self.conditions)}: give a sampler of one "
+                "distribution, or start=RUN with the same conditions"
+            )
+        own = model.state_dict()
+        n_new = len(names) - len(self.conditions)
+        tensors = {name: _widened(value, own.get(name), n_new) for name, value in self.tensors.items()}
         with fitting_card(self.source):
-            kept = {name: value for name, value in model.state_dict().items() if not is_of_policy(name)}
-            model.load_state_dict(self.tensors | kept)
+            kept = {name: value for name, value in own.items() if not is_of_policy(name)}
+            # what only conditions need is new
+            new = {name: value for name, value in own.items() if ".film" in name} if n_new else {}
+            model.load_state_dict(new | tensors | kept)
 
     def _check_layout(self, env: Env) -> None:
         if not isinstance(env, Crystal):
@@ -92,6 +108,13 @@ class StoredPolicy:
             f"env and {self.source} differ in {', '.join(f'env.{_KEYS.get(key, key)}' for key in differing)} "
             f"({_shown(mine, differing)} there): leave these keys of env=crystal as they are, or give prior=null"
         )
+
+
+def _widened(weights: Tensor, own: Tensor | None, n: int) -> Tensor:
+    """Weights (m, k) with n more columns of zeros, where those of the model have as many more."""
+    if own is None or weights.dim() != 2 or own.shape != (len(weights), weights.shape[1] + n):
+        return weights
+    return torch.cat([weights, weights.new_zeros(len(weights), n)], dim=1)
 
 
 _KEYS = {"most_counts": "max_count"}
@@ -135,8 +158,14 @@ def _of_run(folder: Path) -> StoredPolicy:
     # a run of train_prior says how many crystals it has seen
     spent = {name: checkpoint.metadata[name] for name in ("samples",) if name in checkpoint.metadata}
     command = card_command("train_prior" if "task" in config else "train_gfn", config)
+    conditions = conditions_of(config)
     return StoredPolicy(
-        str(folder), plain(config.policy), _layout_of(config), tensors, {"command": command, **spent}
+        str(folder),
+        plain(config.policy),
+        _layout_of(config),
+        tensors,
+        {"command": command, **spent},
+        () if conditions is None else tuple(conditions.ranges),
     )
 
 

@@ -99,7 +99,8 @@ def _engines(settings: RefineSettings, generator: Generator) -> VerbEngines:
     """
     trust = COMMAND_LINE if settings.trust else Trust()
     device = str(find_device(settings.device))
-    stored = open_run(settings.run, device, settings.threads, trust.everything).config
+    trained = open_run(settings.run, device, settings.threads, trust.everything)
+    stored = trained.of_one_distribution().config
     if settings.known_samples:
         know(stored.copy(), [])
     return VerbEngines(settings, generator, device, trust, proxy_section(stored, trust))

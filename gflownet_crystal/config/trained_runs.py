@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.common.checkpoint import latest, load_weights
-from gflownet_crystal.common.errors import CheckpointError, WeightsError
+from gflownet_crystal.common.errors import CheckpointError, ConfigError, WeightsError
 from gflownet_crystal.common.run_schema import WEIGHTS
 from gflownet_crystal.config.build import Trust
 from gflownet_crystal.config.compose import compose_config, resolved
@@ -44,6 +45,35 @@ class TrainedRun:
     def prior(self, trust: bool) -> Prior | None:
         """The prior of the training in the sampler's space; None where it has none."""
         return build_prior(self.config, self.parts, Trust(everything=trust))
+
+    def of_one_distribution(self) -> TrainedRun:
+        """The sampler itself, for a use that knows no conditions.
+
+        Raises:
+            ConfigError: it was trained for a range of conditions.
+        """
+        conditions = self.parts.model.conditions
+        if conditions is not None:
+            raise ConfigError(
+                f"{self.folder} was trained for a range of conditions, {', '.join(conditions.ranges)}, which this verb "
+                "does not take; give a sampler that was trained without"
+            )
+        return self
+
+    def at(self, condition: Mapping[str, float]) -> TrainedRun:
+        """The sampler with conditions held at values.
+
+        Args:
+            condition: values by name; the others are drawn for each sample.
+
+        Raises:
+            ConfigError: the sampler has no such condition, or was trained for another range.
+        """
+        if not condition:
+            return self
+        model = self.parts.model.at(condition)
+        values = {name: torch.tensor(value, dtype=torch.float64) for name, value in condition.items()}
+        return replace(self, parts=replace(self.parts, model=model, reward=self.parts.reward.at(values)))
 
 
 def open_run(

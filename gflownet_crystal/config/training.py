@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from omegaconf import DictConfig
 
 from gflownet_crystal.common.checkpoint import latest
@@ -20,6 +21,7 @@ from gflownet_crystal.config.parts import NOTHING, Given, Parts, build_model, bu
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.config.run_folder import run_folder, training_run
 from gflownet_crystal.config.starting import build_prior, starting_policy, with_policy
+from gflownet_crystal.gflownet.batch import reward_of
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.replay import Terminals
 from gflownet_crystal.training.distributed import World
@@ -187,4 +189,11 @@ def _dataset(config: DictConfig, parts: Parts) -> Terminals | None:
         raise ConfigError(
             f"none of the {len(objects)} objects of {config.dataset.path} lies in the environment's space"
         )
-    return Terminals(terminal, parts.reward(parts.env.objects(terminal)).log_reward)
+    if parts.model.conditions is not None:
+        # each object has a condition of its own, throughout the training
+        drawn = parts.model.conditions.draw(
+            terminal.n, torch.Generator(parts.device).manual_seed(config.seed)
+        )
+        terminal = replace(terminal, condition=drawn)
+    reward = reward_of(parts.model, parts.reward, terminal)
+    return Terminals(terminal, reward(parts.env.objects(terminal)).log_reward)

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, Self
 
 import torch
 from torch import Tensor
 from typing_extensions import TypeVar
 
-from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.common.errors import ActionError, ConfigError
 from gflownet_crystal.envs.actions import (
     Action,
@@ -26,56 +24,17 @@ from gflownet_crystal.envs.actions import (
     JumpSupport,
     Support,
 )
+from gflownet_crystal.envs.context import Context, State, StateT
 from gflownet_crystal.envs.layouts import StageLayout
 
 __all__ = ["Action", "Actions", "Context", "DiscreteActions", "Env", "Jump", "JumpActions", "JumpSupport", "Stage",
            "State", "Support"]  # fmt: skip
 
 
-State = TensorBatch
-
-StateT = TypeVar("StateT", bound=State, default=Any)
 ActionT = TypeVar("ActionT", bound=Action, default=Any)
 SupportT = TypeVar("SupportT", bound=Support, default=Any)
 ObjectsT = TypeVar("ObjectsT", default=Any)
 """Kinds that a stage or an environment is made of; a class that names none is not checked for them."""
-
-
-@dataclass(frozen=True)
-class Context:
-    """Choices of the stages before the current one, row by row.
-
-    Attributes:
-        n: number of rows.
-        device: device of the tensors.
-        states: finished states of the earlier stages, in order.
-    """
-
-    n: int
-    device: torch.device
-    states: tuple[State, ...] = ()
-
-    def __getitem__(self, rows: Tensor) -> Context:
-        """The context of some rows, given by an index tensor or a boolean mask."""
-        n = int(rows.sum()) if rows.dtype == torch.bool else len(rows)
-        return Context(n, self.device, tuple(state[rows] for state in self.states))
-
-    def of(self, kind: type[StateT]) -> StateT:
-        """The finished state of a kind.
-
-        Raises:
-            ActionError: no earlier stage has one.
-        """
-        for state in self.states:
-            if isinstance(state, kind):
-                return state
-        raise ActionError(
-            f"no {kind.__name__} among the {len(self.states)} finished states: its stage has to come earlier"
-        )
-
-    def extended(self, state: State) -> Context:
-        """The context of the next stage, after this one finished in ``state``."""
-        return Context(self.n, self.device, (*self.states, state))
 
 
 class Stage(ABC, Generic[StateT, ActionT, SupportT]):

@@ -64,13 +64,20 @@ def draw_batch(
         generator: source of randomness, on the model's device.
     """
     sampled = sample_forward(model, n, generator, behaviour)
-    scored = reward.in_training(model.env.objects(sampled.terminal))
+    scored = reward_of(model, reward, sampled.terminal).in_training(model.env.objects(sampled.terminal))
     parts, log_rewards = [sampled], [scored.log_reward]
     for source, count in sources:
         terminal, log_reward = source.draw(count, generator)
         parts.append(sample_backward(model, terminal, generator))
         log_rewards.append(log_reward)
     return Batch(cat_trajectories(parts), torch.cat(log_rewards), sampled.terminal, scored)
+
+
+def reward_of(model: GFlowNet, reward: Reward, terminal: Context) -> Reward:
+    """The reward of n objects, under the conditions of each where the model has some."""
+    if model.conditions is None or terminal.condition is None:
+        return reward
+    return reward.at(model.conditions.values(terminal.condition))
 
 
 def cat_trajectories(parts: Sequence[Trajectories]) -> Trajectories:
@@ -85,7 +92,10 @@ def cat_trajectories(parts: Sequence[Trajectories]) -> Trajectories:
     states = tuple(type(column[0]).cat(column) for column in terminals)
     stages = zip(*(part.stages for part in parts), strict=True)
     records = tuple(_cat_transitions(stage, starts) for stage in stages)
-    return Trajectories(Context(n, parts[0].terminal.device, states), records)
+    given = [part.terminal.condition for part in parts]
+    rows = [one for one in given if one is not None]
+    condition = torch.cat(rows) if rows else None
+    return Trajectories(Context(n, parts[0].terminal.device, states, condition), records)
 
 
 def _cat_transitions(records: Sequence[StageTransitions], starts: Sequence[int]) -> StageTransitions:

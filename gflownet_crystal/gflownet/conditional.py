@@ -18,6 +18,7 @@ to the actions that are left. Two ways give the conditional distribution:
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -59,6 +60,8 @@ def sample_weighted(
         raise ConfigError(f"the number of trajectories an object must be at least 1, not {n_trajectories}")
     drawn = sample_forward(narrow, n, generator)
     reached, inside = model.env.translate(drawn.terminal, narrow.env)
+    if drawn.terminal.condition is not None:
+        reached = replace(reached, condition=drawn.terminal.condition[inside])
     pairs = zip(model.env.stages, narrow.env.stages, strict=True)
     log_p = torch.zeros(reached.n, dtype=torch.float64, device=model.device)
     log_q = torch.zeros(n, dtype=torch.float64, device=model.device)

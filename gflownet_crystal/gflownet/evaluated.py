@@ -70,7 +70,7 @@ class Evaluated:
     """Log-probabilities of n trajectories, with gradients.
 
     Attributes:
-        log_z: () float64 logarithm of the partition function.
+        log_z: () float64 logarithm of the partition function; (n,) where each trajectory has conditions.
         log_pf: (n,) float64 forward log-probability of each trajectory.
         log_target: (n,) float64 logarithm of its unnormalised target density, with respect to the stages'
             coordinates: ``log R + log P_B`` without a prior.

@@ -72,7 +72,7 @@ def evaluate_stage(
 
 
 def _both(model: GFlowNet, terminal: Context, index: int, part: StageTransitions) -> tuple[Tensor, Tensor]:
-    context = Context(terminal.n, terminal.device, terminal.states[:index])
+    context = terminal.before(index)
     return (
         _log_prob(model, index, part, context, backward=False),
         _log_prob(model, index, part, context, backward=True),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Context, Env, State
+from gflownet_crystal.gflownet.conditions import Conditions, LogPartition
 from gflownet_crystal.policies.base import (
     Columns,
     MixtureSettings,
@@ -36,6 +38,7 @@ class GFlowNet(nn.Module):
         n_log_z: number of weights whose sum is ``log Z``, which speeds its Adam steps (Crystal-GFN, appendix C: 16).
         flow: makes the network of ``log F(s)`` for objectives that need flows, from shapes with one parameter; None for
             none.
+        conditions: conditions that networks and log Z see; None for one distribution.
     """
 
     def __init__(
@@ -46,14 +49,19 @@ class GFlowNet(nn.Module):
         mixture: MixtureSettings | None = None,
         n_log_z: int = 16,
         flow: PolicyFactory | None = None,
+        conditions: Conditions | None = None,
     ) -> None:
         super().__init__()
-        self.mixture = mixture or MixtureSettings()
+        self.mixture, self.conditions = mixture or MixtureSettings(), conditions
+        n = 0 if conditions is None else len(conditions)
         self._use(env)
-        self.forward_policy = forward_policy(stage_shapes(env, self.forward_heads))
-        self.backward_policy = backward_policy(stage_shapes(env, self.backward_heads, backward=True))
-        self.flow = None if flow is None else flow(flow_shapes(env))
+        self.forward_policy = forward_policy(stage_shapes(env, self.forward_heads, n_conditions=n))
+        self.backward_policy = backward_policy(
+            stage_shapes(env, self.backward_heads, backward=True, n_conditions=n)
+        )
+        self.flow = None if flow is None else flow(flow_shapes(env, n))
         self.log_z_weights = nn.Parameter(torch.zeros(n_log_z))
+        self.log_z_network = LogPartition(n, n_log_z) if n else None
         # dropout is for maximum likelihood alone: a sampler's densities are those it draws with
         self.eval()
 
@@ -61,14 +69,69 @@ class GFlowNet(nn.Module):
         self.env = env
         self.forward_heads = build_heads(env, self.mixture, backward=False)
         self.backward_heads = build_heads(env, self.mixture, backward=True)
-        self._forward_columns = stage_columns(env, self.forward_heads, backward=False)
-        self._backward_columns = stage_columns(env, self.backward_heads, backward=True)
-        self._flow_columns = [Columns(env.feature_places(index)) for index in range(len(env.stages))]
+        n = 0 if self.conditions is None else len(self.conditions)
+        self._forward_columns = stage_columns(env, self.forward_heads, backward=False, n_conditions=n)
+        self._backward_columns = stage_columns(env, self.backward_heads, backward=True, n_conditions=n)
+        self._flow_columns = [Columns(columns.inputs) for columns in self._forward_columns]
 
     @property
     def log_z(self) -> Tensor:
-        """() float64 logarithm of the partition function."""
-        return self.log_z_weights.double().sum()
+        """() float64 logarithm of the partition function.
+
+        Raises:
+            ConfigError: it depends on a condition that is not held.
+        """
+        return self.log_z_of(self.env.empty_context(1, self.device)).reshape(())
+
+    def log_z_of(self, context: Context) -> Tensor:
+        """Float64 logarithm of the partition function: (), or (n,) under the conditions of each row."""
+        mean = self.log_z_weights.double().sum()
+        if self.log_z_network is None:
+            return mean
+        change: Tensor = self.log_z_network(self._condition(context))
+        return mean + change
+
+    def start(self, n: int, generator: torch.Generator) -> Context:
+        """Where ``n`` trajectories start, with conditions of their own where there are any."""
+        context = self.env.empty_context(n, self.device)
+        if self.conditions is None:
+            return context
+        return replace(context, condition=self.conditions.draw(n, generator))
+
+    def at(self, given: Mapping[str, float]) -> Self:
+        """A model of the same weights, shared with this one, whose conditions are held at values.
+
+        Args:
+            given: values by the name of the condition.
+
+        Raises:
+            ConfigError: the model has no such condition, or was trained for another range.
+        """
+        if self.conditions is None:
+            if given:
+                raise ConfigError(
+                    f"condition.{next(iter(given))} has no effect: this sampler was trained without conditions; train "
+                    "one with train_gfn condition.beta=[4,32]"
+                )
+            return self
+        other = copy.copy(self)
+        other.conditions = self.conditions.at(given)
+        return other
+
+    def _condition(self, context: Context) -> Tensor:
+        """(n, c) float64 conditions of the rows of a context; those that are held where it has none."""
+        if context.condition is not None:
+            return context.condition
+        if self.conditions is None:
+            raise ConfigError("the model has no conditions")
+        return self.conditions.fixed(context.n, context.device)
+
+    def _features(self, stage: int, state: State, context: Context) -> Tensor:
+        """(n, f) input of the networks: features of the states, then the conditions."""
+        features = self.env.features(stage, state, context)
+        if self.conditions is None:
+            return features
+        return torch.cat([features, self._condition(context).to(features.dtype)], dim=1)
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move parameters and the places of columns; see :meth:`torch.nn.Module.to`."""
@@ -84,12 +147,12 @@ class GFlowNet(nn.Module):
 
     def forward_parameters(self, stage: int, state: State, context: Context) -> Tensor:
         """(n, n_parameters) of the forward action distribution."""
-        features = self.env.features(stage, state, context)
+        features = self._features(stage, state, context)
         return self.forward_policy.some(stage, features, self._forward_columns[stage])
 
     def backward_parameters(self, stage: int, state: State, context: Context) -> Tensor:
         """(n, n_parameters) of the backward action distribution."""
-        features = self.env.features(stage, state, context)
+        features = self._features(stage, state, context)
         return self.backward_policy.some(stage, features, self._backward_columns[stage])
 
     def log_flow(self, stage: int, state: State, context: Context) -> Tensor:
@@ -102,8 +165,11 @@ class GFlowNet(nn.Module):
             raise ConfigError(
                 "the model has no flow network; make it with flow=, such as the forward policy's factory"
             )
-        features = self.env.features(stage, state, context)
-        return self.log_z + self.flow.some(stage, features, self._flow_columns[stage]).squeeze(1).double()
+        features = self._features(stage, state, context)
+        return (
+            self.log_z_of(context)
+            + self.flow.some(stage, features, self._flow_columns[stage]).squeeze(1).double()
+        )
 
     def policy_weights(self) -> dict[str, Tensor]:
         """Weights of the two policies by their names in ``state_dict``, without log Z and flows."""

@@ -27,6 +27,7 @@ class Objective(ABC):
         needs_prior: a target without one does not.
         needs_flows: the loss sees flows through states, so that the model needs a flow network.
         needs_data: the loss is about objects of a data set.
+        takes_conditions: the loss makes sense for a model with conditions.
         on_policy: all trajectories must be the policy's own, drawn as it is.
         fits_backward: the loss has no gradient for a learned backward policy, which is fitted to the policy's own
             trajectories by maximum likelihood instead.
@@ -37,6 +38,7 @@ class Objective(ABC):
     needs_prior: ClassVar[bool] = False
     needs_flows: ClassVar[bool] = False
     needs_data: ClassVar[bool] = False
+    takes_conditions: ClassVar[bool] = True
     on_policy: ClassVar[bool] = False
     fits_backward: ClassVar[bool] = False
     forward_looking: bool = False
@@ -96,6 +98,13 @@ class LogVariance(Objective):
 
     def __call__(self, batch: Evaluated) -> Tensor:
         estimate = batch.log_target - batch.log_pf
+        if batch.log_z.dim():
+            # each row has a log Z of its own; the batch says how far all of them are off
+            centre = (batch.log_z + (estimate - batch.log_z).mean()).detach()
+            return (
+                squared(centre - estimate, self.huber).mean()
+                + (batch.log_z - estimate.detach()).square().mean()
+            )
         centre = estimate.mean().detach()
         return squared(centre - estimate, self.huber).mean() + (batch.log_z - centre).square()
 
@@ -110,6 +119,7 @@ class MaximumLikelihood(Objective):
     """
 
     needs_data = True
+    takes_conditions = False
     fits_backward = True
 
     def __call__(self, batch: Evaluated) -> Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.envs.base import Context, State
 
@@ -16,6 +17,20 @@ DRAW_CHOICES = ("rank", "uniform")
 # odd 64-bit constants: the golden ratio's fraction, and the multiplier of the splitmix64 finaliser
 _STEP = -7046029254386353131
 _MIX = -4658895280553007687
+
+
+@dataclass(frozen=True)
+class _Condition(TensorBatch):
+    """Conditions (n, c) float64 of rows, kept beside their states."""
+
+    condition: Tensor
+
+
+def _columns(terminal: Context) -> tuple[TensorBatch, ...]:
+    """All that is kept of terminal states."""
+    if terminal.condition is None:
+        return terminal.states
+    return (*terminal.states, _Condition(terminal.condition))
 
 
 class Terminals:
@@ -47,7 +62,7 @@ class Terminals:
 
 
 class Replay:
-    """Terminal states met in training, without repeats, in arrays of fixed size.
+    """Terminal states met in training with their conditions, without repeats, in arrays of fixed size.
 
     Args:
         template: finished states of all stages, any number of rows; gives types, shapes and device.
@@ -71,8 +86,9 @@ class Replay:
         self.capacity, self.keep, self.draw_by = capacity, keep, draw
         self.states = tuple(
             state.map(lambda column: column.new_zeros((capacity, *column.shape[1:])))
-            for state in template.states
+            for state in _columns(template)
         )
+        self.has_condition = template.condition is not None
         self.log_reward = torch.full((capacity,), float("-inf"), dtype=torch.float64, device=template.device)
         self.fingerprint = torch.zeros(capacity, dtype=torch.int64, device=template.device)
         self.size = self.added = 0
@@ -83,13 +99,13 @@ class Replay:
 
     def add(self, terminal: Context, log_reward: Tensor) -> None:
         """Offer n objects; those already kept, and repeats among them, are passed over."""
-        fingerprint = fingerprints(terminal.states)
+        fingerprint = fingerprints(_columns(terminal))
         fresh = self._fresh(fingerprint)
         terminal, log_reward, fingerprint = terminal[fresh], log_reward[fresh], fingerprint[fresh]
         slots, chosen = (
             self._slots_of_best(log_reward) if self.keep == "best" else self._slots_of_recent(len(fresh))
         )
-        for mine, theirs in zip(self.states, terminal.states, strict=True):
+        for mine, theirs in zip(self.states, _columns(terminal), strict=True):
             for field in fields(mine):
                 getattr(mine, field.name).index_copy_(0, slots, getattr(theirs, field.name)[chosen])
         self.log_reward.index_copy_(0, slots, log_reward[chosen])
@@ -115,7 +131,11 @@ class Replay:
             place = torch.searchsorted(cumulative, uniform * cumulative[-1]).clamp(max=self.size - 1)
         rows = order[place]
         states = tuple(state[rows] for state in self.states)
-        return Context(n, rows.device, states), self.log_reward[rows]
+        condition = None
+        if self.has_condition:
+            *states_only, last = states
+            states, condition = tuple(states_only), last.to_dict()["condition"]
+        return Context(n, rows.device, states, condition), self.log_reward[rows]
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything kept, as named tensors."""

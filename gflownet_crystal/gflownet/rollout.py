@@ -73,12 +73,12 @@ def sample_forward(
     """Sample ``n`` trajectories from the source with the forward policy.
 
     Args:
-        model: environment and policies.
+        model: environment and policies; conditions that are not given are drawn, for each trajectory.
         n: number of trajectories.
         generator: source of randomness, on the model's device.
         behaviour: distribution that actions are drawn from.
     """
-    context = model.env.empty_context(n, model.device)
+    context = model.start(n, generator)
     records = []
     for index, stage in enumerate(model.env.stages):
         steps, terminal = _forward_stage(model, index, stage, context, generator, behaviour)
@@ -92,7 +92,7 @@ def sample_terminal(
     model: GFlowNet, n: int, generator: torch.Generator, behaviour: Behaviour = ON_POLICY
 ) -> Context:
     """Finished states of ``n`` trajectories, the same as :func:`sample_forward` gives, without its records."""
-    context = model.env.empty_context(n, model.device)
+    context = model.start(n, generator)
     for index, stage in enumerate(model.env.stages):
         context = context.extended(_forward_stage(model, index, stage, context, generator, behaviour)[1])
     return context
@@ -163,9 +163,8 @@ def sample_stage_backward(
     behaviour: Behaviour = ON_POLICY,
 ) -> StageTransitions:
     """The part of :func:`sample_backward` in stage ``index`` alone."""
-    context = Context(terminal.n, terminal.device, terminal.states[:index])
     stage, state = model.env.stages[index], terminal.states[index]
-    return _backward_stage(model, index, stage, context, state, generator, behaviour)
+    return _backward_stage(model, index, stage, terminal.before(index), state, generator, behaviour)
 
 
 def _backward_stage(

@@ -59,10 +59,11 @@ def _flows(
     """(t,) log-flows through the states before the transitions of one stage; log Z in the source."""
     terminal, part = trajectories.terminal, trajectories.stages[index]
     chosen = (place > 0).nonzero().squeeze(1)
-    source = model.log_z.expand(len(place))
+    log_z = model.log_z_of(terminal)
+    source = log_z.expand(len(place)) if log_z.dim() == 0 else log_z[part.row]
     if not len(chosen):
         return source
-    context = Context(terminal.n, terminal.device, terminal.states[:index])[part.row[chosen]]
+    context = terminal.before(index)[part.row[chosen]]
     state = part.parent[chosen]
     flow = model.log_flow(index, state, context)
     return source.index_copy(0, chosen, flow if partial is None else flow + partial(index, state, context))

@@ -22,12 +22,14 @@ class StageShape:
 
     Attributes:
         name: name of the stage.
-        n_features: columns of the input.
+        n_features: columns of the input, those of conditions last.
         n_parameters: columns of the output.
         initial_bias: (n_parameters,) bias at which the output should start.
         n_used: columns of the input that the environment fills, which set the scale of initial weights; None for all.
         describe: makes descriptors of the columns, for policies that use them: (n_features, p) of the input and
             (n_parameters, q) of the output, float32; None where nothing is known of them.
+        n_conditions: columns of the input that are conditions, from 0 to 1; see
+            :class:`gflownet_crystal.gflownet.conditions.Conditions`.
     """
 
     name: str
@@ -36,6 +38,7 @@ class StageShape:
     initial_bias: Tensor
     n_used: int | None = None
     describe: Callable[[], tuple[Tensor, Tensor]] | None = None
+    n_conditions: int = 0
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,9 @@ def _head(space: Actions, mixture: MixtureSettings, flag: float) -> Head:
     return JumpHead(space.dimensions, mixture.n_components, limits, mixture.joint, flag)
 
 
-def stage_shapes(env: Env, heads: Sequence[Head], backward: bool = False) -> list[StageShape]:
+def stage_shapes(
+    env: Env, heads: Sequence[Head], backward: bool = False, n_conditions: int = 0
+) -> list[StageShape]:
     """Input and output shapes of a policy with these heads at each stage of ``env``, in its layout."""
     shapes = []
     sizes = zip(env.layout_sizes(), env.feature_sizes(), strict=True)
@@ -138,33 +143,43 @@ def stage_shapes(env: Env, heads: Sequence[Head], backward: bool = False) -> lis
         bias = head.initial_bias()
         if stage.layout is not None and isinstance(head, CategoricalHead):
             bias = bias.new_zeros(stage.layout.n_backward if backward else stage.layout.n_forward)
-        describe = partial(_descriptors, env, index, None if backward else head, len(bias))
-        shapes.append(StageShape(stage.name, size, len(bias), bias, used, describe))
+        describe = partial(_descriptors, env, index, None if backward else head, len(bias), n_conditions)
+        counts = size + n_conditions, len(bias), bias, used + n_conditions
+        shapes.append(StageShape(stage.name, *counts, describe, n_conditions))
     return shapes
 
 
-def flow_shapes(env: Env) -> list[StageShape]:
+def flow_shapes(env: Env, n_conditions: int = 0) -> list[StageShape]:
     """Shapes of a network with the input of a policy and one output at each stage of ``env``, in its layout."""
     sizes = zip(env.stages, env.layout_sizes(), env.feature_sizes(), strict=True)
-    return [
-        StageShape(stage.name, size, 1, torch.zeros(1), used, partial(_descriptors, env, index, None, 1))
-        for index, (stage, size, used) in enumerate(sizes)
-    ]
+    shapes = []
+    for index, (stage, size, used) in enumerate(sizes):
+        describe = partial(_descriptors, env, index, None, 1, n_conditions)
+        counts = size + n_conditions, 1, torch.zeros(1), used + n_conditions
+        shapes.append(StageShape(stage.name, *counts, describe, n_conditions))
+    return shapes
 
 
-def _descriptors(env: Env, index: int, forward_head: Head | None, n_parameters: int) -> tuple[Tensor, Tensor]:
+def _descriptors(
+    env: Env, index: int, forward_head: Head | None, n_parameters: int, n_conditions: int
+) -> tuple[Tensor, Tensor]:
     wide = env.stages[index].layout
     described = wide is not None and isinstance(forward_head, CategoricalHead)
     outputs = wide.describe().forward if wide is not None and described else torch.zeros(n_parameters, 0)
     own = torch.zeros(env.stages[index].n_features, 0) if wide is None else wide.describe().features
-    return torch.block_diag(own, *(past.summary_descriptors() for past in env.stages[:index])), outputs
+    earlier = (past.summary_descriptors() for past in env.stages[:index])
+    # conditions have no descriptors
+    return torch.block_diag(own, *earlier, torch.zeros(n_conditions, 0)), outputs
 
 
-def stage_columns(env: Env, heads: Sequence[Head], backward: bool) -> list[Columns]:
-    """The columns of its layout that ``env`` uses at each stage."""
+def stage_columns(env: Env, heads: Sequence[Head], backward: bool, n_conditions: int = 0) -> list[Columns]:
+    """The columns of its layout that ``env`` uses at each stage, and those of the conditions behind it."""
     columns = []
     for index, (stage, head) in enumerate(zip(env.stages, heads, strict=True)):
         wide = stage.layout if isinstance(head, CategoricalHead) else None
         outputs = None if wide is None else wide.backward if backward else wide.forward
-        columns.append(Columns(env.feature_places(index), outputs))
+        places, size = env.feature_places(index), env.layout_sizes()[index]
+        if places is not None and n_conditions:
+            places = torch.cat([places, torch.arange(size, size + n_conditions)])
+        columns.append(Columns(places, outputs))
     return columns

@@ -12,6 +12,7 @@ from torch.nn.functional import linear
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.policies.base import Columns, Policy, StageShape
+from gflownet_crystal.policies.film import Film, modulated
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "leaky_relu": nn.LeakyReLU,
@@ -22,7 +23,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class MLPPolicy(Policy):
-    """A perceptron of ``n_layers`` hidden layers for each stage.
+    """A perceptron of ``n_layers`` hidden layers for each stage, modulated by conditions where there are some.
 
     Args:
         shapes: sizes of the stages.
@@ -50,6 +51,9 @@ class MLPPolicy(Policy):
             raise ConfigError(f"n_layers and n_hidden must be at least 1, not {n_layers} and {n_hidden}")
         made = [_perceptron(shape, n_layers, n_hidden, ACTIVATIONS[activation]) for shape in shapes]
         self.networks = nn.ModuleList(made)
+        # none without conditions
+        films = [Film(shape.n_conditions, n_layers, n_hidden, seed) for shape in shapes if shape.n_conditions]
+        self.films = nn.ModuleList(films)
         self._initialise(torch.Generator().manual_seed(seed))
 
     def forward(self, stage: int, features: Tensor) -> Tensor:
@@ -59,9 +63,13 @@ class MLPPolicy(Policy):
         layers = list(cast(nn.Sequential, self.networks[stage]))
         first, last = cast(nn.Linear, layers[0]), cast(nn.Linear, layers[-1])
         weight = first.weight if columns.inputs is None else first.weight[:, columns.inputs]
-        inner = linear(features, weight, first.bias)
-        for layer in layers[1:-1]:
+        film = self.films[stage](features) if len(self.films) else []
+        inner = modulated(linear(features, weight, first.bias), film, 0)
+        # activations and layers in turn
+        for place, layer in enumerate(layers[1:-1], start=1):
             inner = layer(inner)
+            if place % 2 == 0:
+                inner = modulated(inner, film, place // 2)
         if columns.outputs is None:
             return cast(Tensor, last(inner))
         return linear(inner, last.weight[columns.outputs], last.bias[columns.outputs])

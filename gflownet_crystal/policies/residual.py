@@ -16,13 +16,14 @@ from torch.nn.functional import layer_norm, linear, silu
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.policies.base import Columns, Policy, StageShape
+from gflownet_crystal.policies.film import Film, modulated
 
 _FREE = 0.3
 """Scale of the free weights beside those of the descriptors, before training."""
 
 
 class ResidualPolicy(Policy):
-    """A perceptron with ``n_layers`` residual layers for each stage.
+    """A perceptron with ``n_layers`` residual layers for each stage, modulated by conditions where there are some.
 
     Args:
         shapes: sizes of the stages.
@@ -129,6 +130,8 @@ class _Network(nn.Module):
             self.first_map = random(n_hidden, inputs.shape[1], 2.0 * scale)
         if outputs.shape[1]:
             self.last_map = random(outputs.shape[1], n_hidden, 0.01)
+        n = shape.n_conditions
+        self.film = Film(n, n_layers + 1, n_hidden, generator.initial_seed()) if n else None
 
     def first_weights(self, columns: Tensor | None) -> Tensor:
         """(n_hidden, i) weights of some inputs; of all if None."""
@@ -147,9 +150,14 @@ class _Network(nn.Module):
         return weights + described @ self.last_map
 
     def forward(self, features: Tensor, columns: Columns) -> Tensor:
-        inner = self._drop(silu(linear(features, self.first_weights(columns.inputs), self.first_bias)))
-        for weight, bias, gain in zip(self.layers, self.biases, self.gains, strict=False):
-            inner = inner + self._drop(silu(linear(layer_norm(inner, gain.shape, gain), weight, bias)))
+        film = [] if self.film is None else self.film(features)
+        first = linear(features, self.first_weights(columns.inputs), self.first_bias)
+        inner = self._drop(silu(modulated(first, film, 0)))
+        for layer, (weight, bias, gain) in enumerate(
+            zip(self.layers, self.biases, self.gains, strict=False), start=1
+        ):
+            added = linear(layer_norm(inner, gain.shape, gain), weight, bias)
+            inner = inner + self._drop(silu(modulated(added, film, layer)))
         inner = layer_norm(inner, self.gains[-1].shape, self.gains[-1])
         bias = self.last_bias if columns.outputs is None else self.last_bias[columns.outputs]
         return linear(inner, self.last_weights(columns.outputs), bias)

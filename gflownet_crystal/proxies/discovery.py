@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -45,6 +46,8 @@ class Discovery(RewardFunction):
         DataError: ``hull`` is no hull.
         WeightsError: shipped tables are missing or corrupt.
     """
+
+    conditions = ("beta",)
 
     def __init__(
         self,
@@ -92,6 +95,14 @@ class Discovery(RewardFunction):
                 "proxy=mlp, or another reward, as reward=boltzmann"
             )
         self._subtracts_hull = proxy.property_name == _FORMATION_ENERGY
+
+    def check_conditions(self, ranges: Mapping[str, tuple[float, float]]) -> None:
+        """See :meth:`RewardFunction.check_conditions`; inverse temperatures are above 0."""
+        super().check_conditions(ranges)
+        if "beta" in ranges and not ranges["beta"][0] > 0.0:
+            raise ConfigError(
+                f"condition.beta starts at {ranges['beta'][0]:g}; the reward for discovery needs values above 0"
+            )
 
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
         """Log-rewards (n,) of new compounds from energies above the hull and standard deviations, eV/atom."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,6 +20,9 @@ from gflownet_crystal.proxies.term import Term
 
 STABILITY = "stability"
 """Name of the factor for stable crystals."""
+
+T = TypeVar("T")
+_WEIGHT = "_weight"
 
 
 class Product(RewardFunction):
@@ -44,6 +48,7 @@ class Product(RewardFunction):
         self.stability = stability
         self.terms = {name: term for name, term in made.items() if term is not None}
         self._functions = {name: term.function() for name, term in self.terms.items()}
+        self._weights: dict[str, float | Tensor] = {name: term.weight for name, term in self.terms.items()}
         self._units: dict[str, str] = {}
         self._main = ""
 
@@ -87,6 +92,45 @@ class Product(RewardFunction):
                     f"{self._units[name]}; raise the limit"
                 )
 
+    @property
+    def conditions(self) -> tuple[str, ...]:  # type: ignore[override]
+        """``beta`` of the stability, the names of properties with a target, and ``NAME_weight`` of terms."""
+        own = () if self.stability is None else self.stability.conditions
+        targets = [name for name, term in self.terms.items() if term.target is not None]
+        weights = [f"{name}{_WEIGHT}" for name, term in self.terms.items() if not term.hard]
+        return (*own, *targets, *weights)
+
+    def check_conditions(self, ranges: Mapping[str, tuple[float, float]]) -> None:
+        """See :meth:`RewardFunction.check_conditions`; weights are above 0, and beta as the stability has it."""
+        super().check_conditions(ranges)
+        own, _ = self._split(ranges)
+        if self.stability is not None:
+            self.stability.check_conditions(own)
+        for name, (low, _) in ranges.items():
+            if name.endswith(_WEIGHT) and not low > 0.0:
+                raise ConfigError(f"condition.{name} starts at {low:g}; weights are above 0")
+
+    def at(self, values: Mapping[str, Tensor]) -> Self:
+        """See :meth:`RewardFunction.at`."""
+        own, of_terms = self._split(values)
+        other = copy.copy(self)
+        if self.stability is not None:
+            other.stability = self.stability.at(own)
+        targets = {name: value for name, value in of_terms.items() if name in self.terms}
+        other._functions = self._functions | {
+            name: self._functions[name].at({"target": value}) for name, value in targets.items()
+        }
+        other._weights = self._weights | {
+            name.removesuffix(_WEIGHT): value for name, value in of_terms.items() if name not in targets
+        }
+        return other
+
+    def _split(self, values: Mapping[str, T]) -> tuple[dict[str, T], dict[str, T]]:
+        """Conditions of the stability, and those of the terms."""
+        own = () if self.stability is None else self.stability.conditions
+        first = {name: value for name, value in values.items() if name in own}
+        return first, {name: value for name, value in values.items() if name not in own}
+
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
         """Refuse values of one property.
 
@@ -107,7 +151,9 @@ class Product(RewardFunction):
         for name, term in self.terms.items():
             value, std = parts[name].value, parts[name].std
             found[name] = (
-                torch.zeros_like(value) if term.hard else term.weight * self._functions[name](value, std)
+                torch.zeros_like(value)
+                if term.hard
+                else self._weights[name] * self._functions[name](value, std)
             )
         return found
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError, ProxyError
+from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError, ProxyError, unknown
 from gflownet_crystal.proxies.base import Prediction, Proxy, checked_column, object_name
 from gflownet_crystal.proxies.several import SeveralProxies
 
@@ -29,11 +30,14 @@ class RewardFunction(ABC):
     A subclass writes ``__call__``. One whose reward depends on the objects too, such as the novelty of a crystal, also
     writes ``of_objects``; the other methods have defaults that suit most.
 
-    Class attributes:
+    Attributes:
         takes_several: whether the reward is made of the predictions of several proxies.
+        conditions: names of settings that a sampler can be conditioned on, such as an inverse temperature: attributes
+            that may also be (n,) float64 tensors, a value for each row.
     """
 
     takes_several: ClassVar[bool] = False
+    conditions: tuple[str, ...] = ()
 
     @abstractmethod
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
@@ -55,6 +59,30 @@ class RewardFunction(ABC):
 
     def bind(self, proxy: Proxy) -> None:  # noqa: B027
         """Check that a proxy predicts the property of this reward; called once, before any object is scored."""
+
+    def check_conditions(self, ranges: Mapping[str, tuple[float, float]]) -> None:
+        """Check that a sampler can be conditioned on these ranges of settings.
+
+        Args:
+            ranges: lowest and highest value by name.
+
+        Raises:
+            ConfigError: the reward has no such setting, or not in that range.
+        """
+        for name in ranges:
+            if name not in self.conditions:
+                raise unknown(f"condition of reward {type(self).__name__}", name, self.conditions)
+
+    def at(self, values: Mapping[str, Tensor]) -> Self:
+        """This reward of n objects with settings of each object's own.
+
+        Args:
+            values: (n,) float64 by the name of the setting, one of ``conditions``.
+        """
+        other = copy.copy(self)
+        for name, value in values.items():
+            setattr(other, name, value)
+        return other
 
     def excluded(self, prediction: Prediction) -> Tensor | None:
         """Objects (n,) bool that a constraint excludes, whose log-reward is the penalty; None without constraints."""
@@ -105,16 +133,20 @@ class Boltzmann(RewardFunction):
         ConfigError: a setting is no finite number, or ``caution`` is below 0.
     """
 
+    conditions = ("beta",)
+
     def __init__(self, beta: float, caution: float = 0.0, floor: float | None = None) -> None:
         _check_finite(beta=beta, caution=caution, floor=floor)
         _check_caution(caution)
         self.beta, self.caution, self.floor = beta, caution, floor
 
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
-        pessimistic = value + self.caution * std if self.beta > 0 else value - self.caution * std
+        beta = torch.as_tensor(self.beta, dtype=torch.float64, device=value.device)
+        doubt = self.caution * std
+        pessimistic = torch.where(beta > 0, value + doubt, value - doubt)
         if self.floor is not None:
             pessimistic = pessimistic.clamp(min=self.floor)
-        return -self.beta * pessimistic
+        return -beta * pessimistic
 
 
 class Target(RewardFunction):
@@ -128,6 +160,8 @@ class Target(RewardFunction):
     Raises:
         ConfigError: a setting is no finite number, ``width`` is not above 0, or ``caution`` is below 0.
     """
+
+    conditions = ("target",)
 
     def __init__(self, target: float, width: float, caution: float = 0.0) -> None:
         _check_finite(target=target, width=width, caution=caution)
@@ -202,6 +236,12 @@ class Reward:
     def history(self) -> History | None:
         """History of a training's finds, where it changes the log-reward while it runs."""
         return self.function.history
+
+    def at(self, values: Mapping[str, Tensor]) -> Reward:
+        """The reward of n objects under conditions, (n,) float64 by name."""
+        other = copy.copy(self)
+        other.function = self.function.at(values)
+        return other
 
     def in_training(self, objects: Any) -> Scored:
         """Score n objects that a training samples: as by calling this, less the cost of the history."""

@@ -22,6 +22,7 @@ from gflownet_crystal.common.files import write_text
 from gflownet_crystal.common.run_schema import SPACE_GROUP
 from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES
 from gflownet_crystal.proxies.hull import NEAR_HULL
+from gflownet_crystal.report.by_condition import condition_drawing
 from gflownet_crystal.report.card_values import Card
 from gflownet_crystal.report.cards import all_cifs, data_link, make_cards
 from gflownet_crystal.report.cells import element_styles
@@ -148,6 +149,7 @@ def values_of(material: Material, studio: Studio) -> dict[str, object]:
         "two_judges": two_judges_drawing(studio, run, cards),
         "funnel": funnel_drawing(studio, run),
         "energies": energy_drawing(studio, run, material.energies, material.labels),
+        "conditions": condition_drawing(studio, run, material.samples),
         "trade_off": trade_off_drawing(
             studio, run, material.samples, (material.untrained, material.prior, candidates)
         ),

@@ -70,7 +70,8 @@ class World:
         if self.size == 1:
             return context
         states = tuple(state.map(self.gather) for state in context.states)
-        return Context(self.size * context.n, context.device, states)
+        condition = None if context.condition is None else self.gather(context.condition)
+        return Context(self.size * context.n, context.device, states, condition)
 
     def any(self, wish: bool, device: torch.device) -> bool:
         """Whether any process says yes."""

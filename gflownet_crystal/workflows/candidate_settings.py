@@ -40,6 +40,7 @@ class CandidateSettings(DeviceSettings):
         hull: reference hull by name or file; None for that of the run.
         batch_size: number of specs that get atoms at a time.
         format: file formats of structures, CIF among them.
+        condition: values of the run's conditions by name; the others are drawn for each sample.
         seed: random seed of sampling and placement.
         trust: whether classes from outside this package are built that the run folder names.
     """
@@ -55,6 +56,7 @@ class CandidateSettings(DeviceSettings):
     hull: str | None = None
     batch_size: int = 32
     format: tuple[str, ...] = (CIF,)
+    condition: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     trust: bool = False
 
@@ -82,6 +84,10 @@ class ExportSettings(CandidateSettings):
         super().__post_init__()
         if self.samples is not None and self.n is not None:
             raise ConfigError("samples and n are both given: choose from a file, or draw new samples")
+        if self.condition and self.n is None:
+            raise ConfigError(
+                f"condition.{next(iter(self.condition))} is for new samples: give the number of them, as n=10000"
+            )
 
 
 @dataclass(frozen=True)

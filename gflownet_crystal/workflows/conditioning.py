@@ -21,7 +21,7 @@ from gflownet_crystal.gflownet.conditional import resample, sample_weighted
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.rollout import sample_terminal
 from gflownet_crystal.proxies.reward import Reward
-from gflownet_crystal.workflows.samples import scored_frame
+from gflownet_crystal.workflows.samples import sampled_frame
 
 REJECTION, WEIGHTS = "rejection", "weights"
 METHODS = {True: None, REJECTION: REJECTION, WEIGHTS: WEIGHTS}
@@ -146,7 +146,7 @@ def _rejection(
     def draw(size: int) -> pd.DataFrame | None:
         terminal = sample_terminal(model, size, generator)
         inside = env.admits(model.env.objects(terminal))
-        return scored_frame(model.env.objects(terminal[inside]), reward) if bool(inside.any()) else None
+        return sampled_frame(model, reward, terminal[inside]) if bool(inside.any()) else None
 
     kept = _Kept()
     kept.fill(draw, n, min(_FIRST_DRAWS, how.attempts), batch_size, lambda rows: None)
@@ -182,7 +182,7 @@ def _weighted(
         made = log_weight > -math.inf
         if not bool(made.any()):
             return None
-        return scored_frame(env.objects(terminal[made]), reward, **{LOG_WEIGHT: log_weight[made]})
+        return sampled_frame(narrow, reward, terminal[made], **{LOG_WEIGHT: log_weight[made]})
 
     wanted = n * (how.resample or 1)
     batch_size = min(batch_size, wanted)

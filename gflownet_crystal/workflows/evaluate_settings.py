@@ -64,6 +64,7 @@ class EvaluateSettings(DeviceSettings):
         choices: choices that the definitions of the metrics leave open.
         structures: file or folder of structures to judge; None where a run is given.
         run: run folder whose sampler is measured.
+        condition: values of the run's conditions by name.
         reference: reference set; None for metrics that need none.
         targets: target of each structure; None for no match rates.
         formula_check: treatment of CIFs whose own formula differs from the structure: ``refuse`` or ``warn``.
@@ -87,6 +88,7 @@ class EvaluateSettings(DeviceSettings):
     choices: Choices = field(default_factory=Choices)
     structures: Path | None = None
     run: Path | None = None
+    condition: Mapping[str, float] = field(default_factory=dict)
     reference: Path | None = None
     targets: Path | None = None
     formula_check: str = FORMULA_CHECKS[0]
@@ -121,6 +123,8 @@ class EvaluateSettings(DeviceSettings):
         Raises:
             ConfigError: one is wrong, or not exactly one of ``structures`` and ``run`` is given.
         """
+        if self.run is None and self.condition:
+            raise ConfigError(f"condition.{next(iter(self.condition))} is of a sampler: give run=DIR with it")
         if (self.run is None) == (self.structures is None):
             raise ConfigError(
                 "give structures=..., with reference=... to compare them to, or run=DIR for a trained sampler"

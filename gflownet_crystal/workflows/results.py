@@ -99,7 +99,8 @@ def _summary(oxidation_table: object, parts: Parts, training: Training, frame: p
         oxidation_table=oxidation_table,
         iterations=training.done,
         trajectories=training.done * settings.batch_size * training.world.size,
-        log_z=float(parts.model.log_z.detach()),
+        # with conditions there is one for each
+        log_z=None if parts.model.conditions is not None else float(parts.model.log_z.detach()),
         training_seconds=round(training.seconds, 3),
         samples=summarise_samples(frame),
         hardware=hardware(parts.device),

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.files import atomic_path
-from gflownet_crystal.common.run_schema import ENERGY, ENERGY_STD, LOG_REWARD, SPACE_GROUP
+from gflownet_crystal.common.run_schema import CONDITION_PREFIX, ENERGY, ENERGY_STD, LOG_REWARD, SPACE_GROUP
 from gflownet_crystal.common.tables import read_csv, read_parquet
+from gflownet_crystal.envs.base import Context
+from gflownet_crystal.gflownet.batch import reward_of
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.rollout import sample_terminal
 from gflownet_crystal.proxies.reward import Reward, Scored
@@ -49,8 +51,8 @@ def draw_samples(
     Returns:
         One row an object: the columns of a spec file for crystals, else ``x0``, ``x1``, ... and the results
         ``energy`` (the proxy's property), ``energy_std`` and ``log_reward``; of several proxies also ``NAME`` and
-        ``NAME_std`` of each but the main one; then the columns that the reward adds, and ``pareto_rank`` for several
-        objectives.
+        ``NAME_std`` of each but the main one; the columns that the reward adds, ``condition_NAME`` of each condition,
+        and ``pareto_rank`` for several objectives.
 
     Raises:
         ConfigError: n or batch_size below 1.
@@ -60,8 +62,8 @@ def draw_samples(
     generator = torch.Generator(model.device).manual_seed(seed)
     frames = []
     for start in range(0, n, batch_size):
-        objects = model.env.objects(sample_terminal(model, min(batch_size, n - start), generator))
-        frames.append(scored_frame(objects, reward))
+        terminal = sample_terminal(model, min(batch_size, n - start), generator)
+        frames.append(sampled_frame(model, reward, terminal))
         after_batch(min(start + batch_size, n))
     return with_fronts(pd.concat(frames, ignore_index=True))
 
@@ -73,6 +75,14 @@ def draw_untrained(model: GFlowNet, reward: Reward, n: int, batch_size: int, see
     """
     lenient = Reward(reward.proxy, reward.function, invalid="penalise")
     return draw_samples(model, lenient, n, batch_size, seed)
+
+
+def sampled_frame(model: GFlowNet, reward: Reward, terminal: Context, **added: Tensor) -> pd.DataFrame:
+    """Sampled objects with their results under their conditions, and these; see :func:`scored_frame`."""
+    if model.conditions is not None and terminal.condition is not None:
+        values = model.conditions.values(terminal.condition)
+        added |= {f"{CONDITION_PREFIX}{name}": column for name, column in values.items()}
+    return scored_frame(model.env.objects(terminal), reward_of(model, reward, terminal), **added)
 
 
 def scored_frame(objects: object, reward: Reward, **added: Tensor) -> pd.DataFrame:

@@ -41,6 +41,7 @@ class SampleSettings(DeviceSettings):
         n: number of objects.
         seed: random seed of the sampling.
         batch_size: number of trajectories at once.
+        condition: values of the run's conditions by name; the others are drawn for each sample.
         restrict: restriction of the sampled space, as arguments of the environment's ``restrict``.
         exact: conditioning of the sampler's distribution on the restriction; None for its policy under tighter masks.
         overwrite: whether an earlier table is replaced.
@@ -52,6 +53,7 @@ class SampleSettings(DeviceSettings):
     n: int = 10_000
     seed: int = 0
     batch_size: int = 2048
+    condition: Mapping[str, float] = field(default_factory=dict)
     restrict: Mapping[str, object] = field(default_factory=dict)
     exact: Conditioning | None = None
     overwrite: bool = False

@@ -12,7 +12,7 @@ def check_objective(objective: Objective, model: GFlowNet, settings: TrainerSett
     """Check that an objective has what it needs.
 
     Raises:
-        ConfigError: it has not: flows, data or trajectories of the policy as it is.
+        ConfigError: it has not: flows, data or trajectories of the policy as it is; or it knows no conditions.
     """
     name = type(objective).__name__
     if objective.needs_flows and model.flow is None:
@@ -24,6 +24,19 @@ def check_objective(objective: Objective, model: GFlowNet, settings: TrainerSett
         raise ConfigError(
             f"objective {name} learns from objects of a data set: give dataset.path=FILE and a "
             "trainer.dataset_fraction above 0"
+        )
+    if model.conditions is not None and (not objective.takes_conditions or objective.forward_looking):
+        raise ConfigError(
+            f"objective {name} knows no conditions: leave out condition.{next(iter(model.conditions.ranges))}, or "
+            "choose objective=trajectory_balance"
+        )
+    ranked = [
+        key for key, value in (("keep", "best"), ("draw", "rank")) if getattr(settings.replay, key) == value
+    ]
+    if model.conditions is not None and settings.n_replay and ranked:
+        raise ConfigError(
+            f"trainer.replay.{ranked[0]} compares rewards, which are those of different conditions here: give "
+            "trainer.replay.keep=recent trainer.replay.draw=uniform"
         )
     if not objective.on_policy:
         return

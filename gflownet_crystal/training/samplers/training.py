@@ -71,11 +71,14 @@ class SamplerTraining(Training):
         self.partial = partial_reward(model, self._log_reward) if objective.forward_looking else None
         self.steps, self.n_items = settings.iterations, settings.batch_size
         self.generator = stream(seed, self.world.rank, model.device)
-        policies = [value for value in model.parameters() if value is not model.log_z_weights]
+        named = list(model.named_parameters())
+        policies = [value for name, value in named if not name.startswith("log_z_")]
         groups = [
             {"params": policies, "lr": settings.learning_rate},
             {"params": [model.log_z_weights], "lr": settings.learning_rate_log_z},
         ]
+        if model.log_z_network is not None:
+            groups.append({"params": list(model.log_z_network.parameters()), "lr": settings.learning_rate})
         adam = torch.optim.Adam(groups, fused=True)
         self.optimizer = Optimizer(model, adam, settings.clip_norm, policies, settings.ema)
         self.replay = self._empty_replay() if settings.n_replay else None
@@ -97,9 +100,11 @@ class SamplerTraining(Training):
         steps = None
         if self.objective.needs_flows:
             steps = in_order(self.model, batch.trajectories, found.forward, target, self.partial)
-        evaluated = Evaluated(self.model.log_z, log_pf, log_target, batch.new.n, batch.n_data, steps)
+        log_z = self.model.log_z_of(batch.trajectories.terminal)
+        evaluated = Evaluated(log_z, log_pf, log_target, batch.new.n, batch.n_data, steps)
         loss = self.objective(evaluated)
-        figures = {"loss": loss, **self._figures(batch), **_prior_figures(batch, log_pf, terms)}
+        figures = {"loss": loss, "log_z": log_z.mean(), **self._figures(batch)}
+        figures |= _prior_figures(batch, log_pf, terms)
         record = self.update(loss + self._backward_loss(log_pb[: batch.new.n]), figures)
         self._remember(batch)
         return record | self._counts(batch)
@@ -154,7 +159,6 @@ class SamplerTraining(Training):
     def _figures(self, batch: Batch) -> dict[str, Tensor]:
         scored = batch.scored
         return {
-            "log_z": self.model.log_z,
             "mean_log_reward": scored.log_reward.mean(),
             "max_log_reward": self.world.gather(scored.log_reward).max(),
             "mean_energy": scored.prediction.value[scored.prediction.valid].mean(),
