@@ -70,7 +70,7 @@ def train_weights(
     check_writable(out)
 
     def read(sources: Sequence[Path]) -> pd.DataFrame:
-        return change(read_prepared(sources, settings.quiet, labels=recipe.labels))
+        return change(read_prepared(sources, settings.quiet, labels=recipe.labels, atoms=recipe.atoms))
 
     tests = {path.name: read([path]) for path in settings.test or ()}
 

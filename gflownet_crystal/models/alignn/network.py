@@ -116,6 +116,26 @@ class ALIGNN(nn.Module):
 
     def energies_and_states(self, graph: CrystalGraph) -> tuple[Tensor, Tensor]:
         """Energies (n,), and the last states of the atoms (N, width), from which they are read."""
+        atoms, bonds = self._last_states(graph)
+        with torch.autocast(atoms.device.type, enabled=False):
+            # half precision resolves 0.02 eV/atom at -4 eV/atom
+            energies = self.readout(atoms)
+            if self.bond_readout is not None and bonds is not None:
+                energies = energies + self.bond_readout(bonds)
+        energy = segment_mean(energies[: graph.n_atoms, 0], graph.structure_index, graph.n_structures)
+        return energy, atoms[: graph.n_atoms]
+
+    def readout_states(self, graph: CrystalGraph) -> Tensor:
+        """All that energies are read from: last states of the atoms, and means over their bonds where these count.
+
+        Returns:
+            (N, width) or (N, 2 width).
+        """
+        states = [state for state in self._last_states(graph) if state is not None]
+        return torch.cat([state[: graph.n_atoms] for state in states], dim=1)
+
+    def _last_states(self, graph: CrystalGraph) -> tuple[Tensor, Tensor | None]:
+        """Last states of the atoms, padded to a round number of rows, and means over the bonds of each, or None."""
         bonded = bonds_of(graph)
         crystal = crystal_links(bonded)
         line, cosines = line_graph(graph, bonded, self.settings.width)
@@ -133,13 +153,10 @@ class ALIGNN(nn.Module):
         states: Sequence[Tensor] = [bonds]
         for layer in self.gcn_layers:
             atoms, states = layer(atoms, states, crystal)
+        if self.bond_readout is None:
+            return atoms, None
         with torch.autocast(atoms.device.type, enabled=False):
-            # half precision resolves 0.02 eV/atom at -4 eV/atom
-            energies = self.readout(atoms)
-            if self.bond_readout is not None:
-                energies = energies + self.bond_readout(_mean_bond(bonded, states[0], len(atoms)))
-        energy = segment_mean(energies[: graph.n_atoms, 0], graph.structure_index, graph.n_structures)
-        return energy, atoms[: graph.n_atoms]
+            return atoms, _mean_bond(bonded, states[0], len(atoms))
 
 
 class ALIGNNLayer(nn.Module):
