@@ -44,7 +44,7 @@ class StructureProperty(LearnedProperty):
         """Outputs of the heads for n structures; NaN for those that the energy network cannot judge."""
         found = batch.cell.new_full((3, len(batch)), torch.nan)
         for rows, graph in self.base.graphs(batch):
-            features = self.base.model.readout_features(graph)
+            features = self.base.model.layer_features(graph)
             found[:, rows] = torch.stack(self.read(self.shared(features)))
         return found[0], found[1], found[2], torch.zeros_like(found[0])
 

@@ -79,11 +79,11 @@ def test_features_are_those_that_the_energies_are_read_from() -> None:
     with torch.no_grad():
         graph = model.graph(structures)
         energy, states = model.energies_and_features(graph)
-        features = model.readout_features(graph)
+        features = model.layer_features(graph)
     width = states.shape[1]
-    torch.testing.assert_close(features[:, :width], states)
+    torch.testing.assert_close(features[:, width : 2 * width], states)
     network: Any = model.network
-    read = network.readout(features[:, :width]) + network.bond_readout(features[:, width:])
+    read = network.readout(states) + network.bond_readout(features[:, 2 * width :])
     elements = model.element_energy[structures.atomic_numbers].view(6, 2).mean(1)
     torch.testing.assert_close(elements + model.scale * read[:, 0], energy, rtol=0, atol=1e-5)
 

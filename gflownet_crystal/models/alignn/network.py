@@ -116,7 +116,7 @@ class ALIGNN(nn.Module):
 
     def energies_and_states(self, graph: CrystalGraph) -> tuple[Tensor, Tensor]:
         """Energies (n,), and the last states of the atoms (N, width), from which they are read."""
-        atoms, bonds = self._last_states(graph)
+        _, atoms, bonds = self._states(graph)
         with torch.autocast(atoms.device.type, enabled=False):
             # half precision resolves 0.02 eV/atom at -4 eV/atom
             energies = self.readout(atoms)
@@ -125,17 +125,21 @@ class ALIGNN(nn.Module):
         energy = segment_mean(energies[: graph.n_atoms, 0], graph.structure_index, graph.n_structures)
         return energy, atoms[: graph.n_atoms]
 
-    def readout_states(self, graph: CrystalGraph) -> Tensor:
-        """All that energies are read from: last states of the atoms, and means over their bonds where these count.
+    def layer_states(self, graph: CrystalGraph) -> Tensor:
+        """States of the atoms that other properties are read from.
 
         Returns:
-            (N, width) or (N, 2 width).
+            (N, 2 width) states after the layers with angles and after the last layer, or (N, 3 width) with the means
+            over their bonds where the energies are read from these, too.
         """
-        states = [state for state in self._last_states(graph) if state is not None]
+        states = [state for state in self._states(graph) if state is not None]
         return torch.cat([state[: graph.n_atoms] for state in states], dim=1)
 
-    def _last_states(self, graph: CrystalGraph) -> tuple[Tensor, Tensor | None]:
-        """Last states of the atoms, padded to a round number of rows, and means over the bonds of each, or None."""
+    def _states(self, graph: CrystalGraph) -> tuple[Tensor, Tensor, Tensor | None]:
+        """States of the atoms after the layers with angles and after the last, and means over their bonds, or None.
+
+        They are padded to a round number of rows.
+        """
         bonded = bonds_of(graph)
         crystal = crystal_links(bonded)
         line, cosines = line_graph(graph, bonded, self.settings.width)
@@ -150,13 +154,14 @@ class ALIGNN(nn.Module):
             atoms, bonds, angles = layer(atoms, bonds, angles, crystal, line)
             # the two triplets of an angle start with the same features and then diverge
             line = tuple(replace(block, state_row=None) for block in line)
+        with_angles = atoms
         states: Sequence[Tensor] = [bonds]
         for layer in self.gcn_layers:
             atoms, states = layer(atoms, states, crystal)
         if self.bond_readout is None:
-            return atoms, None
+            return with_angles, atoms, None
         with torch.autocast(atoms.device.type, enabled=False):
-            return atoms, _mean_bond(bonded, states[0], len(atoms))
+            return with_angles, atoms, _mean_bond(bonded, states[0], len(atoms))
 
 
 class ALIGNNLayer(nn.Module):

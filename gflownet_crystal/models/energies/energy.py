@@ -75,11 +75,11 @@ class EnergyModel(nn.Module):
         features = segment_mean(states.to(self.scale.dtype), graph.structure_index, graph.n_structures)
         return self._with_elements(graph, correction), features
 
-    def readout_features(self, graph: CrystalGraph) -> Tensor:
-        """Means over the atoms of all states that the energies are read from, those of bonds included, (n, f)."""
+    def layer_features(self, graph: CrystalGraph) -> Tensor:
+        """Means over the atoms of the states of several layers where the network gives these, else the last, (n, f)."""
         network = cast(Any, self.network)
-        if hasattr(network, "readout_states"):
-            states = network.readout_states(graph)
+        if hasattr(network, "layer_states"):
+            states = network.layer_states(graph)
         else:
             states = network.energies_and_states(graph)[1]
         return segment_mean(states.to(self.scale.dtype), graph.structure_index, graph.n_structures)

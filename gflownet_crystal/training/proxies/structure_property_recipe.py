@@ -100,7 +100,7 @@ class StructurePropertyRecipe(PropertyRecipe):
         """Inputs of the heads for each structure; None where the network cannot judge it."""
         base, found = cast(TrainedEnergies, self.base), [None] * len(structures)
         for rows, graph in base.graphs(structures):
-            states = base.model.readout_features(graph).float().numpy()
+            states = base.model.layer_features(graph).float().numpy()
             for row, state in zip(rows.tolist(), states, strict=True):
                 found[row] = state
         return found
