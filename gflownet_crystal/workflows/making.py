@@ -82,7 +82,8 @@ class Maker:
 
     def _columns(self, structures: StructureBatch) -> dict[str, NDArray[np.float64]]:
         """Values of the properties and their standard deviations by name, (n,) each."""
-        primitive, columns = to_primitive(structures) if self.properties else structures, {}
+        columns: dict[str, NDArray[np.float64]] = {}
+        primitive = to_primitive(structures) if self.properties else structures
         for found in self.properties:
             value, std = found.predict(primitive)
             columns |= {

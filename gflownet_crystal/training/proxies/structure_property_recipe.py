@@ -98,7 +98,8 @@ class StructurePropertyRecipe(PropertyRecipe):
     @torch.no_grad()
     def _features(self, structures: StructureBatch) -> list[NDArray[np.float32] | None]:
         """Inputs of the heads for each structure; None where the network cannot judge it."""
-        base, found = cast(TrainedEnergies, self.base), [None] * len(structures)
+        base = cast(TrainedEnergies, self.base)
+        found: list[NDArray[np.float32] | None] = [None] * len(structures)
         for rows, graph in base.graphs(structures):
             states = base.model.layer_features(graph).float().numpy()
             for row, state in zip(rows.tolist(), states, strict=True):
