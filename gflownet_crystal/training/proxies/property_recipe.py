@@ -103,7 +103,7 @@ class PropertyRecipe(Recipe):
         return self.enough(table[has_cell & np.isfinite(label)], "a cell")
 
     def enough(self, labelled: pd.DataFrame, known: str) -> pd.DataFrame:
-        """The rows, numbered anew, if they are enough.
+        """The rows, numbered from 0, if they are enough.
 
         Args:
             labelled: rows with a label.
