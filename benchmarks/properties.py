@@ -1,13 +1,13 @@
-"""A property of specs beside a random forest on the same split. Prints one JSON object.
+"""A property beside a random forest on the same split. Prints one JSON object.
 
-    python -m benchmarks.properties weights=FILE data=PREPARED.parquet,PREPARED.parquet [labels=TABLE] [trees=200]
+    python -m benchmarks.properties weights=FILE data=FILE,FILE [labels=TABLE] [atoms=FILE] [trees=200]
 
-WEIGHTS are those of ``train_property`` (a name of shipped ones, or a file); PREPARED and LABELS are the data that
-they learned from, in which their split is found again. Printed are errors on the validation formulas (MP-20's val
-where the table has it) of the proxy, of a random forest and of the training set's median, in the unit and in the
-transformed property. The forest reads, as Magpie's features do, the mean, deviation, minimum, maximum and range
-over the composition of 22 properties of the elements; and the space group, volume per atom and lattice parameters,
-which the proxy reads too.
+``weights`` are those of ``train_property`` (a name of shipped ones, or a file); ``data`` and ``labels`` are the data
+that they learned from, in which their split is found again; ``atoms`` are weights of the same property that see atoms,
+for which the data must have these. Printed are errors on the validation formulas (MP-20's val where the table has it)
+of the proxies, of a random forest and of the training set's median, in the unit and in the transformed property. The
+forest reads, as Magpie's features do, the mean, deviation, minimum, maximum and range over the composition of 22
+properties of the elements; and the space group, volume per atom and lattice parameters, which the proxy reads too.
 """
 
 from __future__ import annotations
@@ -24,8 +24,12 @@ from sklearn.ensemble import RandomForestRegressor
 from benchmarks.options import names, read_options, run
 from gflownet_crystal.data.joined_labels import with_joined_labels
 from gflownet_crystal.data.prepare import load_prepared
+from gflownet_crystal.data.schema import STRUCTURE_COLUMNS
+from gflownet_crystal.proxies.base import Prediction
 from gflownet_crystal.proxies.spec_property import PropertyProxy
+from gflownet_crystal.proxies.structure_property import StructureProperty
 from gflownet_crystal.structures.element_properties import element_properties
+from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.training.proxies.property_recipe import PropertyRecipe
@@ -60,14 +64,21 @@ def errors(value: NDArray[np.float64], label: NDArray[np.float64], transform: st
     return found
 
 
+def covered(prediction: Prediction, label: NDArray[np.float64]) -> float:
+    """Share of labels (n,) within two standard deviations of a prediction."""
+    error = np.abs(prediction.value.numpy() - label)
+    return float((error <= 2 * prediction.std.numpy()).mean())
+
+
 def main(arguments: list[str]) -> None:
     """Read the arguments and print the figures."""
-    options = read_options(__doc__, {"labels": "", "trees": "200"}, arguments, required=("weights", "data"))
+    defaults = {"labels": "", "atoms": "", "trees": "200"}
+    options = read_options(__doc__, defaults, arguments, required=("weights", "data"))
     proxy = PropertyProxy(options["weights"])
     card = proxy.card
     column, settings = card["column"], dict(card["settings"])
     recipe = PropertyRecipe(column, proxy.unit, transform=proxy.transform, holdout=settings["holdout"])
-    table = load_prepared(names(options, "data"), labels=[column])
+    table = load_prepared(names(options, "data"), labels=[column], atoms=bool(options["atoms"]))
     if options["labels"]:
         table = with_joined_labels(table, Path(options["labels"]), column)
     parts = split_table(recipe.rows(table), settings["holdout"], settings["seed"])
@@ -78,15 +89,21 @@ def main(arguments: list[str]) -> None:
     forest = RandomForestRegressor(int(options["trees"]), max_features=0.33, n_jobs=-1, random_state=0)
     forest.fit(descriptors(train), np.log10(learned) if is_log else learned)
     predicted = forest.predict(descriptors(validation))
-    prediction = proxy(validation)
+    predictions = {"proxy": proxy(validation)}
+    if options["atoms"]:
+        structures = frame_to_structures(parts.validation[list(STRUCTURE_COLUMNS[1:])])
+        predictions["atoms"] = StructureProperty(options["atoms"])(structures)
     report = {
         "property": f"{proxy.property_name} ({proxy.unit})",
         "trained_on": len(parts.train),
         "validation": len(parts.validation),
-        "proxy": errors(prediction.value.numpy(), label, proxy.transform),
-        "within_2_std": float(
-            (np.abs(prediction.value.numpy() - label) <= 2 * prediction.std.numpy()).mean()
-        ),
+        **{
+            name: {
+                **errors(found.value.numpy(), label, proxy.transform),
+                "within_2_std": covered(found, label),
+            }
+            for name, found in predictions.items()
+        },
         "random_forest": errors(10**predicted if is_log else predicted, label, proxy.transform),
         "median": errors(np.full(len(label), np.median(learned)), label, proxy.transform),
     }

@@ -100,6 +100,15 @@ KINDS: Mapping[str, Kind] = {
             ("validation.not_calibrated_on.within_2_std", "share of labels within 2 standard deviations"),
         ),
     ),
+    "structure_property": Kind(
+        "a property of crystals with atoms, by heads on the layers of `alignn`",
+        "learned from crystals near their equilibrium; fits one `alignn`",
+        figure=(
+            ("validation.validation.mae_log10", "mean absolute error of the decadic logarithm, MP-20 val"),
+            ("validation.validation.mae", "mean absolute error, MP-20 val, in its unit"),
+            ("validation.not_calibrated_on.within_2_std", "share of labels within 2 standard deviations"),
+        ),
+    ),
     "placing_labels": Kind(
         "labelled specs of samplers, which `placing` was trained on and each round of `refine` trains on too",
         "energies by one model of the best of a generator's tries; no atoms are kept",

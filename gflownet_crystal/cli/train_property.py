@@ -1,8 +1,9 @@
-"""Train a property of specs on a column of labels, and write its weights with a card.
+"""Train a property of specs, or of crystals with atoms, on a column of labels; write its weights with a card.
 
 Labels stand beside the crystals (a column of a table, a value of a JSON or extended XYZ file) or in a table of their
 own, labels=FILE, with the names of the crystals in material_id. MP-20's val and a share of all reduced formulas are
-kept apart. The weights are used as proxy=property proxy.weights=FILE.
+kept apart. The weights are used as proxy=property proxy.weights=FILE; with training=property_atoms, which reads the
+places of the atoms too, as generate properties=FILE.
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ COLUMNS = (
 over summed covalent radii."""
 
 
-def write_generated(folder: Path, made: pd.DataFrame, specs: pd.DataFrame, formats: Sequence[str]) -> str:
+def write_generated(
+    folder: Path, made: pd.DataFrame, specs: pd.DataFrame, formats: Sequence[str], own: Sequence[str] = ()
+) -> str:
     """Write what was generated, and which specs were left out.
 
     Args:
@@ -30,16 +32,18 @@ def write_generated(folder: Path, made: pd.DataFrame, specs: pd.DataFrame, forma
         made: structures with the columns of the table.
         specs: all specs; ``row`` of ``made`` is their index.
         formats: file formats of structures beside the table, see :mod:`gflownet_crystal.structures.writing`.
+        own: further columns of the table.
 
     Returns:
         A summary in a few words.
     """
-    write_parquet(folder / STRUCTURES, made[list(COLUMNS)])
+    table = made[[*COLUMNS, *own]]
+    write_parquet(folder / STRUCTURES, table)
     left_out = specs[~specs.index.isin(made["row"])]
     with atomic_path(folder / UNPLACED) as temporary:
         left_out[list(REQUIRED_COLUMNS)].rename_axis("row").to_csv(temporary)
     if len(made):
-        write_structures(folder, frame_to_structures(made), made[list(COLUMNS)], formats)
+        write_structures(folder, frame_to_structures(made), table, formats)
     placed = made["row"].nunique()
     parts = [f"{len(made)} structures of {placed} specs in {folder}"]
     if len(left_out):

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet
 import torch
 
-from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import SAMPLES
@@ -21,9 +21,10 @@ from gflownet_crystal.data.public_sets import data_path
 from gflownet_crystal.data.sources import kind_of
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.potentials import load_energies
+from gflownet_crystal.proxies.structure_property import StructureProperty
 from gflownet_crystal.structures.spec_checks import NO_OCCUPATION, complaint, spec_faults
 from gflownet_crystal.structures.spec_io import LETTERS, REQUIRED_COLUMNS, frame_to_specs, read_specs
-from gflownet_crystal.workflows.generated import write_generated
+from gflownet_crystal.workflows.generated import COLUMNS, write_generated
 from gflownet_crystal.workflows.making import Maker
 from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.placing import part_file, read_part, write_part
@@ -49,10 +50,12 @@ def generate_structures(
         KeyboardInterrupt: a stop was asked for; what is done is kept.
     """
     chosen = {name: getattr(settings, name) for name in ("tries", "keep", "judge", "batch_size", "seed")}
+    if settings.properties is not None:
+        chosen["properties"] = [str(path) for path in settings.properties]
     chosen |= {"generator": generator, "specs": _fingerprint(specs)}
     with open_output(settings.out, chosen, settings.resume):
         structures = make_structures(settings.out, specs, maker, settings.batch_size, settings.quiet)
-        return write_generated(settings.out, structures, specs, settings.format)
+        return write_generated(settings.out, structures, specs, settings.format, maker.columns)
 
 
 def make_structures(
@@ -79,10 +82,20 @@ def maker_of(settings: GenerateSettings, generator: Generator, device: torch.dev
     """Maker of structures as the settings say.
 
     Raises:
-        ConfigError: the model of ``judge`` is unknown.
+        ConfigError: the model of ``judge`` is unknown, or a property has the name of another column.
+        WeightsError: weights of a property are missing, corrupt or of another kind.
     """
     judge = None if settings.judge is None else load_energies(settings.judge).to(device)
-    return Maker(generator, device, settings.tries, settings.seed, settings.keep == BEST, judge)
+    properties = tuple(StructureProperty(path).to(device) for path in settings.properties or ())
+    maker = Maker(generator, device, settings.tries, settings.seed, settings.keep == BEST, judge, properties)
+    taken = [*COLUMNS, *maker.columns]
+    if len(set(taken)) < len(taken):
+        twice = next(name for name in maker.columns if taken.count(name) > 1)
+        raise ConfigError(
+            f"two columns of the table would be called {twice}: leave out one of properties, or train it again with "
+            "another training.name"
+        )
+    return maker
 
 
 def specs_asked(settings: GenerateSettings, left_out: LeftOut) -> pd.DataFrame:

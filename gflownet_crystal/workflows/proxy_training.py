@@ -42,7 +42,7 @@ def train_proxy(
     check_writable(out)
 
     def read(sources: Sequence[Path]) -> pd.DataFrame:
-        return change(read_prepared(sources, settings.quiet, labels=recipe.labels))
+        return change(read_prepared(sources, settings.quiet, labels=recipe.labels, atoms=recipe.atoms))
 
     tests = {path.name: read([path]) for path in settings.test or ()}
 

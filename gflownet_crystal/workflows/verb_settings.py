@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import at_least, one_of, optional
+from gflownet_crystal.common.values import at_least, one_of, optional, paths_setting
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 from gflownet_crystal.structures.writing import CIF, formats_setting
@@ -75,6 +75,7 @@ class GenerateSettings(DeviceSettings):
         tries: number of structures of each spec.
         keep: tries to keep: ``all``, or ``best``.
         judge: energy model that rates the structures; None for none.
+        properties: weights of properties with atoms, whose values go in the table; None for none.
         batch_size: number of specs at a time.
         format: file formats of structures beside the table.
         seed: random seed of the first try.
@@ -89,6 +90,7 @@ class GenerateSettings(DeviceSettings):
     tries: int = 1
     keep: str = KEPT_TRIES[0]
     judge: EnergyModel | None = None
+    properties: tuple[Path, ...] | None = None
     batch_size: int = 64
     format: tuple[str, ...] = ("cif", "extxyz")
     seed: int = 0
@@ -97,6 +99,7 @@ class GenerateSettings(DeviceSettings):
     checks: ClassVar[Checks] = {
         "n": optional(at_least(1)),
         "keep": one_of(KEPT_TRIES),
+        "properties": optional(paths_setting),
         "format": formats_setting,
     }
 

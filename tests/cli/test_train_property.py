@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.config.build import build
 from gflownet_crystal.config.compose import compose_config, resolved
+from gflownet_crystal.data.schema import STRUCTURE_COLUMNS
 from gflownet_crystal.proxies.base import Proxy
+from gflownet_crystal.proxies.structure_property import StructureProperty
+from gflownet_crystal.structures.frames import frame_to_structures
+from gflownet_crystal.structures.spec_io import specs_to_frame
 from tests.proxies.test_mlp_placing import rock_salts
 from tests.proxies.test_spec_property import labelled
+from tests.proxies.test_structure_property import salts
 
 WORDS = (
     "training.steps=20",
@@ -42,6 +49,33 @@ def test_a_column_becomes_a_proxy(tmp_path: Path, capsys: pytest.CaptureFixture[
     )
     value = build(config.proxy, Proxy, "proxy")(rock_salts()).value
     assert value.shape == (60,) and bool(value.isfinite().all())
+
+
+def test_a_property_with_atoms_is_a_column_of_generated_structures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = salts()
+    stored[[*STRUCTURE_COLUMNS, "hardness"]].to_parquet(tmp_path / "salts.parquet")
+    assert train(tmp_path, f"data={tmp_path}/salts.parquet", "training=property_atoms") == 0
+    told = json.loads(capsys.readouterr().out)["validation"]
+    assert 0 < told["validation"]["n"] < len(stored)
+    weights = tmp_path / "hardness.safetensors"
+    specs_to_frame(rock_salts()[:3]).to_csv(tmp_path / "specs.csv", index=False)
+    words = (
+        f"specs={tmp_path}/specs.csv",
+        f"out={tmp_path}/made",
+        "generator=quick",
+        "threads=1",
+        "quiet=true",
+    )
+    assert main(["generate", *words, f"properties={weights}"]) == 0
+    made = pd.read_parquet(tmp_path / "made" / "structures.parquet")
+    expected = StructureProperty(weights)(frame_to_structures(made))
+    np.testing.assert_allclose(made["hardness"], expected.value.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(made["hardness_std"], expected.std.numpy(), rtol=1e-3)
+    assert main(["generate", *words[2:], f"specs={tmp_path}/specs.csv", f"out={tmp_path}/twice",
+                 f"properties=[{weights},{weights}]"]) == 2  # fmt: skip
+    assert "would be called hardness" in capsys.readouterr().err
 
 
 def test_labels_of_a_table_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,7 @@ def test_weights_are_read_back_and_belong_to_one_ensemble(trained: Any, tmp_path
     specs = rock_salts()
     rounded = {name: tensor.half().to(tensor.dtype) for name, tensor in found.tensors.items()}
     again = PropertyProxy(path)(specs)
-    direct = PropertyProxy.from_heads(recipe.ensemble, rounded, found.card)(specs)
+    direct = PropertyProxy.from_heads(recipe.base, rounded, found.card)(specs)
     assert again.value.equal(direct.value) and again.std.equal(direct.std)
     check_proxy(PropertyProxy(path), specs)
     found.card["ensemble"], kept = "0" * 64, found.card["ensemble"]
@@ -99,12 +99,12 @@ def test_labels_that_are_all_equal_have_no_rank_correlation() -> None:
 def test_a_card_that_does_not_fit_is_told(trained: Any, change: dict[str, Any]) -> None:
     recipe, found = trained
     with pytest.raises(WeightsError, match="do not fit a property"):
-        PropertyProxy.from_heads(recipe.ensemble, found.tensors, {**found.card, **change})
+        PropertyProxy.from_heads(recipe.base, found.tensors, {**found.card, **change})
 
 
 def test_the_lowest_value_holds(trained: Any) -> None:
     recipe, found = trained
-    proxy = PropertyProxy.from_heads(recipe.ensemble, found.tensors, {**found.card, "minimum": 100.0})
+    proxy = PropertyProxy.from_heads(recipe.base, found.tensors, {**found.card, "minimum": 100.0})
     assert bool((proxy(rock_salts()).value >= 100.0).all())
 
 

@@ -116,6 +116,30 @@ class ALIGNN(nn.Module):
 
     def energies_and_states(self, graph: CrystalGraph) -> tuple[Tensor, Tensor]:
         """Energies (n,), and the last states of the atoms (N, width), from which they are read."""
+        _, atoms, bonds = self._states(graph)
+        with torch.autocast(atoms.device.type, enabled=False):
+            # half precision resolves 0.02 eV/atom at -4 eV/atom
+            energies = self.readout(atoms)
+            if self.bond_readout is not None and bonds is not None:
+                energies = energies + self.bond_readout(bonds)
+        energy = segment_mean(energies[: graph.n_atoms, 0], graph.structure_index, graph.n_structures)
+        return energy, atoms[: graph.n_atoms]
+
+    def layer_states(self, graph: CrystalGraph) -> Tensor:
+        """States of the atoms that other properties are read from.
+
+        Returns:
+            (N, 2 width) states after the layers with angles and after the last layer, or (N, 3 width) with the means
+            over their bonds where the energies are read from these, too.
+        """
+        states = [state for state in self._states(graph) if state is not None]
+        return torch.cat([state[: graph.n_atoms] for state in states], dim=1)
+
+    def _states(self, graph: CrystalGraph) -> tuple[Tensor, Tensor, Tensor | None]:
+        """States of the atoms after the layers with angles and after the last, and means over their bonds, or None.
+
+        They are padded to a round number of rows.
+        """
         bonded = bonds_of(graph)
         crystal = crystal_links(bonded)
         line, cosines = line_graph(graph, bonded, self.settings.width)
@@ -130,16 +154,14 @@ class ALIGNN(nn.Module):
             atoms, bonds, angles = layer(atoms, bonds, angles, crystal, line)
             # the two triplets of an angle start with the same features and then diverge
             line = tuple(replace(block, state_row=None) for block in line)
+        with_angles = atoms
         states: Sequence[Tensor] = [bonds]
         for layer in self.gcn_layers:
             atoms, states = layer(atoms, states, crystal)
+        if self.bond_readout is None:
+            return with_angles, atoms, None
         with torch.autocast(atoms.device.type, enabled=False):
-            # half precision resolves 0.02 eV/atom at -4 eV/atom
-            energies = self.readout(atoms)
-            if self.bond_readout is not None:
-                energies = energies + self.bond_readout(_mean_bond(bonded, states[0], len(atoms)))
-        energy = segment_mean(energies[: graph.n_atoms, 0], graph.structure_index, graph.n_structures)
-        return energy, atoms[: graph.n_atoms]
+            return with_angles, atoms, _mean_bond(bonded, states[0], len(atoms))
 
 
 class ALIGNNLayer(nn.Module):

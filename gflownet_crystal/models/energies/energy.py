@@ -75,6 +75,15 @@ class EnergyModel(nn.Module):
         features = segment_mean(states.to(self.scale.dtype), graph.structure_index, graph.n_structures)
         return self._with_elements(graph, correction), features
 
+    def layer_features(self, graph: CrystalGraph) -> Tensor:
+        """Means over the atoms of the states of several layers where the network gives these, else the last, (n, f)."""
+        network = cast(Any, self.network)
+        if hasattr(network, "layer_states"):
+            states = network.layer_states(graph)
+        else:
+            states = network.energies_and_states(graph)[1]
+        return segment_mean(states.to(self.scale.dtype), graph.structure_index, graph.n_structures)
+
     def _with_elements(self, graph: CrystalGraph, correction: Tensor) -> Tensor:
         index, n = graph.structure_index, graph.n_structures
         total = self.element_energy.new_zeros(n).index_add_(

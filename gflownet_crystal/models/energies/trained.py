@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -89,35 +90,40 @@ class TrainedEnergies(StructureEnergies):
         no number or no such element.
         """
         result = structures.cell.new_full((2, len(structures)), torch.nan)
-        for rows in batches_of_atoms(structures.n_atoms, self.batch_atoms):
-            batch = structures[rows]
-            good = _is_readable(batch).nonzero()[:, 0]
-            if len(good):
-                result[:, rows[good]] = self._predict(batch[good])
+        for rows, graph in self.graphs(structures):
+            with autocast(structures.device, self.half):
+                energy, features = self.model.energies_and_features(graph)
+            result[0, rows] = energy.double()
+            result[1, rows] = 0.0 if self.uncertainty is None else self.uncertainty(features)
         result[:, ~result.isfinite().all(0)] = torch.nan
         return result[0], result[1]
 
-    def _predict(self, structures: StructureBatch) -> Tensor:
-        """Energies and standard deviations of a batch, (2, n) float64; NaN where there is no graph."""
-        found = structures.cell.new_full((2, len(structures)), torch.nan)
+    def graphs(self, structures: StructureBatch) -> Iterator[tuple[Tensor, CrystalGraph]]:
+        """Graphs of the structures that can be judged, in batches, each with their rows (m,) int64.
+
+        Args:
+            structures: n structures on the model's device.
+        """
+        for rows in batches_of_atoms(structures.n_atoms, self.batch_atoms):
+            good = rows[_is_readable(structures[rows])]
+            if len(good):
+                yield from self._graphs(structures, good)
+
+    def _graphs(self, structures: StructureBatch, rows: Tensor) -> Iterator[tuple[Tensor, CrystalGraph]]:
         try:
-            graph = self.model.graph(structures)
+            graph = self.model.graph(structures[rows])
         except DataError:
             # a structure has no graph; which one is found by halves
-            middle = len(structures) // 2
+            middle = len(rows) // 2
             if middle:
-                halves = [self._predict(half) for half in (structures[:middle], structures[middle:])]
-                found = torch.cat(halves, dim=1)
-            return found
+                yield from self._graphs(structures, rows[:middle])
+                yield from self._graphs(structures, rows[middle:])
+            return
         spaced = _is_spaced(graph).nonzero()[:, 0]
-        if 0 < len(spaced) < len(structures):
-            found[:, spaced] = self._predict(structures[spaced])
+        if 0 < len(spaced) < len(rows):
+            yield from self._graphs(structures, rows[spaced])
         elif len(spaced):
-            with autocast(structures.device, self.half):
-                energy, features = self.model.energies_and_features(graph)
-            found[0] = energy.double()
-            found[1] = 0.0 if self.uncertainty is None else self.uncertainty(features)
-        return found
+            yield rows, graph
 
     def calculator(self) -> Any:
         """An ASE calculator with formation energies (eV, of the whole cell), forces and stress.

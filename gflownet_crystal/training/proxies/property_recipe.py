@@ -1,11 +1,11 @@
-"""Making the weights of a property of specs: training on labelled crystals, calibration, figures."""
+"""Making the weights of a property, of specs or of structures: training on labels, calibration, figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,10 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.data.sampled_rows import without_sampled
 from gflownet_crystal.data.schema import LATTICE_COLUMNS, require_columns
+from gflownet_crystal.models.energies.trained import TrainedEnergies
+from gflownet_crystal.proxies.learned_property import Components, LearnedProperty, Transform
 from gflownet_crystal.proxies.mlp import MLPProxy
-from gflownet_crystal.proxies.spec_property import KIND, PropertyProxy, Transform
+from gflownet_crystal.proxies.spec_property import KIND, PropertyProxy
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.training.base import take_all_steps
 from gflownet_crystal.training.proxies.heads import HeadsSettings, HeadsTraining
@@ -47,6 +49,8 @@ class PropertyRecipe(Recipe):
     """
 
     kind: ClassVar[str] = KIND
+    proxy_class: ClassVar[type[LearnedProperty]] = PropertyProxy
+    base: MLPProxy | TrainedEnergies
 
     def __init__(
         self,
@@ -67,7 +71,19 @@ class PropertyRecipe(Recipe):
         self.settings = recipe_settings(HeadsSettings, settings)
         self.column, self.unit, self.name = column, unit, name or column
         self.transform, self.minimum, self.holdout = transform, minimum, holdout
-        self.ensemble, self.labels = MLPProxy(ensemble), (column,)
+        self.base, self.labels = self.network(ensemble), (column,)
+
+    def network(self, weights: str | Path) -> MLPProxy | TrainedEnergies:
+        """The energy network whose layers are read."""
+        return MLPProxy(weights)
+
+    def layers(self, rows: pd.DataFrame) -> Tensor:
+        """Inputs of the heads (members, n, f) for n rows of :meth:`rows`."""
+        return cast(MLPProxy, self.base).layers(frame_to_specs(rows))[0]
+
+    def components(self, proxy: LearnedProperty, rows: pd.DataFrame) -> Components:
+        """Outputs of the heads of a proxy for n rows of :meth:`rows`."""
+        return proxy.components(frame_to_specs(rows))
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """Known crystals with a cell and a label.
@@ -84,12 +100,23 @@ class PropertyRecipe(Recipe):
                 f"{self.column} has values of 0 or less, which have no logarithm; leave them out, or give "
                 "training.transform=none"
             )
-        labelled = table[has_cell & np.isfinite(label)].reset_index(drop=True)
+        return self.enough(table[has_cell & np.isfinite(label)], "a cell")
+
+    def enough(self, labelled: pd.DataFrame, known: str) -> pd.DataFrame:
+        """The rows, numbered from 0, if they are enough.
+
+        Args:
+            labelled: rows with a label.
+            known: words for the further data that they have.
+
+        Raises:
+            DataError: they are too few.
+        """
         if len(labelled) < _FEWEST:
             raise DataError(
-                f"{len(labelled)} crystals have a cell and a number in {self.column}; give at least {_FEWEST}"
+                f"{len(labelled)} crystals have {known} and a number in {self.column}; give at least {_FEWEST}"
             )
-        return labelled
+        return labelled.reset_index(drop=True)
 
     def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
         """Train on the labelled crystals of a prepared table, calibrate, and measure.
@@ -101,48 +128,59 @@ class PropertyRecipe(Recipe):
         target = self._learned(parts.train)
         mean, deviation = float(target.mean()), max(float(target.std()), 1e-6)
         standard = torch.from_numpy((target - mean) / deviation)
-        features, _ = self.ensemble.layers(frame_to_specs(parts.train))
-        training = HeadsTraining(features, standard.float(), self.settings)
+        training = HeadsTraining(self.layers(parts.train), standard.float(), self.settings)
         run(training)
         training.finish()
         tensors = {f"heads.{name}": tensor for name, tensor in training.model.state_dict().items()}
         tensors["calibration"] = torch.ones(2, dtype=torch.float64)
         card = {**self._card(training, len(parts.train)), "scale": [mean, deviation]}
-        proxy = PropertyProxy.from_heads(self.ensemble, tensors, card)
+        proxy = self.proxy(Trained(tensors, card))
         kept = pd.concat([parts.validation, parts.holdout], ignore_index=True)
-        tensors["calibration"] = self._calibration(proxy, kept.iloc[::2].reset_index(drop=True))
-        proxy = PropertyProxy.from_heads(self.ensemble, tensors, card)
+        found = self.components(proxy, kept)
+        tensors["calibration"] = self._calibration(proxy, _rows(found, slice(0, None, 2)), kept.iloc[::2])
+        proxy = self.proxy(Trained(tensors, card))
         card["validation"] = {
-            "validation": self.figures(proxy, parts.validation),
-            "not_calibrated_on": self.figures(proxy, kept.iloc[1::2].reset_index(drop=True)),
+            name: self.figures(proxy, _rows(found, rows), kept.iloc[rows])
+            for name, rows in (
+                ("validation", slice(len(parts.validation))),
+                ("not_calibrated_on", slice(1, None, 2)),
+            )
         }
         return Trained(tensors, card)
 
-    def proxy(self, trained: Trained) -> PropertyProxy:
+    def proxy(self, trained: Trained) -> LearnedProperty:
         """The proxy that the weights make."""
-        return PropertyProxy.from_heads(self.ensemble, trained.tensors, trained.card)
+        return self.proxy_class.from_heads(self.base, trained.tensors, trained.card)
 
     def test(self, trained: Trained, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         """Errors on tables that were not trained on, by name."""
         proxy = self.proxy(trained)
-        return {name: self.figures(proxy, self.rows(table)) for name, table in tables.items()}
+        kept = {name: self.rows(table) for name, table in tables.items()}
+        return {
+            name: self.figures(proxy, self.components(proxy, table), table) for name, table in kept.items()
+        }
 
-    def figures(self, proxy: PropertyProxy, table: pd.DataFrame) -> dict[str, Any]:
+    def figures(self, proxy: LearnedProperty, components: Components, table: pd.DataFrame) -> dict[str, Any]:
         """Errors on labelled crystals.
+
+        Args:
+            proxy: the proxy.
+            components: what its heads give for the crystals.
+            table: n labelled rows.
 
         Returns:
             n; mae, median error and rmse in the unit; mae of the transformed property where there is a transform; share
             of labels within two standard deviations; rank correlation, unless all are equal.
         """
-        prediction = proxy(frame_to_specs(table))
-        value, label = prediction.value.numpy(), table[self.column].to_numpy(dtype=np.float64)
+        value, std = (column.numpy() for column in proxy.calibrated(components))
+        label = table[self.column].to_numpy(dtype=np.float64)
         error = np.abs(value - label)
         figures = {
             "n": len(table),
             "mae": float(error.mean()),
             "median_error": float(np.median(error)),
             "rmse": float(np.sqrt(np.mean(error**2))),
-            "within_2_std": float((error <= 2.0 * prediction.std.numpy()).mean()),
+            "within_2_std": float((error <= 2.0 * std).mean()),
         }
         if min(np.ptp(value), np.ptp(label)) > 0.0:
             ranks = pd.Series(value).corr(pd.Series(label), method="spearman")
@@ -157,8 +195,8 @@ class PropertyRecipe(Recipe):
         label: NDArray[np.float64] = table[self.column].to_numpy(dtype=np.float64).copy()
         return np.log10(label) if self.transform == "log10" else label
 
-    def _calibration(self, proxy: PropertyProxy, table: pd.DataFrame) -> Tensor:
-        value, spread, noise, _ = proxy.components(frame_to_specs(table))
+    def _calibration(self, proxy: LearnedProperty, components: Components, table: pd.DataFrame) -> Tensor:
+        value, spread, noise, _ = components
         # in units of the spread of the labels, for which the factors are tried
         unit = proxy.deviation
         error = (value.numpy() - self._learned(table)) / unit
@@ -166,15 +204,20 @@ class PropertyRecipe(Recipe):
 
     def _card(self, training: HeadsTraining, n: int) -> dict[str, Any]:
         return {
-            "kind": KIND,
+            "kind": self.kind,
             "property": self.name,
             "unit": self.unit,
             "column": self.column,
             "transform": self.transform,
             "minimum": self.minimum,
-            "ensemble": self.ensemble.card["sha256"],
+            "ensemble": self.base.card["sha256"],
             "settings": asdict(self.settings) | {"holdout": self.holdout},
             "heads": training.model.arguments,
             "samples_seen": training.steps * self.settings.batch_size,
             "crystals": n,
         }
+
+
+def _rows(components: Components, rows: slice) -> Components:
+    mean, spread, noise, beyond = components
+    return mean[rows], spread[rows], noise[rows], beyond[rows]

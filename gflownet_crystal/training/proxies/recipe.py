@@ -82,10 +82,12 @@ class Recipe(ABC):
 
     Attributes:
         labels: columns of numbers that it needs in addition to those of every prepared table.
+        atoms: whether it needs the stored cells with their atoms.
     """
 
     kind: ClassVar[str]
     labels: tuple[str, ...] = ()
+    atoms: ClassVar[bool] = False
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows of a prepared table that are learned from or kept apart: known crystals, unless a subclass says so.
