@@ -18,6 +18,9 @@ STRUCTURES, UNPLACED = "structures.parquet", "unplaced.csv"
 RELAXATIONS, RELAXED, RELAXED_CSV = "records.jsonl", "relaxed.parquet", "relaxed.csv"
 """Finished relaxations one by one; tables of all of them."""
 
+VIBRATIONS = "vibrations.jsonl"
+"""Vibrations of relaxed crystals one by one."""
+
 EVALUATION, EVALUATION_CSV, JUDGED = "metrics.json", "metrics.csv", "structures.csv"
 """Figures of an evaluation, as a table too; a table of the structures that were evaluated."""
 

@@ -51,7 +51,7 @@ class Discovery(RewardFunction):
 
     def __init__(
         self,
-        beta: float = 28.0,
+        beta: float = 30.0,
         caution: float = 1.0,
         floor: float = 0.0,
         deepest: float | None = -0.1,

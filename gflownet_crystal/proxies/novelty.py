@@ -40,10 +40,10 @@ class Novelty:
 
     def __init__(
         self,
-        formula_cost: float = 3.0,
+        formula_cost: float = 2.5,
         pair_cost: float = 0.0,
         known: str | Sequence[str] | None = None,
-        history_cost: float = 2.5,
+        history_cost: float = 2.8,
         history_scale: float = 50.0,
         prototype_cost: float = 0.0,
         prototype_scale: float = 1000.0,

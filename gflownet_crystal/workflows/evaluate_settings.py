@@ -17,6 +17,7 @@ from gflownet_crystal.common.values import (
     path_text,
 )
 from gflownet_crystal.evaluation.compared_sets import Choices
+from gflownet_crystal.evaluation.phonons import PhononSettings
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 from gflownet_crystal.workflows.common_settings import Checks, DeviceSettings
@@ -78,6 +79,7 @@ class EvaluateSettings(DeviceSettings):
         hull: hull of known compounds by name or file; None for the labels of the reference alone.
         threshold: eV/atom above the hull up to which a structure is stable, or a list of such numbers.
         relax: settings of the relaxations.
+        phonons: settings of the vibrations of judged structures.
         sampler: settings of the measurement of a sampler.
         seed: random seed of samples and noise floors.
         processes: number of processes at once.
@@ -102,6 +104,7 @@ class EvaluateSettings(DeviceSettings):
     hull: str | None = "reference"
     threshold: float | list[float] = field(default_factory=lambda: [0.1, 0.05, 0.0])
     relax: RelaxationSettings = field(default_factory=RelaxationSettings)
+    phonons: PhononSettings = field(default_factory=PhononSettings)
     sampler: SamplerSettings = field(default_factory=SamplerSettings)
     seed: int = 0
     processes: int = 1

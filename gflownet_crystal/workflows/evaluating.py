@@ -19,6 +19,7 @@ from gflownet_crystal.common.values import path_setting
 from gflownet_crystal.evaluation.compared_sets import Evaluation
 from gflownet_crystal.evaluation.known_hulls import known_hull
 from gflownet_crystal.evaluation.parallel import Work
+from gflownet_crystal.evaluation.phonons import check_phonopy
 from gflownet_crystal.evaluation.structure_metrics import COMPARING, METRICS, Result
 from gflownet_crystal.evaluation.structure_sets import StructureSet, read_set
 from gflownet_crystal.models.energies.choice import EnergyChoice
@@ -249,7 +250,10 @@ def _read(path: Path, formula_check: str, limit: int | None) -> StructureSet:
 def _judging(settings: EvaluateSettings, evaluation: Evaluation) -> Judging:
     path = path_setting(settings.reference, "reference")
     found, hull_of = known_hull(settings.hull, path)
-    return Judging(evaluation, settings.relax, found, hull_of, stability_thresholds(settings.threshold))
+    if settings.phonons.n:
+        check_phonopy()
+    thresholds = stability_thresholds(settings.threshold)
+    return Judging(evaluation, settings.relax, found, hull_of, thresholds, settings.phonons)
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:

@@ -6,7 +6,7 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.run_schema import ENERGY_AFTER, HULL_COLUMN
 from gflownet_crystal.evaluation.compared_sets import Evaluation
 from gflownet_crystal.evaluation.known_hulls import known_entries
+from gflownet_crystal.evaluation.phonons import PhononSettings
 from gflownet_crystal.evaluation.stability import energy_above_hull, unique_and_novel
 from gflownet_crystal.evaluation.structure_sets import StructureSet
 from gflownet_crystal.evaluation.verdicts import Verdict, by_all
@@ -30,6 +31,7 @@ from gflownet_crystal.structures.convert import from_arrays
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings
 from gflownet_crystal.workflows.relaxing import load_on, relax_kept
+from gflownet_crystal.workflows.vibrations import IMAGINARY, LOWEST, Vibrations, vibration_figures
 
 STABILITY = "stability"
 """The metric that asks judges."""
@@ -45,6 +47,7 @@ class Judging:
         hull: hull of known compounds.
         hull_of: said of the hull in the figures.
         thresholds: eV/atom above the hull up to which a structure is stable; the first heads the figures.
+        phonons: settings of the vibrations of stable structures.
     """
 
     evaluation: Evaluation
@@ -52,6 +55,7 @@ class Judging:
     hull: Hull
     hull_of: str
     thresholds: tuple[float, ...]
+    phonons: PhononSettings = field(default_factory=PhononSettings)
 
     def load(self, judge: EnergyChoice) -> StructureEnergies:
         """The model of a judge, before anything is written.
@@ -99,8 +103,28 @@ class Judging:
         values = (verdict.above, verdict.unique, verdict.novel, verdict.sparse, verdict.far_below)
         marks = zip(*(value.tolist() for value in values), strict=True)
         rows = {r.row: dict(zip(columns, mark, strict=True)) for r, mark in zip(good, marks, strict=True)}
+        if self.phonons.n:
+            figures["phonons"] = self._vibrations(good, verdict, energies, folder, rows)
         named = ("row", "name", "formula", "status", "reason", ENERGY_AFTER)
         return verdict, figures, [{k: getattr(r, k) for k in named} | rows.get(r.row, {}) for r in records]
+
+    def _vibrations(
+        self,
+        good: Sequence[Record],
+        verdict: Verdict,
+        energies: StructureEnergies,
+        folder: Path,
+        rows: dict[int, dict[str, object]],
+    ) -> dict[str, object]:
+        """Figures of the vibrations of the first stable structures; their columns are added to ``rows``."""
+        stable = (verdict.above <= self.thresholds[0]).tolist()
+        chosen = [record for record, holds in zip(good, stable, strict=True) if holds][: self.phonons.n]
+        items = [Item(record.name, relaxed_structures([record])[0]) for record in chosen]
+        vibrations = Vibrations(self.phonons, self.settings, self.evaluation.work.quiet)
+        found = vibrations.of(folder, items, [record.row for record in chosen], energies)
+        for row, one in found.items():
+            rows[row] |= {LOWEST: one.get("lowest"), IMAGINARY: one.get("imaginary")}
+        return vibration_figures(list(found.values()))
 
     def together(self, verdicts: Sequence[Verdict], judges: Sequence[EnergyChoice]) -> dict[str, object]:
         """Figures of what several judges agree on.
