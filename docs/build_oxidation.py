@@ -32,8 +32,8 @@ reports of non-zero states from H to Pu.
 | any mixture of 2- and 1- | `{{base:default,O:[-2,-1]}}` |
 
 On a command line the mapping is quoted: `'env.oxidation_table={{base:plausible,O:[-2,-1]}}'`. Its elements have exactly
-the states given, the others those of `base`, which also says what mixes. It is kept in the run folder as given. Without
-`base`, elements left out have no states.
+the states given, the others those of `base`, which also lists the states that mix. It is kept in the run
+folder as given. Without `base`, elements left out have no states.
 
 Charges cannot tell all. States do not depend on their partners, so sulphur 6+ balances fluorine as well as oxygen;
 Al3FeCo2F17 balances with Fe 2+ and Co 3+. Superoxides, azides and most borides have no whole states, and metal-rich

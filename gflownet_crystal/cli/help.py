@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from gflownet_crystal.cli.first_keys import FIRST
-from gflownet_crystal.config.compose import TARGET, compose_with_choices, leaves, section_groups, verb_groups
+from gflownet_crystal.config.compose import TARGET, compose_with_choices, section_groups, verb_groups
 from gflownet_crystal.config.groups import PACKAGE_CONFIG, config_folders, find_config, group_choices
+from gflownet_crystal.config.overrides import leaves
 
 _KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_][\w]*):(?P<value>[^#]*)(?:#\s*(?P<comment>.*))?$")
 _WIDEST = 60

@@ -10,6 +10,7 @@ import json
 from dataclasses import replace
 
 from gflownet_crystal.common.arguments import settings_from
+from gflownet_crystal.common.values import flag
 from gflownet_crystal.config.request import Request, open_training
 from gflownet_crystal.training.energies.denoising_task import DenoisingSettings
 from gflownet_crystal.workflows.denoiser_training import train_denoiser
@@ -35,5 +36,9 @@ def settings_of(request: Request) -> TrainDenoiserSettings:
     if denoising.task == "lattice" and "displacement" in model.settings:
         # heads that nothing is asked of would learn nothing
         model = replace(model, settings={**model.settings, "displacement": False})
-    parts = {"denoising": denoising, "model": model, "volumes": request.section("model").get("volumes")}
+    parts = {
+        "denoising": denoising,
+        "model": model,
+        "volumes": flag(request.section("model").get("volumes"), "model.volumes"),
+    }
     return request.settings(TrainDenoiserSettings, start=None, **parts)

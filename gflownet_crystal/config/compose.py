@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,25 +130,6 @@ def resolved(config: DictConfig) -> DictConfig:
     except OmegaConfBaseException as error:
         raise ConfigError(f"configuration key {error.full_key}: {first_line(error)}") from error
     return copy
-
-
-def leaves(config: DictConfig, above: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted keys and their values as text, references unresolved."""
-    for name in map(str, config):
-        key = f"{above}{name}"
-        node = config._get_node(name)
-        if isinstance(node, DictConfig) and len(node):
-            yield from leaves(node, f"{key}.")
-        elif isinstance(node, DictConfig | ListConfig):
-            yield key, str(OmegaConf.to_container(node))
-        else:
-            yield key, _text(node._value() if node is not None else None)
-
-
-def _text(value: object) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
 
 
 def _chosen_config(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gflownet_crystal.common.errors import ConfigError
 
@@ -56,3 +58,22 @@ def parse_setting(text: str) -> Setting:
         raise ConfigError(
             f"cannot read {shown!r}: write key=value, lists as key=a,b or key=[a,b], --help lists the keys"
         ) from error
+
+
+def leaves(config: DictConfig, above: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted keys and their values as text, references unresolved."""
+    for name in map(str, config):
+        key = f"{above}{name}"
+        node = config._get_node(name)
+        if isinstance(node, DictConfig) and len(node):
+            yield from leaves(node, f"{key}.")
+        elif isinstance(node, DictConfig | ListConfig):
+            yield key, str(OmegaConf.to_container(node))
+        else:
+            yield key, _text(node._value() if node is not None else None)
+
+
+def _text(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)

@@ -126,7 +126,10 @@ def test_a_section_within_a_choice_is_chosen_by_its_place(tmp_path: Path) -> Non
     ("given", "says"),
     [
         ("env=hypergird", r"unknown env 'hypergird' \(did you mean hypergrid\?\); choose one of box, "),
-        ("sede=3", r"unknown key 'sede' \(did you mean seed\?\); choose one of dataset, device, env"),
+        (
+            "sede=3",
+            r"unknown key 'sede' \(did you mean seed\?\); choose one of condition, dataset, device, env",
+        ),
         ("trainer.batchsize=3", r"did you mean trainer\.batch_size\?"),
         ("trainer.schedule.kind.x=3", "unknown key"),
         ("trainer.replay=3", r"trainer\.replay\.capacity"),

@@ -144,7 +144,7 @@ def test_hulls_by_name_and_by_file(tmp_path: Path) -> None:
     path = tmp_path / "hull.parquet"
     ReferenceHull(text_to_composition(["Na1 Cl1"]), torch.tensor([-3.0])).write(path)
     reward = Reward(Energies(torch.full((4,), -2.5)), Discovery(beta=1.0, caution=0.0, hull=str(path)))
-    assert float(reward(specs()).log_reward[0]) == pytest.approx(-0.5 - 3.0)
+    assert float(reward(specs()).log_reward[0]) == pytest.approx(-0.5 - 2.5)
     # how many crystals a user's hull rests on is not known, as only the stable ones are in it
     assert set(reward.function.columns(specs())) == {"known_formula", "known_formula_and_group"}
     assert Discovery(hull=str(path)).sparse(specs()) is None
@@ -276,10 +276,10 @@ def test_the_reward_says_what_it_is() -> None:
     told = function.describe()
     for word in (
         "discovery",
-        "28 max(e, 0, -0.1 - e)",
+        "30 max(e, 0, -0.1 - e)",
         "+ 1 std",
         "reference hull",
-        "3 where the formula",
+        "2.5 where the formula",
         "2 more",
     ):
         assert word in told

@@ -122,7 +122,7 @@ def test_it_says_what_was_asked_and_found(whole):
     assert "of 10 elements (Na Cl Mg O Zn S Ca F Al N)" in whole.text
     assert (
         "40 of" in whole.text
-        and "Discovery: beta = 28.0" in whole.text
+        and "Discovery: beta = 30.0" in whole.text
         and "prior with weight 1.0" in whole.text
     )
     energy = sample_frame()["energy"]

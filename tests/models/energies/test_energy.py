@@ -51,5 +51,7 @@ def test_a_network_without_energies_and_unknown_settings_are_refused(crystals: S
         EnergyModel(build_network("egnn", {})).energies(crystals[:1])
     with pytest.raises(ConfigError, match=f"choose one of {', '.join(NETWORKS)}"):
         build_network("schnet", {})
-    with pytest.raises(ConfigError, match=r"model\.settings\.graph\.cut"):
+    with pytest.raises(
+        ConfigError, match=r"model\.settings\.graph: GraphSettings takes no cut; it takes cutoff"
+    ):
         build_network("alignn", {"graph": {"cut": 5.0}})
