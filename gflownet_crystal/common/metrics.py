@@ -71,6 +71,16 @@ class MetricsFile:
             ) from error
 
 
+def reopened(path: Path) -> tuple[MetricsFile, list[dict[str, Any]]]:
+    """A file to append to, less a last line that was cut off by a kill, and the records that it holds.
+
+    Raises:
+        DataError: the file cannot be read or written, or a line is damaged.
+    """
+    whole = path.read_bytes().rfind(b"\n") + 1 if path.is_file() else 0
+    return MetricsFile(path, whole), read_metrics(path)
+
+
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """All records of a metrics file; a last line that was cut off by a kill is left out.
 

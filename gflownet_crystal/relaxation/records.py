@@ -12,7 +12,7 @@ import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import atomic_path
-from gflownet_crystal.common.metrics import MetricsFile, read_metrics
+from gflownet_crystal.common.metrics import reopened
 from gflownet_crystal.common.run_schema import (
     CIF_FILE,
     ENERGY_AFTER,
@@ -124,13 +124,11 @@ class RecordsFile:
 
     def __init__(self, folder: Path) -> None:
         path = folder / RELAXATIONS
-        whole = path.read_bytes().rfind(b"\n") + 1 if path.is_file() else 0
-        self._file = MetricsFile(path, whole)
+        self._file, lines = reopened(path)
         names = {field.name for field in fields(Record)}
         try:
             self.records = [
-                Record(**{name: value for name, value in stored.items() if name in names})
-                for stored in read_metrics(path)
+                Record(**{name: value for name, value in stored.items() if name in names}) for stored in lines
             ]
         except (AttributeError, TypeError) as error:
             raise DataError(f"{path} holds a line that is no relaxation; give another out=...") from error

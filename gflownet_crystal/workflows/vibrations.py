@@ -10,7 +10,7 @@ import numpy as np
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.interrupt import stop_on_signal
-from gflownet_crystal.common.metrics import MetricsFile, read_metrics
+from gflownet_crystal.common.metrics import reopened
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import VIBRATIONS
 from gflownet_crystal.evaluation.phonons import PhononSettings, phonons
@@ -56,11 +56,9 @@ class Vibrations:
             DataError: the file of what is done is damaged.
             KeyboardInterrupt: a stop was asked for; what is done is kept.
         """
-        path = folder / VIBRATIONS
-        whole = path.read_bytes().rfind(b"\n") + 1 if path.is_file() else 0
-        done = {record.get("row"): record for record in read_metrics(path)} if whole else {}
+        file, lines = reopened(folder / VIBRATIONS)
+        done = {record.get("row"): record for record in lines}
         waiting = [place for place, row in enumerate(rows) if row not in done]
-        file = MetricsFile(path, whole)
         try:
             with (
                 stop_on_signal() as should_stop,

@@ -23,6 +23,7 @@ from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.tables import write_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
+from gflownet_crystal.models.energies.choice import read_choice
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.structures.frames import frame_to_structures, structures_to_frame
@@ -129,8 +130,7 @@ def main(arguments: list[str]) -> None:
     if known and not displaced:
         raise ConfigError("known=true labels displaced copies alone: give displaced=1 or more")
     name = options["judge"]
-    model, _, version = name.partition(":")
-    judge = load_energies(model, **({"version": version} if version else {}))
+    judge = load_energies(read_choice(name))
     table = labelled(frame, judge, name, displaced, known, int(options.get("seed", "0")))
     write_parquet(Path(options["out"]), table)
     print(f"{len(table)} labelled structures in {options['out']}")
