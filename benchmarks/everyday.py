@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.options import read_options, run
-from benchmarks.reach import chemistry_of, is_neutral
+from benchmarks.reach import chemistry_of
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.crystallography.charge import is_neutral
 from gflownet_crystal.structures.elements import SYMBOLS
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs

@@ -31,7 +31,7 @@ from torch import Tensor
 from benchmarks.masks import build
 from benchmarks.options import read_options, run
 from gflownet_crystal.common.errors import ConfigError, unknown
-from gflownet_crystal.crystallography.charge import ChargeModel
+from gflownet_crystal.crystallography.charge import is_neutral
 from gflownet_crystal.crystallography.oxidation import TABLES
 from gflownet_crystal.data.standardize import standard_cells
 from gflownet_crystal.envs.composition.lookahead import LookAhead
@@ -46,7 +46,6 @@ COMMON_ANIONS = ("N", "O", "F", "P", "S", "Cl", "Se", "Br", "I")
 MORE_ANIONS = (*COMMON_ANIONS, "H", "C", "As", "Te")
 ANION_FORMERS = (*MORE_ANIONS, "Sb")
 N_RANDOM = 5000
-_CHUNK = 2000
 
 
 def conventional_specs(frame: pd.DataFrame) -> CrystalSpec:
@@ -61,20 +60,6 @@ def conventional_specs(frame: pd.DataFrame) -> CrystalSpec:
         parameters[:, :3].contiguous(),
         parameters[:, 3:].contiguous(),
     )
-
-
-def is_neutral(
-    counts: Tensor,
-    elements: Sequence[str],
-    table: str = "default",
-    mixed_valence: bool = True,
-    metallic: bool = False,
-) -> Tensor:
-    """(n,) bool, from counts (n, E)."""
-    # elements without states are tolerated here, and refused one composition at a time
-    model = ChargeModel(elements, table, mixed_valence, metallic=True, max_count=max(1, int(counts.max())))
-    model.metallic = metallic
-    return torch.cat([model.neutral(part) for part in counts.split(_CHUNK)])
 
 
 def with_anion(compositions: Tensor, anions: Sequence[str]) -> Tensor:

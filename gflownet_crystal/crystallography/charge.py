@@ -38,6 +38,9 @@ from gflownet_crystal.crystallography.oxidation import (
     element_entries,
 )
 
+_ROWS = 2048
+"""Compositions at a time, which bounds the memory."""
+
 
 class ChargeModel:
     """Reachable charges of each element, as tensors for bit-set masks and as a reference check.
@@ -159,6 +162,29 @@ class ChargeModel:
                 sums = torch.stack([sums.roll(state) for state in states]).any(dim=0)
                 reachable[count] |= sums
         return reachable
+
+
+def is_neutral(
+    counts: Tensor,
+    elements: Sequence[str],
+    table: TableSetting = "default",
+    mixed_valence: bool = True,
+    metallic: bool = False,
+) -> Tensor:
+    """Whether compositions balance, or pass as metallic; elements without states balance in none.
+
+    Args:
+        counts: (n, E) int64, atoms of each element.
+        elements: the E symbols.
+        table, mixed_valence, metallic: arguments of :class:`ChargeModel`.
+
+    Returns:
+        (n,) bool.
+    """
+    # elements without states are tolerated here, and refused one composition at a time
+    model = ChargeModel(elements, table, mixed_valence, metallic=True, max_count=max(1, int(counts.max())))
+    model.metallic = metallic
+    return torch.cat([model.neutral(part) for part in counts.split(_ROWS)])
 
 
 def _sums(first: Tensor, second: Tensor) -> Tensor:

@@ -23,13 +23,14 @@ SHORTAGE = "draw more with n=, or loosen screening.within or its limits"
 _SEEDS_APART = 2**16
 _OF_DISCOVERY: dict[str, str | int | bool] = {
     "known": "formula",
+    "charges": 2,
     "max_per_formula": 1,
     "max_per_system": 3,
     "fill": False,
 }
 _FEWEST_OF_A_PROTOTYPE, _PROTOTYPES = 3, 10
 """Candidates of one prototype: at least so many, and a tenth of all."""
-_OF_OTHERS: dict[str, str | int | bool] = {"known": KEEP, "fill": True}
+_OF_OTHERS: dict[str, str | int | bool] = {"known": KEEP, "charges": 0, "fill": True}
 
 
 def usual_screening(seeks_discoveries: bool, k: int) -> dict[str, str | int | bool]:

@@ -240,7 +240,9 @@ def _funnel(
     stages = [("sampled", counts["sampled"])]
     if settings.known != KEEP:
         stages.append((f"{settings.known.replace('_', ' ')} not known", counts["new"]))
-    if counts["limits"] < counts["new"]:
+    if settings.charges:
+        stages.append(("with charges known of the anions", counts["charges"]))
+    if counts["limits"] < counts["charges"]:
         stages.append(("within the limits of the reward", counts["limits"]))
     stages.append(("distinct", counts["distinct"]))
     if settings.better < 1:

@@ -21,6 +21,8 @@ class Screening:
         choose_from: number of specs with atoms that pass everything, of which the k nearest to the hull are kept; None
             for k.
         known: specs that are left out: those whose formula is known, or known in the same space group; ``keep``: none.
+        charges: least number of known compounds in which each charge must occur with one of the anions of a spec, where
+            charges can balance it; 0 for no limit.
         max_per_formula: most candidates of one reduced formula; None for any number.
         max_per_system: most candidates of one set of elements; None for any number.
         max_per_prototype: most candidates of one space group and anonymised formula; None for any number.
@@ -42,6 +44,7 @@ class Screening:
     k: int = 100
     choose_from: int | None = None
     known: Literal["formula", "formula_and_group", "keep"] = KEEP
+    charges: int = 0
     max_per_formula: int | None = None
     max_per_system: int | None = None
     max_per_prototype: int | None = None
@@ -52,7 +55,7 @@ class Screening:
     by_reward: bool = False
     promising: float = 0.2
     within: float | None = 0.05
-    deepest: float | None = -0.3
+    deepest: float | None = -0.1
     fill: bool = False
     most_placed: int | None = None
     batch_size: int = 32
@@ -77,6 +80,8 @@ class Screening:
                 raise ConfigError(f"{name} must be at least k={self.k}, or null, not {value}")
         if self.deepest is not None and not self.deepest < 0:
             raise ConfigError(f"deepest={self.deepest} is an energy below 0, or null")
+        if self.charges < 0:
+            raise ConfigError(f"charges={self.charges} is a number of compounds, or 0 for no limit")
         if not self.volume_tolerance >= 0:
             raise ConfigError(f"volume_tolerance={self.volume_tolerance} must not be negative")
         if not 0 < self.better <= 1:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from gflownet_crystal.common.objective_columns import term_columns
 from gflownet_crystal.common.run_schema import LOG_REWARD, WITHIN_LIMITS
+from gflownet_crystal.crystallography.anion_charges import unusual_charges
 from gflownet_crystal.crystallography.space_groups import first_hand_of_group
 from gflownet_crystal.data.schema import HULL_COLUMN
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
+from gflownet_crystal.structures.elements import SYMBOLS
 from gflownet_crystal.structures.formulas import reduce_composition
 from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.workflows.settings import KEEP, Screening
@@ -153,7 +155,7 @@ class Shortlist:
         self.kinds = Kinds([], [], [], [], [])
         self._distinct = Distinct(self.kinds, settings.volume_tolerance)
         self.quota = Quota(self.kinds, settings)
-        self.counts = {"sampled": 0, "new": 0, "limits": 0, "distinct": 0, "better": 0}
+        self.counts = {"sampled": 0, "new": 0, "charges": 0, "limits": 0, "distinct": 0, "better": 0}
         self._n_tables = 0
 
     def following(self, n: int) -> list[int]:
@@ -196,6 +198,9 @@ class Shortlist:
         if self._settings.known != KEEP:
             rows = rows[~table[f"known_{self._settings.known}"].to_numpy(dtype=bool)]
         self.counts["new"] += len(rows)
+        if self._settings.charges:
+            rows = rows[~unusual(table.iloc[rows - start], self._settings.charges)]
+        self.counts["charges"] += len(rows)
         if self._settings.limits and WITHIN_LIMITS in table.columns:
             rows = rows[table[WITHIN_LIMITS].eq(True).to_numpy(dtype=bool)[rows - start]]
         self.counts["limits"] += len(rows)
@@ -229,6 +234,14 @@ def with_known(frame: pd.DataFrame, known: KnownCompounds) -> pd.DataFrame:
     return frame.assign(
         **{name: mine.numpy() | own for name, mine, own in zip(KNOWN_COLUMNS, found, told, strict=True)}
     )
+
+
+def unusual(table: pd.DataFrame, fewest: int) -> NDArray[np.bool_]:
+    """Which specs balance only with charges that fewer known compounds than ``fewest`` show with their anions, (n,)."""
+    composition = frame_to_specs(table).composition
+    numbers = (composition > 0).any(dim=0).nonzero().squeeze(1)
+    elements = [SYMBOLS[number] for number in numbers.tolist()]
+    return unusual_charges(composition[:, numbers], elements, fewest).numpy()
 
 
 def rank_rows(frame: pd.DataFrame, by_reward: bool = False) -> NDArray[np.int64]:

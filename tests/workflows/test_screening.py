@@ -36,7 +36,7 @@ def placer(generator: Salts | None = None) -> Placer:
 
 
 def run(folder: Path | None = None, tables: list[pd.DataFrame] | None = None, **settings: Any) -> Outcome:
-    chosen = {"order": "samples", "better": 1.0, "volume_tolerance": 0.0} | settings
+    chosen = {"order": "samples", "better": 1.0, "volume_tolerance": 0.0, "deepest": -0.3} | settings
     return screen(iter(tables or [FRAME]), Screening(**chosen), placer(), NOTHING, folder)
 
 

@@ -112,7 +112,14 @@ def test_the_better_half_of_the_new_and_distinct_is_kept() -> None:
         shortlist = Shortlist(iter([frame]), Screening(known=what, order="samples"), known)
         better = sorted(new, key=lambda row: MANY[row][3])[: (len(new) + 1) // 2]
         assert everything(shortlist) == sorted(better)
-        assert list(shortlist.counts.values()) == [len(MANY), len(new), len(new), len(new), len(better)]
+        assert list(shortlist.counts.values()) == [
+            len(MANY),
+            len(new),
+            len(new),
+            len(new),
+            len(new),
+            len(better),
+        ]
         told = shortlist.frame[["known_formula", "known_formula_and_group"]].to_numpy().T.tolist()
         groups = [group == 225 for _, group, *_ in MANY]
         assert told == [salt.tolist(), [one and two for one, two in zip(salt.tolist(), groups, strict=True)]]
@@ -169,6 +176,18 @@ def test_no_more_of_a_kind_are_admitted_than_may_be_taken(limits: tuple) -> None
         most = max(Counter(keys).values())
         # together the limits may keep each other from being reached
         assert limit is None or (most <= limit and (most == limit or limits.count(None) < 2))
+
+
+@pytest.mark.parametrize(("charges", "left"), [(0, [0, 1, 2]), (2, [0, 2])])
+def test_charges_that_no_known_compound_shows_are_left_out(charges: int, left: list[int]) -> None:
+    # Co 4+ is known with F, not with Cl
+    rows = [
+        ("K2 Co1 F6", 225, 8.0, 0.0, 0.0),
+        ("K2 Co1 Cl6", 225, 9.0, 0.1, 0.0),
+        ("Mg4 O4", 225, 4.2, 0.2, 0.0),
+    ]
+    shortlist = Shortlist(iter([table(rows)]), Screening(**PLAIN, charges=charges), NOTHING)
+    assert everything(shortlist) == left and shortlist.counts["charges"] == len(left)
 
 
 def test_without_hull_energies_the_reward_decides() -> None:
