@@ -1,11 +1,12 @@
 """All objectives at equal budget on spaces that can be enumerated: distance of the exact distribution from R/Z, speed.
 
     OMP_NUM_THREADS=1 python -m benchmarks.objectives [space=discrete|grid] [objectives=all] [backward=uniform|learned]
-        [iterations=1000] [batch=256] [seed=0]
+        [iterations=1000] [batch=256] [replay=0.0] [near=0.0] [seed=0]
 
 `discrete`: the 736 pairs of space group and composition of `benchmarks.exactness_prior`, without a prior; `grid`: the
 hypergrid of 2 dimensions and 8 cells. `objectives` are names of configs, comma-separated. Maximum likelihood learns
-from a million draws of R/Z. Times are of the processor. Prints one JSON object a line.
+from a million draws of R/Z. `replay` and `near` are the shares of the batch that the replay buffer and the local search
+give; `scored` counts the objects that the reward has scored. Times are of the processor. Prints one JSON object a line.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from gflownet_crystal.gflownet.replay import Terminals
 from gflownet_crystal.proxies import Boltzmann, Reward
 from gflownet_crystal.proxies.reward import LogValue
 from gflownet_crystal.proxies.toy import GridCorners
+from gflownet_crystal.training.samplers.settings import LocalSearchSettings
 
 _DEFAULTS = {
     "space": "discrete",
@@ -48,6 +50,8 @@ _DEFAULTS = {
     "backward": "uniform",
     "iterations": "1000",
     "batch": "256",
+    "replay": "0.0",
+    "near": "0.0",
     "seed": "0",
 }
 NAMES = (
@@ -104,6 +108,8 @@ def measure(space: Space, name: str, options: dict[str, str]) -> dict[str, float
     """Train with one objective and compare with R/Z."""
     objective = build(compose_config("train_gfn", [f"objective={name}"]).objective, Objective, "objective")
     settings, dataset = trainer_settings(options), None
+    search = LocalSearchSettings(float(options["near"]))
+    settings = replace(settings, replay_fraction=float(options["replay"]), local_search=search)
     log_z = float(torch.logsumexp(space.log_reward, dim=0))
     target = (space.log_reward - log_z).exp()
     if objective.on_policy:
@@ -126,6 +132,7 @@ def measure(space: Space, name: str, options: dict[str, str]) -> dict[str, float
     return {
         "total_variation": round(total_variation(space.probabilities(model), target), 4),
         "log_z_error": round(float(model.log_z.detach()) - log_z, 4),
+        "scored": settings.iterations * (settings.n_policy + settings.n_local * search.rounds),
         "trajectories_per_s": round(settings.iterations * settings.batch_size / seconds),
         "processor_seconds": round(seconds, 1),
     }

@@ -88,14 +88,18 @@ def cat_trajectories(parts: Sequence[Trajectories]) -> Trajectories:
     for part in parts:
         starts.append(n)
         n += part.n
-    terminals = zip(*(part.terminal.states for part in parts), strict=True)
-    states = tuple(type(column[0]).cat(column) for column in terminals)
     stages = zip(*(part.stages for part in parts), strict=True)
     records = tuple(_cat_transitions(stage, starts) for stage in stages)
-    given = [part.terminal.condition for part in parts]
-    rows = [one for one in given if one is not None]
+    return Trajectories(cat_contexts([part.terminal for part in parts]), records)
+
+
+def cat_contexts(parts: Sequence[Context]) -> Context:
+    """The rows of ``parts``, one after the other."""
+    columns = zip(*(part.states for part in parts), strict=True)
+    states = tuple(type(column[0]).cat(column) for column in columns)
+    rows = [part.condition for part in parts if part.condition is not None]
     condition = torch.cat(rows) if rows else None
-    return Trajectories(Context(n, parts[0].terminal.device, states, condition), records)
+    return Context(sum(part.n for part in parts), parts[0].device, states, condition)
 
 
 def _cat_transitions(records: Sequence[StageTransitions], starts: Sequence[int]) -> StageTransitions:

@@ -70,20 +70,35 @@ class Replay:
         keep: entries that stay when the buffer is full: the ``best`` by log-reward, or the most ``recent``.
         draw: ``uniform``, or by ``rank`` of the log-reward with weights ``1 / (0.01 n + rank)`` (Tripp et al. 2020,
             equation 2).
+        most_per_kind: most entries that agree in all stages without real numbers, as in the group and composition of a
+            crystal: the best of them stay; None for any number. Needs ``keep=best``.
 
     Raises:
-        ConfigError: capacity below 1 or an unknown choice.
+        ConfigError: capacity or ``most_per_kind`` below 1, or an unknown choice.
     """
 
-    def __init__(self, template: Context, capacity: int, keep: str = "best", draw: str = "rank") -> None:
-        if capacity < 1:
-            raise ConfigError(f"replay.capacity must be at least 1, not {capacity}")
+    def __init__(
+        self,
+        template: Context,
+        capacity: int,
+        keep: str = "best",
+        draw: str = "rank",
+        most_per_kind: int | None = None,
+    ) -> None:
+        if min(capacity, most_per_kind or 1) < 1:
+            raise ConfigError(
+                f"replay.capacity and replay.most_per_kind must be at least 1, not {capacity}, {most_per_kind}"
+            )
+        if most_per_kind is not None and keep != "best":
+            raise ConfigError(
+                f"replay.most_per_kind keeps the best of those that agree; replay.keep is {keep}"
+            )
         if keep not in KEEP_CHOICES or draw not in DRAW_CHOICES:
             raise ConfigError(
                 f"replay.keep is one of {', '.join(KEEP_CHOICES)} and replay.draw one of {', '.join(DRAW_CHOICES)}; "
                 f"got {keep!r} and {draw!r}"
             )
-        self.capacity, self.keep, self.draw_by = capacity, keep, draw
+        self.capacity, self.keep, self.draw_by, self.most_per_kind = capacity, keep, draw, most_per_kind
         self.states = tuple(
             state.map(lambda column: column.new_zeros((capacity, *column.shape[1:])))
             for state in _columns(template)
@@ -102,9 +117,10 @@ class Replay:
         fingerprint = fingerprints(_columns(terminal))
         fresh = self._fresh(fingerprint)
         terminal, log_reward, fingerprint = terminal[fresh], log_reward[fresh], fingerprint[fresh]
-        slots, chosen = (
-            self._slots_of_best(log_reward) if self.keep == "best" else self._slots_of_recent(len(fresh))
-        )
+        if self.keep == "best":
+            slots, chosen = self._slots_of_best(self._within_kinds(terminal, log_reward))
+        else:
+            slots, chosen = self._slots_of_recent(len(fresh))
         for mine, theirs in zip(self.states, _columns(terminal), strict=True):
             for field in fields(mine):
                 getattr(mine, field.name).index_copy_(0, slots, getattr(theirs, field.name)[chosen])
@@ -112,6 +128,8 @@ class Replay:
         self.fingerprint.index_copy_(0, slots, fingerprint[chosen])
         self.added += len(fresh)
         self.size = min(self.capacity, self.size + len(fresh))
+        if self.most_per_kind is not None:
+            self.size = int(torch.isfinite(self.log_reward).sum())
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Context, Tensor]:
         """``n`` kept objects with replacement, and their log-rewards.
@@ -175,6 +193,22 @@ class Replay:
         new = torch.zeros_like(first).index_put((order.indices,), first)
         return (new & ~torch.isin(fingerprint, kept)).nonzero().squeeze(1)
 
+    def _within_kinds(self, terminal: Context, log_reward: Tensor) -> Tensor:
+        """Log-rewards of new rows, -inf where enough of their kind are better; kept entries that are worse give way."""
+        if self.most_per_kind is None:
+            return log_reward
+        everything = torch.cat([self.log_reward, log_reward])
+        kinds = [fingerprints(_discrete(states)) for states in (self.states, terminal.states)]
+        best_first = torch.sort(everything, descending=True, stable=True).indices
+        by_kind = torch.sort(torch.cat(kinds)[best_first], stable=True)
+        _, sizes = torch.unique_consecutive(by_kind.values, return_counts=True)
+        starts = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+        place = torch.arange(len(starts), device=starts.device) - starts
+        gone = best_first[by_kind.indices[place >= self.most_per_kind]]
+        everything[gone] = float("-inf")
+        self.log_reward.copy_(everything[: self.capacity])
+        return everything[self.capacity :]
+
     def _slots_of_best(self, log_reward: Tensor) -> tuple[Tensor, Tensor]:
         """Slots to overwrite and the new rows that go there, such that the best of all stay."""
         everything = torch.cat([self.log_reward, log_reward])
@@ -185,6 +219,16 @@ class Replay:
     def _slots_of_recent(self, n: int) -> tuple[Tensor, Tensor]:
         chosen = torch.arange(max(0, n - self.capacity), n, device=self.log_reward.device)
         return (self.added + chosen) % self.capacity, chosen
+
+
+def _discrete(states: tuple[State, ...]) -> tuple[State, ...]:
+    """States without real numbers: all of them where each has some."""
+    chosen = [
+        state
+        for state in states
+        if not any(column.dtype.is_floating_point for column in state.to_dict().values())
+    ]
+    return tuple(chosen) or states
 
 
 def fingerprints(states: tuple[State, ...]) -> Tensor:
@@ -201,7 +245,7 @@ def fingerprints(states: tuple[State, ...]) -> Tensor:
 
 
 def _as_integers(column: Tensor) -> Tensor:
-    flat = column.reshape(len(column), -1)
+    flat = column.flatten(1) if column.dim() > 1 else column.unsqueeze(1)
     if flat.dtype.is_floating_point:
         # adding zero turns -0.0 into 0.0
         return (flat.double() + 0.0).contiguous().view(torch.int64)

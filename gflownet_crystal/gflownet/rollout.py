@@ -107,6 +107,14 @@ def sample_stage(
     return _forward_stage(model, index, model.env.stages[index], context, generator, behaviour)[1]
 
 
+@torch.no_grad()
+def complete_stage(model: GFlowNet, context: Context, state: State, generator: torch.Generator) -> State:
+    """Finished states of the stage that follows those of ``context``, from unfinished ones, by the forward policy."""
+    index = len(context.states)
+    stage = model.env.stages[index]
+    return _forward_stage(model, index, stage, context, generator, ON_POLICY, state)[1]
+
+
 def _forward_stage(
     model: GFlowNet,
     index: int,
@@ -114,8 +122,9 @@ def _forward_stage(
     context: Context,
     generator: torch.Generator,
     behaviour: Behaviour,
+    start: State | None = None,
 ) -> tuple[list[_Step], State]:
-    state = terminal = stage.source(context)
+    state = terminal = stage.source(context) if start is None else start
     row = torch.arange(context.n, device=context.device)
     here = context
     steps: list[_Step] = []

@@ -57,6 +57,33 @@ def test_the_most_recent_are_kept_in_a_ring(batches: list[list[int]], capacity: 
     assert len(replay) == len(slow)
 
 
+@given(BATCHES, st.integers(1, 10), st.integers(1, 3))
+def test_of_those_that_agree_without_real_numbers_the_best_stay(
+    batches: list[list[int]], capacity: int, most: int
+) -> None:
+    def two_stages(numbers: list[int]) -> Context:
+        kind = terminal([number % 3 for number in numbers])
+        x = torch.tensor(numbers, dtype=torch.float64).reshape(-1, 1)
+        flags = torch.ones(len(numbers), dtype=torch.bool)
+        return kind.extended(JumpState(x, flags, flags, flags[:, None]))
+
+    replay = Replay(two_stages([0]), capacity, most_per_kind=most)
+    slow: list[int] = []
+    for batch in batches:
+        replay.add(two_stages(batch), log_reward(batch))
+        best_first = sorted({*slow, *batch}, key=lambda number: -float(log_reward([number])))
+        kinds: dict[int, list[int]] = {}
+        for number in best_first:
+            kinds.setdefault(number % 3, []).append(number)
+        slow = [number for number in best_first if number in kinds[number % 3][:most]][:capacity]
+        filled = torch.isfinite(replay.log_reward)
+        # a slot that is free again holds what it held
+        assert sorted(replay.states[1].position[filled, 0].tolist()) == sorted(slow)
+        assert len(replay) == len(slow)
+    drawn, rewards = replay.draw(50, torch.Generator().manual_seed(2))
+    assert torch.equal(rewards, log_reward(drawn.states[1].position[:, 0].long().tolist()))
+
+
 def test_each_object_keeps_its_reward() -> None:
     replay = Replay(terminal([0]), 20)
     for start in range(0, 60, 5):
@@ -136,6 +163,8 @@ def test_terminals_are_drawn_uniformly_with_their_rewards() -> None:
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="capacity"):
         Replay(terminal([0]), 0)
+    with pytest.raises(ConfigError, match="most_per_kind"):
+        Replay(terminal([0]), 5, "recent", most_per_kind=2)
     with pytest.raises(ConfigError, match="best, recent"):
         Replay(terminal([0]), 5, "worst")
     with pytest.raises(ConfigError, match="empty"):

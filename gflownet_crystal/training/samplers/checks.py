@@ -33,7 +33,7 @@ def check_objective(objective: Objective, model: GFlowNet, settings: TrainerSett
     ranked = [
         key for key, value in (("keep", "best"), ("draw", "rank")) if getattr(settings.replay, key) == value
     ]
-    if model.conditions is not None and settings.n_replay and ranked:
+    if model.conditions is not None and (settings.n_replay or settings.n_local) and ranked:
         raise ConfigError(
             f"trainer.replay.{ranked[0]} compares rewards, which are those of different conditions here: give "
             "trainer.replay.keep=recent trainer.replay.draw=uniform"
@@ -44,6 +44,7 @@ def check_objective(objective: Objective, model: GFlowNet, settings: TrainerSett
         "exploration": max(settings.exploration, settings.exploration_final),
         "replay_fraction": settings.replay_fraction,
         "dataset_fraction": settings.dataset_fraction,
+        "local_search.fraction": settings.local_search.fraction,
     }
     wrong = {key: value for key, value in given.items() if value > 0.0}
     if {settings.temperature, settings.temperature_final} != {1.0}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from gflownet_crystal.common.annotations import fit_fields
 from gflownet_crystal.common.errors import ConfigError
@@ -18,15 +19,48 @@ class ReplaySettings:
     capacity: int = 10_000
     keep: str = "best"
     draw: str = "rank"
+    most_per_kind: int | None = None
 
     def __post_init__(self) -> None:
         fit_fields(self, "trainer.replay")
-        if self.capacity < 1:
-            raise ConfigError(f"trainer.replay.capacity must be at least 1, not {self.capacity}")
+        if min(self.capacity, self.most_per_kind or 1) < 1 or self.most_per_kind == 0:
+            raise ConfigError(
+                "trainer.replay.capacity must be at least 1, and trainer.replay.most_per_kind too, or null; got "
+                f"{self.capacity} and {self.most_per_kind}"
+            )
+        if self.most_per_kind is not None and self.keep == "recent":
+            raise ConfigError(
+                "trainer.replay.most_per_kind keeps the best: it needs trainer.replay.keep=best"
+            )
         if self.keep not in KEEP_CHOICES or self.draw not in DRAW_CHOICES:
             raise ConfigError(
                 f"trainer.replay.keep is one of {', '.join(KEEP_CHOICES)} and trainer.replay.draw one of "
                 f"{', '.join(DRAW_CHOICES)}; got {self.keep!r} and {self.draw!r}"
+            )
+
+
+@dataclass(frozen=True)
+class LocalSearchSettings:
+    """Settings of the local search; see :class:`gflownet_crystal.gflownet.local_search.LocalSearch`.
+
+    Attributes:
+        fraction: share of the batch that it finds; 0 for none.
+        back: most transitions that are taken back.
+        rounds: number of times that each object is changed.
+        accept: changed objects that replace those before: ``better`` or ``always``.
+    """
+
+    fraction: float = 0.0
+    back: int = 8
+    rounds: int = 1
+    accept: Literal["better", "always"] = "better"
+
+    def __post_init__(self) -> None:
+        fit_fields(self, "trainer.local_search")
+        if not 0.0 <= self.fraction < 1.0 or min(self.back, self.rounds) < 1:
+            raise ConfigError(
+                "trainer.local_search has a fraction from 0 to below 1, and back and rounds of at least 1; got "
+                f"{self.fraction}, {self.back} and {self.rounds}"
             )
 
 
@@ -50,6 +84,7 @@ class TrainerSettings:
         init_log_z: start log Z at the first batch's mean of the log-target less ``log P_F``.
         checkpoint_every: iterations.
         replay: settings of the replay buffer.
+        local_search: settings of the search near objects of the replay buffer.
     """
 
     iterations: int = 1000
@@ -69,6 +104,7 @@ class TrainerSettings:
     init_log_z: bool = True
     checkpoint_every: int = 25
     replay: ReplaySettings = field(default_factory=ReplaySettings)
+    local_search: LocalSearchSettings = field(default_factory=LocalSearchSettings)
 
     def __post_init__(self) -> None:
         fit_fields(self, "trainer")
@@ -85,11 +121,11 @@ class TrainerSettings:
         Behaviour(self.exploration, self.temperature)
         Behaviour(self.exploration_final, self.temperature_final)
         # the sum first: the shares of a batch are whole numbers, and no infinite number is one
-        shares = self.replay_fraction, self.dataset_fraction
+        shares = self.replay_fraction, self.dataset_fraction, self.local_search.fraction
         if min(shares) < 0.0 or sum(shares) > 1.0 or self.n_policy < 1:
             raise ConfigError(
-                "replay_fraction and dataset_fraction are shares that leave some of the batch to the policy; got "
-                f"{self.replay_fraction} and {self.dataset_fraction}"
+                "replay_fraction, dataset_fraction and local_search.fraction are shares that leave some of the batch "
+                f"to the policy; got {', '.join(map(str, shares))}"
             )
 
     def _check_counts(self) -> None:
@@ -107,6 +143,11 @@ class TrainerSettings:
         return round(self.replay_fraction * self.batch_size)
 
     @property
+    def n_local(self) -> int:
+        """Trajectories an iteration from the local search."""
+        return round(self.local_search.fraction * self.batch_size)
+
+    @property
     def n_dataset(self) -> int:
         """Trajectories an iteration from the dataset."""
         return round(self.dataset_fraction * self.batch_size)
@@ -114,7 +155,7 @@ class TrainerSettings:
     @property
     def n_policy(self) -> int:
         """Trajectories an iteration from the policy."""
-        return self.batch_size - self.n_replay - self.n_dataset
+        return self.batch_size - self.n_replay - self.n_local - self.n_dataset
 
     def behaviour(self, iteration: int) -> Behaviour:
         """Behaviour policy at an iteration, counted from 0; exploration and temperature are linear, then constant."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from gflownet_crystal.common.checkpoint import Checkpoint
 from gflownet_crystal.gflownet.batch import Batch, Source, draw_batch
 from gflownet_crystal.gflownet.evaluated import Evaluated, Target
+from gflownet_crystal.gflownet.local_search import LocalSearch
 from gflownet_crystal.gflownet.log_probs import evaluate_transitions, sum_by_row
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
@@ -81,7 +82,8 @@ class SamplerTraining(Training):
             groups.append({"params": list(model.log_z_network.parameters()), "lr": settings.learning_rate})
         adam = torch.optim.Adam(groups, fused=True)
         self.optimizer = Optimizer(model, adam, settings.clip_norm, policies, settings.ema)
-        self.replay = self._empty_replay() if settings.n_replay else None
+        self.replay = self._empty_replay() if settings.n_replay or settings.n_local else None
+        self.search = self._local_search() if settings.n_local else None
 
     def rate_factor(self) -> float:
         return self.settings.schedule.factor(self.done, self.steps)
@@ -136,6 +138,9 @@ class SamplerTraining(Training):
         found = self.world.gather_context(batch.new)
         if self.replay is not None:
             self.replay.add(found, self.world.gather(batch.scored.log_reward))
+            if self.search is not None and self.search.found is not None:
+                near, log_reward = self.search.found
+                self.replay.add(self.world.gather_context(near), self.world.gather(log_reward))
         if history is not None:
             history.remember(self.model.env.objects(found))
 
@@ -143,7 +148,10 @@ class SamplerTraining(Training):
         chosen = self.settings
         sources: list[tuple[Source, int]] = []
         if self.replay is not None and len(self.replay):
-            sources.append((self.replay, chosen.n_replay))
+            if chosen.n_replay:
+                sources.append((self.replay, chosen.n_replay))
+            if self.search is not None:
+                sources.append((self.search, chosen.n_local))
         if self.dataset is not None and chosen.n_dataset:
             sources.append((self.dataset, chosen.n_dataset))
         n_policy = chosen.batch_size - sum(count for _, count in sources)
@@ -189,7 +197,12 @@ class SamplerTraining(Training):
         # one trajectory from a generator of its own shows what terminal states look like
         example = sample_forward(self.model, 1, torch.Generator(self.model.device).manual_seed(0))
         chosen = self.settings.replay
-        return Replay(example.terminal, chosen.capacity, chosen.keep, chosen.draw)
+        return Replay(example.terminal, chosen.capacity, chosen.keep, chosen.draw, chosen.most_per_kind)
+
+    def _local_search(self) -> LocalSearch:
+        assert self.replay is not None
+        chosen = self.settings.local_search
+        return LocalSearch(self.replay, self.model, self.reward, chosen.back, chosen.rounds, chosen.accept)
 
 
 def _prior_figures(batch: Batch, log_pf: Tensor, terms: PriorTerms | None) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from gflownet_crystal.policies import MLPPolicy, UniformPolicy
 from gflownet_crystal.proxies.reward import LogValue, Reward
 from gflownet_crystal.proxies.toy import BoxCorners, GridCorners
 from gflownet_crystal.training.base import take_all_steps
-from gflownet_crystal.training.samplers.settings import TrainerSettings
+from gflownet_crystal.training.samplers.settings import LocalSearchSettings, TrainerSettings
 from gflownet_crystal.training.samplers.training import SamplerTraining
 from gflownet_crystal.training.schedule import ScheduleSettings
 from tests.gflownet.random_models import exact_log_prob, generator, random_model
@@ -127,6 +127,7 @@ def test_maximum_likelihood_learns_the_distribution_of_the_data_whatever_the_rew
         (PolicyGradient(), {"exploration": 0.0, "exploration_final": 0.2}, "exploration"),
         (PolicyGradient(), {"exploration": 0.0, "replay_fraction": 0.5}, "replay_fraction"),
         (PolicyGradient(), {"exploration": 0.0, "temperature_final": 2.0}, "temperature"),
+        (PolicyGradient(), {"exploration": 0.0, "local_search": LocalSearchSettings(0.5)}, "local_search"),
     ],
 )
 def test_an_objective_that_lacks_something_says_so(

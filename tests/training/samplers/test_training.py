@@ -30,7 +30,7 @@ from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import LogValue, Reward
 from gflownet_crystal.proxies.toy import BoxCorners, GridCorners
 from gflownet_crystal.training.engine import Engine
-from gflownet_crystal.training.samplers.settings import ReplaySettings, TrainerSettings
+from gflownet_crystal.training.samplers.settings import LocalSearchSettings, ReplaySettings, TrainerSettings
 from gflownet_crystal.training.samplers.training import SamplerTraining
 from gflownet_crystal.training.schedule import ScheduleSettings
 
@@ -73,9 +73,9 @@ def total_variation(model: GFlowNet, proxy: Proxy) -> float:
     [
         (TrajectoryBalance(), {}),
         (TrajectoryBalance(huber=1.0), {"replay_fraction": 0.3, "ema": 0.98}),
-        (LogVariance(), {"temperature": 1.5}),
+        (LogVariance(), {"temperature": 1.5, "local_search": LocalSearchSettings(0.3, back=4)}),
     ],
-    ids=["plain", "replay and average", "log variance"],
+    ids=["plain", "replay and average", "log variance and local search"],
 )
 def test_the_grid_is_sampled_in_proportion_to_its_reward(
     tmp_path: Path, objective: Objective, extra: dict[str, Any]
@@ -124,11 +124,14 @@ def test_log_z_starts_at_the_first_batch(tmp_path: Path) -> None:
 
 
 REPLAY = {"replay_fraction": 0.25, "replay": ReplaySettings(capacity=40), "ema": 0.9}
+NEAR = {"local_search": LocalSearchSettings(0.25), "replay": ReplaySettings(capacity=40, most_per_kind=2)}
 COSINE = {"schedule": ScheduleSettings("cosine", warm_up=4), "exploration": 0.3}
 
 
 @pytest.mark.parametrize(
-    "extra", [{}, REPLAY, COSINE, REPLAY | {"exploration": 0.0}], ids=["plain", "replay", "cosine", "both"]
+    "extra",
+    [{}, REPLAY | NEAR, COSINE, REPLAY | {"exploration": 0.0}],
+    ids=["plain", "replay, near", "cosine", "both"],
 )
 def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, extra: dict[str, Any]) -> None:
     undisturbed = grid_engine(tmp_path / "whole", iterations=20, **extra)
@@ -211,6 +214,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path: Pat
         {"temperature_final": 0.0, "behaviour_iterations": 5000},
         {"replay_fraction": 0.6, "dataset_fraction": 0.4},
         {"replay_fraction": -0.1},
+        {"replay_fraction": 0.5, "local_search": LocalSearchSettings(0.5)},
         {"replay_fraction": 1e300, "batch_size": 2**62},
     ],
 )
