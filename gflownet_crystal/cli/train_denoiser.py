@@ -2,6 +2,7 @@
 
 With task=lattice positions are clean and only the lattice is made. MP-20's val is kept apart, and its reduced formulas.
 Metrics and checkpoints go to a run folder; a training that was stopped goes on with the same run.dir and resume=true.
+start=FILE begins with earlier weights.
 """
 
 from __future__ import annotations
@@ -41,4 +42,4 @@ def settings_of(request: Request) -> TrainDenoiserSettings:
         "model": model,
         "volumes": flag(request.section("model").get("volumes"), "model.volumes"),
     }
-    return request.settings(TrainDenoiserSettings, start=None, **parts)
+    return request.settings(TrainDenoiserSettings, **parts)

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupShuffleSplit
 
 from gflownet_crystal.common.run_schema import FORMULA
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
@@ -34,6 +33,8 @@ def split_by_formula(table: pd.DataFrame, share: float, seed: int = 0) -> tuple[
         share: share of formulas that go to the second table, in (0, 1).
         seed: random seed of the draw.
     """
+    from sklearn.model_selection import GroupShuffleSplit
+
     splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
     first, second = next(splitter.split(table, groups=reduced_formulas(table)))
     return table.iloc[first].reset_index(drop=True), table.iloc[second].reset_index(drop=True)

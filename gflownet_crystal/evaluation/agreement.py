@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import spearmanr, wasserstein_distance
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
@@ -53,6 +52,8 @@ def count_variation(first: Tensor, second: Tensor, n_classes: int) -> tuple[floa
 
 def wasserstein(first: Tensor, second: Tensor) -> float:
     """Wasserstein-1 distance of two samples of one quantity, (n,) and (m,), in its unit."""
+    from scipy.stats import wasserstein_distance
+
     return float(wasserstein_distance(first.cpu().numpy(), second.cpu().numpy()))
 
 
@@ -89,6 +90,8 @@ def fit_log_log(
     """
     if len(log_prob) < 3 or float(log_reward.std()) == 0.0:
         raise DataError(f"a slope needs at least 3 objects with different rewards, not {len(log_prob)}")
+    from scipy.stats import spearmanr
+
     prob, reward = log_prob.double().cpu(), log_reward.double().cpu()
     rows = torch.randint(len(prob), (n_bootstrap, len(prob)), generator=generator)
     slope = _slope(prob[None], reward[None])

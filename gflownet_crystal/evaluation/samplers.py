@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
@@ -141,6 +140,8 @@ def spearman_error(
     first: Tensor, second: Tensor, generator: torch.Generator, n_bootstrap: int = 200
 ) -> float:
     """Bootstrap standard error of the rank correlation of two quantities (n,) of the same objects."""
+    from scipy.stats import spearmanr
+
     rows = torch.randint(len(first), (n_bootstrap, len(first)), generator=generator)
     pairs = zip(first.cpu()[rows], second.cpu()[rows], strict=True)
     return float(torch.tensor([spearmanr(x.numpy(), y.numpy()).statistic for x, y in pairs]).std())

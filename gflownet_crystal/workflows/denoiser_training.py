@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from torch import Tensor
-
 from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.models.denoiser import KIND, Denoiser
 from gflownet_crystal.models.registry import build_network
@@ -21,7 +19,13 @@ from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.networks import NetworkTraining
 from gflownet_crystal.weights import save_weights
 from gflownet_crystal.workflows.data_tables import read_crystals
-from gflownet_crystal.workflows.training_run import TrainingRun, still_falling, validation_figures
+from gflownet_crystal.workflows.training_run import (
+    TrainingRun,
+    start_entry,
+    start_weights,
+    still_falling,
+    validation_figures,
+)
 from gflownet_crystal.workflows.training_settings import TrainDenoiserSettings
 
 
@@ -37,6 +41,7 @@ def train_denoiser(run: TrainingRun, settings: TrainDenoiserSettings, out: Path)
         The card.
 
     Raises:
+        ConfigError: the weights to start from are of another network.
         TrainingStopped: the user interrupted; a checkpoint is there.
     """
     device, sigma = find_device(settings.device), settings.denoising.sigma
@@ -44,9 +49,15 @@ def train_denoiser(run: TrainingRun, settings: TrainDenoiserSettings, out: Path)
     network = build_network(settings.model.name, settings.model.settings, settings.seed)
     model = Denoiser(network, settings.volumes).to(device)
     splits = split_labelled(read_crystals(settings.data), settings.holdout, max_atoms=settings.max_atoms)
+    earlier = None
+    if settings.start is not None:
+        tensors, earlier = start_weights(settings.start, KIND, settings.model)
+        model.load_state_dict(tensors)
     task = DenoisingTask(model, splits, settings.denoising, settings.loop.half)
     engine = run.train_network(task, settings)
     card = _card(run, settings, engine)
+    if earlier is not None:
+        card["start"] = start_entry(earlier)
     puzzles = Puzzles.of(splits.validation.structures, sigma)
     card["validation"] = {
         "n": len(splits.validation),
@@ -60,8 +71,7 @@ def train_denoiser(run: TrainingRun, settings: TrainDenoiserSettings, out: Path)
         tests[path.name] = {"n": len(puzzles.clean), **reconstruction_figures(model, puzzles)}
     if tests:
         card["test"] = tests
-    tensors: dict[str, Tensor] = dict(model.state_dict())
-    save_weights(out, tensors, card, half=True)
+    save_weights(out, dict(model.state_dict()), card, half=True)
     return card
 
 

@@ -8,22 +8,26 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from gflownet_crystal.common.arguments import settings_from
 from gflownet_crystal.common.devices import find_device, set_threads
-from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.run_schema import ENERGY_COLUMN
 from gflownet_crystal.models.energies.energy import EnergyModel
 from gflownet_crystal.models.energies.trained import KIND, UNCERTAINTY
 from gflownet_crystal.models.energies.uncertainty import LatentDistance
-from gflownet_crystal.models.registry import build_network, network_entry
+from gflownet_crystal.models.registry import build_network
 from gflownet_crystal.training.energies.calibration import Judged, calibrate, judge
 from gflownet_crystal.training.energies.labelled import LabelledStructures, Splits, split_labelled
 from gflownet_crystal.training.energies.task import EnergyTask, error_figures, figures_of
 from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.networks import NetworkTraining
-from gflownet_crystal.weights import half_tensors, load_weights, round_to_half, save_weights
+from gflownet_crystal.weights import half_tensors, round_to_half, save_weights
 from gflownet_crystal.workflows.data_tables import read_crystals
-from gflownet_crystal.workflows.training_run import TrainingRun, still_falling, validation_figures
+from gflownet_crystal.workflows.training_run import (
+    TrainingRun,
+    start_entry,
+    start_weights,
+    still_falling,
+    validation_figures,
+)
 from gflownet_crystal.workflows.training_settings import TrainEnergySettings
 
 
@@ -65,22 +69,10 @@ def train_energies(
 
 
 def _start(settings: TrainEnergySettings, model: EnergyModel) -> Mapping[str, object] | None:
-    """Give a model the weights of ``start``; returns their card.
-
-    Raises:
-        ConfigError: they are of another network.
-        WeightsError: they are missing, corrupt or of another kind.
-    """
+    """Give a model the weights of ``start``; returns their card."""
     if settings.start is None:
         return None
-    tensors, card = load_weights(settings.start, KIND)
-    name, stored = card["network"]["name"], card["network"]["settings"]
-    kind = network_entry(name).settings
-    same = name == settings.model.name
-    if not same or settings_from(kind, stored) != settings_from(kind, settings.model.settings):
-        raise ConfigError(
-            f"start={settings.start} holds a {name} of other settings: give model={name} and what its card says"
-        )
+    tensors, card = start_weights(settings.start, KIND, settings.model)
     model.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(UNCERTAINTY)})
     return card
 
@@ -109,8 +101,7 @@ def _card(
     }
     if earlier is None:
         return own
-    shown = {key: earlier.get(key) for key in ("command", "samples_seen", "training_seconds", "sha256")}
-    return {**own, "start": shown}
+    return {**own, "start": start_entry(earlier)}
 
 
 def _validation(

@@ -21,11 +21,6 @@ from gflownet_crystal.common.run_schema import (
     SUMMARY,
 )
 from gflownet_crystal.common.run_summary import Quantity, RunSummary
-from gflownet_crystal.evaluation.figures_training import (
-    element_prevalence,
-    energy_distribution,
-    training_curves,
-)
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.proxies.several import SeveralProxies, main_proxy
 from gflownet_crystal.structures.spec_io import read_specs
@@ -115,6 +110,13 @@ def _draw_figures(
     untrained: Callable[[], GFlowNet],
     frame: pd.DataFrame,
 ) -> None:
+    # loads Matplotlib, half a second
+    from gflownet_crystal.evaluation.figures_training import (
+        element_prevalence,
+        energy_distribution,
+        training_curves,
+    )
+
     training_curves(read_metrics(folder.parent / METRICS), folder / "training.png")
     n, batch_size = min(_N_UNTRAINED, len(frame)), settings.samples.batch_size
     before = draw_untrained(untrained(), parts.reward, n, batch_size, settings.seed)

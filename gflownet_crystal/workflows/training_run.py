@@ -7,16 +7,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from torch import Tensor
+
+from gflownet_crystal.common.arguments import settings_from
 from gflownet_crystal.common.checkpoint import TrainingStopped, latest
 from gflownet_crystal.common.commands import setting_word
+from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import write_text
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.common.run_schema import CONFIG
+from gflownet_crystal.models.registry import network_entry
 from gflownet_crystal.training.engine import METRICS, Engine, SomeTraining
 from gflownet_crystal.training.networks import NetworkTraining, Task
-from gflownet_crystal.workflows.training_settings import AtomsSettings, NetworkSettings
+from gflownet_crystal.weights import load_weights
+from gflownet_crystal.workflows.training_settings import AtomsSettings, NetworkChoice, NetworkSettings
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,33 @@ class TrainingRun:
             "data": [path.name for path in settings.data],
             "command": self.command,
         }
+
+
+def start_weights(start: Path, kind: str, model: NetworkChoice) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors of the weights that a training starts from, and their card.
+
+    Args:
+        start: name of shipped weights, or a ``.safetensors`` file.
+        kind: kind of the weights.
+        model: network that is to be trained.
+
+    Raises:
+        ConfigError: they are of another network.
+        WeightsError: they are missing, corrupt or of another kind.
+    """
+    tensors, card = load_weights(start, kind)
+    name, stored = card["network"]["name"], card["network"]["settings"]
+    entry = network_entry(name).settings
+    if name != model.name or settings_from(entry, stored) != settings_from(entry, model.settings):
+        raise ConfigError(
+            f"start={start} holds a network {name} of other settings: give model={name} and what its card says"
+        )
+    return tensors, card
+
+
+def start_entry(card: Mapping[str, object]) -> dict[str, object]:
+    """Entries of the card of the weights that a training started from, as the new card repeats them."""
+    return {key: card.get(key) for key in ("command", "samples_seen", "training_seconds", "sha256")}
 
 
 def warn(note: str | None) -> None:

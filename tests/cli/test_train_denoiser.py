@@ -68,6 +68,23 @@ def test_weights_and_card_say_what_was_trained(
         assert value == pytest.approx(card["validation"][name], rel=2e-2, abs=1e-3)
 
 
+def test_a_training_starts_from_earlier_weights_of_the_same_network(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train_denoiser", f"data={data}", *EGNN, "loop.epochs=1"]
+    first = tmp_path / "first.safetensors"
+    assert main([*words, f"out={first}", f"run.dir={tmp_path / 'first'}"]) == 0
+    again = [*words, f"start={first}", "seed=1", "loop.learning_rate=1e-12", "loop.weight_decay=0.0"]
+    assert main([*again, f"run.dir={tmp_path / 'second'}"]) == 0
+    # at a rate of nothing it ends where it began, whatever its own seed would have given
+    begun, _ = load_weights(first, "denoiser")
+    ended, card = load_weights(tmp_path / "second" / "weights.safetensors", "denoiser")
+    assert all(torch.allclose(value, ended[name], rtol=0, atol=1e-6) for name, value in begun.items())
+    assert card["start"]["sha256"] == read_json(first.with_suffix(".json"))["sha256"]
+    assert main([*again, "model.settings.features=8", f"run.dir={tmp_path / 'third'}"]) == 2
+    assert "holds a network egnn of other settings" in capsys.readouterr().err
+
+
 def test_it_goes_on_where_it_stood(tmp_path: Path, data: Path) -> None:
     assert main(["train_denoiser", f"data={data}", f"run.dir={tmp_path / 'whole'}", *EGNN]) == 0
     first = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -12,12 +13,21 @@ import torch
 
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.files import load_tensors, read_json
+from gflownet_crystal.training.priors import matching
 from tests.data.crystals import stored_frame
 
 TINY = (
     "env=crystal_89", "policy.forward.n_hidden=16", "policy.forward.n_layers=1", "holdout=0.4", "task.limit=null",
-    "task.samples=4", "loop.atoms=4", "loop.checkpoint_every=1", "threads=1", "quiet=true",
+    "task.samples=4", "task.matching=[2,1]", "loop.atoms=4", "loop.checkpoint_every=1", "threads=1", "quiet=true",
 )  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_draws() -> Iterator[None]:
+    """Sizes are matched to few samples: how well is shown where matching is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matching, "_DRAWN", 2_000)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Self
 
 import torch
-from sklearn.isotonic import IsotonicRegression
 from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import DataError
@@ -119,6 +118,8 @@ def coverage(deviation: Tensor, error: Tensor) -> dict[str, object]:
 
 def _calibration(distance: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
     """Knots of rising distance and their standard deviations, which never fall, (k,) float32 each."""
+    from sklearn.isotonic import IsotonicRegression
+
     order = distance.argsort(stable=True)
     n_knots = max(1, min(_MOST_KNOTS, len(order) // _ERRORS_A_KNOT))
     groups = order.tensor_split(n_knots)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import ExtraTreesRegressor
 
 from gflownet_crystal.data.standardize import parameters_to_rows, rows_to_parameters, symmetrise_parameters
 
@@ -134,6 +133,8 @@ def _forest(features: NDArray[np.float32], target: Floats, seed: int, leaf: int,
     rows = np.isfinite(target)
     if rows.sum() < 2 * leaf:
         return np.full(len(target), typical)
+    from sklearn.ensemble import ExtraTreesRegressor
+
     forest = ExtraTreesRegressor(60, min_samples_leaf=leaf, max_features=0.4, random_state=seed)
     result: Floats = forest.fit(features[rows], target[rows]).predict(features)
     return result

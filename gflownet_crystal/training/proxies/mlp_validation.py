@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from gflownet_crystal.data.label_schemes import needs_conversion, to_one_scheme
@@ -143,6 +141,9 @@ def strain_figures(proxy: Proxy, strained: pd.DataFrame, least: int = 4) -> dict
         strained against true cells by energy above the crystal's true cell, by standard deviation over the true
         cell's, and by standard deviation alone.
     """
+    from scipy.stats import spearmanr
+    from sklearn.metrics import roc_auc_score
+
     prediction = proxy(frame_to_specs(strained))
     rows = strained.assign(predicted=prediction.value.cpu().numpy(), deviation=prediction.std.cpu().numpy())
     correlations = [

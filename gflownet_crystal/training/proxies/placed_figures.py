@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from gflownet_crystal.proxies.hull import NEAR_HULL
 
@@ -69,6 +68,8 @@ def placed_figures(
 def _rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
     if len(first) < 2 or np.ptp(first) == 0.0 or np.ptp(second) == 0.0:
         return None
+    from scipy.stats import spearmanr
+
     return _rounded(spearmanr(first, second).statistic)
 
 

@@ -1,0 +1,126 @@
+"""Long trainings that bring shipped weights nearer to published figures, one after the other, each in a run folder.
+
+    OMP_NUM_THREADS=1 nice -n 19 python -m benchmarks.campaign out=DIR tables=DIR [show=none] [only=NAME,NAME]
+
+Trains the items of a list in their order, from the first one whose weights are not in ``out``; a training that was
+stopped goes on with its newest checkpoint. ``out`` has a run folder an item and stands outside the repository;
+``tables`` is the folder of the crystals, mp20.parquet, mp_other.parquet and strained_chgnet.parquet. ``only`` leaves
+the other items out. ``show=plan`` prints the commands of unfinished items, and ``show=status`` the progress and the
+figures of all; neither trains. Weights are copied into the package by hand, where they are better on validation.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.options import names, read_options, run
+from gflownet_crystal.cli.main import main as run_verb
+from gflownet_crystal.common.checkpoint import newest_checkpoint
+from gflownet_crystal.common.errors import DataError, unknown
+from gflownet_crystal.common.files import read_json
+from gflownet_crystal.common.metrics import read_metrics
+
+_DENOISER = ("train_denoiser", "data={tables}/mp20.parquet", "loop.atoms=256", "threads=1", "quiet=true")
+_ENERGY = ("train_energy", "data=[{tables}/mp20.parquet,{tables}/mp_other.parquet,{tables}/strained_chgnet.parquet]",
+           "strained=0.3", "loop.learning_rate=5e-4", "threads=1", "quiet=true")  # fmt: skip
+_GENERATOR = ("train_generator", "data={tables}/mp20.parquet", "threads=1", "quiet=true")
+# half of the rate that the shipped weights began with
+_GEMSNET = (*_DENOISER, "model=gemsnet", "model.settings.graph.neighbours=12", "loop.learning_rate=1e-3",
+            "loop.checkpoint_every=100")  # fmt: skip
+_NEW_FORMULAS = "validation_formulas_not_in_mp20_train.mae"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A training of the list.
+
+    Attributes:
+        name: name of the item and of its folder.
+        words: verb and settings, with {tables} and {out} for folders.
+        goals: figures of the card's validation, by their keys with dots, that are to be reached from above.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    goals: Mapping[str, float] = field(default_factory=dict)
+
+    def command(self, out: Path, tables: Path) -> list[str]:
+        """The verb and its settings, which go on with a checkpoint if there is one."""
+        folder = out / self.name
+        words = [word.format(tables=tables, out=out) for word in (*self.words, "run.dir={out}/" + self.name)]
+        return [*words, "resume=true"] if newest_checkpoint(folder)[0] is not None else words
+
+    def weights(self, out: Path) -> Path:
+        """The weights, once the training has ended."""
+        return out / self.name / "weights.safetensors"
+
+
+_PAPER_GEMSNET = {"lengths": 0.206, "angles": 3.966, "pos": 0.034}
+_PAPER_EGNN = {"lengths": 0.345, "angles": 4.394, "pos": 0.039}
+ITEMS = (
+    Item("denoiser_gemsnet", (*_GEMSNET, "start=denoiser_gemsnet", "loop.epochs=30"), _PAPER_GEMSNET),
+    Item("denoiser_gemsnet_longer",
+         (*_GEMSNET, "start={out}/denoiser_gemsnet/weights.safetensors", "loop.epochs=90", "seed=1"), _PAPER_GEMSNET),
+    Item("alignn", (*_ENERGY, "start=alignn", "max_atoms=36", "loop.epochs=8"), {_NEW_FORMULAS: 0.030}),
+    Item("gemsnet", (*_ENERGY, "model=gemsnet", "start=gemsnet", "max_atoms=20", "loop.epochs=8"),
+         {_NEW_FORMULAS: 0.030}),
+    Item("gemsdiff_paper", (*_GENERATOR, "generator=gemsdiff_paper", "loop.epochs=60")),
+    Item("langevin_paper", (*_GENERATOR, "generator=langevin_paper", "loop.epochs=200")),
+    Item("denoiser_egnn",
+         (*_DENOISER, "model=egnn", "start=denoiser_egnn", "loop.learning_rate=5e-4", "loop.epochs=60"), _PAPER_EGNN),
+)  # fmt: skip
+"""Trainings in their order; the figures of generators are measured by ``benchmarks.structure_prediction``."""
+
+
+def progress(item: Item, out: Path) -> str:
+    """State of an item and its last figures beside the goals."""
+    weights = item.weights(out)
+    if weights.is_file():
+        card = read_json(weights.with_suffix(".json"))
+        hours, found = card["training_seconds"] / 3600, card["validation"]
+        state = f"finished: {card['samples_seen']} crystals seen in {hours:.2f} h"
+    elif newest_checkpoint(out / item.name)[0] is None:
+        return "not begun"
+    else:
+        records = read_metrics(out / item.name / "metrics.jsonl")
+        found = next((one["validation"] for one in reversed(records) if "validation" in one), {})
+        state = f"at step {records[-1]['step']}" if records else "begun"
+    figures = [f"{key} {_entry(found, key)} (goal {goal:g})" for key, goal in item.goals.items()]
+    return "; ".join([state, *figures])
+
+
+def _entry(found: Any, key: str) -> str:
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return f"{found:.4g}" if isinstance(found, float) else "unknown yet"
+
+
+def main(arguments: list[str]) -> None:
+    """Show, or train the next items."""
+    options = read_options(__doc__, {"show": "none", "only": ""}, arguments, required=["out", "tables"])
+    out, tables = Path(options["out"]).absolute(), Path(options["tables"]).absolute()
+    if options["show"] not in ("none", "plan", "status"):
+        raise unknown("show", options["show"], ("none", "plan", "status"))
+    only = names(options, "only", [item.name for item in ITEMS])
+    items = [item for item in ITEMS if not only or item.name in only]
+    if options["show"] == "status":
+        for item in items:
+            print(f"{item.name}: {progress(item, out)}")
+        return
+    for item in items:
+        if item.weights(out).is_file():
+            continue
+        words = item.command(out, tables)
+        print(f"gflownet-crystal {shlex.join(words)}", flush=True)
+        if options["show"] == "none" and run_verb(words):
+            raise DataError(
+                f"{item.name} has not ended; the line above says why, and the same command goes on"
+            )
+
+
+if __name__ == "__main__":
+    run(main)
