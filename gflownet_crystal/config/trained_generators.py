@@ -7,7 +7,8 @@ from gflownet_crystal.common.errors import unknown
 from gflownet_crystal.config.build import Trust, load_class
 from gflownet_crystal.config.compose import TARGET
 from gflownet_crystal.config.request import Request
-from gflownet_crystal.training.generators.trained import TRAINED, TrainedGenerator
+from gflownet_crystal.training.generators.choices import TRAINED
+from gflownet_crystal.training.generators.trained import TrainedGenerator
 from gflownet_crystal.workflows.training_settings import TrainGeneratorSettings
 
 

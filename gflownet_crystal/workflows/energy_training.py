@@ -23,7 +23,12 @@ from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.networks import NetworkTraining
 from gflownet_crystal.weights import half_tensors, load_weights, round_to_half, save_weights
 from gflownet_crystal.workflows.data_tables import read_crystals
-from gflownet_crystal.workflows.training_run import TrainingRun, still_falling, validation_figures
+from gflownet_crystal.workflows.training_run import (
+    TrainingRun,
+    start_entry,
+    still_falling,
+    validation_figures,
+)
 from gflownet_crystal.workflows.training_settings import TrainEnergySettings
 
 
@@ -109,8 +114,7 @@ def _card(
     }
     if earlier is None:
         return own
-    shown = {key: earlier.get(key) for key in ("command", "samples_seen", "training_seconds", "sha256")}
-    return {**own, "start": shown}
+    return {**own, "start": start_entry(earlier)}
 
 
 def _validation(

@@ -118,6 +118,11 @@ class TrainingRun:
         }
 
 
+def start_entry(card: Mapping[str, object]) -> dict[str, object]:
+    """Entries of the card of the weights that a training started from, as the new card repeats them."""
+    return {key: card.get(key) for key in ("command", "samples_seen", "training_seconds", "sha256")}
+
+
 def warn(note: str | None) -> None:
     """Write a warning to standard error, if there is one."""
     if note is not None:

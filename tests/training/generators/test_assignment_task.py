@@ -45,7 +45,7 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> OccupiedSplits:
 
 def ranked(crystals: OccupiedSpecs, formula: np.ndarray) -> RankedCrystals:
     found = RankedCrystals(crystals)
-    found.list_apart(formula, folds=3, listed=30)
+    found.list_apart(formula, folds=3, listed=30, earlier=AssignmentTable())
     return found
 
 
