@@ -67,14 +67,14 @@ class VerbEngines:
 
     Attributes:
         settings: settings of ``refine``.
-        placing: configuration of the generator that puts atoms into samples.
+        generator_section: configuration of the generator that puts atoms into samples.
         device: name of the device.
         trust: classes from outside the package that the run may name.
         section: the run's configuration of its spec proxy, ``mlp``.
     """
 
     settings: RefineSettings
-    placing: DictConfig
+    generator_section: DictConfig
     device: str
     trust: Trust
     section: DictConfig
@@ -103,7 +103,7 @@ class VerbEngines:
     def generator(self, learned: Learned) -> Generator:
         """The generator, with the weights that it has learned."""
         trained = {"weights": learned.generator, "ranking": learned.ranking}
-        section = self.placing.copy()
+        section = self.generator_section.copy()
         section.update({key: weights for key, weights in trained.items() if weights is not None})
         return build(section, Generator, "generator")
 

@@ -102,7 +102,7 @@ def planned(request: Request, settings: RefineSettings, tell: Callable[[str], No
     return Planned(refinement, start, chosen)
 
 
-def _engines(settings: RefineSettings, placing: DictConfig) -> VerbEngines:
+def _engines(settings: RefineSettings, generator_section: DictConfig) -> VerbEngines:
     """Engines of the refinement, from the run's configuration and the settings.
 
     Raises:
@@ -114,7 +114,7 @@ def _engines(settings: RefineSettings, placing: DictConfig) -> VerbEngines:
     stored = trained.of_one_distribution().config
     if settings.known_samples:
         know(stored.copy(), [])
-    return VerbEngines(settings, placing, device, trust, proxy_section(stored, trust))
+    return VerbEngines(settings, generator_section, device, trust, proxy_section(stored, trust))
 
 
 def _start(settings: RefineSettings, engines: VerbEngines) -> Learned:
@@ -132,7 +132,7 @@ def _start(settings: RefineSettings, engines: VerbEngines) -> Learned:
     if engines.recipe(weights).kind not in _TRAINED:
         raise ConfigError("training is one of mlp or placing, which learn energies for proxy=mlp")
     engines.proxy(weights)
-    placing = engines.generator(Learned("", None, ""))
+    generator = engines.generator(Learned("", None, ""))
     if settings.rounds.energy_model:
         load_weights(settings.energies, STRUCTURE_ENERGY)
         if settings.data:
@@ -142,11 +142,13 @@ def _start(settings: RefineSettings, engines: VerbEngines) -> Learned:
     start = Learned(str(settings.run), weights, settings.energies)
     if not settings.rounds.generator_model:
         return start
-    if not isinstance(placing, WyckoffSampler):
+    if not isinstance(generator, WyckoffSampler):
         raise ConfigError(
             "generator_model=true trains generator=wyckoff alone: choose it, or leave generator_model out"
         )
-    return replace(start, generator=engines.placing.weights, ranking=engines.placing.ranking)
+    return replace(
+        start, generator=engines.generator_section.weights, ranking=engines.generator_section.ranking
+    )
 
 
 def _decisive(
