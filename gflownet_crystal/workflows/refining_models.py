@@ -1,4 +1,4 @@
-"""The models of a refinement besides spec proxy and sampler: which crystals each learns from, and its training."""
+"""The other models of a refinement, in addition to spec proxy and sampler: their crystals and their training."""
 
 from __future__ import annotations
 
