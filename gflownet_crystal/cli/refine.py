@@ -16,14 +16,13 @@ from gflownet_crystal.common.checkpoint import TrainingStopped
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.devices import set_threads
 from gflownet_crystal.common.files import write_json
-from gflownet_crystal.common.run_schema import SUMMARY, WEIGHTS
+from gflownet_crystal.common.run_schema import SUMMARY
 from gflownet_crystal.config.refinements import planned
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.refine_settings import RefineSettings
-from gflownet_crystal.workflows.refining import ENERGIES, RUN
 from gflownet_crystal.workflows.refining_figures import RoundFigures, rounds_table
-from gflownet_crystal.workflows.refining_parts import Refining
+from gflownet_crystal.workflows.refining_parts import Learned, Refining
 
 
 def run(request: Request) -> None:
@@ -34,16 +33,17 @@ def run(request: Request) -> None:
     refinement, start, decisive = planned(request, settings, (lambda line: None) if settings.quiet else print)
     with open_output(folder, decisive, settings.resume):
         try:
-            rounds = refinement.go(start)
+            rounds, learned = refinement.go(start)
         except TrainingStopped as stop:
             raise TrainingStopped(
                 "what is done is kept; go on with the same command and resume=true"
             ) from stop
-        last = refinement.folder(settings.rounds.rounds)
-        write_json(folder / SUMMARY, _summary(last, rounds, settings.rounds))
+        write_json(folder / SUMMARY, _summary(rounds, learned, settings.rounds))
     print(rounds_table(rounds))
-    print(f"sampler {last / RUN}, spec proxy {last / WEIGHTS}; figures of each round in {folder / SUMMARY}")
-    print(f"its candidates: gflownet-crystal train_gfn {setting_word('run.dir', last / RUN)} resume=true")
+    print(f"sampler {learned.run}, spec proxy {learned.proxy}; figures of each round in {folder / SUMMARY}")
+    print(
+        f"its candidates: gflownet-crystal train_gfn {setting_word('run.dir', Path(learned.run))} resume=true"
+    )
 
 
 def settings_of(request: Request) -> RefineSettings:
@@ -53,14 +53,18 @@ def settings_of(request: Request) -> RefineSettings:
         ConfigError: a value is out of range.
     """
     rounds = request.settings(Refining, relax=0)
-    sections = {name: request.section(name) for name in ("training", "energy_loop", "prior_loop")}
+    sections = {
+        name: request.section(name) for name in ("training", "energy_loop", "prior_loop", "generator_loop")
+    }
     settings = request.settings(RefineSettings, rounds=rounds, **sections)
     best = rounds.n if settings.relax_best is None else settings.relax_best
     return replace(settings, rounds=replace(rounds, relax=best if settings.relax_steps else 0))
 
 
-def _summary(last: Path, rounds: Sequence[RoundFigures], settings: Refining) -> Mapping[str, object]:
-    made = {"run": str(last / RUN), "weights": str(last / WEIGHTS)}
+def _summary(rounds: Sequence[RoundFigures], learned: Learned, settings: Refining) -> Mapping[str, object]:
+    made: dict[str, object] = {"run": learned.run, "weights": learned.proxy}
     if settings.energy_model:
-        made["energies"] = str(last / ENERGIES)
+        made["energies"] = learned.energies
+    if settings.generator_model:
+        made |= {"generator": learned.generator, "ranking": learned.ranking}
     return {**made, "rounds": rounds}

@@ -14,12 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.common.checkpoint import latest
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.run_schema import RELAXED
 from gflownet_crystal.config.build import Trust, build, load_class, plain
 from gflownet_crystal.config.compose import TARGET, compose_config
 from gflownet_crystal.config.prior_training import train_prior
 from gflownet_crystal.config.request import Request
+from gflownet_crystal.config.trained_generators import generator_settings, trained_generator
 from gflownet_crystal.config.trained_runs import TrainedRun, open_run
 from gflownet_crystal.config.training import train_sampler
 from gflownet_crystal.data.left_out import LeftOut
@@ -39,15 +41,17 @@ from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.base import Training
 from gflownet_crystal.training.energies.labelled import LabelledStructures
 from gflownet_crystal.training.engine import Engine
+from gflownet_crystal.training.generators.choices import TRAINED
 from gflownet_crystal.training.proxies.recipe import Recipe, Run
-from gflownet_crystal.weights import load_weights
+from gflownet_crystal.weights import load_weights, weights_path
 from gflownet_crystal.workflows.data_tables import read_crystals
 from gflownet_crystal.workflows.energy_training import train_energies
 from gflownet_crystal.workflows.generating import make_structures
+from gflownet_crystal.workflows.generator_training import train_generator
 from gflownet_crystal.workflows.making import Maker
 from gflownet_crystal.workflows.placing import judged_energies
 from gflownet_crystal.workflows.refine_settings import RefineSettings
-from gflownet_crystal.workflows.refining_labels import Draw
+from gflownet_crystal.workflows.refining_labels import Draw, some_formulas
 from gflownet_crystal.workflows.refining_parts import Judge, Learned
 from gflownet_crystal.workflows.relaxing import load_on, relax_kept
 from gflownet_crystal.workflows.sampling import sample_model
@@ -63,14 +67,14 @@ class VerbEngines:
 
     Attributes:
         settings: settings of ``refine``.
-        generator: puts atoms into samples.
+        generator_section: configuration of the generator that puts atoms into samples.
         device: name of the device.
         trust: classes from outside the package that the run may name.
         section: the run's configuration of its spec proxy, ``mlp``.
     """
 
     settings: RefineSettings
-    generator: Generator
+    generator_section: DictConfig
     device: str
     trust: Trust
     section: DictConfig
@@ -89,12 +93,19 @@ class VerbEngines:
         """A run folder, or a prior, with its configuration."""
         return open_run(Path(run), self.device, self.settings.threads, self.trust.everything)
 
-    def place(self, folder: Path, samples: pd.DataFrame, energies: str) -> pd.DataFrame:
+    def place(self, folder: Path, samples: pd.DataFrame, learned: Learned) -> pd.DataFrame:
         """Structures of samples, each batch kept once it is done."""
         settings = self.settings
-        judge = named_energies(energies, self.device)
-        maker = Maker(self.generator, torch.device(self.device), settings.tries, settings.seed, True, judge)
+        judge, generator = named_energies(learned.energies, self.device), self.generator(learned)
+        maker = Maker(generator, torch.device(self.device), settings.tries, settings.seed, True, judge)
         return make_structures(folder, samples, maker, settings.batch_size, settings.quiet)
+
+    def generator(self, learned: Learned) -> Generator:
+        """The generator, with the weights that it has learned."""
+        trained = {"weights": learned.generator, "ranking": learned.ranking}
+        section = self.generator_section.copy()
+        section.update({key: weights for key, weights in trained.items() if weights is not None})
+        return build(section, Generator, "generator")
 
     def judge(self, energies: str) -> Judge:
         """An energy model, opened."""
@@ -161,6 +172,33 @@ class VerbEngines:
         request = Request(config)
         train_prior(folder, request, request.settings(TrainPriorSettings), out)
 
+    def train_generator(
+        self, folder: Path, out: Path, start: str, finds: Path, held_out: Sequence[Path]
+    ) -> None:
+        """Train a generator, or a ranking, as ``start`` is, on finds and known crystals but for held-out formulas."""
+        card = read_json(weights_path(start).with_suffix(".json"))
+        name = next(name for name, found in TRAINED.items() if found.kind == card["kind"])
+        # what ranks learns from large cells too
+        choices = [f"generator={name}", *(["max_atoms=null"] if name == "assignments" else [])]
+        config = self._training("train_generator", folder, self.settings.generator_loop, start, *choices)
+        config.generator.network = OmegaConf.create(card["network"]["settings"])
+        config.data = [str(path) for path in (*(self.settings.data or ()), finds)]
+        request = Request(config)
+        settings = generator_settings(request)
+        banned, own = (reduced_formulas(load_prepared(paths)) for paths in (held_out, [finds]))
+
+        def read() -> LabelledStructures:
+            data = read_crystals(settings.data, one_scheme=False)
+            is_own, validates = np.isin(data.formula, own), data.split == "val"
+            replayed = ~is_own & ~validates & ~np.isin(data.formula, banned)
+            if (share := self.settings.rounds.replay) is not None:
+                most = round(share * int(is_own.sum()))
+                replayed &= some_formulas(data.formula, replayed, most, settings.seed)
+            return data.take(is_own | validates | replayed)
+
+        run, trained = request.training_run(folder, "train_generator"), trained_generator(request, settings)
+        train_generator(run, settings, trained, out, read)
+
     def prior_source(self) -> str:
         """The prior of the run.
 
@@ -194,9 +232,11 @@ class VerbEngines:
             section.placing = None
         OmegaConf.update(section, self.learned, weights, force_add=True)
 
-    def _training(self, verb: str, folder: Path, loop: Mapping[str, object], start: str) -> DictConfig:
+    def _training(
+        self, verb: str, folder: Path, loop: Mapping[str, object], start: str, *choices: str
+    ) -> DictConfig:
         """The configuration of a verb that goes on training weights."""
-        config = compose_config(verb, [])
+        config = compose_config(verb, choices)
         config.loop = OmegaConf.merge(config.loop, dict(loop))
         config.holdout = _HOLDOUT
         config.run.dir, config.start, config.seed = str(folder), start, self.settings.seed
@@ -207,7 +247,7 @@ class VerbEngines:
             "holdout": config.holdout,
             **{f"loop.{key}": value for key, value in loop.items()},
         }
-        config.record.command = [f"{key}={value}" for key, value in given.items()]
+        config.record.command = [*choices, *(f"{key}={value}" for key, value in given.items())]
         return config
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from omegaconf import DictConfig
 
 from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.errors import ConfigError
@@ -18,7 +20,7 @@ from gflownet_crystal.config.refine_engines import VerbEngines, know, named_ener
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.data.schema import PREPARED_COLUMNS
-from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.generators.wyckoff_sampler import WyckoffSampler
 from gflownet_crystal.models.energies.trained import KIND as STRUCTURE_ENERGY
 from gflownet_crystal.proxies.e_above_hull import load_hull
 from gflownet_crystal.proxies.mlp import KIND
@@ -34,9 +36,18 @@ from gflownet_crystal.workflows.refining_parts import Learned
 
 _DECISIVE = (
     "teacher", "energies", "tries", "relax_steps", "relax_best", "hull", "iterations", "known_samples",
-    "earlier_labels", "batch_size", "seed", "training", "energy_loop", "prior_loop",
+    "earlier_labels", "batch_size", "seed", "training", "energy_loop", "prior_loop", "generator_loop",
 )  # fmt: skip
-_OF_ROUNDS = ("n", "held_out", "replay", "energy_model", "prior", "stable", "volume_tolerance")
+_OF_ROUNDS = (
+    "n",
+    "held_out",
+    "replay",
+    "energy_model",
+    "prior",
+    "generator_model",
+    "stable",
+    "volume_tolerance",
+)
 _TRAINED = (KIND, PLACING)
 
 
@@ -67,7 +78,7 @@ def planned(request: Request, settings: RefineSettings, tell: Callable[[str], No
         DataError: data cannot be read.
         WeightsError: weights are missing or of another kind.
     """
-    engines = _engines(settings, request.build("generator", Generator))
+    engines = _engines(settings, request.resolved.generator)
     start = _start(settings, engines)
     known = read_prepared(settings.data, settings.quiet) if settings.data else None
     earlier = _earlier_labels(settings, start)
@@ -91,7 +102,7 @@ def planned(request: Request, settings: RefineSettings, tell: Callable[[str], No
     return Planned(refinement, start, chosen)
 
 
-def _engines(settings: RefineSettings, generator: Generator) -> VerbEngines:
+def _engines(settings: RefineSettings, generator_section: DictConfig) -> VerbEngines:
     """Engines of the refinement, from the run's configuration and the settings.
 
     Raises:
@@ -103,7 +114,7 @@ def _engines(settings: RefineSettings, generator: Generator) -> VerbEngines:
     stored = trained.of_one_distribution().config
     if settings.known_samples:
         know(stored.copy(), [])
-    return VerbEngines(settings, generator, device, trust, proxy_section(stored, trust))
+    return VerbEngines(settings, generator_section, device, trust, proxy_section(stored, trust))
 
 
 def _start(settings: RefineSettings, engines: VerbEngines) -> Learned:
@@ -121,13 +132,23 @@ def _start(settings: RefineSettings, engines: VerbEngines) -> Learned:
     if engines.recipe(weights).kind not in _TRAINED:
         raise ConfigError("training is one of mlp or placing, which learn energies for proxy=mlp")
     engines.proxy(weights)
+    generator = engines.generator(Learned("", None, ""))
     if settings.rounds.energy_model:
         load_weights(settings.energies, STRUCTURE_ENERGY)
         if settings.data:
             read_crystals(settings.data)
     if settings.rounds.prior:
         engines.prior_source()
-    return Learned(str(settings.run), weights, settings.energies)
+    start = Learned(str(settings.run), weights, settings.energies)
+    if not settings.rounds.generator_model:
+        return start
+    if not isinstance(generator, WyckoffSampler):
+        raise ConfigError(
+            "generator_model=true trains generator=wyckoff alone: choose it, or leave generator_model out"
+        )
+    return replace(
+        start, generator=engines.generator_section.weights, ranking=engines.generator_section.ranking
+    )
 
 
 def _decisive(

@@ -7,7 +7,8 @@ from gflownet_crystal.common.errors import unknown
 from gflownet_crystal.config.build import Trust, load_class
 from gflownet_crystal.config.compose import TARGET
 from gflownet_crystal.config.request import Request
-from gflownet_crystal.training.generators.trained import TRAINED, TrainedGenerator
+from gflownet_crystal.training.generators.choices import TRAINED
+from gflownet_crystal.training.generators.trained import TrainedGenerator, part
 from gflownet_crystal.workflows.training_settings import TrainGeneratorSettings
 
 
@@ -30,3 +31,16 @@ def trained_generator(request: Request, settings: TrainGeneratorSettings) -> Tra
     if settings.name not in TRAINED:
         raise unknown("generator.name", settings.name, TRAINED)
     return TRAINED[settings.name](section, settings.seed, device)
+
+
+def generator_settings(request: Request) -> TrainGeneratorSettings:
+    """Settings of ``train_generator``.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    section = request.section("generator")
+    # run folders of earlier versions have no such key
+    start = request.value("start")
+    name, task = str(section.get("name")), part(section, "task")
+    return request.settings(TrainGeneratorSettings, start=start, name=name, task=task)

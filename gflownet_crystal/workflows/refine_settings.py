@@ -35,6 +35,8 @@ class RefineSettings(DeviceSettings):
         known_samples: whether formulas of earlier samples count as known.
         energy_loop: training loop of the energy network, where it differs from that of ``train_energy``.
         prior_loop: training loop of the prior, where it differs from that of ``train_prior``.
+        generator_loop: training loop of the generator and of its ranking, where it differs from those of
+            ``train_generator``.
         batch_size: number of samples that get atoms at a time.
         processes: number of relaxations at once.
         seed: random seed.
@@ -59,6 +61,7 @@ class RefineSettings(DeviceSettings):
     known_samples: bool = False
     energy_loop: Mapping[str, object] = field(default_factory=dict)
     prior_loop: Mapping[str, object] = field(default_factory=dict)
+    generator_loop: Mapping[str, object] = field(default_factory=dict)
     batch_size: int = 16
     processes: int = 1
     seed: int = 0
@@ -80,8 +83,13 @@ class RefineSettings(DeviceSettings):
             ConfigError: one is wrong, or does not fit the others.
         """
         super().__post_init__()
-        if self.rounds.prior and self.data is None:
-            raise ConfigError("prior=true needs known crystals: give data=FILE, or leave prior out")
+        for name in ("prior", "generator_model"):
+            if getattr(self.rounds, name) and self.data is None:
+                raise ConfigError(f"{name}=true needs known crystals: give data=FILE, or leave {name} out")
+        if self.rounds.generator_model and not self.relax_steps:
+            raise ConfigError(
+                "generator_model=true learns from relaxed crystals: give relax_steps= above 0, or leave it out"
+            )
         if not self.relax_steps and not self.is_placing:
             raise ConfigError(
                 "training=mlp learns from relaxed crystals, not from samples as they were placed: give relax_steps= "

@@ -6,7 +6,7 @@ A round's folder keeps each stage once it is done, and a stage that is there is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +39,18 @@ from gflownet_crystal.workflows.refining_labels import (
     training_table,
     validation_rows,
 )
+from gflownet_crystal.workflows.refining_models import (
+    HELD_LABELS,
+    LABELS,
+    RUN,
+    STABLE,
+    RoundModels,
+    is_written,
+    left_by,
+)
 from gflownet_crystal.workflows.refining_parts import Engines, Learned, Refining
 
 FIGURES = "figures.json"
-LABELS, HELD_LABELS, STABLE = "labels.parquet", "held_out.parquet", "stable.parquet"
-ENERGIES, PRIOR, RUN = "energies.safetensors", "prior.safetensors", "run"
 _SUFFIX = "-relaxed"
 
 
@@ -79,39 +86,35 @@ class Refinement:
     highest: float = HIGHEST
     about: Mapping[str, object] = field(default_factory=dict)
 
-    def go(self, start: Learned) -> list[RoundFigures]:
+    def go(self, start: Learned) -> tuple[list[RoundFigures], Learned]:
         """All rounds that the folder lacks.
 
         Args:
             start: inputs of the first round.
 
         Returns:
-            The figures of each round.
+            The figures of each round, and the state that the last one leaves.
         """
-        learned, rounds = start, []
+        learned, rounds = start, list[RoundFigures]()
         for number in range(1, self.settings.rounds + 1):
-            folder, left = self.folder(number), self._left(number, learned)
+            folder = self.folder(number)
             if not (folder / FIGURES).is_file():
-                write_json(folder / FIGURES, self._round(number, learned, left))
+                write_json(folder / FIGURES, self._round(number, learned))
             rounds.append(read_json(folder / FIGURES))
-            learned = left
-        return rounds
+            learned = left_by(folder, learned, self.settings)
+        return rounds, learned
 
     def folder(self, number: int) -> Path:
         """Of a round."""
         return self.out / f"round-{number}"
 
-    def _left(self, number: int, learned: Learned) -> Learned:
-        """State that a round leaves to the next."""
-        folder = self.folder(number)
-        left = replace(learned, run=str(folder / RUN), proxy=str(folder / WEIGHTS))
-        if self.settings.energy_model:
-            left = replace(left, energies=str(folder / ENERGIES))
-        return replace(left, prior=str(folder / PRIOR)) if self.settings.prior else left
-
-    def _round(self, number: int, learned: Learned, left: Learned) -> RoundFigures:
+    def _round(self, number: int, learned: Learned) -> RoundFigures:
         """Go through the stages that the folder lacks; the figures of the round."""
         folder, of_round = self.folder(number), f"round {number} of {self.settings.rounds}"
+        left, models = (
+            left_by(folder, learned, self.settings),
+            RoundModels(self.engines, self._until(number), learned),
+        )
         self.tell(f"{of_round}: samples of {learned.run}, their atoms and labels")
         samples = self._samples(number, learned)
         made = self._structures(folder, samples, learned)
@@ -135,11 +138,14 @@ class Refinement:
         }
         if known_before is not None:
             figures["mp20_val_mae"] = {"before": known_before, "after": self._known_mae(left.proxy)}
-        if (energies := self._train_energies(number, learned, held)) is not None:
-            figures["energies"] = energies
-        if self.settings.prior and not _is_written(folder / PRIOR):
-            stable = [path for one in self._until(number) if (path := one / STABLE).is_file()]
-            self.engines.train_prior(folder / "prior", folder / PRIOR, learned.prior, stable)
+        if self.settings.energy_model:
+            models.train_energies()
+        if self.teacher is not None:
+            figures["energies"] = self._energy_figures(learned, left, held)
+        if self.settings.prior:
+            models.train_prior()
+        if self.settings.generator_model and self.known is not None:
+            figures["generator"] = models.train_generator(self.known, self.settings.volume_tolerance)
         found = [one / SAMPLES for one in self._until(number)]
         self.tell(f"{of_round}: training the sampler; MAE now {figures['proxy']['after']['mae']:.3f} eV/atom")
         self.engines.train_sampler(folder / RUN, learned.run, left, found)
@@ -163,7 +169,7 @@ class Refinement:
         """Structures of the samples with their labels."""
         path = folder / STRUCTURES
         if not path.is_file():
-            made = self.engines.place(folder, samples, learned.energies)
+            made = self.engines.place(folder, samples, learned)
             if made.empty:
                 tried = f"none of {len(samples)} samples got atoms"
                 raise DataError(f"{tried}: draw more with n=, or give more tries=")
@@ -251,7 +257,7 @@ class Refinement:
         told["known"] = len(learned_from) - told["labelled"]
         if len(earlier):
             table = pd.concat([table, earlier], ignore_index=True)
-        if not _is_written(folder / WEIGHTS):
+        if not is_written(folder / WEIGHTS):
             trained = recipe.fit(table, self.engines.steps(folder / "proxy"))
             refined = {"round": number, "labels_by": self.source, **told, "held_out_samples": dict(measured)}
             trained.save(folder / WEIGHTS, {**self.about, "refined": refined})
@@ -268,20 +274,11 @@ class Refinement:
         rows = in_one_scheme(self.earlier, self.source, self.energies, difference)
         return rows[~is_held_out(rows, settings.held_out, settings.seed)].reset_index(drop=True)
 
-    def _train_energies(
-        self, number: int, learned: Learned, held: pd.DataFrame
-    ) -> dict[str, Agreement] | None:
-        """Train the energy network where it is asked for; its figures on held-out samples where a teacher labels."""
-        folder = self.folder(number)
-        if self.settings.energy_model and not _is_written(folder / ENERGIES):
-            labels, apart = ([one / name for one in self._until(number)] for name in (LABELS, HELD_LABELS))
-            out = folder / ENERGIES
-            self.engines.train_energies(folder / "energies", out, learned.energies, labels, apart)
-        if self.teacher is None:
-            return None
-        models = {"before": learned.energies}
-        if self.settings.energy_model:
-            models["after"] = str(folder / ENERGIES)
+    def _energy_figures(self, learned: Learned, left: Learned, held: pd.DataFrame) -> dict[str, Agreement]:
+        """Figures of the energy network against the teacher on held-out samples, before and after a training."""
+        models = {"before": learned.energies} | (
+            {"after": left.energies} if self.settings.energy_model else {}
+        )
         structures = frame_to_structures(held)
         return {
             when: self._agreement(self.engines.judge(model)(structures).cpu().numpy(), held)
@@ -293,8 +290,3 @@ class Refinement:
         rows = pd.concat([read_parquet(folder / name) for name in (LABELS, HELD_LABELS)], ignore_index=True)
         rows = rows[rows["structure_source"] == SAMPLED].reset_index(drop=True)
         return round(float((self._above_hull(rows) <= NEAR_HULL).mean()), 4)
-
-
-def _is_written(weights: Path) -> bool:
-    # the card is written after its weights
-    return weights.is_file() and weights.with_suffix(".json").is_file()

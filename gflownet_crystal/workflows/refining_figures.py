@@ -26,6 +26,7 @@ RoundFigures = TypedDict(
         "proxy": dict[str, Agreement],
         "mp20_val_mae": NotRequired[dict[str, float | None]],
         "energies": NotRequired[dict[str, Agreement]],
+        "generator": NotRequired[Mapping[str, object]],
     },
 )
 """Figures of a round: its models before and after their training, and what they were trained on."""

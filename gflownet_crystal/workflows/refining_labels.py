@@ -142,7 +142,7 @@ def training_table(
     banned = np.unique(np.concatenate([reduced_formulas(table) for table in held_out]))
     free = ~validates & ~np.isin(formulas, banned)
     if replay is not None:
-        free &= _some_formulas(formulas, free & _true_cells(known), round(replay * len(own)), seed)
+        free &= some_formulas(formulas, free & _true_cells(known), round(replay * len(own)), seed)
     return pd.concat([known[validates | free], own], ignore_index=True)
 
 
@@ -165,7 +165,7 @@ def _true_cells(table: pd.DataFrame) -> NDArray[np.bool_]:
     return np.asarray((table["strain"] == "").to_numpy() & table[LATTICE_COLUMNS[0]].notna().to_numpy())
 
 
-def _some_formulas(
+def some_formulas(
     formulas: NDArray[np.str_], counted: NDArray[np.bool_], n: int, seed: int
 ) -> NDArray[np.bool_]:
     """Rows (m,) of as many formulas as hold ``n`` counted rows, in an order that the seed decides."""

@@ -34,7 +34,8 @@ class Refining:
         replay: known crystals trained on for each labelled row; None for all of them.
         energy_model: train the energy network too.
         prior: train the prior too, on known crystals and own stable ones.
-        stable: eV/atom above the hull, up to which a labelled crystal joins the prior's.
+        generator_model: train the generator and its ranking of assignments too, on known crystals and own finds.
+        stable: eV/atom above the hull, up to which own crystals join those of the prior and the generator.
         seed: random seed of samples, of the choice of formulas held out, and of replayed crystals.
     """
 
@@ -46,6 +47,7 @@ class Refining:
     replay: float | None = None
     energy_model: bool = False
     prior: bool = False
+    generator_model: bool = False
     stable: float = 0.05
     seed: int = 0
 
@@ -76,12 +78,16 @@ class Learned:
         proxy: weights that the spec proxy has learned; None where it has learned none yet.
         energies: energy model that chooses among the placed structures, and labels them without a teacher.
         prior: weights of the prior; None for that of the run.
+        generator: weights of the generator, where it is trained; None for those that it is configured with.
+        ranking: weights of its ranking of assignments, likewise.
     """
 
     run: str
     proxy: str | None
     energies: str
     prior: str | None = None
+    generator: str | None = None
+    ranking: str | None = None
 
 
 class Engines(Protocol):
@@ -90,7 +96,7 @@ class Engines(Protocol):
     def sampler(self, run: str) -> Draw:
         """A trained sampler, opened."""
 
-    def place(self, folder: Path, samples: pd.DataFrame, energies: str) -> pd.DataFrame:
+    def place(self, folder: Path, samples: pd.DataFrame, learned: Learned) -> pd.DataFrame:
         """Structures of samples in the columns of the package's schema, with ``row`` and energies by a model."""
 
     def judge(self, energies: str) -> Judge:
@@ -115,6 +121,11 @@ class Engines(Protocol):
 
     def train_prior(self, folder: Path, out: Path, start: str | None, stable: Sequence[Path]) -> None:
         """Train the prior from earlier weights on known crystals and stable ones."""
+
+    def train_generator(
+        self, folder: Path, out: Path, start: str, finds: Path, held_out: Sequence[Path]
+    ) -> None:
+        """Train a generator, or a ranking, as ``start`` is, on finds and known crystals but for held-out formulas."""
 
     def train_sampler(self, folder: Path, start: str, learned: Learned, found: Sequence[Path]) -> None:
         """Train the sampler from an earlier one, with the newest weights; ``found`` are samples of all rounds."""

@@ -12,20 +12,20 @@ from gflownet_crystal.common.files import load_tensors
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.config.refine_engines import VerbEngines
 from gflownet_crystal.weights import save_weights
-from gflownet_crystal.workflows import refining
+from gflownet_crystal.workflows import refining, refining_models
 
 
 class Killed(BaseException):
     """A process that ends at once."""
 
 
-def kill_after_a_stage(monkeypatch: pytest.MonkeyPatch, ended: set[tuple[str, Path]]) -> None:
+def kill_after_a_stage(monkeypatch: pytest.MonkeyPatch, ended: set[tuple[str, tuple[Path, ...]]]) -> None:
     """Let the process end right after the next stage, once for each."""
 
     def ending(work: Any) -> Any:
         def and_end(*given: Any, **named: Any) -> Any:
             done = work(*given, **named)
-            stage = (work.__name__, next(value for value in given if isinstance(value, Path)))
+            stage = (work.__name__, tuple(value for value in given if isinstance(value, Path)))
             if stage not in ended:
                 ended.add(stage)
                 raise Killed
@@ -36,7 +36,8 @@ def kill_after_a_stage(monkeypatch: pytest.MonkeyPatch, ended: set[tuple[str, Pa
     for name in ("write_specs", "write_parquet", "write_json"):
         monkeypatch.setattr(refining, name, ending(getattr(refining, name)))
     monkeypatch.setattr("gflownet_crystal.training.proxies.recipe.save_weights", ending(save_weights))
-    for name in ("place", "relax", "train_sampler"):
+    monkeypatch.setattr(refining_models, "write_parquet", ending(refining_models.write_parquet))
+    for name in ("place", "relax", "train_generator", "train_sampler"):
         monkeypatch.setattr(VerbEngines, name, ending(getattr(VerbEngines, name)))
 
 

@@ -11,46 +11,57 @@ import pytest
 import torch
 
 from gflownet_crystal.common.checkpoint import newest_checkpoint
+from gflownet_crystal.common.files import load_tensors
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.common.yaml_files import read_yaml
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.splits import reduced_formulas
+from gflownet_crystal.generators.assignments.table import AssignmentTable
+from gflownet_crystal.generators.wyckoff_sampler import WyckoffSampler
 from gflownet_crystal.models.energies.trained import TrainedEnergies
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.primitive import to_primitive
-from gflownet_crystal.structures.spec_io import frame_to_specs
-from gflownet_crystal.training.proxies.placing_labels import labels_file, read_labels
+from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
+from gflownet_crystal.weights import tensors_under
+from gflownet_crystal.workflows.making import Maker
 from tests.cli.commands import Result, run_command
 from tests.cli.killed_stages import Killed, contents, kill_after_a_stage
-from tests.cli.pipelines import TINY
-from tests.data.crystals import stored_frame
+from tests.cli.tiny_weights import generator_words, ranking_word
 
 QUICK = (
-    "n=16", "held_out=0.4", "iterations=2", "tries=1", "batch_size=8", "generator=quick", "generator.tries=4",
+    "n=16", "held_out=0.4", "iterations=2", "tries=1", "batch_size=8",
     "training=mlp", "training.steps=3", "training.random_strains=2", "training.batch_size=12", "training.holdout=0.1",
     "data=known.parquet", "relax_steps=1", "relax_best=2", "threads=1", "quiet=true",
 )  # fmt: skip
+HASTY = ("generator=quick", "generator.tries=4")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("refine")
-    known = stored_frame().assign(mp20_split=["val", "val", *["train"] * 6])
-    known.to_parquet(made / "known.parquet")
-    done = run_command(made, "train_gfn", "env=crystal", "proxy=mlp", "run.dir=run", *TINY)
-    assert done.returncode == 0, done.stderr
-    return made
+def folder(refine_folder: Path) -> Path:
+    return refine_folder
 
 
 def refine(folder: Path, out: str, *settings: str) -> Result:
-    return run_command(folder, "refine", "run=run", f"out={out}", *QUICK, *settings)
+    generator = () if any(word.startswith("generator=") for word in settings) else HASTY
+    return run_command(folder, "refine", "run=run", f"out={out}", *QUICK, *generator, *settings)
+
+
+def learning(folder: Path) -> list[str]:
+    """Settings of a refinement whose generator learns too, from a network that has learned nothing."""
+    given = (
+        "generator_model=true",
+        "stable=9.0",
+        "generator_loop.epochs=3",
+        "generator_loop.learning_rate=0.01",
+    )
+    return [*generator_words("wyckoff", folder), "generator.tries=1", ranking_word(folder), *given]
 
 
 @pytest.fixture(scope="module")
 def whole(folder: Path) -> Path:
-    done = refine(folder, "whole", "rounds=2")
+    done = refine(folder, "whole", "rounds=2", *learning(folder))
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert max(map(len, lines[:4])) <= 80
@@ -134,28 +145,30 @@ def test_the_sampler_of_a_round_starts_from_the_last_with_the_newest_weights(
 def test_a_refinement_killed_between_any_two_stages_ends_with_the_same_files(
     folder: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kills, more, ended = 0, (), set[tuple[str, Path]]()
+    kills, more, ended = 0, (), set[tuple[str, tuple[Path, ...]]]()
+    words = learning(folder)
     while True:
         with monkeypatch.context() as patched:
             kill_after_a_stage(patched, ended)
             try:
-                done = refine(folder, "killed", "rounds=1", *more)
+                done = refine(folder, "killed", "rounds=1", *words, *more)
                 break
             except Killed:
                 kills, more = kills + 1, ("resume=true",)
         assert kills < 20
     assert done.returncode == 0, done.stderr
-    # samples, structures placed and written, relaxed, held-out rows and labels, weights, sampler, figures
-    assert kills >= 9
-    again = refine(folder, "killed", "rounds=2", "resume=true")
+    # samples, structures placed and written, relaxed, stable, held-out rows and labels, weights, finds, both models of
+    # the generator, sampler, figures
+    assert kills >= 13
+    again = refine(folder, "killed", "rounds=2", "resume=true", *words)
     assert again.returncode == 0, again.stderr
     names = [
         path.relative_to(whole)
         for number in (1, 2)
         for path in (whole / f"round-{number}").iterdir()
-        if path.is_file() and path.name != "weights.json"
+        if path.is_file() and path.name not in ("weights.json", "generator.json", "ranking.json")
     ]
-    assert len(names) >= 12
+    assert len(names) >= 18
     for name in names:
         assert contents(folder / "killed" / name) == contents(whole / name), name
     for number in (1, 2):
@@ -175,6 +188,9 @@ def test_a_refinement_killed_between_any_two_stages_ends_with_the_same_files(
         (("teacher=chgnet:9",), "chgnet has no version '9'"),
         (("energies=none.safetensors",), "no weights 'none.safetensors'"),
         (("prior=true", "data=null"), "prior=true needs known crystals: give data=FILE"),
+        (("generator_model=true", "data=null"), "generator_model=true needs known crystals: give data=FILE"),
+        (("generator_model=true", "relax_steps=0"), "generator_model=true learns from relaxed crystals"),
+        (("generator_model=true",), "generator_model=true trains generator=wyckoff alone"),
         (("relax_steps=0",), "give relax_steps= above 0 for relaxed ones"),
         (("relax_steps=0", "data=null"), "give relax_steps= above 0 for relaxed ones"),
         (("earlier_labels=some",), "earlier_labels"),
@@ -199,6 +215,41 @@ def test_errors_are_one_line_and_leave_nothing(folder: Path, settings: tuple[str
     assert not (folder / "wrong").exists()
 
 
+def test_the_next_round_places_with_what_the_generator_has_learned_from_own_finds(
+    whole: Path, folder: Path
+) -> None:
+    first, second = (whole / f"round-{number}" for number in (1, 2))
+    made, specs = read_parquet(second / "structures.parquet"), read_specs(second / "samples.parquet")
+    judge = TrainedEnergies("alignn")
+
+    def placed(weights: Path, ranking: Path) -> pd.DataFrame:
+        sampler = WyckoffSampler(weights, str(ranking), tries=1, steps=3)
+        maker = Maker(sampler, torch.device("cpu"), 1, 0, True, judge)
+        # the same batches, as rounding differs in others
+        return pd.concat([maker.make(specs.iloc[first : first + 8]) for first in (0, 8)])
+
+    learned = placed(first / "generator.safetensors", first / "ranking.safetensors")
+    assert made["frac_coords"].map(list).tolist() == learned["frac_coords"].map(list).tolist()
+    before = placed(folder / "wyckoff.safetensors", folder / "ranking.safetensors")
+    assert before["frac_coords"].map(list).tolist() != learned["frac_coords"].map(list).tolist()
+    # finds of both rounds, of new formulas and none held out
+    finds = read_parquet(second / "finds.parquet")
+    stable = tables(whole, "stable.parquet")
+    assert set(finds["material_id"]) <= set(stable["material_id"][stable["structure_source"] == "relaxed"])
+    barred = (load_prepared([folder / "known.parquet"]), tables(whole, "held_out.parquet"))
+    assert not set(reduced_formulas(finds)) & {one for table in barred for one in reduced_formulas(table)}
+    summary = json.loads((whole / "summary.json").read_text())
+    assert summary["generator"] == "whole/round-2/generator.safetensors"
+    figures = summary["rounds"][1]["generator"]
+    assert figures["finds"] == len(finds) > 0
+    # the one table of assignments has what the ranker has learned from, own finds among it
+    table = AssignmentTable.from_tensors(
+        tensors_under(load_tensors(second / "ranking.safetensors")[0], "table/")
+    )
+    assert figures["ranking"]["crystals"] == sum(sum(one.values()) for one in table.counts.values()) > 6
+    assert figures["generator"]["before"] == summary["rounds"][0]["generator"]["generator"]["after"]
+
+
 def test_other_settings_and_other_runs_are_refused(folder: Path, whole: Path) -> None:
     changed = refine(folder, "whole", "rounds=2", "resume=true", "seed=1")
     assert changed.returncode == 2 and "seed differs from the run being resumed" in changed.stderr
@@ -211,66 +262,3 @@ def test_other_settings_and_other_runs_are_refused(folder: Path, whole: Path) ->
     assert grid.returncode == 0, grid.stderr
     refused = refine(folder, "wrong", "run=grid")
     assert refused.returncode == 2 and "refine trains that of a run with proxy=mlp" in refused.stderr
-
-
-@pytest.fixture(scope="module")
-def placed(folder: Path) -> Path:
-    """Two rounds of a correction for placed atoms, without known crystals."""
-    words = [word for word in QUICK if not word.startswith(("training", "data=", "relax"))]
-    given = ("training.steps=3", "training.batch_size=8", "training.holdout=0.4", "n=24")
-    done = run_command(folder, "refine", "run=run", "out=placed", "rounds=2", *words, *given)
-    assert done.returncode == 0, done.stderr
-    return folder / "placed"
-
-
-def test_a_correction_for_placed_atoms_needs_no_known_crystals(placed: Path) -> None:
-    for number in (1, 2):
-        proxy = read_yaml(placed / f"round-{number}" / "run" / "config.yaml").proxy
-        assert proxy.placing == f"placed/round-{number}/weights.safetensors" and proxy.weights == "mlp"
-    rounds = json.loads((placed / "summary.json").read_text())["rounds"]
-    assert all(figures["trained_on"]["known"] == 0 for figures in rounds)
-    # the ensemble of the run had learned no sample yet
-    held = read_parquet(placed / "round-1" / "held_out.parquet")
-    specs = frame_to_specs(held)
-    most = ReferenceHull.from_weights().hull_energy(specs.composition).numpy() + 2.0
-    error = np.minimum(MLPProxy()(specs).value.numpy(), most)
-    error = error - np.minimum(held["formation_energy_per_atom"], most)
-    assert rounds[0]["proxy"]["before"]["mae"] == pytest.approx(abs(error).mean(), abs=1e-4)
-    assert rounds[0]["proxy"]["after"]["mae"] != rounds[0]["proxy"]["before"]["mae"]
-
-
-def test_each_round_learns_from_shipped_labels_and_all_own_ones_but_of_no_held_out_formula(
-    folder: Path, placed: Path
-) -> None:
-    shipped, own = read_labels("placing_labels"), tables(placed, "labels.parquet")
-    apart = set(reduced_formulas(tables(placed, "held_out.parquet")))
-    trained = read_labels(labels_file(placed / "round-2" / "weights.safetensors"))
-    figures = json.loads((placed / "summary.json").read_text())["rounds"][1]
-    assert figures["trained_on"] == {
-        "labelled": len(own),
-        "earlier_labels": len(trained) - len(own),
-        "known": 0,
-    }
-    assert not apart & set(reduced_formulas(trained))
-    # two fifths of formulas are held out, of those of earlier labels too
-    assert 0.5 < (len(trained) - len(own)) / len(shipped) < 0.7
-    energies = set(np.float32(trained["formation_energy_per_atom"]))
-    assert set(np.float32(own["formation_energy_per_atom"])) <= energies
-    new = figures["proxy"]["after"]["new_formulas"]["n"]
-    held = read_parquet(placed / "round-2" / "held_out.parquet")
-    assert new == int((~np.isin(reduced_formulas(held), reduced_formulas(shipped))).sum())
-    # and a refinement of these weights goes on from what they have learned
-    words = [word for word in QUICK if not word.startswith(("training", "data=", "relax"))]
-    more = ("training.steps=3", "training.batch_size=8", "training.holdout=0.4", "n=24", "rounds=1")
-    weights = "weights=placed/round-2/weights.safetensors"
-    done = run_command(folder, "refine", "run=run", "out=again", weights, *words, *more)
-    assert done.returncode == 0, done.stderr
-    figures = json.loads((folder / "again" / "summary.json").read_text())["rounds"][0]
-    # the same seed holds the same formulas out
-    assert figures["trained_on"]["earlier_labels"] == len(trained)
-    alone = run_command(
-        folder, "refine", "run=run", "out=alone", "earlier_labels=false", *words, *more, "iterations=1"
-    )
-    assert alone.returncode == 0, alone.stderr
-    figures = json.loads((folder / "alone" / "summary.json").read_text())["rounds"][0]
-    assert figures["trained_on"]["earlier_labels"] == 0 and "new_formulas" not in figures["proxy"]["after"]

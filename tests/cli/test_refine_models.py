@@ -18,7 +18,7 @@ from gflownet_crystal.models.energies.trained import KIND as STRUCTURE_ENERGY
 from gflownet_crystal.proxies.mlp import KIND as MLP
 from gflownet_crystal.weights import load_weights
 from tests.cli.commands import run_command
-from tests.cli.test_refine import QUICK
+from tests.cli.test_refine import HASTY, QUICK
 from tests.data.crystals import stored_frame
 
 
@@ -27,7 +27,7 @@ def test_all_models_are_trained_from_a_prior_with_known_crystals_and_own_ones(tm
     known = stored_frame().assign(mp20_split=["val", "val", *["train"] * 6])
     known.to_parquet(tmp_path / "known.parquet")
     words = (
-        "run=prior", "out=all", "rounds=1", *QUICK, "replay=2", "stable=9.0", "iterations=1",
+        "run=prior", "out=all", "rounds=1", *QUICK, *HASTY, "replay=2", "stable=9.0", "iterations=1",
         "energy_model=true", "energy_loop.epochs=3", "prior=true", "prior_loop.epochs=3", "known_samples=true",
     )  # fmt: skip
     done = run_command(tmp_path, "refine", *words)

@@ -161,7 +161,7 @@ def test_it_goes_on_where_it_stood(data: Path, trained: dict[str, Path], tmp_pat
     max((folder / "checkpoints").glob("*.safetensors")).unlink()
     config = folder / "config.yaml"
     # as an earlier version named the recipe
-    config.write_text(config.read_text().replace("corrected", "mended"))
+    config.write_text(config.read_text().replace("corrected", "mended").replace("start: null\n", ""))
     assert main(["train_generator", f"data={data}", f"run.dir={folder}", "resume=true"]) == 0
     whole, cut = (load_tensors(path / "weights.safetensors")[0] for path in (trained[choice], folder))
     assert set(whole) == set(cut) and all(torch.equal(value, cut[name]) for name, value in whole.items())
@@ -169,6 +169,29 @@ def test_it_goes_on_where_it_stood(data: Path, trained: dict[str, Path], tmp_pat
     assert steps == list(range(1, len(steps) + 1)) and len(steps) > 2
     curves = [read_json(path / "weights.json")["validation_curve"] for path in (trained[choice], folder)]
     assert curves[0] == curves[1]
+
+
+@pytest.mark.parametrize("choice", ["wyckoff", "gemsdiff", "assignments"])
+def test_a_training_begins_with_the_weights_of_start(
+    data: Path, trained: dict[str, Path], tmp_path: Path, choice: str
+) -> None:
+    # other crystals than those that the weights have learned from
+    fewer, start = tmp_path / "fewer.parquet", trained[choice] / "weights.safetensors"
+    pd.read_parquet(data).iloc[2:].to_parquet(fewer)
+    for epochs in (0, 1):
+        words = (f"start={start}", f"loop.epochs={epochs}", "seed=5")
+        assert train(fewer, tmp_path / str(epochs), choice, *words) == 0
+    before, same, more = (
+        load_tensors(path)[0] for path in (start, *(tmp_path / one / "weights.safetensors" for one in "01"))
+    )
+    assert set(before) == set(same) and all(torch.equal(value, same[name]) for name, value in before.items())
+    assert not all(torch.equal(value, more[name]) for name, value in before.items())
+    cards = [
+        read_json(folder / "weights.json") for folder in (trained[choice], tmp_path / "0", tmp_path / "1")
+    ]
+    assert cards[1]["start"]["validation"] == cards[1]["validation"]
+    assert cards[2]["start"]["validation"] == cards[1]["validation"]
+    assert cards[2]["start"]["sha256"] == cards[0]["sha256"]
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -224,6 +247,16 @@ def test_a_generator_without_weights_says_how_to_train_them(
         ("wyckoff", ["generator.task.nearest=1"], "generator.task.nearest"),
         ("wyckoff", ["generator.half=maybe"], "generator.half"),
         ("wyckoff", ["loop.epochs=0"], "loop.epochs"),
+        (
+            "wyckoff",
+            ["start=wyckoff"],
+            "start=wyckoff has generator.network.width=96, not 16: give generator.netw",
+        ),
+        ("wyckoff", ["start=nowhere.safetensors"], "no weights 'nowhere.safetensors'"),
+        ("wyckoff", ["start=mlp"], "'wyckoff_sampler' is needed"),
+        ("gemsdiff", ["start=gemsdiff"], "generator.network.encoder.n_blocks="),
+        ("langevin", ["start=langevin_paper"], "langevin_paper has generator."),
+        ("assignments", ["start=assignments"], "start=assignments has generator.network.width=64, not 8"),
         ("wyckoff", ["+loop.momentum=0.9"], "momentum"),
         ("wyckoff", ["max_atoms=0"], "max_atoms"),
         ("wyckoff", ["holdout=1.5"], "holdout"),

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import torch
 
+from gflownet_crystal.generators.assignments.ranked import RankedAssignments
+from gflownet_crystal.generators.assignments.table import AssignmentTable
 from gflownet_crystal.models.gemsdiff import model as gemsdiff
 from gflownet_crystal.models.langevin import model as langevin
 from gflownet_crystal.models.langevin.dimenet_settings import DimeNetSettings
 from gflownet_crystal.models.sites import parameter_flow
+from gflownet_crystal.models.sites.assignment_ranker import AssignmentRanker
 from gflownet_crystal.weights import save_weights
 from tests.models.small_gemsdiff import small_model
 from tests.models.small_sites import SMALL
@@ -47,6 +50,15 @@ def generator_words(name: str, folder: Path) -> list[str]:
 def _sites(path: Path) -> None:
     card = {"kind": parameter_flow.KIND, "network": {"settings": asdict(SMALL)}}
     save_weights(path, parameter_flow.ParameterFlow.new(SMALL, seed=1).state_dict(), card)
+
+
+def ranking_word(folder: Path) -> str:
+    """The setting of an untrained ranking of assignments that has counted no crystal, written into a folder."""
+    path, settings = folder / "ranking.safetensors", {"width": 8, "embedding": 4}
+    torch.manual_seed(1)
+    ranked = RankedAssignments(AssignmentTable(), AssignmentRanker(**settings), listed=20)
+    ranked.save(path, {"settings": settings, "network": {"settings": settings}})
+    return f"generator.ranking={path}"
 
 
 def _gemsdiff(path: Path) -> None:

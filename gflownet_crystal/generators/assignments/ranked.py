@@ -26,7 +26,7 @@ from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.site_letters import prescribed
 from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.weights import fitting_card, load_weights, save_weights
+from gflownet_crystal.weights import fitting_card, load_weights, save_weights, tensors_under
 
 LISTED = 200
 """Assignments of a spec that are scored, at most."""
@@ -81,8 +81,8 @@ class RankedAssignments:
         tensors, card = load_weights(weights, KIND)
         with fitting_card(weights):
             ranker = AssignmentRanker(**card["settings"])
-            ranker.load_state_dict(_part(tensors, "ranker"))
-            table = AssignmentTable.from_tensors(_part(tensors, "table"))
+            ranker.load_state_dict(tensors_under(tensors, "ranker/"))
+            table = AssignmentTable.from_tensors(tensors_under(tensors, "table/"))
         return cls(table, ranker, listed)
 
     def save(self, path: Path, card: Mapping[str, object]) -> None:
@@ -167,9 +167,3 @@ def _by_spec(spec: Tensor, score: Tensor) -> Tensor:
     falling = score.mul(10.0**_DIGITS).round().argsort(descending=True, stable=True)
     order: Tensor = falling[spec[falling].argsort(stable=True)]
     return order
-
-
-def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {
-        key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")
-    }

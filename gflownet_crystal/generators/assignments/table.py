@@ -7,7 +7,7 @@ electronegative" means the same in every compound. Assignments are canonical und
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -25,6 +25,8 @@ from gflownet_crystal.structures.occupied_positions import OccupiedPositions
 
 Key = tuple[int, tuple[int, ...]]
 """Space group, and the counts of the elements in the conventional cell, rising."""
+
+_Numbers = Counter[Assignment]
 
 _UNKNOWN_ELECTRONEGATIVITY = 3.0
 # of a group's positions, what unseen crystals would add to the orbits that were counted
@@ -95,6 +97,24 @@ class AssignmentTable:
         for key, assignment in zip(keys, assignments, strict=True):
             found.setdefault(key, Counter())[assignment] += 1
         return cls({key: dict(found[key].most_common()) for key in sorted(found)})
+
+    def __or__(self, other: AssignmentTable) -> AssignmentTable:
+        """The larger of the numbers of both tables, so that crystals that are in both do not count twice."""
+        return self._changed(other, lambda own, others: own | others)
+
+    def __sub__(self, other: AssignmentTable) -> AssignmentTable:
+        """The numbers without those of another table, none below zero."""
+        return self._changed(other, lambda own, others: own - others)
+
+    def _changed(
+        self, other: AssignmentTable, change: Callable[[_Numbers, _Numbers], _Numbers]
+    ) -> AssignmentTable:
+        touched = {
+            key: dict(change(Counter(self.seen(key)), Counter(found)).most_common())
+            for key, found in other.counts.items()
+        }
+        merged = {**self.counts, **touched}
+        return AssignmentTable({key: merged[key] for key in sorted(merged) if merged[key]})
 
     def seen(self, key: Key) -> Mapping[Assignment, int]:
         """Number of crystals of a key with each assignment; nothing for a key that was not seen."""

@@ -116,7 +116,9 @@ class RankedCrystals:
             rows.append(int(hits[0]) if len(hits) else -1)
         self.row = torch.tensor(rows)
 
-    def list_apart(self, formulas: NDArray[np.str_], folds: int, listed: int) -> None:
+    def list_apart(
+        self, formulas: NDArray[np.str_], folds: int, listed: int, earlier: AssignmentTable
+    ) -> None:
         """List each crystal by a table of other formulas than its own, the truth always included.
 
         A table that has seen the crystal would be trusted more than it deserves.
@@ -125,13 +127,15 @@ class RankedCrystals:
             formulas: (n,) reduced formulas.
             folds: parts of the formulas.
             listed: assignments of a key at most.
+            earlier: table of crystals that these may be among.
         """
         fold = formula_keys(formulas, seed=1) % folds
         found: list[tuple[Listing, int] | None] = [None] * len(self)
         for part in range(folds):
-            rest = np.flatnonzero(fold != part).tolist()
-            lister = AssignmentLister(table_of(self, rest), listed)
-            for row in np.flatnonzero(fold == part).tolist():
+            own, rest = (np.flatnonzero(mask).tolist() for mask in (fold == part, fold != part))
+            table = (earlier - table_of(self, own)) | table_of(self, rest)
+            lister = AssignmentLister(table, listed)
+            for row in own:
                 found[row] = lister.including(self.keys[row], self.truth[row])
         pairs = [pair for pair in found if pair is not None]
         self.listings, self.row = [one for one, _ in pairs], torch.tensor([row for _, row in pairs])
@@ -154,7 +158,11 @@ class AssignmentTask(Task):
 
     @classmethod
     def of(
-        cls, model: AssignmentRanker, splits: OccupiedSplits, settings: AssignmentSettings
+        cls,
+        model: AssignmentRanker,
+        splits: OccupiedSplits,
+        settings: AssignmentSettings,
+        earlier: AssignmentTable | None = None,
     ) -> tuple[Self, AssignmentTable]:
         """The task of a ranker, and the table to use it with.
 
@@ -162,10 +170,12 @@ class AssignmentTask(Task):
             model: model on its device.
             splits: crystals.
             settings: settings of the task.
+            earlier: table of crystals that were learned from before, which these may be among; None for none.
         """
         train, validation = RankedCrystals(splits.train), RankedCrystals(splits.validation)
-        train.list_apart(splits.formula, settings.folds, settings.listed)
-        table = table_of(train)
+        earlier = AssignmentTable() if earlier is None else earlier
+        train.list_apart(splits.formula, settings.folds, settings.listed, earlier)
+        table = earlier | table_of(train)
         validation.list_by(AssignmentLister(table, settings.listed))
         return cls(model, train, validation), table
 

@@ -81,17 +81,21 @@ class GemsDiffTask(Task):
     """Losses of positions and lattices, logged apart.
 
     Args:
-        model: model on its device; its statistics of the training set are set here.
+        model: model on its device.
         splits: data to learn from and to validate on.
         settings: settings of the task.
+        is_new: whether the model's statistics of a training set are to be set; those of earlier weights stay.
     """
 
-    def __init__(self, model: GemsDiffModel, splits: Splits, settings: DiffusionSettings) -> None:
+    def __init__(
+        self, model: GemsDiffModel, splits: Splits, settings: DiffusionSettings, is_new: bool = True
+    ) -> None:
         self.model: GemsDiffModel = model
         self.settings = settings
         self.structures = in_learned_cells(splits.train.structures)
         self.sizes = self.structures.n_atoms
-        model.fit(self.structures)
+        if is_new:
+            model.fit(self.structures)
         validation = in_learned_cells(splits.validation.structures)
         if settings.validated is not None:
             most = min(settings.validated, len(validation))

@@ -1,4 +1,4 @@
-"""Generators that ``train_generator`` trains: network, task, and model card of each."""
+"""The contract of generators that ``train_generator`` trains: network, task, and model card."""
 
 from __future__ import annotations
 
@@ -6,38 +6,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gflownet_crystal.common.arguments import settings_from
 from gflownet_crystal.common.errors import ConfigError, unknown
 from gflownet_crystal.common.values import flag
-from gflownet_crystal.generators.assignments.ranked import RankedAssignments
-from gflownet_crystal.models.gemsdiff import model as gemsdiff
-from gflownet_crystal.models.gemsdiff.model import GemsDiffModel
-from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings, present_values
-from gflownet_crystal.models.langevin import model as langevin
-from gflownet_crystal.models.langevin.dimenet_settings import DimeNetSettings
-from gflownet_crystal.models.langevin.model import NoiseLevels, ScoreModel
-from gflownet_crystal.models.sites import assignment_ranker, parameter_flow
-from gflownet_crystal.models.sites.assignment_ranker import AssignmentRanker
-from gflownet_crystal.models.sites.parameter_flow import ParameterFlow
-from gflownet_crystal.models.sites.settings import SiteSettings
 from gflownet_crystal.training.energies.labelled import Splits
-from gflownet_crystal.training.generators.assignment_data import OccupiedSplits
-from gflownet_crystal.training.generators.assignment_task import (
-    AssignmentSettings,
-    AssignmentTask,
-    RankerSettings,
-    recall_figures,
-)
-from gflownet_crystal.training.generators.gemsdiff_task import DiffusionSettings, GemsDiffTask
-from gflownet_crystal.training.generators.langevin_task import LangevinTask, LangevinTaskSettings
-from gflownet_crystal.training.generators.site_task import SiteTask, SiteTaskSettings
 from gflownet_crystal.training.networks import Task
-from gflownet_crystal.weights import half_tensors, round_to_half, save_weights
+from gflownet_crystal.weights import (
+    fitting_card,
+    half_tensors,
+    load_weights,
+    round_to_half,
+    save_weights,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -61,6 +46,7 @@ class TrainedGenerator(ABC):
         unit: unit of the figures that are validated.
         network: entries of the card: ``name`` and ``settings``.
         model: model on its device.
+        is_new: whether the model has its initial weights, and not those of :meth:`begin_with`.
 
     Raises:
         ConfigError: a key is unknown, or a value out of range.
@@ -70,6 +56,7 @@ class TrainedGenerator(ABC):
     unit: str
     network: dict[str, object]
     model: nn.Module
+    is_new: bool = True
     keys: tuple[str, ...] = ("name", "half", "network", "task")
 
     def __init__(self, section: Mapping[str, object], seed: int, device: torch.device) -> None:
@@ -85,7 +72,42 @@ class TrainedGenerator(ABC):
                 f"{_PLACE} makes no network: {reason}; are its widths and numbers positive?"
             ) from error
         self.network = {"name": self.kind, "settings": asdict(settings)}
+        self._kind_of_settings = type(settings)
         self.model = self.model.to(device)
+
+    def begin_with(self, start: str | Path) -> Mapping[str, Any]:
+        """Take earlier weights of the same network; to be called before :meth:`task`.
+
+        Args:
+            start: name of shipped weights, or a ``.safetensors`` file.
+
+        Returns:
+            Their card.
+
+        Raises:
+            ConfigError: they are of another network.
+            WeightsError: they are missing, corrupt or of another kind.
+        """
+        tensors, card = load_weights(start, self.kind)
+        with fitting_card(start):
+            theirs = self.described(card)
+        own = self.described({**self.card(), "network": self.network})
+        if other := [key for key, value in own.items() if theirs.get(key) != value]:
+            key, value = other[0], theirs.get(other[0])
+            raise ConfigError(f"start={start} has {key}={value}, not {own[key]}: give {key}={value}")
+        with fitting_card(start):
+            self.take(tensors)
+        self.is_new = False
+        return card
+
+    def described(self, card: Mapping[str, Any]) -> dict[str, object]:
+        """Keys of the configuration, and their values, in which weights have to agree, by the card of these."""
+        settings = settings_from(self._kind_of_settings, card["network"]["settings"])
+        return leaves(_PLACE, asdict(settings))
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take the tensors of a weights file."""
+        self.model.load_state_dict(tensors)
 
     @abstractmethod
     def build(self, section: Mapping[str, object], seed: int) -> tuple[DataclassInstance, nn.Module]:
@@ -119,126 +141,6 @@ class TrainedGenerator(ABC):
         save_weights(path, tensors, card)
 
 
-class TrainedWyckoff(TrainedGenerator):
-    """The flow of ``generators/wyckoff_sampler.py``."""
-
-    kind = parameter_flow.KIND
-    unit = "squared error of velocities over the squared reach of a crystal's atoms"
-
-    def build(self, section: Mapping[str, object], seed: int) -> tuple[SiteSettings, ParameterFlow]:
-        settings = part_settings(SiteSettings, section, "network")
-        self._settings = part_settings(SiteTaskSettings, section, "task")
-        self._flow = ParameterFlow.new(settings, seed)
-        return settings, self._flow
-
-    def task(self, splits: Splits) -> Task:
-        self._task = SiteTask.of(self._flow, splits, self._settings)
-        return self._task
-
-    def figures(self) -> Mapping[str, object]:
-        return {"n": len(self._task.validation), **self._task.validate()}
-
-    @staticmethod
-    def error(figures: Mapping[str, float]) -> float:
-        return figures["velocity"]
-
-
-class TrainedGemsDiff(TrainedGenerator):
-    """The diffusion of ``generators/gemsdiff.py``, in the recipe that ``network.recipe`` names."""
-
-    kind = gemsdiff.KIND
-
-    def build(self, section: Mapping[str, object], seed: int) -> tuple[GemsDiffSettings, GemsDiffModel]:
-        network = present_values(part(section, "network"))
-        settings = settings_from(GemsDiffSettings, network, _PLACE)
-        self._settings = part_settings(DiffusionSettings, section, "task")
-        self._model = GemsDiffModel(settings, seed)
-        if settings.is_corrected:
-            self.unit = "squared errors of ways back and lattice velocities, in units of their deviations"
-        else:
-            self.unit = "position: squared fractional coordinates; lattice: deviations of its parameters"
-        return settings, self._model
-
-    def task(self, splits: Splits) -> Task:
-        self._task = GemsDiffTask(self._model, splits, self._settings)
-        return self._task
-
-    def figures(self) -> Mapping[str, object]:
-        return {"n": len(self._task.validation), **self._task.validate()}
-
-    @staticmethod
-    def error(figures: Mapping[str, float]) -> float:
-        return figures["loss"]
-
-
-class TrainedLangevin(TrainedGenerator):
-    """The scores of ``generators/langevin.py``, of the mode that ``task.mode`` names."""
-
-    kind = langevin.KIND
-    unit = "squared error of the noise in units of its deviation; 1 for a model that says nothing"
-    keys = (*TrainedGenerator.keys, "levels")
-
-    def build(self, section: Mapping[str, object], seed: int) -> tuple[DimeNetSettings, ScoreModel]:
-        settings = part_settings(DimeNetSettings, section, "network")
-        self._levels = part_settings(NoiseLevels, section, "levels")
-        self._settings = part_settings(LangevinTaskSettings, section, "task")
-        self._model = ScoreModel(settings, self._levels, seed)
-        return settings, self._model
-
-    def task(self, splits: Splits) -> Task:
-        self._task = LangevinTask(self._model, splits, self._settings)
-        return self._task
-
-    def figures(self) -> Mapping[str, object]:
-        return {"n": len(self._task.validated), **self._task.validate()}
-
-    @staticmethod
-    def error(figures: Mapping[str, float]) -> float:
-        return figures["position"] + figures.get("lattice", 0.0)
-
-    def card(self) -> dict[str, object]:
-        return {"mode": self._settings.mode, "levels": asdict(self._levels)}
-
-
-class TrainedAssignments(TrainedGenerator):
-    """The table and the ranker of ``generators/ranked_assignments.py``."""
-
-    kind = assignment_ranker.KIND
-    unit = "share of crystals"
-
-    def build(self, section: Mapping[str, object], seed: int) -> tuple[RankerSettings, AssignmentRanker]:
-        settings = part_settings(RankerSettings, section, "network")
-        self._settings = part_settings(AssignmentSettings, section, "task")
-        if not self.half:
-            raise ConfigError("generator.half must be true: the ranker and its table are stored in float16")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self._ranker = AssignmentRanker(**asdict(settings))
-        return settings, self._ranker
-
-    def task(self, splits: Splits) -> Task:
-        occupied = OccupiedSplits.of(splits)
-        self._task, self._table = AssignmentTask.of(self._ranker, occupied, self._settings)
-        return self._task
-
-    def figures(self) -> Mapping[str, object]:
-        # as it is in use
-        self._ranker.double()
-        return recall_figures(self._task)
-
-    @staticmethod
-    def error(figures: Mapping[str, float]) -> float:
-        return 1.0 - figures["recall_1"]
-
-    def card(self) -> dict[str, object]:
-        return {"table": {"keys": len(self._table.counts), "crystals": len(self._task.train)}}
-
-    def save(self, path: Path, card: Mapping[str, object]) -> None:
-        # the sizes are read from there
-        own = {**card, "settings": self.network["settings"], "loop": card["settings"]}
-        RankedAssignments(self._table, self._ranker, self._settings.listed).save(path, own)
-
-
 def part(section: Mapping[str, object], name: str) -> Mapping[str, object]:
     """A part of the section ``generator``.
 
@@ -260,9 +162,10 @@ def part_settings(kind: type[T], section: Mapping[str, object], name: str) -> T:
     return settings_from(kind, part(section, name), f"generator.{name}")
 
 
-TRAINED: dict[str, type[TrainedGenerator]] = {
-    "wyckoff": TrainedWyckoff,
-    "gemsdiff": TrainedGemsDiff,
-    "langevin": TrainedLangevin,
-    "assignments": TrainedAssignments,
-}
+def leaves(place: str, values: Mapping[str, object]) -> dict[str, object]:
+    """Values by dotted key."""
+    found: dict[str, object] = {}
+    for name, value in values.items():
+        key = f"{place}.{name}"
+        found |= leaves(key, value) if isinstance(value, Mapping) else {key: value}
+    return found

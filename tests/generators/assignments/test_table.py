@@ -78,6 +78,23 @@ def test_counts_are_kept_the_most_frequent_first() -> None:
     assert table.orbits_at.sum() == 7
 
 
+def test_tables_join_without_counting_crystals_twice_and_lose_those_of_another() -> None:
+    key, other, first, second = (225, (4, 4)), (221, (1,)), ((8,), (9,)), ((7,), (9,))
+    table = AssignmentTable.of([key] * 3, [first, first, second])
+    more = AssignmentTable.of([key, key, key, other], [second, second, second, ((13,),)])
+    joined = table | more
+    assert list(joined.counts) == [other, key]
+    assert list(joined.seen(key).items()) == [(second, 3), (first, 2)]
+    # those learned from again change nothing, the order included
+    for again in (joined | table, joined | more, joined | AssignmentTable()):
+        assert [list(found.items()) for found in again.counts.values()] == [
+            list(found.items()) for found in joined.counts.values()
+        ]
+    assert (joined - table).counts == {other: {((13,),): 1}, key: {second: 2}}
+    assert (table - more).counts == {key: {first: 2}}
+    assert not (table - joined).counts
+
+
 def test_shares_of_a_group_sum_to_one(known: tuple) -> None:
     _, _, keys, assignments = known
     table = AssignmentTable.of(keys, assignments)
