@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from gflownet_crystal.common.annotations import fit_fields
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, InnerShare, Positive, Share
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.gflownet.replay import DRAW_CHOICES, KEEP_CHOICES
 from gflownet_crystal.policies.distributions import Behaviour
 from gflownet_crystal.training.schedule import ScheduleSettings
 
 
 @dataclass(frozen=True)
-class ReplaySettings:
+class ReplaySettings(CheckedFields):
     """Settings of the replay buffer; see :class:`gflownet_crystal.gflownet.replay.Replay`."""
 
-    capacity: int = 10_000
-    keep: str = "best"
-    draw: str = "rank"
+    place = "trainer.replay"
 
-    def __post_init__(self) -> None:
-        fit_fields(self, "trainer.replay")
-        if self.capacity < 1:
-            raise ConfigError(f"trainer.replay.capacity must be at least 1, not {self.capacity}")
-        if self.keep not in KEEP_CHOICES or self.draw not in DRAW_CHOICES:
-            raise ConfigError(
-                f"trainer.replay.keep is one of {', '.join(KEEP_CHOICES)} and trainer.replay.draw one of "
-                f"{', '.join(DRAW_CHOICES)}; got {self.keep!r} and {self.draw!r}"
-            )
+    capacity: Count = 10_000
+    keep: Literal["best", "recent"] = "best"
+    draw: Literal["rank", "uniform"] = "rank"
 
 
 @dataclass(frozen=True)
-class TrainerSettings:
+class TrainerSettings(CheckedFields):
     """Settings of the training loop.
 
     Attributes:
@@ -52,41 +45,33 @@ class TrainerSettings:
         replay: settings of the replay buffer.
     """
 
-    iterations: int = 1000
-    batch_size: int = 256
-    replay_fraction: float = 0.0
-    dataset_fraction: float = 0.0
-    learning_rate: float = 1e-3
-    learning_rate_log_z: float = 1e-1
+    place = "trainer"
+
+    iterations: Count = 1000
+    batch_size: Count = 256
+    replay_fraction: Share = 0.0
+    dataset_fraction: Share = 0.0
+    learning_rate: Positive = 1e-3
+    learning_rate_log_z: Positive = 1e-1
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
-    clip_norm: float | None = 10.0
-    ema: float | None = None
+    clip_norm: Positive | None = 10.0
+    ema: InnerShare | None = None
     exploration: float = 0.1
     exploration_final: float = 0.0
     temperature: float = 1.0
     temperature_final: float = 1.0
-    behaviour_iterations: int | None = None
+    behaviour_iterations: Count | None = None
     init_log_z: bool = True
-    checkpoint_every: int = 25
+    checkpoint_every: Count = 25
     replay: ReplaySettings = field(default_factory=ReplaySettings)
 
     def __post_init__(self) -> None:
-        fit_fields(self, "trainer")
-        self._check_counts()
-        if not (self.learning_rate > 0.0 and self.learning_rate_log_z > 0.0):
-            raise ConfigError(
-                f"learning rates must be positive, not {self.learning_rate} and {self.learning_rate_log_z}"
-            )
-        if self.clip_norm is not None and not self.clip_norm > 0.0:
-            raise ConfigError(f"trainer.clip_norm must be positive or null, not {self.clip_norm}")
-        if self.ema is not None and not 0.0 < self.ema < 1.0:
-            raise ConfigError(f"trainer.ema is a decay in (0, 1) or null, not {self.ema}")
+        """Check the values."""
+        super().__post_init__()
         # both ends are checked now, so that a long training does not fail on its last iteration
         Behaviour(self.exploration, self.temperature)
         Behaviour(self.exploration_final, self.temperature_final)
-        # the sum first: the shares of a batch are whole numbers, and no infinite number is one
-        shares = self.replay_fraction, self.dataset_fraction
-        if min(shares) < 0.0 or sum(shares) > 1.0 or self.n_policy < 1:
+        if self.replay_fraction + self.dataset_fraction > 1.0 or self.n_policy < 1:
             raise ConfigError(
                 "replay_fraction and dataset_fraction are shares that leave some of the batch to the policy; got "
                 f"{self.replay_fraction} and {self.dataset_fraction}"
