@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gflownet_crystal.common.annotations import CheckedFields, fitting
+from gflownet_crystal.common.arguments import prepared
 from gflownet_crystal.common.bounds import Bounds, Count, InnerShare, Several
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.training.samplers.settings import TrainerSettings
@@ -68,3 +69,20 @@ def test_numbers_outside_their_ranges_are_refused_by_name(given: dict[str, Any],
     with pytest.raises(ConfigError) as error:
         Ranges(**given)
     assert str(error.value) == told
+
+
+class Parent:
+    def __init__(self, share: float = 0.5) -> None:
+        self.share = share
+
+
+class Child(Parent):
+    def __init__(self, members: int = 2, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.members = members
+
+
+def test_arguments_that_a_class_hands_to_its_base_are_checked_as_those_of_the_base() -> None:
+    assert prepared(Child, {"members": 3.0, "share": 1}, "part")().share == 1
+    with pytest.raises(ConfigError, match=r"part\.share must be float"):
+        prepared(Child, {"share": "much"}, "part")

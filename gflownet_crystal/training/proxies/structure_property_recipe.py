@@ -28,10 +28,11 @@ class StructurePropertyRecipe(PropertyRecipe):
     """Trains a property of crystals with their atoms on a column of labels.
 
     Args:
+        column: column of the labels in the table.
+        unit: unit of the labels.
         energies: weights (name or ``.safetensors`` file) of the energy network, which stays as it is.
         members: number of networks whose spread tells the error.
-        settings: arguments of :class:`~gflownet_crystal.training.proxies.property_recipe.PropertyRecipe` but
-            ``ensemble``.
+        settings: other arguments of :class:`~gflownet_crystal.training.proxies.property_recipe.PropertyRecipe`.
 
     Raises:
         ConfigError: an unknown setting or a value out of range.
@@ -42,10 +43,12 @@ class StructurePropertyRecipe(PropertyRecipe):
     proxy_class = StructureProperty
     atoms: ClassVar[bool] = True
 
-    def __init__(self, *, energies: str | Path = "alignn", members: int = 5, **settings: Any) -> None:
+    def __init__(
+        self, column: str, unit: str, *, energies: str | Path = "alignn", members: int = 5, **settings: Any
+    ) -> None:
         if members < 2:
             raise ConfigError(f"training.members must be at least 2, not {members}")
-        super().__init__(ensemble=energies, **settings)
+        super().__init__(column, unit, ensemble=energies, **settings)
         self.members = members
 
     def network(self, weights: str | Path) -> TrainedEnergies:
