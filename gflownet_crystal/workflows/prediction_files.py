@@ -69,7 +69,7 @@ def write_predictions(
             for place in waiting:
                 if should_stop():
                     raise KeyboardInterrupt(
-                        "what is done is kept; go on with the same command and resume=true"
+                        "finished work is kept; go on with the same command and resume=true"
                     )
                 folder = folders[place]
                 summary, frames[folder] = _predict(predictor, tasks[place], folder, settings, several)
