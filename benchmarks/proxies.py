@@ -23,13 +23,14 @@ from benchmarks.volume import fit_volume_regressor
 from gflownet_crystal.data.label_schemes import is_legacy, to_one_scheme
 from gflownet_crystal.data.prepare import labelled_crystals, load_prepared
 from gflownet_crystal.data.quality import is_plausible
+from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.mlp_paper import PaperMLPProxy
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs
-from gflownet_crystal.training.proxies.mlp_recipe import shared_formula_figures, validation_figures
+from gflownet_crystal.training.proxies.mlp_recipe import validation_figures
 from gflownet_crystal.training.proxies.mlp_validation import error_figures
 from gflownet_crystal.training.proxies.recipe import Parts, split_table
 
@@ -45,6 +46,16 @@ def specs_per_second(proxy: Proxy, specs: CrystalSpec) -> float:
         proxy(specs)
         times.append(time.perf_counter() - start)
     return len(specs) / min(times)
+
+
+def shared_formula_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, object]:
+    """MP-20 val errors with and without the formulas that MP-20's own train holds too."""
+    formulas = reduced_formulas(table)
+    split = table["mp20_split"].to_numpy()
+    validation = (split == "val") & (table["strain"] == "").to_numpy()
+    shared = np.isin(formulas, np.unique(formulas[(split == "train")]))
+    rows = {"shared_with_train": validation & shared, "not_shared": validation & ~shared}
+    return {name: error_figures(proxy, table[mask].reset_index(drop=True)) for name, mask in rows.items()}
 
 
 def matbench_figures(proxy: Proxy, parts: Parts) -> dict[str, object]:

@@ -62,7 +62,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.energies.labelled import read_labelled
 from gflownet_crystal.training.generators.assignment_data import OccupiedSpecs
-from gflownet_crystal.training.generators.site_data import SiteData, n_free_bins, uniform_parameters
+from gflownet_crystal.training.generators.site_data import SiteData, uniform_parameters
 
 _DEFAULTS = {"n": "300", "tries": "20", "seed": "0", "steps": "30", "velocity_scale": "30.0", "processes": "1",
              "weights": "wyckoff", "ranking": "assignments", "energies": "none", "others": "",
@@ -135,6 +135,13 @@ def is_known(found: OccupiedSpecs, ranking: RankedAssignments) -> NDArray[np.boo
     true = assignments_of(keys, elements, found.occupied)
     table = ranking.lister.table
     return np.array([one in table.seen(key) for key, one in zip(keys, true, strict=True)], dtype=bool)
+
+
+def n_free_bins(n_free: Tensor) -> dict[str, np.ndarray]:
+    """Masks of crystals by their number of free parameters, as tables report them."""
+    count = n_free.numpy()
+    return {"0": count == 0, "1-2": (count >= 1) & (count <= 2), "3-5": (count >= 3) & (count <= 5),
+            "6-8": (count >= 6) & (count <= 8), "9+": count >= 9}  # fmt: skip
 
 
 def rows_of(

@@ -15,7 +15,7 @@ from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import METRICS
 from gflownet_crystal.common.values import path_setting, seed_number, whole_number
-from gflownet_crystal.config.build import plain
+from gflownet_crystal.config.build import plain_section
 from gflownet_crystal.config.parts import Given, Parts
 from gflownet_crystal.config.trained_runs import TrainedRun, open_run
 from gflownet_crystal.envs.base import Env
@@ -44,10 +44,10 @@ class Run:
     def __init__(self, trained: TrainedRun, temporary: TemporaryDirectory[str] | None = None) -> None:
         self.model: GFlowNet = trained.parts.model
         self.reward: Reward = trained.parts.reward
-        self.config: dict[str, object] = plain(trained.config)
+        self.config: dict[str, object] = plain_section(trained.config, "configuration")
         self._trained, self._path, self._temporary = trained, trained.folder, temporary
-        choices = self.config["record"]["choices"]
-        self.name = trained.folder.name if temporary is None else f"{choices['env']}_{choices['proxy']}"
+        choices = trained.config.record.choices
+        self.name = trained.folder.name if temporary is None else f"{choices.env}_{choices.proxy}"
 
     @property
     def env(self) -> Env:

@@ -8,7 +8,6 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from gflownet_crystal.cli.first_keys import FIRST
 from gflownet_crystal.config.compose import TARGET, compose_with_choices, section_groups, verb_groups
@@ -94,7 +93,7 @@ def _width() -> int:
     return max(60, shutil.get_terminal_size().columns)
 
 
-def _comments(verb: str, folders: Sequence[Path], choices: Mapping[str, Any]) -> dict[str, str]:
+def _comments(verb: str, folders: Sequence[Path], choices: Mapping[str, object]) -> dict[str, str]:
     """Comments by key; the chosen configs' own go before those of other choices of a group."""
     found = _file_comments(PACKAGE_CONFIG / f"{verb}.yaml", "")
     sections = section_groups(choices)

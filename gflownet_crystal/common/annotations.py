@@ -8,8 +8,9 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
+from gflownet_crystal.common.bounds import Bounds
 from gflownet_crystal.common.errors import ConfigError
 
 LARGEST_WHOLE = 2**63 - 1
@@ -57,12 +58,35 @@ def fit_fields(settings: Any, place: str = "") -> None:
         place: section that its fields are keys of, for the message; none if empty.
 
     Raises:
-        ConfigError: a field does not fit, see :func:`fitting`.
+        ConfigError: a field does not fit, see :func:`fitting`, or a number is not in the range of its annotation.
     """
     hints = typing.get_type_hints(type(settings))
+    ranges = typing.get_type_hints(type(settings), include_extras=True)
     for name in (field.name for field in fields(settings)):
         key = f"{place}.{name}" if place else name
-        object.__setattr__(settings, name, fitting(getattr(settings, name), hints[name], key))
+        value = fitting(getattr(settings, name), hints[name], key)
+        for bounds in _bounds(ranges[name]):
+            for number in value if isinstance(value, list | tuple) else [value]:
+                if number is not None and not bounds.holds(number):
+                    raise ConfigError(f"{key} must be {bounds}, not {number!r}")
+        object.__setattr__(settings, name, value)
+
+
+class CheckedFields:
+    """Base of dataclasses whose fields are checked against their annotations when they are made."""
+
+    place: ClassVar[str] = ""
+    """Section that the fields are keys of, for messages; none if empty."""
+
+    def __post_init__(self) -> None:
+        """Check the fields; see :func:`fit_fields`."""
+        fit_fields(self, self.place)
+
+
+def _bounds(hint: Any) -> list[Bounds]:
+    """Ranges of an annotation, of the members of a union, or of the items of a list."""
+    inner = [hint, *typing.get_args(hint)]
+    return [extra for one in inner for extra in getattr(one, "__metadata__", ()) if isinstance(extra, Bounds)]
 
 
 def shown(value: Any) -> str:

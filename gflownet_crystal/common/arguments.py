@@ -78,9 +78,12 @@ def settings_from(kind: type[T], values: Mapping[str, object], key: str = "model
 
 
 def argument_hints(found: type) -> dict[str, object]:
-    """Annotations of the arguments of a class; none where they cannot be read."""
-    try:
-        return typing.get_type_hints(found.__init__)  # type: ignore[misc]
-    except (NameError, TypeError):
-        # a user's class may have annotations that cannot be read; it then checks its arguments itself
-        return {}
+    """Annotations of the arguments of a class and its bases; none where they cannot be read."""
+    hints: dict[str, object] = {}
+    for base in reversed(found.__mro__):
+        try:
+            hints |= typing.get_type_hints(base.__init__)  # type: ignore[misc]
+        except (NameError, TypeError):
+            # a user's class may have annotations that cannot be read; it then checks its arguments itself
+            return {}
+    return hints

@@ -7,7 +7,7 @@ import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -167,10 +167,10 @@ def plain_section(found: object, place: str) -> dict[str, object]:
         ConfigError: it is none.
     """
     require_section(found, place)
-    return {str(key): value for key, value in plain(found).items()}
+    return {str(key): value for key, value in cast(Mapping[object, object], plain(found)).items()}
 
 
-def plain(value: object) -> Any:
+def plain(value: object) -> object:
     """A value of a configuration with lists and mappings as Python's own, references resolved."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.common.checkpoint import latest
@@ -24,9 +22,7 @@ from gflownet_crystal.proxies.product import STABILITY, Product
 from gflownet_crystal.proxies.several import SeveralProxies
 from gflownet_crystal.workflows.candidate_settings import CandidateSettings
 from gflownet_crystal.workflows.candidate_source import CandidateSource
-from gflownet_crystal.workflows.conditioning import Conditioning
-from gflownet_crystal.workflows.further import FURTHER, further_seed
-from gflownet_crystal.workflows.sampling import sample_model
+from gflownet_crystal.workflows.sampling import Parts
 from gflownet_crystal.workflows.training_settings import TrainGfnSettings
 
 
@@ -38,26 +34,10 @@ def candidate_source(settings: CandidateSettings) -> CandidateSource:
     """
     folder, known = settings.run, quantity_of_run(settings.run)
 
-    def sample(
-        n: int,
-        *,
-        batch_size: int = 2048,
-        restrict: Mapping[str, object] | None = None,
-        exact: Conditioning | None = None,
-        after_batch: Callable[[int], None] = lambda drawn: None,
-    ) -> pd.DataFrame:
+    @functools.cache
+    def parts() -> Parts:
         trained = open_run(folder, settings.device, settings.threads, settings.trust)
-        parts = trained.at(settings.condition).parts
-        return sample_model(
-            parts.model,
-            parts.reward,
-            n,
-            settings.seed,
-            batch_size=batch_size,
-            restrict=restrict,
-            exact=exact,
-            after_batch=after_batch,
-        )
+        return trained.at(settings.condition).parts
 
     return CandidateSource(
         folder,
@@ -65,8 +45,9 @@ def candidate_source(settings: CandidateSettings) -> CandidateSource:
         _discovery(folder) is not None,
         functools.partial(own_hull, folder),
         functools.partial(reward_hull, folder),
-        sample,
-        _further(settings),
+        parts,
+        settings.seed,
+        folder.is_dir() and latest(folder) is not None,
     )
 
 
@@ -85,23 +66,6 @@ def export_request(folder: Path, out: Path, settings: TrainGfnSettings) -> Reque
     config.screening = OmegaConf.merge(config.screening, dict(settings.screening))
     config.device, config.trust, config.quiet = settings.device, settings.trust, settings.quiet
     return Request(config)
-
-
-def _further(
-    settings: CandidateSettings,
-) -> Callable[[int, Mapping[str, object] | None], pd.DataFrame] | None:
-    """Draws further samples of a run by the number of the draw; None where the run has no weights."""
-    if not settings.run.is_dir() or latest(settings.run) is None:
-        return None
-    opened = functools.cache(
-        lambda: open_run(settings.run, settings.device, None, settings.trust).at(settings.condition)
-    )
-
-    def draw(number: int, restrict: Mapping[str, object] | None) -> pd.DataFrame:
-        parts, own = opened().parts, further_seed(settings.seed, number)
-        return sample_model(parts.model, parts.reward, FURTHER, own, batch_size=FURTHER, restrict=restrict)
-
-    return draw
 
 
 def own_hull(folder: Path) -> Hull | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from gflownet_crystal.common.checkpoint import latest
 from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.common.run_schema import WEIGHTS
-from gflownet_crystal.config.build import Trust, build, plain, trust_word
+from gflownet_crystal.config.build import Trust, build, plain_section, trust_word
 from gflownet_crystal.config.conditions import conditions_of
 from gflownet_crystal.config.parts import build_model
 from gflownet_crystal.config.run_folder import card_command, read_config
@@ -161,7 +161,7 @@ def _of_run(folder: Path) -> StoredPolicy:
     conditions = conditions_of(config)
     return StoredPolicy(
         str(folder),
-        plain(config.policy),
+        plain_section(config.policy, "policy"),
         _layout_of(config),
         tensors,
         {"command": command, **spent},

@@ -17,6 +17,7 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.run_schema import RELAXED
+from gflownet_crystal.common.values import names_setting
 from gflownet_crystal.config.build import Trust, build, load_class, plain
 from gflownet_crystal.config.compose import TARGET, compose_config
 from gflownet_crystal.config.prior_training import train_prior
@@ -295,5 +296,5 @@ def know(config: DictConfig, found: Sequence[Path]) -> None:
     if novelty is None:
         raise ConfigError("known_samples=true needs a run with reward=discovery; leave known_samples out")
     known = plain(novelty.known)
-    earlier = [] if known is None else [known] if isinstance(known, str) else list(known)
+    earlier = [] if known is None else names_setting(known, "reward.novelty.known")
     novelty.known = list(dict.fromkeys([*earlier, *map(str, found)]))

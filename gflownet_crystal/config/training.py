@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from omegaconf import DictConfig
@@ -114,7 +114,7 @@ def sampler_settings(request: Request) -> TrainGfnSettings:
         require_section(config.get(key), key)
     samples = SamplesSettings(**{key: config.samples.get(key) for key in ("n", "batch_size", "seed")})
     # runs of earlier versions have no such key
-    export = ExportChoice(config.export.get("k"), plain(config.export.get("format")))
+    export = ExportChoice(config.export.get("k"), cast(tuple[str, ...], plain(config.export.get("format"))))
     screening = plain_section(config.screening, "screening") if "screening" in config else {}
     settings = verb_settings(TrainGfnSettings, config, samples=samples, export=export, screening=screening)
     if screening:
@@ -168,7 +168,7 @@ def prepare_training(
         prior=prior,
     )
     every = parts.settings.checkpoint_every
-    engine = Engine(training, folder, every, config.quiet, logger, plain(config))
+    engine = Engine(training, folder, every, config.quiet, logger, plain_section(config, "configuration"))
     checkpoint = latest(folder)
     if checkpoint is None and stored is not None:
         stored.start(parts.model)

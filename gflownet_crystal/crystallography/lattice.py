@@ -11,8 +11,6 @@ import math
 import torch
 from torch import Tensor
 
-PARAMETER_NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
-
 FREE_PARAMETERS = torch.tensor(
     [
         [True, True, True, True, True, True],
@@ -23,7 +21,7 @@ FREE_PARAMETERS = torch.tensor(
         [True, False, False, False, False, False],
     ]
 )
-"""(6, 6) bool: free parameters (columns, as PARAMETER_NAMES) by lattice system (rows, as LATTICE_SYSTEMS)."""
+"""(6, 6) bool: free parameters (columns a, b, c, alpha, beta, gamma) by lattice system (rows, as LATTICE_SYSTEMS)."""
 
 SOURCE_PARAMETER = torch.tensor(
     [

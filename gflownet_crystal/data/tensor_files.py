@@ -15,7 +15,6 @@ from torch import Tensor
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 
-TENSOR_FILES = (".pt", ".pth")
 TENSORS = ("frac_coords", "atom_types", "lengths", "angles", "num_atoms")
 """Names in a file; angles are in degrees."""
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import fit_fields
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Positive
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.evaluation.coverage import COMPOSITION_CUTOFF, SITE_CUTOFF, Scaler
 from gflownet_crystal.evaluation.features import Features, Maker, compute_features
@@ -29,7 +30,7 @@ REFERENCE_SCALER = "reference"
 
 
 @dataclass(frozen=True)
-class Choices:
+class Choices(CheckedFields):
     """Choices that the definitions of the metrics leave open.
 
     Attributes:
@@ -49,22 +50,11 @@ class Choices:
     network: str | None = "alignn"
     device: str = "cpu"
     scaler: str | None = None
-    site_cutoff: float = SITE_CUTOFF
-    composition_cutoff: float = COMPOSITION_CUTOFF
+    site_cutoff: Positive = SITE_CUTOFF
+    composition_cutoff: Positive = COMPOSITION_CUTOFF
     tolerances: Tolerances = field(default_factory=Tolerances)
-    symprec: float = SYMPREC
+    symprec: Positive = SYMPREC
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the values that are used as they are.
-
-        Raises:
-            ConfigError: one is of another type, or a length or cutoff not above 0.
-        """
-        fit_fields(self)
-        for name in ("site_cutoff", "composition_cutoff", "symprec"):
-            if not getattr(self, name) > 0.0:
-                raise ConfigError(f"{name} must be above 0, not {getattr(self, name)!r}")
 
 
 class Evaluation:

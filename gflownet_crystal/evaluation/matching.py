@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Positive
+from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.evaluation.parallel import Crystal, Work, run_all
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _LONGEST = 1e5
 
 
 @dataclass(frozen=True)
-class Tolerances:
+class Tolerances(CheckedFields):
     """When two structures count as one crystal; cells are reduced and scaled to the same volume first.
 
     Attributes:
@@ -43,20 +44,9 @@ class Tolerances:
         angle_tol: difference of lattice angles, degrees.
     """
 
-    stol: float = 0.5
-    ltol: float = 0.3
-    angle_tol: float = 10.0
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is not a number above 0.
-        """
-        fit_fields(self)
-        for name, value in vars(self).items():
-            if not value > 0.0:
-                raise ConfigError(f"{name} must be a number above 0, not {value!r}")
+    stol: Positive = 0.5
+    ltol: Positive = 0.3
+    angle_tol: Positive = 10.0
 
     def matcher(self) -> StructureMatcher:
         """pymatgen's matcher with these tolerances."""

@@ -10,14 +10,15 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from gflownet_crystal.common.annotations import fit_fields
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import NonNegative, Positive, Whole
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.structures.convert import to_ase
 from gflownet_crystal.structures.structure import StructureBatch
 
 
 @dataclass(frozen=True)
-class PhononSettings:
+class PhononSettings(CheckedFields):
     """Settings of the vibrations of judged structures.
 
     Attributes:
@@ -31,22 +32,13 @@ class PhononSettings:
         ConfigError: a number is out of range.
     """
 
-    n: int = 0
-    length: float = 8.0
-    displacement: float = 0.01
-    tolerance: float = 0.1
-    fmax: float = 0.005
+    place = "phonons"
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "phonons")
-        if self.n < 0:
-            raise ConfigError(f"phonons.n must be at least 0, not {self.n}")
-        if not self.tolerance >= 0.0:
-            raise ConfigError(f"phonons.tolerance must not be negative, not {self.tolerance}")
-        for name in ("length", "displacement", "fmax"):
-            if not 0.0 < getattr(self, name) < float("inf"):
-                raise ConfigError(f"phonons.{name} must be a number above 0, not {getattr(self, name)}")
+    n: Whole = 0
+    length: Positive = 8.0
+    displacement: Positive = 0.01
+    tolerance: NonNegative = 0.1
+    fmax: Positive = 0.005
 
 
 @dataclass(frozen=True)

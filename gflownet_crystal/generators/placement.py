@@ -9,9 +9,11 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, NonNegative, Positive, Whole
 from gflownet_crystal.crystallography import lattice
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
-from gflownet_crystal.generators.base import Generation, Generator, check_options
+from gflownet_crystal.generators.base import Generation, Generator
 from gflownet_crystal.generators.placing.candidates import AssignedOrbits, Spacing, contact_distances
 from gflownet_crystal.generators.wyckoff_assignments import Assignment, WyckoffAssignments
 from gflownet_crystal.structures.distances import PeriodicLattice, shortest_distance_ratio
@@ -22,7 +24,7 @@ from gflownet_crystal.structures.symmetry import find_space_groups
 
 
 @dataclass(frozen=True)
-class WyckoffPlacement(Generator):
+class WyckoffPlacement(CheckedFields, Generator):
     """Tries the Wyckoff assignments of a spec with random free parameters and keeps the best with the right group.
 
     For each spec: list assignments with fewest orbits first, draw the free parameters of each, keep the candidates
@@ -44,26 +46,19 @@ class WyckoffPlacement(Generator):
         max_distances: pair distances held at once, which bounds the memory.
     """
 
-    max_assignments: int = 200
-    tries: int = 2000
-    keep: int = 60
-    steps: int = 30
-    rate: float = 0.01
-    target_ratio: float = 0.95
-    anion_repulsion: float = 0.6
-    min_ratio: float = 0.6
+    place = "generator"
+
+    max_assignments: Count = 200
+    tries: Count = 2000
+    keep: Count = 60
+    steps: Whole = 30
+    rate: Positive = 0.01
+    target_ratio: Positive = 0.95
+    anion_repulsion: NonNegative = 0.6
+    min_ratio: NonNegative = 0.6
     require_group: bool = True
-    symprec: float = 0.05
-    max_distances: int = 500_000
-
-    def __post_init__(self) -> None:
-        """Check the options.
-
-        Raises:
-            ConfigError: a count is not positive, or a ratio or tolerance is out of range.
-        """
-        positive = ("max_assignments", "tries", "keep", "rate", "target_ratio", "symprec", "max_distances")
-        check_options(vars(self), positive, ("steps", "anion_repulsion", "min_ratio"))
+    symprec: Positive = 0.05
+    max_distances: Count = 500_000
 
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
         """Place the atoms of each spec; see :class:`Generator`."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, NonNegative, Positive, Whole
 from gflownet_crystal.generators.assignments.assigned_specs import AssignedSpecs
-from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
+from gflownet_crystal.generators.base import Generation, Generator, in_batches
 from gflownet_crystal.generators.placing.best_tries import best_of_each
 from gflownet_crystal.generators.placing.orbit_spacing import OrbitPairs, Orbits
 from gflownet_crystal.generators.placing.orbit_tables import orbit_tables
@@ -21,7 +23,7 @@ _DIGITS = 7
 
 
 @dataclass(frozen=True)
-class QuickPlacement(Generator):
+class QuickPlacement(CheckedFields, Generator):
     """Draws the free parameters of the simplest Wyckoff assignments, keeps the best and pushes its atoms apart.
 
     Draws depend on group, composition and seed, not on the lattice: where that changes little, so do the atoms. The
@@ -40,24 +42,17 @@ class QuickPlacement(Generator):
         atoms: number of atoms of specs that are placed together, about; bounds the memory.
     """
 
-    assignments: int = 8
-    tries: int = 8
-    keep: int = 2
-    steps: int = 20
-    rate: float = 0.01
-    target_ratio: float = 0.95
-    anion_repulsion: float = 0.6
-    min_ratio: float = 0.6
-    atoms: int = 1024
+    place = "generator"
 
-    def __post_init__(self) -> None:
-        """Check the options.
-
-        Raises:
-            ConfigError: a count is not positive, or another number is negative.
-        """
-        positive = ("assignments", "tries", "keep", "rate", "target_ratio", "atoms")
-        check_options(vars(self), positive, ("steps", "anion_repulsion", "min_ratio"))
+    assignments: Count = 8
+    tries: Count = 8
+    keep: Count = 2
+    steps: Whole = 20
+    rate: Positive = 0.01
+    target_ratio: Positive = 0.95
+    anion_repulsion: NonNegative = 0.6
+    min_ratio: NonNegative = 0.6
+    atoms: Count = 1024
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:

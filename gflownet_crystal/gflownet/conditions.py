@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import ConfigError, unknown
+from gflownet_crystal.policies.mlp import scaled_normal
 
 KEY = "condition"
 _BEYOND = 0.03
@@ -144,14 +145,8 @@ class LogPartition(nn.Module):
         super().__init__()
         sizes = (n_conditions, n_hidden, n_hidden, n_outputs)
         layers = [nn.utils.skip_init(nn.Linear, *pair) for pair in itertools.pairwise(sizes)]
+        scaled_normal(layers, torch.Generator().manual_seed(seed), last_gain=0.0)
         self.layers = nn.ModuleList(layers)
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for layer in layers:
-                gain = 0.0 if layer is layers[-1] else 2.0**0.5
-                scale = gain / layer.in_features**0.5
-                layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * scale)
-                layer.bias.zero_()
 
     def forward(self, condition: Tensor) -> Tensor:
         """(n, c) conditions from 0 to 1 to (n,) float64."""

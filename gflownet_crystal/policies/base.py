@@ -10,8 +10,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import InnerShare
 from gflownet_crystal.envs.base import Actions, DiscreteActions, Env
 from gflownet_crystal.policies.distributions import CategoricalHead, Head, JumpHead
 
@@ -102,21 +102,17 @@ class Policy(nn.Module, ABC):
 
 
 @dataclass(frozen=True)
-class MixtureSettings:
+class MixtureSettings(CheckedFields):
     """Settings of the Beta mixtures of continuous stages; see :class:`JumpHead`."""
+
+    place = "policy.mixture"
 
     n_components: int = 5
     concentration_low: float = 0.1
     concentration_high: float = 1e4
     joint: bool = True
-    initial_stop: float = 0.5
-    initial_back_to_source: float = 0.5
-
-    def __post_init__(self) -> None:
-        fit_fields(self, "policy.mixture")
-        for name in ("initial_stop", "initial_back_to_source"):
-            if not 0.0 < getattr(self, name) < 1.0:
-                raise ConfigError(f"{name} is a probability in (0, 1), not {getattr(self, name)}")
+    initial_stop: InnerShare = 0.5
+    initial_back_to_source: InnerShare = 0.5
 
 
 def build_heads(env: Env, mixture: MixtureSettings, backward: bool) -> list[Head]:

@@ -54,7 +54,12 @@ class MLPPolicy(Policy):
         # none without conditions
         films = [Film(shape.n_conditions, n_layers, n_hidden, seed) for shape in shapes if shape.n_conditions]
         self.films = nn.ModuleList(films)
-        self._initialise(torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        for network, shape in zip(self.networks, self.shapes, strict=True):
+            layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
+            scaled_normal(layers, generator, 0.01, shape.n_used)
+            # the last layer starts near the initial bias
+            layers[-1].bias.data.copy_(shape.initial_bias)
 
     def forward(self, stage: int, features: Tensor) -> Tensor:
         return self.some(stage, features, Columns())
@@ -74,18 +79,24 @@ class MLPPolicy(Policy):
             return cast(Tensor, last(inner))
         return linear(inner, last.weight[columns.outputs], last.bias[columns.outputs])
 
-    @torch.no_grad()
-    def _initialise(self, generator: torch.Generator) -> None:
-        """Scaled normal weights from an explicit generator; the last layer starts near the initial bias."""
-        for network, shape in zip(self.networks, self.shapes, strict=True):
-            layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
-            for layer in layers:
-                gain = 0.01 if layer is layers[-1] else 2.0**0.5
-                used = shape.n_used if layer is layers[0] and shape.n_used is not None else layer.in_features
-                scale = gain / used**0.5
-                layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * scale)
-                layer.bias.zero_()
-            layers[-1].bias.copy_(shape.initial_bias)
+
+@torch.no_grad()
+def scaled_normal(
+    layers: Sequence[nn.Linear], generator: torch.Generator, last_gain: float, n_used: int | None = None
+) -> None:
+    """Set the weights of a perceptron to normal numbers scaled by the number of inputs, and its biases to 0.
+
+    Args:
+        layers: the layers.
+        generator: source of randomness.
+        last_gain: scale of the last layer; the others have the square root of 2.
+        n_used: number of inputs of the first layer that are not zero at once; None for all.
+    """
+    for layer in layers:
+        gain = last_gain if layer is layers[-1] else 2.0**0.5
+        used = n_used if layer is layers[0] and n_used is not None else layer.in_features
+        layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * (gain / used**0.5))
+        layer.bias.zero_()
 
 
 def _perceptron(

@@ -11,8 +11,8 @@ import numpy as np
 from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Positive, Whole
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ElementSettings:
+class ElementSettings(CheckedFields):
     """Settings of the relaxation of crystals of elements.
 
     Attributes:
@@ -30,24 +30,10 @@ class ElementSettings:
         largest: atoms in the cell of a crystal that is relaxed at most; larger ones count as they were given.
     """
 
-    fmax: float = 0.03
-    steps: int = 150
-    max_volume_change: float = 0.4
-    largest: int = 34
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: a value is of another type or out of range.
-        """
-        fit_fields(self)
-        for name in ("fmax", "max_volume_change"):
-            if not getattr(self, name) > 0.0:
-                raise ConfigError(f"{name} must be a number above 0, not {getattr(self, name)!r}")
-        for name in ("steps", "largest"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be at least 0, not {getattr(self, name)!r}")
+    fmax: Positive = 0.03
+    steps: Whole = 150
+    max_volume_change: Positive = 0.4
+    largest: Whole = 34
 
 
 @dataclass(frozen=True)

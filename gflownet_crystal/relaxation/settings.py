@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Bounds, Positive, Whole
 
 LARGEST_SYMPREC = 0.5
 """Å; beyond it a search for symmetry takes different atoms for one."""
 
 
 @dataclass(frozen=True)
-class RelaxationSettings:
+class RelaxationSettings(CheckedFields):
     """Settings of the relaxation of crystals.
 
     Attributes:
@@ -30,24 +31,8 @@ class RelaxationSettings:
     cell: bool = True
     symmetry: bool = True
     primitive: bool = True
-    symprec: float = 0.01
-    fmax: float = 0.05
-    steps: int = 300
-    max_volume_change: float = 0.5
+    symprec: Annotated[float, Bounds(above=0, most=LARGEST_SYMPREC)] = 0.01
+    fmax: Positive = 0.05
+    steps: Whole = 300
+    max_volume_change: Positive = 0.5
     denoise: str | None = None
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: a value is of another type or out of range.
-        """
-        fit_fields(self)
-        if self.steps < 0:
-            raise ConfigError(f"steps must be a whole number of at least 0, not {self.steps!r}")
-        for name in ("symprec", "fmax", "max_volume_change"):
-            if not getattr(self, name) > 0.0:
-                raise ConfigError(f"{name} must be a number above 0, not {getattr(self, name)!r}")
-        # spglib crashes where the tolerance is about as large as the distances of atoms
-        if self.symprec > LARGEST_SYMPREC:
-            raise ConfigError(f"symprec must be at most {LARGEST_SYMPREC} Å, not {self.symprec!r}")

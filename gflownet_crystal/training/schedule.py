@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError
-
-KINDS = ("constant", "cosine", "step")
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, NonNegative, Positive, Whole
 
 
 def cosine(progress: float, final: float = 0.0) -> float:
@@ -17,7 +16,7 @@ def cosine(progress: float, final: float = 0.0) -> float:
 
 
 @dataclass(frozen=True)
-class ScheduleSettings:
+class ScheduleSettings(CheckedFields):
     """Schedule of the learning rates.
 
     Attributes:
@@ -32,21 +31,13 @@ class ScheduleSettings:
         ConfigError: unknown kind or numbers out of range.
     """
 
-    kind: str = "cosine"
-    warm_up: int = 0
-    final_factor: float = 0.02
-    step_every: int = 1000
-    step_factor: float = 0.5
+    place = "trainer.schedule"
 
-    def __post_init__(self) -> None:
-        fit_fields(self, "trainer.schedule")
-        if self.kind not in KINDS:
-            raise ConfigError(f"trainer.schedule.kind is one of {', '.join(KINDS)}, not {self.kind!r}")
-        if self.warm_up < 0 or self.step_every < 1 or self.final_factor < 0.0 or not self.step_factor > 0.0:
-            raise ConfigError(
-                "trainer.schedule needs warm_up >= 0, final_factor >= 0, step_every >= 1 and step_factor > 0; got "
-                f"{self.warm_up}, {self.final_factor}, {self.step_every} and {self.step_factor}"
-            )
+    kind: Literal["constant", "cosine", "step"] = "cosine"
+    warm_up: Whole = 0
+    final_factor: NonNegative = 0.02
+    step_every: Count = 1000
+    step_factor: Positive = 0.5
 
     def factor(self, iteration: int, iterations: int) -> float:
         """Factor on the learning rates at an iteration, counted from 0, of a training of so many."""

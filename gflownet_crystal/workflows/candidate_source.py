@@ -5,29 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import pandas as pd
 
 from gflownet_crystal.common.run_summary import Quantity
 from gflownet_crystal.proxies.hull import Hull
-from gflownet_crystal.workflows.conditioning import Conditioning
+from gflownet_crystal.workflows.further import FURTHER, further_seed
 from gflownet_crystal.workflows.hulls import ENERGIES, FindHull, hull_with_atoms, predicted_hulls
-
-
-class SampleRun(Protocol):
-    """Samples a run; see :func:`gflownet_crystal.workflows.sampling.sample_model`."""
-
-    def __call__(
-        self,
-        n: int,
-        *,
-        batch_size: int = 2048,
-        restrict: Mapping[str, object] | None = None,
-        exact: Conditioning | None = None,
-        after_batch: Callable[[int], None] = lambda drawn: None,
-    ) -> pd.DataFrame:
-        """A table of n samples."""
+from gflownet_crystal.workflows.sampling import Parts, sample_model
 
 
 @dataclass(frozen=True)
@@ -40,9 +25,9 @@ class CandidateSource:
         seeks_discoveries: whether its reward is the one for discovery.
         own_hull: function that gives the hull from which its proxy measures energies.
         reward_hull: function that gives the hull that its reward subtracts from formation energies.
-        sample: function that samples it.
-        further: function that draws further samples by the number of the draw, from 1, under a restriction; None where
-            the run has no weights.
+        parts: function that loads it, once, at the conditions that were asked for.
+        seed: random seed of its samples.
+        has_weights: whether it can be sampled.
     """
 
     folder: Path
@@ -50,8 +35,9 @@ class CandidateSource:
     seeks_discoveries: bool
     own_hull: FindHull
     reward_hull: FindHull
-    sample: SampleRun
-    further: Callable[[int, Mapping[str, object] | None], pd.DataFrame] | None
+    parts: Callable[[], Parts]
+    seed: int
+    has_weights: bool
 
     @property
     def has_hull(self) -> bool:
@@ -70,5 +56,13 @@ class CandidateSource:
         self, restrict: Mapping[str, object] | None = None
     ) -> Callable[[int], pd.DataFrame] | None:
         """Function that draws further samples under a restriction by the number of the draw; None for none."""
-        further = self.further
-        return None if further is None else lambda number: further(number, restrict)
+        if not self.has_weights:
+            return None
+
+        def draw(number: int) -> pd.DataFrame:
+            parts, seed = self.parts(), further_seed(self.seed, number)
+            return sample_model(
+                parts.model, parts.reward, FURTHER, seed, batch_size=FURTHER, restrict=restrict
+            )
+
+        return draw

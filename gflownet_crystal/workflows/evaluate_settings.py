@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Bounds, Count, Several
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.values import (
     at_least,
-    check_fields,
-    flag,
     names_setting,
     optional,
     path_text,
@@ -24,7 +24,7 @@ from gflownet_crystal.workflows.common_settings import Checks, DeviceSettings
 
 
 @dataclass(frozen=True)
-class SamplerSettings:
+class SamplerSettings(CheckedFields):
     """Settings of the section ``sampler`` of ``evaluate``.
 
     Attributes:
@@ -37,24 +37,15 @@ class SamplerSettings:
         exact: whether the distance to R / Z is computed by enumeration too, where that is possible.
     """
 
-    n: int = 10_000
-    untrained: int = 2000
-    batch_size: int = 2048
-    top: int = 100
-    objects: int = 300
-    trajectories: int = 100
+    place = "sampler"
+
+    n: Count = 10_000
+    untrained: Count = 2000
+    batch_size: Count = 2048
+    top: Count = 100
+    objects: Annotated[int, Bounds(least=3)] = 300
+    trajectories: Several = 100
     exact: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong.
-        """
-        least = {"n": 1, "batch_size": 1, "trajectories": 2, "untrained": 1, "top": 1, "objects": 3}
-        check_fields(
-            self, "sampler", **{name: at_least(lowest) for name, lowest in least.items()}, exact=flag
-        )
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from gflownet_crystal.workflows.candidate_engine import make_engine, screen_samp
 from gflownet_crystal.workflows.candidate_settings import ExportSettings
 from gflownet_crystal.workflows.candidate_source import CandidateSource
 from gflownet_crystal.workflows.candidates import Candidates, candidates_of, write_candidates
+from gflownet_crystal.workflows.sampling import sample_model
 from gflownet_crystal.workflows.verb_settings import EnergyModel
 
 FIGURES = ("candidates", "chemical_systems", "elements", "median_e_above_hull_judged")
@@ -106,4 +107,5 @@ def _samples(
     stored, draw = source.folder / SAMPLES, source.draw_further()
     if settings.n is None and stored.is_file():
         return read_specs(stored), draw
-    return source.sample(_N_SAMPLES if settings.n is None else settings.n), draw
+    parts, n = source.parts(), _N_SAMPLES if settings.n is None else settings.n
+    return sample_model(parts.model, parts.reward, n, settings.seed), draw

@@ -37,6 +37,7 @@ from gflownet_crystal.workflows.pipeline_table import (
     whole_table,
 )
 from gflownet_crystal.workflows.placing import judged_energies
+from gflownet_crystal.workflows.sampling import sample_model
 from gflownet_crystal.workflows.screening import Outcome, Search
 from gflownet_crystal.workflows.summary import hardware
 
@@ -88,17 +89,18 @@ def _first_samples(plan: Plan, watch: Stopwatch) -> pd.DataFrame:
 
     def draw() -> pd.DataFrame:
         with Progress(n, 0, "sampling", settings.quiet) as progress:
-            return with_results(
-                plan.source.sample(
-                    n,
-                    batch_size=min(FURTHER, n),
-                    restrict=settings.restrict,
-                    exact=settings.exact,
-                    after_batch=lambda drawn: progress.advance(
-                        f"{drawn} of {n} samples", drawn - progress.done
-                    ),
-                )
+            parts = plan.source.parts()
+            drawn = sample_model(
+                parts.model,
+                parts.reward,
+                n,
+                settings.seed,
+                batch_size=min(FURTHER, n),
+                restrict=settings.restrict,
+                exact=settings.exact,
+                after_batch=lambda drawn: progress.advance(f"{drawn} of {n} samples", drawn - progress.done),
             )
+            return with_results(drawn)
 
     with watch.time("sampling"):
         return kept_samples(settings.out, draw)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from gflownet_crystal.common.annotations import fit_fields
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, NonNegative, Share, Whole
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.values import one_of, optional, path_setting
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, check_space_group
@@ -22,7 +23,7 @@ _OF_PREDICTION = (
 
 
 @dataclass(frozen=True)
-class PredictionSettings:
+class PredictionSettings(CheckedFields):
     """Settings of a structure prediction.
 
     Attributes:
@@ -39,34 +40,20 @@ class PredictionSettings:
         relax_steps: number of steps of a relaxation at most.
     """
 
-    n: int = 20
-    cells: int = 160
+    n: Count = 20
+    cells: Count = 160
     space_groups: Sequence[int | str] | None = None
     lattice: Sequence[float] | None = None
-    most_atoms: int = 30
-    by_prototypes: float = 0.5
-    temperature: float = 0.04
+    most_atoms: Count = 30
+    by_prototypes: Share = 0.5
+    temperature: NonNegative = 0.04
     seed: int = 0
-    relax: int = 0
-    relax_steps: int = 40
+    relax: Whole = 0
+    relax_steps: Whole = 40
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is out of range.
-        """
-        fit_fields(self)
-        for name in ("n", "cells", "most_atoms"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("relax", "relax_steps"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 0")
-        if not 0.0 <= self.by_prototypes <= 1.0:
-            raise ConfigError(f"by_prototypes={self.by_prototypes} must be a share from 0 to 1")
-        if not self.temperature >= 0.0:
-            raise ConfigError(f"temperature={self.temperature} must not be negative")
+        """Check the values."""
+        super().__post_init__()
         if self.lattice is not None and len(self.lattice) != 6:
             raise ConfigError(
                 f"lattice={list(self.lattice)} must be six numbers: a, b, c in A, alpha, beta, gamma"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from gflownet_crystal.common.annotations import fit_fields
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Bounds, Count, NonNegative, Whole
 from gflownet_crystal.common.errors import ConfigError
 
 KEEP: Final = "keep"
@@ -13,7 +14,7 @@ _MOST_PLACED_A_CANDIDATE = 8
 
 
 @dataclass(frozen=True)
-class Screening:
+class Screening(CheckedFields):
     """Which of the sampled specs become candidates.
 
     Attributes:
@@ -41,51 +42,33 @@ class Screening:
         seed: random seed of the random order.
     """
 
-    k: int = 100
+    k: Count = 100
     choose_from: int | None = None
     known: Literal["formula", "formula_and_group", "keep"] = KEEP
-    charges: int = 0
-    max_per_formula: int | None = None
-    max_per_system: int | None = None
-    max_per_prototype: int | None = None
-    volume_tolerance: float = 0.03
-    better: float = 0.5
+    charges: Whole = 0
+    max_per_formula: Count | None = None
+    max_per_system: Count | None = None
+    max_per_prototype: Count | None = None
+    volume_tolerance: NonNegative = 0.03
+    better: Annotated[float, Bounds(above=0, most=1)] = 0.5
     order: Literal["random", "samples", "best"] = "random"
     limits: bool = True
     by_reward: bool = False
     promising: float = 0.2
     within: float | None = 0.05
-    deepest: float | None = -0.1
+    deepest: Annotated[float, Bounds(below=0)] | None = -0.1
     fill: bool = False
     most_placed: int | None = None
-    batch_size: int = 32
+    batch_size: Count = 32
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is out of range.
-        """
-        fit_fields(self)
-        at_least_one = ("k", "max_per_formula", "max_per_system", "max_per_prototype", "batch_size")
-        for name in at_least_one:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                none = "" if name in ("k", "batch_size") else ", or null"
-                raise ConfigError(f"{name}={value} must be at least 1{none}")
+        """Check the values."""
+        super().__post_init__()
         for name in ("choose_from", "most_placed"):
             value = getattr(self, name)
             if value is not None and value < self.k:
                 raise ConfigError(f"{name} must be at least k={self.k}, or null, not {value}")
-        if self.deepest is not None and not self.deepest < 0:
-            raise ConfigError(f"deepest={self.deepest} is an energy below 0, or null")
-        if self.charges < 0:
-            raise ConfigError(f"charges={self.charges} is a number of compounds, or 0 for no limit")
-        if not self.volume_tolerance >= 0:
-            raise ConfigError(f"volume_tolerance={self.volume_tolerance} must not be negative")
-        if not 0 < self.better <= 1:
-            raise ConfigError(f"better={self.better} must be a share above 0 and at most 1")
 
     @property
     def target(self) -> int:

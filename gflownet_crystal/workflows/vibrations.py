@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from ase.calculators.calculator import Calculator
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.interrupt import stop_on_signal
@@ -59,6 +60,7 @@ class Vibrations:
         file, lines = reopened(folder / VIBRATIONS)
         done = {record.get("row"): record for record in lines}
         waiting = [place for place, row in enumerate(rows) if row not in done]
+        calculator = energies.calculator()
         try:
             with (
                 stop_on_signal() as should_stop,
@@ -67,7 +69,7 @@ class Vibrations:
                 for place in waiting:
                     if should_stop():
                         raise KeyboardInterrupt("vibrations are unfinished; go on with resume=true")
-                    record = {"row": rows[place], **self._one(items[place], energies)}
+                    record = {"row": rows[place], **self._one(items[place], energies, calculator)}
                     file.write(record)
                     file.settle()
                     done[rows[place]] = record
@@ -76,7 +78,7 @@ class Vibrations:
             file.close()
         return {row: {k: v for k, v in done[row].items() if k != "row"} for row in rows}
 
-    def _one(self, item: Item, energies: StructureEnergies) -> dict[str, object]:
+    def _one(self, item: Item, energies: StructureEnergies, calculator: Calculator) -> dict[str, object]:
         """Entries of a crystal's record."""
         if item.structure is None:
             return {"reason": item.reason}
@@ -85,7 +87,7 @@ class Vibrations:
         if relaxed.structure is None:
             return {"reason": relaxed.reason}
         try:
-            return asdict(phonons(to_primitive(relaxed.structure), energies.calculator(), self.settings))
+            return asdict(phonons(to_primitive(relaxed.structure), calculator, self.settings))
         except DataError as error:
             return {"reason": str(error)}
 

@@ -46,7 +46,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         (["proxy=mpl"], ["mlp", "grid_corners"]),
         (["env=hypergrid", "env.lenght=3"], ["env.length"]),
         (["env=hypergrid", "trainer.iterations=many"], ["trainer.iterations", "int"]),
-        (["env=hypergrid", "trainer.schedule.kind=linear"], ["constant, cosine, step"]),
+        (["env=hypergrid", "trainer.schedule.kind=linear"], ["constant or cosine or step"]),
         (["env=hypergrid", "policy.forward.activation=tanhh"], ["leaky_relu"]),
         (["env=hypergrid", "env.length=one"], ["env.length", "int"]),
         (["env=hypergrid", "env.length=1"], ["length"]),

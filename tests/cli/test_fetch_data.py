@@ -15,9 +15,9 @@ import pytest
 from pymatgen.core import Structure
 from pymatgen.io.cif import CifWriter
 
-from gflownet_crystal.cli import fetch_data
 from gflownet_crystal.data.public_sets import PUBLIC_SETS, RemoteFile
 from gflownet_crystal.training.energies.labelled import read_labelled
+from gflownet_crystal.workflows import fetching
 from tests.cli.commands import Result, run_command
 from tests.cli.published_data import (
     GROUPS,
@@ -150,7 +150,7 @@ def test_an_interrupt_says_that_the_part_is_kept(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fetch_data, "fetch", interrupted)
+    monkeypatch.setattr(fetching, "fetch", interrupted)
     stopped = run_command(tmp_path, "fetch_data", "name=mp20", "quiet=true")
     assert stopped.returncode == 130 and stopped.stderr.count("\n") == 1
     assert "the downloaded part is kept; go on with the same command" in stopped.stderr

@@ -44,9 +44,11 @@ def test_a_column_becomes_a_proxy(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert told["validation"]["validation"]["n"] + 2 < 60 and told["test"]["salts.csv"]["n"] == 60
     card = json.loads((tmp_path / "hardness.json").read_text())
     assert (card["property"], card["unit"], card["data"]) == ("hardness", "GPa", ["salts.csv"])
-    config = resolved(
-        compose_config("train_gfn", ["proxy=property", f"proxy.weights={tmp_path}/hardness.safetensors"])
-    )
+    # two files: its labels, and a config that gives it a name
+    (tmp_path / "proxy").mkdir()
+    own = f"defaults:\n  - property\n  - _self_\nweights: {tmp_path}/hardness.safetensors\n"
+    (tmp_path / "proxy" / "hardness.yaml").write_text(own)
+    config = resolved(compose_config("train_gfn", ["proxy=hardness"], [tmp_path]))
     value = build(config.proxy, Proxy, "proxy")(rock_salts()).value
     assert value.shape == (60,) and bool(value.isfinite().all())
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Several, ShareBelowOne
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.gemsnet.settings import GemsNetSettings, Widths
 
@@ -39,7 +41,7 @@ def present_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class GemsDiffSettings:
+class GemsDiffSettings(CheckedFields):
     """Sizes and parts of a GemsDiff model.
 
     The recipe ``paper`` is Klipfel et al., AAAI 2024. ``corrected`` differs in what the two are good at:
@@ -74,13 +76,13 @@ class GemsDiffSettings:
     """
 
     recipe: Literal["corrected", "paper"] = "corrected"
-    steps: int = 100
+    steps: Several = 100
     neighbours: int = 12
     position_first: float = 0.005
     position_last: float = 0.75
     lattice_first: float = 1e-5
     lattice_last: float = 1e-1
-    held: float = 0.5
+    held: ShareBelowOne = 0.5
     decoder_cell: Literal["cube", "noisy"] = "noisy"
     time_features: int = 64
     global_features: int = 64
@@ -88,23 +90,16 @@ class GemsDiffSettings:
     decoder: GemsNetSettings = field(default_factory=_fast_network)
 
     def __post_init__(self) -> None:
-        """Check ranges."""
-        if self.recipe not in ("corrected", "paper"):
-            raise ConfigError(f"unknown recipe {self.recipe!r}: choose `corrected` or `paper`")
-        if self.steps < 2:
-            raise ConfigError(f"steps must be at least 2, not {self.steps}")
+        """Check the values."""
+        super().__post_init__()
         for name in ("position", "lattice"):
             first, last = (getattr(self, f"{name}_{end}") for end in ("first", "last"))
             if not 0.0 < first < last < 1.0:
                 raise ConfigError(
                     f"noise goes from {name}_first={first} to {name}_last={last}: it has to rise from 0 to below 1"
                 )
-        if self.decoder_cell not in ("cube", "noisy"):
-            raise ConfigError(f"unknown decoder_cell {self.decoder_cell!r}: choose cube or noisy")
         if not self.is_corrected and self.decoder_cell != "cube":
             raise ConfigError("the recipe paper starts its decoder from a cube: set decoder_cell=cube")
-        if not 0.0 <= self.held < 1.0:
-            raise ConfigError(f"held must be at least 0 and below 1, not {self.held}")
         if self.time_features < 2 or self.time_features % 2:
             raise ConfigError(f"time_features must be even and positive, not {self.time_features}")
 

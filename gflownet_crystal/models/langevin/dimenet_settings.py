@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, NonNegative, Positive, Several
 
 
 @dataclass(frozen=True)
-class DimeNetSettings:
+class DimeNetSettings(CheckedFields):
     """Sizes of a :class:`~gflownet_crystal.models.langevin.dimenet_edges.DimeNetEdges`.
 
     Attributes:
@@ -34,33 +35,23 @@ class DimeNetSettings:
         ConfigError: a size is not positive, or the basis is unknown.
     """
 
-    cutoff: float = 6.0
-    neighbours: int = 24
-    n_blocks: int = 2
-    width: int = 64
-    output: int = 64
-    interaction: int = 32
-    n_orders: int = 5
-    n_radial: int = 10
-    basis: Literal["bessel", "shared"] = "shared"
-    basis_width: int = 8
-    after_skip: int = 1
-    output_layers: int = 1
-    levels: int = 10
-    softening: float = 1.0
-    tabulated: bool = True
+    place = "generator.network"
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        for name, value in vars(self).items():
-            if name not in ("basis", "softening", "tabulated") and not value > 0:
-                raise ConfigError(f"generator.network.{name} is {value}: it has to be above zero")
-        if not self.softening >= 0:
-            raise ConfigError(f"generator.network.softening is {self.softening}: it must not be negative")
-        if self.n_orders < 2 or self.levels < 2:
-            raise ConfigError("generator.network.n_orders and generator.network.levels have to be at least 2")
-        if self.basis not in ("bessel", "shared"):
-            raise ConfigError(f"generator.network.basis is {self.basis!r}: choose bessel or shared")
+    cutoff: Positive = 6.0
+    neighbours: Count = 24
+    n_blocks: Count = 2
+    width: Count = 64
+    output: Count = 64
+    interaction: Count = 32
+    n_orders: Several = 5
+    n_radial: Count = 10
+    basis: Literal["bessel", "shared"] = "shared"
+    basis_width: Count = 8
+    after_skip: Count = 1
+    output_layers: Count = 1
+    levels: Several = 10
+    softening: NonNegative = 1.0
+    tabulated: bool = True
 
     @classmethod
     def paper(cls, **changes: Any) -> Self:

@@ -21,8 +21,9 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from gflownet_crystal.common.annotations import fit_fields
+from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.arguments import settings_from
+from gflownet_crystal.common.bounds import Count, NonNegative, Positive, Several
 from gflownet_crystal.common.errors import ConfigError, WeightsError
 from gflownet_crystal.models.langevin.dimenet_edges import DimeNetEdges
 from gflownet_crystal.models.langevin.dimenet_settings import DimeNetSettings
@@ -43,7 +44,7 @@ MERGED = 0.3
 
 
 @dataclass(frozen=True)
-class NoiseLevels:
+class NoiseLevels(CheckedFields):
     """Deviations of the noise, evenly spaced in their logarithms.
 
     Attributes:
@@ -57,17 +58,17 @@ class NoiseLevels:
         ConfigError: they do not fall, or there are fewer than two.
     """
 
-    number: int = 10
+    place = "levels"
+
+    number: Several = 10
     first: float = 6.0
     last: float = 0.03
     first_variance: float = 36.0
     last_variance: float = 0.1
 
     def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "levels")
-        if self.number < 2:
-            raise ConfigError(f"levels.number is {self.number}: it has to be at least 2")
+        """Check the values."""
+        super().__post_init__()
         if not (self.first > self.last > 0.0 and self.first_variance > self.last_variance > 0.0):
             raise ConfigError("levels have to fall, from first to last, and to stay above zero")
 
@@ -255,7 +256,7 @@ class ScoreModel(nn.Module):
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(CheckedFields):
     """Schedule of sampling through the noise levels (section 4).
 
     Attributes:
@@ -268,16 +269,9 @@ class Schedule:
         ConfigError: a number is out of range.
     """
 
-    steps: int = 80
-    position_rate: float = 1e-3
-    lattice_rate: float = 1e-2
-    lattice_noise: float = 0.15
+    place = "generator"
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "generator")
-        for name in ("steps", "position_rate", "lattice_rate"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"generator.{name}={getattr(self, name)} has to be above zero")
-        if not self.lattice_noise >= 0:
-            raise ConfigError(f"generator.lattice_noise={self.lattice_noise} must not be negative")
+    steps: Count = 80
+    position_rate: Positive = 1e-3
+    lattice_rate: Positive = 1e-2
+    lattice_noise: NonNegative = 0.15

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from gflownet_crystal.common.annotations import fit_fields
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Bounds, Count, Several
 from gflownet_crystal.common.errors import ConfigError
 
 _LONGEST_CUTOFF = 100.0
 
 
 @dataclass(frozen=True)
-class SiteSettings:
+class SiteSettings(CheckedFields):
     """Sizes of a :class:`~gflownet_crystal.models.sites.network.SiteNetwork`.
 
     Attributes:
@@ -29,26 +31,20 @@ class SiteSettings:
         ConfigError: a number is not positive, ``time_width`` is odd, or the cutoff above 100 Å.
     """
 
-    width: int = 96
-    vectors: int = 24
-    n_layers: int = 4
-    n_radial: int = 20
-    n_relative: int = 10
-    n_far: int = 6
-    cutoff: float = 5.0
-    images: int = 96
-    time_width: int = 32
+    place = "generator.network"
+
+    width: Count = 96
+    vectors: Count = 24
+    n_layers: Count = 4
+    n_radial: Several = 20
+    n_relative: Several = 10
+    n_far: Several = 6
+    cutoff: Annotated[float, Bounds(least=1, most=_LONGEST_CUTOFF)] = 5.0
+    images: Count = 96
+    time_width: Count = 32
 
     def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "generator.network")
-        for name, value in vars(self).items():
-            least = 2 if name.startswith("n_") and name != "n_layers" else 1
-            if not value >= least:
-                raise ConfigError(f"generator.network.{name} must be at least {least}, not {value}")
+        """Check the values."""
+        super().__post_init__()
         if self.time_width % 2:
             raise ConfigError(f"generator.network.time_width must be even, not {self.time_width}")
-        if self.cutoff > _LONGEST_CUTOFF:
-            raise ConfigError(
-                f"generator.network.cutoff must be at most {_LONGEST_CUTOFF:g} Å, not {self.cutoff:g}"
-            )

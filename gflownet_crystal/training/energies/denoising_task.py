@@ -8,13 +8,13 @@ fractional positions that are given belong to this one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Bounds, Count, NonNegative
 from gflownet_crystal.models.denoiser import Denoiser
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.energies.denoising_noise import lattice_parameters, noisy_cubes, without_mean
@@ -26,7 +26,7 @@ VALIDATION_SEED = 2023
 
 
 @dataclass(frozen=True)
-class DenoisingSettings:
+class DenoisingSettings(CheckedFields):
     """Settings of the denoising task.
 
     Attributes:
@@ -41,25 +41,13 @@ class DenoisingSettings:
         ConfigError: a value is out of range.
     """
 
-    task: Literal["denoise", "lattice"] = "denoise"
-    noise: float = 0.05
-    position_weight: float = 10.0
-    centred: bool = True
-    validated: int | None = None
+    place = "denoising"
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "denoising")
-        if self.task not in ("denoise", "lattice"):
-            raise ConfigError(f"unknown task {self.task!r}: choose denoise or lattice")
-        if not 0.0 < self.noise < 0.5:
-            raise ConfigError(
-                f"denoising.noise is {self.noise}: it has to be above 0 and below 0.5, of the cell"
-            )
-        if not 0.0 <= self.position_weight < float("inf"):
-            raise ConfigError(f"denoising.position_weight must be 0 or more, not {self.position_weight}")
-        if self.validated is not None and self.validated < 1:
-            raise ConfigError(f"denoising.validated must be at least 1, not {self.validated}")
+    task: Literal["denoise", "lattice"] = "denoise"
+    noise: Annotated[float, Bounds(above=0, below=0.5)] = 0.05
+    position_weight: NonNegative = 10.0
+    centred: bool = True
+    validated: Count | None = None
 
     @property
     def sigma(self) -> float:

@@ -14,8 +14,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, NonNegative
+from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.site_projectors import site_flats
 from gflownet_crystal.crystallography.wyckoff import wyckoff_table
 from gflownet_crystal.models.langevin.lattice_lengths import (
@@ -41,7 +42,7 @@ _SHORTEST = 1.5
 
 
 @dataclass(frozen=True)
-class LangevinTaskSettings:
+class LangevinTaskSettings(CheckedFields):
     """Settings of the task of Langevin diffusion.
 
     Attributes:
@@ -53,19 +54,11 @@ class LangevinTaskSettings:
         ConfigError: a value is out of range.
     """
 
-    mode: Literal["spec", "paper"] = "spec"
-    lattice_weight: float = 0.0
-    validated: int | None = 512
+    place = "generator.task"
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "generator.task")
-        if self.mode not in ("spec", "paper"):
-            raise ConfigError(f"unknown generator.task.mode {self.mode!r}: choose spec or paper")
-        if not 0.0 <= self.lattice_weight < float("inf"):
-            raise ConfigError(f"generator.task.lattice_weight must be 0 or more, not {self.lattice_weight}")
-        if self.validated is not None and self.validated < 1:
-            raise ConfigError(f"generator.task.validated must be at least 1, not {self.validated}")
+    mode: Literal["spec", "paper"] = "spec"
+    lattice_weight: NonNegative = 0.0
+    validated: Count | None = 512
 
 
 def inequivalent_sites(structures: StructureBatch) -> StructureBatch:

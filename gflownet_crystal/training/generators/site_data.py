@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -227,10 +226,3 @@ def uniform_parameters(graph: SiteGraph, generator: torch.Generator) -> Tensor:
     """Uniform parameters of the orbits of a graph, zero where nothing is free, (O, 3) float64."""
     drawn = torch.rand(len(graph.crystal), 3, generator=generator, dtype=torch.float64)
     return drawn.to(graph.span.device).where(graph.is_free, 0.0)
-
-
-def n_free_bins(n_free: Tensor) -> dict[str, np.ndarray]:
-    """Masks of crystals by their number of free parameters, as tables report them."""
-    count = n_free.numpy()
-    return {"0": count == 0, "1-2": (count >= 1) & (count <= 2), "3-5": (count >= 3) & (count <= 5),
-            "6-8": (count >= 6) & (count <= 8), "9+": count >= 9}  # fmt: skip

@@ -8,8 +8,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count
+from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.models.sites.parameter_flow import ParameterFlow, velocity_loss
 from gflownet_crystal.models.sites.settings import SiteSettings
 from gflownet_crystal.training.energies.labelled import LabelledStructures, Splits
@@ -24,7 +25,7 @@ _PAIRS = 8192
 
 
 @dataclass(frozen=True)
-class SiteTaskSettings:
+class SiteTaskSettings(CheckedFields):
     """Settings of the task of placing atoms on Wyckoff positions.
 
     Attributes:
@@ -37,17 +38,11 @@ class SiteTaskSettings:
         ConfigError: a number is out of range.
     """
 
-    nearest: bool = True
-    validated: int | None = 1024
-    max_pairs: int = 800
+    place = "generator.task"
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "generator.task")
-        if self.validated is not None and self.validated < 1:
-            raise ConfigError(f"generator.task.validated must be at least 1, not {self.validated}")
-        if self.max_pairs < 1:
-            raise ConfigError(f"generator.task.max_pairs must be at least 1, not {self.max_pairs}")
+    nearest: bool = True
+    validated: Count | None = 1024
+    max_pairs: Count = 800
 
 
 class SiteTask(Task):

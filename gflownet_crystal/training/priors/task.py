@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Bounds, Count, NonNegative, Several, Share
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.gflownet.likelihood import log_prob, negative_elbo
 from gflownet_crystal.gflownet.model import GFlowNet
@@ -21,7 +22,7 @@ _SEED = 3
 
 
 @dataclass(frozen=True)
-class PriorSettings:
+class PriorSettings(CheckedFields):
     """Settings of the task.
 
     Attributes:
@@ -40,30 +41,16 @@ class PriorSettings:
         ConfigError: a number is out of range.
     """
 
-    limit: float | None = 0.1
-    further_until: float = 0.85
-    substituted: float = 0.45
-    substituted_final: float = 0.15
-    watched: int = 1024
-    judged: int = 2048
-    samples: int = 64
-    matching: list[int] = field(default_factory=lambda: [300, 200])
+    place = "task"
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "task")
-        if not 0.0 < self.further_until <= 1.0:
-            raise ConfigError(f"task.further_until is a share in (0, 1], not {self.further_until}")
-        for name in ("substituted", "substituted_final"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ConfigError(f"task.{name} is a share in [0, 1], not {getattr(self, name)}")
-        if self.limit is not None and self.limit < 0.0:
-            raise ConfigError(f"task.limit must be 0 or more, or null, not {self.limit}")
-        for name, least in {"watched": 1, "judged": 1, "samples": 2}.items():
-            if getattr(self, name) < least:
-                raise ConfigError(f"task.{name} must be at least {least}, not {getattr(self, name)}")
-        if min(self.matching, default=1) < 1:
-            raise ConfigError(f"task.matching has numbers of iterations of at least 1, not {self.matching}")
+    limit: NonNegative | None = 0.1
+    further_until: Annotated[float, Bounds(above=0, most=1)] = 0.85
+    substituted: Share = 0.45
+    substituted_final: Share = 0.15
+    watched: Count = 1024
+    judged: Count = 2048
+    samples: Several = 64
+    matching: list[Count] = field(default_factory=lambda: [300, 200])
 
 
 class PriorTask(Task):

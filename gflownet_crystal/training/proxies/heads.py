@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, InnerShare, Positive, ShareBelowOne
 from gflownet_crystal.models.spec_energy.heads import EnsembleHeads
 from gflownet_crystal.training.base import Training
 from gflownet_crystal.training.optimizer import Optimizer
@@ -23,7 +23,7 @@ _FEWER_PASSES = 3
 
 
 @dataclass(frozen=True)
-class HeadsSettings:
+class HeadsSettings(CheckedFields):
     """Hyperparameters of the heads.
 
     Attributes:
@@ -39,27 +39,17 @@ class HeadsSettings:
         seed: random seed of weights and batches.
     """
 
-    width: int = 128
-    steps: int = 1500
-    passes: int = 120
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.1
-    dropout: float = 0.3
-    average: float = 0.995
-    seed: int = 0
+    place = "training"
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "training")
-        for name in ("width", "steps", "passes", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"training.{name} must be at least 1, not {getattr(self, name)}")
-        if not (self.learning_rate > 0.0 and 0.0 <= self.dropout < 1.0 and 0.0 < self.average < 1.0):
-            raise ConfigError(
-                "training.learning_rate must be above 0, and dropout and average lie between 0 and 1; got "
-                f"{self.learning_rate}, {self.dropout} and {self.average}"
-            )
+    width: Count = 128
+    steps: Count = 1500
+    passes: Count = 120
+    batch_size: Count = 256
+    learning_rate: Positive = 1e-3
+    weight_decay: float = 0.1
+    dropout: ShareBelowOne = 0.3
+    average: InnerShare = 0.995
+    seed: int = 0
 
 
 class HeadsTraining(Training):

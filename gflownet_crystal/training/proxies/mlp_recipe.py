@@ -16,7 +16,6 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.quality import is_plausible
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
-from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.models.spec_energy.network import EnergyEnsemble
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.mlp import KIND, MLPProxy
@@ -201,20 +200,6 @@ def validation_figures(proxy: Proxy, parts: Parts) -> dict[str, object]:
         figures["strained"] = strain_figures(proxy, strained)
         figures["strained_lattice"] = lattice_figures(proxy, frame_to_specs(crystals))
     return _rounded(figures)
-
-
-def shared_formula_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, object]:
-    """MP-20 val errors with and without the formulas that MP-20's own train holds too."""
-    formulas = reduced_formulas(table)
-    split = table["mp20_split"].to_numpy()
-    validation = (split == "val") & (table["strain"] == "").to_numpy()
-    shared = np.isin(formulas, np.unique(formulas[(split == "train")]))
-    return _rounded(
-        {
-            "shared_with_train": error_figures(proxy, table[validation & shared].reset_index(drop=True)),
-            "not_shared": error_figures(proxy, table[validation & ~shared].reset_index(drop=True)),
-        }
-    )
 
 
 def _true_cells(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import fit_fields
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, Positive, Several
 from gflownet_crystal.common.checkpoint import Checkpoint
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.models.spec_energy.features import N_BUCKETS
 from gflownet_crystal.models.spec_energy.network import EnergyEnsemble
 from gflownet_crystal.structures.element_properties import N_PROPERTIES, element_properties
@@ -23,7 +24,7 @@ from gflownet_crystal.training.schedule import cosine
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(CheckedFields):
     """Hyperparameters of the ensemble and its training.
 
     Attributes:
@@ -48,14 +49,16 @@ class TrainingSettings:
         seed: random seed of weights and batches.
     """
 
-    members: int = 3
-    width: int = 256
-    token_width: int = 96
-    embedding: int = 64
-    steps: int = 5500
-    batch_size: int = 1152
+    place = "training"
+
+    members: Several = 3
+    width: Count = 256
+    token_width: Count = 96
+    embedding: Count = 64
+    steps: Count = 5500
+    batch_size: Count = 1152
     composition_batch: int = 256
-    learning_rate: float = 2e-3
+    learning_rate: Positive = 2e-3
     weight_decay: float = 0.1
     warmup: int = 100
     average: float = 0.998
@@ -67,18 +70,6 @@ class TrainingSettings:
     prototype_dropout: float = 0.1
     bfloat16: bool = True
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        fit_fields(self, "training")
-        if self.members < 2:
-            raise ConfigError(
-                f"members must be at least 2, not {self.members}: they learn from each other's folds"
-            )
-        if not self.learning_rate > 0.0:
-            raise ConfigError(f"training.learning_rate must be above 0, not {self.learning_rate}")
-        for name in ("width", "token_width", "embedding", "steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
 
 
 def initial_ensemble(data: TrainingData, settings: TrainingSettings) -> EnergyEnsemble:

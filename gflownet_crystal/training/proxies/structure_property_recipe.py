@@ -29,14 +29,10 @@ class StructurePropertyRecipe(PropertyRecipe):
 
     Args:
         column: column of the labels in the table.
-        name: name of the property; that of the column if None.
         unit: unit of the labels.
-        transform: function of the labels that is learned; ``log10`` for moduli and others that span decades.
-        minimum: lowest value that the property can have, or None.
         energies: weights (name or ``.safetensors`` file) of the energy network, which stays as it is.
-        holdout: share of reduced formulas kept apart, in addition to MP-20's val.
         members: number of networks whose spread tells the error.
-        settings: fields of :class:`~gflownet_crystal.training.proxies.heads.HeadsSettings`.
+        settings: other arguments of :class:`~gflownet_crystal.training.proxies.property_recipe.PropertyRecipe`.
 
     Raises:
         ConfigError: an unknown setting or a value out of range.
@@ -48,20 +44,11 @@ class StructurePropertyRecipe(PropertyRecipe):
     atoms: ClassVar[bool] = True
 
     def __init__(
-        self,
-        column: str,
-        unit: str,
-        name: str | None = None,
-        transform: str = "none",
-        minimum: float | None = None,
-        energies: str | Path = "alignn",
-        holdout: float = 0.1,
-        members: int = 5,
-        **settings: Any,
+        self, column: str, unit: str, *, energies: str | Path = "alignn", members: int = 5, **settings: Any
     ) -> None:
         if members < 2:
             raise ConfigError(f"training.members must be at least 2, not {members}")
-        super().__init__(column, unit, name, transform, minimum, energies, holdout, **settings)
+        super().__init__(column, unit, ensemble=energies, **settings)
         self.members = members
 
     def network(self, weights: str | Path) -> TrainedEnergies:

@@ -5,42 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gflownet_crystal.common.annotations import fit_fields
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, InnerShare, Positive, Share, ShareBelowOne
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.gflownet.replay import DRAW_CHOICES, KEEP_CHOICES
 from gflownet_crystal.policies.distributions import Behaviour
 from gflownet_crystal.training.schedule import ScheduleSettings
 
 
 @dataclass(frozen=True)
-class ReplaySettings:
+class ReplaySettings(CheckedFields):
     """Settings of the replay buffer; see :class:`gflownet_crystal.gflownet.replay.Replay`."""
 
-    capacity: int = 10_000
-    keep: str = "best"
-    draw: str = "rank"
-    most_per_kind: int | None = None
+    place = "trainer.replay"
+
+    capacity: Count = 10_000
+    keep: Literal["best", "recent"] = "best"
+    draw: Literal["rank", "uniform"] = "rank"
+    most_per_kind: Count | None = None
 
     def __post_init__(self) -> None:
-        fit_fields(self, "trainer.replay")
-        if min(self.capacity, self.most_per_kind or 1) < 1 or self.most_per_kind == 0:
-            raise ConfigError(
-                "trainer.replay.capacity must be at least 1, and trainer.replay.most_per_kind too, or null; got "
-                f"{self.capacity} and {self.most_per_kind}"
-            )
+        """Check the values."""
+        super().__post_init__()
         if self.most_per_kind is not None and self.keep == "recent":
             raise ConfigError(
                 "trainer.replay.most_per_kind keeps the best: it needs trainer.replay.keep=best"
             )
-        if self.keep not in KEEP_CHOICES or self.draw not in DRAW_CHOICES:
-            raise ConfigError(
-                f"trainer.replay.keep is one of {', '.join(KEEP_CHOICES)} and trainer.replay.draw one of "
-                f"{', '.join(DRAW_CHOICES)}; got {self.keep!r} and {self.draw!r}"
-            )
 
 
 @dataclass(frozen=True)
-class LocalSearchSettings:
+class LocalSearchSettings(CheckedFields):
     """Settings of the local search; see :class:`gflownet_crystal.gflownet.local_search.LocalSearch`.
 
     Attributes:
@@ -50,22 +43,16 @@ class LocalSearchSettings:
         accept: changed objects that replace those before: ``better`` or ``always``.
     """
 
-    fraction: float = 0.0
-    back: int = 8
-    rounds: int = 1
-    accept: Literal["better", "always"] = "better"
+    place = "trainer.local_search"
 
-    def __post_init__(self) -> None:
-        fit_fields(self, "trainer.local_search")
-        if not 0.0 <= self.fraction < 1.0 or min(self.back, self.rounds) < 1:
-            raise ConfigError(
-                "trainer.local_search has a fraction from 0 to below 1, and back and rounds of at least 1; got "
-                f"{self.fraction}, {self.back} and {self.rounds}"
-            )
+    fraction: ShareBelowOne = 0.0
+    back: Count = 8
+    rounds: Count = 1
+    accept: Literal["better", "always"] = "better"
 
 
 @dataclass(frozen=True)
-class TrainerSettings:
+class TrainerSettings(CheckedFields):
     """Settings of the training loop.
 
     Attributes:
@@ -87,54 +74,38 @@ class TrainerSettings:
         local_search: settings of the search near objects of the replay buffer.
     """
 
-    iterations: int = 1000
-    batch_size: int = 256
-    replay_fraction: float = 0.0
-    dataset_fraction: float = 0.0
-    learning_rate: float = 1e-3
-    learning_rate_log_z: float = 1e-1
+    place = "trainer"
+
+    iterations: Count = 1000
+    batch_size: Count = 256
+    replay_fraction: Share = 0.0
+    dataset_fraction: Share = 0.0
+    learning_rate: Positive = 1e-3
+    learning_rate_log_z: Positive = 1e-1
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
-    clip_norm: float | None = 10.0
-    ema: float | None = None
+    clip_norm: Positive | None = 10.0
+    ema: InnerShare | None = None
     exploration: float = 0.1
     exploration_final: float = 0.0
     temperature: float = 1.0
     temperature_final: float = 1.0
-    behaviour_iterations: int | None = None
+    behaviour_iterations: Count | None = None
     init_log_z: bool = True
-    checkpoint_every: int = 25
+    checkpoint_every: Count = 25
     replay: ReplaySettings = field(default_factory=ReplaySettings)
     local_search: LocalSearchSettings = field(default_factory=LocalSearchSettings)
 
     def __post_init__(self) -> None:
-        fit_fields(self, "trainer")
-        self._check_counts()
-        if not (self.learning_rate > 0.0 and self.learning_rate_log_z > 0.0):
-            raise ConfigError(
-                f"learning rates must be positive, not {self.learning_rate} and {self.learning_rate_log_z}"
-            )
-        if self.clip_norm is not None and not self.clip_norm > 0.0:
-            raise ConfigError(f"trainer.clip_norm must be positive or null, not {self.clip_norm}")
-        if self.ema is not None and not 0.0 < self.ema < 1.0:
-            raise ConfigError(f"trainer.ema is a decay in (0, 1) or null, not {self.ema}")
+        """Check the values."""
+        super().__post_init__()
         # both ends are checked now, so that a long training does not fail on its last iteration
         Behaviour(self.exploration, self.temperature)
         Behaviour(self.exploration_final, self.temperature_final)
-        # the sum first: the shares of a batch are whole numbers, and no infinite number is one
         shares = self.replay_fraction, self.dataset_fraction, self.local_search.fraction
-        if min(shares) < 0.0 or sum(shares) > 1.0 or self.n_policy < 1:
+        if sum(shares) > 1.0 or self.n_policy < 1:
             raise ConfigError(
                 "replay_fraction, dataset_fraction and local_search.fraction are shares that leave some of the batch "
                 f"to the policy; got {', '.join(map(str, shares))}"
-            )
-
-    def _check_counts(self) -> None:
-        for name in ("iterations", "batch_size", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"trainer.{name} must be at least 1, not {getattr(self, name)}")
-        if self.behaviour_iterations is not None and self.behaviour_iterations < 1:
-            raise ConfigError(
-                f"trainer.behaviour_iterations must be at least 1 or null, not {self.behaviour_iterations}"
             )
 
     @property
