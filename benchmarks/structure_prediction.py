@@ -140,7 +140,7 @@ def is_known(found: OccupiedSpecs, ranking: RankedAssignments) -> NDArray[np.boo
 def rows_of(
     options: dict[str, str], found: OccupiedSpecs
 ) -> tuple[SiteData, dict[str, Callable[[], tuple[StructureBatch, Tensor]]], dict[str, NDArray[np.bool_]]]:
-    """The crystals, what makes the tries of each row of the table, and masks of the crystals by name."""
+    """The crystals, a function for the tries of each row of the table, and masks of the crystals by name."""
     tries, seed = int(options["tries"]), int(options["seed"])
     has_ranking = options["ranking"] != "none"
     sampler = WyckoffSampler(

@@ -32,8 +32,8 @@ class Kind:
     """Facts of all weights of a kind.
 
     Attributes:
-        what: the weights are.
-        limits: of what they know.
+        what: kind of weights, in words.
+        limits: region of chemistry that they know.
         split: name of the data kept apart in addition to formulas held out, where the card says nothing of it.
         figure: dotted keys of the card for the table, the first that it has, each with words for it.
     """
@@ -160,14 +160,14 @@ _UNKNOWN = Kind("weights", "see the card", split="see the card")
 
 HEAD = f"""# Trained weights
 
-What ships in `gflownet_crystal/weights`: a `.safetensors` file each, and beside it the card that this page is
+The shipped weights, in `gflownet_crystal/weights`: a `.safetensors` file each, and beside it the card that this page is
 made from (`{COMMAND}`). A file that does not match the checksum of its card is refused. Data are named as in
 the command that trained; they are labels of the Materials Project and MatBench, and are not part of the repository.
-*Split* is what was kept apart: no reduced formula of it was trained on. *Samples seen* counts every crystal as often
+*Split* names the data kept apart: no reduced formula of it was trained on. *Samples seen* counts every crystal as often
 as it was learned from. The curve is that of the error over the training, of `mlp` on the training data, else on the
 validation data; where it was still moving, a longer training would change the figures.
 
-| weights | what | data | split | samples seen | figures | limits |
+| weights | kind | data | split | samples seen | figures | limits |
 |---|---|---|---|---|---|---|
 """
 

@@ -29,7 +29,7 @@ class Watch:
         sys.addaudithook(self._on_event)
 
     def begin(self) -> None:
-        """Forget what was and record from now on."""
+        """Clear the records and record from now on."""
         self.written, self.removed, self.started = [], [], []
         self._on = True
 

@@ -50,7 +50,7 @@ def run(request: Request) -> None:
             for place in waiting:
                 if should_stop():
                     raise KeyboardInterrupt(
-                        "what is done is kept; go on with the same command and resume=true"
+                        "finished work is kept; go on with the same command and resume=true"
                     )
                 summary = _predict(predictor, asked[place], folders[place], formats, source, several)
                 progress.advance(_words(summary))

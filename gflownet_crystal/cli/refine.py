@@ -37,7 +37,7 @@ def run(request: Request) -> None:
             rounds = refinement.go(start)
         except TrainingStopped as stop:
             raise TrainingStopped(
-                "what is done is kept; go on with the same command and resume=true"
+                "finished work is kept; go on with the same command and resume=true"
             ) from stop
         last = refinement.folder(settings.rounds.rounds)
         write_json(folder / SUMMARY, _summary(last, rounds, settings.rounds))

@@ -39,7 +39,7 @@ def read_yaml(path: Path) -> DictConfig:
 
 
 def check_yaml(path: Path) -> None:
-    """Check that a user's own file is a mapping of limited depth and size once its aliases stand for what they name.
+    """Check that a user's file is a mapping of limited depth and size, with its aliases expanded.
 
     Args:
         path: path of the file.

@@ -1,7 +1,7 @@
-"""Crystals made again from noisy fractional positions alone: a network that moves the atoms and makes the lattice.
+"""Reconstruction of crystals from noisy fractional positions: a network that moves the atoms and predicts the lattice.
 
-The lattice is given as a cube of 1 Å, so what is known of a crystal is its elements and roughly where they stand in the
-cell (Klipfel et al., "Unified model for crystal material generation", IJCAI 2023, section 5).
+The lattice is given as a cube of 1 Å, so the input is the elements and their approximate fractional positions (Klipfel
+et al., "Unified model for crystal material generation", IJCAI 2023, section 5).
 """
 
 from __future__ import annotations

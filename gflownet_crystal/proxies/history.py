@@ -110,7 +110,7 @@ class History:
             state = {f"formulas.{name}": values for name, values in state.items()}
         if set(state) != set(self.state_dict()):
             raise CheckpointError(
-                "the checkpoint holds another history of what was found; resume with the settings of the run"
+                "the checkpoint holds another history of discoveries; resume with the settings of the run"
             )
         for name, part in self.parts.items():
             keys, counts = state[f"{name}.keys"], state[f"{name}.counts"]

@@ -79,7 +79,7 @@ def _start(settings: TrainEnergySettings, model: EnergyModel) -> Mapping[str, ob
     same = name == settings.model.name
     if not same or settings_from(kind, stored) != settings_from(kind, settings.model.settings):
         raise ConfigError(
-            f"start={settings.start} holds a {name} of other settings: give model={name} and what its card says"
+            f"start={settings.start} holds a {name} of other settings: give model={name} and the settings of its card"
         )
     model.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(UNCERTAINTY)})
     return card
@@ -116,7 +116,7 @@ def _card(
 def _validation(
     splits: Splits, validation: Judged, holdout: Judged, data: LabelledStructures
 ) -> dict[str, object]:
-    """Errors on what was kept apart, and on validation without the formulas that MP-20's own train shares."""
+    """Errors on the held-out crystals, and on validation without the formulas in MP-20's training set."""
     error, source = validation.error.numpy(), splits.validation.source
     figures: dict[str, object] = {"validation": figures_of(error, source)}
     new = ~np.isin(splits.validation.formula, data.formula[data.split == "train"])

@@ -77,7 +77,7 @@ def tables(
     draw: Callable[[int], pd.DataFrame] | None,
     prepare: Callable[[pd.DataFrame], pd.DataFrame],
 ) -> Iterator[pd.DataFrame]:
-    """The samples at hand, then further ones, each with what the engine needs to know of them."""
+    """The samples at hand, then further ones, each prepared for the engine."""
     yield prepare(first)
     if draw is not None:
         yield from (prepare(draw(number)) for number in range(1, MOST_DRAWS + 1))

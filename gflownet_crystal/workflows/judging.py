@@ -76,7 +76,7 @@ class Judging:
             made: the structures.
             judge: the name of an energy model.
             energies: the model.
-            folder: folder for the relaxed structures; what it holds already is not done again.
+            folder: folder for the relaxed structures; crystals that are in it already are not relaxed again.
 
         Returns:
             The judge's verdict, its figures, and a row each of structures that were given.
@@ -127,7 +127,7 @@ class Judging:
         return vibration_figures(list(found.values()))
 
     def together(self, verdicts: Sequence[Verdict], judges: Sequence[EnergyChoice]) -> dict[str, object]:
-        """Figures of what several judges agree on.
+        """Figures of the agreement of several judges.
 
         Raises:
             KeyboardInterrupt: a stop was asked for.

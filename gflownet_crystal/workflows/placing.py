@@ -32,7 +32,7 @@ CONTACT, CONTACT_RATIO = "contact", "contact_ratio"
 
 _STRUCTURE = ("row", "try", "space_group", "lattice", "atomic_numbers", "frac_coords", ENERGY_COLUMN)
 SCREENED = (*_STRUCTURE, ENERGY_STD, JUDGED_HULL, CONTACT, CONTACT_RATIO)
-"""Columns of what :class:`Placer` makes."""
+"""Columns of the table of :class:`Placer`."""
 
 
 @dataclass(frozen=True)

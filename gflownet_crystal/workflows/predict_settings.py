@@ -112,7 +112,7 @@ class PredictSettings(DeviceSettings):
         format: file formats of structures, CIF among them.
         seed: random seed.
         trust: whether classes from outside this package are built that ``prior`` names.
-        resume: whether to go on with what ``out`` holds.
+        resume: whether to continue an earlier run in ``out``.
     """
 
     out: Path

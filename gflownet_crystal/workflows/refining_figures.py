@@ -28,7 +28,7 @@ RoundFigures = TypedDict(
         "energies": NotRequired[dict[str, Agreement]],
     },
 )
-"""Figures of a round: its models before and after their training, and what they were trained on."""
+"""Figures of a round: its models before and after their training, and their training data."""
 
 
 def round_counts(labels: Path, samples: pd.DataFrame, made: pd.DataFrame) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Figures of a trained sampler: energies, what it covers, how diverse its best are, and log p against log R."""
+"""Figures of a trained sampler: energies, coverage, diversity of the best samples, and log p against log R."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _BLOCK = 16
 class Neighbourhoods(NamedTuple):
     """The edges of each atom, laid out so that sums over pairs of them are matrix products.
 
-    The edges of an atom fill blocks of 16 slots; what is left of a block is empty. How many blocks are reserved
+    The edges of an atom fill blocks of 16 slots; the remaining slots of a block are empty. How many blocks are reserved
     follows from the numbers of atoms and edges alone.
 
     Attributes:

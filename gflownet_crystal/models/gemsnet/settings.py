@@ -11,7 +11,7 @@ from gflownet_crystal.models.layers.inputs import GraphSettings
 
 @dataclass(frozen=True)
 class Widths:
-    """Numbers of features: of atoms, edges, and what passes between edges, and of the residual layers.
+    """Numbers of features of atoms, edges and messages between edges, and of residual layers.
 
     Attributes:
         atom: features of an atom.

@@ -37,7 +37,7 @@ class TrainingSettings:
         learning_rate: peak of AdamW's.
         weight_decay: AdamW's, on weight matrices and embeddings.
         warmup: steps of linear rise.
-        average: decay of the exponential moving average of the weights, which is what is kept.
+        average: decay of the exponential moving average of the weights; the average is kept.
         strain_weight: weight of the strained cells' energies against their true cell.
         strain_scale: eV/atom; errors of strained energies count relative to this plus the energy.
         volume_weight: weight of the equilibrium volumes, and with ``mode_weight`` of the shapes.
