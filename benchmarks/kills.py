@@ -152,7 +152,7 @@ def make_inputs(folder: Path, data: Path) -> None:
 
 def kill(verb: str, place: Path, n: int, seed: int) -> Tally:
     """Kill a verb until n kills came before its end, print its row of the table."""
-    # the processes share what is imported here, so that few kills come before there is any work
+    # the processes share the modules imported here, so that few kills come before there is any work
     importlib.import_module(f"gflownet_crystal.cli.{verb}")
     # a first run is slower than all others
     undisturbed(verb, place, "warm")

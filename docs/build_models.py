@@ -14,7 +14,7 @@ WEIGHTS = DOCS.parent / "gflownet_crystal" / "weights"
 COMMAND = "python docs/build_models.py"
 
 _OF_LOSSES = "figures are losses of one step, not the quality of crystals"
-# of what a card says, what the page has a place of its own for, or what is too long for it
+# entries of a card that have a place of their own on the page, or are too long for it
 _TOLD = {"kind", "data", "split", "validation", "test", "samples_seen"}
 _TOLD |= {"curve_still_falling", "curve_still_rising"}
 _TOLD |= {"command", "calibrated_by", "sha256", "validation_curve", "unit", "units", "property"}
@@ -232,7 +232,7 @@ def _limits(card: Mapping[str, Any], kind: Kind) -> str:
 
 def _samples(card: Mapping[str, Any]) -> str:
     seen = f"{card['samples_seen']:,}" if "samples_seen" in card else "not said"
-    # losses fall, shares of what is found rise
+    # losses fall, shares of finds rise
     going = card.get("curve_still_falling", card.get("curve_still_rising"))
     return seen if going is None else f"{seen}; the curve {'was still moving' if going else 'had ended'}"
 

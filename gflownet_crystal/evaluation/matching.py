@@ -51,7 +51,7 @@ class Tolerances:
         """Check the values.
 
         Raises:
-            ConfigError: one is not a number above 0.
+            ConfigError: a tolerance is not a number above 0.
         """
         fit_fields(self)
         for name, value in vars(self).items():

@@ -129,11 +129,11 @@ class Denoiser(nn.Module):
 
         Args:
             structures: n structures on the model's device.
-            atoms: in a batch at most; bounds the memory.
+            atoms: maximum number of atoms of a batch; bounds the memory.
             half: bfloat16 for the matrix products.
 
         Returns:
-            In float64.
+            Actions in float64.
         """
         displacement, cell = torch.empty_like(structures.fractional), torch.empty_like(structures.cell)
         for rows in batches_of_atoms(structures.n_atoms, atoms):

@@ -136,7 +136,7 @@ def _judged(cards: Sequence[Card], run: RunFiles) -> Finding:
     judged = [c for c in rested if c.judged_above_hull is not None]
     measured = np.array([c.judged_above_hull for c in judged])
     near = int((measured <= NEAR_HULL).sum())
-    # what no crystal can be, or lies far below a hull, is not near it
+    # impossible crystals, and those far below a hull, are not near it
     held = sum(c.evidence.marks["judged_above_hull"] == "good" for c in judged)
     if len(measured):
         text += (

@@ -223,7 +223,7 @@ def too_close(points: PeriodicPoints, pairs: Pairs, closest: float) -> tuple[Ten
 
 
 def _is_sound(batch: StructureBatch) -> Tensor:
-    """Structures with atoms, and numbers that are finite and not absurd, (n,) bool."""
+    """Whether structures have atoms and finite, plausible numbers, (n,) bool."""
     sound = (batch.cell.abs() < _LARGEST_NUMBER).all(2).all(1) & (batch.n_atoms > 0)
     sound[batch.structure_index[~(batch.fractional.abs() < _LARGEST_NUMBER).all(1)]] = False
     return sound

@@ -135,7 +135,7 @@ class Training(ABC):
             None, or words on the new stream of random numbers that a device of another kind starts.
 
         Raises:
-            CheckpointError, KeyError, RuntimeError, ValueError: it is of another training.
+            CheckpointError, KeyError, RuntimeError, ValueError: the state is of another training.
         """
         load_weights(self.model, checkpoint, averaged=False)
         self.optimizer.restore(checkpoint)

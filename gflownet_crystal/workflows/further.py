@@ -1,4 +1,4 @@
-"""Samples to choose candidates from, more of them where those at hand do not suffice, and the usual way to choose."""
+"""Samples to choose candidates from, further ones drawn as needed, and the default choice."""
 
 from __future__ import annotations
 

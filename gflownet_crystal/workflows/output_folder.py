@@ -13,7 +13,7 @@ from gflownet_crystal.common.run_schema import SETTINGS
 
 
 def holds_nothing(folder: Path) -> bool:
-    """Whether a folder is not there, or empty but for the halves of files that a killed run was about to write."""
+    """Whether a folder is missing, or empty apart from temporary files of a killed run."""
     return not folder.is_dir() or all(path.name.startswith(".") for path in folder.iterdir())
 
 

@@ -151,7 +151,7 @@ def why_unplaced(frame: pd.DataFrame) -> list[str]:
 
 
 def part_file(folder: Path, start: int) -> Path:
-    """Where the batch of specs that begins with number ``start`` is kept once it is done."""
+    """Path for the finished batch of specs that begins with number ``start``."""
     return folder / "parts" / f"{start:08d}.parquet"
 
 

@@ -172,7 +172,7 @@ class PredictSettings(DeviceSettings):
         """Check the keys that go with ``start``, and those that a prototype fixes.
 
         Raises:
-            ConfigError: some do not go together.
+            ConfigError: some keys exclude each other.
         """
         if (self.supercell is None) != (self.dope is None):
             raise ConfigError(

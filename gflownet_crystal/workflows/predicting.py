@@ -242,7 +242,7 @@ def _in_lattice(kinds: CellKinds, lattice: Sequence[float]) -> CrystalSpec:
 
 
 def _within(kinds: CellKinds, lattice: Sequence[float]) -> CellKinds:
-    """Pairs whose group has the lattice and whose atoms have volumes that crystals have."""
+    """Pairs whose group admits the lattice and whose volume per atom is plausible."""
     specs = _in_lattice(kinds, lattice)
     low, high = _VOLUMES
     fits = (spec_faults(specs) == 0) & (specs.volume_per_atom >= low) & (specs.volume_per_atom <= high)

@@ -90,7 +90,7 @@ def labels(path: Path, left_out: LeftOut) -> Tensor:
     """Formation energies of a data file, (n,) float64 eV/atom.
 
     Raises:
-        DataError: it has none.
+        DataError: the file has no labels.
     """
     frame = read_source(path, left_out=left_out)
     if ENERGY_COLUMN not in frame.columns:

@@ -27,7 +27,7 @@ Key = tuple[int, tuple[int, ...]]
 """Space group, and the counts of the elements in the conventional cell, rising."""
 
 _UNKNOWN_ELECTRONEGATIVITY = 3.0
-# of a group's positions, what unseen crystals would add to the orbits that were counted
+# counts added to those of a group's positions, for unseen crystals
 _PRIOR = 2.0
 
 

@@ -73,7 +73,7 @@ class Neighbourhoods(NamedTuple):
         spans = [slice(order**2, (order + 1) ** 2) for order in orders]
         sums = torch.stack([harmonics[:, :, span] @ of_block[:, span] for span in spans], dim=2)
         sums = sums.flatten(0, 1).index_select(0, self.slot)
-        # Y_l0 of angle 0, which is what the own term has
+        # Y_l0 of angle 0, as in the own term
         degree = torch.arange(self.n_orders, dtype=self.harmonics.dtype, device=sums.device)
         own = ((2 * degree + 1) / (4 * math.pi)).sqrt().to(sums.dtype)
         return sums - own[:, None] * edges[:, None, :].to(sums.dtype)

@@ -54,7 +54,7 @@ class NoiseLevels:
         last_variance: smallest variance of L3, Å^2.
 
     Raises:
-        ConfigError: they do not fall, or there are fewer than two.
+        ConfigError: levels do not decrease, or there are fewer than two.
     """
 
     number: int = 10
@@ -181,7 +181,7 @@ class Noise(NamedTuple):
 
 
 class ScoreModel(nn.Module):
-    """A network's numbers on edges made into noise: along the edges for positions, by their strain for the lattice.
+    """Noise predicted from numbers on edges: along the edges for positions, by their strain for the lattice.
 
     Args:
         settings: settings of the network; the fast ones if None.

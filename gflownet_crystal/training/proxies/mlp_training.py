@@ -34,8 +34,8 @@ class TrainingSettings:
         steps: optimiser steps; the schedule is counted in them.
         batch_size: crystals a step.
         composition_batch: rows without structure a step.
-        learning_rate: peak of AdamW's.
-        weight_decay: AdamW's, on weight matrices and embeddings.
+        learning_rate: peak learning rate of AdamW.
+        weight_decay: weight decay of AdamW, on weight matrices and embeddings.
         warmup: steps of linear rise.
         average: decay of the exponential moving average of the weights; the average is kept.
         strain_weight: weight of the strained cells' energies against their true cell.
@@ -115,7 +115,7 @@ class Shuffled:
         rows: (n,) int64.
 
     Raises:
-        DataError: there are none.
+        DataError: there are no rows.
     """
 
     def __init__(self, rows: Tensor) -> None:
