@@ -58,7 +58,7 @@ def _largest_shift(
 
 
 def ranking(crystals: OccupiedSpecs, ranker: RankedAssignments) -> dict[str, object]:
-    """Recall of the true letters up to the normaliser, by what is known and free too, and specs a second."""
+    """Recall of the true letters up to the normaliser, in all and with free coordinates, and specs a second."""
     start = time.perf_counter()
     ranker.best(crystals.specs, 20)
     seconds = time.perf_counter() - start

@@ -103,7 +103,7 @@ def formula(crystal: CifCrystal) -> str:
 
 
 def kind_of(reason: str) -> str:
-    """A reason without what is of one file."""
+    """A reason without the names and numbers of one file."""
     return re.sub(r"'[^']*'|\"[^\"]*\"", "...", re.sub(r"\d+(\.\d+)?", "#", reason))
 
 

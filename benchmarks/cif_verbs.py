@@ -4,9 +4,9 @@
 
 DIR holds CIFs and ``expected.csv`` with the columns ``file`` and ``expected``: formula of the conventional cell and
 number of the space group, as ``Na4 Cl4 | 225``, or ``refuse`` and perhaps why. Each file is given to each verb alone:
-to prepare_data as source, to generate as specs, and to report as reference, of a run that is made for it. Right is what
-the verb made of it if that is the crystal expected, and a refusal if it is one line that names the file. Printed are
-the numbers of both for each verb, and what else there was; exit status 1 if there was.
+to prepare_data as source, to generate as specs, and to report as reference, of a run that is made for it. Right is
+the expected crystal, and a refusal if it is one line that names the file. Printed are
+the numbers of both for each verb, and all other outcomes; exit status 1 if there were any.
 """
 
 from __future__ import annotations

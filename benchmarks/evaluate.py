@@ -68,7 +68,7 @@ def seconds(made: StructureSet, reference: StructureSet, work: Work) -> dict[str
 
 
 def main(arguments: list[str]) -> None:
-    """Read the arguments and print what was found."""
+    """Read the arguments and print the results."""
     options = read_options(__doc__, _DEFAULTS, arguments, required=["structures", "reference"])
     made = read_set(options["structures"]).head(int(options["n"]))
     reference = read_set(options["reference"]).head(int(options["n_reference"]))

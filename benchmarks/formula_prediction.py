@@ -4,7 +4,7 @@
         [group=free] [seed=0] [energies=alignn] [temperature=0.04] [by_prototypes=0.5] [most_atoms=20] [seconds=900]
 
 FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random, as
-many as the processor time in ``seconds`` allows. What is given is the reduced formula, and with ``group=given`` the
+many as the processor time in ``seconds`` allows. Given are the reduced formula and, with ``group=given``, the
 space group. The structures of ``predict`` are compared in their order by pymatgen's StructureMatcher (stol 0.5, ltol
 0.3, angle_tol 10):
 ``first`` is the share of crystals that the first one matches, ``best`` the share that one of ``tries`` matches (as each

@@ -1,4 +1,4 @@
-"""Damaged files, configurations, run folders and command lines: what comes of them. Prints one JSON object.
+"""Outcomes of damaged files, configurations, run folders and command lines. Prints one JSON object.
 
     python -m benchmarks.fuzz [n=20000] [seed=0] [targets=readers,configs,folders,overrides] [first=0] [minutes=0]
         [processes=2] [kept=DIR]
@@ -157,7 +157,7 @@ def fuzz(
 
 
 def _import_verbs() -> None:
-    """Import what the forked processes need, once."""
+    """Import the modules of the forked processes, once."""
     from gflownet_crystal.cli.main import VERBS
 
     for name in ("ase.io", "pymatgen.io.cif", *(f"gflownet_crystal.cli.{verb}" for verb in VERBS)):

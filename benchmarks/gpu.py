@@ -1,13 +1,13 @@
-"""CPU and GPU against each other, and what a GPU does in a second. Prints one JSON object a part as it goes.
+"""Agreement of CPU and GPU, and rates of a GPU. Prints one JSON object a part as it goes.
 
     python -m benchmarks.gpu [data=FILE.parquet] [parts=checks,rates] [device=cuda] [seconds=3]
 
-FILE holds crystals in the package's schema; without it, what reads crystals is left out. Checks: masks of env=crystal
-bit for bit, log-probabilities of both policies, energies of the proxy ``mlp``, energies, forces and stresses of
-``alignn`` and ``gemsnet``, and structures of the generators (coordinates, as each draws the same numbers everywhere).
-Rates: trajectories of training and sampling by batch size, with the number of kernels and of waits for the device in an
-iteration; crystals of ``alignn`` and ``gemsnet`` judged and trained on by batch size; specs that get atoms. A part that
-fails is reported with its error, and the others go on.
+FILE holds crystals in the package's schema; without it, parts that read crystals are left out. Checks: masks of
+env=crystal bit for bit, log-probabilities of both policies, energies of the proxy ``mlp``, energies, forces and
+stresses of ``alignn`` and ``gemsnet``, and structures of the generators (coordinates, as each draws the same numbers
+everywhere). Rates: trajectories of training and sampling by batch size, with the number of kernels and of waits for the
+device in an iteration; crystals of ``alignn`` and ``gemsnet`` judged and trained on by batch size; specs that get
+atoms. A part that fails is reported with its error, and the others go on.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _CPU = torch.device("cpu")
 
 
 def main(arguments: list[str]) -> None:
-    """Run the parts and print what each finds."""
+    """Run the parts and print their results."""
     options = read_options(__doc__, _DEFAULTS, arguments)
     device, seconds = find_device(options["device"]), float(options["seconds"])
     structures = None
@@ -96,7 +96,7 @@ def _moved(context: Context, device: torch.device) -> Context:
 
 
 def _check_sampler(device: torch.device, n: int = 512) -> dict[str, Any]:
-    """Masks along CPU trajectories, and what both devices say of them."""
+    """Masks along CPU trajectories, and whether both devices agree on them."""
     here, there = _parts(_CPU), _parts(device)
     there.model.load_state_dict(here.model.state_dict())
     paths = sample_forward(here.model, n, torch.Generator().manual_seed(0))

@@ -3,7 +3,7 @@
     python -m benchmarks.gpu_training out=DIR data=FILE.parquet[,FILE.parquet...] [model=alignn] [minutes=7.0]
         [width=192] [atoms=4096] [strained=1.5] [max_atoms=20] [compile=true] [device=cuda] [seed=0]
 
-FILEs are what ``train_energy data=`` reads. The number of epochs is what fits the minutes at the rate of the first
+FILEs are tables for ``train_energy data=``. The number of epochs fits the minutes at the rate of the first
 steps, after the data are read and the kernels compiled. DIR/MODEL.safetensors, averaged weights in half precision
 without their optimiser, is written again each minute with a card, so that whatever ends the program leaves weights; the
 metrics are in DIR/run. Their uncertainty is calibrated afterwards, on any machine:

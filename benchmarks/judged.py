@@ -3,8 +3,8 @@
     python -m benchmarks.judged names=NAME,... pipelines=DIR,... [hull=FILE.parquet]
 
 Of each run a name for the table and DIR that ``pipeline run=RUN out=DIR relax=K`` made, in the same order.
-Energies are formation energies in eV/atom, medians over the candidates that were relaxed to the end or nearly so: what
-the proxy predicted of the spec, and what the potential says of the atoms as they were placed and relaxed. ``spread``
+Energies are formation energies in eV/atom, medians over the candidates that were relaxed to the end or nearly so: by
+the proxy for the spec, and by the potential for the atoms as placed and as relaxed. ``spread``
 is the median absolute difference between prediction and the potential's relaxed energy once the median difference is
 taken off. Relaxed energies are also given above the learned hull or, with ``hull``, that of a reference set, with the
 share of all candidates within 0.1 eV/atom; ``formulas`` counts different reduced formulas.

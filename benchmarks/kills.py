@@ -1,4 +1,4 @@
-"""Kills each verb at random moments, goes on, and compares what comes of it with an undisturbed run.
+"""Kills each verb at random moments, resumes it, and compares the result with an undisturbed run.
 
     python -m benchmarks.kills data=FILE [verbs=train_gfn,relax] [n=20] [seed=0]
 
@@ -152,7 +152,7 @@ def make_inputs(folder: Path, data: Path) -> None:
 
 def kill(verb: str, place: Path, n: int, seed: int) -> Tally:
     """Kill a verb until n kills came before its end, print its row of the table."""
-    # the processes share what is imported here, so that few kills come before there is any work
+    # the processes share the modules imported here, so that few kills come before there is any work
     importlib.import_module(f"gflownet_crystal.cli.{verb}")
     # a first run is slower than all others
     undisturbed(verb, place, "warm")
@@ -224,7 +224,7 @@ def _kill_once(verb: str, folder: Path, moment: float, whole: Undisturbed, tally
 
 
 def start(words: Sequence[str], folder: Path, log: Path) -> BaseProcess:
-    """Start a verb in a process of its own, which shares what this one has imported."""
+    """Start a verb in a process of its own, which shares the imported modules of this one."""
     process = get_context("fork").Process(target=_run, args=(list(words), folder, log))
     process.start()
     return process

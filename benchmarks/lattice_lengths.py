@@ -3,10 +3,10 @@
     python -m benchmarks.lattice_lengths structures=FILE.parquet specs=FILE.parquet
 
 For generators that choose the lattice themselves, as ``generator=langevin_paper`` does from a group and elements. The
-first FILE is what ``generate`` wrote, conventional cells with the row of their spec; the second is the table of specs,
-whose lattices the generator has not seen. Errors are of the conventional lengths a, b and c: absolute in A and relative
-to the true ones, with quantiles of the ratio of volumes an atom. Beside them, as ``another``, are the errors of the
-lattice of another spec of the same crystal-lattice system taken at random.
+first FILE is the output of ``generate``, conventional cells with the row of their spec; the second is the table of
+specs, whose lattices the generator has not seen. Errors are of the conventional lengths a, b and c: absolute in Å and
+relative to the true ones, with quantiles of the ratio of volumes an atom. Beside them, as ``another``, are the errors
+of the lattice of another spec of the same crystal-lattice system taken at random.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> None:
     options = read_options(__doc__, {}, arguments, required=["structures", "specs"])
     frame = read_parquet(Path(options["structures"]))
     if "row" not in frame:
-        raise DataError(f"{options['structures']} has no column row: give what generate wrote")
+        raise DataError(f"{options['structures']} has no column row: give the output of generate")
     specs = frame_to_specs(read_specs(Path(options["specs"])))
     rows = torch.from_numpy(frame["row"].to_numpy(dtype=np.int64).copy())
     if len(rows) == 0 or int(rows.max()) >= len(specs):

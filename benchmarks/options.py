@@ -32,7 +32,7 @@ def read_options(
     """Values of a command line, over the defaults.
 
     Args:
-        document: what ``--help`` and ``-h`` print: the program's docstring.
+        document: the program's docstring, printed by ``--help`` and ``-h``.
         defaults: value of each key that may be left out; where it is a number, numbers of its form are asked for.
         arguments: words of the command line.
         required: keys without a default.
@@ -81,7 +81,7 @@ def names(options: Mapping[str, str], key: str, allowed: Collection[str] = ()) -
     Args:
         options: of :func:`read_options`.
         key: one of them.
-        allowed: what each may be; anything if empty.
+        allowed: values that each may have; anything if empty.
 
     Raises:
         ConfigError: one is not allowed.

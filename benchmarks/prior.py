@@ -18,7 +18,7 @@ JSON object:
   formulas: quantiles for the samples and for the held-out crystals.
 * ``known_formula``: share of the samples with a reduced formula that was learned from, those of ``more`` included;
   ``distinct_formulas``: distinct reduced formulas over samples.
-* ``distributions``: what a card says of the crystals, and of the samples.
+* ``distributions``: statistics of the crystals by the card, and of the samples.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.proxies data=PREPARED.parquet [tests=TEST.parquet,TEST.parquet]
 
-PREPARED is what ``prepare_data`` makes of the training data: the formulas that training kept apart are found in it
+PREPARED is the training data after ``prepare_data``: the formulas that training kept apart are found in it
 again. Printed are: specs per second, errors on MP-20 val with and without the formulas that MP-20's train shares,
-on crystals with MatBench labels of formulas kept apart, on the test files, what is known of the lattice, and the
+on crystals with MatBench labels of formulas kept apart, on the test files, dependence on the lattice, and the
 hull's error.
 """
 

@@ -147,7 +147,7 @@ def n_free_bins(n_free: Tensor) -> dict[str, np.ndarray]:
 def rows_of(
     options: dict[str, str], found: OccupiedSpecs
 ) -> tuple[SiteData, dict[str, Callable[[], tuple[StructureBatch, Tensor]]], dict[str, NDArray[np.bool_]]]:
-    """The crystals, what makes the tries of each row of the table, and masks of the crystals by name."""
+    """The crystals, a function for the tries of each row of the table, and masks of the crystals by name."""
     tries, seed = int(options["tries"]), int(options["seed"])
     has_ranking = options["ranking"] != "none"
     sampler = WyckoffSampler(

@@ -5,8 +5,8 @@
 
 The n specs are those of an untrained policy in the default crystal space; without weights the builder alone is
 measured. Printed are: specs a second (CPU seconds, the best of three) of the builder alone, first with all Wyckoff
-assignments still to be found, then with them at hand; of the whole proxy with each network; and what came of the specs:
-shares placed, smallest distances over summed radii.
+assignments still to be found, then with them at hand; of the whole proxy with each network; and for the specs the
+shares placed and smallest distances over summed radii.
 """
 
 from __future__ import annotations

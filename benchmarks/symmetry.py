@@ -49,7 +49,7 @@ def build(network: str, dtype: torch.dtype) -> nn.Module:
 
 
 def energy_of(said: Tensor | AtomOutput) -> Tensor | None:
-    """The energies among what a network says."""
+    """The energies among the output of a network."""
     return said if isinstance(said, Tensor) else said.energy
 
 

@@ -6,9 +6,10 @@
 
 Two sequential Monte Carlo populations, from different seeds, are annealed from random trajectories to R/Z by moves on
 specs; their distance is the noise floor. Against them: energies (Wasserstein), space groups, lattice systems and
-elements (total variation) of samples of the run, and what the sampler's log p says of their members. Then log p(x) of
-fresh samples, by importance sampling, against log R(x), and the energies of samples against the same samples weighted
-by R / p, a second estimate of R/Z that is less noisy but sees only what the sampler reaches. Prints one JSON object.
+elements (total variation) of samples of the run, and the sampler's log p of their members. Then log p(x) of fresh
+samples, by importance sampling, against log R(x), and the energies of samples against the same samples weighted by R /
+p, a second estimate of R/Z that is less noisy but is blind to regions that the sampler never visits. Prints one JSON
+object.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ def weighted_samples(
 def coverage(
     model: GFlowNet, particles: Particles, settings: dict[str, int], generator: torch.Generator
 ) -> dict[str, Any]:
-    """log R(x) - log p(x) - log Z of members of the estimate: large where the sampler misses what R/Z has."""
+    """log R(x) - log p(x) - log Z of members of the estimate: large where the sampler misses mass of R/Z."""
     rows = torch.randperm(len(particles.objects), generator=generator, device=generator.device)
     rows = rows[: settings["objects"]]
     terminal, inside = model.env.encode(particles.objects[rows])

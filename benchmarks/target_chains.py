@@ -2,7 +2,7 @@
 
 Moves work on specs and on the coordinates of the default reference measure: log volume, logs of the free axial ratios,
 free angles in radians. A change of composition keeps the cell's volume over its reference volume, so its Jacobian is 1.
-What the space admits is asked of the environment, object by object; nothing of its actions or densities is used.
+Membership of the space is asked of the environment, object by object; nothing of its actions or densities is used.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ WEIGHTS = DOCS.parent / "gflownet_crystal" / "weights"
 COMMAND = "python docs/build_models.py"
 
 _OF_LOSSES = "figures are losses of one step, not the quality of crystals"
-# of what a card says, what the page has a place of its own for, or what is too long for it
+# entries of a card that have a place of their own on the page, or are too long for it
 _TOLD = {"kind", "data", "split", "validation", "test", "samples_seen"}
 _TOLD |= {"curve_still_falling", "curve_still_rising"}
 _TOLD |= {"command", "calibrated_by", "sha256", "validation_curve", "unit", "units", "property"}
@@ -32,8 +32,8 @@ class Kind:
     """Facts of all weights of a kind.
 
     Attributes:
-        what: the weights are.
-        limits: of what they know.
+        what: kind of weights, in words.
+        limits: region of chemistry that they know.
         split: name of the data kept apart in addition to formulas held out, where the card says nothing of it.
         figure: dotted keys of the card for the table, the first that it has, each with words for it.
     """
@@ -160,14 +160,14 @@ _UNKNOWN = Kind("weights", "see the card", split="see the card")
 
 HEAD = f"""# Trained weights
 
-What ships in `gflownet_crystal/weights`: a `.safetensors` file each, and beside it the card that this page is
+The shipped weights, in `gflownet_crystal/weights`: a `.safetensors` file each, and beside it the card that this page is
 made from (`{COMMAND}`). A file that does not match the checksum of its card is refused. Data are named as in
 the command that trained; they are labels of the Materials Project and MatBench, and are not part of the repository.
-*Split* is what was kept apart: no reduced formula of it was trained on. *Samples seen* counts every crystal as often
+*Split* names the data kept apart: no reduced formula of it was trained on. *Samples seen* counts every crystal as often
 as it was learned from. The curve is that of the error over the training, of `mlp` on the training data, else on the
 validation data; where it was still moving, a longer training would change the figures.
 
-| weights | what | data | split | samples seen | figures | limits |
+| weights | kind | data | split | samples seen | figures | limits |
 |---|---|---|---|---|---|---|
 """
 
@@ -232,7 +232,7 @@ def _limits(card: Mapping[str, Any], kind: Kind) -> str:
 
 def _samples(card: Mapping[str, Any]) -> str:
     seen = f"{card['samples_seen']:,}" if "samples_seen" in card else "not said"
-    # losses fall, shares of what is found rise
+    # losses fall, shares of finds rise
     going = card.get("curve_still_falling", card.get("curve_still_rising"))
     return seen if going is None else f"{seen}; the curve {'was still moving' if going else 'had ended'}"
 

@@ -44,6 +44,8 @@ BLOCKS = re.compile(r"^ *```.*?^ *```|\A---\n.*?^---$|(?<=\]\()[^)]*(?=\))", fla
 ANGSTROM = re.compile(r"(^| |/)A(?=[,;^]|$| and degrees)")
 # a number, or a value that is filled in, and the unit
 LENGTH = re.compile(r"[\d}] A(?=[,;:^).]|$| (apart|thick|and|of|an?|to|are|in|beside)\b)")
+# a clause in place of a noun: "what is kept" for "kept rows"
+CLAUSE = re.compile(r"\bwhat\b", flags=re.IGNORECASE)
 RELATIVE = re.compile(r"(of|as|where|which|what|how|so)\b", flags=re.IGNORECASE)
 ARGUMENT = re.compile(r"^    ([\w*]+(?:, [\w*]+)*): (.*)$", flags=re.MULTILINE)
 
@@ -118,22 +120,27 @@ def identifiers(source: str) -> Iterator[tuple[int, str]]:
             yield token.start[0], re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", token.string).strip()
 
 
-def faults_of_module(source: str, earlier: Collection[str] = ()) -> list[str]:
-    """Private words and summaries that open with a clause, each with its line.
+def faults_of_module(source: str, earlier: Collection[str] = (), clauses: bool = True) -> list[str]:
+    """Private words, and clauses in place of a noun, each with its line.
 
     Args:
         source: text of the module.
         earlier: old names that it may hold.
+        clauses: whether docstrings and comments may hold no "what" anywhere; in tests they may, but not as an opening.
     """
     # most modules have none of the words anywhere, names and strings included, and need not be taken apart
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", source)
-    if not any((PRIVATE.search(apart), re.search(r"\"\"\"\s*(What|How)\b", source), LENGTH.search(source))):
+    sought = (PRIVATE, LENGTH, CLAUSE) if clauses else (PRIVATE, LENGTH)
+    if not any(one.search(apart) for one in sought) and not re.search(r"\"\"\"\s*(What|How)\b", source):
         return []
     tree = ast.parse(source)
     texts = [*attribute_texts(tree), *comments(source), *messages(tree), *identifiers(source)]
     found = [f"{line}: {word}" for line, text in texts if text not in earlier for word in private_words(text)]
     openings = ((line, re.match(r"\s*(What|How)\b", text)) for line, text in attribute_texts(tree))
     found += [f"{line}: opens with {match.group(1)}" for line, match in openings if match]
+    spoken = [(line, text) for line, text in messages(tree) if " " in text]
+    prose = [*attribute_texts(tree), *comments(source), *spoken] if clauses else []
+    found += [f"{line}: clause with what" for line, text in prose if CLAUSE.search(NAMES.sub("", text))]
     return found + [f"{line}: A for Å" for line, text in texts if LENGTH.search(text)]
 
 
@@ -161,12 +168,14 @@ def faults_of_page(text: str) -> list[str]:
 
 
 def faults_of_data(text: str) -> list[str]:
-    """Private words of the keys, values and comments of a YAML or JSON file, and Å written as A, each with its line."""
+    """Private words, clauses in comments, and Å written as A, of a YAML or JSON file, each with its line."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.replace("_", " ").replace(":", " ")
         found += [f"{number}: {word}" for word in private_words(words)]
-        found += [f"{number}: A for Å" for _ in ANGSTROM.finditer(line.partition("#")[2])]
+        comment = line.partition("#")[2]
+        found += [f"{number}: A for Å" for _ in ANGSTROM.finditer(comment)]
+        found += [f"{number}: clause with what" for _ in CLAUSE.finditer(comment)]
     return found
 
 
@@ -186,7 +195,12 @@ def faults_of_modules(paths: list[Path]) -> list[str]:
         fault
         for path in paths
         for fault in faults(
-            [path], partial(faults_of_module, earlier=EARLIER.get(str(path.relative_to(REPOSITORY)), ()))
+            [path],
+            partial(
+                faults_of_module,
+                earlier=EARLIER.get(str(path.relative_to(REPOSITORY)), ()),
+                clauses=REPOSITORY / "tests" not in path.parents,
+            ),
         )
     ]
 
@@ -222,8 +236,13 @@ def test_each_kind_of_fault_is_found() -> None:
     module += '"""Of atoms at\nrest, with ``hurry``.\n\n    hurry: number.\n"""\n'
     module += 'print(f"{speed} lonely atoms, `eats`", "lonely")\nmax_hurry = 1\n'
     assert faults_of_module(module) == [
-        "5: at\nrest", "3: anew", "10: lonely", "10: lonely", "11: hurry", "1: opens with What"
+        "5: at\nrest", "3: anew", "10: lonely", "10: lonely", "11: hurry", "1: opens with What",
+        "1: clause with what",
     ]  # fmt: skip
+    clause = 'X = 1  # what\n"""Rows of what is kept.\n\n    what: name of ``what``.\n"""\n'
+    assert faults_of_module(clause) == ["2: clause with what", "1: clause with what"]
+    assert not faults_of_module(clause, clauses=False)
+    assert faults_of_module('print("keep what is done", "what")\n') == ["1: clause with what"]
     assert faults_of_module("class HurryStep:\n    pass\n") == ["1: Hurry"]
     assert faults_of_module('NAME = "hurry"\n') == ["1: hurry"] and not faults_of_module(
         'N = "hurry"\n', ["hurry"]
@@ -237,6 +256,7 @@ def test_each_kind_of_fault_is_found() -> None:
     assert not faults_of_arguments(function.replace("def f", "def _f"))
     assert faults_of_page("# A\n\n`anew`\n\n```bash\nanew\n```\nBesides this.\n") == ["8: Besides"]
     assert faults_of_data("max_hurry: 1  # velocities\n") == ["1: hurry"]
+    assert faults_of_data("what: 1  # what is kept\n") == ["1: clause with what"]
     assert faults_of_data("recipe: quick  # velocities hurry; `hurry` stays\n") == ["1: hurry"]
     assert faults_of_data("d: 1  # longest edge, A\nf: 1  # eV/A, force\ng: null  # {A:[Li]}, A site\n") == [
         "1: A for Å",

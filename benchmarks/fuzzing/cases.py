@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 INPUTS, OUT, HOME = "in", "out", "home"
-"""Folders of a case: what the command is given, where it writes, and the home directory while it runs."""
+"""Folders of a case: inputs of the command, its output, and the home directory while it runs."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A command, or a reader, and what it may touch.
+    """A command, or a reader, and the paths that it may touch.
 
     Attributes:
         words: of the command line, or a description of the reader.
         outputs: paths that it may write to, relative to the folder of the case.
         read: called in place of the command; returns crystals, see :func:`benchmarks.fuzzing.crystals.impossible`.
-        close_atoms: whether crystals with atoms nearer than 0.5 Å may be returned, as by readers of what is judged.
+        close_atoms: whether crystals with atoms nearer than 0.5 Å may be returned, as by readers of structures to
+            judge.
     """
 
     words: tuple[str, ...]

@@ -39,7 +39,8 @@ class Limits:
 
     Attributes:
         processor: seconds of processor time.
-        wall: seconds altogether, for what waits without working; longer, as other programs may run beside.
+        wall: elapsed seconds, for commands that wait without working; longer, as other programs may run at the same
+            time.
     """
 
     processor: float = 10.0
@@ -58,7 +59,7 @@ class Runner:
         folder: for the folders of the cases; one is removed after its case.
         kept: where folders of cases with faults go; None to remove them too.
         limits: of one execution.
-        command: what is called with the words of a command.
+        command: function called with the words of a command.
     """
 
     maker: Maker

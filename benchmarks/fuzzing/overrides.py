@@ -90,7 +90,7 @@ def make(rng: random.Random, valid: Path, here: Path) -> Case:
     if rng.random() < 0.05:
         # without out=, a report is written to the folder of its run, which other cases read
         words.remove(rng.choice([word for word in words if name != "report" or not word.startswith("out=")]))
-    # a report keeps what it draws in the folder of its run
+    # a report keeps its drawn samples in the folder of its run
     kept = (str(valid / "run_crystal" / Path(KEPT).name),) if name == "report" else ()
     # a user's own word may name any place in the folder for the output
     return Case((verb, *words, *extra), outputs=(OUT, "runs", *kept, *_named(extra)))

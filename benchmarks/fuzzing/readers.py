@@ -42,7 +42,7 @@ _NUMBERS = (float("nan"), float("inf"), -1.0, 0.0, 1e308, 1e8, 119.0, 180.0, 200
 
 
 def make(rng: random.Random, valid: Path, here: Path) -> Case:
-    """A damaged file and what reads it."""
+    """A damaged file and its reader."""
     kinds = {"cif": 8, "text": 6, "table": 6, "tensors": 2, "weights": 2, "folder": 1}
     kind = rng.choices(list(kinds), list(kinds.values()))[0]
     if kind == "weights":
@@ -147,7 +147,7 @@ def _folder(rng: random.Random, valid: Path, here: Path) -> Case:
 
 
 def _weights(rng: random.Random, valid: Path, here: Path) -> Case:
-    """Damaged weights or their card; the digest on the card fits often, so that what follows it is reached."""
+    """Damaged weights or their card; the digest on the card often fits, so that later checks are reached."""
     name = rng.choice(WEIGHTS)
     path, card_path = here / INPUTS / name, (here / INPUTS / name).with_suffix(".json")
     tensors, card = (valid / name).read_bytes(), (valid / card_path.name).read_text(encoding="utf-8")

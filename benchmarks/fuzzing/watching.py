@@ -29,7 +29,7 @@ class Watch:
         sys.addaudithook(self._on_event)
 
     def begin(self) -> None:
-        """Forget what was and record from now on."""
+        """Clear the records and record from now on."""
         self.written, self.removed, self.started = [], [], []
         self._on = True
 
@@ -41,7 +41,7 @@ class Watch:
         """Paths that were written and are still there, or were removed and had been there, not in ``allowed``."""
         folders = [os.path.realpath(path) for path in allowed]
         left = [path for path in self.written if os.path.lexists(path)]
-        # what was made and removed again, as a temporary file, leaves nothing
+        # files that were made and removed again, as temporary ones, leave nothing
         gone = [path for path in self.removed if path not in self.written]
         return sorted({path for path in left + gone if not _within(path, folders)})
 

@@ -269,7 +269,7 @@ class Crystals(Table):
         return save_crystals(self, Path(path), overwrite)
 
     def copy(self) -> Self:
-        """The same crystals, apart: what is relaxed or judged in one set stays as it was in the other."""
+        """An independent copy: relaxing or judging one set leaves the other unchanged."""
         return self._take(np.arange(len(self)))
 
     def _take(self, rows: Rows) -> Self:

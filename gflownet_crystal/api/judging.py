@@ -28,7 +28,7 @@ _AT_A_TIME = 64
 def energies_of(
     given: str | Mapping[str, object] | StructureEnergies, device: torch.device
 ) -> StructureEnergies:
-    """An energy model by name, or as it is, on a device.
+    """An energy model, given by name or as an object, on a device.
 
     Raises:
         ConfigError: an unknown name.

@@ -35,8 +35,8 @@ def read(source: str | Path, *, formula_check: str = "refuse", symprec: float = 
         symprec: tolerance with which space groups are found, Å.
 
     Returns:
-        The crystals, with the labels that the source has (``formation_energy_per_atom``, ``band_gap``, ...). What could
-        not be read is told in a warning and stands in ``left_out`` with its reason.
+        The crystals, with the labels that the source has (``formation_energy_per_atom``, ``band_gap``, ...). Records
+        that cannot be read are named in a warning and listed in ``left_out`` with the reason.
 
     Raises:
         DataError: nothing readable.

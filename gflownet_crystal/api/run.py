@@ -109,8 +109,8 @@ class Run:
             anion: the only elements with negative oxidation states.
             exact: method for samples of the part as the whole sampler makes them there: ``"rejection"``, ``"weights"``,
                 or True for whichever is workable; False for its policy under tighter masks.
-            condition: values of what the run was trained for a range of, as ``{"band_gap": 1.5}``; the others are drawn
-                from their ranges.
+            condition: target values of a conditional run, as ``{"band_gap": 1.5}``; targets that are left out are
+                drawn from their ranges.
             seed: random seed.
             batch_size: number of trajectories at once.
             quiet: whether to show no progress.

@@ -142,7 +142,7 @@ def own_hull(run: Run | None) -> Callable[[], Hull | None]:
 
 
 def reward_hull(run: Run | None) -> Callable[[], Hull | None]:
-    """Gives the hull that a run's reward subtracts from formation energies, None where it subtracts none."""
+    """A function that returns the hull that a run's reward subtracts from formation energies, or None."""
     function = None if run is None else discovery_of(run.reward.function)
     return lambda: None if function is None else function.hull
 

@@ -159,7 +159,7 @@ def _parts(proxies: Sequence[str | Proxy]) -> dict[str, Proxy]:
 
 
 def _seeks_low_values(given: Given) -> bool:
-    """Whether the reward for discovery does not take what a proxy object predicts."""
+    """Whether a proxy object predicts energies, not energies above the hull, so that it needs another reward."""
     proxy = given.proxy
     return (
         proxy is not None

@@ -1,4 +1,4 @@
-"""Settings given in Python as the texts of a command line."""
+"""Conversion of settings given in Python to words of a command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Former place of :mod:`gflownet_crystal.config.compose`; imports from here keep working."""
+"""Old location of :mod:`gflownet_crystal.config.compose`; imports from here keep working."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ from gflownet_crystal.workflows.evaluating import (
 from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.sampler_figures import sampler_figures
 
-# these say how it is computed, not what
+# keys of the computation, not of the result
 _FREE = ("out", "cache", "processes", "device", "threads", "resume", "quiet", "metrics", "judge", "run", "sampler",
          "condition", "trust")  # fmt: skip
 

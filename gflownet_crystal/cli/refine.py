@@ -36,7 +36,7 @@ def run(request: Request) -> None:
             rounds, learned = refinement.go(start)
         except TrainingStopped as stop:
             raise TrainingStopped(
-                "what is done is kept; go on with the same command and resume=true"
+                "finished work is kept; go on with the same command and resume=true"
             ) from stop
         write_json(folder / SUMMARY, _summary(rounds, learned, settings.rounds))
     print(rounds_table(rounds))

@@ -1,4 +1,4 @@
-"""The package's errors: each is a ``ValueError`` that says what was given, what is allowed and what to do."""
+"""The package's errors: each is a ``ValueError`` that names the given value, the allowed ones and the remedy."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ProxyError(GFlowNetCrystalError):
 
 
 class ContractError(GFlowNetCrystalError):
-    """A class does not do what the contract it implements says.
+    """A class breaks the contract that it implements.
 
     Args:
         subject: the class or object.

@@ -18,7 +18,7 @@ class MetricsFile:
 
     Args:
         path: path of the file.
-        offset: bytes to keep; what follows them is cut, so that no step appears twice after a resume.
+        offset: number of bytes to keep; later ones are cut, so that no step appears twice after a resume.
 
     Raises:
         DataError: the file cannot be written.
@@ -67,7 +67,7 @@ class MetricsFile:
             yield
         except OSError as error:
             raise DataError(
-                f"cannot write {self._path}: {error.strerror or error}; what was written before is kept"
+                f"cannot write {self._path}: {error.strerror or error}; earlier lines are kept"
             ) from error
 
 
@@ -138,7 +138,7 @@ def _content(path: Path) -> bytes:
 
 def _records(path: Path, content: bytes) -> list[dict[str, Any]]:
     records = []
-    # what follows the last newline was not written to its end
+    # the text after the last newline is incomplete
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
             record = json.loads(line)

@@ -1,4 +1,4 @@
-"""The folder of this user for what is computed once and can be computed again."""
+"""The user's cache folder, for results that can be computed again."""
 
 from __future__ import annotations
 

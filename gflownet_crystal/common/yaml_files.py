@@ -39,13 +39,13 @@ def read_yaml(path: Path) -> DictConfig:
 
 
 def check_yaml(path: Path) -> None:
-    """Check that a user's own file is a mapping of limited depth and size once its aliases stand for what they name.
+    """Check that a user's file is a mapping of limited depth and size, with its aliases expanded.
 
     Args:
         path: path of the file.
 
     Raises:
-        DataError: it is not, or it cannot be read.
+        DataError: the file is not such a mapping, or it cannot be read.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ def _expanded(node: yaml.Node, sizes: dict[int, float]) -> float:
 
 
 def _reason(error: Exception) -> str:
-    # the first line of YAML's errors says what was being read when it found the problem
+    # the first line of YAML's errors names its state, not the problem
     text = getattr(error, "problem", None) or str(error)
     return next(iter(str(text).splitlines()), type(error).__name__)
 

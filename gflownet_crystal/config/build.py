@@ -123,7 +123,7 @@ def to_settings(settings: type[T], config: object, key: str) -> T:
     """A dataclass from a section, with unknown keys and wrong types refused.
 
     Raises:
-        ConfigError: naming the key and what is allowed.
+        ConfigError: naming the key and the allowed values.
     """
     return settings_from(settings, plain_section(config, key), key)
 

@@ -75,7 +75,7 @@ class ComparedRun:
         """The run's prior in the run's space.
 
         Raises:
-            ConfigError: it has none.
+            ConfigError: the run has no prior.
         """
         prior = build_prior(self.config, self.parts, self.trust)
         if prior is None:

@@ -20,10 +20,10 @@ class Setting:
     """One ``key=value`` of a command line.
 
     Attributes:
-        key: dotted.
-        value: Python value.
+        key: dotted key.
+        value: value as a Python object.
         text: text as given.
-        added: written ``+key=value``: the key need not exist.
+        added: whether it was written ``+key=value``, so that the key need not exist.
     """
 
     key: str
@@ -36,7 +36,7 @@ def parse_setting(text: str) -> Setting:
     """Read one ``key=value``.
 
     Raises:
-        ConfigError: it is not one.
+        ConfigError: the word is no setting.
     """
     try:
         parser = OverridesParser.create()

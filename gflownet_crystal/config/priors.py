@@ -91,7 +91,7 @@ class StoredPolicy:
         tensors = {name: _widened(value, own.get(name), n_new) for name, value in self.tensors.items()}
         with fitting_card(self.source):
             kept = {name: value for name, value in own.items() if not is_of_policy(name)}
-            # what only conditions need is new
+            # parts for conditions are new
             new = {name: value for name, value in own.items() if ".film" in name} if n_new else {}
             model.load_state_dict(new | tensors | kept)
 

@@ -79,7 +79,7 @@ class Request:
         return plain_section(self.resolved[name], name)
 
     def values(self) -> dict[str, object]:
-        """All keys with lists and mappings as Python's own."""
+        """All keys, with plain Python lists and dictionaries as values."""
         return plain_section(self.resolved, "configuration")
 
     def value(self, key: str) -> object:

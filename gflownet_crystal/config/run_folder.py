@@ -25,7 +25,7 @@ FREE_ON_RESUME = (
     "trainer.iterations", "trainer.checkpoint_every", "out", "test", "checkpoint_every",
     "loop.checkpoint_every",
 )  # fmt: skip
-"""Keys and sections that may change when a run goes on; all others are what was trained."""
+"""Keys and sections that may change when a run is resumed; all others define the training."""
 
 
 def run_folder(config: DictConfig, words: Sequence[object], seed: object) -> Path:

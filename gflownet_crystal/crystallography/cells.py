@@ -54,7 +54,7 @@ def lattice_points(space_group: Tensor) -> Tensor:
 
 
 def to_primitive_cell(cell: Tensor, space_group: Tensor) -> Tensor:
-    """Primitive lattice vectors of conventional ones, (n, 3, 3) rows in Å and (n,) -> (n, 3, 3)."""
+    """Primitive lattice vectors, (n, 3, 3) rows in Å, of conventional ones, (n, 3, 3), of space groups (n,)."""
     return primitive_basis(space_group).to(cell.dtype) @ cell
 
 

@@ -1,8 +1,8 @@
 """Which compositions a space group can hold: joint occupation of its Wyckoff positions as an automaton.
 
 An element with count k needs orbits whose multiplicities add up to k. A position with free coordinates holds any
-number of orbits; a position without holds one orbit, whatever the element, so the elements compete for those. What a
-partial composition has decided is therefore how many of the fixed positions of each multiplicity are used. Using
+number of orbits; a position without holds one orbit, whatever the element, so the elements compete for those. The
+state of a partial composition is therefore the number of fixed positions of each multiplicity that are used. Using
 fewer never hurts, so a state keeps only the minimal usages (an antichain under dominance); it does not depend on the
 order of the elements and stepping by an element is one table look-up.
 """

@@ -23,7 +23,7 @@ def orbit_rotations() -> NDArray[np.int8]:
     Returns:
         (14433, 3, 3), in the order of :func:`~gflownet_crystal.crystallography.wyckoff.wyckoff_table`; columns of
         fractional coordinates turn as W @ column. Where the site has symmetry of its own, several rotations do; they
-        differ by what leaves the first atom in place.
+        differ by operations that leave the first atom in place.
     """
     table = wyckoff_table()
     ends = np.cumsum(table.multiplicity, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Wyckoff positions as flats: which points lie on them, with which free parameters, and what moves along them.
+"""Wyckoff positions as affine subspaces: membership of points, their free parameters, and allowed displacements.
 
 An operation [R | t] of a position takes free parameters x to the fractional coordinates R x + t. In oblique axes the
 nearest point of a flat is not found by R's pseudo-inverse: distances are measured by the metric of the lattice.
@@ -52,8 +52,8 @@ class SiteFlats:
             operation: (P,) int64.
 
         Returns:
-            Parameters (P, 3), not wrapped, zero where the position reads none; and by how much each point misses what
-            they make, (P, 3) fractional, zero if it lies on the flat.
+            Parameters (P, 3), not wrapped, zero for parameters that the position does not have; and the difference of
+            each point from the position at these parameters, (P, 3) fractional, zero if the point lies on it.
         """
         checks = self.checks[operation]
         difference = points - self.translation[operation]

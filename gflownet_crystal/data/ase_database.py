@@ -65,5 +65,5 @@ def _row(stored: Any) -> Row:
             return Row(name, reason="no cell with a volume; only periodic crystals can be used")
         points = np.linalg.solve(cell.T, np.asarray(stored.positions, dtype=np.float64).T).T
         return Row(name, cell, stored.numbers, points, columns=own_labels(values))
-    except Exception as error:  # what ASE unpacks only here may be damaged
+    except Exception as error:  # data that ASE unpacks only here may be damaged
         return Row("", reason=f"a damaged row ({type(error).__name__}: {error})")

@@ -66,7 +66,7 @@ class LeftOut:
         return shown
 
     def frame(self) -> pd.DataFrame:
-        """Columns name and reason."""
+        """Table with the columns name and reason."""
         return pd.DataFrame(list(self._pairs), columns=["name", REASON], dtype=object)
 
     def line(self) -> str:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 TYPICAL_VOLUME = 18.0
-"""Å^3 an atom: what an element's volume is drawn to where data are few."""
+"""Prior mean of the volume per atom, Å^3, for elements with few data."""
 
 LOG_VOLUME_BOUNDS = (-0.7, 1.3)
 """Accepted log of the volume over the sum of elemental volumes; molecular crystals reach 1.3, broken records 2."""

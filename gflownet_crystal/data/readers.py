@@ -1,7 +1,8 @@
 """Readers of crystals from any of the usual files and folders, all to rows of one table.
 
 A row is a crystal: material_id, lattice [a b c Å, alpha beta gamma degrees], atomic_numbers, frac_coords (flat); or it
-has composition and space_group and no structure; labels where known. What is no crystal is a row with its reason.
+has composition and space_group and no structure; labels where known. A record that is no crystal is a row with its
+reason.
 """
 
 from __future__ import annotations

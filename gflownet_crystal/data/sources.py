@@ -146,7 +146,7 @@ def _folders_of_candidates(folder: Path) -> set[Path]:
 
 
 def _is_candidate(file: Path, folder: Path) -> bool:
-    """Whether a file in a folder of candidates is the CIF of one, not a copy in another format or what a stage left."""
+    """Whether a file in a folder of candidates is the CIF of one, not a copy in another format or a file of a stage."""
     return kind_of(file) == "cif" and file.relative_to(folder).parts[:-1] in ((), ("cif",))
 
 

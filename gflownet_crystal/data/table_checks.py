@@ -34,7 +34,7 @@ def mark_crowded(frame: pd.DataFrame, closest: float = CLOSEST) -> pd.DataFrame:
 
 def formula_faults(formulas: pd.Series) -> list[str]:
     """Why texts are no formulas, n reasons; empty for those that are."""
-    # of what is no text, some cannot be compared
+    # some values other than text cannot be compared
     texts = dict.fromkeys(text for text in formulas if isinstance(text, str))
     faults = {text: _formula_fault(text) for text in texts}
     return [faults[text] if isinstance(text, str) else _formula_fault(text) for text in formulas]
@@ -89,14 +89,14 @@ def check_strained(
         strained: columns of STRAIN_COLUMNS.
         known: names of all crystals; None if cells of others do no harm.
         origin: named in errors.
-        left_out: collector of names and reasons of cells that are none; has those of crystals left out before;
-            None raises at the first.
+        left_out: collector of names and reasons of invalid cells, and of crystals left out before; None raises
+            an error at the first.
 
     Returns:
         Rows with ``lattice`` as (6,) arrays.
 
     Raises:
-        DataError: a column is missing, a crystal is unknown, or, without ``left_out``, a cell is none.
+        DataError: a column is missing, a crystal is unknown, or, without ``left_out``, a cell is invalid.
     """
     require_columns(strained, STRAIN_COLUMNS, origin)
     names = strained["material_id"].astype(str)

@@ -27,7 +27,7 @@ def read_tensor_file(path: Path) -> tuple[pd.DataFrame, int]:
 
     Args:
         path: a dictionary with the tensors of ``TENSORS``: (N, 3), (N,), (n, 3), (n, 3) and (n,) for n crystals with N
-            atoms in all, perhaps with leading dimensions that count tries. What else it holds is not looked at.
+            atoms in all, perhaps with leading dimensions that count tries. Other entries are ignored.
 
     Returns:
         A row of lattice, atomic_numbers and frac_coords for each crystal, and the number of tries.

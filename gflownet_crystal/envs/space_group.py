@@ -43,10 +43,10 @@ class SpaceGroupState(TensorBatch):
 
 
 class SpaceGroupStage(Stage[SpaceGroupState, Tensor, Tensor]):
-    """Chooses the two properties and the group (Crystal-GFN, section 3.1); a property narrows what may follow.
+    """Chooses the two properties and the group (Crystal-GFN, section 3.1); a property narrows the later choices.
 
     Forward actions: 0..7 set the system, 8..12 the point symmetry, 13.. the group, which sets both properties and ends
-    the stage. Backward actions say what remains: ``keep_system + 2 * keep_symmetry``.
+    the stage. Backward actions name the remaining part: ``keep_system + 2 * keep_symmetry``.
 
     Args:
         groups: allowed ITA numbers.

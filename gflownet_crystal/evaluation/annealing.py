@@ -1,4 +1,4 @@
-"""Sequential Monte Carlo: an estimate of the target R/Z that owes nothing to the sampler it judges.
+"""Sequential Monte Carlo: an estimate of the target R/Z, independent of the tested sampler.
 
 Particles spread uniformly over the space are led to the target through ``pi_b(x) ~ R(x)^b``, b from 0 to 1: each stage
 reweights, resamples, and moves the particles by Metropolis steps that leave ``pi_b`` invariant (Del Moral, Doucet and

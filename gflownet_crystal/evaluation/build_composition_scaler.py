@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> None:
         frame = frame[frame["mp20_split"] == "train"]
     features = np.stack([composition_fingerprint(np.asarray(row)) for row in frame["atomic_numbers"]])
     scaler = Scaler.of(torch.from_numpy(features), f"Magpie features of {len(frame)} MP-20 training crystals")
-    # six digits are far finer than what the choice of crystals changes
+    # six digits are far finer than the effect of the choice of crystals
     rounded = {
         "means": [float(f"{x:.6g}") for x in scaler.mean.tolist()],
         "stds": [float(f"{x:.6g}") for x in scaler.deviation.tolist()],

@@ -143,7 +143,7 @@ class Evaluation:
         """
         made, targets = self.made, self.targets
         if targets is None:
-            raise ConfigError("matching needs what the structures were made for; give targets=FILE")
+            raise ConfigError("matching needs the target of each structure; give targets=FILE")
         if made.target is None and len(made) != len(targets):
             raise DataError(
                 f"{len(made)} structures and {len(targets)} targets: give one structure a target, or a column row"

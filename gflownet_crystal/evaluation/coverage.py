@@ -59,7 +59,7 @@ class Scaler:
         count = known.sum(0).clamp(min=1)
         mean = features.where(known, 0.0).sum(0) / count
         deviation = ((features - mean).square().where(known, 0.0).sum(0) / count).sqrt()
-        # what all have in common has no scale, and a deviation that is all rounding
+        # features that all share have no scale, and a deviation that is all rounding
         varies = deviation > _CONSTANT * mean.abs().clamp(min=1.0)
         return cls(mean, deviation.where(varies, 1.0), origin)
 

@@ -1,7 +1,7 @@
 """Features of structures, computed in several processes and kept in a cache, so that a set is worked through once.
 
-Structures are taken in chunks. A finished chunk is a file whose name is a digest of its structures and of what makes
-the features, versions included: it serves any later run on the same structures, and one that was stopped goes on.
+Structures are taken in chunks. A finished chunk is a file whose name is a digest of its structures and of the settings
+of the features, versions included: it serves any later run on the same structures, and one that was stopped goes on.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 Crystal = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
-"""Cell (3, 3) in Å, atomic numbers (m,) and fractional coordinates (m, 3): what is sent to another process."""
+"""Cell (3, 3) in Å, atomic numbers (m,) and fractional coordinates (m, 3), as sent to another process."""
 
 
 def never() -> bool:
@@ -34,7 +34,7 @@ class Work:
     Attributes:
         processes: number of processes at once.
         cache: folder for results to keep; None to keep nothing.
-        should_stop: asked before each task; what is under way is still finished.
+        should_stop: function asked before each task; running tasks are finished.
         quiet: show no progress.
     """
 
@@ -84,7 +84,7 @@ def run_tasks(
 
     Raises:
         DataError: a process died.
-        KeyboardInterrupt: a stop was asked for, once what was under way is finished.
+        KeyboardInterrupt: a stop was requested, once the running tasks are finished.
     """
     done = 0
     with Progress(len(tasks), label=label, quiet=work.quiet) as progress:
@@ -93,7 +93,7 @@ def run_tasks(
             yield finished
             progress.advance("")
     if done < len(tasks):
-        raise KeyboardInterrupt("what is done is kept; go on with the same command and resume=true")
+        raise KeyboardInterrupt("finished work is kept; go on with the same command and resume=true")
 
 
 def _results(

@@ -115,7 +115,7 @@ def check_phonopy() -> None:
     """Look for phonopy.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: phonopy is not installed.
     """
     try:
         import phonopy  # noqa: F401 - only looked for

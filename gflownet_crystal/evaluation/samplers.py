@@ -1,4 +1,4 @@
-"""Measures of a sampler by what it samples: coverage of its space, diversity, proportion to the reward.
+"""Measures of a sampler from its samples: coverage of its space, diversity, proportion to the reward.
 
 Distances between samples and the fit of log p to log R are in :mod:`~gflownet_crystal.evaluation.agreement`, estimates
 of log p in :mod:`~gflownet_crystal.gflownet.likelihood`.
@@ -50,7 +50,9 @@ def occurrence(count: Tensor, admitted: Tensor) -> Occurrence:
         DataError: no class is admitted, or one that is not occurs.
     """
     if not bool(admitted.any()) or bool((count[~admitted] > 0).any()):
-        raise DataError("what occurs must be among the admitted classes, of which there is at least one")
+        raise DataError(
+            "the classes that occur must be among the admitted ones, of which there must be at least one"
+        )
     frequency = count.double() / count.sum().clamp(min=1)
     entropy = -torch.special.xlogy(frequency, frequency).sum()
     n_seen, n_admitted = int((count > 0).sum()), int(admitted.sum())

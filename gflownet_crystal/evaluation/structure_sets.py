@@ -37,7 +37,7 @@ class StructureSet:
         rows: (m,) int64, their places among all.
         reasons: why the others could not, by place.
         claimed: (m,) int64 space groups that the file claims, 0 for none.
-        target: (m,) int64, the row of what a structure was made for, where the file says it.
+        target: (m,) int64, the row of the target of each structure, where the file has it.
     """
 
     names: tuple[str, ...]

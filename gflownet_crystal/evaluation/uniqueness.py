@@ -72,7 +72,7 @@ def rows_by_formula(formulas: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _matches(tolerances: Tolerances, crystals: Sequence[Crystal]) -> list[int]:
-    """Place of the first structure that each is like, among structures of one formula."""
+    """Index of the first structure that each one matches, among structures of one formula."""
     matcher = tolerances.matcher()
     kinds: dict[int, Structure] = {}
     result: list[int] = []

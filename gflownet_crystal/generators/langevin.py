@@ -31,7 +31,7 @@ _LOOKED_AT = 4
 
 
 class Langevin(Generator):
-    """Spec mode: the lattice is the spec's, and the sites of a Wyckoff assignment move in what is free.
+    """Spec mode: the lattice is the spec's, and the sites of a Wyckoff assignment move along their free coordinates.
 
     Noise and score are projected on the free directions of each site, so symmetry and composition hold at each step.
     Of the chains of a spec the one whose atoms are the farthest apart counts. A spec none of whose chains keeps its
@@ -164,7 +164,7 @@ class PaperLangevin(Generator):
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        """Draw a crystal for each spec of an orthorhombic or higher group; see the class for what is kept of it."""
+        """Draw a crystal for each spec of an orthorhombic or higher group; see the class."""
         order = group_tables().order.to(specs.device)[specs.space_group]
         images = order * (specs.composition > 0).sum(1)
         return in_batches(specs, images, self.images, lambda part: self._draw(part, seed))

@@ -18,7 +18,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 
 # assignments looked at for each one that is tried
 _LISTED = 4
-# ratios are compared without what rounding leaves, so that ties are broken the same way in every batch
+# ratios are compared without rounding errors, so that ties are broken the same way in every batch
 _DIGITS = 7
 
 

@@ -18,8 +18,8 @@ class WyckoffAssignments:
     """Assignments of one composition to the positions of one group.
 
     A position with free coordinates holds any number of orbits; a position without holds one, whatever the element.
-    So elements share the fixed positions, and what the earlier ones leave to the later is, for each multiplicity, how
-    many fixed positions are still empty.
+    So the elements share the fixed positions: the state between two elements is, for each multiplicity, the number of
+    fixed positions that are still empty.
     """
 
     def __init__(self, group: int, counts: Sequence[int]) -> None:

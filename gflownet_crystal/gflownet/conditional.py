@@ -1,7 +1,7 @@
 """A sampler's own distribution given that its objects lie in a smaller space, ``p(x | x in S) = p(x) / p(S)``.
 
-The sampler under tighter masks makes other objects than that: each masked step hands the probability of what is masked
-to the actions that are left. Two ways give the conditional distribution:
+The sampler under tighter masks has another distribution: each masked step gives the probability of the masked actions
+to the remaining ones. Two ways give the conditional distribution:
 
 * rejection: objects of the whole space, of which those in S are kept. Exact.
 * weights: objects of the sampler under the tighter masks, of density q, with weights ``p(x) / q(x)`` by

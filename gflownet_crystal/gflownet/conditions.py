@@ -71,10 +71,10 @@ class Conditions:
         return [name for name in self.ranges if name not in self.given]
 
     def fixed(self, n: int, device: torch.device) -> Tensor:
-        """Conditions of n rows, (n, c) float64 from 0 to 1, where all are held.
+        """Conditions of n rows, (n, c) float64 from 0 to 1, where all have fixed values.
 
         Raises:
-            ConfigError: one is not.
+            ConfigError: a condition has no fixed value.
         """
         if self.free:
             raise ConfigError(

@@ -79,7 +79,7 @@ class GFlowNet(nn.Module):
         """() float64 logarithm of the partition function.
 
         Raises:
-            ConfigError: it depends on a condition that is not held.
+            ConfigError: log Z depends on a condition without a fixed value.
         """
         return self.log_z_of(self.env.empty_context(1, self.device)).reshape(())
 

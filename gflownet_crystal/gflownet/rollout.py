@@ -1,7 +1,7 @@
 """Trajectories, sampled forward from the source or backward from objects.
 
 A rollout is stage-synchronous: all rows pass stage after stage, and within a stage only rows that are not finished are
-computed. What it records is independent of how actions were drawn.
+computed. The recorded quantities do not depend on how actions were drawn.
 """
 
 from __future__ import annotations

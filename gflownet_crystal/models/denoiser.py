@@ -1,7 +1,7 @@
-"""Crystals made again from noisy fractional positions alone: a network that moves the atoms and makes the lattice.
+"""Reconstruction of crystals from noisy fractional positions: a network that moves the atoms and predicts the lattice.
 
-The lattice is given as a cube of 1 Å, so what is known of a crystal is its elements and roughly where they stand in the
-cell (Klipfel et al., "Unified model for crystal material generation", IJCAI 2023, section 5).
+The lattice is given as a cube of 1 Å, so the input is the elements and their approximate fractional positions (Klipfel
+et al., "Unified model for crystal material generation", IJCAI 2023, section 5).
 """
 
 from __future__ import annotations
@@ -129,11 +129,11 @@ class Denoiser(nn.Module):
 
         Args:
             structures: n structures on the model's device.
-            atoms: in a batch at most; bounds the memory.
+            atoms: maximum number of atoms of a batch; bounds the memory.
             half: bfloat16 for the matrix products.
 
         Returns:
-            In float64.
+            Actions in float64.
         """
         displacement, cell = torch.empty_like(structures.fractional), torch.empty_like(structures.cell)
         for rows in batches_of_atoms(structures.n_atoms, atoms):

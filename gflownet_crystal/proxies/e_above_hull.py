@@ -27,7 +27,7 @@ _ENERGY = ("specs", ENERGY_COLUMN, "eV/atom")
 class EnergyAboveHull(Proxy):
     """Formation energy minus the hull's; the standard deviation is the energy's own, as if the hull were exact.
 
-    What the energy proxy marks passes through: invalid predictions, and penalised ones, whose value stays as it is.
+    Marks of the energy proxy pass through: invalid predictions, and penalised ones, whose value is kept.
 
     Args:
         energy: proxy of the formation energy per atom (eV/atom) of specs.

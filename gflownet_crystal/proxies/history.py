@@ -45,12 +45,12 @@ class FoundOften:
 
     @classmethod
     def formulas(cls, factor: float, scale: float) -> Self:
-        """Reduced formulas as kinds."""
+        """A history that counts reduced formulas."""
         return cls(lambda specs: formula_keys(specs.composition), factor, scale)
 
     @classmethod
     def prototypes(cls, factor: float, scale: float) -> Self:
-        """Space groups with the counts of the reduced formula, whatever the elements, as kinds."""
+        """A history that counts prototypes: space groups with the counts of the reduced formula, for all elements."""
         return cls(lambda specs: prototype_keys(specs.composition, specs.space_group), factor, scale)
 
     def cost(self, specs: CrystalSpec) -> Tensor:
@@ -110,7 +110,7 @@ class History:
             state = {f"formulas.{name}": values for name, values in state.items()}
         if set(state) != set(self.state_dict()):
             raise CheckpointError(
-                "the checkpoint holds another history of what was found; resume with the settings of the run"
+                "the checkpoint holds another history of discoveries; resume with the settings of the run"
             )
         for name, part in self.parts.items():
             keys, counts = state[f"{name}.keys"], state[f"{name}.counts"]

@@ -74,7 +74,7 @@ class Product(RewardFunction):
         if not self.terms:
             example = list(proxy.proxies)[-1]
             raise ConfigError(
-                f"reward=product has no term: say what is wanted of {names}, as reward.{example}.window=[low,high]"
+                f"reward=product has no term: give a term for one of {names}, as reward.{example}.window=[low,high]"
             )
         if isinstance(self.stability, Discovery) and not is_energy(proxy.proxies[proxy.main]):
             raise ConfigError(

@@ -129,7 +129,7 @@ class StructureProxy(Proxy):
         return value.masked_fill(penalised, self.unusable), std, penalised, unplaced
 
     def _energies(self, specs: CrystalSpec, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Specs with a structure, (m,) int64, energies, infinite where not believed, and deviations, (m,) float64."""
+        """Specs with a structure, (m,) int64, energies, infinite where implausible, and deviations, (m,) float64."""
         made = self.builder.generate(specs, seed)
         structures = to_primitive(made.structures) if self.primitive else made.structures
         energy, deviation, believed = self._of_atoms(structures)

@@ -186,8 +186,8 @@ def write_results(
             files of structures.
         records: records in any order.
         model: the name of the energies.
-        symprec: Å, with which space groups are found: CIFs have the cell in the setting of the group, other formats the
-            one that was given.
+        symprec: tolerance with which space groups are found, Å: CIFs have the cell in the setting of the group, other
+            formats the one that was given.
         formats: file formats of the structures, CIF among them, see :mod:`gflownet_crystal.structures.writing`.
     """
     ordered = sorted(records, key=lambda record: record.row)

@@ -26,7 +26,7 @@ from gflownet_crystal.structures.symmetry import find_space_groups
 Status = Literal["converged", "not_converged", "failed"]
 
 _LARGEST_STEP = 0.1
-# A; what rounding in a file may leave of a translation
+# Å; rounding error of a translation in a file
 _EXACT = 1e-4
 
 
@@ -161,7 +161,7 @@ def _state(atoms: Atoms, energy: float, structure: StructureBatch, symprec: floa
 def _kept_symmetry(atoms: Atoms, symprec: float) -> FixSymmetry:
     try:
         return FixSymmetry(atoms, symprec=symprec)
-    except Exception as error:  # spglib finds nothing, or ASE stumbles over what it finds
+    except Exception as error:  # spglib finds nothing, or ASE rejects its result
         raise _RefusedError(f"no symmetry to keep at symprec={symprec} Å; try symmetry=false") from error
 
 

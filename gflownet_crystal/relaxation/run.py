@@ -68,7 +68,7 @@ def relax_items(
         load: makes the model, once in each process; has to be picklable for several.
         settings: settings of the relaxations.
         processes: number of processes at once.
-        should_stop: asked before each item; what is under way is still finished.
+        should_stop: function asked before each item; running items are finished.
 
     Raises:
         DataError: a process died.

@@ -1,4 +1,4 @@
-"""Samples of a conditional sampler: what they are like, by the condition that they were made for."""
+"""Properties of the samples of a conditional sampler, by the condition that they were drawn for."""
 
 from __future__ import annotations
 

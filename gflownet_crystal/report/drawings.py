@@ -75,9 +75,7 @@ def energy_drawing(
     """The distribution of the property; None without samples."""
     if not np.isfinite(energies.get("samples", np.zeros(0))).any():
         return None
-    caption = (
-        "Densities over the range that holds 98 % of each set; what lies beyond is in the outermost bins."
-    )
+    caption = "Densities over the range that holds 98 % of each set; the outermost bins hold the rest."
     if "candidates" in energies:
         caption += " Ticks are the candidates, one each."
     if "reference" in energies:

@@ -19,7 +19,7 @@ from gflownet_crystal.report.population import Population, atom_shares, crystal_
 _BY_ATOMS = "Share of all atoms: an element counts with its number in the cell."
 _BY_CRYSTALS = "Share of crystals that hold an element: it counts once a crystal."
 _GROUPS = "Share of crystals by number of the space group; shading tells crystal systems apart."
-_LATTICE = "Of the conventional cells; the outermost bins hold what lies beyond 98 % of each set."
+_LATTICE = "Of the conventional cells; the outermost bins hold the values beyond 98 % of each set."
 _PAIRS = (
     "Share of crystals that hold both elements, whatever their numbers; dark where rare, empty where none does "
     "and on the diagonal."

@@ -18,7 +18,7 @@ CROWDED = 0.7
 """Distance over summed covalent radii below which atoms are crowded; real crystals have 0.8 to 1.2."""
 
 _FAR_ABOVE = 3 * NEAR_HULL
-# names of energies above the hull on a card, and what they are called
+# attributes of a card that are energies above the hull, and their names
 _ENERGIES = {
     HULL_COLUMN: "predicted from the spec",
     "placed_above_hull": "judged as generated",

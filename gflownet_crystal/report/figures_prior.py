@@ -77,7 +77,7 @@ def size_figure(sets: Sequence[Shares]) -> Figure:
     for one in sets:
         summed = 100 * one.of("n_atoms", [str(number) for number in places]).cumsum()
         right.step(places, summed, where="post", color=COLOURS[one.kind], label=plain(one.label))
-    right.set(xlabel="atoms in the conventional cell", ylabel="share with at most so many (%)", ylim=(0, 102))
+    right.set(xlabel="atoms in the conventional cell", ylabel="cumulative share (%)", ylim=(0, 102))
     figure.legend(*right.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 
@@ -109,7 +109,7 @@ FIGURES: tuple[tuple[str, str, str, Callable[[Sequence[Shares]], Figure]], ...] 
     (
         "prior_sizes",
         "Numbers of elements and of atoms, with the prior's",
-        "Different elements of a crystal; and atoms of its conventional cell, as the share with at most so many.",
+        "Different elements of a crystal; and atoms of its conventional cell, as a cumulative share.",
         size_figure,
     ),
     (

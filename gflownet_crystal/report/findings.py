@@ -105,7 +105,7 @@ def _stability(cards: Sequence[Card]) -> Finding | None:
         return None
     near, below = int((above <= NEAR_HULL).sum()), int((above < 0).sum())
     text = (
-        f"{near} of {len(above)} are predicted within {NEAR_HULL} eV/atom of the hull "
+        f"{near} of {len(above)} are predicted at most {NEAR_HULL} eV/atom above the hull "
         f"(median {np.median(above):+.3f} eV/atom). "
     )
     std = np.array([card.energy_std for card in cards if card.energy_std])
@@ -136,11 +136,11 @@ def _judged(cards: Sequence[Card], run: RunFiles) -> Finding:
     judged = [c for c in rested if c.judged_above_hull is not None]
     measured = np.array([c.judged_above_hull for c in judged])
     near = int((measured <= NEAR_HULL).sum())
-    # what no crystal can be, or lies far below a hull, is not near it
+    # impossible crystals, and those far below a hull, are not near it
     held = sum(c.evidence.marks["judged_above_hull"] == "good" for c in judged)
     if len(measured):
         text += (
-            f"By the judged energies {near} of {len(measured)} are within {NEAR_HULL} eV/atom of the same hull "
+            f"By the judged energies {near} of {len(measured)} are at most {NEAR_HULL} eV/atom above the same hull "
             f"(median {np.median(measured):+.2f})."
         )
         if held < near:
@@ -169,8 +169,8 @@ def _unrelaxed(cards: Sequence[Card], judge: str) -> str:
         return text + "all energies are the proxy's predictions."
     near = int((placed <= NEAR_HULL).sum())
     return text + (
-        f"with the atoms as generated, {judge or 'a potential'} puts {near} of {len(placed)} within {NEAR_HULL} "
-        f"eV/atom of the hull (median {np.median(placed):+.2f})."
+        f"with the atoms as generated, {judge or 'a potential'} puts {near} of {len(placed)} at most {NEAR_HULL} "
+        f"eV/atom above the hull (median {np.median(placed):+.2f})."
     )
 
 

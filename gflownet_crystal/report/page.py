@@ -56,12 +56,12 @@ _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95)
 
 @dataclass(frozen=True)
 class Material:
-    """All that a report is made of.
+    """Data of a report.
 
     Attributes:
         run: files of the run.
         samples: samples of the trained sampler, None if there are none or they are no crystals.
-        candidates: the best.
+        candidates: chosen candidates.
         untrained: samples of the untrained sampler.
         prior: samples of the run's prior in the run's space, None without one.
         learned: distributions of the crystals that the prior learned from, as its card has them, or None.

@@ -9,7 +9,7 @@ import numpy as np
 
 from gflownet_crystal.common.run_schema import FORMULA, HULL_COLUMN
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
-from gflownet_crystal.proxies.hull import NEAR_HULL
+from gflownet_crystal.proxies.hull import FAR_BELOW, NEAR_HULL
 from gflownet_crystal.proxies.term import GOALS
 from gflownet_crystal.report.card_values import Card
 from gflownet_crystal.report.population import Population
@@ -202,7 +202,9 @@ def _hull_tiles(cards: Sequence[Card], judge: str) -> list[tuple[str, str, str]]
     predicted = [card for card in cards if card.e_above_hull is not None]
     if predicted:
         near = _near(predicted, HULL_COLUMN)
-        tiles.append((f"{near} of {len(predicted)}", f"predicted within {NEAR_HULL} eV/atom of the hull", ""))
+        below = sum(card.e_above_hull < FAR_BELOW for card in predicted if card.e_above_hull is not None)
+        note = f"{below} further below" if below else ""
+        tiles.append((f"{near} of {len(predicted)}", f"predicted within {NEAR_HULL} eV/atom of the hull", note))
     judged = [card for card in cards if card.status is not None]
     rested = [c for c in judged if c.judged_above_hull is not None and c.status == "converged"]
     if judged:

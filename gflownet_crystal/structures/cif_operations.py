@@ -126,7 +126,7 @@ def _codes(rotations: NDArray[np.int64], shifts: NDArray[np.int64]) -> NDArray[n
 
 
 def operation_of(text: str) -> gemmi.Op:
-    """An operation of its triplet.
+    """Parse the triplet of a symmetry operation.
 
     Args:
         text: operation such as ``1/2-X, y+.5, z``, or with a time reversal behind it as in ``x,y,z,-1``.

@@ -1,7 +1,7 @@
 """Crystals of CIF texts, exactly as the file has them, or a refusal with the reason.
 
 gemmi reads the grammar and knows the space groups. Operations are those listed, or those of the named group, and all
-that the file says of its symmetry must agree. Where the name leaves the origin open, both are tried; the file's
+symmetry data of the file must agree. Where the name leaves the origin open, both are tried; the file's
 formula, the multiplicities of its sites and the distances of its atoms decide, or the file is refused.
 """
 

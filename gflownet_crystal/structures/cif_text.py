@@ -18,7 +18,7 @@ from gemmi import cif
 from gflownet_crystal.common.errors import DataError
 
 NULLS = ("?", ".", "")
-"""Values of what is unknown, not applicable or left out."""
+"""Values that mean unknown, not applicable or left out."""
 
 _KEPT = (
     "_cell_",

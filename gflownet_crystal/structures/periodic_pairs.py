@@ -1,8 +1,9 @@
 """All pairs of atoms within a radius in a batch of periodic cells, however skewed, without a loop over structures.
 
 The lattice is reduced, its basis turned to a lower triangle, and lattice translations are listed one coordinate after
-the other (U. Fincke and M. Pohst, Math. Comp. 44, 463, 1985): what the coordinates so far leave of the squared radius
-bounds the next one, so that no translation is looked at in vain. Every basis gives the same pairs, a reduced one fast.
+the other (U. Fincke and M. Pohst, Math. Comp. 44, 463, 1985): the squared radius less the part of the earlier
+coordinates bounds the next one, so that no translation is tried in vain. Every basis gives the same pairs, a reduced
+one fast.
 """
 
 from __future__ import annotations
@@ -222,7 +223,7 @@ def too_close(points: PeriodicPoints, pairs: Pairs, closest: float) -> tuple[Ten
 
 
 def _is_sound(batch: StructureBatch) -> Tensor:
-    """Structures with atoms, and numbers that are finite and not absurd, (n,) bool."""
+    """Whether structures have atoms and finite, plausible numbers, (n,) bool."""
     sound = (batch.cell.abs() < _LARGEST_NUMBER).all(2).all(1) & (batch.n_atoms > 0)
     sound[batch.structure_index[~(batch.fractional.abs() < _LARGEST_NUMBER).all(1)]] = False
     return sound

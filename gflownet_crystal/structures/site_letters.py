@@ -93,7 +93,7 @@ def sites_to_text(specs: CrystalSpec) -> list[str]:
 
 
 def prescribed(specs: CrystalSpec, elements: Tensor) -> list[tuple[tuple[int, ...], ...] | None]:
-    """Positions of the orbits of each element, by place in the group, rising; None where a spec prescribes none.
+    """Positions of the orbits of each element, by index in the group, ascending; None where a spec prescribes none.
 
     Args:
         specs: n specs.

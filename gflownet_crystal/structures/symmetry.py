@@ -201,7 +201,7 @@ def find_dataset(
 @contextmanager
 def quiet_moyo() -> Iterator[None]:
     """Without moyo's warnings of cells that are not primitive."""
-    # moyo warns of every cell that is not primitive, which is what conventional cells are
+    # moyo warns of every cell that is not primitive, as conventional cells are
     logger = logging.getLogger("moyo")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -144,7 +144,7 @@ class MultigraphPlan:
             fractional: (N, 3) float64 of the nodes.
             cell: (n, 3, 3) float64 conventional, Å.
             neighbours: K, edges of a node; all there may be if None. An atom with more neighbours in reach has its
-                ``reach`` at the K-th, so that what is within is always complete, and moves without a jump.
+                ``reach`` at the K-th, so that all edges within it are there and features change continuously.
             ends: (N, 3) in place of ``fractional`` where edges end: sites whose images were merged.
             active: (N, 48) bool, images that count; all of the plan if None.
             merged: Å, how far ends may be from the nodes.

@@ -114,7 +114,7 @@ def _check_structures(specs: CrystalSpec, made: Generation, faults: Faults) -> N
     lost = torch.zeros(len(structures), dtype=torch.bool)
     lost[index[~structures.fractional.isfinite().all(dim=1)]] = True
     faults.add_rows("a coordinate is not finite", lost)
-    # what has no atoms, no place or no cell has no symmetry to speak of
+    # crystals without atoms, positions or cell have no symmetry
     sound = ((structures.n_atoms > 0) & ~lost & (structures.volume > 0)).nonzero()[:, 0]
     if len(sound):
         usable = structures[sound]

@@ -102,7 +102,7 @@ def _close(left: Tensor, right: Tensor, tolerance: float) -> Tensor:
 
 
 def unchanged(before: Any, after: Any) -> bool:
-    """Whether a value (nested tuples and dataclasses of tensors and arrays) is what it was, bit for bit."""
+    """Whether a value (nested tuples and dataclasses of tensors and arrays) is unchanged, bit for bit."""
     if isinstance(before, Tensor):
         return bool(
             before.shape == after.shape and before.dtype == after.dtype and _close(before, after, 0.0).all()

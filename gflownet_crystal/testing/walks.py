@@ -43,7 +43,7 @@ def walk_forward(
         context: n rows.
         generator: random generator of the actions.
         where: words before a method's name in a fault.
-        faults: takes note of rows that do not end.
+        faults: list that collects the rows that do not end.
 
     Returns:
         All transitions, and the n finished states.

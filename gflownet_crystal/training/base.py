@@ -129,13 +129,13 @@ class Training(ABC):
         return parts, {"seconds": self.seconds}
 
     def restore(self, checkpoint: Checkpoint) -> str | None:
-        """Go on from what ``state`` gave: bit-exact on the kind of device that it was trained on.
+        """Continue from the result of ``state``: bit-exact on the kind of device that it was trained on.
 
         Returns:
             None, or words on the new stream of random numbers that a device of another kind starts.
 
         Raises:
-            CheckpointError, KeyError, RuntimeError, ValueError: it is of another training.
+            CheckpointError, KeyError, RuntimeError, ValueError: the state is of another training.
         """
         load_weights(self.model, checkpoint, averaged=False)
         self.optimizer.restore(checkpoint)

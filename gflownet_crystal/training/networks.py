@@ -34,7 +34,7 @@ class Task(ABC):
 
     @abstractmethod
     def losses(self, rows: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """() losses of a batch by name; their sum is minimised.
+        """Scalar losses of a batch by name; their sum is minimised.
 
         Args:
             rows: (b,) int64 training structures.

@@ -110,7 +110,7 @@ class Optimizer:
         return {"adam": moments} | ({} if self.average is None else {"average": self.average.weights})
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from what :meth:`state` gave.
+        """Continue from the result of :meth:`state`.
 
         Raises:
             KeyError: a tensor belongs to no parameter, or is missing.

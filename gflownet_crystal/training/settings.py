@@ -16,7 +16,7 @@ class LoopSettings(CheckedFields):
     Attributes:
         epochs: passes over the data; none leaves the weights as they are.
         atoms: approximate maximum number of atoms of a batch.
-        learning_rate: AdamW's, at its peak.
+        learning_rate: peak learning rate of AdamW.
         weight_decay: weight decay of matrices.
         warm_up: share of the training over which the rate first rises linearly.
         final_factor: final learning rate of the cosine schedule, as a fraction of the peak.

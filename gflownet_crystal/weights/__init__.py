@@ -111,7 +111,7 @@ def round_to_half(model: nn.Module) -> None:
 
 
 def half_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Tensors of a model by name: of them, only what is learned is in half precision."""
+    """Tensors of a model by name: learned parameters in half precision, buffers as they are."""
     learned = {name: parameter.detach().half() for name, parameter in model.named_parameters()}
     return {**model.state_dict(), **learned}
 

@@ -12,7 +12,7 @@ from gflownet_crystal.weights import save_weights, weights_path
 from gflownet_crystal.weights.eight_bits import SCALE, rounded
 
 _STATISTICS = "uncertainty."
-"""Prefix of what was measured and not learned: a whitening multiplies errors of rounding."""
+"""Prefix of buffers that were measured, not learned: a whitening multiplies rounding errors."""
 
 
 def main(names: list[str]) -> None:

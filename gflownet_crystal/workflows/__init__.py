@@ -1,1 +1,1 @@
-"""The work of the verbs as functions of typed settings: what the command line and the Python API both call."""
+"""The work of the verbs as functions of typed settings, called by the command line and the Python API."""

@@ -36,7 +36,7 @@ def screening_settings(
     k: int,
     **given: object,
 ) -> Screening:
-    """Settings of the engine; what a configuration leaves open follows from the run.
+    """Settings of the engine; values that a configuration leaves open follow from the run.
 
     Args:
         section: ``screening`` of a configuration.
@@ -63,7 +63,7 @@ def make_engine(
     hull: Hull,
     device: torch.device,
 ) -> tuple[Screening, Placer]:
-    """The settings of the engine, and what makes and rates atoms.
+    """The settings of the engine, and the placer that makes and rates atoms.
 
     Args:
         settings: settings of ``export`` or ``pipeline``.

@@ -103,7 +103,7 @@ class PipelineSettings(CandidateSettings):
         restrict: restriction of the sampled space, as arguments of the environment's ``restrict``.
         exact: conditioning of the sampler's distribution on the restriction; None for its policy under tighter masks.
         processes: number of relaxations at once.
-        resume: whether to go on with what ``out`` holds.
+        resume: whether to continue an earlier run in ``out``.
     """
 
     tries: int = 4

@@ -93,7 +93,7 @@ def candidates_of(outcome: Outcome, known: KnownCompounds) -> Candidates:
 
 
 def tried_rows(frame: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
-    """Specs that were tried beside what the generator made of them.
+    """Tried specs joined with the structures that the generator made of them.
 
     Args:
         frame: all samples.

@@ -81,7 +81,8 @@ def draw_conditional(
         See :func:`gflownet_crystal.workflows.samples.draw_samples`; weighted samples have a column ``log_weight`` too.
 
     Raises:
-        ConfigError: the environment does not tell what a restriction admits, or too few of the draws lie in the space.
+        ConfigError: the environment cannot be asked which objects a restriction admits, or too few of the draws lie in
+            the space.
     """
     generator = torch.Generator(model.device).manual_seed(seed)
     if how.method != WEIGHTS:
@@ -97,7 +98,7 @@ def draw_conditional(
 
 @dataclass
 class _Kept:
-    """Rows kept of what was drawn."""
+    """Kept rows of the drawn objects."""
 
     frames: list[pd.DataFrame] = field(default_factory=list)
     rows: int = 0

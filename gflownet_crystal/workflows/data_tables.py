@@ -35,7 +35,7 @@ def read_prepared(
         paths: files and folders.
         quiet: show no progress.
         formula_check: ``refuse`` CIFs whose own formula differs from the structure, or ``warn``.
-        left_out: takes what is no crystal; None says it on standard error.
+        left_out: list for records that are no crystals; None reports them on standard error.
         atoms: keep the stored cells with their atoms, where a source has some.
         labels: further columns of numbers to keep.
     """
@@ -55,7 +55,7 @@ def read_prepared(
 def read_crystals(
     paths: Sequence[Path], *, one_scheme: bool = True, strained: float = 1.0, seed: int = 0
 ) -> LabelledStructures:
-    """Labelled structures of all ``paths``; what is left out is said on standard error.
+    """Labelled structures of all ``paths``; omissions are reported on standard error.
 
     See :func:`~gflownet_crystal.training.energies.labelled.read_labelled` for the arguments.
     """

@@ -107,7 +107,7 @@ def _card(
 def _validation(
     splits: Splits, validation: Judged, holdout: Judged, data: LabelledStructures
 ) -> dict[str, object]:
-    """Errors on what was kept apart, and on validation without the formulas that MP-20's own train shares."""
+    """Errors on the held-out crystals, and on validation without the formulas in MP-20's training set."""
     error, source = validation.error.numpy(), splits.validation.source
     figures: dict[str, object] = {"validation": figures_of(error, source)}
     new = ~np.isin(splits.validation.formula, data.formula[data.split == "train"])

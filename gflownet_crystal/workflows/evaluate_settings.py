@@ -61,7 +61,7 @@ class EvaluateSettings(DeviceSettings):
         targets: target of each structure; None for no match rates.
         formula_check: treatment of CIFs whose own formula differs from the structure: ``refuse`` or ``warn``.
         metrics: names of metrics; None for all possible.
-        out: folder for figures and tables; None for one named by what is evaluated.
+        out: folder for figures and tables; None for one named after the evaluated structures.
         cache: folder of features; None to keep none.
         n: most structures to judge, the first; None for all.
         n_reference: most reference structures, the first; None for all.
@@ -75,7 +75,7 @@ class EvaluateSettings(DeviceSettings):
         seed: random seed of samples and noise floors.
         processes: number of processes at once.
         trust: whether classes from outside this package are built that the run folder names.
-        resume: whether to go on with what ``out`` holds.
+        resume: whether to continue an earlier run in ``out``.
     """
 
     choices: Choices = field(default_factory=Choices)

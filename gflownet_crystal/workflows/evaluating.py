@@ -88,7 +88,7 @@ def evaluate_structures(
 
     Args:
         settings: settings of ``evaluate``.
-        asked: the structures, and what judges them.
+        asked: the structures, metrics and judges.
         decisive: settings that determine the results, as JSON values.
         begin: called once the folder is open.
 
@@ -97,7 +97,7 @@ def evaluate_structures(
 
     Raises:
         ConfigError: the folder holds something else, or a metric lacks a package.
-        KeyboardInterrupt: a stop was asked for; what is done is kept.
+        KeyboardInterrupt: a stop was requested; finished work is kept.
     """
     folder, evaluation = settings.folder, asked.evaluation
     evaluation.check(asked.names)
@@ -130,7 +130,7 @@ def _judged(
     models: Sequence[StructureEnergies],
     folder: Path,
 ) -> dict[str, object]:
-    """Figures of each judge and, of several, of what they agree on; a table each."""
+    """Figures of each judge and, of several judges, of their agreement; a table each."""
     verdicts, figures = [], {}
     for judge, energies in zip(judges, models, strict=True):
         kept = folder / f"relaxed_{judge.file_name}"
@@ -145,7 +145,7 @@ def chosen_metrics(settings: EvaluateSettings) -> list[str]:
     """Names of metrics in the order in which they are computed.
 
     Raises:
-        ConfigError: an unknown one, or one that lacks what it needs.
+        ConfigError: an unknown metric, or one that lacks its input.
     """
     known = (*METRICS, STABILITY)
     names = settings.metrics
@@ -161,12 +161,12 @@ def chosen_metrics(settings: EvaluateSettings) -> list[str]:
     if STABILITY in names and not chosen_judges(settings):
         raise ConfigError("stability needs a judge; give judge=sevenn:7net-l3i5, or another potential")
     if "matching" in names and settings.targets is None:
-        raise ConfigError("matching needs what the structures were made for; give targets=FILE")
+        raise ConfigError("matching needs the target of each structure; give targets=FILE")
     return [name for name in known if name in names]
 
 
 def structure_table(made: StructureSet, results: Mapping[str, Result]) -> pd.DataFrame:
-    """A row of each structure that was given: why it could not be read, or what every metric says of it."""
+    """A row of each given structure: the reason why it could not be read, or its value of every metric."""
     columns = {name: values for result in results.values() for name, values in result.columns.items()}
     formulas = made.structures.specs().formulas()
     rows = made.rows.tolist()

@@ -101,7 +101,7 @@ def _check_free(out: Path, overwrite: bool) -> None:
 def _samples(
     settings: ExportSettings, source: CandidateSource
 ) -> tuple[pd.DataFrame, Callable[[int], pd.DataFrame] | None]:
-    """The samples at hand, and what draws further ones."""
+    """The samples at hand, and the function that draws further ones."""
     if settings.samples is not None:
         return read_specs(settings.samples), None
     stored, draw = source.folder / SAMPLES, source.draw_further()

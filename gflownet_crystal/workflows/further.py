@@ -1,4 +1,4 @@
-"""Samples to choose candidates from, more of them where those at hand do not suffice, and the usual way to choose."""
+"""Samples to choose candidates from, further ones drawn as needed, and the default choice."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def tables(
     draw: Callable[[int], pd.DataFrame] | None,
     prepare: Callable[[pd.DataFrame], pd.DataFrame],
 ) -> Iterator[pd.DataFrame]:
-    """The samples at hand, then further ones, each with what the engine needs to know of them."""
+    """The samples at hand, then further ones, each prepared for the engine."""
     yield prepare(first)
     if draw is not None:
         yield from (prepare(draw(number)) for number in range(1, MOST_DRAWS + 1))

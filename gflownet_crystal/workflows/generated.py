@@ -25,7 +25,7 @@ over summed covalent radii."""
 def write_generated(
     folder: Path, made: pd.DataFrame, specs: pd.DataFrame, formats: Sequence[str], own: Sequence[str] = ()
 ) -> str:
-    """Write what was generated, and which specs were left out.
+    """Write the generated structures, and the specs that were left out.
 
     Args:
         folder: folder for the files.

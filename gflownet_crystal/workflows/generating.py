@@ -47,7 +47,7 @@ def generate_structures(
 
     Raises:
         ConfigError: the folder holds something else.
-        KeyboardInterrupt: a stop was asked for; what is done is kept.
+        KeyboardInterrupt: a stop was requested; finished work is kept.
     """
     chosen = {name: getattr(settings, name) for name in ("tries", "keep", "judge", "batch_size", "seed")}
     if settings.properties is not None:
@@ -70,7 +70,7 @@ def make_structures(
     ):
         for start in waiting:
             if should_stop():
-                raise KeyboardInterrupt("what is done is kept; go on with the same command and resume=true")
+                raise KeyboardInterrupt("finished work is kept; go on with the same command and resume=true")
             made = maker.make(frame.iloc[start : start + batch_size])
             write_part(part_file(folder, start), made)
             progress.advance(f"{len(made)} structures of {min(batch_size, len(frame) - start)} specs")
@@ -103,7 +103,7 @@ def specs_asked(settings: GenerateSettings, left_out: LeftOut) -> pd.DataFrame:
 
     Args:
         settings: settings of the verb.
-        left_out: takes what is no crystal.
+        left_out: list for records that are no crystals.
 
     Raises:
         DataError: the file is missing, holds no specs, or one with a cell that its group does not allow.

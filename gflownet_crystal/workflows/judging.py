@@ -76,7 +76,7 @@ class Judging:
             made: the structures.
             judge: the name of an energy model.
             energies: the model.
-            folder: folder for the relaxed structures; what it holds already is not done again.
+            folder: folder for the relaxed structures; crystals that are in it already are not relaxed again.
 
         Returns:
             The judge's verdict, its figures, and a row each of structures that were given.
@@ -127,7 +127,7 @@ class Judging:
         return vibration_figures(list(found.values()))
 
     def together(self, verdicts: Sequence[Verdict], judges: Sequence[EnergyChoice]) -> dict[str, object]:
-        """Figures of what several judges agree on.
+        """Figures of the agreement of several judges.
 
         Raises:
             KeyboardInterrupt: a stop was asked for.
@@ -188,7 +188,7 @@ def chosen_judges(settings: EvaluateSettings) -> list[EnergyChoice]:
     """The judges of ``evaluate``, none where stability is not asked for.
 
     Raises:
-        ConfigError: one is no energy model, or two would fill one folder.
+        ConfigError: a name is no energy model, or two names share a folder.
     """
     wanted = settings.metrics is None or STABILITY in settings.metrics
     given = settings.judge
@@ -206,7 +206,7 @@ def stability_thresholds(given: float | list[float]) -> tuple[float, ...]:
     """Distances to the hull up to which a structure is stable, eV/atom.
 
     Raises:
-        ConfigError: there are none, one is no number, or one stands twice.
+        ConfigError: the list is empty, holds no number, or holds one twice.
     """
     values = given if isinstance(given, list) else [given]
     numbers = [

@@ -1,4 +1,4 @@
-"""Folders that a long verb fills and can go on filling: what they were made with stands in them."""
+"""Folders that a long verb fills and can resume: each holds its settings."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from gflownet_crystal.common.run_schema import SETTINGS
 
 
 def holds_nothing(folder: Path) -> bool:
-    """Whether a folder is not there, or empty but for the halves of files that a killed run was about to write."""
+    """Whether a folder is missing, or empty apart from temporary files of a killed run."""
     return not folder.is_dir() or all(path.name.startswith(".") for path in folder.iterdir())
 
 
 def refuse_resume(folder: Path, key: str) -> None:
-    """Say that there is nothing to go on with.
+    """Report that the folder holds no earlier run.
 
     Raises:
         ConfigError: always.
     """
     raise ConfigError(
         f"resume=true, but {key}={folder} holds nothing to go on with; leave resume out to start there, or give the "
-        f"{key} of what was started"
+        f"{key} of a run that was started"
     )
 
 
 @contextmanager
 def open_output(folder: Path, chosen: Mapping[str, object], resume: bool) -> Iterator[None]:
-    """Make the folder, or see that it is one to go on with; no other process can fill it meanwhile.
+    """Make the folder or check that it can be resumed; no other process can fill it meanwhile.
 
     Where an error ends the work before anything is made, the folder is as it was.
 
     Args:
         folder: folder to fill.
         chosen: settings that determine the results, as JSON values; digests of inputs included.
-        resume: whether to go on with what it holds.
+        resume: whether to continue an earlier run in it.
 
     Raises:
         ConfigError: it holds something and ``resume`` is not set, nothing and it is, was made with other settings, or

@@ -51,7 +51,7 @@ def run_pipeline(plan: Plan) -> dict[str, object]:
     Raises:
         ConfigError: the folder holds something else, or a pipeline of other settings.
         DataError: no spec that was tried is a candidate.
-        KeyboardInterrupt: a stop was asked for; what is done is kept.
+        KeyboardInterrupt: a stop was requested; finished work is kept.
     """
     with open_output(plan.settings.out, plan.decisive(), plan.settings.resume):
         return _fill(plan)
@@ -128,7 +128,7 @@ def _trying(plan: Plan, search: Search, n: int, work: Callable[[], None]) -> Non
         def tell(words: str, gained: int) -> None:
             progress.advance(words, gained)
             if should_stop():
-                raise KeyboardInterrupt("what is done is kept; go on with the same command and resume=true")
+                raise KeyboardInterrupt("finished work is kept; go on with the same command and resume=true")
 
         search.tell = tell
         work()
@@ -193,7 +193,7 @@ def _candidates(
 def _energies(
     plan: Plan, before: NDArray[np.float64], final: Ended, records: dict[int, Record]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Energies (n,) eV/atom as generated and after relaxation: by the judge, else by what relaxed them."""
+    """Energies (n,) eV/atom as generated and after relaxation: by the judge, else by the relaxing model."""
     before, after = before.copy(), np.full_like(before, np.nan)
     moved = np.flatnonzero(final.moved)
     if plan.placer.judge is not None and len(moved):

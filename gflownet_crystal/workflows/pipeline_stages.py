@@ -1,4 +1,4 @@
-"""The stages of ``pipeline``, each of which finds on disk what an earlier run has done of it."""
+"""The stages of ``pipeline``, each of which resumes from its files."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ COLUMNS = (
     JUDGED_HULL, CONTACT, CONTACT_RATIO, *NEWNESS, "same_as", *RELAXERS, "space_group_found", "shortest_distance",
     *CHANGES, "relax_steps", "sample", "try", "cif",
 )  # fmt: skip
-"""Columns of ``candidates.csv``: Å, degrees, eV/atom; volumes and lengths change by a part of what they were."""
+"""Columns of ``candidates.csv``: Å, degrees, eV/atom; changes of volumes and lengths are relative."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ CONTACT, CONTACT_RATIO = "contact", "contact_ratio"
 
 _STRUCTURE = ("row", "try", "space_group", "lattice", "atomic_numbers", "frac_coords", ENERGY_COLUMN)
 SCREENED = (*_STRUCTURE, ENERGY_STD, JUDGED_HULL, CONTACT, CONTACT_RATIO)
-"""Columns of what :class:`Placer` makes."""
+"""Columns of the table of :class:`Placer`."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def why_unplaced(frame: pd.DataFrame) -> list[str]:
 
 
 def part_file(folder: Path, start: int) -> Path:
-    """Where the batch of specs that begins with number ``start`` is kept once it is done."""
+    """Path for the finished batch of specs that begins with number ``start``."""
     return folder / "parts" / f"{start:08d}.parquet"
 
 

@@ -99,7 +99,7 @@ class PredictSettings(DeviceSettings):
         format: file formats of structures, CIF among them.
         seed: random seed.
         trust: whether classes from outside this package are built that ``prior`` names.
-        resume: whether to go on with what ``out`` holds.
+        resume: whether to continue an earlier run in ``out``.
     """
 
     out: Path
@@ -159,7 +159,7 @@ class PredictSettings(DeviceSettings):
         """Check the keys that go with ``start``, and those that a prototype fixes.
 
         Raises:
-            ConfigError: some do not go together.
+            ConfigError: some keys exclude each other.
         """
         if (self.supercell is None) != (self.dope is None):
             raise ConfigError(

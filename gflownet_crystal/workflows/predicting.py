@@ -55,7 +55,7 @@ COLUMNS = (
 energies (eV/atom), the tightest contact, and why a cell is no prediction."""
 
 _VOLUMES = 5.0, 80.0
-"""Volume of an atom in a cell that is given, Å^3: what crystals have."""
+"""Accepted volumes per atom in a given cell, Å^3: the range of known crystals."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Predictor:
         if some:
             again = self.placer.place(frame.loc[some])
             again = again.assign(rating=again[ENERGY_COLUMN] if self.placer.judge else -again[CONTACT_RATIO])
-            # what the crystal has comes first where both are as good
+            # the crystal's own choice comes first in a tie
             again["try"] += 1
             made = best_of_rows(pd.concat([made, again], ignore_index=True))
         return self._candidates(frame, made)
@@ -171,7 +171,7 @@ class Predictor:
         return _first_of_each(structures, order[possible[order]], self.settings.n)
 
     def _rating(self, rated: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """(m,) the lower the better: energies above the hull, as formulas may differ, and what the probability says."""
+        """(m,) lower is better: energy above the hull, as formulas may differ, plus a term of the probability."""
         if self.placer.judge is None:
             return -rated[CONTACT_RATIO].to_numpy(dtype=np.float64)
         unlikely = self.settings.temperature * np.log(frame[PROBABILITY].to_numpy(dtype=np.float64))
@@ -242,7 +242,7 @@ def _in_lattice(kinds: CellKinds, lattice: Sequence[float]) -> CrystalSpec:
 
 
 def _within(kinds: CellKinds, lattice: Sequence[float]) -> CellKinds:
-    """Pairs whose group has the lattice and whose atoms have volumes that crystals have."""
+    """Pairs whose group admits the lattice and whose volume per atom is plausible."""
     specs = _in_lattice(kinds, lattice)
     low, high = _VOLUMES
     fits = (spec_faults(specs) == 0) & (specs.volume_per_atom >= low) & (specs.volume_per_atom <= high)

@@ -36,7 +36,7 @@ class Task:
 
         Raises:
             EmptySpaceError: there are none.
-            ConfigError: the crystal does not have what is asked for.
+            ConfigError: the crystal has no such elements or sites.
         """
         settings, start = self.settings, self.start
         if self.pattern is not None:

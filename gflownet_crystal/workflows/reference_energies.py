@@ -83,7 +83,7 @@ def _elements(symbols: object, further: Mapping[str, Sequence[object]]) -> list[
     """Symbols by atomic number; all with crystals if none are given.
 
     Raises:
-        ConfigError: one is no element.
+        ConfigError: a symbol is no element.
     """
     if symbols is None:
         known = {*elements_with_crystals(), *further}

@@ -40,7 +40,7 @@ class RefineSettings(DeviceSettings):
         batch_size: number of samples that get atoms at a time.
         processes: number of relaxations at once.
         seed: random seed.
-        resume: whether to go on with what ``out`` holds.
+        resume: whether to continue an earlier run in ``out``.
         trust: whether classes from outside this package are built that the run folder names.
     """
 

@@ -29,7 +29,7 @@ RoundFigures = TypedDict(
         "generator": NotRequired[Mapping[str, object]],
     },
 )
-"""Figures of a round: its models before and after their training, and what they were trained on."""
+"""Figures of a round: its models before and after their training, and their training data."""
 
 
 def round_counts(labels: Path, samples: pd.DataFrame, made: pd.DataFrame) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Labelled rows of sampled and relaxed crystals: which are held out, and what they are trained with."""
+"""Labelled rows of sampled and relaxed crystals: held-out split, and data added in training."""
 
 from __future__ import annotations
 

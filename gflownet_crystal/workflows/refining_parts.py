@@ -91,7 +91,7 @@ class Learned:
 
 
 class Engines(Protocol):
-    """The work of a refinement that other verbs do alone; each call goes on with what its folder holds."""
+    """The work of a refinement that other verbs do alone; each call resumes from its folder."""
 
     def sampler(self, run: str) -> Draw:
         """A trained sampler, opened."""

@@ -1,4 +1,4 @@
-"""Figures of a trained sampler: energies, what it covers, how diverse its best are, and log p against log R."""
+"""Figures of a trained sampler: energies, coverage, diversity of the best samples, and log p against log R."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def labels(path: Path, left_out: LeftOut) -> Tensor:
     """Formation energies of a data file, (n,) float64 eV/atom.
 
     Raises:
-        DataError: it has none.
+        DataError: the file has no labels.
     """
     frame = read_source(path, left_out=left_out)
     if ENERGY_COLUMN not in frame.columns:

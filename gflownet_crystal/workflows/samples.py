@@ -138,7 +138,7 @@ def check_suffix(path: Path) -> None:
 
 
 def write_samples(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table of samples; its suffix says how.
+    """Write a table of samples in the format of the file's suffix.
 
     Raises:
         DataError: the folder cannot be written.

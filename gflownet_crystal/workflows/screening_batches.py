@@ -87,7 +87,7 @@ def placed_batch(folder: Path | None, start: int, frame: pd.DataFrame, placer: P
 def judge_batch(
     made: pd.DataFrame, rows: list[int], shortlist: Shortlist, found: Found, settings: Screening
 ) -> None:
-    """Sort the specs of a batch by what became of them."""
+    """Sort the specs of a batch by their outcome."""
     place = {row: number for number, row in enumerate(rows)}
     made = made.sort_values("row", key=lambda column: column.map(place), ignore_index=True)
     with_atoms = set(made["row"])

@@ -26,7 +26,7 @@ class Settler:
     settings: RelaxationSettings
 
     def settled(self, structures: StructureBatch) -> StructureBatch:
-        """The structures relaxed, conventional cells; those whose relaxation fails stay as they are."""
+        """Relaxed structures in conventional cells; those whose relaxation fails are unchanged."""
         return StructureBatch.cat([self._one(structures[row : row + 1]) for row in range(len(structures))])
 
     def _one(self, structure: StructureBatch) -> StructureBatch:

@@ -177,7 +177,7 @@ class Shortlist:
                 chosen.append(row)
             else:
                 others.append(row)
-        # what becomes of them is not known yet
+        # their outcome is not known yet
         for row in chosen:
             self.quota.take(row, -1)
         self._waiting = [row for row in others if self.quota.admits(row)]

@@ -79,7 +79,7 @@ class GenerateSettings(DeviceSettings):
         batch_size: number of specs at a time.
         format: file formats of structures beside the table.
         seed: random seed of the first try.
-        resume: whether to go on with what ``out`` holds.
+        resume: whether to continue an earlier run in ``out``.
     """
 
     out: Path
@@ -127,7 +127,7 @@ class RelaxSettings(DeviceSettings):
         version: version of the model; None for its first.
         format: file formats of structures, CIF among them.
         processes: number of crystals at once.
-        resume: whether to go on with what ``out`` holds.
+        resume: whether to continue an earlier run in ``out``.
     """
 
     structures: Path

@@ -45,7 +45,7 @@ class Vibrations:
         """Vibrations by row.
 
         Args:
-            folder: folder of what is done already.
+            folder: folder of finished crystals.
             items: relaxed crystals.
             rows: rows of the crystals among all that are judged.
             energies: model that relaxed them.
@@ -54,8 +54,8 @@ class Vibrations:
             For each row the entries of :class:`~gflownet_crystal.evaluation.phonons.Phonons` or a ``reason``.
 
         Raises:
-            DataError: the file of what is done is damaged.
-            KeyboardInterrupt: a stop was asked for; what is done is kept.
+            DataError: the file of finished crystals is damaged.
+            KeyboardInterrupt: a stop was requested; finished work is kept.
         """
         file, lines = reopened(folder / VIBRATIONS)
         done = {record.get("row"): record for record in lines}

@@ -107,7 +107,7 @@ def test_findings_count_what_is_in_the_files(run, cards):
     assert "chgnet relaxed 6 of 6: 4 converged, 4 of them" in found["Judged energies"].text
     assert "lie 0.30 eV/atom above the predicted ones" in found["Judged energies"].text
     near = (run.candidates["e_above_hull"] <= 0.1).sum()
-    assert f"{near} of 6 are predicted within 0.1 eV/atom" in found["Predicted stability"].text
+    assert f"{near} of 6 are predicted at most 0.1 eV/atom" in found["Predicted stability"].text
     assert found["Symmetry"].verdict == "good" and "6 of 6" in found["Symmetry"].text
     assert found["Atoms"].verdict == "good"
     assert "6 formulas, 6 sets of elements" in found["Diversity"].text

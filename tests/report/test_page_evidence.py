@@ -57,7 +57,7 @@ def test_each_card_is_marked_by_its_weakest_evidence(page):
 
 def test_how_new_each_candidate_is_stands_on_its_card(page):
     text, _ = page
-    assert all("<dt>how new</dt>" in card for card in cards(text))
+    assert all("<dt>novelty</dt>" in card for card in cards(text))
     assert "known formula" in cards(text)[0]
 
 

@@ -124,7 +124,7 @@ def _runs(charges: NDArray[np.int64]) -> list[tuple[int, int, int]]:
     """First member, step and length of runs that make up the ascending ``charges``.
 
     All members of a run have one sign and the first is nearest to zero, so that subtracting them one by one moves
-    a set one way only, and what leaves the radius never comes back.
+    a set one way only, and a charge that leaves the radius never comes back.
     """
     found = []
     for part in (charges[charges < 0][::-1], charges[charges >= 0]):

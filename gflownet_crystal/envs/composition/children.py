@@ -100,9 +100,9 @@ def _by_two_more(
 def _by_required(
     look: LookAhead, parent: Partial, occupation: Tensor, n_atoms: Tensor, count: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Children (p, E), by an element that is not required, that the missing required ones complete; those it settles.
+    """Children (p, E) by a non-required element that the missing required ones complete; children that are decided.
 
-    It settles children that look no further than the required elements they miss.
+    Decided are children that need no elements beyond the missing required ones.
     """
     missing = look.missing(parent.chosen)
     found, settled = torch.zeros_like(parent.chosen), torch.zeros_like(parent.chosen)

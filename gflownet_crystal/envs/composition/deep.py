@@ -1,9 +1,8 @@
 """Tables for looking further than one element ahead: they settle nearly every question that would need a search.
 
-* in spaces of few kinds of elements, what every choice of further elements supplies, exactly;
-* what the required elements still missing and some r others supply, whichever they are - a refusal where it does not
-  help;
-* what they supply with r others whatever was chosen before - a certificate where it helps, and exact for r = 0.
+* in spaces of few kinds of elements, the exact supply of every choice of further elements;
+* the supply of the required elements still missing and any r others - a refusal where it does not help;
+* their supply with r others for every earlier choice - a certificate where it helps, and exact for r = 0.
 
 They are made when first needed.
 """

@@ -66,7 +66,7 @@ class ListedMasks(CompositionMasks):
         return allowed, closed
 
     def removable(self, counts: Tensor, group: Tensor) -> Tensor:
-        # a part of what is part of a listed composition is one too
+        # a part of a part of a listed composition is a part of it too
         return counts > 0
 
     def reached(self, counts: Tensor, group: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class ListedMasks(CompositionMasks):
         return found
 
     def _parts(self, n: int) -> tuple[Tensor, ...]:
-        """Rows that are compared with the list at once."""
+        """Chunks of rows that are compared with the list at once."""
         return torch.arange(n, device=self.wholes.device).split(max(1, _CHUNK // len(self.wholes)))
 
     def _by_place(self) -> tuple[Tensor, Tensor]:

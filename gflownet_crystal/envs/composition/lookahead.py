@@ -75,7 +75,7 @@ class LookAhead:
         )
 
     def depth_of(self, missing: Tensor, n_elements: Tensor, n_atoms: Tensor, base_depth: Tensor) -> Tensor:
-        """:meth:`depth` from what it depends on, broadcast against each other."""
+        """:meth:`depth` as a function of its arguments, which are broadcast against each other."""
         owed_atoms = (self.least_atoms - n_atoms + self.tables.n_counts - 1) // self.tables.n_counts
         owed = torch.maximum(missing, self.least_elements - n_elements)
         return torch.maximum(torch.maximum(owed, owed_atoms), base_depth)

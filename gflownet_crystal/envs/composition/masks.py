@@ -132,7 +132,7 @@ class TableMasks(CompositionMasks):
         """(kinds, compositions) bool; those that some further elements complete."""
         part = self.whole.clone()
         for element in range(n_vocabulary):
-            # views: what comes before the element's digit, the digit, what comes after
+            # views: digits before the element's, its digit, digits after it
             digits = part.view(len(part), -1, self.base, int(self.place[element]))
             digits[:, :, 0] |= digits[:, :, 1:].any(dim=2)
         return part
@@ -148,7 +148,7 @@ class TableMasks(CompositionMasks):
         return self.part[kind[:, None, None], child] & absent, self.whole[kind, index]
 
     def removable(self, counts: Tensor, group: Tensor) -> Tensor:
-        # a part of what can be completed can be completed too
+        # a part of a composition that can be completed can be completed too
         return counts > 0
 
     def reached(self, counts: Tensor, group: Tensor) -> Tensor:

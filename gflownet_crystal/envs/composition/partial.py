@@ -75,7 +75,7 @@ def single(
 def listed_elements(tables: CompositionTables, counts: Tensor, most: int) -> tuple[Tensor, Tensor]:
     """The elements of each composition and their counts, those with the most possible charges first.
 
-    The first element costs no arithmetic on charges, so it should be the one that would cost most.
+    The first element costs no arithmetic on charges, so the most expensive one is put first.
 
     Args:
         tables: tables of the space.

@@ -149,7 +149,7 @@ class CompositionRules:
             for symbol in self.elements
             if symbol not in self.excluded_elements
             and all(pattern.names(symbol) for pattern in self.formulas)
-            # where the kind of anion is given, what else has negative states alone has none left
+            # where the anions are given, other elements with negative states alone have none left
             and (not self.anion or table.of_element(symbol))
         ]
 

@@ -18,7 +18,7 @@ from gflownet_crystal.envs.composition.tables import CompositionTables
 
 @dataclass(frozen=True)
 class Supply:
-    """Sets of charges that close a composition, by what it has come to.
+    """Sets of charges that complete a partial composition, by its Wyckoff state and number of atoms.
 
     Attributes:
         number: (S, N + 1) int64, the set of each Wyckoff state and number of atoms.

@@ -1,7 +1,7 @@
-"""Tables for the composition's look-ahead: what one further element can do for the charge, by all that matters.
+"""Tables for the composition's look-ahead: charges that one further element can add.
 
-Elements with the same charges, counts and metallicity form a class; tables are by class. What a partial composition
-lets a further element be is its *offer*: the set of counts that its Wyckoff positions and its atom budget leave. There
+Elements with the same charges, counts and metallicity form a class; tables are by class. The *offer* of a partial
+composition is the set of counts that its Wyckoff positions and its atom budget leave to a further element. There
 are a few hundred different offers, so the charges that each class supplies from each offer are tabulated.
 """
 

@@ -1,4 +1,4 @@
-"""The simplest Wyckoff assignments of many specs as tensors, and what their atoms need to keep their distance."""
+"""The simplest Wyckoff assignments of many specs as tensors, with the data that keep their atoms apart."""
 
 from __future__ import annotations
 

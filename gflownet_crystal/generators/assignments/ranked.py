@@ -64,7 +64,7 @@ class RankedAssignments:
         if listed < 1:
             raise ConfigError(f"listed={listed} has to be above zero")
         self.lister = AssignmentLister(table, listed)
-        # in float64 what rounding leaves is too little to change an order
+        # rounding in float64 is too small to change an order
         self.ranker = ranker.double().eval()
 
     @classmethod

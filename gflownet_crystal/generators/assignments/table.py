@@ -29,7 +29,7 @@ Key = tuple[int, tuple[int, ...]]
 _Numbers = Counter[Assignment]
 
 _UNKNOWN_ELECTRONEGATIVITY = 3.0
-# of a group's positions, what unseen crystals would add to the orbits that were counted
+# counts added to those of a group's positions, for unseen crystals
 _PRIOR = 2.0
 
 

@@ -22,7 +22,7 @@ from gflownet_crystal.models.langevin.lattice_lengths import (
 )
 from gflownet_crystal.models.langevin.model import Schedule, ScoreModel, Sites, langevin_step, step_sizes
 
-# A; cells are kept within what a crystal can have, as a lattice outside returns slowly
+# Å; cells are kept within the range of crystals, as a lattice outside returns slowly
 _SHORTEST_CELL, _LONGEST_CELL = 1.5, 100.0
 # states are kept on this grid, so that sums rounded otherwise in another batch do not grow from step to step
 _GRID = 2.0**-30

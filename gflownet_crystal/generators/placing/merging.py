@@ -39,7 +39,7 @@ def merge_and_snap(
     symmetry = SiteSymmetry.of(cell, space_group, structure_index)
     for _ in range(_ROUNDS):
         fractional = symmetry.merged(fractional, cell, tolerance)[0]
-    # sites between two special positions may have been drawn to neither: only what coincides is one atom
+    # sites between two special positions may have been drawn to neither: only sites that coincide are one atom
     fractional, kept = symmetry.merged(fractional, cell, COINCIDING)
     return conventional_atoms(symmetry, atomic_numbers, fractional, kept, cell, space_group)
 

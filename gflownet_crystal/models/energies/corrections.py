@@ -1,8 +1,7 @@
 """The MaterialsProject2020 energy corrections, for potentials whose energies do not hold them.
 
 They fit anions to experiment and join calculations with a Hubbard U to those without (Wang et al., Sci. Rep. 11,
-15496, 2021); pymatgen has the rules. A calculation with U is what the Materials Project makes of an oxide or a fluoride
-with one of the metals below.
+15496, 2021); pymatgen has the rules. The Materials Project uses U for oxides and fluorides of the metals below.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class ReferenceTable:
         write_json(path, asdict(self))
 
     def check(self, choice: EnergyChoice, path: Path) -> None:
-        """See that the table is one of a calculator as it is installed now; what a user wrote says nothing of it.
+        """Check that the table was made with the installed calculator; tables without this information pass.
 
         Raises:
             ConfigError: it is of another calculator, other arguments, or another version of the package.

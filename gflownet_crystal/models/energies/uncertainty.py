@@ -45,7 +45,7 @@ class LatentDistance(nn.Module):
 
     @classmethod
     def of(cls, tensors: dict[str, Tensor]) -> Self:
-        """From a state of :meth:`state_dict`.
+        """Build the object from a state of :meth:`state_dict`.
 
         Raises:
             KeyError, RuntimeError: tensors are missing or of other shapes.

@@ -157,7 +157,7 @@ class AtomTable:
 
 
 def nearly_reduced(cell: Tensor) -> Tensor:
-    """Whole-numbered changes of basis to short vectors: a fixed number of rounds of greedy reduction.
+    """Integer changes of basis to short vectors: a fixed number of rounds of greedy reduction.
 
     Args:
         cell: (n, 3, 3) float64 rows.

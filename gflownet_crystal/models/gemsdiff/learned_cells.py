@@ -1,4 +1,4 @@
-"""One cell for each lattice: what networks that are not blind to the choice of cell learn and are asked."""
+"""One standard cell for each lattice, for networks whose output depends on the choice of cell."""
 
 from __future__ import annotations
 

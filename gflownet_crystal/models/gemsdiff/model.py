@@ -127,7 +127,7 @@ class GemsDiffModel(nn.Module):
         """Set the statistics of the training set.
 
         Args:
-            structures: all of it, with cells as they are to be learned.
+            structures: the training set, with the cells that are learned.
         """
         parameters = torch.cat(matrix_to_parameters(structures.cell), dim=1)
         self.parameter_mean.copy_(parameters.mean(0))

@@ -47,7 +47,7 @@ class Answer(NamedTuple):
 
     Attributes:
         displacement: (N, 3), in fractional coordinates of a cube of 1 Å.
-        action: (n, 3, 3) symmetric, what the decoder does to the cell it starts from; the identity leaves it.
+        action: (n, 3, 3) symmetric, map that the decoder applies to its initial cell; the identity changes nothing.
     """
 
     displacement: Tensor

@@ -25,7 +25,7 @@ class Noise(Protocol):
         """(N, 3) float64 of the atoms, or (O, 3) of the orbits."""
 
     def lattices(self, step: int) -> Tensor:
-        """(n, 6) float64."""
+        """(n, 6) float64 of the lattices."""
 
 
 class Sites(NamedTuple):
@@ -130,7 +130,7 @@ def free_crystals(
         table: N atoms of n crystals.
         start: (N, 3) float64, uniform coordinates.
         noise: noise for each step, and for the lattices at step T + 1.
-        steps: taken; None for all T.
+        steps: number of steps taken; None for all T.
 
     Returns:
         Cells (n, 3, 3) A and coordinates (N, 3) in [0, 1), float64.
@@ -168,7 +168,7 @@ def site_parameters(
         sites: their O orbits.
         start: (O, 3) float64, uniform parameters.
         noise: noise for each step, of the orbits.
-        steps: taken; None for all T.
+        steps: number of steps taken; None for all T.
 
     Returns:
         (O, 3) float64 in [0, 1).

@@ -44,7 +44,7 @@ def present_values(values: Mapping[str, Any]) -> dict[str, Any]:
 class GemsDiffSettings(CheckedFields):
     """Sizes and parts of a GemsDiff model.
 
-    The recipe ``paper`` is Klipfel et al., AAAI 2024. ``corrected`` differs in what the two are good at:
+    The recipe ``paper`` is Klipfel et al., AAAI 2024. ``corrected`` differs in these points:
 
     - positions: deviations rise geometrically until x_T is uniform on the torus; steps back follow the posterior, and
       the target is the mean way back over all windings, which is the score; in the paper x_T is not yet uniform,

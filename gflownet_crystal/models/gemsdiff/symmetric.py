@@ -44,7 +44,7 @@ def _rotation(off_diagonal: Tensor, difference: Tensor) -> tuple[Tensor, Tensor]
 
 
 def _rotated(matrix: Tensor, first: int, second: int, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Two columns turned into each other."""
+    """The matrix with two of its columns rotated in their plane."""
     columns = list(matrix.unbind(2))
     one, other = columns[first], columns[second]
     columns[first], columns[second] = cosine * one - sine * other, sine * one + cosine * other

@@ -1,8 +1,8 @@
-"""Diffusion of fractional coordinates, which live on a torus: wrapped normal distributions and ways back.
+"""Diffusion of fractional coordinates, which live on a torus: wrapped normal distributions and displacements back.
 
 Klipfel et al., "Vector field oriented diffusion model for crystal material generation", AAAI 2024, section 4.2. Noise
-is added coordinate by coordinate, so everything factors over coordinates. Ways are shortest in fractional coordinates:
-that is what the noise is isotropic in. In A another image may be nearer, if a cell is skewed.
+is added coordinate by coordinate, so everything factors over coordinates. Displacements are shortest in fractional
+coordinates, in which the noise is isotropic; in Å another image may be nearer, if a cell is skewed.
 """
 
 from __future__ import annotations

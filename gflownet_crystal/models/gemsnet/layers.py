@@ -14,7 +14,7 @@ SILU_SCALE = 1.0 / 0.6
 """SiLU times this keeps the variance of a normal input, as in GemNet."""
 
 OUTPUT_GAIN = 0.2
-"""Gain of the last weights of a head: what a new network says is small beside what there is to learn."""
+"""Gain of the last weights of a head: the output of a new network is small against its targets."""
 
 INVERSE_SQRT_2 = 1.0 / math.sqrt(2.0)
 

@@ -17,7 +17,7 @@ _BLOCK = 16
 class Neighbourhoods(NamedTuple):
     """The edges of each atom, laid out so that sums over pairs of them are matrix products.
 
-    The edges of an atom fill blocks of 16 slots; what is left of a block is empty. How many blocks are reserved
+    The edges of an atom fill blocks of 16 slots; the remaining slots of a block are empty. How many blocks are reserved
     follows from the numbers of atoms and edges alone.
 
     Attributes:
@@ -73,7 +73,7 @@ class Neighbourhoods(NamedTuple):
         spans = [slice(order**2, (order + 1) ** 2) for order in orders]
         sums = torch.stack([harmonics[:, :, span] @ of_block[:, span] for span in spans], dim=2)
         sums = sums.flatten(0, 1).index_select(0, self.slot)
-        # Y_l0 of angle 0, which is what the own term has
+        # Y_l0 of angle 0, as in the own term
         degree = torch.arange(self.n_orders, dtype=self.harmonics.dtype, device=sums.device)
         own = ((2 * degree + 1) / (4 * math.pi)).sqrt().to(sums.dtype)
         return sums - own[:, None] * edges[:, None, :].to(sums.dtype)

@@ -11,7 +11,7 @@ from gflownet_crystal.models.layers.inputs import GraphSettings
 
 @dataclass(frozen=True)
 class Widths:
-    """Numbers of features: of atoms, edges, and what passes between edges, and of the residual layers.
+    """Numbers of features of atoms, edges and messages between edges, and of residual layers.
 
     Attributes:
         atom: features of an atom.
@@ -102,7 +102,7 @@ class GemsNetSettings:
 
     @classmethod
     def fast(cls, **changes: Any) -> Self:
-        """Fewer neighbours and shorter heads, with ``changes``."""
+        """Settings with fewer neighbours and shorter heads, updated by ``changes``."""
         widths = Widths(circular=12, bilinear=48, after_skip=1, edge_head=1, lattice_head=32, atom_scale=0.05)
         graph = GraphSettings(cutoff=None, neighbours=12)
         return replace(cls(graph=graph, widths=widths, n_radial=64, n_orders=5, tabulated=True), **changes)

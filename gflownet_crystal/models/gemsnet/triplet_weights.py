@@ -91,14 +91,14 @@ class _TripletPerceptron(torch.autograd.Function):
 
 
 def _first_layer(piece: slice, *tensors: Tensor) -> Tensor:
-    """Sums of the first layer, (rows of the piece, H), from what :func:`triplet_perceptron` is given."""
+    """Sums of the first layer, (rows of the piece, H), from the arguments of :func:`triplet_perceptron`."""
     first_part, second_part, angular, angular_weight, _, _, first, second = tensors
     sums = first_part.index_select(0, first[piece]).add_(second_part.index_select(0, second[piece]))
     return sums.addmm_(angular[piece], angular_weight.mT)
 
 
 def _pieces(n_rows: int, hidden_weight: Tensor) -> list[slice]:
-    """Slices of rows, short enough that on a processor what they need stays in its cache."""
+    """Slices of rows, short enough for the cache of a processor."""
     numbers = _CACHED_NUMBERS.get(hidden_weight.device.type, _HELD_NUMBERS)
     rows = max(1, numbers // len(hidden_weight))
     return [slice(start, start + rows) for start in range(0, n_rows, rows)]

@@ -87,7 +87,7 @@ class EdgeBases(nn.Module):
         n_nodes, n_edges = graph.target.shape
         lengths, directions = unit_vectors(graph.vectors.to(dtype).flatten(0, 1))
         reach = graph.reach.to(dtype).repeat_interleave(n_edges, output_size=n_nodes * n_edges)
-        # what does not count is out of reach, however far
+        # pairs that do not count are out of reach
         lengths = lengths.where(graph.counts.flatten(), reach)
         envelope = polynomial_envelope(lengths / reach.clamp(min=1e-3))[:, None]
         lengths = (lengths.square() + self.settings.softening**2).sqrt()
@@ -145,7 +145,7 @@ class EdgeInteraction(nn.Module):
         """(E, width) -> (E, width)."""
         n_nodes, _, n_edges, _ = neighbours.circular.shape
         sent = self.down(self.sent(edges) * self.radial(neighbours.radial))
-        # a message leaves a node along an edge, so what comes in along it was sent by its reverse
+        # a message leaves a node along an edge, so the incoming message along it was sent by its reverse
         received = sent.index_select(0, neighbours.reverse) * neighbours.has_reverse
         by_order = neighbours.circular @ self.circular.mT
         by_order = by_order * received.view(n_nodes, 1, n_edges, -1)

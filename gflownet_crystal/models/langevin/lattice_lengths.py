@@ -75,17 +75,17 @@ def length_gradients(vectors: Tensor, cell: Tensor, sources: Tensor, structure_i
 def mean_change(
     amounts: Tensor, gradients: Tensor, weights: Tensor, sources: Tensor, structure_index: Tensor
 ) -> Tensor:
-    """Change of L3 that edges call for together: mean over the edges of amount * G / |G|^2 (section 4.3).
+    """Change of L3 predicted by all edges: mean over the edges of amount * G / |G|^2 (section 4.3).
 
     Args:
-        amounts: (N, K) lengthening that each edge calls for.
+        amounts: (N, K) predicted lengthening of each edge.
         gradients: (N, K, 3) G, of :func:`length_gradients`.
         weights: (N, K) weight of each edge.
         sources: (n, 3), see :func:`equal_lengths`.
         structure_index: (N,) int64.
 
     Returns:
-        (n, 3), equal where lengths have to be.
+        (n, 3), equal for lengths that symmetry makes equal.
     """
     squares = gradients.square().sum(2).clamp(min=_SHORTEST)
     changes = gradients * (amounts * weights / squares)[:, :, None]

@@ -1,10 +1,10 @@
 """Scores of crystals with noise on the positions of their inequivalent atoms and on the lengths of their cells.
 
-Sultanov et al., J. Chem. Inf. Model. 63, 6986 (2023). A model says which noise it sees, in units of the noise's
-deviation sigma, so its score is minus that over sigma. Where the paper leaves a choice:
+Sultanov et al., J. Chem. Inf. Model. 63, 6986 (2023). A model predicts the noise in units of
+its deviation sigma, so its score is minus the prediction over sigma. Where the paper leaves a choice:
 
 - Its lattice score is printed as Delta L3 / sigma, for an estimate Delta L3 of the noise. The score of a Gaussian is
-  minus the noise over sigma^2, so what the edges call for is read here as the noise in units of sigma.
+  minus the noise over sigma^2, so the sum over edges is read here as the noise in units of sigma.
 - One network with two numbers an edge serves positions and lattice. Edges back to the sender of a message count like
   the others.
 - Images of a site nearer than 0.3 Å to each other, which the paper merges after the sampling, are one atom for the
@@ -55,7 +55,7 @@ class NoiseLevels(CheckedFields):
         last_variance: smallest variance of L3, Å^2.
 
     Raises:
-        ConfigError: they do not fall, or there are fewer than two.
+        ConfigError: levels do not decrease, or there are fewer than two.
     """
 
     place = "levels"
@@ -182,7 +182,7 @@ class Noise(NamedTuple):
 
 
 class ScoreModel(nn.Module):
-    """A network's numbers on edges made into noise: along the edges for positions, by their strain for the lattice.
+    """Noise predicted from numbers on edges: along the edges for positions, by their strain for the lattice.
 
     Args:
         settings: settings of the network; the fast ones if None.

@@ -181,7 +181,7 @@ def zonal_harmonics(cosines: Tensor, n_orders: int) -> Tensor:
 def direction_harmonics(directions: Tensor, n_orders: int) -> Tensor:
     """Real spherical harmonics of unit vectors, scaled so that their products give Y_l0 of the angle between two.
 
-    By the addition theorem, the sum over m of S_lm(u) S_lm(v) is Y_l0(angle of u and v): what has to be summed over
+    By the addition theorem, the sum over m of S_lm(u) S_lm(v) is Y_l0(angle of u and v): a sum over
     pairs of edges becomes two sums over edges. Polynomials of the components, so smooth everywhere.
 
     Args:

@@ -13,7 +13,7 @@ _COMPILERS = ("g++", "clang++", "c++", "cl")
 
 
 def compile_kernels(network: nn.Module) -> bool:
-    """Let compiled code do the hot parts of a network from now on; what it says differs by rounding only.
+    """Use compiled code for the slow parts of a network from now on; its output changes by rounding only.
 
     Returns:
         Whether there are such parts: modules with a method ``compile_kernels``, as ALIGNN's convolutions have.

@@ -41,7 +41,7 @@ class GraphSettings:
     fade: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check what :func:`~gflownet_crystal.structures.graphs.neighbour_graph` does not."""
+        """Check ``fade``; :func:`~gflownet_crystal.structures.graphs.neighbour_graph` checks the other settings."""
         if not 0.0 <= self.fade < math.inf:
             raise ConfigError(f"fade is {self.fade} Å: it has to be 0 (edges end abruptly) or more")
 
@@ -178,7 +178,7 @@ def graph_for(
     """The graph that a network reads: its ``settings.graph``, with triplets and reverse edges unless it needs none.
 
     Args:
-        network: ``needs_triplets`` and ``needs_reverse``, if it has them, say what it does without.
+        network: network that reads the graph; its ``needs_triplets`` and ``needs_reverse``, if any, say which parts.
         batch: n structures with N atoms.
         dtype: dtype of vectors, cells and weights.
         cell: (n, 3, 3) in place of the batch's; see :func:`crystal_graph`.

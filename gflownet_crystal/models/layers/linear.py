@@ -33,7 +33,7 @@ def product(rows: Tensor, weight: Tensor) -> Tensor:
 
 
 def weight_gradient(gradient: Tensor, rows: Tensor) -> Tensor:
-    """gradient.T @ rows, as fast: what :func:`product` sends back to its weight, (outputs, inputs).
+    """gradient.T @ rows, the gradient of the weight of :func:`product`, (outputs, inputs), as fast.
 
     Args:
         gradient: (M, outputs) of the product.

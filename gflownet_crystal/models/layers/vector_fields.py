@@ -108,7 +108,7 @@ def mean_triplet_action(
 ) -> Tensor:
     """Mean over the pairs of edges of each structure of the sum of weights times fields (GemsNet, equation 16).
 
-    No (T, 3, 3) tensor is made: what the pairs of an edge have in common is summed first.
+    No (T, 3, 3) tensor is made: the common factors of the pairs of an edge are summed first.
 
     Args:
         weights: (T, 3), for the lengths of the first and second edge and for the angle.

@@ -1,8 +1,8 @@
 """A network on orbits that moves the first atom of each: messages from all atoms and their images, in distances alone.
 
 Scalar and vector features (K. Schuett et al., "Equivariant message passing", ICML 2021) on the asymmetric unit: the
-vectors of an orbit's other atoms are those of its first one, turned by the group. What is said does not depend on
-origin, axes or on which atom of an orbit is the first, and it obeys the symmetry of the site by itself.
+vectors of an orbit's other atoms are those of its first one, turned by the group. The output does not depend on
+origin, axes or the choice of the first atom of an orbit, and it has the symmetry of the site by construction.
 """
 
 from __future__ import annotations

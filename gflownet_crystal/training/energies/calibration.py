@@ -73,7 +73,7 @@ def calibrate(
         most: structures of each part that are looked at.
 
     Returns:
-        The uncertainty and what a card says of it; None where too few structures were held out.
+        The uncertainty and its figures for the card; None where too few structures were held out.
     """
     if len(holdout) < FEWEST_ERRORS or len(train) < FEWEST_ERRORS:
         return None, None

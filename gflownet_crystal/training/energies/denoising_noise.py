@@ -31,7 +31,7 @@ def noisy_cubes(
         generator: random generator of the noise, on the CPU.
 
     Returns:
-        What the network reads, with positions wrapped to [0, 1), and the way back to the clean positions, (N, 3)
+        The network's input, with positions wrapped to [0, 1), and the displacement back to the clean positions, (N, 3)
         float64: :func:`way_back` of the two.
     """
     cubes = in_unit_cubes(structures)

@@ -22,7 +22,7 @@ from gflownet_crystal.training.energies.labelled import Splits
 from gflownet_crystal.training.networks import Task
 
 VALIDATION_SEED = 2023
-"""Of the noise on what is validated on, whatever the seed of the training."""
+"""Seed of the noise on the validation set, for every seed of the training."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class DenoisingSettings(CheckedFields):
         task: ``denoise``, or ``lattice`` for the lattice alone from clean positions.
         noise: standard deviation of each fractional coordinate.
         position_weight: weight of the loss on positions against that on the lattice; 1 in the paper.
-        centred: learn displacements less their mean over a structure, which nothing shows; false in the paper. What
-            is best to say stays the same, and the loss is less noisy.
+        centred: whether displacements are learned less their mean over a structure, which is not observable; false in
+            the paper. The best prediction is the same, and the loss is less noisy.
         validated: structures that are validated on while training; None for all.
 
     Raises:
@@ -132,7 +132,7 @@ class DenoisingTask(Task):
 
         Returns:
             For the mean of the training lattices, for cubes of the elements' volume, for atoms left where they are, and
-            for atoms moved perfectly but for what cannot be known, their crystal's translation.
+            for atoms at their places but for the translation of the crystal, which cannot be known.
         """
         wanted = lattice_parameters(puzzles.clean.cell)
         volume = torch.zeros(len(puzzles.clean), dtype=torch.float64)
@@ -158,7 +158,7 @@ def reconstruction_figures(model: Denoiser, puzzles: Puzzles, half: bool = False
 
     Args:
         model: model on its device.
-        puzzles: clean structures and what is shown of them.
+        puzzles: clean structures and their noisy versions.
         half: bfloat16 for the matrix products.
 
     Returns:

@@ -32,7 +32,7 @@ from gflownet_crystal.training.energies.strained import strained_copies
 
 @dataclass(frozen=True)
 class LabelledStructures:
-    """n structures with what is known of them.
+    """n structures with their labels.
 
     Attributes:
         structures: n structures, cells as their source stores them.

@@ -1,4 +1,4 @@
-"""Strained copies of labelled crystals: what teaches a network on atoms the cost of a wrong cell."""
+"""Strained copies of labelled crystals, from which a network on atoms learns the cost of a wrong cell."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from gflownet_crystal.training.energies.labelled import Splits
 from gflownet_crystal.training.networks import Task
 
 VALIDATION_SEED = 2024
-"""Of the noise on what is validated on, whatever the seed of the training."""
+"""Seed of the noise on the validation set, for every seed of the training."""
 
 
 @dataclass(frozen=True)

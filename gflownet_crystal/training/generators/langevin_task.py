@@ -1,9 +1,9 @@
 """Learning the scores of crystals with noise on the positions of inequivalent atoms and on the lengths of cells.
 
 Sultanov et al., J. Chem. Inf. Model. 63, 6986 (2023), sections 3.1, 4.2 and 4.3: denoising score matching at all
-levels, weighted by their variances, so that what is learned is the noise in units of its deviation. Positions are
-learned with the lattice as it is, the lattice with noise on both. Noise far beyond the cell needs no special care: what
-is best to say given wrapped positions is the score of the wrapped density.
+levels, weighted by their variances, so that the target is the noise in units of its deviation. Positions are
+learned with the lattice as it is, the lattice with noise on both. Noise far beyond the cell needs no special care: the
+best prediction for wrapped positions is the score of the wrapped density.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from gflownet_crystal.training.energies.labelled import Splits
 from gflownet_crystal.training.networks import Task
 
 VALIDATION_SEED = 2023
-"""Of the noise on what is validated on, whatever the seed of the training."""
+"""Seed of the noise on the validation set, for every seed of the training."""
 
 # shortest cells after noise, A: below, there are thousands of images in reach
 _SHORTEST = 1.5

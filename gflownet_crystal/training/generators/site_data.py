@@ -84,7 +84,7 @@ class SiteData:
 
     @property
     def n_pairs(self) -> Tensor:
-        """Orbits times atoms of the primitive cell of each crystal, (n,) int64: what a step costs."""
+        """Cost of a step for each crystal, (n,) int64: orbits times atoms of the primitive cell."""
         multiplicity = orbit_tables().primitive_multiplicity[self.occupied.position]
         atoms = torch.zeros(len(self), dtype=torch.int64)
         return atoms.index_add_(0, self.occupied.structure, multiplicity) * self.n_orbits

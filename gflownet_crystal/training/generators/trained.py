@@ -136,7 +136,7 @@ class TrainedGenerator(ABC):
             round_to_half(self.model)
 
     def save(self, path: Path, card: Mapping[str, object]) -> None:
-        """Write weights and card; of the weights, only what is learned is stored in half precision."""
+        """Write weights and card; learned weights are stored in half precision, all others as they are."""
         tensors = half_tensors(self.model) if self.half else dict(self.model.state_dict())
         save_weights(path, tensors, card)
 
@@ -157,7 +157,7 @@ def part_settings(kind: type[T], section: Mapping[str, object], name: str) -> T:
     """A dataclass of a part of the section ``generator``, with unknown keys and wrong types refused.
 
     Raises:
-        ConfigError: naming the key and what is allowed.
+        ConfigError: naming the key and the allowed values.
     """
     return settings_from(kind, part(section, name), f"generator.{name}")
 

@@ -35,7 +35,7 @@ class HeadsSettings(CheckedFields):
         learning_rate: peak learning rate of AdamW.
         weight_decay: weight decay of AdamW.
         dropout: share of hidden units that are left out.
-        average: decay of the exponential moving average of the weights, which is what is kept.
+        average: decay of the exponential moving average of the weights; the average is kept.
         seed: random seed of weights and batches.
     """
 

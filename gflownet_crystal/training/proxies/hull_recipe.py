@@ -92,7 +92,7 @@ class HullRecipe(Recipe):
         mixtures: mixtures of two known compositions a step; the hull lies below the line between them.
         bound_weight: weight of a prediction below an upper bound, against 1 above it.
         learning_rate: peak.
-        weight_decay: AdamW's.
+        weight_decay: weight decay of AdamW.
         seed: random seed of weights and batches.
     """
 

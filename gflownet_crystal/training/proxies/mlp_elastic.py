@@ -145,7 +145,7 @@ def random_strains(parameters: Floats, space_group: Ints, rng: np.random.Generat
 
     Args:
         parameters: (n, 6) true cells, Å and degrees.
-        space_group: (n,); the strained cell keeps what the group demands of it.
+        space_group: (n,); the strained cell keeps the constraints of the group.
         rng: source of the draws.
 
     Returns:

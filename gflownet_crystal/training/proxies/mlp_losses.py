@@ -44,9 +44,9 @@ def batch_losses(
     """Losses of one batch, averaged over members.
 
     A member's composition layers learn from all formulas but its own fold. Its lattice layers learn true cells from
-    that fold only, where what the composition layers say of equilibrium volume and shape is as uncertain as it is for
-    a new compound; otherwise they learn to call every surprising true cell a strained one. What a strain costs
-    against the crystal's own true cell they learn from all folds.
+    that fold only, where equilibrium volume and shape by the composition layers are as uncertain as for a new compound;
+    otherwise they learn to take every surprising true cell for a strained one. The cost of a strain against the
+    crystal's own true cell they learn from all folds.
 
     Args:
         network: the ensemble.

@@ -144,7 +144,7 @@ class PaperTraining(Training):
         return super().is_finished or stalled >= self.recipe.stop_patience
 
     def advance(self) -> dict[str, float]:
-        """One epoch; its error on what is validated on."""
+        """Train one epoch; returns the validation error."""
         recipe, network = self.recipe, self.model
         for rows in torch.randperm(len(self.labels), generator=self.generator).split(recipe.batch_size):
             with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):

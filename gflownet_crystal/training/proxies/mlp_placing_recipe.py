@@ -145,7 +145,7 @@ class PlacingRecipe(Recipe):
         }
 
     def _figures(self, proxy: MLPProxy, table: pd.DataFrame) -> dict[str, Any]:
-        """Errors of what is said of sampled specs, eV/atom, and how well it tells which lie near the hull."""
+        """Errors of the predictions for sampled specs, eV/atom, and precision of telling which lie near the hull."""
         prediction = proxy(frame_to_specs(table))
         label, hull = table[ENERGY_COLUMN].to_numpy(dtype=np.float64), self._hull_energy(table)
         return placed_figures(

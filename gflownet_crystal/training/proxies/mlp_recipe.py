@@ -179,7 +179,7 @@ def calibration_factors(
 
 
 def validation_figures(proxy: Proxy, parts: Parts) -> dict[str, object]:
-    """The figures of the card: errors, calibration on rows not used for it, and what is known of the lattice."""
+    """The figures of the card: errors, calibration on rows not used for it, and dependence on the lattice."""
     unseen = parts.validation.iloc[1::2].reset_index(drop=True)
     figures: dict[str, object] = {
         "mp20_val": error_figures(proxy, parts.validation),

@@ -35,10 +35,10 @@ class TrainingSettings(CheckedFields):
         steps: optimiser steps; the schedule is counted in them.
         batch_size: crystals a step.
         composition_batch: rows without structure a step.
-        learning_rate: peak of AdamW's.
-        weight_decay: AdamW's, on weight matrices and embeddings.
+        learning_rate: peak learning rate of AdamW.
+        weight_decay: weight decay of AdamW, on weight matrices and embeddings.
         warmup: steps of linear rise.
-        average: decay of the exponential moving average of the weights, which is what is kept.
+        average: decay of the exponential moving average of the weights; the average is kept.
         strain_weight: weight of the strained cells' energies against their true cell.
         strain_scale: eV/atom; errors of strained energies count relative to this plus the energy.
         volume_weight: weight of the equilibrium volumes, and with ``mode_weight`` of the shapes.
@@ -106,7 +106,7 @@ class Shuffled:
         rows: (n,) int64.
 
     Raises:
-        DataError: there are none.
+        DataError: there are no rows.
     """
 
     def __init__(self, rows: Tensor) -> None:

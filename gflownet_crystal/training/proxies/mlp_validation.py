@@ -45,7 +45,7 @@ def _root_mean_square(error: NDArray[np.float64]) -> float:
 
 
 def prediction_figures(prediction: Prediction, table: pd.DataFrame) -> dict[str, object]:
-    """The figures of :func:`error_figures` from what a proxy says of the rows of a table.
+    """The figures of :func:`error_figures` from the predictions of a proxy for the rows of a table.
 
     ``n_unusable`` counts those that took the proxy's penalty, where there are any; they are among the n. ``n_unplaced``
     counts those of them that a proxy of atoms found no atoms for.

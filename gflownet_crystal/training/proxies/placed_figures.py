@@ -42,7 +42,7 @@ def placed_figures(
         n; mae, median_error (absolute) and bias (predicted minus label), eV/atom; spearman_above_hull, the rank
         correlation of the distances to the hull; the shares predicted and labelled within 0.1 eV/atom of the hull,
         predicted within 0.05, and of those the share labelled within 0.1; with ``std``, the share of labels within
-        two standard deviations. None stands for what is not defined.
+        two standard deviations. None stands for undefined figures.
     """
     predicted, label = capped(predicted, hull, highest), capped(label, hull, highest)
     error, said, true = predicted - label, predicted - hull, label - hull

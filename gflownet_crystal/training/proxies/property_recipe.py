@@ -165,7 +165,7 @@ class PropertyRecipe(Recipe):
 
         Args:
             proxy: the proxy.
-            components: what its heads give for the crystals.
+            components: output of its heads for the crystals.
             table: n labelled rows.
 
         Returns:

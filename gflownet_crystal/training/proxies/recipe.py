@@ -46,7 +46,7 @@ class Trained:
     beside: Mapping[str, Trained] = field(default_factory=dict)
 
     def save(self, path: Path, about: Mapping[str, object]) -> None:
-        """Write the weights with their card, and what belongs beside them.
+        """Write the weights, their card and the files that belong to them.
 
         Args:
             path: the ``.safetensors`` file.

@@ -9,10 +9,10 @@ from gflownet_crystal.training.samplers.settings import TrainerSettings
 
 
 def check_objective(objective: Objective, model: GFlowNet, settings: TrainerSettings) -> None:
-    """Check that an objective has what it needs.
+    """Check that an objective fits the model and the settings.
 
     Raises:
-        ConfigError: it has not: flows, data or trajectories of the policy as it is; or it knows no conditions.
+        ConfigError: flows, data or on-policy trajectories are missing, or the objective does not support conditions.
     """
     name = type(objective).__name__
     if objective.needs_flows and model.flow is None:

@@ -56,20 +56,20 @@ class TrainerSettings(CheckedFields):
     """Settings of the training loop.
 
     Attributes:
-        iterations: parameter updates.
-        batch_size: trajectories an iteration, in each process.
+        iterations: number of parameter updates.
+        batch_size: number of trajectories per iteration, in each process.
         replay_fraction: share of the batch that is sampled backward from the replay buffer.
         dataset_fraction: share that is sampled backward from the dataset.
-        learning_rate: Adam's, of both policies.
-        learning_rate_log_z: Adam's, of the weights of log Z.
+        learning_rate: Adam learning rate of both policies.
+        learning_rate_log_z: Adam learning rate of the weights of log Z.
         schedule: schedule of both learning rates.
         clip_norm: largest gradient norm of the policies, or None.
         ema: decay of the averaged weights that are used for sampling, or None to sample with the last weights.
         exploration, exploration_final: probability of a uniform action, at the start and end of the slope.
         temperature, temperature_final: temperature of the behaviour policy, at the start and end of the slope.
         behaviour_iterations: length of that slope; None for all iterations.
-        init_log_z: start log Z at the first batch's mean of the log-target less ``log P_F``.
-        checkpoint_every: iterations.
+        init_log_z: whether log Z starts at the first batch's mean of the log-target less ``log P_F``.
+        checkpoint_every: number of iterations between checkpoints.
         replay: settings of the replay buffer.
         local_search: settings of the search near objects of the replay buffer.
     """

@@ -194,7 +194,7 @@ class SamplerTraining(Training):
         return note
 
     def _empty_replay(self) -> Replay:
-        # one trajectory from a generator of its own shows what terminal states look like
+        # one trajectory from a generator of its own shows the form of terminal states
         example = sample_forward(self.model, 1, torch.Generator(self.model.device).manual_seed(0))
         chosen = self.settings.replay
         return Replay(example.terminal, chosen.capacity, chosen.keep, chosen.draw, chosen.most_per_kind)
