@@ -179,7 +179,7 @@ class VerbEngines:
         """Train a generator, or a ranking, as ``start`` is, on finds and known crystals but for held-out formulas."""
         card = read_json(weights_path(start).with_suffix(".json"))
         name = next(name for name, found in TRAINED.items() if found.kind == card["kind"])
-        # what ranks learns from large cells too
+        # a ranking learns from large cells too
         choices = [f"generator={name}", *(["max_atoms=null"] if name == "assignments" else [])]
         config = self._training("train_generator", folder, self.settings.generator_loop, start, *choices)
         config.generator.network = OmegaConf.create(card["network"]["settings"])

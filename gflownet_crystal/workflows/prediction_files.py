@@ -55,7 +55,7 @@ def write_predictions(
     Raises:
         ConfigError: the folder was made with other settings.
         EmptySpaceError: there is no structure of the only formula.
-        KeyboardInterrupt: interrupted; what is done is kept.
+        KeyboardInterrupt: interrupted; finished work is kept.
     """
     out, several = settings.out, len(tasks) > 1
     chosen = {key: getattr(settings, key) for key in _DECISIVE}

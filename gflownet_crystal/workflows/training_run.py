@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -125,7 +124,7 @@ class TrainingRun:
         }
 
 
-def start_weights(start: Path, kind: str, model: NetworkChoice) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def start_weights(start: Path, kind: str, model: NetworkChoice) -> tuple[dict[str, Tensor], Mapping[str, object]]:
     """Tensors of the weights that a training starts from, and their card.
 
     Args:
@@ -142,7 +141,7 @@ def start_weights(start: Path, kind: str, model: NetworkChoice) -> tuple[dict[st
     entry = network_entry(name).settings
     if name != model.name or settings_from(entry, stored) != settings_from(entry, model.settings):
         raise ConfigError(
-            f"start={start} holds a network {name} of other settings: give model={name} and what its card says"
+            f"start={start} holds a network {name} of other settings: give model={name} and the settings of its card"
         )
     return tensors, card
 
