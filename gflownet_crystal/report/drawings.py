@@ -65,6 +65,8 @@ class Studio:
         with figure_style():
             figure = make()
             save_png(figure, self._folder / f"{name}.png")
+            # the layout is found once; inches and fonts are the same on the page
+            figure.set_layout_engine("none")
             svg = to_svg(figure, name, f"{title}. {caption}")
         return Drawing(name, title, caption, svg, wide)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 from pymatgen.core import Lattice, Structure
@@ -24,6 +26,13 @@ ENERGIES = (-2.1, -2.0, -1.0, -3.3, -1.8, -3.4, -3.6, -3.8)
 
 def conventional_structures() -> list[Structure]:
     """The known crystals in their conventional cells."""
+    return [structure.copy() for structure in _made(primitive=False)]
+
+
+@cache
+def _made(primitive: bool) -> list[Structure]:
+    if primitive:
+        return [structure.get_primitive_structure() for structure in _made(primitive=False)]
     return [
         Structure.from_spacegroup(group, lattice, species, positions)
         for _, group, lattice, species, positions in KNOWN
@@ -32,15 +41,13 @@ def conventional_structures() -> list[Structure]:
 
 def stored_frame(primitive: bool = True) -> pd.DataFrame:
     """Rows in the Parquet schema; primitive cells unless told otherwise."""
-    structures = conventional_structures()
-    if primitive:
-        structures = [structure.get_primitive_structure() for structure in structures]
+    structures = _made(primitive)
     return pd.DataFrame(
         {
             "material_id": [f"test-{row}" for row in range(len(structures))],
             "lattice": [np.array(structure.lattice.parameters) for structure in structures],
             "atomic_numbers": [np.array(structure.atomic_numbers) for structure in structures],
-            "frac_coords": [structure.frac_coords.ravel() for structure in structures],
+            "frac_coords": [structure.frac_coords.flatten() for structure in structures],
             "formation_energy_per_atom": ENERGIES,
             "energy_source": ["mp20_train", "roost_mp2020"] * (len(structures) // 2),
             "mp20_split": "none",

@@ -161,7 +161,7 @@ def test_what_data_say_is_only_text(tmp_path):
     assert made.text.count(HOSTILE) >= 6 * 4
 
 
-def test_an_unfinished_run_says_how_to_go_on(tmp_path):
+def test_an_unfinished_run_says_how_to_go_on(tmp_path, unpainted):
     folder = write_run(tmp_path / "run", finished=False, candidates=False)
     made = page_of(material_of(folder), folder / "report.html")
     assert f"gflownet-crystal export run={folder} out={folder / 'candidates'}" in made.text
@@ -169,7 +169,7 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path):
     assert "training_curves.png" in {path.name for path in (folder / "figures").iterdir()}
 
 
-def test_commands_stand_the_name_of_any_folder(tmp_path):
+def test_commands_stand_the_name_of_any_folder(tmp_path, unpainted):
     folder = write_run(tmp_path / "<img src=x onerror=alert(1)>", finished=False, candidates=False)
     made = page_of(material_of(folder), folder / "report.html")
     command = made.text[made.text.index("gflownet-crystal train_gfn") :]
@@ -179,7 +179,7 @@ def test_commands_stand_the_name_of_any_folder(tmp_path):
     assert not any(tag == "img" for tag, _ in made.tags) and folder.name in made.text
 
 
-def test_candidates_that_nobody_judged_are_called_so(tmp_path):
+def test_candidates_that_nobody_judged_are_called_so(tmp_path, unpainted):
     folder = write_run(tmp_path / "run", finished=False, relaxed=False)
     made = page_of(material_of(folder), folder / "report.html")
     assert f"gflownet-crystal relax structures={folder / 'candidates'} out={folder / 'relaxed'}" in made.text
@@ -207,7 +207,7 @@ def test_a_space_without_lists_is_the_whole_one(tmp_path, key, given):
     assert asked(run)
 
 
-def test_samples_that_are_no_crystals_have_energies_only(tmp_path):
+def test_samples_that_are_no_crystals_have_energies_only(tmp_path, unpainted):
     folder = write_run(tmp_path / "run", candidates=False)
     pd.DataFrame({"x0": [0.1, 0.2], "x1": [0.3, 0.4], "energy": [1.0, 2.0]}).to_parquet(
         folder / "samples.parquet"
@@ -221,16 +221,16 @@ def test_samples_that_are_no_crystals_have_energies_only(tmp_path):
     ]
 
 
-def test_a_property_without_a_unit_has_none(tmp_path):
+def test_a_property_without_a_unit_has_none(tmp_path, unpainted):
     folder = write_run(tmp_path / "run", candidates=False)
     (folder / "summary.json").write_text('{"property": "reward", "unit": "1"}')
     made = page_of(material_of(folder), folder / "report.html")
     assert "Reward, predicted" in made.text and "(1)" not in made.text
 
 
-def test_a_page_is_never_too_large(tmp_path, monkeypatch):
+def test_a_page_is_never_too_large(tmp_path, unpainted):
     folder = write_run(tmp_path / "run", finished=False)
-    monkeypatch.setattr(page, "MAX_BYTES", 1000)
+    unpainted.setattr(page, "MAX_BYTES", 1000)
     with pytest.raises(DataError, match="k="):
         write_report(material_of(folder), tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()

@@ -69,7 +69,7 @@ def test_the_funnel_and_two_judges_are_drawn(page):
         assert stage in text
 
 
-def test_runs_that_say_nothing_of_it_have_none_of_it(tmp_path: Path):
+def test_runs_that_say_nothing_of_it_have_none_of_it(tmp_path: Path, unpainted):
     run = write_run(tmp_path / "run", relaxed=False)
     write_report(material_of(run), run / "report.html")
     text = (run / "report.html").read_text(encoding="utf-8")

@@ -78,14 +78,15 @@ def test_groups_have_a_row_of_axes_a_set(sets):
     assert heights(rows[2].containers[0])[0] == 25.0 and heights(rows[2].containers[0])[229] == 75.0
 
 
-def test_the_page_has_a_section_for_what_there_is(tmp_path):
+def test_the_page_has_a_section_for_what_there_is(tmp_path, unpainted):
     folder = write_run(tmp_path / "run", candidates=False)
     material = material_of(folder)
     without = page_of(material, folder / "report.html")
     assert not any(attributes.get("id") == "prior" for _, attributes in without.tags)
     population = Population.of("prior", "of the prior", PRIOR)
+    assert "12,345" in page_of(replace(material, learned=KNOWN), folder / "report.html").source
+    unpainted.undo()
     made = page_of(replace(material, prior=population, learned=KNOWN), folder / "report.html")
     assert any(attributes.get("id") == "prior" for _, attributes in made.tags)
     assert "50 of the prior" in made.source and "12,345 crystals that the prior learned from" in made.source
-    assert (folder / "figures" / "prior_sizes.png").is_file()
-    assert "12,345" in page_of(replace(material, learned=KNOWN), folder / "report.html").source
+    assert (folder / "figures" / "prior_sizes.png").stat().st_size > 5000
