@@ -169,7 +169,8 @@ def test_a_stopped_pipeline_goes_on(folder: Path, whole: Path, monkeypatch: pyte
         assert not (folder / "cut" / "candidates.csv").exists()
     monkeypatch.undo()
     # what is sampled is not sampled again
-    monkeypatch.setattr("gflownet_crystal.config.candidate_runs.sample_model", None)
+    for place in ("pipeline", "candidate_source"):
+        monkeypatch.setattr(f"gflownet_crystal.workflows.{place}.sample_model", None)
     assert pipeline(folder, "cut", *RELAXED).returncode == 2
     other = pipeline(folder, "cut", *RELAXED, "resume=true", "tries=1")
     assert other.returncode == 2 and "tries differs" in other.stderr
