@@ -124,7 +124,9 @@ class TrainingRun:
         }
 
 
-def start_weights(start: Path, kind: str, model: NetworkChoice) -> tuple[dict[str, Tensor], Mapping[str, object]]:
+def start_weights(
+    start: Path, kind: str, model: NetworkChoice
+) -> tuple[dict[str, Tensor], Mapping[str, object]]:
     """Tensors of the weights that a training starts from, and their card.
 
     Args:

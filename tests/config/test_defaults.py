@@ -152,7 +152,10 @@ def test_trainings_have_the_defaults_of_their_dataclasses():
     sampler = sampler_settings(composed("train_gfn"))
     assert sampler == TrainGfnSettings(screening=sampler.screening)
     refinement = refine_settings(composed("refine", "run=a", "out=b"))
-    sections = {name: getattr(refinement, name) for name in ("training", "energy_loop", "prior_loop", "generator_loop")}
+    sections = {
+        name: getattr(refinement, name)
+        for name in ("training", "energy_loop", "prior_loop", "generator_loop")
+    }
     assert refinement == RefineSettings(run=A, out=B, **sections)
 
 
