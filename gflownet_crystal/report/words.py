@@ -204,7 +204,9 @@ def _hull_tiles(cards: Sequence[Card], judge: str) -> list[tuple[str, str, str]]
         near = _near(predicted, HULL_COLUMN)
         below = sum(card.e_above_hull < FAR_BELOW for card in predicted if card.e_above_hull is not None)
         note = f"{below} further below" if below else ""
-        tiles.append((f"{near} of {len(predicted)}", f"predicted within {NEAR_HULL} eV/atom of the hull", note))
+        tiles.append(
+            (f"{near} of {len(predicted)}", f"predicted within {NEAR_HULL} eV/atom of the hull", note)
+        )
     judged = [card for card in cards if card.status is not None]
     rested = [c for c in judged if c.judged_above_hull is not None and c.status == "converged"]
     if judged:

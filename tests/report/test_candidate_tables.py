@@ -114,7 +114,8 @@ def test_a_pipeline_that_relaxed_nothing_is_judged_as_generated(tmp_path):
     (found,) = [one for one in candidate_findings(cards, run) if one.title == "Judged energies"]
     assert found.verdict == "caution"
     assert (
-        f"sevenn puts 1 of 6 at most 0.1 eV/atom above the hull (median {np.median(judged):+.2f})" in found.text
+        f"sevenn puts 1 of 6 at most 0.1 eV/atom above the hull (median {np.median(judged):+.2f})"
+        in found.text
     )
     values = values_of(Material(run, candidates=population), Studio(tmp_path / "figures"))
     text = render(values)
