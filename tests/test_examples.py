@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import gflownet_crystal
-from tests.cli.commands import REPOSITORY, run_words
+from tests.cli.commands import REPOSITORY, run_script
 
 EXAMPLES = REPOSITORY / "examples"
 SMALLER: dict[str, tuple[str, ...]] = {
@@ -54,7 +53,7 @@ def test_every_example_is_in_the_list_and_run_here() -> None:
 
 def run_example(folder: Path, name: str, words: tuple[str, ...]) -> None:
     """Run an example in a folder, where it leaves something, and see that it ends well."""
-    done = run_words(folder, [sys.executable, str(EXAMPLES / f"{name}.py"), *words])
+    done = run_script(folder, EXAMPLES / f"{name}.py", *words)
     assert done.returncode == 0, done.stderr
     assert list(folder.iterdir()) or done.stdout
 

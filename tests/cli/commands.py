@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import runpy
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,12 +65,32 @@ class Result:
 
 def run_command(folder: Path, verb: str, *settings: str) -> Result:
     """Run a verb in a folder, in this process; a traceback is a failure of the test."""
+    return _captured(folder, lambda: main([verb, *settings]))
+
+
+def run_script(folder: Path, path: Path, *words: str) -> Result:
+    """Run a Python file as a program in a folder, in this process, which has PyTorch loaded already."""
+
+    def program() -> int:
+        given, sys.argv = sys.argv, [str(path), *words]
+        try:
+            runpy.run_path(str(path), run_name="__main__")
+        except SystemExit as end:
+            return int(end.code or 0)
+        finally:
+            sys.argv = given
+        return 0
+
+    return _captured(folder, program)
+
+
+def _captured(folder: Path, program: Callable[[], int]) -> Result:
     out, err = io.StringIO(), io.StringIO()
     here, path, threads = os.getcwd(), list(sys.path), torch.get_num_threads()
     os.chdir(folder)
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            status = main([verb, *settings])
+            status = program()
     finally:
         os.chdir(here)
         sys.path[:] = path

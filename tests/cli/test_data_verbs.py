@@ -19,8 +19,8 @@ from gflownet_crystal.structures.spec_io import frame_to_specs
 from tests.data.crystals import ENERGIES, KNOWN, conventional_structures, stored_frame
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copies of the known crystals with slightly different cells, some of them MP-20's val."""
     frames = []
     for copy in range(8):
@@ -42,8 +42,7 @@ def source(tmp_path: Path) -> Path:
         )
         for factor in (0.9, 0.95, 1.0, 1.07, 1.15)
     ]
-    folder = tmp_path / "data"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("data")
     frame.to_parquet(folder / "crystals.parquet")
     pd.concat(strained, ignore_index=True).to_parquet(folder / "strained.parquet")
     return folder

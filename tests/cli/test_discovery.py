@@ -82,7 +82,7 @@ def test_a_run_from_training_to_candidates(tmp_path: Path) -> None:
 
 
 def test_a_history_is_resumed_bit_for_bit(tmp_path: Path) -> None:
-    given = (*TINY, *HISTORY, "quiet=true")
+    given = (*TINY, *HISTORY, "export.k=0", "quiet=true")
     whole = run_command(tmp_path, "train_gfn", *given, "trainer.iterations=4", "run.dir=whole")
     assert whole.returncode == 0, whole.stderr
     for more in (("trainer.iterations=2",), ("trainer.iterations=4", "resume=true")):
@@ -91,7 +91,7 @@ def test_a_history_is_resumed_bit_for_bit(tmp_path: Path) -> None:
     metrics = [pd.read_json(tmp_path / name / "metrics.jsonl", lines=True) for name in ("whole", "parts")]
     for column in ("loss", "log_z", "mean_log_reward"):
         assert metrics[0][column].tolist() == metrics[1][column].tolist()
-    without = (*TINY, "reward.novelty.history_cost=0", "quiet=true", "trainer.iterations=4")
+    without = (*TINY, "reward.novelty.history_cost=0", "export.k=0", "quiet=true", "trainer.iterations=4")
     plain = run_command(tmp_path, "train_gfn", *without, "run.dir=plain")
     assert plain.returncode == 0, plain.stderr
     rewards = pd.read_json(tmp_path / "plain" / "metrics.jsonl", lines=True)["mean_log_reward"]

@@ -21,7 +21,7 @@ PATHS = {
     "crystal": ("run.dir", "dataset.path"),
     "proxy": ("run.dir", "out", "data", "test"),
     "energy": ("run.dir", "out", "start", "data", "test"),
-    "denoiser": ("run.dir", "out", "data", "test"),
+    "denoiser": ("run.dir", "out", "start", "data", "test"),
     "generator": ("run.dir", "out", "data"),
     "generate": ("out", "specs"),
     "relax": ("out", "structures"),
