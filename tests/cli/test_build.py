@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from omegaconf import OmegaConf
@@ -29,7 +29,7 @@ from gflownet_crystal.training.generators.gemsdiff_task import DiffusionSettings
 from gflownet_crystal.training.generators.langevin_task import LangevinTaskSettings
 from gflownet_crystal.training.generators.site_task import SiteTaskSettings
 from gflownet_crystal.training.proxies.mlp_training import TrainingSettings
-from gflownet_crystal.training.samplers.settings import ReplaySettings, TrainerSettings
+from gflownet_crystal.training.samplers.settings import LocalSearchSettings, ReplaySettings, TrainerSettings
 from gflownet_crystal.training.schedule import ScheduleSettings
 from gflownet_crystal.training.settings import LoopSettings
 from gflownet_crystal.workflows.settings import Screening
@@ -162,12 +162,12 @@ NUMBERS = [
     (settings, field.name)
     for settings in (
         AssignmentSettings, DenoisingSettings, DiffusionSettings, LangevinTaskSettings,
-        LoopSettings, MixtureSettings, NoiseLevels, RankerSettings, RelaxationSettings,
+        LocalSearchSettings, LoopSettings, MixtureSettings, NoiseLevels, RankerSettings, RelaxationSettings,
         ReplaySettings, ScheduleSettings, Screening, SiteSettings, SiteTaskSettings, Tolerances, TrainerSettings,
         TrainingSettings,
     )
     for field in fields(settings)
-    if any(kind in str(field.type) for kind in ("int", "float"))
+    if any(kind in str(get_type_hints(settings)[field.name]) for kind in ("int", "float"))
 ]  # fmt: skip
 
 

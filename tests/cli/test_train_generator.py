@@ -254,7 +254,7 @@ def test_a_generator_without_weights_says_how_to_train_them(
         ),
         ("wyckoff", ["start=nowhere.safetensors"], "no weights 'nowhere.safetensors'"),
         ("wyckoff", ["start=mlp"], "'wyckoff_sampler' is needed"),
-        ("gemsdiff", ["start=gemsdiff"], "generator.network.encoder.n_blocks="),
+        ("gemsdiff", ["start=gemsdiff"], "start=gemsdiff has generator.network."),
         ("langevin", ["start=langevin_paper"], "langevin_paper has generator."),
         ("assignments", ["start=assignments"], "start=assignments has generator.network.width=64, not 8"),
         ("wyckoff", ["+loop.momentum=0.9"], "momentum"),
