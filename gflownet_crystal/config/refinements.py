@@ -42,6 +42,7 @@ _OF_ROUNDS = (
     "n",
     "held_out",
     "replay",
+    "own_weight",
     "energy_model",
     "prior",
     "generator_model",

@@ -256,7 +256,7 @@ class Refinement:
         told = {"labelled": len(recipe.rows(own)), "earlier_labels": len(earlier)}
         told["known"] = len(learned_from) - told["labelled"]
         if len(earlier):
-            table = pd.concat([table, earlier], ignore_index=True)
+            table = pd.concat([*[table] * settings.own_weight, earlier], ignore_index=True)
         if not is_written(folder / WEIGHTS):
             trained = recipe.fit(table, self.engines.steps(folder / "proxy"))
             refined = {"round": number, "labels_by": self.source, **told, "held_out_samples": dict(measured)}

@@ -32,6 +32,7 @@ class Refining:
         volume_tolerance: specs of one formula and group whose volumes differ by less, relative, are duplicates.
         relax: most samples of a round that are relaxed, those nearest to the hull first; 0 for none.
         replay: known crystals trained on for each labelled row; None for all of them.
+        own_weight: weight of own labelled rows where labels of before, of weight 1, are trained on too.
         energy_model: train the energy network too.
         prior: train the prior too, on known crystals and own stable ones.
         generator_model: train the generator and its ranking of assignments too, on known crystals and own finds.
@@ -45,6 +46,7 @@ class Refining:
     volume_tolerance: float = 0.03
     relax: int = 0
     replay: float | None = None
+    own_weight: int = 10
     energy_model: bool = False
     prior: bool = False
     generator_model: bool = False
@@ -58,7 +60,7 @@ class Refining:
             ConfigError: a value is of another type or out of range.
         """
         fit_fields(self)
-        for name, least in (("rounds", 1), ("n", 2), ("relax", 0), ("seed", 0)):
+        for name, least in (("rounds", 1), ("n", 2), ("relax", 0), ("own_weight", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
         if not 0.0 < self.held_out < 1.0:

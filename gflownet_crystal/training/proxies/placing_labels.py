@@ -26,7 +26,7 @@ BESIDE = "labels"
 
 
 def pack_labels(table: pd.DataFrame) -> Trained:
-    """Labelled specs of samplers as tensors and a card.
+    """Labelled specs of samplers as tensors and a card; equal rows once.
 
     Args:
         table: prepared rows with finite labels.
@@ -34,6 +34,7 @@ def pack_labels(table: pd.DataFrame) -> Trained:
     Raises:
         DataError: a row is no spec.
     """
+    table = table.drop_duplicates([*REQUIRED_COLUMNS, ENERGY_COLUMN])
     specs = frame_to_specs(table)
     sources, source = np.unique(table["energy_source"].to_numpy(dtype=np.str_), return_inverse=True)
     tensors = {
