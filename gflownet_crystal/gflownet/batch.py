@@ -64,7 +64,7 @@ def draw_batch(
         generator: source of randomness, on the model's device.
     """
     sampled = sample_forward(model, n, generator, behaviour)
-    scored = reward_of(model, reward, sampled.terminal).in_training(model.env.objects(sampled.terminal))
+    scored = scored_in_training(model, reward, sampled.terminal)
     parts, log_rewards = [sampled], [scored.log_reward]
     for source, count in sources:
         terminal, log_reward = source.draw(count, generator)
@@ -78,6 +78,11 @@ def reward_of(model: GFlowNet, reward: Reward, terminal: Context) -> Reward:
     if model.conditions is None or terminal.condition is None:
         return reward
     return reward.at(model.conditions.values(terminal.condition))
+
+
+def scored_in_training(model: GFlowNet, reward: Reward, terminal: Context) -> Scored:
+    """Predictions and log-rewards of n objects as a training sees them, under the conditions of each."""
+    return reward_of(model, reward, terminal).in_training(model.env.objects(terminal))
 
 
 def cat_trajectories(parts: Sequence[Trajectories]) -> Trajectories:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.envs.base import Context
-from gflownet_crystal.gflownet.batch import Source, cat_contexts, reward_of
+from gflownet_crystal.gflownet.batch import Source, cat_contexts, scored_in_training
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.rollout import Trajectories, complete_stage, sample_backward
 from gflownet_crystal.proxies.reward import Reward
@@ -55,8 +55,7 @@ class LocalSearch:
         scored: list[tuple[Context, Tensor]] = []
         for _ in range(self.rounds):
             changed = self._changed(terminal, generator)
-            objects = self.model.env.objects(changed)
-            value = reward_of(self.model, self.reward, changed).in_training(objects).log_reward
+            value = scored_in_training(self.model, self.reward, changed).log_reward
             scored.append((changed, value))
             taken = (
                 torch.ones_like(value, dtype=torch.bool) if self.accept == "always" else value > log_reward

@@ -8,6 +8,7 @@ from typing import Literal
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Count, InnerShare, Positive, Share, ShareBelowOne
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.gflownet.local_search import Acceptance
 from gflownet_crystal.policies.distributions import Behaviour
 from gflownet_crystal.training.schedule import ScheduleSettings
 
@@ -48,7 +49,7 @@ class LocalSearchSettings(CheckedFields):
     fraction: ShareBelowOne = 0.0
     back: Count = 8
     rounds: Count = 1
-    accept: Literal["better", "always"] = "better"
+    accept: Acceptance = "better"
 
 
 @dataclass(frozen=True)
