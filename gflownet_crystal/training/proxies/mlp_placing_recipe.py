@@ -24,7 +24,7 @@ from gflownet_crystal.training.base import take_all_steps
 from gflownet_crystal.training.proxies.heads import HeadsSettings, HeadsTraining
 from gflownet_crystal.training.proxies.mlp_recipe import calibrate
 from gflownet_crystal.training.proxies.placed_figures import HIGHEST, capped, placed_figures
-from gflownet_crystal.training.proxies.placing_labels import BESIDE, pack_labels
+from gflownet_crystal.training.proxies.placing_labels import BESIDE, distinct_labels, pack_labels
 from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained, recipe_settings
 
 
@@ -101,7 +101,7 @@ class PlacingRecipe(Recipe):
         run(training)
         training.finish()
         tensors = {f"heads.{name}": tensor for name, tensor in training.model.state_dict().items()}
-        card = self._card(training, len(train))
+        card = self._card(training, len(distinct_labels(train)))
         placing = Placing(training.model, torch.ones(2, dtype=torch.float64), card)
         proxy = self.ensemble.with_placing(placing)
         placing.calibration = calibrate(proxy, rest.iloc[::2].reset_index(drop=True))

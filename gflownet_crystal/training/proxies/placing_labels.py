@@ -34,7 +34,7 @@ def pack_labels(table: pd.DataFrame) -> Trained:
     Raises:
         DataError: a row is no spec.
     """
-    table = table.drop_duplicates([*REQUIRED_COLUMNS, ENERGY_COLUMN])
+    table = distinct_labels(table)
     specs = frame_to_specs(table)
     sources, source = np.unique(table["energy_source"].to_numpy(dtype=np.str_), return_inverse=True)
     tensors = {
@@ -54,6 +54,11 @@ def pack_labels(table: pd.DataFrame) -> Trained:
     }
     # half of the digits of a length would be another cell
     return Trained(tensors, card, half=False)
+
+
+def distinct_labels(table: pd.DataFrame) -> pd.DataFrame:
+    """Labelled specs, equal ones once: a table repeats rows to give them weight."""
+    return table.drop_duplicates([*REQUIRED_COLUMNS, ENERGY_COLUMN])
 
 
 def labels_file(weights: str | Path) -> Path:
