@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, Several
 from gflownet_crystal.data.splits import formula_keys
 from gflownet_crystal.generators.assignments.inputs import ranker_inputs
 from gflownet_crystal.generators.assignments.listing import AssignmentLister, Listing
@@ -29,7 +29,7 @@ _VALIDATION_SIZE = 20_000
 
 
 @dataclass(frozen=True)
-class RankerSettings:
+class RankerSettings(CheckedFields):
     """Sizes of an :class:`~gflownet_crystal.models.sites.assignment_ranker.AssignmentRanker`.
 
     Attributes:
@@ -40,19 +40,14 @@ class RankerSettings:
         ConfigError: a size is not positive.
     """
 
-    width: int = 64
-    embedding: int = 16
+    place = "generator.network"
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "generator.network")
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ConfigError(f"generator.network.{name} must be at least 1, not {value}")
+    width: Count = 64
+    embedding: Count = 16
 
 
 @dataclass(frozen=True)
-class AssignmentSettings:
+class AssignmentSettings(CheckedFields):
     """Settings of the task of ranking assignments.
 
     Attributes:
@@ -63,17 +58,10 @@ class AssignmentSettings:
         ConfigError: a number is out of range.
     """
 
-    listed: int = LISTED
-    folds: int = 5
+    place = "generator.task"
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "generator.task")
-        for name, least in {"listed": 1, "folds": 2}.items():
-            if getattr(self, name) < least:
-                raise ConfigError(
-                    f"generator.task.{name} must be at least {least}, not {getattr(self, name)}"
-                )
+    listed: Count = LISTED
+    folds: Several = 5
 
 
 class RankedCrystals:
