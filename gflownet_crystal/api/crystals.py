@@ -286,11 +286,9 @@ class Crystals(Table):
     @overload
     def __getitem__(self, key: Chosen) -> Self: ...
     def __getitem__(self, key: str | int | Chosen) -> pd.Series | Crystal | Self:
-        """See :meth:`gflownet_crystal.api.table.Table.__getitem__`."""
         return self._get(key)
 
     def __iter__(self) -> Iterator[Crystal]:
-        """The crystals, one after the other."""
         return (self._one(row) for row in range(len(self)))
 
     def _title(self) -> str:

@@ -31,12 +31,7 @@ from gflownet_crystal.proxies.several import main_proxy
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
 from gflownet_crystal.workflows.candidates import engine as engine
 from gflownet_crystal.workflows.candidates.files import candidates_of
-from gflownet_crystal.workflows.candidates.further import (
-    FURTHER,
-    by_rank,
-    further_seed,
-    usual_screening,
-)
+from gflownet_crystal.workflows.candidates.further import FURTHER, by_rank, further_seed, usual_screening
 from gflownet_crystal.workflows.candidates.hulls import ENERGIES, hull_with_atoms, predicted_hulls
 from gflownet_crystal.workflows.candidates.screening import Outcome
 from gflownet_crystal.workflows.placing.placing import Placer

@@ -169,11 +169,7 @@ def _seeks_low_values(given: Given) -> bool:
 
 
 def _object(value: Any, contract: type[Any], key: str) -> Any:
-    """An object of a contract; None for a name.
-
-    Raises:
-        ConfigError: it is something else.
-    """
+    """An object of a contract; None for a name."""
     if value is None or isinstance(value, str):
         return None
     if isinstance(value, type) and issubclass(value, contract):

@@ -30,11 +30,7 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> ReferencesSettings:
-    """Settings of ``references``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``references``."""
     relaxation = request.settings_among(ElementSettings, "references")
     return request.settings(ReferencesSettings, relaxation=relaxation)
 

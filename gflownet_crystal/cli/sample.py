@@ -51,11 +51,7 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> SampleSettings:
-    """Settings of ``sample``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``sample``."""
     section = request.section("restrict")
     sections = {"restrict": restrictions(section), "exact": conditioning_of(section)}
     return request.settings(SampleSettings, condition=condition_values(request), **sections)

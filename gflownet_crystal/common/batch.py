@@ -20,7 +20,6 @@ class TensorBatch:
     """
 
     def __len__(self) -> int:
-        """Number of rows."""
         return int(self._tensors()[0].shape[0])
 
     def __getitem__(self, rows: Rows) -> Self:

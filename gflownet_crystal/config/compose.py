@@ -229,11 +229,7 @@ def _compose(
 
 
 def require_section(found: object, place: str) -> None:
-    """Check that a place of a configuration holds keys with values.
-
-    Raises:
-        ConfigError: it holds something else.
-    """
+    """Check that a place of a configuration holds keys with values."""
     if not isinstance(found, DictConfig):
         raise ConfigError(
             f"{place} must be a section of keys with values, not {found!r}; --help lists its keys"

@@ -31,12 +31,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.occupation import check_counts
-from gflownet_crystal.crystallography.oxidation import (
-    TABLES,
-    OxidationTable,
-    TableSetting,
-    element_entries,
-)
+from gflownet_crystal.crystallography.oxidation import TABLES, OxidationTable, TableSetting, element_entries
 
 _ROWS = 2048
 """Compositions at a time, which bounds the memory."""

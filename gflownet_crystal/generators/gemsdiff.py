@@ -64,12 +64,6 @@ class GemsDiff(Generator):
     _ranking: RankedAssignments | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Check the options, and read the weights.
-
-        Raises:
-            ConfigError: an unknown mode, or a number out of range.
-            WeightsError: there are no such weights, or they are of another kind.
-        """
         if self.mode not in ("spec", "paper"):
             raise ConfigError(f"unknown generator.mode {self.mode!r}: choose spec or paper")
         check_options(vars(self), ("assignments", "tries", "atoms"), ("min_distance", "min_ratio"))
@@ -84,7 +78,6 @@ class GemsDiff(Generator):
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
         # like sizes together: pairs of atoms are listed for the largest
         if self.mode == "paper":
             return in_batches(specs, specs.n_atoms, self.atoms, lambda part: self._sample_free(part, seed))

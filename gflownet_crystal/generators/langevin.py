@@ -74,7 +74,6 @@ class Langevin(Generator):
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
         self.model = self.model.to(specs.device).eval()
         made = in_batches(specs, specs.n_atoms, self.atoms, lambda part: self._place(part, seed))
         return make_room(made, specs, seed, self.closest, atoms=self.atoms)
@@ -164,7 +163,6 @@ class PaperLangevin(Generator):
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        """Draw a crystal for each spec of an orthorhombic or higher group; see the class."""
         order = group_tables().order.to(specs.device)[specs.space_group]
         images = order * (specs.composition > 0).sum(1)
         return in_batches(specs, images, self.images, lambda part: self._draw(part, seed))

@@ -61,7 +61,6 @@ class WyckoffPlacement(CheckedFields, Generator):
     max_distances: Count = 500_000
 
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        """Place the atoms of each spec; see :class:`Generator`."""
         placed = [self._place(specs[row : row + 1], seed) for row in range(len(specs))]
         rows = [row for row, structure in enumerate(placed) if structure is not None]
         structures = [structure for structure in placed if structure is not None]

@@ -56,7 +56,6 @@ class QuickPlacement(CheckedFields, Generator):
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
         return in_batches(
             specs, specs.n_atoms, self.atoms, lambda part: self._place(part, seed), by_size=False
         )

@@ -89,7 +89,6 @@ class WyckoffSampler(Generator):
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
         if self.flow.network.element.device != specs.device:
             self.to(specs.device)
         sizes = specs.n_atoms * self.tries

@@ -73,7 +73,6 @@ class KnownCompounds:
         return KnownCompounds(torch.cat([self.keys, other.keys]))
 
     def __len__(self) -> int:
-        """Number of formulas with groups."""
         return len(self.keys)
 
     def look_up(self, composition: Tensor, space_group: Tensor) -> tuple[Tensor, Tensor]:

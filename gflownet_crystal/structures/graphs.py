@@ -47,7 +47,6 @@ class Graph:
     n_atoms: int
 
     def __len__(self) -> int:
-        """Number of edges."""
         return int(self.source.shape[0])
 
     def to(self, device: torch.device | str) -> Self:

@@ -55,7 +55,6 @@ class StructureBatch:
                 )
 
     def __len__(self) -> int:
-        """Number of structures."""
         return int(self.cell.shape[0])
 
     def __getitem__(self, rows: Tensor | slice) -> Self:

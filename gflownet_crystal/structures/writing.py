@@ -62,11 +62,7 @@ def formats_setting(value: object, key: str = "format", always: Sequence[str] = 
 
 
 def check_formats(names: Sequence[str]) -> tuple[str, ...]:
-    """Formats without repetitions, in the order of ``FORMATS``.
-
-    Raises:
-        ConfigError: one is unknown.
-    """
+    """Formats without repetitions, in the order of ``FORMATS``."""
     for name in names:
         if name not in FORMATS:
             raise ConfigError(f"unknown format {name!r} of structures; choose among {', '.join(FORMATS)}")

@@ -26,9 +26,6 @@ class ScheduleSettings(CheckedFields):
         final_factor: factor at the end of the cosine.
         step_every: iterations.
         step_factor: factor of each step.
-
-    Raises:
-        ConfigError: unknown kind or numbers out of range.
     """
 
     place = "trainer.schedule"

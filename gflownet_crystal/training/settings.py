@@ -27,9 +27,6 @@ class LoopSettings(CheckedFields):
             takes minutes and is for a GPU.
         checkpoint_every: steps.
         validate_every: epochs.
-
-    Raises:
-        ConfigError: a number is out of range.
     """
 
     place = "loop"

@@ -46,11 +46,7 @@ class CompositionStage(Stage[CompositionState, Tensor, Tensor]):
 
     name = "composition"
 
-    def __init__(
-        self,
-        rules: CompositionRules,
-        groups: Sequence[int] | None = None,
-    ) -> None:
+    def __init__(self, rules: CompositionRules, groups: Sequence[int] | None = None) -> None:
         self.rules = rules
         self.n_vocabulary, self.n_counts = rules.n_vocabulary, rules.max_count
         self.forward_actions = DiscreteActions(self.n_vocabulary * self.n_counts + 1)

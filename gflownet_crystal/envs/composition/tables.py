@@ -48,11 +48,7 @@ class CompositionTables:
         self.n_counts = rules.max_count
         self.most_elements = rules.most_elements
         model = ChargeModel(
-            rules.elements,
-            rules.states,
-            rules.mixed_valence,
-            rules.metallic,
-            max_count=rules.max_count,
+            rules.elements, rules.states, rules.mixed_valence, rules.metallic, max_count=rules.max_count
         )
         allowed = rules.allowed_counts()
         self.radius = _radius(model.states[allowed.any(dim=1)], rules.n_atoms[1])

@@ -57,7 +57,6 @@ class Listing:
     orbit_site: NDArray[np.int64]
 
     def __len__(self) -> int:
-        """Number of assignments."""
         return len(self.assignments)
 
 

@@ -29,12 +29,7 @@ class TripletInteraction(nn.Module):
         self.up_reverse = Dense(w.bilinear, w.edge, generator, activated=True)
 
     def forward(
-        self,
-        edges: Tensor,
-        radial: Tensor,
-        circular: Tensor,
-        neighbourhoods: Neighbourhoods,
-        reverse: Tensor,
+        self, edges: Tensor, radial: Tensor, circular: Tensor, neighbourhoods: Neighbourhoods, reverse: Tensor
     ) -> Tensor:
         """Change of the edges' features.
 

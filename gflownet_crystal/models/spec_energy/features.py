@@ -64,7 +64,6 @@ class Composition:
     bucket: Tensor
 
     def __len__(self) -> int:
-        """Number of compositions."""
         return len(self.space_group)
 
 

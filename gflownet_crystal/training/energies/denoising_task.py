@@ -36,9 +36,6 @@ class DenoisingSettings(CheckedFields):
         centred: whether displacements are learned less their mean over a structure, which is not observable; false in
             the paper. The best prediction is the same, and the loss is less noisy.
         validated: structures that are validated on while training; None for all.
-
-    Raises:
-        ConfigError: a value is out of range.
     """
 
     place = "denoising"

@@ -49,7 +49,6 @@ class LabelledStructures:
     split: NDArray[np.str_]
 
     def __len__(self) -> int:
-        """Number of structures."""
         return len(self.structures)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> LabelledStructures:

@@ -35,9 +35,6 @@ class RankerSettings(CheckedFields):
     Attributes:
         width: width of the hidden layers.
         embedding: size of the learned vectors of groups and positions.
-
-    Raises:
-        ConfigError: a size is not positive.
     """
 
     place = "generator.network"
@@ -53,9 +50,6 @@ class AssignmentSettings(CheckedFields):
     Attributes:
         listed: assignments of a spec that are scored, at most.
         folds: parts of the formulas; each is listed by a table of the others.
-
-    Raises:
-        ConfigError: a number is out of range.
     """
 
     place = "generator.task"
@@ -87,7 +81,6 @@ class RankedCrystals:
         self.row = torch.zeros(0, dtype=torch.int64)
 
     def __len__(self) -> int:
-        """Number of crystals."""
         return len(self.keys)
 
     @property

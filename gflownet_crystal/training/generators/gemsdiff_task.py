@@ -35,9 +35,6 @@ class DiffusionSettings(CheckedFields):
         lattice_weight: weight of the loss on lattices.
         validated: structures that are validated on while training; None for all.
         validation_atoms: number of atoms of a batch in validation.
-
-    Raises:
-        ConfigError: a value is out of range.
     """
 
     place = "generator.task"

@@ -49,9 +49,6 @@ class LangevinTaskSettings(CheckedFields):
         mode: ``spec`` for noise in the free directions of Wyckoff positions, ``paper`` for sites that may be anywhere.
         lattice_weight: weight of the loss on the lattice against that on positions; 0 leaves it out.
         validated: structures that are validated on while training; None for all.
-
-    Raises:
-        ConfigError: a value is out of range.
     """
 
     place = "generator.task"

@@ -33,9 +33,6 @@ class SiteTaskSettings(CheckedFields):
             stored; paths are then shorter and straighter, and uniform noise stays uniform.
         validated: crystals that are validated on while training; None for all.
         max_pairs: most pairs of an orbit and an atom of the primitive cell in a training crystal.
-
-    Raises:
-        ConfigError: a number is out of range.
     """
 
     place = "generator.task"

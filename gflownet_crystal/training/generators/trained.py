@@ -16,13 +16,7 @@ from gflownet_crystal.common.errors import ConfigError, unknown
 from gflownet_crystal.common.values import flag
 from gflownet_crystal.training.energies.labelled import Splits
 from gflownet_crystal.training.networks import Task
-from gflownet_crystal.weights import (
-    fitting_card,
-    half_tensors,
-    load_weights,
-    round_to_half,
-    save_weights,
-)
+from gflownet_crystal.weights import fitting_card, half_tensors, load_weights, round_to_half, save_weights
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -45,9 +45,6 @@ def screening_settings(
         has_judge: whether a model gives energies with atoms.
         k: number of candidates.
         given: further settings that stand elsewhere in the configuration.
-
-    Raises:
-        ConfigError: a value is wrong.
     """
     values = {key: value for key, value in section.items() if key != CONTACTS}
     usual = usual_screening(seeks_discoveries, k)

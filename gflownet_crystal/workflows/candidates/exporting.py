@@ -85,11 +85,7 @@ def figures(frame: pd.DataFrame) -> dict[str, float | None]:
 
 
 def _check_free(out: Path, overwrite: bool) -> None:
-    """See that a folder holds nothing, or may be written over.
-
-    Raises:
-        ConfigError: it does not.
-    """
+    """See that a folder holds nothing, or may be written over."""
     # names with a dot are the halves of files that a killed run was about to write
     if not overwrite and any(not path.name.startswith(".") for path in out.iterdir()):
         raise ConfigError(

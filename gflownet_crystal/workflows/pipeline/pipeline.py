@@ -170,11 +170,7 @@ def _relaxed(plan: Plan, search: Search, watch: Stopwatch) -> tuple[set[int], di
 
 
 def _candidates(
-    plan: Plan,
-    outcome: Outcome,
-    known: KnownCompounds,
-    records: dict[int, Record],
-    watch: Stopwatch,
+    plan: Plan, outcome: Outcome, known: KnownCompounds, records: dict[int, Record], watch: Stopwatch
 ) -> Candidates:
     symprec, placed, made = (
         plan.settings.relaxation.symprec,

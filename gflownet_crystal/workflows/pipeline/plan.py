@@ -87,10 +87,7 @@ class Plan:
             placer=placer,
             hull=hull,
             source=source,
-            predicted=(
-                source.known,
-                *source.predicted_hulls(settings.hull if source.has_hull else None),
-            ),
+            predicted=(source.known, *source.predicted_hulls(settings.hull if source.has_hull else None)),
             load=_loader(settings, device) if settings.relax else None,
         )
 

@@ -54,11 +54,6 @@ class VerbSettings:
     """Checks of keys by name, of the class itself and in the place of common ones."""
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong.
-        """
         hints = typing.get_type_hints(type(self))
         typed = {one.name: BY_TYPE[hints[one.name]] for one in fields(self) if hints[one.name] in BY_TYPE}
         common = {one.name: COMMON[one.name] for one in fields(self) if one.name in COMMON}

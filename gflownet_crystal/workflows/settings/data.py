@@ -8,12 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import (
-    at_least,
-    one_of,
-    optional,
-    text,
-)
+from gflownet_crystal.common.values import at_least, one_of, optional, text
 from gflownet_crystal.relaxation.elements import ElementSettings
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 from gflownet_crystal.structures.writing import FORMATS, SUFFIXES, format_of, formats_setting
@@ -46,10 +41,7 @@ class FetchDataSettings(VerbSettings):
     timeout: int = 60
     quiet: bool = False
 
-    checks: ClassVar[Checks] = {
-        "name": optional(_names),
-        "timeout": at_least(1),
-    }
+    checks: ClassVar[Checks] = {"name": optional(_names), "timeout": at_least(1)}
 
 
 @dataclass(frozen=True)
@@ -82,18 +74,9 @@ class PrepareDataSettings(VerbSettings):
     seed: int = 0
     quiet: bool = False
 
-    checks: ClassVar[Checks] = {
-        "format": formats_setting,
-        "strain": optional(text),
-        "strains": at_least(1),
-    }
+    checks: ClassVar[Checks] = {"format": formats_setting, "strain": optional(text), "strains": at_least(1)}
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong, nothing is to be written, or a file has a name of another kind.
-        """
         super().__post_init__()
         self._check_output()
         if self.hull is not None and self.hull.suffix != TABLE:
@@ -198,11 +181,6 @@ class ReportSettings(VerbSettings):
     checks: ClassVar[Checks] = {"compare": at_least(0)}
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong, or the page's name ends in something else.
-        """
         super().__post_init__()
         if self.out is not None and self.out.suffix not in (".html", ".htm"):
             raise ConfigError(f"out={self.out} must end in .html")

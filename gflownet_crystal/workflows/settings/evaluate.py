@@ -10,12 +10,7 @@ from typing import Annotated, ClassVar
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Bounds, Count, Several
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import (
-    at_least,
-    names_setting,
-    optional,
-    path_text,
-)
+from gflownet_crystal.common.values import at_least, names_setting, optional, path_text
 from gflownet_crystal.evaluation.compared_sets import Choices
 from gflownet_crystal.evaluation.phonons import PhononSettings
 from gflownet_crystal.relaxation.settings import RelaxationSettings
@@ -112,11 +107,6 @@ class EvaluateSettings(DeviceSettings):
     }
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong, or not exactly one of ``structures`` and ``run`` is given.
-        """
         if self.run is None and self.condition:
             raise ConfigError(f"condition.{next(iter(self.condition))} is of a sampler: give run=DIR with it")
         if (self.run is None) == (self.structures is None):

@@ -52,7 +52,6 @@ class PredictionSettings(CheckedFields):
     relax_steps: Whole = 40
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         if self.lattice is not None and len(self.lattice) != 6:
             raise ConfigError(
@@ -137,11 +136,6 @@ class PredictSettings(DeviceSettings):
     }
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong, or not exactly one of ``formula``, ``formulas`` and ``start`` is given.
-        """
         if sum(given is not None for given in (self.formula, self.formulas, self.start)) != 1:
             raise ConfigError("give either formula=NaCl, formulas=FILE or a list, or start=FILE of a crystal")
         if self.sites is not None and self.formulas is not None:

@@ -111,11 +111,6 @@ class RefineSettings(DeviceSettings):
     }
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong, or does not fit the others.
-        """
         super().__post_init__()
         for name in ("prior", "generator_model"):
             if getattr(self.rounds, name) and self.data is None:

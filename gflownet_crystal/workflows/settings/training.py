@@ -109,11 +109,6 @@ class NetworkSettings(DeviceSettings):
     checks: ClassVar[Checks] = {**_WEIGHTS, "holdout": share_below(1.0)}
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is out of range, or there is nothing to train and nothing to start from.
-        """
         super().__post_init__()
         if self.loop.epochs == 0 and self.start is None:
             raise ConfigError("loop.epochs must be at least 1, not 0, where no start=FILE gives weights")
@@ -189,7 +184,6 @@ class TrainDenoiserSettings(AtomsSettings):
     test: tuple[Path, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Check the values; see :class:`NetworkSettings`."""
         super().__post_init__()
         check_fields(self, "model", volumes=flag)
 
@@ -235,11 +229,6 @@ class SamplesSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong.
-        """
         check_fields(self, "samples", n=at_least(1), batch_size=at_least(1), seed=seed_number)
 
 
@@ -256,11 +245,6 @@ class ExportChoice:
     format: tuple[str, ...] = ("cif",)
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong.
-        """
         check_fields(self, "export", k=at_least(0), format=formats_setting)
 
 

@@ -23,11 +23,7 @@ KEPT_TRIES = ("all", BEST)
 
 
 def with_cifs(value: object, key: str) -> tuple[str, ...]:
-    """Formats of structures, CIF among them.
-
-    Raises:
-        ConfigError: one is unknown.
-    """
+    """Formats of structures, CIF among them."""
     return formats_setting(value, key, always=[CIF])
 
 
@@ -104,11 +100,6 @@ class GenerateSettings(DeviceSettings):
     }
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong, or not exactly one of ``specs`` and ``run`` is given.
-        """
         if (self.specs is None) == (self.run is None):
             raise ConfigError("give either specs=FILE or run=DIR")
         super().__post_init__()
