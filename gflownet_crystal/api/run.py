@@ -138,7 +138,7 @@ class Run:
         n, seed = whole_number(n, "n", 1), seed_number(seed, "seed")
         size = whole_number(batch_size, "batch_size", 1)
         how = _conditioning(exact)
-        parts = self._at(condition or {})
+        parts = self.parts_at(condition or {})
         with Progress(n, 0, "sampling", quiet or n <= size) as progress:
             frame = sample_model(
                 parts.model,
@@ -153,27 +153,7 @@ class Run:
             )
         return Samples(frame, self, restrict, condition or {})
 
-    def draw(
-        self,
-        n: int,
-        seed: int,
-        batch_size: int,
-        restrict: Mapping[str, object],
-        condition: Mapping[str, float],
-    ) -> pd.DataFrame:
-        """Samples as a data frame; see :meth:`sample`.
-
-        Args:
-            n: number of samples.
-            seed: random seed.
-            batch_size: number of trajectories at once.
-            restrict: keyword arguments of the environment's ``restrict``.
-            condition: values of the run's conditions by name.
-        """
-        parts = self._at(condition)
-        return sample_model(parts.model, parts.reward, n, seed, batch_size=batch_size, restrict=restrict)
-
-    def _at(self, condition: Mapping[str, float]) -> Parts:
+    def parts_at(self, condition: Mapping[str, float]) -> Parts:
         """The parts of the run with conditions held at values."""
         return self._trained.at(condition).parts
 

@@ -13,6 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, InnerShare, Positive
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.sampled_rows import without_sampled
@@ -59,6 +61,25 @@ class Trained:
         for name, other in self.beside.items():
             other.save(path.with_stem(f"{path.stem}_{name}"), about)
         save_weights(path, self.tensors, {**self.card, **about}, half=self.half)
+
+
+@dataclass(frozen=True)
+class RecipeSettings(CheckedFields):
+    """Hyperparameters that recipes have in common; a subclass has its own defaults.
+
+    Attributes:
+        holdout: share of reduced formulas held out, in addition to MP-20's val.
+        batch_size: number of rows a step.
+        learning_rate: peak learning rate of Adam.
+        seed: random seed of weights and batches.
+    """
+
+    place = "training"
+
+    holdout: InnerShare = 0.04
+    batch_size: Count = 1024
+    learning_rate: Positive = 2e-3
+    seed: int = 0
 
 
 def recipe_settings(kind: type[_Settings], values: Mapping[str, object]) -> _Settings:
