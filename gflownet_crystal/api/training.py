@@ -149,11 +149,7 @@ def _class_path(value: object) -> str:
 
 
 def _parts(proxies: Sequence[str | Proxy]) -> dict[str, Proxy]:
-    """The objects of a list of proxies, by the names of their classes.
-
-    Raises:
-        ConfigError: an entry is neither a name nor an object of a proxy.
-    """
+    """The objects of a list of proxies, by the names of their classes."""
     objects = [_object(one, Proxy, "proxy") for one in proxies]
     return {type(one).__name__: one for one in objects if one is not None}
 

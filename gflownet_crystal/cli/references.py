@@ -36,11 +36,7 @@ def settings_of(request: Request) -> ReferencesSettings:
 
 
 def _report(table: ReferenceTable, wanted: Sequence[str], path: Path) -> str:
-    """One-line summary of the result.
-
-    Raises:
-        DataError: no element has an energy.
-    """
+    """One-line summary of the result."""
     refused = {symbol: table.refused[symbol] for symbol in wanted if symbol in table.refused}
     first = next(((symbol, reason) for symbol, reason in refused.items()), ("", ""))
     if not table.energy:

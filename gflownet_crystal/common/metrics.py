@@ -58,11 +58,7 @@ class MetricsFile:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Say of which file an error of the disk is.
-
-        Raises:
-            DataError: the disk is full, or the file cannot grow.
-        """
+        """Say of which file an error of the disk is."""
         try:
             yield
         except OSError as error:

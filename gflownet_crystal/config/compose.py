@@ -263,11 +263,7 @@ def _set(config: DictConfig, setting: Setting, must_exist: bool) -> None:
 
 
 def _node(config: DictConfig, key: str, setting: Setting) -> object:
-    """The raw node at a dotted key.
-
-    Raises:
-        ConfigError: there is none; the keys at the place where it was looked for are listed.
-    """
+    """The raw node at a dotted key."""
     node: object = config
     above = ""
     for part in key.split("."):

@@ -124,11 +124,7 @@ def _loader(settings: PipelineSettings, device: torch.device) -> Loader:
 
 
 def _fingerprint(folder: Path) -> str:
-    """A digest of a run's settings and of which checkpoints it has.
-
-    Raises:
-        CheckpointError: the folder is no run folder.
-    """
+    """A digest of a run's settings and of which checkpoints it has."""
     path = folder / CONFIG
     if not path.is_file():
         raise CheckpointError(f"{folder} is not a run folder (no {CONFIG}); give the run.dir of a training")

@@ -150,11 +150,7 @@ class PredictSettings(DeviceSettings):
             )
 
     def _check_start(self) -> None:
-        """Check the keys that go with ``start``, and those that a prototype fixes.
-
-        Raises:
-            ConfigError: some keys exclude each other.
-        """
+        """Check the keys that go with ``start``, and those that a prototype fixes."""
         if (self.supercell is None) != (self.dope is None):
             raise ConfigError(
                 "supercell and dope go together, as supercell=[2,1,1] dope={Li:{Na:1}}; give both"
