@@ -12,7 +12,6 @@ import pandas as pd
 from gflownet_crystal.api.samples import Samples
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
-from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import METRICS
 from gflownet_crystal.common.values import path_setting, seed_number, whole_number
 from gflownet_crystal.config.build import plain_section
@@ -139,18 +138,17 @@ class Run:
         size = whole_number(batch_size, "batch_size", 1)
         how = _conditioning(exact)
         parts = self.parts_at(condition or {})
-        with Progress(n, 0, "sampling", quiet or n <= size) as progress:
-            frame = sample_model(
-                parts.model,
-                parts.reward,
-                n,
-                seed,
-                batch_size=size,
-                restrict=restrict,
-                exact=how,
-                after_batch=lambda drawn: progress.advance(f"{drawn} of {n} samples", drawn - progress.done),
-                announce=progress.note,
-            )
+        frame = sample_model(
+            parts.model,
+            parts.reward,
+            n,
+            seed,
+            batch_size=size,
+            restrict=restrict,
+            exact=how,
+            quiet=quiet,
+            shown=n > size,
+        )
         return Samples(frame, self, restrict, condition or {})
 
     def parts_at(self, condition: Mapping[str, float]) -> Parts:

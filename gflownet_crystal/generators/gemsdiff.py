@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.generators.assignments.drawing import draw_candidates, drawable_assignments
+from gflownet_crystal.generators.assignments.drawing import draw_tries
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
 from gflownet_crystal.generators.draws import keys_of_compounds
@@ -101,9 +101,7 @@ class GemsDiff(Generator):
     def _sample_sites(self, specs: CrystalSpec, seed: int) -> Generation:
         """The try of largest distances of each spec that has an assignment."""
         tables = orbit_tables().to(specs.device)
-        assigned, log_probability = drawable_assignments(specs, self._ranking, self.assignments)
-        numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
-        drawn = draw_candidates(assigned, log_probability, numbers)
+        assigned, drawn = draw_tries(specs, self._ranking, self.assignments, self.tries, seed)
         model = self._model.to(specs.device)
         orbits = diffused(model, assigned.cell, specs.space_group, drawn, tables, self.steps)
         if not len(orbits.candidate):

@@ -11,7 +11,7 @@ from torch import Tensor
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.site_projectors import site_flats
 from gflownet_crystal.generators.assignments.assigned_specs import AssignedSpecs
-from gflownet_crystal.generators.assignments.drawing import draw_candidates, drawable_assignments
+from gflownet_crystal.generators.assignments.drawing import draw_tries
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
 from gflownet_crystal.generators.draws import joined
@@ -80,9 +80,7 @@ class Langevin(Generator):
 
     def _place(self, specs: CrystalSpec, seed: int) -> Generation:
         tables = orbit_tables().to(specs.device)
-        assigned, log_probability = drawable_assignments(specs, self.ranking, self.assignments)
-        numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
-        drawn = draw_candidates(assigned, log_probability, numbers)
+        assigned, drawn = draw_tries(specs, self.ranking, self.assignments, self.tries, seed)
         if not len(drawn.candidate):
             return _nothing(specs)
         drawn = replace(drawn, parameters=self._moved(specs, assigned, drawn, tables))

@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from gflownet_crystal.generators.assignments.drawing import draw_candidates, drawable_assignments
+from gflownet_crystal.generators.assignments.drawing import draw_tries
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
 from gflownet_crystal.generators.placing.best_tries import best_of_each
@@ -124,9 +124,7 @@ class WyckoffSampler(Generator):
 
     def _place(self, specs: CrystalSpec, seed: int) -> Generation:
         tables = orbit_tables().to(specs.device)
-        assigned, log_probability = drawable_assignments(specs, self.ranking, self.assignments)
-        numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
-        drawn = draw_candidates(assigned, log_probability, numbers)
+        assigned, drawn = draw_tries(specs, self.ranking, self.assignments, self.tries, seed)
         candidates = self.sample(assigned.cell, specs.space_group, drawn)
         distance, ratio = assigned.pairs(candidates, tables, 0.0).closest()
         sound = (distance >= self.min_distance) & (ratio >= self.min_ratio)

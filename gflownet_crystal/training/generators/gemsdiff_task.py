@@ -17,7 +17,7 @@ from gflownet_crystal.models.gemsdiff.lattice_diffusion import N_COORDINATES
 from gflownet_crystal.models.gemsdiff.learned_cells import in_learned_cells
 from gflownet_crystal.models.gemsdiff.model import Draws, GemsDiffModel
 from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
-from gflownet_crystal.structures.batching import batches_of_atoms
+from gflownet_crystal.structures.batching import batches_of_atoms, spread
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.energies.labelled import Splits
 from gflownet_crystal.training.networks import Task
@@ -85,10 +85,7 @@ class GemsDiffTask(Task):
         if is_new:
             model.fit(self.structures)
         validation = in_learned_cells(splits.validation.structures)
-        if settings.validated is not None:
-            most = min(settings.validated, len(validation))
-            validation = validation[torch.linspace(0, len(validation) - 1, most).round().long()]
-        self.validation = validation
+        self.validation = validation[spread(len(validation), settings.validated)]
 
     @property
     def device(self) -> torch.device:

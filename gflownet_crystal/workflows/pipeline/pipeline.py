@@ -87,19 +87,19 @@ def _first_samples(plan: Plan, watch: Stopwatch) -> pd.DataFrame:
     settings, n = plan.settings, plan.settings.n_samples
 
     def draw() -> pd.DataFrame:
-        with Progress(n, 0, "sampling", settings.quiet) as progress:
-            parts = plan.source.parts()
-            drawn = sample_model(
-                parts.model,
-                parts.reward,
-                n,
-                settings.seed,
-                batch_size=min(FURTHER, n),
-                restrict=settings.restrict,
-                exact=settings.exact,
-                after_batch=lambda drawn: progress.advance(f"{drawn} of {n} samples", drawn - progress.done),
-            )
-            return with_results(drawn)
+        parts = plan.source.parts()
+        drawn = sample_model(
+            parts.model,
+            parts.reward,
+            n,
+            settings.seed,
+            batch_size=min(FURTHER, n),
+            restrict=settings.restrict,
+            exact=settings.exact,
+            quiet=settings.quiet,
+            shown=True,
+        )
+        return with_results(drawn)
 
     with watch.time("sampling"):
         return kept_samples(settings.out, draw)
