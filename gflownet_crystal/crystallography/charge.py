@@ -24,12 +24,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Self
 
 import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.crystallography.occupation import check_counts
 from gflownet_crystal.crystallography.oxidation import TABLES, OxidationTable, TableSetting, element_entries
 
@@ -37,7 +37,7 @@ _ROWS = 2048
 """Compositions at a time, which bounds the memory."""
 
 
-class ChargeModel:
+class ChargeModel(MovedToDevice):
     """Reachable charges of each element, as tensors for bit-set masks and as a reference check.
 
     Attributes:
@@ -97,12 +97,6 @@ class ChargeModel:
         self.is_metal: Tensor = torch.tensor(
             [bool(element_entries()[symbol]["is_metal"]) for symbol in self.elements]
         )
-
-    def to(self, device: torch.device | str) -> Self:
-        """Move the tables to ``device`` and return self."""
-        self.states, self.charges = self.states.to(device), self.charges.to(device)
-        self.is_metal = self.is_metal.to(device)
-        return self
 
     def totals(self, element: str, count: int) -> list[int]:
         """Total charges that ``count`` atoms of an element can have, ascending."""

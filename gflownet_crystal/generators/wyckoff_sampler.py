@@ -5,11 +5,11 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.generators.assignments.drawing import draw_tries
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
@@ -26,7 +26,7 @@ from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
 
 
-class WyckoffSampler(Generator):
+class WyckoffSampler(MovedToDevice, Generator):
     """Sampler of Wyckoff assignments and their free parameters, which keeps the best of several tries.
 
     The parameters follow :class:`~gflownet_crystal.models.sites.parameter_flow.ParameterFlow` from uniform noise.
@@ -73,13 +73,6 @@ class WyckoffSampler(Generator):
         self.flow = (ParameterFlow.from_weights(weights) if flow is None else flow).eval()
         self.ranking = RankedAssignments.load(ranking) if isinstance(ranking, str) else ranking
         self.energies = load_energies(energies) if isinstance(energies, str) else energies
-
-    def to(self, device: torch.device | str) -> Self:
-        """Move the networks to ``device``."""
-        self.flow = self.flow.to(device)
-        if self.energies is not None:
-            self.energies = self.energies.to(device)
-        return self
 
     def single(self) -> tuple[Generator, int]:
         """A sampler of one draw a spec; seed s of it is draw s modulo the tries of this one's seed s // tries."""

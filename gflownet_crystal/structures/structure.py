@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.crystallography import lattice
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec import CrystalSpec
 
 
 @dataclass(frozen=True)
-class StructureBatch:
+class StructureBatch(CopiedToDevice):
     """n structures with N atoms in all; those of a structure stand together, in the order of the structures.
 
     Attributes:
@@ -92,16 +93,6 @@ class StructureBatch:
     def device(self) -> torch.device:
         """Device of all fields."""
         return self.cell.device
-
-    def to(self, device: torch.device | str) -> Self:
-        """The same structures on ``device``."""
-        return type(self)(
-            self.cell.to(device),
-            self.atomic_numbers.to(device),
-            self.fractional.to(device),
-            self.structure_index.to(device),
-            self.space_group.to(device),
-        )
 
     def right_handed(self) -> Self:
         """The same atoms in right-handed cells; left-handed vectors and coordinates in them change their signs."""

@@ -14,6 +14,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.models.gemsdiff.symmetric import symmetric_function
 
 _SMALLEST, _LARGEST = 1e-6, 1e3
@@ -37,7 +38,7 @@ def exp_cell(symmetric: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class LatticeBasis:
+class LatticeBasis(CopiedToDevice):
     """A basis of the symmetric matrices; the last is a multiple of the identity, the others have trace 0.
 
     Attributes:
@@ -65,10 +66,6 @@ class LatticeBasis:
         """Orthonormal, as in the authors' code: pi_7 = diag(1, 1, -2) / sqrt(6), pi_8 = identity / sqrt(3)."""
         rows = [*_off_diagonal(), _diagonal(1, -1, 0), _diagonal(1, 1, -2), _diagonal(1, 1, 1)]
         return cls(torch.stack([row / row.norm() for row in rows]))
-
-    def to(self, device: torch.device | str) -> Self:
-        """The same on ``device``."""
-        return type(self)(self.matrices.to(device))
 
     def matrix(self, coordinates: Tensor) -> Tensor:
         """The symmetric matrix, (n, 6) -> (n, 3, 3)."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any, Self, cast
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import NonNegative
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.models.layers.fading import edge_weights
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.graphs import Graph, neighbour_graph, reverse_edges
@@ -43,7 +44,7 @@ class GraphSettings(CheckedFields):
 
 
 @dataclass(frozen=True)
-class CrystalGraph:
+class CrystalGraph(CopiedToDevice):
     """n structures, N atoms, E directed edges sorted by source atom, T triplets (pairs of edges of one atom).
 
     Attributes:
@@ -91,12 +92,6 @@ class CrystalGraph:
     def lengths(self) -> Tensor:
         """Edge lengths, (E,), Å."""
         return self.vectors.norm(dim=1)
-
-    def to(self, device: torch.device | str) -> Self:
-        """The same graph on ``device``."""
-        values = ((field.name, getattr(self, field.name)) for field in fields(self))
-        moved: dict[str, Any] = {name: x.to(device) for name, x in values if isinstance(x, Tensor)}
-        return replace(self, **moved)
 
 
 def crystal_graph(
