@@ -26,6 +26,7 @@ from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
 from gflownet_crystal.proxies.product import discovery_of
 from gflownet_crystal.proxies.several import main_proxy
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
+from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.workflows.candidates import engine
 from gflownet_crystal.workflows.candidates.files import Candidates
 from gflownet_crystal.workflows.candidates.source import CandidateSource
@@ -137,5 +138,5 @@ def _crystals(candidates: Candidates, funnel: list[FunnelStage], k: int) -> Crys
         )
     structures = candidates.structures
     return Crystals(
-        Crystals.none() if structures is None else structures, table, left_out, pd.DataFrame(funnel)
+        StructureBatch.none() if structures is None else structures, table, left_out, pd.DataFrame(funnel)
     )

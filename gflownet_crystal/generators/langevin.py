@@ -82,7 +82,7 @@ class Langevin(Generator):
         tables = orbit_tables().to(specs.device)
         assigned, drawn = draw_tries(specs, self.ranking, self.assignments, self.tries, seed)
         if not len(drawn.candidate):
-            return _nothing(specs)
+            return Generation(StructureBatch.none(specs.device), specs.space_group[:0])
         drawn = replace(drawn, parameters=self._moved(specs, assigned, drawn, tables))
         pairs = assigned.pairs(drawn, tables, self.anion_repulsion)
         distances = pairs.distances(drawn.parameters)
@@ -170,7 +170,7 @@ class PaperLangevin(Generator):
         assigned = AssignedSpecs.of(specs[rows], _LOOKED_AT, 1, seed)
         orbits = assigned.orbits
         if not len(orbits.candidate):
-            return _nothing(specs)
+            return Generation(StructureBatch.none(specs.device), specs.space_group[:0])
         structures = self.sample(
             specs.space_group[rows[orbits.spec_of_candidate]],
             orbits.atomic_number,
@@ -204,10 +204,3 @@ class PaperLangevin(Generator):
             self.model, space_group, atomic_numbers, structure_index, keys, self.schedule, self.start_length
         )
         return merge_and_snap(atomic_numbers, fractional, structure_index, cell, space_group, self.merged)
-
-
-def _nothing(specs: CrystalSpec) -> Generation:
-    """No structure of any spec."""
-    none = specs.space_group[:0]
-    cell = specs.lengths.new_zeros(0, 3, 3)
-    return Generation(StructureBatch(cell, none, specs.lengths[:0], none, none), none)

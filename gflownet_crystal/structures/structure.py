@@ -75,6 +75,13 @@ class StructureBatch(CopiedToDevice):
         )
 
     @classmethod
+    def none(cls, device: torch.device | str = "cpu") -> Self:
+        """A batch of no structures."""
+        empty = torch.zeros(0, dtype=torch.int64, device=device)
+        cell = torch.zeros(0, 3, 3, dtype=torch.float64, device=device)
+        return cls(cell, empty, cell[:, 0], empty, empty)
+
+    @classmethod
     def cat(cls, batches: Sequence[Self]) -> Self:
         """The structures of ``batches`` one after the other."""
         offsets = [0]

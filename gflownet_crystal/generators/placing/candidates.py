@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,16 +139,33 @@ class Spacing:
         Returns:
             (C, R, 3) parameters.
         """
-        moved = parameters.clone().requires_grad_(True)
-        optimizer = torch.optim.Adam([moved], lr=rate)
-        with torch.enable_grad():
-            for _ in range(steps):
-                optimizer.zero_grad()
-                ratios = self.ratios(rows, self.orbits.coordinates(rows, moved))
-                shortfall = (target - ratios).clamp(min=0).square().sum()
-                shortfall.backward()
-                optimizer.step()
-        return moved.detach()
+
+        def ratios(moved: Tensor) -> Tensor:
+            return self.ratios(rows, self.orbits.coordinates(rows, moved))
+
+        return push_apart(parameters, ratios, target, steps, rate)
+
+
+def push_apart(
+    parameters: Tensor, ratios: Callable[[Tensor], Tensor], target: float, steps: int, rate: float
+) -> Tensor:
+    """Parameters after steps that descend on the summed squared shortfall of ratios from a target.
+
+    Args:
+        parameters: start, of any shape.
+        ratios: distances over contact distances at parameters, of any shape, differentiable.
+        target: ratio at which two atoms no longer repel.
+        steps: number of steps.
+        rate: length of a step, fractional coordinates.
+    """
+    moved = parameters.clone().requires_grad_(True)
+    optimizer = torch.optim.Adam([moved], lr=rate)
+    with torch.enable_grad():
+        for _ in range(steps):
+            optimizer.zero_grad()
+            (target - ratios(moved)).clamp(min=0).square().sum().backward()
+            optimizer.step()
+    return moved.detach()
 
 
 def contact_distances(atomic_numbers: Tensor, anion_repulsion: float) -> Tensor:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from gflownet_crystal.common.bounds import Count, Positive
+from gflownet_crystal.common.bounds import Count, Positive, Whole
 from gflownet_crystal.common.checkpoint import Checkpoint
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.quality import is_plausible
 from gflownet_crystal.data.schema import ENERGY_COLUMN
+from gflownet_crystal.data.splits import true_cells
 from gflownet_crystal.proxies.mlp_paper import KIND, PaperMLPProxy, PaperNetwork
 from gflownet_crystal.structures.element_properties import element_properties, periods_and_groups
 from gflownet_crystal.structures.spec import CrystalSpec
@@ -47,7 +48,7 @@ class PaperSettings(RecipeSettings):
     epochs: Count = 100
     batch_size: Count = 448
     learning_rate: Positive = 0.0017
-    patience: Count = 4
+    patience: Whole = 4
     stop_patience: Count = 11
     bfloat16: bool = True
 
@@ -97,13 +98,9 @@ class PaperRecipe(Recipe):
             "curve_still_falling": curve.index(min(curve)) == len(curve) - 1,
             "validation": {"mp20_val": error_figures(PaperMLPProxy.of(best, card), parts.validation)},
         }
-        holdout = parts.holdout[
-            (parts.holdout["strain"] == "").to_numpy() & parts.holdout["a"].notna().to_numpy()
-        ]
+        holdout = parts.holdout[true_cells(parts.holdout)].reset_index(drop=True)
         if len(holdout):
-            card["validation"]["holdout"] = error_figures(
-                PaperMLPProxy.of(best, card), holdout.reset_index(drop=True)
-            )
+            card["validation"]["holdout"] = error_figures(PaperMLPProxy.of(best, card), holdout)
         return Trained(best, card)
 
     def proxy(self, trained: Trained) -> PaperMLPProxy:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.quality import is_plausible
-from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
+from gflownet_crystal.data.schema import ENERGY_COLUMN
+from gflownet_crystal.data.splits import true_cells
 from gflownet_crystal.models.spec_energy.network import EnergyEnsemble
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.mlp import KIND, MLPProxy
@@ -197,7 +198,7 @@ def validation_figures(proxy: Proxy, parts: Parts) -> dict[str, object]:
 
 
 def _true_cells(table: pd.DataFrame) -> pd.DataFrame:
-    rows = (table["strain"] == "") & table[LATTICE_COLUMNS[0]].notna() & table[ENERGY_COLUMN].notna()
+    rows = true_cells(table) & table[ENERGY_COLUMN].notna().to_numpy()
     return table[rows].reset_index(drop=True)
 
 

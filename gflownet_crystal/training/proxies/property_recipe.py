@@ -15,7 +15,8 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.data.sampled_rows import without_sampled
-from gflownet_crystal.data.schema import LATTICE_COLUMNS, require_columns
+from gflownet_crystal.data.schema import require_columns
+from gflownet_crystal.data.splits import true_cells
 from gflownet_crystal.models.energies.trained import TrainedEnergies
 from gflownet_crystal.proxies.learned_property import Components, LearnedProperty, Transform
 from gflownet_crystal.proxies.mlp import MLPProxy
@@ -90,7 +91,7 @@ class PropertyRecipe(Recipe):
         require_columns(table, (self.column,), "the data")
         table = without_sampled(table)
         label = table[self.column].to_numpy(dtype=np.float64)
-        has_cell = table[LATTICE_COLUMNS[0]].notna().to_numpy() & (table["strain"] == "").to_numpy()
+        has_cell = true_cells(table)
         if self.transform == "log10" and bool((label[has_cell] <= 0.0).any()):
             raise DataError(
                 f"{self.column} has values of 0 or less, which have no logarithm; leave them out, or give "
