@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.batch import check_tensors
 from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.crystallography import lattice
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
@@ -48,12 +48,7 @@ class StructureBatch(CopiedToDevice):
             "structure_index": ((n_atoms,), torch.int64),
             "space_group": ((n,), torch.int64),
         }
-        for name, (shape, dtype) in expected.items():
-            tensor = getattr(self, name)
-            if tuple(tensor.shape) != shape or tensor.dtype != dtype:
-                raise DataError(
-                    f"structure {name} is {tuple(tensor.shape)} {tensor.dtype}: it has to be {shape} {dtype}"
-                )
+        check_tensors(self, "structure", expected)
 
     def __len__(self) -> int:
         return int(self.cell.shape[0])
