@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.bounds import Count, Several
+from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.run_schema import FORMULA, HULL_COLUMN
 from gflownet_crystal.data.label_schemes import to_one_scheme
@@ -239,7 +240,7 @@ class HullTraining(Training):
         features = Packed.of(
             reduce_composition(mixed), torch.ones(settings.mixtures, dtype=torch.int64)
         ).features
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(torch.device("cpu"), half=True):
             energy = self.model.encode(join(self.packed.take(rows), features)).energy
         error = energy[:, : len(rows)] - data.energy[rows]
         below = torch.where(data.exact[rows], 1.0, settings.bound_weight)

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from gflownet_crystal.common.bounds import Count, Positive, Whole
 from gflownet_crystal.common.checkpoint import Checkpoint
+from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.quality import is_plausible
@@ -155,7 +156,7 @@ class PaperTraining(Training):
     def advance(self) -> dict[str, float]:
         settings, network = self.settings, self.model
         for rows in torch.randperm(len(self.labels), generator=self.generator).split(settings.batch_size):
-            with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
+            with autocast(torch.device("cpu"), settings.bfloat16):
                 energy = network(self.fractions[rows], self.space_group[rows], self.lattice[rows])
             self.update((energy - self.labels[rows]).abs().mean(), {})
         proxy = PaperMLPProxy.of(_copy(network), {"network": network.arguments})
