@@ -104,13 +104,10 @@ class ChargeModel(MovedToDevice):
         return (row.nonzero().squeeze(1) - self.offset).tolist()
 
     def neutral(self, counts: Tensor) -> Tensor:
-        """Whether each composition has an assignment of states with no net charge, or passes as metallic.
+        """Whether each composition has an assignment of states with no net charge, or passes as metallic, (n,) bool.
 
         Args:
             counts: (n, E) int64, atoms of each element, 0..max_count.
-
-        Returns:
-            (n,) bool.
 
         Raises:
             ConfigError: a count is negative or above ``max_count``.

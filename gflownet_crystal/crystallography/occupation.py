@@ -69,14 +69,11 @@ class WyckoffOccupation(MovedToDevice):
         self.transition: Tensor = torch.from_numpy(np.stack(rows))
 
     def fits(self, space_group: Tensor, counts: Tensor) -> Tensor:
-        """Whether each composition can occupy its group's Wyckoff positions.
+        """Whether each composition can occupy its group's Wyckoff positions, (n,) bool.
 
         Args:
             space_group: (n,) int64 ITA numbers.
             counts: (n, m) int64 counts of m elements in the conventional cell, 0..max_count.
-
-        Returns:
-            (n,) bool.
 
         Raises:
             ConfigError: a count is negative or above ``max_count``.

@@ -91,14 +91,11 @@ class KnownCompounds:
 
 
 def contains(keys: Tensor, wanted: Tensor) -> Tensor:
-    """Whether numbers are among others.
+    """Whether numbers are among others, (n,) bool, on the device of ``wanted``.
 
     Args:
         keys: (m,) int64 on the CPU, ascending.
         wanted: (n,) int64.
-
-    Returns:
-        (n,) bool, on the device of ``wanted``.
     """
     return find(keys, wanted)[1].to(wanted.device)
 

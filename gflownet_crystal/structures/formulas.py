@@ -60,13 +60,10 @@ def composition_to_text(composition: Tensor, separator: str = " ", write_one: bo
 
 
 def text_to_composition(formulas: Sequence[object]) -> Tensor:
-    """Counts of each formula.
+    """Counts of each formula, (n, 119) int64 by atomic number.
 
     Args:
         formulas: n texts such as ``"Na4 Cl4"`` or ``"NaCl"``; a missing count is one, repeats add up.
-
-    Returns:
-        (n, 119) int64 counts by atomic number.
 
     Raises:
         DataError: a formula is missing or malformed, with its row.

@@ -46,13 +46,10 @@ def meets(first: Tensor, second: Tensor) -> Tensor:
 
 
 def sumset(first: Tensor, second: Tensor) -> Tensor:
-    """All sums of a charge of one set and a charge of the other, clipped to the radius.
+    """All sums of a charge of one set and a charge of the other, clipped to the radius, (..., 2 * radius + 1) bool.
 
     Args:
         first, second: (..., 2 * radius + 1) bool, broadcast against each other.
-
-    Returns:
-        (..., 2 * radius + 1) bool.
     """
     width = first.shape[-1]
     radius = (width - 1) // 2

@@ -72,14 +72,11 @@ class AssignedOrbits:
         return cls(*(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in tensors))
 
     def coordinates(self, rows: Tensor, parameters: Tensor) -> Tensor:
-        """Fractional coordinates, not wrapped.
+        """Fractional coordinates, not wrapped, (C, N, 3) float64.
 
         Args:
             rows: (C,) int64, the assignment of each candidate.
             parameters: (C, R, 3) float64, the parameters x, y, z of each orbit; a position reads those it leaves free.
-
-        Returns:
-            (C, N, 3) float64.
         """
         own = parameters.gather(1, self.orbit[rows].unsqueeze(-1).expand(-1, -1, 3))
         return torch.einsum("cnij,cnj->cni", self.rotation[rows], own) + self.translation[rows]
@@ -169,7 +166,7 @@ def push_apart(
 
 
 def contact_distances(atomic_numbers: Tensor, anion_repulsion: float) -> Tensor:
-    """Distances at which pairs of atoms of one compound touch.
+    """Distances at which pairs of atoms of one compound touch, (N, N) float64, Å.
 
     The sum of the covalent radii; anions, which keep further apart than bonded atoms, get more. An element is an
     anion in so far as it is more electronegative than the mean of the atoms.
@@ -177,9 +174,6 @@ def contact_distances(atomic_numbers: Tensor, anion_repulsion: float) -> Tensor:
     Args:
         atomic_numbers: (N,) int64, the atoms of the compound.
         anion_repulsion: fraction of the summed radii by which two full anions are further apart.
-
-    Returns:
-        (N, N) float64, Å.
     """
     radii = covalent_radii(atomic_numbers)
     electronegativity = known_electronegativity(atomic_numbers)

@@ -93,14 +93,11 @@ class LatticeCoordinates:
     scale: Tensor
 
     def of_cells(self, cell: Tensor, volume: Tensor) -> Tensor:
-        """Coordinates of cells.
+        """Coordinates of cells, (n, 6) float64.
 
         Args:
             cell: (n, 3, 3) rows, Å.
             volume: (n,), Å^3, which the volume is measured by.
-
-        Returns:
-            (n, 6) float64.
         """
         return (self.basis.coordinates(log_cell(cell) - _scaled_identity(volume)) - self.centre) / self.scale
 

@@ -107,16 +107,13 @@ class VarianceExploding(CopiedToDevice):
         return cls(1.0 - VariancePreserving.of(betas).kept)
 
     def shrinkage(self, step: Tensor, to: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean share of the way to x_0 covered from t to s, and the deviation around it.
+        """Mean share of the way to x_0 covered from t to s, and the deviation around it, (n,) each.
 
         q(x_s | x_t, x_0) = N(x_t + (1 - v_s / v_t) (x_0 - x_t), v_s (v_t - v_s) / v_t).
 
         Args:
             step: (n,) int64, t, at least 1.
             to: (n,) int64, s below t.
-
-        Returns:
-            (n,) each.
         """
         now, then = self.variance[step], self.variance[to]
         return 1.0 - then / now, (then * (now - then) / now).sqrt()

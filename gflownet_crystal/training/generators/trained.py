@@ -70,13 +70,10 @@ class TrainedGenerator(ABC):
         self.model = self.model.to(device)
 
     def begin_with(self, start: str | Path) -> Mapping[str, Any]:
-        """Take earlier weights of the same network; to be called before :meth:`task`.
+        """Take earlier weights of the same network, before :meth:`task` is called; returns their card.
 
         Args:
             start: name of shipped weights, or a ``.safetensors`` file.
-
-        Returns:
-            Their card.
 
         Raises:
             ConfigError: they are of another network.

@@ -24,14 +24,11 @@ FindHull = Callable[[], Hull | None]
 
 
 def energies_above_hull(frame: pd.DataFrame, hull: Hull | None = None) -> NDArray[np.float64]:
-    """Estimated energies above the convex hull.
+    """Estimated energies above the convex hull, (n,) eV/atom.
 
     Args:
         frame: specs whose column ``energy`` is a formation energy, eV/atom.
         hull: measured from; None for the shipped learned hull.
-
-    Returns:
-        (n,) eV/atom.
     """
     energy = torch.from_numpy(frame[ENERGY].to_numpy(dtype=np.float64).copy())
     above: NDArray[np.float64] = (hull or load_hull()).e_above_hull(frame_to_specs(frame), energy).numpy()

@@ -42,10 +42,7 @@ from gflownet_crystal.workflows.sampling.summary import hardware
 
 
 def run_pipeline(plan: Plan) -> dict[str, object]:
-    """Go through the stages that the folder lacks.
-
-    Returns:
-        The summary that was written.
+    """Go through the stages that the folder lacks; returns the summary that was written.
 
     Raises:
         ConfigError: the folder holds something else, or a pipeline of other settings.
