@@ -112,8 +112,8 @@ class Drawing:
     batch_size: int
     seed: int
     how: Conditioning
-    after_batch: Callable[[int], None] = lambda drawn: None
-    announce: Callable[[str], None] = lambda line: None
+    after_batch: Callable[[int], None]
+    announce: Callable[[str], None]
 
     def draw(self) -> pd.DataFrame:
         """Samples as :func:`~gflownet_crystal.workflows.sampling.samples.draw_samples` makes them.
