@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from gflownet_crystal.common.bounds import Count
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.values import at_least, check_fields, optional, path_text, whole_number
 from gflownet_crystal.relaxation.settings import RelaxationSettings
@@ -43,7 +44,7 @@ class CandidateSettings(DeviceSettings):
     out: Path
     screening: Mapping[str, object]
     k: int = 100
-    n: int | None = None
+    n: Count | None = None
     choose_from: int | None = None
     tries: int = 1
     energies: EnergyModel | None = "alignn"
@@ -54,7 +55,7 @@ class CandidateSettings(DeviceSettings):
     seed: int = 0
     trust: bool = False
 
-    checks: ClassVar[Checks] = {"n": optional(at_least(1)), "format": with_cifs, "hull": optional(path_text)}
+    checks: ClassVar[Checks] = {"format": with_cifs, "hull": optional(path_text)}
 
 
 @dataclass(frozen=True)

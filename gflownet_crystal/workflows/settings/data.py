@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
 
+from gflownet_crystal.common.bounds import Count, Whole
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import at_least, one_of, optional, text
+from gflownet_crystal.common.values import one_of, optional, text
 from gflownet_crystal.relaxation.elements import ElementSettings
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 from gflownet_crystal.structures.writing import FORMATS, SUFFIXES, format_of, formats_setting
@@ -38,10 +39,10 @@ class FetchDataSettings(VerbSettings):
     name: tuple[str, ...] | None = None
     folder: Path | None = None
     overwrite: bool = False
-    timeout: int = 60
+    timeout: Count = 60
     quiet: bool = False
 
-    checks: ClassVar[Checks] = {"name": optional(_names), "timeout": at_least(1)}
+    checks: ClassVar[Checks] = {"name": optional(_names)}
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,11 @@ class PrepareDataSettings(VerbSettings):
     hull: Path | None = None
     one_scheme: bool = False
     strain: str | None = None
-    strains: int = 5
+    strains: Count = 5
     seed: int = 0
     quiet: bool = False
 
-    checks: ClassVar[Checks] = {"format": formats_setting, "strain": optional(text), "strains": at_least(1)}
+    checks: ClassVar[Checks] = {"format": formats_setting, "strain": optional(text)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -173,12 +174,10 @@ class ReportSettings(VerbSettings):
     relaxed: Path | None = None
     reference: Path | None = None
     formula_check: str = FORMULA_CHECKS[0]
-    compare: int = 2000
+    compare: Whole = 2000
     device: str = "auto"
     threads: int | None = None
     trust: bool = False
-
-    checks: ClassVar[Checks] = {"compare": at_least(0)}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,7 +10,7 @@ from typing import ClassVar
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Count, NonNegative, Share, Whole
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import one_of, optional, path_setting
+from gflownet_crystal.common.values import one_of, path_setting
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, check_space_group
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.workflows.settings.common import Checks, DeviceSettings
@@ -132,7 +132,6 @@ class PredictSettings(DeviceSettings):
     checks: ClassVar[Checks] = {
         "format": with_cifs,
         "keep": one_of((PROTOTYPE, ELEMENTS)),
-        "start": optional(path_setting),
     }
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from gflownet_crystal.common.bounds import Count, NonNegative, ShareBelowOne
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.values import (
     at_least,
@@ -15,7 +16,6 @@ from gflownet_crystal.common.values import (
     optional,
     path_setting,
     seed_number,
-    share_below,
     text,
 )
 from gflownet_crystal.structures.writing import formats_setting
@@ -59,12 +59,12 @@ class TrainProxySettings(VerbSettings):
     test: tuple[Path, ...] | None = None
     out: Path | None = None
     threads: int | None = None
-    checkpoint_every: int | None = None
+    checkpoint_every: Count | None = None
     resume: bool = False
     trust: bool = False
     quiet: bool = False
 
-    checks: ClassVar[Checks] = {**_WEIGHTS, "checkpoint_every": optional(at_least(1))}
+    checks: ClassVar[Checks] = _WEIGHTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,11 +102,11 @@ class NetworkSettings(DeviceSettings):
     start: Path | None = None
     out: Path | None = None
     seed: int = 0
-    holdout: float = 0.0
+    holdout: ShareBelowOne = 0.0
     resume: bool = False
     trust: bool = False
 
-    checks: ClassVar[Checks] = {**_WEIGHTS, "holdout": share_below(1.0)}
+    checks: ClassVar[Checks] = _WEIGHTS
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -122,9 +122,7 @@ class AtomsSettings(NetworkSettings):
         max_atoms: largest number of atoms of a crystal; None for any.
     """
 
-    max_atoms: int | None = None
-
-    checks: ClassVar[Checks] = {**NetworkSettings.checks, "max_atoms": optional(at_least(1))}
+    max_atoms: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,13 +156,8 @@ class TrainEnergySettings(AtomsSettings):
 
     model: NetworkChoice
     test: tuple[Path, ...] | None = None
-    strained: float = 1.0
-    legacy_weight: float = 1.0
-
-    checks: ClassVar[Checks] = {
-        **AtomsSettings.checks,
-        **dict.fromkeys(("legacy_weight", "strained"), share_below(float("inf"))),
-    }
+    strained: NonNegative = 1.0
+    legacy_weight: NonNegative = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

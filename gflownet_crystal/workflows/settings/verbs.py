@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
 
+from gflownet_crystal.common.bounds import Count
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import at_least, one_of, optional, paths_setting
+from gflownet_crystal.common.values import one_of
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 from gflownet_crystal.structures.writing import CIF, formats_setting
@@ -46,7 +47,7 @@ class SampleSettings(DeviceSettings):
 
     run: Path
     out: Path
-    n: int = 10_000
+    n: Count = 10_000
     seed: int = 0
     batch_size: int = 2048
     condition: Mapping[str, float] = field(default_factory=dict)
@@ -54,8 +55,6 @@ class SampleSettings(DeviceSettings):
     exact: Conditioning | None = None
     overwrite: bool = False
     trust: bool = False
-
-    checks: ClassVar[Checks] = {"n": at_least(1)}
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class GenerateSettings(DeviceSettings):
     specs: Path | None = None
     run: Path | None = None
     formula_check: str = FORMULA_CHECKS[0]
-    n: int | None = None
+    n: Count | None = None
     tries: int = 1
     keep: str = KEPT_TRIES[0]
     judge: EnergyModel | None = None
@@ -93,9 +92,7 @@ class GenerateSettings(DeviceSettings):
     resume: bool = False
 
     checks: ClassVar[Checks] = {
-        "n": optional(at_least(1)),
         "keep": one_of(KEPT_TRIES),
-        "properties": optional(paths_setting),
         "format": formats_setting,
     }
 
