@@ -57,6 +57,8 @@ class VerbSettings:
     A subclass whose keys depend on each other checks that in its own ``__post_init__``.
     """
 
+    place: ClassVar[str] = ""
+    """Section that the keys stand in, for messages; none if empty."""
     checks: ClassVar[Checks] = {}
     """Checks of keys by name, of the class itself and in the place of common ones."""
 
@@ -64,7 +66,7 @@ class VerbSettings:
         hints = typing.get_type_hints(type(self), include_extras=True)
         typed = {one.name: BY_TYPE[hints[one.name]] for one in fields(self) if hints[one.name] in BY_TYPE}
         common = {one.name: COMMON[one.name] for one in fields(self) if one.name in COMMON}
-        check_fields(self, **{**typed, **common, **self.checks})
+        check_fields(self, self.place, **{**typed, **common, **self.checks})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,8 @@ from gflownet_crystal.common.bounds import Count, NonNegative, ShareBelowOne
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.values import (
     at_least,
-    check_fields,
-    flag,
     optional,
     path_setting,
-    seed_number,
     text,
 )
 from gflownet_crystal.structures.writing import formats_setting
@@ -176,10 +173,6 @@ class TrainDenoiserSettings(AtomsSettings):
     denoising: DenoisingSettings = field(default_factory=DenoisingSettings)
     test: tuple[Path, ...] | None = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_fields(self, "model", volumes=flag)
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainGeneratorSettings(AtomsSettings):
@@ -208,7 +201,7 @@ class TrainPriorSettings(NetworkSettings):
 
 
 @dataclass(frozen=True)
-class SamplesSettings:
+class SamplesSettings(VerbSettings):
     """Settings of the section ``samples`` of ``train_gfn``.
 
     Attributes:
@@ -217,16 +210,15 @@ class SamplesSettings:
         seed: random seed of the sampling.
     """
 
-    n: int = 10_000
+    place = "samples"
+
+    n: Count = 10_000
     batch_size: int = 2048
     seed: int = 1
 
-    def __post_init__(self) -> None:
-        check_fields(self, "samples", n=at_least(1), batch_size=at_least(1), seed=seed_number)
-
 
 @dataclass(frozen=True)
-class ExportChoice:
+class ExportChoice(VerbSettings):
     """Settings of the section ``export`` of ``train_gfn``.
 
     Attributes:
@@ -234,11 +226,11 @@ class ExportChoice:
         format: file formats of their structures beside CIF.
     """
 
+    place = "export"
+    checks: ClassVar[Checks] = {"k": at_least(0), "format": formats_setting}
+
     k: int = 100
     format: tuple[str, ...] = ("cif",)
-
-    def __post_init__(self) -> None:
-        check_fields(self, "export", k=at_least(0), format=formats_setting)
 
 
 @dataclass(frozen=True, kw_only=True)
