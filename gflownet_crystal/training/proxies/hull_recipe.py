@@ -41,7 +41,7 @@ from gflownet_crystal.training.schedule import cosine
 
 _SHIFTS = np.linspace(0.0, 0.2, 41)
 _SHIFT_ROWS = 2000
-_WARM_UP = 0.3
+_WARM_UP = 0.1
 """Share of the steps over which the learning rate rises."""
 
 
