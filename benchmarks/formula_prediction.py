@@ -40,7 +40,7 @@ from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.structures.convert import to_pymatgen
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
 from gflownet_crystal.structures.primitive import to_primitive
-from gflownet_crystal.workflows.predicting import Predictor
+from gflownet_crystal.workflows.predicting.predicting import Predictor
 
 FREE, GIVEN = "free", "given"
 _DEFAULTS = {"n": "100", "tries": "20", "cells": "160", "group": "free", "seed": "0", "energies": "alignn",

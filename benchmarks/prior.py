@@ -47,7 +47,7 @@ from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.structures.distributions import distributions
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.training.priors.data import PriorSplits, split_known
-from gflownet_crystal.workflows.data_tables import read_prepared
+from gflownet_crystal.workflows.data.tables import read_prepared
 
 DEFAULTS = {
     "more": "",

@@ -17,7 +17,7 @@ from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.proxies.e_above_hull import REFERENCE, load_hull
 from gflownet_crystal.structures.structure import StructureBatch
-from gflownet_crystal.workflows.placing import judged_energies
+from gflownet_crystal.workflows.placing.placing import judged_energies
 
 NEAREST: Final = REFERENCE
 """The shipped hull of public labels."""

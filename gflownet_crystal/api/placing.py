@@ -23,8 +23,8 @@ from gflownet_crystal.models.energies.structure_energies import StructureEnergie
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_checks import NO_OCCUPATION, complaint, spec_faults
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, frame_to_specs
-from gflownet_crystal.workflows.making import Maker
-from gflownet_crystal.workflows.placing import why_unplaced
+from gflownet_crystal.workflows.placing.making import Maker
+from gflownet_crystal.workflows.placing.placing import why_unplaced
 
 _GEOMETRY = (*REQUIRED_COLUMNS, "volume_per_atom")
 

@@ -14,9 +14,9 @@ from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.config.predicting import build_predictor
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.structures.convert import from_pymatgen
-from gflownet_crystal.workflows.predict_settings import PredictSettings
-from gflownet_crystal.workflows.prediction_tasks import tasks_asked
-from gflownet_crystal.workflows.starting_structures import Start, read_start
+from gflownet_crystal.workflows.predicting.starting_structures import Start, read_start
+from gflownet_crystal.workflows.predicting.tasks import tasks_asked
+from gflownet_crystal.workflows.settings.predict import PredictSettings
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

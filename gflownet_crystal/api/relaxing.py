@@ -24,7 +24,7 @@ from gflownet_crystal.relaxation.records import Record, structure_of, to_record
 from gflownet_crystal.relaxation.run import Loader, relax_items
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.structure import StructureBatch
-from gflownet_crystal.workflows.relaxing import load_on
+from gflownet_crystal.workflows.relaxing.relaxing import load_on
 
 _COLUMNS = (
     STATUS, REASON, "steps", ENERGY_BEFORE, ENERGY_AFTER, "max_force_after", "volume_change",

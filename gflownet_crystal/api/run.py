@@ -22,9 +22,9 @@ from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import Reward, RewardFunction
-from gflownet_crystal.workflows.conditioning import METHODS, Conditioning
 from gflownet_crystal.workflows.output_folder import holds_nothing
-from gflownet_crystal.workflows.sampling import sample_model
+from gflownet_crystal.workflows.sampling.conditioning import METHODS, Conditioning
+from gflownet_crystal.workflows.sampling.sampling import sample_model
 
 
 class Run:

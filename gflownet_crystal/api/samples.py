@@ -17,8 +17,8 @@ from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import check_columns, frame_to_specs
-from gflownet_crystal.workflows.samples import check_suffix, write_samples
-from gflownet_crystal.workflows.shortlist import distinct_rows
+from gflownet_crystal.workflows.candidates.shortlist import distinct_rows
+from gflownet_crystal.workflows.sampling.samples import check_suffix, write_samples
 
 if TYPE_CHECKING:
     from gflownet_crystal.api.crystals import Crystals
@@ -200,7 +200,7 @@ class Samples(Table):
             seed: random seed of placement and of further samples.
             batch_size: number of specs that get atoms at a time.
             device: device, as of :meth:`place`.
-            settings: further settings of :class:`~gflownet_crystal.workflows.settings.Screening`, such as
+            settings: further settings of :class:`~gflownet_crystal.workflows.settings.screening.Screening`, such as
                 ``{"known": "formula", "within": 0.1, "max_per_system": 3}``.
             quiet: whether to show no progress.
 

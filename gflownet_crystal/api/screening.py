@@ -29,18 +29,18 @@ from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.proxies.product import discovery_of
 from gflownet_crystal.proxies.several import main_proxy
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
-from gflownet_crystal.workflows import candidate_engine as engine
-from gflownet_crystal.workflows.candidates import candidates_of
-from gflownet_crystal.workflows.further import (
+from gflownet_crystal.workflows.candidates import engine as engine
+from gflownet_crystal.workflows.candidates.files import candidates_of
+from gflownet_crystal.workflows.candidates.further import (
     FURTHER,
     by_rank,
     further_seed,
     usual_screening,
 )
-from gflownet_crystal.workflows.hulls import ENERGIES, hull_with_atoms, predicted_hulls
-from gflownet_crystal.workflows.placing import Placer
-from gflownet_crystal.workflows.screening import Outcome
-from gflownet_crystal.workflows.settings import Screening
+from gflownet_crystal.workflows.candidates.hulls import ENERGIES, hull_with_atoms, predicted_hulls
+from gflownet_crystal.workflows.candidates.screening import Outcome
+from gflownet_crystal.workflows.placing.placing import Placer
+from gflownet_crystal.workflows.settings.screening import Screening
 
 if TYPE_CHECKING:
     from gflownet_crystal.api.run import Run
@@ -68,7 +68,8 @@ class Search:
         further: whether more samples are drawn where those at hand do not suffice.
         seed: random seed of placement and of further samples.
         batch_size: number of specs that get atoms at a time.
-        settings: fields of :class:`~gflownet_crystal.workflows.settings.Screening` that differ from the defaults.
+        settings: fields of :class:`~gflownet_crystal.workflows.settings.screening.Screening` that differ from the
+            defaults.
     """
 
     k: int

@@ -24,7 +24,7 @@ from gflownet_crystal.config.training import PreparedTraining, prepare_training
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import RewardFunction
-from gflownet_crystal.workflows.hulls import ENERGIES
+from gflownet_crystal.workflows.candidates.hulls import ENERGIES
 
 
 def train(

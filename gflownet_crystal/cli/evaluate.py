@@ -24,15 +24,15 @@ from gflownet_crystal.evaluation.compared_sets import Choices
 from gflownet_crystal.evaluation.matching import Tolerances
 from gflownet_crystal.evaluation.structure_metrics import COMPARING
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.workflows.data_tables import tell
-from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings
-from gflownet_crystal.workflows.evaluating import (
+from gflownet_crystal.workflows.data.tables import tell
+from gflownet_crystal.workflows.evaluating.evaluating import (
     StructuresToJudge,
     evaluate_structures,
     write_figures,
 )
+from gflownet_crystal.workflows.evaluating.sampler_figures import sampler_figures
 from gflownet_crystal.workflows.output_folder import open_output
-from gflownet_crystal.workflows.sampler_figures import sampler_figures
+from gflownet_crystal.workflows.settings.evaluate import EvaluateSettings
 
 # keys of the computation, not of the result
 _FREE = ("out", "cache", "processes", "device", "threads", "resume", "quiet", "metrics", "judge", "run", "sampler",

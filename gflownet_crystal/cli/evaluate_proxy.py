@@ -12,8 +12,8 @@ import json
 
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.proxies.base import Proxy
-from gflownet_crystal.workflows.data_settings import EvaluateProxySettings
-from gflownet_crystal.workflows.proxy_evaluation import evaluate_proxy
+from gflownet_crystal.workflows.evaluating.proxy_evaluation import evaluate_proxy
+from gflownet_crystal.workflows.settings.data import EvaluateProxySettings
 
 
 def run(request: Request) -> None:

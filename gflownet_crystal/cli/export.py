@@ -16,11 +16,11 @@ from gflownet_crystal.config.request import Request
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.proxies.hull import NEAR_HULL
-from gflownet_crystal.workflows.candidate_settings import ExportSettings
-from gflownet_crystal.workflows.candidates import Candidates
-from gflownet_crystal.workflows.exporting import export_candidates
-from gflownet_crystal.workflows.further import SHORTAGE
-from gflownet_crystal.workflows.screening_batches import UNPLACED
+from gflownet_crystal.workflows.candidates.exporting import export_candidates
+from gflownet_crystal.workflows.candidates.files import Candidates
+from gflownet_crystal.workflows.candidates.further import SHORTAGE
+from gflownet_crystal.workflows.candidates.screening_batches import UNPLACED
+from gflownet_crystal.workflows.settings.candidates import ExportSettings
 
 
 def run(request: Request) -> None:

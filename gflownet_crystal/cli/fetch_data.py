@@ -11,8 +11,8 @@ from pathlib import Path
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.data.public_sets import FOLDER_VARIABLE, PUBLIC_SETS, PublicSet, data_folder, table_path
-from gflownet_crystal.workflows.data_settings import FetchDataSettings
-from gflownet_crystal.workflows.fetching import fetch_set, sets_asked
+from gflownet_crystal.workflows.data.fetching import fetch_set, sets_asked
+from gflownet_crystal.workflows.settings.data import FetchDataSettings
 
 _MEGABYTE = 1e6
 

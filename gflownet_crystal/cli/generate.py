@@ -11,9 +11,9 @@ from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.workflows.data_tables import tell
-from gflownet_crystal.workflows.generating import generate_structures, maker_of, specs_asked
-from gflownet_crystal.workflows.verb_settings import GenerateSettings
+from gflownet_crystal.workflows.data.tables import tell
+from gflownet_crystal.workflows.placing.generating import generate_structures, maker_of, specs_asked
+from gflownet_crystal.workflows.settings.verbs import GenerateSettings
 
 
 def run(request: Request) -> None:

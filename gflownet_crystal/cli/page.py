@@ -17,7 +17,7 @@ from gflownet_crystal.common.run_summary import RunSummary
 from gflownet_crystal.crystallography.space_groups import space_group_symbol
 from gflownet_crystal.data.schema import HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.structures.spec_io import frame_to_specs
-from gflownet_crystal.workflows.objectives import NEAR
+from gflownet_crystal.workflows.sampling.objectives import NEAR
 
 N_ROWS = 10
 _NARROW = 80

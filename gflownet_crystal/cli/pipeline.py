@@ -17,10 +17,10 @@ from gflownet_crystal.config.candidate_runs import candidate_source
 from gflownet_crystal.config.conditions import condition_values
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.workflows.candidate_settings import PipelineSettings
-from gflownet_crystal.workflows.pipeline import run_pipeline
-from gflownet_crystal.workflows.pipeline_plan import Plan
-from gflownet_crystal.workflows.restricting import conditioning_of, restrictions
+from gflownet_crystal.workflows.pipeline.pipeline import run_pipeline
+from gflownet_crystal.workflows.pipeline.plan import Plan
+from gflownet_crystal.workflows.sampling.restricting import conditioning_of, restrictions
+from gflownet_crystal.workflows.settings.candidates import PipelineSettings
 
 
 def run(request: Request) -> None:

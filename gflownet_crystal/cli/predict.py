@@ -12,9 +12,9 @@ from gflownet_crystal.cli.page import print_predictions
 from gflownet_crystal.config.predicting import predictor_of
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.workflows.predict_settings import PredictSettings
-from gflownet_crystal.workflows.prediction_files import in_words, write_predictions
-from gflownet_crystal.workflows.prediction_tasks import tasks_asked
+from gflownet_crystal.workflows.predicting.files import in_words, write_predictions
+from gflownet_crystal.workflows.predicting.tasks import tasks_asked
+from gflownet_crystal.workflows.settings.predict import PredictSettings
 
 
 def run(request: Request) -> None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 
 from gflownet_crystal.config.request import Request
-from gflownet_crystal.workflows.data_settings import PrepareDataSettings
-from gflownet_crystal.workflows.preparing import prepare
+from gflownet_crystal.workflows.data.preparing import prepare
+from gflownet_crystal.workflows.settings.data import PrepareDataSettings
 
 
 def run(request: Request) -> None:

@@ -16,8 +16,8 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.models.energies.reference_tables import ReferenceTable
 from gflownet_crystal.relaxation.elements import ElementSettings
-from gflownet_crystal.workflows.data_settings import ReferencesSettings
-from gflownet_crystal.workflows.reference_energies import reference_energies
+from gflownet_crystal.workflows.relaxing.reference_energies import reference_energies
+from gflownet_crystal.workflows.settings.data import ReferencesSettings
 
 _MOST_TOLD = 5
 

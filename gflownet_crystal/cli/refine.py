@@ -20,9 +20,9 @@ from gflownet_crystal.common.run_schema import SUMMARY
 from gflownet_crystal.config.refinements import planned
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.workflows.output_folder import open_output
-from gflownet_crystal.workflows.refine_settings import RefineSettings
-from gflownet_crystal.workflows.refining_figures import RoundFigures, rounds_table
-from gflownet_crystal.workflows.refining_parts import Learned, Refining
+from gflownet_crystal.workflows.refining.figures import RoundFigures, rounds_table
+from gflownet_crystal.workflows.refining.parts import Learned
+from gflownet_crystal.workflows.settings.refine import RefineSettings, Refining
 
 
 def run(request: Request) -> None:

@@ -22,8 +22,8 @@ from gflownet_crystal.models.energies.choice import RECOMMENDED, read_choice, re
 from gflownet_crystal.relaxation.inputs import read_items
 from gflownet_crystal.relaxation.records import Record
 from gflownet_crystal.relaxation.settings import RelaxationSettings
-from gflownet_crystal.workflows.relaxing import relax_structures
-from gflownet_crystal.workflows.verb_settings import EnergyModel, RelaxSettings
+from gflownet_crystal.workflows.relaxing.relaxing import relax_structures
+from gflownet_crystal.workflows.settings.verbs import EnergyModel, RelaxSettings
 
 AUTO = "auto"
 

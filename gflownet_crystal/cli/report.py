@@ -16,9 +16,9 @@ from gflownet_crystal.config.compared_run import ComparedRun
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.report.page import Material, figures_folder, write_report
 from gflownet_crystal.report.run_files import read_run
-from gflownet_crystal.workflows.data_settings import ReportSettings
-from gflownet_crystal.workflows.report_sets import compare, gather, known_crystals
-from gflownet_crystal.workflows.training_run import warn
+from gflownet_crystal.workflows.evaluating.report_sets import compare, gather, known_crystals
+from gflownet_crystal.workflows.settings.data import ReportSettings
+from gflownet_crystal.workflows.training.run_folders import warn
 
 
 def run(request: Request) -> None:

@@ -14,10 +14,10 @@ from gflownet_crystal.common.run_schema import LOG_WEIGHT
 from gflownet_crystal.config.conditions import condition_values
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.config.trained_runs import open_run
-from gflownet_crystal.workflows.restricting import conditioning_of, restrictions
-from gflownet_crystal.workflows.samples import check_suffix, write_samples
-from gflownet_crystal.workflows.sampling import sample_model
-from gflownet_crystal.workflows.verb_settings import SampleSettings
+from gflownet_crystal.workflows.sampling.restricting import conditioning_of, restrictions
+from gflownet_crystal.workflows.sampling.samples import check_suffix, write_samples
+from gflownet_crystal.workflows.sampling.sampling import sample_model
+from gflownet_crystal.workflows.settings.verbs import SampleSettings
 
 
 def run(request: Request) -> None:

@@ -1,7 +1,7 @@
-"""Former place of :mod:`gflownet_crystal.workflows.samples`; imports from here keep working."""
+"""Former place of :mod:`gflownet_crystal.workflows.sampling.samples`; imports from here keep working."""
 
 from __future__ import annotations
 
-from gflownet_crystal.workflows.samples import draw_samples, write_samples
+from gflownet_crystal.workflows.sampling.samples import draw_samples, write_samples
 
 __all__ = ["draw_samples", "write_samples"]

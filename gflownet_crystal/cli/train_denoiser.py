@@ -14,8 +14,8 @@ from gflownet_crystal.common.arguments import settings_from
 from gflownet_crystal.common.values import flag
 from gflownet_crystal.config.request import Request, open_training
 from gflownet_crystal.training.energies.denoising_task import DenoisingSettings
-from gflownet_crystal.workflows.denoiser_training import train_denoiser
-from gflownet_crystal.workflows.training_settings import TrainDenoiserSettings
+from gflownet_crystal.workflows.settings.training import TrainDenoiserSettings
+from gflownet_crystal.workflows.training.denoisers import train_denoiser
 
 
 def run(request: Request) -> None:

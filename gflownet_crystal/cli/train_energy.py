@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 
 from gflownet_crystal.config.request import Request, open_training
-from gflownet_crystal.workflows.data_tables import read_crystals
-from gflownet_crystal.workflows.energy_training import train_energies
-from gflownet_crystal.workflows.training_settings import TrainEnergySettings
+from gflownet_crystal.workflows.data.tables import read_crystals
+from gflownet_crystal.workflows.settings.training import TrainEnergySettings
+from gflownet_crystal.workflows.training.energies import train_energies
 
 
 def run(request: Request) -> None:

@@ -12,8 +12,8 @@ import json
 
 from gflownet_crystal.config.request import Request, open_training
 from gflownet_crystal.config.trained_generators import generator_settings, trained_generator
-from gflownet_crystal.workflows.data_tables import read_crystals
-from gflownet_crystal.workflows.generator_training import train_generator
+from gflownet_crystal.workflows.data.tables import read_crystals
+from gflownet_crystal.workflows.training.generators import train_generator
 
 
 def run(request: Request) -> None:

@@ -20,8 +20,8 @@ from gflownet_crystal.config.candidate_runs import export_request
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.config.training import sampler_folder, sampler_settings, train_sampler
 from gflownet_crystal.training.distributed import join_world
-from gflownet_crystal.workflows.results import write_results
-from gflownet_crystal.workflows.training_settings import TrainGfnSettings
+from gflownet_crystal.workflows.settings.training import TrainGfnSettings
+from gflownet_crystal.workflows.training.results import write_results
 
 
 def run(request: Request) -> None:

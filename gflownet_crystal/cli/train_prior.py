@@ -11,7 +11,7 @@ import json
 
 from gflownet_crystal.config.prior_training import train_prior
 from gflownet_crystal.config.request import Request, open_training
-from gflownet_crystal.workflows.training_settings import TrainPriorSettings
+from gflownet_crystal.workflows.settings.training import TrainPriorSettings
 
 
 def run(request: Request) -> None:

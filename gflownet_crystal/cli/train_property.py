@@ -16,8 +16,8 @@ from gflownet_crystal.common.devices import set_threads
 from gflownet_crystal.config.request import Request, hold_recipe
 from gflownet_crystal.data.joined_labels import with_joined_labels
 from gflownet_crystal.training.proxies.recipe import Recipe
-from gflownet_crystal.workflows.proxy_training import train_proxy
-from gflownet_crystal.workflows.training_settings import TrainPropertySettings
+from gflownet_crystal.workflows.settings.training import TrainPropertySettings
+from gflownet_crystal.workflows.training.proxies import train_proxy
 
 
 def run(request: Request) -> None:

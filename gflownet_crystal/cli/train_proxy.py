@@ -11,8 +11,8 @@ import json
 from gflownet_crystal.common.devices import set_threads
 from gflownet_crystal.config.request import Request, hold_recipe
 from gflownet_crystal.training.proxies.recipe import Recipe
-from gflownet_crystal.workflows.proxy_training import train_proxy
-from gflownet_crystal.workflows.training_settings import TrainProxySettings
+from gflownet_crystal.workflows.settings.training import TrainProxySettings
+from gflownet_crystal.workflows.training.proxies import train_proxy
 
 
 def run(request: Request) -> None:

@@ -20,10 +20,10 @@ from gflownet_crystal.proxies.e_above_hull import REFERENCE, EnergyAboveHull, lo
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.proxies.product import STABILITY, Product
 from gflownet_crystal.proxies.several import SeveralProxies
-from gflownet_crystal.workflows.candidate_settings import CandidateSettings
-from gflownet_crystal.workflows.candidate_source import CandidateSource
-from gflownet_crystal.workflows.sampling import Parts
-from gflownet_crystal.workflows.training_settings import TrainGfnSettings
+from gflownet_crystal.workflows.candidates.source import CandidateSource
+from gflownet_crystal.workflows.sampling.sampling import Parts
+from gflownet_crystal.workflows.settings.candidates import CandidateSettings
+from gflownet_crystal.workflows.settings.training import TrainGfnSettings
 
 
 def candidate_source(settings: CandidateSettings) -> CandidateSource:

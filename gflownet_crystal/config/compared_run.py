@@ -17,13 +17,13 @@ from gflownet_crystal.config.priors import stored_policy
 from gflownet_crystal.config.run_folder import read_config
 from gflownet_crystal.config.starting import build_prior, prior_section
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.workflows.data_settings import ReportSettings
-from gflownet_crystal.workflows.sampling import Parts
+from gflownet_crystal.workflows.sampling.sampling import Parts
+from gflownet_crystal.workflows.settings.data import ReportSettings
 
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """Implementation of :class:`gflownet_crystal.workflows.report_sets.Compared` by a stored configuration.
+    """Implementation of :class:`gflownet_crystal.workflows.evaluating.report_sets.Compared` by a stored configuration.
 
     Attributes:
         config: configuration stored with the run.

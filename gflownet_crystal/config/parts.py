@@ -35,8 +35,8 @@ from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.reward import Reward, RewardFunction
 from gflownet_crystal.proxies.several import SeveralProxies
 from gflownet_crystal.training.samplers.settings import TrainerSettings
-from gflownet_crystal.workflows.sampling import BUILDING
-from gflownet_crystal.workflows.sampling import Parts as Parts
+from gflownet_crystal.workflows.sampling.sampling import BUILDING
+from gflownet_crystal.workflows.sampling.sampling import Parts as Parts
 
 _REWARD_KEYS = ("invalid", "penalty")
 

@@ -14,10 +14,10 @@ from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.proxies.e_above_hull import load_hull
-from gflownet_crystal.workflows.placing import Placer
-from gflownet_crystal.workflows.predict_settings import PredictSettings
-from gflownet_crystal.workflows.predicting import Predictor
-from gflownet_crystal.workflows.settling import Settler
+from gflownet_crystal.workflows.placing.placing import Placer
+from gflownet_crystal.workflows.predicting.predicting import Predictor
+from gflownet_crystal.workflows.relaxing.settling import Settler
+from gflownet_crystal.workflows.settings.predict import PredictSettings
 
 
 def build_predictor(config: DictConfig) -> Predictor:

@@ -11,9 +11,9 @@ from gflownet_crystal.config.priors import save_prior, stored_policy
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.config.starting import with_policy
 from gflownet_crystal.envs.crystal import Crystal
-from gflownet_crystal.workflows import prior_training
-from gflownet_crystal.workflows.sampling import BUILDING
-from gflownet_crystal.workflows.training_settings import TrainPriorSettings
+from gflownet_crystal.workflows.sampling.sampling import BUILDING
+from gflownet_crystal.workflows.settings.training import TrainPriorSettings
+from gflownet_crystal.workflows.training import priors as prior_training
 
 _OF_THE_START = ("command", "samples", "samples_seen", "started_from")
 

@@ -45,18 +45,18 @@ from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.generators.choices import TRAINED
 from gflownet_crystal.training.proxies.recipe import Recipe, Run
 from gflownet_crystal.weights import load_weights, weights_path
-from gflownet_crystal.workflows.data_tables import read_crystals
-from gflownet_crystal.workflows.energy_training import train_energies
-from gflownet_crystal.workflows.generating import make_structures
-from gflownet_crystal.workflows.generator_training import train_generator
-from gflownet_crystal.workflows.making import Maker
-from gflownet_crystal.workflows.placing import judged_energies
-from gflownet_crystal.workflows.refine_settings import RefineSettings
-from gflownet_crystal.workflows.refining_labels import Draw, some_formulas
-from gflownet_crystal.workflows.refining_parts import Judge, Learned
-from gflownet_crystal.workflows.relaxing import load_on, relax_kept
-from gflownet_crystal.workflows.sampling import sample_model
-from gflownet_crystal.workflows.training_settings import TrainEnergySettings, TrainPriorSettings
+from gflownet_crystal.workflows.data.tables import read_crystals
+from gflownet_crystal.workflows.placing.generating import make_structures
+from gflownet_crystal.workflows.placing.making import Maker
+from gflownet_crystal.workflows.placing.placing import judged_energies
+from gflownet_crystal.workflows.refining.labels import Draw, some_formulas
+from gflownet_crystal.workflows.refining.parts import Judge, Learned
+from gflownet_crystal.workflows.relaxing.relaxing import load_on, relax_kept
+from gflownet_crystal.workflows.sampling.sampling import sample_model
+from gflownet_crystal.workflows.settings.refine import RefineSettings
+from gflownet_crystal.workflows.settings.training import TrainEnergySettings, TrainPriorSettings
+from gflownet_crystal.workflows.training.energies import train_energies
+from gflownet_crystal.workflows.training.generators import train_generator
 
 _HOLDOUT = 0.04
 """Share of reduced formulas that trainings of energies and priors validate on where MP-20's val is not there."""
@@ -64,7 +64,7 @@ _HOLDOUT = 0.04
 
 @dataclass(frozen=True)
 class VerbEngines:
-    """Implementation of :class:`gflownet_crystal.workflows.refining_parts.Engines` by the verbs.
+    """Implementation of :class:`gflownet_crystal.workflows.refining.parts.Engines` by the verbs.
 
     Attributes:
         settings: settings of ``refine``.

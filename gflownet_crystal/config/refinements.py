@@ -29,10 +29,10 @@ from gflownet_crystal.training.proxies.placed_figures import HIGHEST
 from gflownet_crystal.training.proxies.placing_labels import KIND as LABELS
 from gflownet_crystal.training.proxies.placing_labels import labels_file, read_labels
 from gflownet_crystal.weights import load_weights, weights_path
-from gflownet_crystal.workflows.data_tables import read_crystals, read_prepared
-from gflownet_crystal.workflows.refine_settings import RefineSettings
-from gflownet_crystal.workflows.refining import Refinement
-from gflownet_crystal.workflows.refining_parts import Learned
+from gflownet_crystal.workflows.data.tables import read_crystals, read_prepared
+from gflownet_crystal.workflows.refining.parts import Learned
+from gflownet_crystal.workflows.refining.refining import Refinement
+from gflownet_crystal.workflows.settings.refine import RefineSettings
 
 _DECISIVE = (
     "teacher", "energies", "tries", "relax_steps", "relax_best", "hull", "iterations", "known_samples",

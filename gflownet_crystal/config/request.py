@@ -26,8 +26,8 @@ from gflownet_crystal.config.build import (
 )
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.run_folder import SECTIONS, card_command, open_folder, run_folder, training_run
-from gflownet_crystal.workflows.training_run import TrainingRun
-from gflownet_crystal.workflows.training_settings import NetworkChoice, NetworkSettings
+from gflownet_crystal.workflows.settings.training import NetworkChoice, NetworkSettings
+from gflownet_crystal.workflows.training.run_folders import TrainingRun
 
 T = TypeVar("T")
 SomeSettings = TypeVar("SomeSettings", bound=NetworkSettings)

@@ -18,7 +18,7 @@ from gflownet_crystal.config.build import COMMAND_LINE, Trust, trust_word
 from gflownet_crystal.config.compose import TARGET, parse_setting, require_section
 from gflownet_crystal.config.config_errors import first_line
 from gflownet_crystal.workflows.output_folder import holds_nothing, refuse_resume
-from gflownet_crystal.workflows.training_run import TrainingRun
+from gflownet_crystal.workflows.training.run_folders import TrainingRun
 
 FREE_ON_RESUME = (
     "device", "threads", "resume", "trust", "quiet", "run", "samples", "export", "screening", "logger",

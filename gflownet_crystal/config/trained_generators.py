@@ -9,7 +9,7 @@ from gflownet_crystal.config.compose import TARGET
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.training.generators.choices import TRAINED
 from gflownet_crystal.training.generators.trained import TrainedGenerator, part
-from gflownet_crystal.workflows.training_settings import TrainGeneratorSettings
+from gflownet_crystal.workflows.settings.training import TrainGeneratorSettings
 
 
 def trained_generator(request: Request, settings: TrainGeneratorSettings) -> TrainedGenerator:

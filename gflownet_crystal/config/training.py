@@ -28,10 +28,10 @@ from gflownet_crystal.training.distributed import World
 from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.loggers import Logger
 from gflownet_crystal.training.samplers.training import SamplerTraining
-from gflownet_crystal.workflows.candidate_engine import screening_settings
-from gflownet_crystal.workflows.samples import read_objects
-from gflownet_crystal.workflows.training_run import TrainingRun, warn
-from gflownet_crystal.workflows.training_settings import ExportChoice, SamplesSettings, TrainGfnSettings
+from gflownet_crystal.workflows.candidates.engine import screening_settings
+from gflownet_crystal.workflows.sampling.samples import read_objects
+from gflownet_crystal.workflows.settings.training import ExportChoice, SamplesSettings, TrainGfnSettings
+from gflownet_crystal.workflows.training.run_folders import TrainingRun, warn
 
 _SECTIONS = ("trainer", "run", "dataset", "samples", "export", "record")
 

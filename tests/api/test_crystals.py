@@ -38,7 +38,9 @@ def same_crystals(mine: list[Structure], others: list[Structure]) -> bool:
 
 def test_relaxing_is_that_of_the_verb(metals, tmp_path, monkeypatch):
     metals.save(tmp_path / "in.extxyz")
-    monkeypatch.setattr("gflownet_crystal.workflows.relaxing.load_energies", lambda name: emt_energies())
+    monkeypatch.setattr(
+        "gflownet_crystal.workflows.relaxing.relaxing.load_energies", lambda name: emt_energies()
+    )
     words = ["structures=in.extxyz", "model=emt", "out=out", "quiet=true", "steps=40", "threads=1"]
     assert run_command(tmp_path, "relax", *words).returncode == 0
     table = pd.read_csv(tmp_path / "out" / "relaxed.csv")

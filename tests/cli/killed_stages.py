@@ -12,7 +12,8 @@ from gflownet_crystal.common.files import load_tensors
 from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.config.refine_engines import VerbEngines
 from gflownet_crystal.weights import save_weights
-from gflownet_crystal.workflows import refining, refining_models
+from gflownet_crystal.workflows.refining import models as refining_models
+from gflownet_crystal.workflows.refining import refining
 
 
 class Killed(BaseException):

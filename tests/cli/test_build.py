@@ -32,7 +32,7 @@ from gflownet_crystal.training.proxies.mlp_training import TrainingSettings
 from gflownet_crystal.training.samplers.settings import LocalSearchSettings, ReplaySettings, TrainerSettings
 from gflownet_crystal.training.schedule import ScheduleSettings
 from gflownet_crystal.training.settings import LoopSettings
-from gflownet_crystal.workflows.settings import Screening
+from gflownet_crystal.workflows.settings.screening import Screening
 
 GRID = "gflownet_crystal.envs.hypergrid.Hypergrid"
 

@@ -120,7 +120,7 @@ def test_it_goes_on_with_what_is_not_done(sets: Path, monkeypatch: pytest.Monkey
         return measure
 
     metrics = {name: metric(name) for name in ("first", "second")}
-    monkeypatch.setattr("gflownet_crystal.workflows.evaluating.METRICS", metrics)
+    monkeypatch.setattr("gflownet_crystal.workflows.evaluating.evaluating.METRICS", metrics)
     nothing = evaluate(sets, "resume=true")
     assert nothing.returncode == 2 and "holds nothing to go on with" in nothing.stderr
     assert evaluate(sets).returncode == 130

@@ -13,7 +13,7 @@ from ase.calculators.emt import EMT
 from gflownet_crystal.models.energies.choice import EnergyChoice
 from gflownet_crystal.models.energies.potentials import PotentialEnergies
 from gflownet_crystal.structures.convert import from_ase
-from gflownet_crystal.workflows import relaxing
+from gflownet_crystal.workflows.relaxing import relaxing
 from tests.cli.test_evaluate import evaluate, write
 from tests.evaluation.crystals import some_crystals
 from tests.relaxation.metals import REFERENCES, emt_energies

@@ -21,7 +21,7 @@ from gflownet_crystal.structures.convert import from_ase, from_pymatgen
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups, symmetry_error
-from gflownet_crystal.workflows import hulls
+from gflownet_crystal.workflows.candidates import hulls
 from tests.cli.tiny_weights import loose_contacts
 
 RIGHT, HEXAGONAL = (90.0, 90.0, 90.0), (90.0, 90.0, 120.0)

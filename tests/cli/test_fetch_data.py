@@ -17,7 +17,7 @@ from pymatgen.io.cif import CifWriter
 
 from gflownet_crystal.data.public_sets import PUBLIC_SETS, RemoteFile
 from gflownet_crystal.training.energies.labelled import read_labelled
-from gflownet_crystal.workflows import fetching
+from gflownet_crystal.workflows.data import fetching
 from tests.cli.commands import Result, run_command
 from tests.cli.published_data import (
     GROUPS,

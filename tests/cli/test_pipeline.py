@@ -19,7 +19,7 @@ from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.spec_io import read_specs
-from gflownet_crystal.workflows.pipeline_table import Ended
+from gflownet_crystal.workflows.pipeline.table import Ended
 from tests.cli import pipelines
 from tests.cli.commands import run_command
 from tests.cli.pipelines import RELAXED, TINY, crystals, pipeline, table
@@ -207,7 +207,7 @@ def test_a_candidate_that_relaxes_into_another_gives_way_to_the_next(
         looked.append(places.tolist())
         return places[:1].tolist() if len(looked) == 1 else []
 
-    monkeypatch.setattr("gflownet_crystal.workflows.pipeline.repeated", best_is_double)
+    monkeypatch.setattr("gflownet_crystal.workflows.pipeline.pipeline.repeated", best_is_double)
     done = pipeline(folder, "gave", *RELAXED)
     assert done.returncode == 0, done.stderr
     assert looked == [[0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6]]

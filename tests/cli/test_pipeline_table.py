@@ -12,8 +12,8 @@ from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.spec_io import specs_to_frame
 from gflownet_crystal.structures.symmetry import conventional_structures
-from gflownet_crystal.workflows.pipeline_table import Ended, candidates_table, repeated, same_as
-from gflownet_crystal.workflows.screening import Outcome
+from gflownet_crystal.workflows.candidates.screening import Outcome
+from gflownet_crystal.workflows.pipeline.table import Ended, candidates_table, repeated, same_as
 
 
 def crystal(group: str, length: float, elements: list[str], points: list[list[float]]) -> Structure:

@@ -122,7 +122,7 @@ def test_they_serve_generate_and_pipeline(folder: Path, capsys) -> None:
 def test_what_is_kept_is_not_computed_again(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     assert references(folder, "elements=[Cu]") == 0
     first = table(folder)
-    monkeypatch.setattr("gflownet_crystal.workflows.reference_energies.least_energy", None)
+    monkeypatch.setattr("gflownet_crystal.workflows.relaxing.reference_energies.least_energy", None)
     assert references(folder, "elements=[Cu]") == 0
     assert table(folder) == first
     monkeypatch.undo()

@@ -25,7 +25,7 @@ from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
 from gflownet_crystal.weights import tensors_under
-from gflownet_crystal.workflows.making import Maker
+from gflownet_crystal.workflows.placing.making import Maker
 from tests.cli.commands import Result, run_command
 from tests.cli.killed_stages import Killed, contents, kill_after_a_stage
 from tests.cli.tiny_weights import generator_words, ranking_word

@@ -22,7 +22,7 @@ from gflownet_crystal.structures.cif import structures_to_cif
 from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import conventional_structures
-from gflownet_crystal.workflows import relaxing
+from gflownet_crystal.workflows.relaxing import relaxing
 from tests.relaxation.metals import emt_energies
 
 NAMES = ["0_copper", "1_broken", "2_gold", "3_alloyed", "4_iron"]

@@ -20,7 +20,7 @@ from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS
 from gflownet_crystal.structures.frames import structures_to_frame
 from gflownet_crystal.structures.spec_io import frame_to_specs
-from gflownet_crystal.workflows import report_sets
+from gflownet_crystal.workflows.evaluating import report_sets
 from tests.report.runs import CRYSTALS, candidate_frame, write_run
 
 QUICK = ("compare=0", "device=cpu", "threads=1")

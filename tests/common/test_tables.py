@@ -17,7 +17,7 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.tables import read_csv, read_parquet
 from gflownet_crystal.report.run_files import read_table_file
 from gflownet_crystal.structures.spec_io import read_specs
-from gflownet_crystal.workflows.samples import read_objects
+from gflownet_crystal.workflows.sampling.samples import read_objects
 
 
 @pytest.mark.parametrize("equal_lines", [True, False])

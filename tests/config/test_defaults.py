@@ -22,21 +22,20 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.config.training import sampler_settings
-from gflownet_crystal.workflows.candidate_settings import CandidateSettings, ExportSettings, PipelineSettings
-from gflownet_crystal.workflows.common_settings import DeviceSettings, VerbSettings
-from gflownet_crystal.workflows.data_settings import (
+from gflownet_crystal.workflows.settings.candidates import CandidateSettings, ExportSettings, PipelineSettings
+from gflownet_crystal.workflows.settings.common import DeviceSettings, VerbSettings
+from gflownet_crystal.workflows.settings.data import (
     EvaluateProxySettings,
     FetchDataSettings,
     PrepareDataSettings,
     ReferencesSettings,
     ReportSettings,
 )
-from gflownet_crystal.workflows.evaluate_settings import EvaluateSettings
-from gflownet_crystal.workflows.predict_settings import PredictSettings
-from gflownet_crystal.workflows.refine_settings import RefineSettings
-from gflownet_crystal.workflows.refining_parts import Refining
-from gflownet_crystal.workflows.settings import Screening
-from gflownet_crystal.workflows.training_settings import (
+from gflownet_crystal.workflows.settings.evaluate import EvaluateSettings
+from gflownet_crystal.workflows.settings.predict import PredictSettings
+from gflownet_crystal.workflows.settings.refine import RefineSettings, Refining
+from gflownet_crystal.workflows.settings.screening import Screening
+from gflownet_crystal.workflows.settings.training import (
     NetworkSettings,
     TrainDenoiserSettings,
     TrainEnergySettings,
@@ -44,7 +43,7 @@ from gflownet_crystal.workflows.training_settings import (
     TrainPriorSettings,
     TrainProxySettings,
 )
-from gflownet_crystal.workflows.verb_settings import GenerateSettings, RelaxSettings, SampleSettings
+from gflownet_crystal.workflows.settings.verbs import GenerateSettings, RelaxSettings, SampleSettings
 
 A, B = Path("a"), Path("b")
 

@@ -37,8 +37,8 @@ from gflownet_crystal.testing import check_proxy
 from gflownet_crystal.testing.references import known_properties, reference_specs
 from gflownet_crystal.training.proxies.mlp_validation import prediction_figures
 from gflownet_crystal.weights import save_weights
-from gflownet_crystal.workflows.samples import scored_frame
-from gflownet_crystal.workflows.summary import summarise_samples
+from gflownet_crystal.workflows.sampling.samples import scored_frame
+from gflownet_crystal.workflows.sampling.summary import summarise_samples
 from tests.data.crystals import stored_frame
 from tests.generators.test_placement import random_specs
 

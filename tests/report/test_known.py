@@ -25,7 +25,7 @@ from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles
 from gflownet_crystal.structures.convert import from_ase, to_pymatgen
 from gflownet_crystal.structures.frames import structures_to_frame
-from gflownet_crystal.workflows.report_sets import known_crystals
+from gflownet_crystal.workflows.evaluating.report_sets import known_crystals
 from tests.report.runs import CRYSTALS, candidate_frame, sample_frame, write_candidates
 
 

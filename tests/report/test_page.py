@@ -20,7 +20,7 @@ from gflownet_crystal.report.page import Material, write_report
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import read_run
 from gflownet_crystal.report.words import asked, headline
-from gflownet_crystal.workflows.report_sets import Comparison, gather
+from gflownet_crystal.workflows.evaluating.report_sets import Comparison, gather
 from tests.report.runs import sample_frame, write_run
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"

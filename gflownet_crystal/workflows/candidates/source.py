@@ -1,0 +1,68 @@
+"""A trained run as a source of candidates: its samples, and the hulls that its energies are measured from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from gflownet_crystal.common.run_summary import Quantity
+from gflownet_crystal.proxies.hull import Hull
+from gflownet_crystal.workflows.candidates.further import FURTHER, further_seed
+from gflownet_crystal.workflows.candidates.hulls import ENERGIES, FindHull, hull_with_atoms, predicted_hulls
+from gflownet_crystal.workflows.sampling.sampling import Parts, sample_model
+
+
+@dataclass(frozen=True)
+class CandidateSource:
+    """A trained run that candidates are made of.
+
+    Attributes:
+        folder: run folder.
+        known: property that its proxy predicts.
+        seeks_discoveries: whether its reward is the one for discovery.
+        own_hull: function that gives the hull from which its proxy measures energies.
+        reward_hull: function that gives the hull that its reward subtracts from formation energies.
+        parts: function that loads it, once, at the conditions that were asked for.
+        seed: random seed of its samples.
+        has_weights: whether it can be sampled.
+    """
+
+    folder: Path
+    known: Quantity
+    seeks_discoveries: bool
+    own_hull: FindHull
+    reward_hull: FindHull
+    parts: Callable[[], Parts]
+    seed: int
+    has_weights: bool
+
+    @property
+    def has_hull(self) -> bool:
+        """Whether the proxy predicts energies that can be measured from a hull."""
+        return self.known in ENERGIES
+
+    def judged_hull(self, path: str | None) -> Hull:
+        """See :func:`~gflownet_crystal.workflows.candidates.hulls.hull_with_atoms`."""
+        return hull_with_atoms(path, self.known, self.own_hull, self.reward_hull)
+
+    def predicted_hulls(self, path: str | None) -> tuple[Hull | None, Hull | None]:
+        """See :func:`~gflownet_crystal.workflows.candidates.hulls.predicted_hulls`."""
+        return predicted_hulls(path, self.known, self.own_hull, self.reward_hull)
+
+    def draw_further(
+        self, restrict: Mapping[str, object] | None = None
+    ) -> Callable[[int], pd.DataFrame] | None:
+        """Function that draws further samples under a restriction by the number of the draw; None for none."""
+        if not self.has_weights:
+            return None
+
+        def draw(number: int) -> pd.DataFrame:
+            parts, seed = self.parts(), further_seed(self.seed, number)
+            return sample_model(
+                parts.model, parts.reward, FURTHER, seed, batch_size=FURTHER, restrict=restrict
+            )
+
+        return draw

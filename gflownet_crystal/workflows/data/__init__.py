@@ -1,0 +1,1 @@
+"""Downloads, conversions and tables of crystals."""

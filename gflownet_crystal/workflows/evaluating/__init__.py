@@ -1,0 +1,1 @@
+"""Figures of structures, proxies and samplers."""

@@ -1,0 +1,1 @@
+"""Atoms for specs."""

@@ -1,0 +1,149 @@
+"""Structures of specs in a folder: each batch kept once it is done, then one table and files of structures."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+import torch
+
+from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.interrupt import stop_on_signal
+from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.common.run_schema import SAMPLES
+from gflownet_crystal.common.tables import DAMAGES
+from gflownet_crystal.data.left_out import LeftOut
+from gflownet_crystal.data.prepare import load_prepared
+from gflownet_crystal.data.public_sets import data_path
+from gflownet_crystal.data.sources import kind_of
+from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.models.energies.potentials import load_energies
+from gflownet_crystal.proxies.structure_property import StructureProperty
+from gflownet_crystal.structures.spec_checks import NO_OCCUPATION, complaint, spec_faults
+from gflownet_crystal.structures.spec_io import LETTERS, REQUIRED_COLUMNS, frame_to_specs, read_specs
+from gflownet_crystal.workflows.output_folder import open_output
+from gflownet_crystal.workflows.placing.generated import COLUMNS, write_generated
+from gflownet_crystal.workflows.placing.making import Maker
+from gflownet_crystal.workflows.placing.placing import part_file, read_part, write_part
+from gflownet_crystal.workflows.settings.verbs import BEST, GenerateSettings
+
+
+def generate_structures(
+    settings: GenerateSettings, maker: Maker, specs: pd.DataFrame, generator: object
+) -> str:
+    """Put atoms into specs as ``generate`` does.
+
+    Args:
+        settings: settings of the verb.
+        maker: makes the structures.
+        specs: specs, checked.
+        generator: the generator as it is stored: its class and arguments.
+
+    Returns:
+        A summary in a few words.
+
+    Raises:
+        ConfigError: the folder holds something else.
+        KeyboardInterrupt: a stop was requested; finished work is kept.
+    """
+    chosen = {name: getattr(settings, name) for name in ("tries", "keep", "judge", "batch_size", "seed")}
+    if settings.properties is not None:
+        chosen["properties"] = [str(path) for path in settings.properties]
+    chosen |= {"generator": generator, "specs": _fingerprint(specs)}
+    with open_output(settings.out, chosen, settings.resume):
+        structures = make_structures(settings.out, specs, maker, settings.batch_size, settings.quiet)
+        return write_generated(settings.out, structures, specs, settings.format, maker.columns)
+
+
+def make_structures(
+    folder: Path, frame: pd.DataFrame, maker: Maker, batch_size: int, quiet: bool
+) -> pd.DataFrame:
+    """Structures of all specs; each batch is kept in the folder, and one that it has already is not made again."""
+    starts = range(0, len(frame), batch_size)
+    waiting = [start for start in starts if not part_file(folder, start).is_file()]
+    with (
+        stop_on_signal() as should_stop,
+        Progress(len(starts), len(starts) - len(waiting), "generating", quiet) as progress,
+    ):
+        for start in waiting:
+            if should_stop():
+                raise KeyboardInterrupt("finished work is kept; go on with the same command and resume=true")
+            made = maker.make(frame.iloc[start : start + batch_size])
+            write_part(part_file(folder, start), made)
+            progress.advance(f"{len(made)} structures of {min(batch_size, len(frame) - start)} specs")
+    parts = [read_part(part_file(folder, start)) for start in starts]
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+
+
+def maker_of(settings: GenerateSettings, generator: Generator, device: torch.device) -> Maker:
+    """Maker of structures as the settings say.
+
+    Raises:
+        ConfigError: the model of ``judge`` is unknown, or a property has the name of another column.
+        WeightsError: weights of a property are missing, corrupt or of another kind.
+    """
+    judge = None if settings.judge is None else load_energies(settings.judge).to(device)
+    properties = tuple(StructureProperty(path).to(device) for path in settings.properties or ())
+    maker = Maker(generator, device, settings.tries, settings.seed, settings.keep == BEST, judge, properties)
+    taken = [*COLUMNS, *maker.columns]
+    if len(set(taken)) < len(taken):
+        twice = next(name for name in maker.columns if taken.count(name) > 1)
+        raise ConfigError(
+            f"two columns of the table would be called {twice}: leave out one of properties, or train it again with "
+            "another training.name"
+        )
+    return maker
+
+
+def specs_asked(settings: GenerateSettings, left_out: LeftOut) -> pd.DataFrame:
+    """The specs, checked, one row each, numbered from 0.
+
+    Args:
+        settings: settings of the verb.
+        left_out: list for records that are no crystals.
+
+    Raises:
+        DataError: the file is missing, holds no specs, or one with a cell that its group does not allow.
+    """
+    # one of the two is given
+    path = Path(str(settings.run)) / SAMPLES if settings.specs is None else data_path(settings.specs)
+    if _holds_specs(path):
+        frame = read_specs(path)
+    else:
+        frame = load_prepared([path], formula_check=settings.formula_check, left_out=left_out)
+    frame = frame[frame["a"].notna()].reset_index(drop=True)
+    frame = frame.iloc[: settings.n]
+    if frame.empty:
+        raise DataError(f"no specs in {path}; give a file with some")
+    specs = frame_to_specs(frame)
+    faults = spec_faults(specs)
+    # counts that no occupation has are told spec by spec, as specs without a structure
+    if (fault := complaint(specs, faults.masked_fill(faults == NO_OCCUPATION, 0))) is not None:
+        raise DataError(f"{path}: {fault}")
+    return frame
+
+
+def _holds_specs(path: Path) -> bool:
+    """Whether a file is a table with the columns of specs; other files and folders hold crystals."""
+    kind = kind_of(path) if path.is_file() else None
+    try:
+        if kind == "parquet":
+            columns = pyarrow.parquet.read_schema(path).names
+        elif kind == "csv":
+            columns = list(pd.read_csv(path, nrows=0).columns)
+        else:
+            return False
+    except DAMAGES:
+        # whoever reads the file says why it cannot be read
+        return False
+    return set(REQUIRED_COLUMNS) <= set(columns)
+
+
+def _fingerprint(frame: pd.DataFrame) -> str:
+    """A digest that changes if a spec does."""
+    columns = [name for name in (*REQUIRED_COLUMNS, LETTERS) if name in frame.columns]
+    hashes = pd.util.hash_pandas_object(frame[columns], index=False)
+    return hashlib.sha256(np.ascontiguousarray(hashes.to_numpy()).tobytes()).hexdigest()

@@ -1,0 +1,1 @@
+"""Structures of formulas, and variants of crystals."""

@@ -1,0 +1,284 @@
+"""Structures of a formula, or variants of a given crystal: atoms by a generator, ranked by energies above the hull.
+
+Groups and cells of a formula come from a prior; variants keep the positions of the crystal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gflownet_crystal.common.errors import EmptySpaceError
+from gflownet_crystal.common.run_schema import ENERGY_BEFORE
+from gflownet_crystal.data.schema import ENERGY_COLUMN, JUDGED_HULL
+from gflownet_crystal.envs.composition.patterns import FormulaPattern
+from gflownet_crystal.envs.crystal import Crystal
+from gflownet_crystal.evaluation.parallel import Work, to_crystals
+from gflownet_crystal.evaluation.uniqueness import first_match, unique
+from gflownet_crystal.generators.assignments.table import AssignmentTable
+from gflownet_crystal.gflownet.model import GFlowNet
+from gflownet_crystal.structures.frames import frame_to_structures
+from gflownet_crystal.structures.occupied_positions import is_free
+from gflownet_crystal.structures.site_letters import sites_to_text
+from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.spec_checks import spec_faults
+from gflownet_crystal.structures.spec_io import LETTERS, REQUIRED_COLUMNS, RESULT_COLUMNS, specs_to_frame
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.workflows.candidates.files import Candidates, cif_names
+from gflownet_crystal.workflows.candidates.screening_batches import SAME
+from gflownet_crystal.workflows.placing.placing import (
+    CONTACT,
+    CONTACT_RATIO,
+    ENERGY_STD,
+    Placer,
+    best_of_rows,
+    why_unplaced,
+)
+from gflownet_crystal.workflows.predicting.likely_cells import (
+    CellKinds,
+    allotted,
+    draw_cells,
+    kinds_of,
+    probabilities,
+)
+from gflownet_crystal.workflows.predicting.starting_structures import Start, Variants, placed_specs
+from gflownet_crystal.workflows.relaxing.settling import Settler
+from gflownet_crystal.workflows.settings.predict import PredictionSettings
+
+PROBABILITY = "probability"
+COLUMNS = (
+    "rank", *REQUIRED_COLUMNS, "volume_per_atom", LETTERS, PROBABILITY, ENERGY_BEFORE, "energy_before_std", JUDGED_HULL,
+    CONTACT, CONTACT_RATIO, "reason", "cif",
+)  # fmt: skip
+"""Columns of predictions: the cell (Å, degrees, Å^3), Wyckoff letters, the probability among all that were considered,
+energies (eV/atom), the tightest contact, and why a cell is no prediction."""
+
+_VOLUMES = 5.0, 80.0
+"""Accepted volumes per atom in a given cell, Å^3: the range of known crystals."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Predicts structures of formulas.
+
+    Attributes:
+        model: prior of crystals.
+        table: assignments of known crystals.
+        placer: puts atoms into cells and rates them.
+        settings: settings of the predictions.
+        settler: relaxes the best structures; None for none.
+    """
+
+    model: GFlowNet
+    table: AssignmentTable
+    placer: Placer
+    settings: PredictionSettings
+    settler: Settler | None = None
+
+    def predict(self, pattern: FormulaPattern, start: Start | None = None) -> Candidates:
+        """Structures of a formula, the best first; cells without a structure that counts are left out.
+
+        Args:
+            pattern: the formula.
+            start: a crystal of the formula that is ranked among them; None for none.
+
+        Raises:
+            EmptySpaceError: no group holds the formula, or none the lattice.
+        """
+        specs, probability = self.likely_specs(pattern)
+        frame = _frame(specs, probability)
+        made = self.placer.place(frame)
+        if start is not None:
+            same = (specs.space_group == start.specs.space_group) & (
+                specs.composition == start.specs.composition
+            ).all(1)
+            own = probability[same][:1] if bool(same.any()) else probability.min()[None]
+            frame = pd.concat([frame, _frame(start.specs, own)], ignore_index=True)
+            rated = self.placer.rated(start.structure, np.array([len(frame) - 1]))
+            made = pd.concat([made, rated[made.columns]], ignore_index=True)
+        return self._candidates(frame, made)
+
+    def vary(self, variants: Variants) -> Candidates:
+        """Variants of a crystal, the best first, each at its best volume.
+
+        Atoms are as in the crystal, or where the generator puts them on the same Wyckoff positions, if that is better.
+        """
+        rated = best_of_rows(self.placer.rated(variants.structures, variants.variant.numpy()))
+        structures = frame_to_structures(rated)
+        occupied, specs = placed_specs(structures)
+        frame = _frame(specs, variants.probability[rated["row"].to_numpy()])
+        made = rated.assign(row=frame.index)
+        free = np.zeros(len(made), dtype=bool)
+        free[occupied.structure[is_free(occupied.position)].numpy()] = True
+        order = np.lexsort((self._rating(made, frame), (made[CONTACT_RATIO] < 1.0).to_numpy()))
+        some = [row for row in order.tolist() if free[row]][: 2 * self.settings.n]
+        if some:
+            again = self.placer.place(frame.loc[some])
+            again = again.assign(rating=again[ENERGY_COLUMN] if self.placer.judge else -again[CONTACT_RATIO])
+            # the crystal's own choice comes first in a tie
+            again["try"] += 1
+            made = best_of_rows(pd.concat([made, again], ignore_index=True))
+        return self._candidates(frame, made)
+
+    def _candidates(self, frame: pd.DataFrame, made: pd.DataFrame) -> Candidates:
+        """Ranked structures of the placer with their cells; rows of the frame that it did not place are left out."""
+        cells = frame.loc[made["row"]].reset_index(drop=True)
+        table = cells.assign(**_rated_columns(made))
+        structures = frame_to_structures(made) if len(made) else None
+        return self._ranked(table, structures, frame[~frame.index.isin(made["row"])])
+
+    def likely_specs(self, pattern: FormulaPattern) -> tuple[CrystalSpec, Tensor]:
+        """Cells to put atoms into, the likeliest groups and compositions first, and the probabilities of these."""
+        settings, elements = self.settings, cast(Crystal, self.model.env).rules.elements
+        kinds = kinds_of(pattern, settings.groups, settings.most_atoms, elements)
+        if settings.lattice is not None:
+            kinds = _within(kinds, settings.lattice)
+        if not len(kinds):
+            raise EmptySpaceError(_nothing(pattern, settings))
+        probability = probabilities(kinds, self.model, self.table, settings.by_prototypes)
+        rows = allotted(probability, settings.cells)
+        if settings.lattice is not None:
+            return _in_lattice(kinds, settings.lattice)[rows], probability[rows]
+        return draw_cells(self.model, kinds, rows, settings.seed), probability[rows]
+
+    def _ranked(
+        self, table: pd.DataFrame, structures: StructureBatch | None, unplaced: pd.DataFrame
+    ) -> Candidates:
+        left_out = [unplaced.assign(reason=why_unplaced(unplaced))] if len(unplaced) else []
+        if structures is None:
+            return Candidates(_columns(table), None, _columns(pd.concat(left_out or [table])))
+        kept = self._best(table, structures)
+        if self.settler is not None and len(kept):
+            table, structures = self._settled(self.settler, table, structures, kept[: self.settler.most])
+            kept = self._best(table, structures)
+        names = cif_names(structures[torch.from_numpy(kept)]) if len(kept) else []
+        found = table.iloc[kept].assign(rank=np.arange(1, len(kept) + 1), cif=names)
+        left_out.append(
+            table[table[CONTACT_RATIO] < 1.0].assign(reason="atoms closer than in any known crystal")
+        )
+        chosen = structures[torch.from_numpy(kept)] if len(kept) else None
+        if chosen is not None:
+            found[LETTERS] = sites_to_text(placed_specs(chosen)[1])
+        return Candidates(
+            _columns(found), chosen, _columns(pd.concat([p for p in left_out if len(p)] or left_out))
+        )
+
+    def _best(self, table: pd.DataFrame, structures: StructureBatch) -> NDArray[np.int64]:
+        """Rows of the n best possible structures of their own, the best first."""
+        possible = (table[CONTACT_RATIO] >= 1.0).to_numpy()
+        order = np.lexsort((self._rating(table, table), ~possible))
+        return _first_of_each(structures, order[possible[order]], self.settings.n)
+
+    def _rating(self, rated: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """(m,) lower is better: energy above the hull, as formulas may differ, plus a term of the probability."""
+        if self.placer.judge is None:
+            return -rated[CONTACT_RATIO].to_numpy(dtype=np.float64)
+        unlikely = self.settings.temperature * np.log(frame[PROBABILITY].to_numpy(dtype=np.float64))
+        energy = rated[ENERGY_BEFORE if ENERGY_BEFORE in rated else ENERGY_COLUMN]
+        above = rated[JUDGED_HULL]
+        if not (above.isna() == energy.isna()).all():
+            above = energy
+        elif len(above) and np.ptp((energy - above).dropna().round(6)) > 0.0:
+            # of several formulas, those on the hull are as good as those below it, where the hull lacks crystals
+            above = above.clip(lower=0.0)
+        rating: NDArray[np.float64] = above.to_numpy(dtype=np.float64) - unlikely
+        return rating
+
+    def _settled(
+        self, settler: Settler, table: pd.DataFrame, structures: StructureBatch, rows: NDArray[np.int64]
+    ) -> tuple[pd.DataFrame, StructureBatch]:
+        """Table and structures after some were relaxed, which come last; those that fared worse stay as they are."""
+        moved = settler.settled(structures[torch.from_numpy(rows)])
+        rated = self.placer.rated(moved, rows)
+        lower = rated[ENERGY_COLUMN].to_numpy() < table[ENERGY_BEFORE].to_numpy()[rows]
+        kept = np.flatnonzero(lower & (rated[CONTACT_RATIO] >= 1.0).to_numpy())
+        moved, rows = moved[torch.from_numpy(kept)], rows[kept]
+        probability = torch.from_numpy(table[PROBABILITY].to_numpy(dtype=np.float64)[rows])
+        own = _frame(moved.specs(), probability).assign(**_rated_columns(rated.iloc[kept]))
+        others = np.setdiff1d(np.arange(len(table)), rows)
+        return (
+            pd.concat([table.iloc[others], own], ignore_index=True),
+            StructureBatch.cat([structures[torch.from_numpy(others)], moved]),
+        )
+
+
+def _frame(specs: CrystalSpec, probability: Tensor) -> pd.DataFrame:
+    """Specs with their probabilities, as the placer takes them."""
+    frame = specs_to_frame(specs).drop(columns=list(RESULT_COLUMNS))
+    return frame.assign(**{PROBABILITY: probability.numpy()})
+
+
+def _rated_columns(made: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Columns of predictions from those of the placer."""
+    named = {ENERGY_BEFORE: ENERGY_COLUMN, "energy_before_std": ENERGY_STD}
+    named |= {name: name for name in (JUDGED_HULL, CONTACT, CONTACT_RATIO)}
+    return {name: made[stored].to_numpy() for name, stored in named.items()}
+
+
+def _first_of_each(structures: StructureBatch, order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """The first n rows of an order that are structures of their own."""
+    kept: NDArray[np.int64] = order[:0]
+    # equals are near each other in energy: few comparisons show n distinct ones
+    for end in range(2 * n, len(order) + 2 * n, 2 * n):
+        head = order[:end]
+        ordered = structures[torch.from_numpy(head)]
+        names = ordered.specs().formulas()
+        distinct = unique(first_match(to_crystals(ordered), names, SAME, Work())).numpy()
+        kept = head[distinct][:n]
+        if len(kept) == n:
+            break
+    return kept
+
+
+def _columns(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.reindex(columns=list(COLUMNS)).astype({"rank": "Int64"}).reset_index(drop=True)
+
+
+def _in_lattice(kinds: CellKinds, lattice: Sequence[float]) -> CrystalSpec:
+    """All pairs in one lattice."""
+    parameters = torch.tensor([float(x) for x in lattice], dtype=torch.float64).expand(len(kinds), -1)
+    return CrystalSpec(kinds.space_group, kinds.composition, parameters[:, :3], parameters[:, 3:])
+
+
+def _within(kinds: CellKinds, lattice: Sequence[float]) -> CellKinds:
+    """Pairs whose group admits the lattice and whose volume per atom is plausible."""
+    specs = _in_lattice(kinds, lattice)
+    low, high = _VOLUMES
+    fits = (spec_faults(specs) == 0) & (specs.volume_per_atom >= low) & (specs.volume_per_atom <= high)
+    return CellKinds(kinds.space_group[fits], kinds.composition[fits])
+
+
+def _nothing(pattern: FormulaPattern, settings: PredictionSettings) -> str:
+    groups = "any space group" if settings.space_groups is None else f"space groups {settings.groups}"
+    lattice = "" if settings.lattice is None else f" in the lattice {list(settings.lattice)}"
+    return (
+        f"formula {pattern.text} fits no Wyckoff positions of {groups}{lattice} with at most {settings.most_atoms} "
+        "atoms in the primitive cell; raise most_atoms, or leave out space_group or lattice"
+    )
+
+
+def summary_of(candidates: Candidates, formula: str, settings: PredictionSettings) -> dict[str, object]:
+    """Figures of a prediction, as JSON values.
+
+    Args:
+        candidates: structures that were found.
+        formula: formula that was given, or that of the crystal.
+        settings: settings of the prediction.
+    """
+    frame = candidates.frame
+    best = frame.iloc[0] if len(frame) else None
+    return {
+        "formula": formula,
+        "structures": len(frame),
+        "cells": settings.cells,
+        "best_space_group": None if best is None else int(best["space_group"]),
+        "best_cell": None if best is None else str(best["formula"]),
+        "best_e_above_hull_judged": None if best is None else round(float(best[JUDGED_HULL]), 4),
+    }

@@ -1,0 +1,1 @@
+"""Relaxations, and all that is computed by a potential."""

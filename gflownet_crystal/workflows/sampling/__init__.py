@@ -1,0 +1,1 @@
+"""Samples of a trained sampler, of its whole space or of a part."""

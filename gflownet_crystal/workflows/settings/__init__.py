@@ -1,0 +1,1 @@
+"""Settings of the verbs, checked when they are made."""

@@ -1,0 +1,1 @@
+"""Trainings in run folders: weights and their model cards out."""
