@@ -80,7 +80,7 @@ class Search:
     settings: Mapping[str, Any]
 
     def screening(self, run: Run | None, has_judge: bool) -> Screening:
-        """The settings of the engine.
+        """Settings of the screening.
 
         Args:
             run: run of the samples, or None.
