@@ -232,7 +232,7 @@ class Crystals(Table):
         return atoms
 
     def to_cif(self) -> list[str]:
-        """The text of a CIF each, in the ITA setting of its group."""
+        """Texts of CIFs, one for each crystal, in the standard setting of its group."""
         return [cif_of(self._structures[row : row + 1]) for row in range(len(self))]
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:

@@ -50,7 +50,7 @@ def train(
     """Train a sampler whose samples are distributed in proportion to a reward.
 
     Training of crystals starts from the shipped prior of known crystals and takes minutes on a CPU. An interrupt ends
-    it early, with a warning; the run is then as it stands.
+    it early, with a warning; the run can then be used.
 
     Args:
         env: name of an environment (``crystal``, ``crystal_89``, ``hypergrid``, ...), or an object.

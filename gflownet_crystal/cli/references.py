@@ -1,9 +1,9 @@
-"""Compute the energies of the elements by any ASE calculator, once, so that it gives formation energies everywhere.
+"""Compute the energies of the elements with any ASE calculator, once; formation energies are measured from them.
 
-The calculator goes by its dotted path, model._target_=mace.calculators.mace_mp, and further keys are its arguments. Of
-each element the known crystals get a single point and the lowest is relaxed. The table is kept in the user's cache
-folder, where relax, evaluate, generate and pipeline find it for the same calculator and arguments. A run that was
-stopped goes on with the same command.
+The calculator is given by its dotted path, model._target_=mace.calculators.mace_mp, and further keys are its arguments.
+For each element the energies of all known crystals are computed, and the lowest crystal is relaxed. The table is kept
+in the user's cache folder, where relax, evaluate, generate and pipeline find it for the same calculator and arguments.
+A run that was stopped goes on with the same command.
 """
 
 from __future__ import annotations

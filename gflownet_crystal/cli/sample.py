@@ -1,9 +1,9 @@
 """Sample objects from a trained run and write them as a Parquet or CSV file.
 
-The sampler can be restricted to a part of its space, without training: ``restrict.elements=[Li,Fe,O]``,
-``restrict.space_groups=[225]``, ``restrict.n_atoms=[4,20]``; with ``restrict.exact=true`` its samples are distributed
-as those of the whole space that fall there. One that was trained for a range of conditions samples for any value in it:
-``condition.band_gap=1.5``.
+The sampler can be restricted to a part of its space, without training: restrict.elements=[Li,Fe,O],
+restrict.space_groups=[225], restrict.n_atoms=[4,20]. With restrict.exact=true the samples are distributed as those of
+the whole space that meet the restriction. A sampler that was trained for a range of conditions takes any value in it,
+as in condition.band_gap=1.5.
 """
 
 from __future__ import annotations

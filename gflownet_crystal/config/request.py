@@ -79,7 +79,7 @@ class Request:
         return plain_section(self.resolved, "configuration")
 
     def value(self, key: str) -> object:
-        """A key with lists and mappings as Python's own; None where there is none."""
+        """Value of a key, lists and mappings as Python objects; None if the key is missing."""
         return plain(self.resolved.get(key))
 
     def stated(self, key: str) -> object:

@@ -68,7 +68,7 @@ class Policy(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, stage: int, features: Tensor) -> Tensor:
-        """(n, n_features) float32 features of stage ``stage`` to (n, n_parameters) float32 parameters."""
+        """Parameters (n, n_parameters) float32 from features (n, n_features) float32 of states of stage ``stage``."""
 
     def parameters_of(self, stage: int) -> Iterable[nn.Parameter]:
         """Parameters that decide a stage; all of them, unless a subclass tells its stages apart."""

@@ -62,7 +62,7 @@ class EnergyAboveHull(Proxy):
     def _set(self, energy: Proxy, hull: Hull) -> None:
         name = type(energy).__name__
         if not isinstance(energy, Proxy):
-            raise ConfigError(f"the energy of e_above_hull must be a proxy, not {name}; choose one as mlp")
+            raise ConfigError(f"the energy of e_above_hull must be a proxy, not {name}; give one, as mlp")
         if (energy.input_kind, energy.property_name, energy.unit) != _ENERGY:
             raise ConfigError(
                 f"proxy {name} predicts {energy.property_name} ({energy.unit}) of {energy.input_kind}; "

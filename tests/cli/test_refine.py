@@ -261,4 +261,4 @@ def test_other_settings_and_other_runs_are_refused(folder: Path, whole: Path) ->
     )  # fmt: skip
     assert grid.returncode == 0, grid.stderr
     refused = refine(folder, "wrong", "run=grid")
-    assert refused.returncode == 2 and "refine trains that of a run with proxy=mlp" in refused.stderr
+    assert refused.returncode == 2 and "refine needs a run with proxy=mlp" in refused.stderr

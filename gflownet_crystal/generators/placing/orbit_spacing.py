@@ -108,7 +108,7 @@ class Orbits:
         return self.spec[self.start]
 
     def select(self, candidates: Tensor) -> Orbits:
-        """Some candidates, (c,) int64."""
+        """Orbits of the candidates at the indices (c,) int64."""
         candidate, rows = expand(self.start[candidates], self.n_orbits[candidates])
         columns = self.spec, self.position, self.atomic_number, self.parameters
         return Orbits(candidate, *(column[rows] for column in columns))

@@ -96,7 +96,7 @@ class VarianceExploding(CopiedToDevice):
             ConfigError: they do not rise from above zero.
         """
         if not 0.0 < first < last:
-            raise ConfigError(f"deviations go from {first} to {last}: they have to rise from above zero")
+            raise ConfigError(f"standard deviations go from {first} to {last}; they must rise and be above 0")
         exponent = torch.linspace(0.0, 1.0, steps, dtype=torch.float64)
         variance = (first * (last / first) ** exponent).square()
         return cls(torch.cat([variance.new_zeros(1), variance]))

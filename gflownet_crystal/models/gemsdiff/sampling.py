@@ -90,7 +90,7 @@ class Sites(NamedTuple):
         )
 
     def coordinates(self, parameters: Tensor) -> Tensor:
-        """Of the atoms in ``cell``, from (O, 3) parameters, (N, 3)."""
+        """Coordinates of the atoms in ``cell``, (N, 3), from parameters of their orbits, (O, 3)."""
         own = parameters.index_select(0, self.orbit)
         return (own[:, :, None] * self.move).sum(1) + self.offset
 

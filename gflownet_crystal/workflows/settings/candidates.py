@@ -76,7 +76,7 @@ class ExportSettings(CandidateSettings):
             raise ConfigError("samples and n are both given: choose from a file, or draw new samples")
         if self.condition and self.n is None:
             raise ConfigError(
-                f"condition.{next(iter(self.condition))} is for new samples: give the number of them, as n=10000"
+                f"condition.{next(iter(self.condition))} applies to new samples only: give their number, as n=10000"
             )
 
 
