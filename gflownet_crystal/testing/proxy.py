@@ -22,7 +22,9 @@ _MAX_SINGLE_ROWS = 32
 Values = tuple[Tensor, ...]
 
 
-def check_proxy(proxy: Proxy, batch: Any = None, raise_faults: bool = True) -> list[str]:
+def check_proxy(
+    proxy: Proxy, batch: Any = None, raise_faults: bool = True, tolerance: float = TOLERANCE
+) -> list[str]:
     """Check a proxy: its declarations, and its predictions for a batch taken whole, in parts, reordered and repeated.
 
     Found are: missing or wrong units (of known properties: by name, and by the values of well-known crystals), values
@@ -34,6 +36,8 @@ def check_proxy(proxy: Proxy, batch: Any = None, raise_faults: bool = True) -> l
         batch: two or more objects of the kind that the proxy takes. Default for ``specs``: 16 well-known crystals of
             the elements H, Li, C, O, F, Mg, Si, S, Cl and Fe; other kinds have no default.
         raise_faults: raise on faults; else only return them.
+        tolerance: largest difference, absolute and relative, of equal values; single precision over many steps needs
+            more than the default.
 
     Returns:
         The faults, one text each; empty if there are none.
@@ -54,7 +58,7 @@ def check_proxy(proxy: Proxy, batch: Any = None, raise_faults: bool = True) -> l
         raise ConfigError("check_proxy needs a batch of at least two objects to compare rows")
     declared = check_unit(proxy, faults)
     with watching_global_randomness(faults, "predict"), torch.no_grad():
-        _check_values(proxy, given, faults)
+        _check_values(proxy, given, faults, tolerance)
         if declared is not None and takes_specs:
             check_magnitude(proxy, declared, batch is None, faults)
         if not isinstance(proxy.to("cpu"), Proxy):
@@ -62,7 +66,7 @@ def check_proxy(proxy: Proxy, batch: Any = None, raise_faults: bool = True) -> l
     return faults.finish(raise_faults)
 
 
-def _check_values(proxy: Proxy, batch: Any, faults: Faults) -> None:
+def _check_values(proxy: Proxy, batch: Any, faults: Faults, tolerance: float) -> None:
     whole = _predict(proxy, batch, faults)
     if whole is None:
         return
@@ -71,7 +75,7 @@ def _check_values(proxy: Proxy, batch: Any, faults: Faults) -> None:
     if len(whole) == 2:
         faults.add_rows("a standard deviation is negative", whole[1] < 0.0)
     repeats = [_predict(proxy, batch, faults) for _ in range(_REPEATS)]
-    if any(again is None or bool(_differ(whole, again).any()) for again in repeats):
+    if any(again is None or bool(_differ(whole, again, tolerance).any()) for again in repeats):
         faults.add("values are not deterministic: the same batch gave others in a second call")
         return
     for how, rows, size in _rearrangements(len(batch)):
@@ -79,7 +83,7 @@ def _check_values(proxy: Proxy, batch: Any, faults: Faults) -> None:
         answered = [part for part in parts if part is not None and len(part) == len(whole)]
         if len(answered) == len(parts):
             together = tuple(torch.cat(columns) for columns in zip(*answered, strict=True))
-            wrong = _differ(tuple(column[rows] for column in whole), together)
+            wrong = _differ(tuple(column[rows] for column in whole), together, tolerance)
             faults.add_rows(f"values depend on the rest of the batch: other ones {how}", wrong)
 
 
@@ -118,9 +122,9 @@ def _rearrangements(n: int) -> list[tuple[str, Tensor, int]]:
     ]
 
 
-def _differ(left: Values, right: Values) -> Tensor:
+def _differ(left: Values, right: Values, tolerance: float) -> Tensor:
     """(n,) bool: rows that differ by more than the tolerance, absolute and relative; NaN equals NaN."""
     if len(left) != len(right):
         return torch.ones(len(left[0]), dtype=torch.bool)
     mine, theirs = torch.stack(left), torch.stack(right)
-    return ~torch.isclose(mine, theirs, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True).all(dim=0)
+    return ~torch.isclose(mine, theirs, rtol=tolerance, atol=tolerance, equal_nan=True).all(dim=0)

@@ -94,8 +94,9 @@ def test_the_proxy_keeps_its_contract(weights: Path) -> None:
 def test_the_proxy_of_the_configuration_keeps_its_contract() -> None:
     config = resolved(compose_config("train_gfn", ["proxy=alignn"]))
     proxy = build(config.proxy, Proxy, "proxy")
-    assert check_proxy(proxy) == []
-    assert check_proxy(proxy, random_specs(12, seed=0)) == []
+    # a network in single precision places the atoms: some processors round larger batches otherwise, by 2e-6 Å
+    assert check_proxy(proxy, tolerance=1e-5) == []
+    assert check_proxy(proxy, random_specs(12, seed=0), tolerance=1e-5) == []
 
 
 def test_values_are_those_of_the_structures_of_the_builder(weights: Path) -> None:
