@@ -59,7 +59,8 @@ def load_prepared(
         left_out: collector of names and reasons of records that are no crystals; None raises at the first.
 
     Raises:
-        DataError: a source is unreadable, malformed, has strained copies of crystals that are in no source, or has no crystals at all.
+        DataError: a source is unreadable, malformed, has strained copies of crystals that are in no source, or has no
+            crystals at all.
     """
     strained: list[tuple[Path, pd.DataFrame]] = []
 
