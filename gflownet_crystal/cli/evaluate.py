@@ -88,11 +88,7 @@ def _of_structures(settings: EvaluateSettings, given: Mapping[str, object]) -> d
 
 
 def settings_of(request: Request) -> EvaluateSettings:
-    """Settings of ``evaluate``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``evaluate``."""
     tolerances = request.settings_in(Tolerances, "matcher")
     choices = request.settings(
         Choices, device=str(find_device(request.value("device"))), tolerances=tolerances

@@ -38,11 +38,7 @@ def export(request: Request) -> dict[str, object]:
 
 
 def settings_of(request: Request) -> ExportSettings:
-    """Settings of ``export``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``export``."""
     screening, condition = request.section("screening"), condition_values(request)
     return request.settings(ExportSettings, screening=screening, condition=condition, threads=None)
 

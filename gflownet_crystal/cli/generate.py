@@ -28,9 +28,5 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> GenerateSettings:
-    """Settings of ``generate``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``generate``."""
     return request.settings(GenerateSettings)

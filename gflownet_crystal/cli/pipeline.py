@@ -39,11 +39,7 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> PipelineSettings:
-    """Settings of ``pipeline``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``pipeline``."""
     section = request.section("restrict")
     return request.settings(
         PipelineSettings,

@@ -30,21 +30,13 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> ReferencesSettings:
-    """Settings of ``references``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``references``."""
     relaxation = request.settings_among(ElementSettings, "references")
     return request.settings(ReferencesSettings, relaxation=relaxation)
 
 
 def _report(table: ReferenceTable, wanted: Sequence[str], path: Path) -> str:
-    """One-line summary of the result.
-
-    Raises:
-        DataError: no element has an energy.
-    """
+    """One-line summary of the result."""
     refused = {symbol: table.refused[symbol] for symbol in wanted if symbol in table.refused}
     first = next(((symbol, reason) for symbol, reason in refused.items()), ("", ""))
     if not table.energy:

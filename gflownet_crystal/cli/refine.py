@@ -47,11 +47,7 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> RefineSettings:
-    """Settings of ``refine``.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
+    """Settings of ``refine``."""
     rounds = request.settings(Refining, relax=0)
     sections = {
         name: request.section(name) for name in ("training", "energy_loop", "prior_loop", "generator_loop")

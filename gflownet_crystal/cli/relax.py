@@ -39,11 +39,7 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> RelaxSettings:
-    """Settings of ``relax``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``relax``."""
     relaxation = request.settings_among(RelaxationSettings, "relax")
     return request.settings(RelaxSettings, relaxation=relaxation)
 

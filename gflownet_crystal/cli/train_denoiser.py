@@ -27,11 +27,7 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> TrainDenoiserSettings:
-    """Settings of ``train_denoiser``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``train_denoiser``."""
     chosen = {"task": request.value("task"), **request.section("denoising")}
     denoising, model = settings_from(DenoisingSettings, chosen, "denoising"), request.network()
     if denoising.task == "lattice" and "displacement" in model.settings:

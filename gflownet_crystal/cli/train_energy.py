@@ -29,9 +29,5 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> TrainEnergySettings:
-    """Settings of ``train_energy``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``train_energy``."""
     return request.settings(TrainEnergySettings, model=request.network())

@@ -22,9 +22,5 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> TrainPriorSettings:
-    """Settings of ``train_prior``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``train_prior``."""
     return request.settings(TrainPriorSettings)

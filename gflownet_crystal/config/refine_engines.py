@@ -201,11 +201,7 @@ class VerbEngines:
         train_generator(run, settings, trained, out, read)
 
     def prior_source(self) -> str:
-        """The prior of the run.
-
-        Raises:
-            ConfigError: it has none.
-        """
+        """The prior of the run."""
         section = self.open(str(self.settings.run)).config.get("prior")
         if section is None:
             raise ConfigError(f"prior=true, but run={self.settings.run} has no prior: leave prior out")

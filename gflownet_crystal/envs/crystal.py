@@ -108,11 +108,7 @@ class Crystal(Env[CrystalSpec]):
         self._build(rules, groups, _box(coordinates, lattice or {}), minimum_increment)
 
     def _build(
-        self,
-        rules: CompositionRules,
-        groups: Sequence[int | str],
-        box: LatticeBox,
-        minimum_increment: float,
+        self, rules: CompositionRules, groups: Sequence[int | str], box: LatticeBox, minimum_increment: float
     ) -> None:
         self.rules = rules
         numbers = list(dict.fromkeys(map(check_space_group, groups)))

@@ -70,11 +70,6 @@ class EnergyAboveHull(Proxy):
             )
         self.energy, self.hull = energy, hull
 
-    def to(self, device: torch.device | str) -> Self:
-        """Move the energy proxy; the hull stays on the CPU."""
-        self.energy = self.energy.to(device)
-        return self
-
     def __call__(self, batch: CrystalSpec) -> Prediction:
         """Predict and check; see :class:`gflownet_crystal.proxies.base.Proxy`.
 

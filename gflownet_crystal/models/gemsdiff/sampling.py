@@ -160,7 +160,7 @@ def site_parameters(
     noise: Noise,
     steps: int | None = None,
 ) -> Tensor:
-    """Free parameters of orbits in given lattices.
+    """Free parameters of orbits in given lattices, (O, 3) float64 in [0, 1).
 
     Args:
         model: model on the device of the atoms.
@@ -169,9 +169,6 @@ def site_parameters(
         start: (O, 3) float64, uniform parameters.
         noise: noise for each step, of the orbits.
         steps: number of steps taken; None for all T.
-
-    Returns:
-        (O, 3) float64 in [0, 1).
     """
     process, parameters = model.process, start
     volume = model.reference_volume(table.atomic_numbers, table.structure_index, table.n_structures)

@@ -64,7 +64,6 @@ class Screening(CheckedFields):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         for name in ("choose_from", "most_placed"):
             value = getattr(self, name)
