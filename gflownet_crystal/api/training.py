@@ -112,7 +112,7 @@ def train(
         raise ConfigError(f"{', '.join(twice)} is given twice: as an argument and in settings")
     config = compose_config("train_gfn", setting_texts(chosen | dict(settings or {})))
     if resume and folder is None:
-        raise ConfigError("resume=True goes on with a folder: give folder=...")
+        raise ConfigError("resume=True needs the folder of the run: give folder=...")
     temporary = None if folder is not None else TemporaryDirectory(prefix="gflownet_crystal_")
     path = Path(temporary.name) if temporary is not None else path_setting(folder, "folder")
     with lock_folder(path):

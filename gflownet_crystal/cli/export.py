@@ -46,12 +46,12 @@ def settings_of(request: Request) -> ExportSettings:
 def _report(candidates: Candidates, settings: ExportSettings, funnel: list[FunnelStage]) -> str:
     frame = candidates.frame
     parts = [f"{len(frame)} candidates in {settings.out}"]
-    for column, words in ((HULL_COLUMN, "estimated hull"), (JUDGED_HULL, "hull with atoms")):
+    for column, words in ((HULL_COLUMN, "by the proxy"), (JUDGED_HULL, "with atoms")):
         if frame[column].notna().any():
             near = int((frame[column] <= NEAR_HULL).sum())
-            parts.append(f"{near} of them within {NEAR_HULL} eV/atom of the {words}")
+            parts.append(f"{near} of them within {NEAR_HULL} eV/atom of the hull {words}")
     if n_unplaced := int((candidates.left_out["status"] == UNPLACED).sum()):
-        parts.append(f"{n_unplaced} samples left out as their atoms could not be placed")
+        parts.append(f"{n_unplaced} samples left out because their atoms could not be placed")
     if len(frame) < settings.k:
         parts.append(f"fewer than the {settings.k} asked for: {SHORTAGE}")
     stages = "\n".join(f"{row['n']:8d}  {row['stage']}" for row in funnel)

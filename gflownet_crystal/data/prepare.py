@@ -60,7 +60,8 @@ def load_prepared(
         left_out: collector of names and reasons of records that are no crystals; None raises at the first.
 
     Raises:
-        DataError: a source is unreadable, malformed, strains crystals that no source holds, or has no crystals at all.
+        DataError: a source is unreadable, malformed, has strained copies of crystals that are in no source, or has no
+            crystals at all.
     """
     strained: list[tuple[Path, pd.DataFrame]] = []
 
@@ -193,7 +194,7 @@ def prepare_strained(
     """
     if "_linear" not in table.columns:
         raise DataError(
-            f"{origin} strains stored cells: give the structures themselves, not a prepared table"
+            f"{origin} has strained copies for a prepared table; give the structures themselves instead"
         )
     strained = check_strained(strained, set(table["material_id"]), origin, left_out)
     if strained.empty:

@@ -104,7 +104,7 @@ def check_strained(
     gone = names.isin(left_out.names()) if left_out is not None else unknown & False
     if (unknown & ~gone).any():
         raise DataError(
-            f"{origin} strains crystals that no source holds, such as {names[unknown & ~gone].iloc[0]}"
+            f"{origin} has strained copies of crystals that are in no source, such as {names[unknown & ~gone].iloc[0]}"
         )
     strained, names = strained[~unknown], names[~unknown]
     if strained.empty:

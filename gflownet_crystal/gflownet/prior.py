@@ -130,7 +130,7 @@ def check_prior(model: GFlowNet, objective: Objective, prior: Prior | None) -> N
         return
     if not objective.takes_prior:
         raise ConfigError(
-            f"objective {name} knows no prior; choose objective=relative_trajectory_balance, or set prior=null"
+            f"objective {name} takes no prior; choose objective=relative_trajectory_balance, or set prior=null"
         )
     if prior.model is model:
         raise ConfigError("the prior is the model to train; give the prior a model of its own")

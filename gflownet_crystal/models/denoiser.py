@@ -106,9 +106,7 @@ class Denoiser(nn.Module):
         """
         output: AtomOutput = self.network(graph)
         if output.lattice_action is None:
-            raise ConfigError(
-                f"a {type(self.network).__name__} without lattice action was given: switch it on"
-            )
+            raise ConfigError(f"this {type(self.network).__name__} has no lattice heads; set lattice=true")
         displacement = output.displacement
         if displacement is None:
             displacement = graph.vectors.new_zeros((graph.n_atoms, 3))

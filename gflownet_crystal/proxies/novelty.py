@@ -75,13 +75,14 @@ class Novelty:
 
     def describe(self) -> str:
         """The costs in words."""
-        parts = [f"{self.formula_cost:g} where the formula is one of {len(self.known.formulas):,} known ones"]
+        parts = [f"{self.formula_cost:g} for each of {len(self.known.formulas):,} known formulas"]
         if self.pair_cost:
-            parts.append(f"{self.pair_cost:g} more in a known space group of it")
+            parts.append(f"{self.pair_cost:g} more for a known formula in a known space group")
         if self.history is not None:
-            parts.append(
-                f"while training, one for {' and '.join(self.history.parts)} that it finds again and again"
-            )
+            counted = self.history.parts.items()
+            parts += [
+                f"{one.factor:g} log(1 + m / {one.scale:g}) for {name} drawn m times" for name, one in counted
+            ]
         return ", ".join(parts)
 
 

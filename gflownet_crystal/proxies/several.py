@@ -63,7 +63,7 @@ class SeveralProxies(Proxy):
             if proxy.input_kind != proxies[first].input_kind:
                 raise ConfigError(
                     f"proxy {name} expects {proxy.input_kind}, but proxy {first} {proxies[first].input_kind}; "
-                    "several proxies score the same objects"
+                    "all proxies of a list must take the same objects"
                 )
         self.proxies = dict(proxies)
         main = proxies[self.main]

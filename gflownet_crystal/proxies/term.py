@@ -110,7 +110,7 @@ class Term:
         if self.caution < 0.0:
             raise ConfigError(f"{place}.caution must be at least 0, not {self.caution}")
         if self.hard and not self.has_limits:
-            raise ConfigError(f"{place}.hard is for limits: give {place}.window, above or below with it")
+            raise ConfigError(f"{place}.hard applies to limits only: give {place}.window, above or below too")
         if self.width is not None and (self.hard or goal in GOALS[:2]):
             raise ConfigError(
                 f"{place}.width has no effect {'on a hard limit' if self.hard else f'with {goal}'}"

@@ -131,7 +131,9 @@ class RecordsFile:
                 Record(**{name: value for name, value in stored.items() if name in names}) for stored in lines
             ]
         except (AttributeError, TypeError) as error:
-            raise DataError(f"{path} holds a line that is no relaxation; give another out=...") from error
+            raise DataError(
+                f"{path} has a line that is not from a relaxation; give another out=..."
+            ) from error
 
     def add(self, record: Record) -> None:
         """Append one record; it is on disk when this returns."""

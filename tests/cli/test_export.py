@@ -145,7 +145,7 @@ def test_the_number_left_out_and_a_shortage_are_told(
     assert main(command(run, tmp_path / "best", "k=10")) == 0
     said = capsys.readouterr().out
     assert "3 candidates" in said
-    assert "1 samples left out as their atoms could not be placed" in said
+    assert "1 samples left out because their atoms could not be placed" in said
     assert "fewer than the 10 asked for" in said
 
 

@@ -74,7 +74,7 @@ def test_strains_of_unknown_crystals_are_refused(tmp_path: Path) -> None:
     frame.assign(material_id="other", strain="scale", delta_energy_per_atom=0.0).to_parquet(
         tmp_path / "b.parquet"
     )
-    with pytest.raises(DataError, match="no source holds"):
+    with pytest.raises(DataError, match="in no source"):
         load_prepared([tmp_path])
 
 

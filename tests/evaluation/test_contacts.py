@@ -127,5 +127,5 @@ def test_the_builder_keeps_validation_crystals_apart(tmp_path, capsys) -> None:
 
 @pytest.mark.parametrize("change", [lambda t: t[:50], lambda t: -t, lambda t: t + torch.arange(119.0)])
 def test_a_table_that_is_none_is_refused(change) -> None:
-    with pytest.raises(DataError, match="least distances"):
+    with pytest.raises(DataError, match="smallest distances"):
         Contacts(change(torch.ones(119, 119)))

@@ -279,7 +279,8 @@ def test_the_reward_says_what_it_is() -> None:
         "30 max(e, 0, -0.1 - e)",
         "+ 1 std",
         "reference hull",
-        "2.5 where the formula",
+        "2.5 for each of",
+        "2.8 log(1 + m / 50) for formulas",
         "2 more",
     ):
         assert word in told

@@ -96,7 +96,7 @@ def test_defaults_are_left_out_as_a_section_without_goals() -> None:
         ({"gap": {"windw": [1, 2]}}, r"no key 'windw' \(did you mean window\?\)"),
         ({"gap": {"maximise": -1.0}}, "maximise must be above 0"),
         ({"gap": {"maximise": 0.0}}, "maximise must be above 0"),
-        ({"gap": {"maximise": 1.0, "hard": True}}, "hard is for limits"),
+        ({"gap": {"maximise": 1.0, "hard": True}}, "hard applies to limits only"),
         ({"gap": {"maximise": 1.0, "width": 1.0}}, "width has no effect with maximise"),
         ({"gap": {"above": 1.0, "width": 1.0, "hard": True}}, "width has no effect on a hard limit"),
         ({"gap": {"above": 0.0}}, "width must be given"),

@@ -64,9 +64,7 @@ class EnergyModel(nn.Module):
         result = self.network(graph)
         correction = result if isinstance(result, Tensor) else result.energy
         if correction is None:
-            raise DataError(
-                f"a {type(self.network).__name__} without energies was given: switch its energy on"
-            )
+            raise DataError(f"this {type(self.network).__name__} has no energy heads; set energy=true")
         return self._with_elements(graph, correction)
 
     def energies_and_features(self, graph: CrystalGraph) -> tuple[Tensor, Tensor]:

@@ -171,7 +171,7 @@ class GemsNet(nn.Module):
         """
         output, states = self.outputs_and_states(graph, conditioning)
         if output.energy is None:
-            raise DataError("a GemsNet without energies was given: switch its energy on")
+            raise DataError("this GemsNet has no energy heads; set energy=true")
         return output.energy, states
 
     def outputs_and_states(
@@ -184,7 +184,7 @@ class GemsNet(nn.Module):
         """
         output, states = self._read(graph, conditioning)
         if states is None:
-            raise DataError("a GemsNet without energies was given: switch its energy on")
+            raise DataError("this GemsNet has no energy heads; set energy=true")
         return output, states
 
     def _energy(

@@ -63,7 +63,7 @@ class TrainedGenerator(ABC):
         except (ArithmeticError, IndexError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(
-                f"{_PLACE} makes no network: {reason}; are its widths and numbers positive?"
+                f"{_PLACE} cannot make a network: {reason}; its widths and numbers must be positive"
             ) from error
         self.network = {"name": self.kind, "settings": asdict(settings)}
         self._kind_of_settings = type(settings)

@@ -237,7 +237,7 @@ def _funnel(
     if settings.known != KEEP:
         stages.append((f"{settings.known.replace('_', ' ')} not known", counts["new"]))
     if settings.charges:
-        stages.append(("with charges known of the anions", counts["charges"]))
+        stages.append(("charges known with their anions", counts["charges"]))
     if counts["limits"] < counts["charges"]:
         stages.append(("within the limits of the reward", counts["limits"]))
     stages.append(("distinct", counts["distinct"]))
@@ -248,7 +248,7 @@ def _funnel(
     within = "" if settings.within is None else f"within {settings.within:g} eV/atom of the hull"
     deep = "" if settings.deepest is None else f"at most {-settings.deepest:g} eV/atom below it"
     for name, words in (
-        (UNPLACED, "with atoms"), (CONTACTS, "with possible contacts"), (FAR, within),
+        (UNPLACED, "with atoms"), (CONTACTS, "without impossible contacts"), (FAR, within),
         (DEEP, deep), (SPARSE, "not far below a sparse hull"), (DOUBLE, "distinct with atoms"),
     ):  # fmt: skip
         left -= int(status.get(name, 0))

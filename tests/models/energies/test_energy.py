@@ -47,7 +47,7 @@ def test_elements_energies_solve_a_linear_target(crystals: StructureBatch) -> No
 
 
 def test_a_network_without_energies_and_unknown_settings_are_refused(crystals: StructureBatch) -> None:
-    with pytest.raises(DataError, match="without energies"):
+    with pytest.raises(DataError, match="no energy heads"):
         EnergyModel(build_network("egnn", {})).energies(crystals[:1])
     with pytest.raises(ConfigError, match=f"choose one of {', '.join(NETWORKS)}"):
         build_network("schnet", {})

@@ -90,9 +90,9 @@ def test_counts_add_up_and_limits_hold_whatever_the_batches(batch_size: int, lim
     status = outcome.left_out["status"].value_counts()
     assert stages["tried"] == len(outcome.placed) + len(outcome.left_out) <= 90
     assert stages["tried"] - stages["with atoms"] == status.get("unplaced", 0)
-    assert stages["with atoms"] - stages["with possible contacts"] == status.get("contact", 0)
+    assert stages["with atoms"] - stages["without impossible contacts"] == status.get("contact", 0)
     near = stages["within 0.05 eV/atom of the hull"]
-    assert stages["with possible contacts"] - near == status.get("far", 0)
+    assert stages["without impossible contacts"] - near == status.get("far", 0)
     deep = stages["at most 0.3 eV/atom below it"]
     assert near - deep == status.get("deep", 0)
     assert deep - stages["not far below a sparse hull"] == status.get("sparse_hull", 0)
