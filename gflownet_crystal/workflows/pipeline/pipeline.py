@@ -158,7 +158,7 @@ def _relaxed(plan: Plan, search: Search, watch: Stopwatch) -> tuple[set[int], di
                 plan.load,
                 {"model": plan.relax_model, "version": settings.relax_version},
                 settings.relaxation,
-                settings.processes,
+                settings.executor,
                 settings.quiet,
             )
         final = ended(structures, records, settings.relaxation.symprec)

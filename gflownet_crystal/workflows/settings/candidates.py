@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.executors import Executor, LocalProcesses
 from gflownet_crystal.common.values import (
     at_least,
     check_fields,
@@ -102,7 +103,7 @@ class PipelineSettings(CandidateSettings):
         relaxation: settings of the relaxations.
         restrict: restriction of the sampled space, as arguments of the environment's ``restrict``.
         exact: conditioning of the sampler's distribution on the restriction; None for its policy under tighter masks.
-        processes: number of relaxations at once.
+        executor: place of the separate pieces of work.
         resume: whether to continue an earlier run in ``out``.
     """
 
@@ -113,7 +114,7 @@ class PipelineSettings(CandidateSettings):
     relaxation: RelaxationSettings = field(default_factory=RelaxationSettings)
     restrict: Mapping[str, object] = field(default_factory=dict)
     exact: Conditioning | None = None
-    processes: int = 1
+    executor: Executor = field(default_factory=LocalProcesses)
     resume: bool = False
 
     checks: ClassVar[Checks] = {
