@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -27,6 +28,9 @@ Result = TypeVar("Result")
 
 _CLIENTS: WeakKeyDictionary[DaskExecutor, Client] = WeakKeyDictionary()
 """Connections of this process: one an executor, kept from pool to pool, as jobs take long to start."""
+
+_PATIENCE = 600.0
+"""Seconds without any worker, after there were some, that end the work; the first may wait in a queue for days."""
 
 _LOOK_SECONDS = 1.0
 """Seconds between looks at the number of workers."""
@@ -115,6 +119,9 @@ class DaskWorkers(DaskExecutor):
                     "silence_logs": logging.CRITICAL,
                 },
             )
+        if self.scheduler.endswith(".json") and not Path(self.scheduler).is_file():
+            # dask would wait for it without end
+            raise ConfigError(f"executor.scheduler={self.scheduler}: no such scheduler file of dask")
         place = {"scheduler_file" if self.scheduler.endswith(".json") else "address": self.scheduler}
         try:
             return Client(**place, timeout=self.timeout, set_as_default=False)
@@ -166,7 +173,7 @@ class DaskJobs(DaskExecutor):
             "memory": self.memory,
             "walltime": self.walltime,
             "queue": self.queue,
-            "scheduler_options": {"dashboard_address": None},
+            "scheduler_options": {"dashboard": False, "dashboard_address": ":0"},
             **self.options,
         }
         return _own(_cluster_class(self.cluster), arguments, jobs=self.jobs)
@@ -182,7 +189,8 @@ class _DaskPool(Pool):
         self._client, self._executor = client, client.get_executor(pure=False)
         self._running: set[Future[Any]] = set()
         self._n = self._seen = len(client.nthreads())
-        self._looked, self._told = time.monotonic(), False
+        self._looked = self._last_met = time.monotonic()
+        self._met, self._told = self._n > 0, False
         self.deaths = 1 + client.run_on_scheduler(_allowed_failures)
 
     @property
@@ -202,8 +210,15 @@ class _DaskPool(Pool):
     def _look(self) -> None:
         """Count the workers; those that have just come count from the next time."""
         found = len(self._client.nthreads())
+        now = time.monotonic()
+        if found or not self._met:
+            self._met, self._last_met = self._met or found > 0, now
+        elif now - self._last_met > _PATIENCE:
+            raise DataError(
+                "all workers of dask are gone; finished work is kept where it was written, go on with resume=true"
+            )
         # one that dies in its first moments would not be started again by its nanny
-        self._n, self._seen, self._looked = min(found, self._seen), found, time.monotonic()
+        self._n, self._seen, self._looked = min(found, self._seen), found, now
         if not found and not self._told:
             self._told = True
             sys.stderr.write("executor: dask has no worker at present; units wait for one\n")
