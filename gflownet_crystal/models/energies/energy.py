@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.models.layers.element_values import fitted_values
 from gflownet_crystal.models.layers.inputs import CrystalGraph, graph_for
@@ -109,8 +109,3 @@ class EnergyModel(nn.Module):
             with autocast(structures.device, half):
                 result[rows] = self(self.graph(structures[rows])).double()
         return result
-
-
-def autocast(device: torch.device, half: bool) -> AbstractContextManager[object]:
-    """Matrix products in bfloat16, or nothing."""
-    return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()

@@ -9,8 +9,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.models.energies.energy import EnergyModel, autocast
+from gflownet_crystal.models.energies.energy import EnergyModel
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.models.energies.uncertainty import LatentDistance
 from gflownet_crystal.models.layers.inputs import CrystalGraph

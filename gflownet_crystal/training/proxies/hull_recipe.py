@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
 from gflownet_crystal.common.checkpoint import Checkpoint
+from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.run_schema import FORMULA, HULL_COLUMN
 from gflownet_crystal.data.label_schemes import to_one_scheme
@@ -236,7 +237,7 @@ class HullTraining(Training):
         features = Packed.of(
             reduce_composition(mixed), torch.ones(recipe.mixtures, dtype=torch.int64)
         ).features
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(torch.device("cpu"), half=True):
             energy = self.model.encode(join(self.packed.take(rows), features)).energy
         error = energy[:, : len(rows)] - data.energy[rows]
         below = torch.where(data.exact[rows], 1.0, recipe.bound_weight)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from gflownet_crystal.common.checkpoint import Checkpoint
+from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.quality import is_plausible
@@ -147,7 +148,7 @@ class PaperTraining(Training):
         """Train one epoch; returns the validation error."""
         recipe, network = self.recipe, self.model
         for rows in torch.randperm(len(self.labels), generator=self.generator).split(recipe.batch_size):
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+            with autocast(torch.device("cpu"), recipe.bfloat16):
                 energy = network(self.fractions[rows], self.space_group[rows], self.lattice[rows])
             self.update((energy - self.labels[rows]).abs().mean(), {})
         proxy = PaperMLPProxy.of(_copy(network), {"network": network.arguments})

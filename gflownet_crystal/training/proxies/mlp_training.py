@@ -12,6 +12,7 @@ from torch import Tensor
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Count, Positive, Several
 from gflownet_crystal.common.checkpoint import Checkpoint
+from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.models.spec_energy.features import N_BUCKETS
 from gflownet_crystal.models.spec_energy.network import EnergyEnsemble
@@ -189,7 +190,7 @@ class EnsembleTraining(Training):
         return super().restore(checkpoint)
 
     def _precision(self) -> AbstractContextManager[object]:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16)
+        return autocast(torch.device("cpu"), self.settings.bfloat16)
 
     def draw(self) -> Batch:
         """The next batch: equally many crystals of each fold, and some rows without structure."""
