@@ -90,7 +90,7 @@ def main(arguments: Sequence[str]) -> None:
     numbers = {key: int(options[key]) for key in DEFAULTS if key != "executors"}
     chosen = names(options, "executors", EXECUTORS)
     torch.set_num_threads(1)
-    crystals = read_crystals(Path(options["data"]), max(numbers["placements"], numbers["relaxations"]))
+    crystals = read_crystals(Path(options["data"]), max(1, numbers["placements"], numbers["relaxations"]))
     executors = {name: EXECUTORS[name](numbers["processes"]) for name in chosen}
     print("| executor | units | a unit | overhead |\n|---|---|---|---|", flush=True)
     for name, executor in executors.items():
@@ -115,7 +115,7 @@ def read_crystals(path: Path, n: int) -> pd.DataFrame:
     frame = pd.read_parquet(path)
     with tempfile.TemporaryDirectory() as folder:
         few = Path(folder) / "few.parquet"
-        frame[frame["n_atoms"] <= _MOST_ATOMS].head(n).to_parquet(few)
+        frame[frame["atomic_numbers"].map(len) <= _MOST_ATOMS].head(n).to_parquet(few)
         return load_prepared([few], atoms=True, left_out=LeftOut())
 
 

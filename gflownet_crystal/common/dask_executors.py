@@ -114,7 +114,7 @@ class DaskWorkers(DaskExecutor):
                 {
                     "n_workers": self.processes,
                     "threads_per_worker": 1,
-                    "dashboard_address": None,
+                    "dashboard_address": "127.0.0.1:0",
                     "memory_limit": 0,
                     "silence_logs": logging.CRITICAL,
                 },
@@ -180,7 +180,7 @@ class DaskJobs(DaskExecutor):
 
 
 class _DaskPool(Pool):
-    """As many calls at once as there are workers: a death is then that of one call."""
+    """Calls of workers, and of short ones another each, which waits there."""
 
     def __init__(self, client: Client) -> None:
         from distributed import KilledWorker
@@ -206,6 +206,10 @@ class _DaskPool(Pool):
         if any(not future.cancelled() and isinstance(future.exception(), self.losses) for future in done):
             self._look()
         return self.workers - len(self._running)
+
+    @property
+    def ahead(self) -> int:  # type: ignore[override]
+        return self._n
 
     def _look(self) -> None:
         """Count the workers; those that have just come count from the next time."""

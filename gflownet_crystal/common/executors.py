@@ -31,10 +31,12 @@ class Pool(ABC):
     Attributes:
         losses: errors of a future whose worker died.
         deaths: number of workers that died before such an error is raised.
+        ahead: number of calls that it takes beyond one a worker, so that none waits for the way to this process.
     """
 
     losses: tuple[type[BaseException], ...] = ()
     deaths: int = 1
+    ahead: int = 0
 
     @property
     @abstractmethod
@@ -44,7 +46,7 @@ class Pool(ABC):
     @property
     @abstractmethod
     def room(self) -> int:
-        """Number of workers that wait for a call."""
+        """Number of workers that wait for a call; below 0 where calls wait for workers."""
 
     @abstractmethod
     def submit(

@@ -54,8 +54,18 @@ class Job:
 
     @classmethod
     def of(cls, make: Callable[[], Callable[[Any], Any]]) -> Self:
-        """A new job."""
-        return cls(uuid.uuid4().hex, _versions(), pickle.dumps(make))
+        """A new job.
+
+        Raises:
+            ConfigError: something of it cannot be pickled.
+        """
+        try:
+            made = pickle.dumps(make)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise ConfigError(
+                f"this work cannot go to other processes ({error}): give processes=1 and executor=local"
+            ) from error
+        return cls(uuid.uuid4().hex, _versions(), made)
 
     @property
     def named(self) -> Self:

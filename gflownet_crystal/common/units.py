@@ -170,25 +170,33 @@ class _Shared(Generic[Unit, Result]):
             future.cancel()
 
     def _submit(self) -> None:
-        while self._pool.room > 0 and not self._should_stop():
-            if self._again:
+        while not self._should_stop():
+            room = self._pool.room
+            whole = False
+            if room > 0 and self._again:
                 places, whole = self._again.popleft()
-            elif places := self._group():
-                whole = False
+            # units of their own wait for no other: a death is then theirs
+            elif room > 0 or (room + self._pool.ahead > 0 and self._size() > 1):
+                places = self._group()
             else:
+                return
+            if not places:
                 return
             units = pickle.dumps([self._units[place] for place in places])
             job = self._job if whole else self._job.named
             self._running[self._pool.submit(do_units, job, units)] = places
 
     def _group(self) -> list[int]:
-        """The next units: about a quarter of a second of work, and no more than keeps all workers busy to the end."""
+        """The next units."""
+        first, self._next = self._next, min(self._next + self._size(), len(self._units))
+        return list(range(first, self._next))
+
+    def _size(self) -> int:
+        """Units of a group: about a quarter of a second of work, and no more than keeps all workers busy to the end."""
         left = len(self._units) - self._next
         mean = self._seconds / self._finished if self._finished else GROUP_SECONDS
         fair = ceil(left / (2 * max(1, self._pool.workers)))
-        n = max(1, min(fair, int(GROUP_SECONDS / max(mean, 1e-6))))
-        first, self._next = self._next, min(self._next + n, len(self._units))
-        return list(range(first, self._next))
+        return max(1, min(fair, int(GROUP_SECONDS / max(mean, 1e-6))))
 
     def _ended(self, future: Future[Results[Result] | None]) -> Iterator[tuple[int, Result | Lost]]:
         places = self._running.pop(future)
