@@ -32,6 +32,9 @@ _CLIENTS: WeakKeyDictionary[DaskExecutor, Client] = WeakKeyDictionary()
 _PATIENCE = 600.0
 """Seconds without any worker, after there were some, that end the work; the first may wait in a queue for days."""
 
+_RENEW_SECONDS = 20.0
+"""Seconds without any worker after which those on this machine are started again: a nanny may fail to do it."""
+
 _LOOK_SECONDS = 1.0
 """Seconds between looks at the number of workers."""
 
@@ -191,6 +194,7 @@ class _DaskPool(Pool):
         self._n = self._seen = len(client.nthreads())
         self._looked = self._last_met = time.monotonic()
         self._met, self._told = self._n > 0, False
+        self._renewed = self._looked
         self.deaths = 1 + client.run_on_scheduler(_allowed_failures)
 
     @property
@@ -215,6 +219,11 @@ class _DaskPool(Pool):
         """Count the workers; those that have just come count from the next time."""
         found = len(self._client.nthreads())
         now = time.monotonic()
+        if found:
+            self._renewed = now
+        elif now - self._renewed > _RENEW_SECONDS:
+            self._renewed = now
+            _renew(self._client)
         if found or not self._met:
             self._met, self._last_met = self._met or found > 0, now
         elif now - self._last_met > _PATIENCE:
@@ -236,6 +245,16 @@ class _DaskPool(Pool):
             future: Future[Result] = self._executor.submit(function, *args, **kwargs)
         self._running.add(future)
         return future
+
+
+def _renew(client: Client) -> None:
+    """Start the workers of this machine again; those of others are not ours to start."""
+    from distributed import LocalCluster
+
+    if isinstance(cluster := client.cluster, LocalCluster):
+        n = len(cluster.worker_spec)
+        cluster.scale(0)
+        cluster.scale(n)
 
 
 def _allowed_failures(dask_scheduler: Any) -> int:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import uuid
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, Self, TypeVar
@@ -45,7 +46,7 @@ class Job:
     Attributes:
         name: name of its own.
         versions: versions of the package and of PyTorch that its results depend on.
-        make: pickled maker of the function of a unit; None for a job that a worker knows.
+        make: pickled and compressed maker of the function of a unit; None for a job that a worker knows.
     """
 
     name: str
@@ -60,7 +61,8 @@ class Job:
             ConfigError: something of it cannot be pickled.
         """
         try:
-            made = pickle.dumps(make)
+            # tables of compositions are mostly zeros
+            made = zlib.compress(pickle.dumps(make), 1)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise ConfigError(
                 f"this work cannot go to other processes ({error}): give processes=1 and executor=local"
@@ -93,7 +95,7 @@ def do_units(job: Job, units: bytes) -> Results[Any] | None:
             _check(job)
             while len(_FUNCTIONS) >= _KEPT:
                 del _FUNCTIONS[next(iter(_FUNCTIONS))]
-            _FUNCTIONS[job.name] = pickle.loads(job.make)()
+            _FUNCTIONS[job.name] = pickle.loads(zlib.decompress(job.make))()
         function = _FUNCTIONS[job.name]
         if "torch" in sys.modules:
             # the makers of most jobs load it; a worker that does not need it starts ten times as fast

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gflownet_crystal.common import dask_executors
 from gflownet_crystal.common.dask_executors import DaskJobs, DaskWorkers
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.units import Lost, run_units
@@ -34,13 +35,23 @@ def test_deaths_cost_their_unit_alone(two: DaskWorkers, tmp_path: Path) -> None:
 def test_a_scheduler_serves_another_connection_and_counts_its_own_deaths(
     two: DaskWorkers, tmp_path: Path
 ) -> None:
-    from gflownet_crystal.common.dask_executors import _CLIENTS
-
-    other = DaskWorkers(scheduler=_CLIENTS[two].cluster.scheduler_address)
+    other = DaskWorkers(scheduler=dask_executors._CLIENTS[two].cluster.scheduler_address)
     assert dict(run_units(Squares(tmp_path), range(10), other)) == {n: n * n for n in range(10)}
     with pytest.raises(ValueError, match="processes is for workers on this machine"):
         DaskWorkers(scheduler="tcp://host:1", processes=2)
     other.close()
+
+
+def test_workers_that_their_nannies_lose_are_started_again(
+    two: DaskWorkers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_executors, "_RENEW_SECONDS", 1.0)
+    cluster = dask_executors._CLIENTS[two].cluster
+    asked = len(cluster.worker_spec)
+    for nanny in list(cluster.workers.values()):
+        cluster.sync(nanny.close)
+    assert dict(run_units(Squares(tmp_path), range(4), two)) == {n: n * n for n in range(4)}
+    assert len(cluster.worker_spec) == asked
 
 
 def test_jobs_are_asked_for_and_end_with_the_connection(tmp_path: Path) -> None:
