@@ -87,7 +87,7 @@ def relax_best(
     executor: Executor,
     quiet: bool,
 ) -> dict[int, Record]:
-    """Relax the best structures.
+    """Relax the best structures; returns the record of each row.
 
     Args:
         folder: folder of the pipeline; results go to its folder ``relaxed``.
@@ -98,9 +98,6 @@ def relax_best(
         settings: settings of the relaxations.
         executor: place of the work.
         quiet: show no progress.
-
-    Returns:
-        The record of each row.
 
     Raises:
         ConfigError: the folder has relaxations with other settings.
