@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from benchmarks.options import read_options, run
+from gflownet_crystal.common.executors import LocalProcesses
 from gflownet_crystal.evaluation.compared_sets import Choices, Evaluation
 from gflownet_crystal.evaluation.frechet import frechet_distance
 from gflownet_crystal.evaluation.parallel import Work
@@ -73,7 +74,7 @@ def main(arguments: list[str]) -> None:
     made = read_set(options["structures"]).head(int(options["n"]))
     reference = read_set(options["reference"]).head(int(options["n_reference"]))
     with tempfile.TemporaryDirectory() as folder:
-        work = Work(int(options["processes"]), Path(options["cache"] or folder))
+        work = Work(LocalProcesses(int(options["processes"])), Path(options["cache"] or folder))
         figures: dict[str, Any] = {"structures": len(made), "reference": len(reference)}
         figures["seconds"] = seconds(made, reference, work)
         figures["frechet_over_noise"] = {

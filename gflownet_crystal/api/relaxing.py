@@ -12,10 +12,10 @@ import pandas as pd
 from gflownet_crystal.api.judging import energies_of
 from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.executors import Executor, LocalProcesses
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import ENERGY_AFTER, ENERGY_BEFORE, REASON, SPACE_GROUP, STATUS
-from gflownet_crystal.common.values import thread_count
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.denoising import load_denoiser
@@ -42,12 +42,12 @@ class Relaxer:
     Attributes:
         load: makes the model.
         settings: settings of the relaxations.
-        processes: number of crystals at once.
+        executor: place of the work.
     """
 
     load: Loader
     settings: RelaxationSettings
-    processes: int
+    executor: Executor
 
     @classmethod
     def of(
@@ -63,7 +63,7 @@ class Relaxer:
             ConfigError: an unknown model, one without forces, or an object that several processes cannot share.
             WeightsError: no such weights of a denoiser.
         """
-        processes = thread_count(processes, "processes")
+        executor = LocalProcesses(processes)
         if settings.denoise is not None:
             load_denoiser(settings.denoise)
         found = find_device(device)
@@ -78,7 +78,7 @@ class Relaxer:
             # it may be unknown, not installed, or without forces
             energies = load()
         energies.calculator()
-        return cls(load if processes > 1 else lambda: energies, settings, processes)
+        return cls((lambda: energies) if executor.in_process else load, settings, executor)
 
     def relax(self, names: Sequence[str], structures: StructureBatch, quiet: bool) -> Records:
         """Relax all structures, or those that are finished when an interrupt comes.
@@ -96,7 +96,7 @@ class Relaxer:
         ):
             rows = range(len(items))
             for row, result, seconds in relax_items(
-                items, rows, self.load, self.settings, self.processes, should_stop
+                items, rows, self.load, self.settings, self.executor, should_stop
             ):
                 record = to_record(row, items[row], result, seconds)
                 records[row] = record

@@ -35,8 +35,8 @@ from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.settings.evaluate import EvaluateSettings
 
 # keys of the computation, not of the result
-_FREE = ("out", "cache", "processes", "device", "threads", "resume", "quiet", "metrics", "judge", "run", "sampler",
-         "condition", "trust")  # fmt: skip
+_FREE = ("out", "cache", "processes", "executor", "device", "threads", "resume", "quiet", "metrics", "judge", "run",
+         "sampler", "condition", "trust")  # fmt: skip
 
 
 _LEFT_OUT = (

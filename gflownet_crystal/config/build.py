@@ -134,7 +134,7 @@ def verb_settings(settings: type[T], config: DictConfig, **given: object) -> T:
     Args:
         settings: dataclass of the verb, which checks itself.
         config: resolved configuration; keys that are no fields are left out, and a section becomes the dataclass of its
-            field.
+            field, or the object of the class that it names.
         given: fields made in another way, and those that are no keys.
     """
     names = (field.name for field in fields(settings) if field.name not in given)  # type: ignore[arg-type]
@@ -142,8 +142,12 @@ def verb_settings(settings: type[T], config: DictConfig, **given: object) -> T:
     values: dict[str, object] = {}
     for name in names:
         hint, value = hints[name], config[name]
-        is_section = isinstance(hint, type) and is_dataclass(hint)
-        values[name] = to_settings(hint, value, name) if is_section else plain(value)
+        if isinstance(hint, type) and isinstance(value, DictConfig) and TARGET in value:
+            values[name] = build(value, hint, name)
+        elif isinstance(hint, type) and is_dataclass(hint):
+            values[name] = to_settings(hint, value, name)
+        else:
+            values[name] = plain(value)
     return settings(**values, **given)
 
 

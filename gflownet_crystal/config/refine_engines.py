@@ -99,7 +99,7 @@ class VerbEngines:
         settings = self.settings
         judge, generator = named_energies(learned.energies, self.device), self.generator(learned)
         maker = Maker(generator, torch.device(self.device), settings.tries, settings.seed, True, judge)
-        return make_structures(folder, samples, maker, settings.batch_size, settings.quiet)
+        return make_structures(folder, samples, maker, settings.batch_size, settings.quiet, settings.executor)
 
     def generator(self, learned: Learned) -> Generator:
         """The generator, with the weights that it has learned."""
@@ -120,7 +120,7 @@ class VerbEngines:
         items = [Item(name, structures[row : row + 1]) for row, name in enumerate(names)]
         load = functools.partial(named_energies, teacher, self.device)
         rows = range(len(items))
-        relax_kept(folder, items, rows, load, relaxation, teacher, settings.processes, settings.quiet)
+        relax_kept(folder, items, rows, load, relaxation, teacher, settings.executor, settings.quiet)
         if not (folder / RELAXED).is_file():
             return pd.DataFrame({ENERGY_COLUMN: np.empty(0)})
         return load_prepared([folder / RELAXED], atoms=True, left_out=LeftOut())

@@ -1,4 +1,4 @@
-"""Features of structures, computed in several processes and kept in a cache, so that a set is worked through once.
+"""Features of structures, computed by an executor and kept in a cache, so that a set is worked through once.
 
 Structures are taken in chunks. A finished chunk is a file whose name is a digest of its structures and of the settings
 of the features, versions included: it serves any later run on the same structures, and one that was stopped goes on.
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError, WeightsError
 from gflownet_crystal.common.files import load_tensors, save_tensors
+from gflownet_crystal.common.units import Lost
 from gflownet_crystal.evaluation.parallel import Crystal, Work, run_tasks, to_crystals
 from gflownet_crystal.structures.structure import StructureBatch
 
@@ -61,7 +62,7 @@ class Maker(Protocol):
 def compute_features(
     structures: StructureBatch, maker: Maker, work: Work, label: str = "features"
 ) -> Features:
-    """Features of all structures, from the cache where it has them.
+    """Features of all structures, from the cache where it has them; one that kills its worker has failed.
 
     Args:
         structures: n structures, n >= 1.
@@ -70,7 +71,7 @@ def compute_features(
         label: name of the counted items.
 
     Raises:
-        DataError: the cache cannot be written, or a process died.
+        DataError: the cache cannot be written, or workers died of all that they were given.
         KeyboardInterrupt: a stop was asked for; finished chunks are kept.
     """
     crystals = to_crystals(structures)
@@ -81,12 +82,36 @@ def compute_features(
     found = {place: features for place, features in enumerate(kept) if features is not None}
     waiting = [place for place in range(len(chunks)) if place not in found]
     tasks = [chunks[place] for place in waiting]
+    lost: dict[int, str] = {}
     for index, features in run_tasks(partial(_make, maker), tasks, work, label):
         place = waiting[index]
+        if isinstance(features, Lost):
+            lost[place] = features.reason
+            continue
         found[place] = features
         if (path := paths[place]) is not None:
             save_tensors(path, features.tensors, {"reasons": json.dumps(features.reasons)})
+    for place, reason in lost.items():
+        found[place] = _one_by_one(maker, chunks[place], work, reason, list(found.values()))
     return _joined([found[place] for place in range(len(chunks))])
+
+
+def _one_by_one(
+    maker: Maker, crystals: Sequence[Crystal], work: Work, reason: str, others: Sequence[Features]
+) -> Features:
+    """Features of a chunk that killed its workers: of each structure alone, for as many as can be had."""
+    parts: dict[int, Features] = {}
+    if len(crystals) > 1:
+        tasks = [[crystal] for crystal in crystals]
+        found = run_tasks(partial(_make, maker), tasks, work, "one by one")
+        parts = {place: features for place, features in found if not isinstance(features, Lost)}
+    if not (likes := [*parts.values(), *others]):
+        raise DataError(f"no structure has features: {reason}")
+    # a tensor of no rows gives one row of NaN
+    failed = {
+        name: tensor.new_full((1, *tensor.shape[1:]), torch.nan) for name, tensor in likes[0].tensors.items()
+    }
+    return _joined([parts.get(place, Features(failed, [reason])) for place in range(len(crystals))])
 
 
 def _make(maker: Maker, crystals: Sequence[Crystal]) -> Features:

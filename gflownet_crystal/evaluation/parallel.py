@@ -1,17 +1,20 @@
-"""Independent tasks in this process or in several, each result as it is finished."""
+"""Independent tasks of an evaluation, by an executor, each result as it is finished."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gflownet_crystal.common.pool import in_processes
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.executors import Executor, LocalProcesses
 from gflownet_crystal.common.progress import Progress
+from gflownet_crystal.common.units import Lost, never, run_units
 from gflownet_crystal.structures.convert import from_arrays, iterate_arrays
 from gflownet_crystal.structures.structure import StructureBatch
 
@@ -22,23 +25,18 @@ Crystal = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
 """Cell (3, 3) in Å, atomic numbers (m,) and fractional coordinates (m, 3), as sent to another process."""
 
 
-def never() -> bool:
-    """No stop is asked for."""
-    return False
-
-
 @dataclass(frozen=True)
 class Work:
     """Settings of the execution of tasks.
 
     Attributes:
-        processes: number of processes at once.
+        executor: place of the execution.
         cache: folder for results to keep; None to keep nothing.
         should_stop: function asked before each task; running tasks are finished.
         quiet: show no progress.
     """
 
-    processes: int = 1
+    executor: Executor = field(default_factory=LocalProcesses)
     cache: Path | None = None
     should_stop: Callable[[], bool] = never
     quiet: bool = True
@@ -61,20 +59,24 @@ def run_all(
     """Results of all tasks, in their order; see :func:`run_tasks`.
 
     Raises:
-        DataError: a process died.
+        DataError: workers died of a task.
         KeyboardInterrupt: a stop was asked for.
     """
-    results = dict(run_tasks(function, tasks, work, label))
+    results: dict[int, Result] = {}
+    for place, result in run_tasks(function, tasks, work, label):
+        if isinstance(result, Lost):
+            raise DataError(f"{label}: a task has no result, as {result.reason}")
+        results[place] = result
     return [results[place] for place in range(len(tasks))]
 
 
 def run_tasks(
     function: Callable[[Task], Result], tasks: Sequence[Task], work: Work, label: str
-) -> Iterator[tuple[int, Result]]:
+) -> Iterator[tuple[int, Result | Lost]]:
     """Apply a function to all tasks.
 
     Args:
-        function: picklable if there are several processes, as tasks and results.
+        function: picklable where tasks leave this process, as they and their results are.
         tasks: independent of each other.
         work: settings of the execution.
         label: name of the counted things in the progress bar.
@@ -83,12 +85,14 @@ def run_tasks(
         The place of a task and its result, in the order in which they are finished.
 
     Raises:
-        DataError: a process died.
+        DataError: workers die and nothing is finished.
         KeyboardInterrupt: a stop was requested, once the running tasks are finished.
     """
     done = 0
     with Progress(len(tasks), label=label, quiet=work.quiet) as progress:
-        for finished in _results(function, tasks, work):
+        # a single task is not worth another process
+        executor = work.executor if len(tasks) > 1 else LocalProcesses()
+        for finished in run_units(partial(_same, function), tasks, executor, work.should_stop):
             done += 1
             yield finished
             progress.advance("")
@@ -96,14 +100,5 @@ def run_tasks(
         raise KeyboardInterrupt("finished work is kept; go on with the same command and resume=true")
 
 
-def _results(
-    function: Callable[[Task], Result], tasks: Sequence[Task], work: Work
-) -> Iterator[tuple[int, Result]]:
-    if work.processes == 1 or len(tasks) < 2:
-        for place, task in enumerate(tasks):
-            if work.should_stop():
-                return
-            yield place, function(task)
-        return
-    at_once = min(work.processes, len(tasks))
-    yield from in_processes(function, ((task,) for task in tasks), at_once, work.should_stop)
+def _same(function: Callable[[Task], Result]) -> Callable[[Task], Result]:
+    return function

@@ -1,13 +1,15 @@
-"""Many relaxations, in this process or in several."""
+"""Many relaxations, by an executor."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
-from gflownet_crystal.common.pool import in_processes
+from gflownet_crystal.common.executors import Executor, LocalProcesses
+from gflownet_crystal.common.units import Lost, never, run_units
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.inputs import Item
 from gflownet_crystal.relaxation.relax import Relaxation, relax
@@ -42,8 +44,9 @@ class Worker:
     energies: StructureEnergies
     settings: RelaxationSettings
 
-    def __call__(self, row: int, item: Item) -> Finished:
-        """Relax an item; one that could not be read has failed already."""
+    def __call__(self, task: tuple[int, Item]) -> Finished:
+        """Relax an item, given with its row; one that could not be read has failed already."""
+        row, item = task
         start = time.perf_counter()
         if item.structure is None:
             result = Relaxation("failed", item.reason, 0)
@@ -57,44 +60,30 @@ def relax_items(
     rows: Sequence[int],
     load: Loader,
     settings: RelaxationSettings,
-    processes: int = 1,
-    should_stop: Callable[[], bool] = lambda: False,
+    executor: Executor | None = None,
+    should_stop: Callable[[], bool] = never,
 ) -> Iterator[Finished]:
-    """Relax some of the items, each as it is finished.
+    """Relax some of the items, each as it is finished; one whose worker dies again and again has failed.
 
     Args:
         items: all of them.
         rows: those to relax.
-        load: makes the model, once in each process; has to be picklable for several.
+        load: makes the model, once in each worker; has to be picklable where that is another process.
         settings: settings of the relaxations.
-        processes: number of processes at once.
+        executor: place of the work; None for this process.
         should_stop: function asked before each item; running items are finished.
 
     Raises:
-        DataError: a process died.
+        DataError: workers die before anything is finished.
     """
-    if processes == 1:
-        worker = Worker(load(), settings)
-        for row in rows:
-            if should_stop():
-                return
-            yield worker(row, items[row])
-        return
-    advice = "its finished crystals are kept; go on with resume=true and fewer processes"
-    tasks = ((row, items[row]) for row in rows)
-    for _, finished in in_processes(
-        _relax_in_worker, tasks, processes, should_stop, advice, _start_worker, (load, settings)
-    ):
-        yield finished
+    tasks = [(row, items[row]) for row in rows]
+    make = partial(_worker, load, settings)
+    for place, finished in run_units(make, tasks, executor or LocalProcesses(), should_stop):
+        if isinstance(finished, Lost):
+            yield Finished(tasks[place][0], Relaxation("failed", finished.reason, 0), 0.0)
+        else:
+            yield finished
 
 
-def _start_worker(load: Loader, settings: RelaxationSettings) -> None:
-    _PROCESS.append(Worker(load(), settings))
-
-
-_PROCESS: list[Worker] = []
-"""The worker of a process that :func:`relax_items` started; empty in all others."""
-
-
-def _relax_in_worker(row: int, item: Item) -> Finished:
-    return _PROCESS[0](row, item)
+def _worker(load: Loader, settings: RelaxationSettings) -> Worker:
+    return Worker(load(), settings)

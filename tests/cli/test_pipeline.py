@@ -44,6 +44,12 @@ def whole(folder: Path) -> Path:
     return folder / "whole"
 
 
+def test_workers_make_the_same_candidates(folder: Path, whole: Path) -> None:
+    done = pipeline(folder, "others", *RELAXED, "executor._target_=tests.common.units_that_die.Threads")
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(table(folder / "others"), table(whole), rtol=1e-5)
+
+
 def test_candidates_are_distinct_specs_of_the_samples(whole: Path) -> None:
     rows, samples = table(whole), read_specs(whole / "samples.parquet")
     assert rows["rank"].tolist() == [1, 2, 3, 4, 5, 6] and rows["sample"].is_unique

@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.executors import LocalProcesses
 from gflownet_crystal.evaluation.features import CHUNK, Features, compute_features
 from gflownet_crystal.evaluation.parallel import Crystal, Work, run_all
 from gflownet_crystal.structures.structure import StructureBatch
+from tests.common.units_that_die import DeathError, Threads
 from tests.evaluation.crystals import rattled, some_crystals
 
 
@@ -89,11 +91,42 @@ def _numbers(batch: StructureBatch) -> list[list[int]]:
 
 def _half(number: int) -> float:
     if number == 99:
-        os._exit(1)
+        raise DeathError
     return number / 2
 
 
 def test_several_processes_give_results_in_order_and_a_death_is_told():
-    assert run_all(_half, range(7), Work(processes=2), "halves") == [n / 2 for n in range(7)]
-    with pytest.raises(DataError, match="a process died"):
-        run_all(_half, [1, 99, 3], Work(processes=2), "halves")
+    assert run_all(_half, range(7), Work(LocalProcesses(2)), "halves") == [n / 2 for n in range(7)]
+    with pytest.raises(DataError, match="halves: a task has no result, as its worker died"):
+        run_all(_half, [1, 99, 3], Work(Threads()), "halves")
+
+
+@dataclass(frozen=True)
+class Fatal:
+    """Volumes of cells; iron kills its process."""
+
+    @property
+    def key(self) -> str:
+        """Of the cache."""
+        return "fatal"
+
+    def __call__(self, crystals: Sequence[Crystal]) -> Features:
+        """Features of at least one structure."""
+        if any(26 in numbers for _, numbers, _ in crystals):
+            raise DeathError
+        volume = torch.stack([torch.from_numpy(cell).det() for cell, _, _ in crystals])
+        return Features({"volume": volume}, [""] * len(crystals))
+
+
+def test_a_structure_that_kills_its_worker_fails_alone_and_is_not_kept(tmp_path: Path):
+    batch = many(CHUNK + 2)
+    has_iron = [26 in row for row in _numbers(batch)]
+    assert 0 < sum(has_iron[:CHUNK]) < 5 and not any(has_iron[CHUNK:])
+    work = Work(Threads(), cache=tmp_path)
+    found = compute_features(batch, Fatal(), work)
+    assert [bool(reason) for reason in found.reasons] == has_iron
+    assert found.tensors["volume"].isnan().tolist() == has_iron
+    whole = torch.tensor([not iron for iron in has_iron])
+    assert torch.equal(found.tensors["volume"][whole], batch.cell.det()[whole])
+    # the other chunk alone
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 1

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from pymatgen.core import Structure
 
+from gflownet_crystal.common.executors import LocalProcesses
 from gflownet_crystal.common.run_schema import RELAXATIONS
 from gflownet_crystal.data.readers import read_source
 from gflownet_crystal.relaxation.inputs import Item, read_items
@@ -39,7 +40,10 @@ def test_a_failure_disturbs_no_other() -> None:
 
 def test_processes_agree_with_one(tmp_path: Path) -> None:
     one = {row: result for row, result, _ in relax_items(ITEMS, [3, 0, 2], emt_energies, SETTINGS)}
-    two = {row: result for row, result, _ in relax_items(ITEMS, [3, 0, 2], emt_energies, SETTINGS, 2)}
+    two = {
+        row: result
+        for row, result, _ in relax_items(ITEMS, [3, 0, 2], emt_energies, SETTINGS, LocalProcesses(2))
+    }
     assert one.keys() == two.keys()
     for row, result in one.items():
         assert (result.status, result.steps, result.after) == (

@@ -82,6 +82,10 @@ class AssignmentLister:
         self._own = lru_cache(_REMEMBERED)(self._find_own)
         self.of = lru_cache(_REMEMBERED)(self._find)
 
+    def __reduce__(self) -> tuple[type[AssignmentLister], tuple[AssignmentTable, int]]:
+        """Pickled without the lists that it remembers, as it goes to other processes."""
+        return type(self), (self.table, self.listed)
+
     def name(self, key: Key, assignment: Sequence[Sequence[int]]) -> np.uint64:
         """Name that equivalent assignments of a key share."""
         names = [_names(key[0], element, (tuple(own),)) for element, own in enumerate(assignment)]

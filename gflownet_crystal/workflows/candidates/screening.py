@@ -36,7 +36,8 @@ from gflownet_crystal.workflows.candidates.screening_batches import (
     placed_batch,
 )
 from gflownet_crystal.workflows.candidates.shortlist import Shortlist, rank_rows
-from gflownet_crystal.workflows.placing.placing import ENERGY_STD, SCREENED, Placer
+from gflownet_crystal.workflows.placing.placing import ENERGY_STD, SCREENED
+from gflownet_crystal.workflows.placing.shared import Places
 from gflownet_crystal.workflows.sampling.objectives import fronts
 from gflownet_crystal.workflows.settings.screening import KEEP, Screening
 
@@ -64,7 +65,7 @@ class Outcome:
 def screen(
     tables: Iterator[pd.DataFrame],
     settings: Screening,
-    placer: Placer,
+    placer: Places,
     known: KnownCompounds,
     folder: Path | None = None,
     tell: Callable[[str, int], None] = lambda words, n: None,
@@ -102,7 +103,7 @@ class Search:
         self,
         tables: Iterator[pd.DataFrame],
         settings: Screening,
-        placer: Placer,
+        placer: Places,
         known: KnownCompounds,
         folder: Path | None = None,
         tell: Callable[[str, int], None] = lambda words, n: None,

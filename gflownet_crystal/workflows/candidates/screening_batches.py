@@ -24,11 +24,11 @@ from gflownet_crystal.workflows.placing.placing import (
     CONTACT,
     CONTACT_RATIO,
     SCREENED,
-    Placer,
     part_file,
     read_part,
     write_part,
 )
+from gflownet_crystal.workflows.placing.shared import Places
 from gflownet_crystal.workflows.settings.screening import Screening
 
 OUTRANKED, FAR, CONTACTS, DEEP, SPARSE, DOUBLE, UNPLACED = (
@@ -71,7 +71,7 @@ def batch_size(found: Found, settings: Screening) -> int:
     return min(settings.batch_size, settings.budget - found.n_tried, needed)
 
 
-def placed_batch(folder: Path | None, start: int, frame: pd.DataFrame, placer: Placer) -> pd.DataFrame:
+def placed_batch(folder: Path | None, start: int, frame: pd.DataFrame, placer: Places) -> pd.DataFrame:
     """The structures of a batch: read where it was kept, else made."""
     if folder is None:
         return placer.place(frame)

@@ -236,7 +236,7 @@ def _counts(evaluation: Evaluation) -> dict[str, int]:
 
 def _evaluation(settings: EvaluateSettings) -> Evaluation:
     """The sets, read, and how they are compared."""
-    work = Work(settings.processes, settings.cache, quiet=settings.quiet)
+    work = Work(settings.executor, settings.cache, quiet=settings.quiet)
     check, given = settings.formula_check, path_setting(settings.structures, "structures")
     made = _read(given, check, settings.n)
     reference = None if settings.reference is None else _read(settings.reference, check, settings.n_reference)

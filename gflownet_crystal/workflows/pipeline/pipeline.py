@@ -37,6 +37,7 @@ from gflownet_crystal.workflows.pipeline.table import (
     whole_table,
 )
 from gflownet_crystal.workflows.placing.placing import judged_energies
+from gflownet_crystal.workflows.placing.shared import shared
 from gflownet_crystal.workflows.sampling.sampling import sample_model
 from gflownet_crystal.workflows.sampling.summary import hardware
 
@@ -113,14 +114,18 @@ def _search(plan: Plan, first: pd.DataFrame, known: KnownCompounds) -> Search:
 
 def _trying(plan: Plan, search: Search, n: int, work: Callable[[], None]) -> None:
     """Let a screening work towards n candidates, with progress, until a signal asks for a stop."""
-    with stop_on_signal() as should_stop, Progress(n, 0, "generating", plan.settings.quiet) as progress:
+    with (
+        shared(plan.placer, plan.settings.executor) as placer,
+        stop_on_signal() as should_stop,
+        Progress(n, 0, "generating", plan.settings.quiet) as progress,
+    ):
 
         def tell(words: str, gained: int) -> None:
             progress.advance(words, gained)
             if should_stop():
                 raise KeyboardInterrupt("finished work is kept; go on with the same command and resume=true")
 
-        search.tell = tell
+        search.tell, search.placer = tell, placer
         work()
 
 
@@ -148,7 +153,7 @@ def _relaxed(plan: Plan, search: Search, watch: Stopwatch) -> tuple[set[int], di
                 plan.load,
                 {"model": plan.relax_model, "version": settings.relax_version},
                 settings.relaxation,
-                settings.processes,
+                settings.executor,
                 settings.quiet,
             )
         final = ended(structures, records, settings.relaxation.symprec)

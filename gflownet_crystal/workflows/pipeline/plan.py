@@ -120,7 +120,7 @@ def _named(settings: PipelineSettings) -> PipelineSettings:
 def _loader(settings: PipelineSettings, device: torch.device) -> Loader:
     """Makes the model that relaxes."""
     load = functools.partial(load_on, settings.relax_model, settings.relax_version, str(device))
-    return checked_loader(load, settings.processes)
+    return checked_loader(load, settings.executor)
 
 
 def _fingerprint(folder: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from gflownet_crystal.common.executors import Executor
 from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.common.run_schema import SAMPLES
 from gflownet_crystal.relaxation.inputs import Item
@@ -83,7 +84,7 @@ def relax_best(
     load: Loader,
     model: Mapping[str, str | None],
     settings: RelaxationSettings,
-    processes: int,
+    executor: Executor,
     quiet: bool,
 ) -> dict[int, Record]:
     """Relax the best structures; returns the record of each row.
@@ -95,7 +96,7 @@ def relax_best(
         load: makes the model.
         model: its name and version.
         settings: settings of the relaxations.
-        processes: number of processes at once.
+        executor: place of the work.
         quiet: show no progress.
 
     Raises:
@@ -106,5 +107,5 @@ def relax_best(
     names = [name.removesuffix(".cif") for name in cif_names(structures)]
     items = [Item(name, structures[row : row + 1]) for row, name in enumerate(names)]
     with open_output(out, {**model, **asdict(settings)}, resume=not holds_nothing(out)):
-        records = relax_kept(out, items, rows, load, settings, str(model["model"]), processes, quiet)
+        records = relax_kept(out, items, rows, load, settings, str(model["model"]), executor, quiet)
     return {record.row: record for record in records}

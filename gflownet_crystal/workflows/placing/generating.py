@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,12 @@ import pyarrow.parquet
 import torch
 
 from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.executors import Executor, LocalProcesses
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import SAMPLES
 from gflownet_crystal.common.tables import DAMAGES
+from gflownet_crystal.common.units import Lost, run_units
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.public_sets import data_path
@@ -54,28 +58,54 @@ def generate_structures(
         chosen["properties"] = [str(path) for path in settings.properties]
     chosen |= {"generator": generator, "specs": _fingerprint(specs)}
     with open_output(settings.out, chosen, settings.resume):
-        structures = make_structures(settings.out, specs, maker, settings.batch_size, settings.quiet)
+        structures = make_structures(
+            settings.out, specs, maker, settings.batch_size, settings.quiet, settings.executor
+        )
         return write_generated(settings.out, structures, specs, settings.format, maker.columns)
 
 
 def make_structures(
-    folder: Path, frame: pd.DataFrame, maker: Maker, batch_size: int, quiet: bool
+    folder: Path,
+    frame: pd.DataFrame,
+    maker: Maker,
+    batch_size: int,
+    quiet: bool,
+    executor: Executor | None = None,
 ) -> pd.DataFrame:
-    """Structures of all specs; each batch is kept in the folder, and one that it has already is not made again."""
+    """Structures of all specs; each batch is kept in the folder, and one that it has already is not made again.
+
+    Raises:
+        DataError: workers died of a batch; the others are kept.
+        KeyboardInterrupt: a stop was requested; finished batches are kept.
+    """
     starts = range(0, len(frame), batch_size)
     waiting = [start for start in starts if not part_file(folder, start).is_file()]
     with (
         stop_on_signal() as should_stop,
         Progress(len(starts), len(starts) - len(waiting), "generating", quiet) as progress,
     ):
-        for start in waiting:
-            if should_stop():
-                raise KeyboardInterrupt("finished work is kept; go on with the same command and resume=true")
-            made = maker.make(frame.iloc[start : start + batch_size])
-            write_part(part_file(folder, start), made)
-            progress.advance(f"{len(made)} structures of {min(batch_size, len(frame) - start)} specs")
+        batches = [frame.iloc[start : start + batch_size] for start in waiting]
+        make, lost = functools.partial(_make_of, maker), ""
+        for place, made in run_units(make, batches, executor or LocalProcesses(), should_stop):
+            if isinstance(made, Lost):
+                lost = made.reason
+                continue
+            write_part(part_file(folder, waiting[place]), made)
+            progress.advance(f"{len(made)} structures of {len(batches[place])} specs")
+    lacking = [start for start in starts if not part_file(folder, start).is_file()]
+    if lost:
+        raise DataError(
+            f"{len(lacking)} of {len(starts)} batches have no structures: {lost}; the others are kept, go on with "
+            "resume=true"
+        )
+    if lacking:
+        raise KeyboardInterrupt("finished work is kept; go on with the same command and resume=true")
     parts = [read_part(part_file(folder, start)) for start in starts]
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+
+
+def _make_of(maker: Maker) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    return maker.make
 
 
 def maker_of(settings: GenerateSettings, generator: Generator, device: torch.device) -> Maker:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from gflownet_crystal.common.errors import EmptySpaceError
+from gflownet_crystal.common.executors import LocalProcesses
 from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import SUMMARY
+from gflownet_crystal.common.units import Lost, run_units
 from gflownet_crystal.models.energies.choice import read_choice
-from gflownet_crystal.workflows.candidates.files import write_candidates
+from gflownet_crystal.workflows.candidates.files import Candidates, write_candidates
 from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.predicting.predicting import Predictor, summary_of
 from gflownet_crystal.workflows.predicting.tasks import Task
@@ -66,14 +69,15 @@ def write_predictions(
         waiting = [place for place, folder in enumerate(folders) if not (folder / SUMMARY).is_file()]
         quiet = settings.quiet or not several
         with Progress(len(tasks), len(tasks) - len(waiting), "predicting", quiet) as progress:
-            for place in waiting:
-                if should_stop():
-                    raise KeyboardInterrupt(
-                        "finished work is kept; go on with the same command and resume=true"
-                    )
-                folder = folders[place]
-                summary, frames[folder] = _predict(predictor, tasks[place], folder, settings, several)
+            make = partial(_find, predictor, several)
+            units = [tasks[place] for place in waiting]
+            executor = settings.executor if several else LocalProcesses()
+            for place, found in run_units(make, units, executor, should_stop):
+                task, folder = units[place], folders[waiting[place]]
+                summary, frames[folder] = _write(predictor, task, found, folder, settings)
                 progress.advance(in_words(summary))
+        if not all((folder / SUMMARY).is_file() for folder in folders):
+            raise KeyboardInterrupt("finished work is kept; go on with the same command and resume=true")
         summaries = [read_json(folder / SUMMARY) for folder in folders]
         if several:
             write_json(out / SUMMARY, {"predictions": summaries})
@@ -83,17 +87,28 @@ def write_predictions(
     ]
 
 
-def _predict(
-    predictor: Predictor, task: Task, folder: Path, settings: PredictSettings, several: bool
-) -> tuple[dict[str, object], pd.DataFrame | None]:
-    """Predict for one task and write its files; one that is impossible ends the others only where it is alone."""
-    frame = None
+def _find(predictor: Predictor, several: bool) -> Callable[[Task], Candidates | str]:
+    return partial(_found, predictor, several)
+
+
+def _found(predictor: Predictor, several: bool, task: Task) -> Candidates | str:
+    """The structures of a task, or the reason why there are none; that ends the others only where it is alone."""
     try:
-        found = task.found(predictor)
+        return task.found(predictor)
     except EmptySpaceError as error:
         if not several:
             raise
-        summary: dict[str, object] = {"formula": task.text, "structures": 0, "reason": str(error)}
+        return str(error)
+
+
+def _write(
+    predictor: Predictor, task: Task, found: Candidates | str | Lost, folder: Path, settings: PredictSettings
+) -> tuple[dict[str, object], pd.DataFrame | None]:
+    """Write the files of a prediction."""
+    frame = None
+    if isinstance(found, str | Lost):
+        reason = found.reason if isinstance(found, Lost) else found
+        summary: dict[str, object] = {"formula": task.text, "structures": 0, "reason": reason}
     else:
         energies = None if settings.energies is None else read_choice(settings.energies).described
         write_candidates(folder, found, settings.format, energies)

@@ -150,7 +150,7 @@ class Judging:
     ) -> list[Record]:
         work = self.evaluation.work
         load = functools.partial(load_on, judge, None, self.evaluation.choices.device)
-        loader = load if work.processes > 1 else lambda: energies
+        loader = (lambda: energies) if work.executor.in_process else load
         folder.mkdir(parents=True, exist_ok=True)
         rows, doing = range(len(items)), f"relaxing with {judge.label}"
         return relax_kept(
@@ -160,7 +160,7 @@ class Judging:
             loader,
             self.settings,
             judge.described,
-            work.processes,
+            work.executor,
             work.quiet,
             doing=doing,
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from gflownet_crystal.common.executors import Executor
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.models.energies.choice import EnergyChoice, read_choice
@@ -31,7 +32,7 @@ def relax_kept(
     load: Loader,
     settings: RelaxationSettings,
     model: str,
-    processes: int = 1,
+    executor: Executor | None = None,
     quiet: bool = False,
     formats: Sequence[str] = (CIF,),
     doing: str = "relaxing",
@@ -45,7 +46,7 @@ def relax_kept(
         load: makes the model; see :func:`~gflownet_crystal.relaxation.run.relax_items`.
         settings: settings of the relaxations.
         model: name of the energies.
-        processes: number of processes at once.
+        executor: place of the work; None for this process.
         quiet: show no progress.
         formats: file formats of the structures, CIF among them.
         doing: word for the progress.
@@ -64,7 +65,7 @@ def relax_kept(
             stop_on_signal() as should_stop,
             Progress(len(rows), len(rows) - len(waiting), doing, quiet) as progress,
         ):
-            for finished in relax_items(items, waiting, load, settings, processes, should_stop):
+            for finished in relax_items(items, waiting, load, settings, executor, should_stop):
                 record = to_record(finished.row, items[finished.row], finished.result, finished.seconds)
                 records.add(record)
                 progress.advance(f"{record.name} {record.status} after {record.steps} steps")
@@ -107,28 +108,28 @@ def relax_structures(
     # before anything is written: weights may not exist, a model may be unknown, not installed, or without forces
     if relaxation.denoise is not None:
         load_denoiser(relaxation.denoise)
-    loader = checked_loader(load, settings.processes)
+    loader = checked_loader(load, settings.executor)
     name = read_choice(model).described
     full = name if version is None or ":" in name else f"{name}:{version}"
     chosen = {"model": name, "version": version, **asdict(relaxation), "structures": fingerprint(items)}
-    processes, quiet = settings.processes, settings.quiet
+    executor, quiet = settings.executor, settings.quiet
     with open_output(settings.out, chosen, settings.resume):
         rows = range(len(items))
         return relax_kept(
-            settings.out, items, rows, loader, relaxation, full, processes, quiet, settings.format
+            settings.out, items, rows, loader, relaxation, full, executor, quiet, settings.format
         )
 
 
-def checked_loader(load: Loader, processes: int) -> Loader:
+def checked_loader(load: Loader, executor: Executor) -> Loader:
     """A loader of a model that was loaded once, as it may be unknown, not installed, or without forces.
 
     Args:
-        load: makes the model; has to be picklable for several processes.
-        processes: number of processes that load it.
+        load: makes the model; has to be picklable where that is done in another process.
+        executor: place of the work.
     """
     energies = load()
     energies.calculator()
-    return load if processes > 1 else lambda: energies
+    return (lambda: energies) if executor.in_process else load
 
 
 def load_on(given: EnergyModel | EnergyChoice, version: str | None, device: str) -> StructureEnergies:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from gflownet_crystal.common.bounds import Count
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.executors import Executor, LocalProcesses
 from gflownet_crystal.common.values import at_least, check_fields, optional, path_text, whole_number
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.writing import CIF
@@ -92,7 +93,7 @@ class PipelineSettings(CandidateSettings):
         relaxation: settings of the relaxations.
         restrict: restriction of the sampled space, as arguments of the environment's ``restrict``.
         exact: conditioning of the sampler's distribution on the restriction; None for its policy under tighter masks.
-        processes: number of relaxations at once.
+        executor: place of the separate pieces of work.
         resume: whether to continue an earlier run in ``out``.
     """
 
@@ -103,7 +104,7 @@ class PipelineSettings(CandidateSettings):
     relaxation: RelaxationSettings = field(default_factory=RelaxationSettings)
     restrict: Mapping[str, object] = field(default_factory=dict)
     exact: Conditioning | None = None
-    processes: int = 1
+    executor: Executor = field(default_factory=LocalProcesses)
     resume: bool = False
 
     checks: ClassVar[Checks] = {

@@ -29,7 +29,6 @@ Checks = Mapping[str, Callable[[object, str], object]]
 COMMON: Checks = {
     **dict.fromkeys(("batch_size", "tries", "k"), at_least(1)),
     "formula_check": one_of(FORMULA_CHECKS),
-    "processes": thread_count,
     "seed": seed_number,
     "threads": optional(thread_count),
 }

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Bounds, Count, Several
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.executors import Executor, LocalProcesses
 from gflownet_crystal.common.values import names_setting, optional, path_text
 from gflownet_crystal.evaluation.compared_sets import Choices
 from gflownet_crystal.evaluation.phonons import PhononSettings
@@ -68,7 +69,7 @@ class EvaluateSettings(DeviceSettings):
         phonons: settings of the vibrations of judged structures.
         sampler: settings of the measurement of a sampler.
         seed: random seed of samples and noise floors.
-        processes: number of processes at once.
+        executor: place of the separate pieces of work.
         trust: whether classes from outside this package are built that the run folder names.
         resume: whether to continue an earlier run in ``out``.
     """
@@ -93,7 +94,7 @@ class EvaluateSettings(DeviceSettings):
     phonons: PhononSettings = field(default_factory=PhononSettings)
     sampler: SamplerSettings = field(default_factory=SamplerSettings)
     seed: int = 0
-    processes: int = 1
+    executor: Executor = field(default_factory=LocalProcesses)
     trust: bool = False
     resume: bool = False
     device: str = field(default="cpu", kw_only=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Count, NonNegative, Share, Whole
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.executors import Executor, LocalProcesses
 from gflownet_crystal.common.values import one_of, path_setting
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, check_space_group
 from gflownet_crystal.relaxation.settings import RelaxationSettings
@@ -97,6 +98,7 @@ class PredictSettings(DeviceSettings):
         hull: reference hull by name or file.
         format: file formats of structures, CIF among them.
         seed: random seed.
+        executor: place of the separate pieces of work.
         trust: whether classes from outside this package are built that ``prior`` names.
         resume: whether to continue an earlier run in ``out``.
     """
@@ -126,6 +128,7 @@ class PredictSettings(DeviceSettings):
     hull: str = "reference"
     format: tuple[str, ...] = ("cif",)
     seed: int = 0
+    executor: Executor = field(default_factory=LocalProcesses)
     trust: bool = False
     resume: bool = False
 

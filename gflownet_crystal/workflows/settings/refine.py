@@ -10,6 +10,7 @@ from typing import ClassVar
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Count, InnerShare, NonNegative, Several, Whole
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.executors import Executor, LocalProcesses
 from gflownet_crystal.common.values import optional, text
 from gflownet_crystal.workflows.settings.common import Checks, DeviceSettings
 
@@ -72,7 +73,7 @@ class RefineSettings(DeviceSettings):
         generator_loop: training loop of the generator and of its ranking, where it differs from those of
             ``train_generator``.
         batch_size: number of samples that get atoms at a time.
-        processes: number of relaxations at once.
+        executor: place of the separate pieces of work.
         seed: random seed.
         resume: whether to continue an earlier run in ``out``.
         trust: whether classes from outside this package are built that the run folder names.
@@ -97,7 +98,7 @@ class RefineSettings(DeviceSettings):
     prior_loop: Mapping[str, object] = field(default_factory=dict)
     generator_loop: Mapping[str, object] = field(default_factory=dict)
     batch_size: int = 16
-    processes: int = 1
+    executor: Executor = field(default_factory=LocalProcesses)
     seed: int = 0
     resume: bool = False
     trust: bool = False

@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 
 from gflownet_crystal.common.bounds import Count
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.executors import Executor, LocalProcesses
 from gflownet_crystal.common.values import one_of
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
@@ -74,6 +75,7 @@ class GenerateSettings(DeviceSettings):
         batch_size: number of specs at a time.
         format: file formats of structures beside the table.
         seed: random seed of the first try.
+        executor: place of the separate pieces of work.
         resume: whether to continue an earlier run in ``out``.
     """
 
@@ -89,6 +91,7 @@ class GenerateSettings(DeviceSettings):
     batch_size: int = 64
     format: tuple[str, ...] = ("cif", "extxyz")
     seed: int = 0
+    executor: Executor = field(default_factory=LocalProcesses)
     resume: bool = False
 
     checks: ClassVar[Checks] = {
@@ -114,7 +117,7 @@ class RelaxSettings(DeviceSettings):
         model: energy model; ``auto`` for the best that is installed.
         version: version of the model; None for its first.
         format: file formats of structures, CIF among them.
-        processes: number of crystals at once.
+        executor: place of the separate pieces of work.
         resume: whether to continue an earlier run in ``out``.
     """
 
@@ -125,7 +128,7 @@ class RelaxSettings(DeviceSettings):
     model: EnergyModel = "auto"
     version: str | None = None
     format: tuple[str, ...] = (CIF,)
-    processes: int = 1
+    executor: Executor = field(default_factory=LocalProcesses)
     resume: bool = False
 
     checks: ClassVar[Checks] = {"format": with_cifs}

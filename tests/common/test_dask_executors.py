@@ -1,0 +1,110 @@
+"""Workers of dask: deaths cost their unit alone, connections last, and each fault is one line."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gflownet_crystal.common import dask_executors
+from gflownet_crystal.common.dask_executors import DaskJobs, DaskWorkers
+from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.units import Lost, run_units
+from tests.common.units_that_die import FATAL, Squares
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[DaskWorkers]:
+    pytest.importorskip("distributed")
+    executor = DaskWorkers(processes=2, retries=1)
+    yield executor
+    executor.close()
+
+
+def test_deaths_cost_their_unit_alone(two: DaskWorkers, tmp_path: Path) -> None:
+    squares = Squares(tmp_path, once=frozenset({7}))
+    found = dict(run_units(squares, [*range(30), FATAL], two))
+    assert found.pop(30) == Lost("its worker died 2 times, perhaps for want of memory")
+    assert found == {number: number * number for number in range(30)}
+    assert 2 <= squares.calls(FATAL) <= 3
+
+
+def test_a_scheduler_serves_another_connection_and_counts_its_own_deaths(
+    two: DaskWorkers, tmp_path: Path
+) -> None:
+    other = DaskWorkers(scheduler=dask_executors._CLIENTS[two].cluster.scheduler_address)
+    assert dict(run_units(Squares(tmp_path), range(10), other)) == {n: n * n for n in range(10)}
+    with pytest.raises(ValueError, match="processes is for workers on this machine"):
+        DaskWorkers(scheduler="tcp://host:1", processes=2)
+    other.close()
+
+
+def test_workers_that_their_nannies_lose_are_started_again(
+    two: DaskWorkers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_executors, "_RENEW_SECONDS", 1.0)
+    cluster = dask_executors._CLIENTS[two].cluster
+    asked = len(cluster.worker_spec)
+    for nanny in list(cluster.workers.values()):
+        cluster.sync(nanny.close)
+    assert dict(run_units(Squares(tmp_path), range(4), two)) == {n: n * n for n in range(4)}
+    assert len(cluster.worker_spec) == asked
+
+
+def test_jobs_are_asked_for_and_end_with_the_connection(tmp_path: Path) -> None:
+    pytest.importorskip("dask_jobqueue")
+    # its jobs are processes of this machine
+    jobs = DaskJobs("dask_jobqueue.local.LocalCluster", jobs=1, memory="1GB", options=_LOCAL)
+    try:
+        assert dict(run_units(Squares(tmp_path), range(5), jobs)) == {n: n * n for n in range(5)}
+    finally:
+        jobs.close()
+
+
+_LOCAL = {"local_directory": "/tmp", "interface": "lo"}
+
+
+@pytest.mark.parametrize(
+    ("executor", "words"),
+    [
+        (
+            DaskWorkers(scheduler="tcp://127.0.0.1:9", timeout=1),
+            "no scheduler of dask answers at executor.sch",
+        ),
+        (DaskWorkers(scheduler="nowhere", timeout=1), "no scheduler of dask answers"),
+        (
+            DaskWorkers(scheduler="missing.json", timeout=1),
+            "executor.scheduler=missing.json: no such scheduler",
+        ),
+        (DaskJobs("dask_jobqueue.Nothing", 1, "1GB"), "executor.cluster=dask_jobqueue.Nothing is no cluster"),
+        (DaskJobs("no_such_module.Cluster", 1, "1GB"), "executor.cluster=no_such_module.Cluster: No module"),
+        (
+            DaskJobs("dask_jobqueue.SLURMCluster", 1, "lots"),
+            "executor: SLURMCluster cannot be started: Could not interpret",
+        ),
+    ],
+    ids=str,
+)
+def test_faults_are_one_line(executor: DaskWorkers | DaskJobs, words: str, tmp_path: Path) -> None:
+    pytest.importorskip("dask_jobqueue")
+    with pytest.raises(ConfigError, match=f"^{words}") as raised:
+        list(run_units(Squares(tmp_path), range(3), executor))
+    assert "\n" not in str(raised.value)
+
+
+def test_dask_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("dask", "distributed")]:
+        monkeypatch.delitem(sys.modules, name)
+    real = builtins.__import__
+
+    def without(name: str, *rest: object) -> object:
+        if name.split(".")[0] in ("dask", "distributed"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ConfigError, match=r"^dask is not installed; .*\[cluster\].*executor=local$"):
+        list(run_units(Squares(tmp_path), range(3), DaskWorkers()))
