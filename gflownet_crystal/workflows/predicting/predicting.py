@@ -38,6 +38,7 @@ from gflownet_crystal.workflows.placing.placing import (
     CONTACT,
     CONTACT_RATIO,
     ENERGY_STD,
+    SCREENED,
     Placer,
     best_of_rows,
     why_unplaced,
@@ -148,7 +149,7 @@ class Predictor:
             # the crystal's own choice comes first in a tie
             again["try"] += 1
             made = best_of_rows(pd.concat([made, again], ignore_index=True))
-        return frame, made
+        return frame, made[list(SCREENED)]
 
     def _candidates(self, frame: pd.DataFrame, made: pd.DataFrame) -> Candidates:
         """Ranked structures of the placer with their cells; rows of the frame that it did not place are left out."""

@@ -20,7 +20,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.generators.assignment_data import OccupiedSpecs
 from gflownet_crystal.training.generators.build_prototypes import build, shares_found
 
-PLACES = [[0, 0, 0], [0.5, 0.5, 0.5]]
+PLACES = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]
 SALTS = ("NaCl", "KCl", "KBr", "LiF", "NaBr", "MgO", "CaO", "RbI")
 CESIUMS = ("CsCl", "CsBr", "CsI", "TlCl")
 
