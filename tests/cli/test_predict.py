@@ -12,7 +12,16 @@ from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.structures.spec_io import frame_to_specs
 
-QUICK = ("cells=4", "n=2", "threads=1", "quiet=true", "device=cpu", "energies=null", "generator.tries=1")
+QUICK = (
+    "templates=3",
+    "cells=4",
+    "n=2",
+    "threads=1",
+    "quiet=true",
+    "device=cpu",
+    "energies=null",
+    "generator.tries=1",
+)
 
 
 def predict(out: Path, *words: str) -> int:

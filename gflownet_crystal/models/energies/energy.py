@@ -94,15 +94,12 @@ class EnergyModel(nn.Module):
 
     @torch.no_grad()
     def energies(self, structures: StructureBatch, atoms: int = 1024, half: bool = False) -> Tensor:
-        """Energies of any number of structures, without gradients.
+        """Energies of any number of structures, without gradients, (n,) float64, eV/atom.
 
         Args:
             structures: n structures on the model's device.
             atoms: in a batch at most; bounds the memory.
             half: bfloat16 for the matrix products.
-
-        Returns:
-            (n,) float64, eV/atom.
         """
         result = torch.empty(len(structures), dtype=torch.float64, device=structures.device)
         for rows in batches_of_atoms(structures.n_atoms, atoms):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any
 
-import torch
 from torch import Tensor
 
+from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.structures.structure import StructureBatch
 
 
-class StructureEnergies(ABC):
+class StructureEnergies(MovedToDevice, ABC):
     """Formation energies per atom of structures.
 
     The energy of a structure depends on that structure alone, not on its batch.
@@ -33,7 +33,3 @@ class StructureEnergies(ABC):
     @abstractmethod
     def calculator(self) -> Any:
         """An ASE calculator with energies (eV, of the whole cell), forces (eV/Å) and stress (eV/Å^3)."""
-
-    def to(self, device: torch.device | str) -> Self:
-        """Move to a device; models with tensors override it."""
-        return self

@@ -76,13 +76,6 @@ class TrainedEnergies(StructureEnergies):
         self.card, self.batch_atoms, self.half = card, batch_atoms, half
         self.model, self.uncertainty = build_model(tensors, card)
 
-    def to(self, device: torch.device | str) -> Self:
-        """Move the networks to ``device``."""
-        self.model.to(device)
-        if self.uncertainty is not None:
-            self.uncertainty.to(device)
-        return self
-
     @torch.no_grad()
     def predict(self, structures: StructureBatch) -> tuple[Tensor, Tensor]:
         """Formation energies and standard deviations; see :class:`StructureEnergies`.

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import CheckedFields
-from gflownet_crystal.common.bounds import Count, Positive, Several
+from gflownet_crystal.common.bounds import Count, Several
 from gflownet_crystal.common.checkpoint import Checkpoint
 from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.common.errors import DataError
@@ -21,11 +20,12 @@ from gflownet_crystal.training.base import Training
 from gflownet_crystal.training.optimizer import Optimizer
 from gflownet_crystal.training.proxies.mlp_data import TrainingData
 from gflownet_crystal.training.proxies.mlp_losses import Batch, batch_losses
+from gflownet_crystal.training.proxies.recipe import RecipeSettings
 from gflownet_crystal.training.schedule import cosine
 
 
 @dataclass(frozen=True)
-class TrainingSettings(CheckedFields):
+class TrainingSettings(RecipeSettings):
     """Hyperparameters of the ensemble and its training.
 
     Attributes:
@@ -34,9 +34,7 @@ class TrainingSettings(CheckedFields):
         token_width: width of an element's representation.
         embedding: width of element and group embeddings.
         steps: optimiser steps; the schedule is counted in them.
-        batch_size: crystals a step.
         composition_batch: rows without structure a step.
-        learning_rate: peak learning rate of AdamW.
         weight_decay: weight decay of AdamW, on weight matrices and embeddings.
         warmup: steps of linear rise.
         average: decay of the exponential moving average of the weights; the average is kept.
@@ -47,10 +45,7 @@ class TrainingSettings(CheckedFields):
         mode_weight: weight of the likelihood of the true shapes, over ``volume_weight``.
         prototype_dropout: share of rows whose prototype is treated as never seen.
         bfloat16: matrix products of the hidden layers in bfloat16; heads and losses stay in float32.
-        seed: random seed of weights and batches.
     """
-
-    place = "training"
 
     members: Several = 3
     width: Count = 256
@@ -59,7 +54,6 @@ class TrainingSettings(CheckedFields):
     steps: Count = 5500
     batch_size: Count = 1152
     composition_batch: int = 256
-    learning_rate: Positive = 2e-3
     weight_decay: float = 0.1
     warmup: int = 100
     average: float = 0.998
@@ -70,7 +64,6 @@ class TrainingSettings(CheckedFields):
     mode_weight: float = 0.5
     prototype_dropout: float = 0.1
     bfloat16: bool = True
-    seed: int = 0
 
 
 def initial_ensemble(data: TrainingData, settings: TrainingSettings) -> EnergyEnsemble:
