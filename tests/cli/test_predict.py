@@ -68,7 +68,7 @@ def test_a_crystal_is_varied_in_three_ways(tmp_path: Path, capsys: pytest.Captur
     ways = {
         "substituted": (["sites={Na:[K],Cl:[F]}"], "K F", [225]),
         "doped": (["supercell=[1,1,1]", "dope={Na:{K:1}}"], "K Na3 Cl4", [221]),
-        "moved": (["keep=elements", "cells=3", "n=9"], "Na Cl", None),
+        "moved": (["keep=elements", "templates=0", "cells=3", "n=9"], "Na Cl", None),
     }
     for name, (words, formula, groups) in ways.items():
         assert predict(tmp_path / name, f"start={halite}", *words) == 0

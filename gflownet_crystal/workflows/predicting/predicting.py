@@ -188,6 +188,9 @@ class Predictor:
         made = known.structures(self.prototypes, self.settings.templates)
         own = (probability[known.pair] * known.share)[: len(made)]
         lattice = self.settings.lattice
+        if lattice is None and self.placer.judge is None:
+            # distances alone would choose the largest volume
+            return Variants(made, torch.arange(len(made)), own)
         if lattice is None:
             return at_volumes(made, torch.ones(len(made), dtype=torch.float64), own)
         cell = parameters_to_matrix(*torch.tensor([lattice], dtype=torch.float64).split(3, dim=1))
