@@ -74,6 +74,16 @@ KINDS: Mapping[str, Kind] = {
         split="none",
         figure=(("formulas", "formulas"), ("formulas_with_groups", "formulas with groups")),
     ),
+    "prototypes": Kind(
+        "prototypes of known crystals (space group, counts, Wyckoff positions, coordinates and cell), and the elements "
+        "that crystals of each have",
+        "of cells with more than 20 atoms, only prototypes that at least five stable crystals share",
+        split="none",
+        figure=(
+            ("validation.mp20_val.first_1", "share of MP-20 val whose prototype is the first of its formula"),
+            ("validation.mp20_val.first_20", "among the first 20"),
+        ),
+    ),
     "placing": Kind(
         "a correction of `mlp` to the energies of atoms placed in sampled cells",
         "labels are energies by `alignn` of the best of a generator's tries, not of relaxed crystals; works only with "

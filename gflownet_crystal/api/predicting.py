@@ -34,7 +34,8 @@ def predict(
     sites: Mapping[str, str | Sequence[str]] | None = None,
     space_group: int | str | Sequence[int | str] | None = None,
     lattice: Sequence[float] | None = None,
-    cells: int = 160,
+    templates: int = 40,
+    cells: int = 64,
     energy_model: str | None = "alignn",
     relax: int = 0,
     relax_model: str | None = None,
@@ -55,7 +56,8 @@ def predict(
             each element of ``start``: elements not named stay; None for all to vary.
         space_group: the only group, or groups, numbers or symbols; None for all.
         lattice: a, b, c in Å and angles in degrees of the conventional cell; None to have cells drawn.
-        cells: number of cells that get atoms.
+        templates: number of prototypes of known crystals that are tried.
+        cells: number of cells of the prior that get atoms.
         energy_model: model that ranks, by name or file; None to rank by distances.
         relax: number of the best structures that are relaxed before the final ranking.
         relax_model: model that relaxes them; None for ``energy_model``.
@@ -77,6 +79,7 @@ def predict(
         "n": n,
         "space_group": space_group,
         "lattice": lattice,
+        "templates": templates,
         "cells": cells,
         "energies": energy_model,
     }

@@ -10,8 +10,8 @@ from gflownet_crystal.config.build import build, verb_settings
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.evaluation.contacts import Contacts
-from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.generators.prototypes.known import KnownPrototypes
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.proxies.e_above_hull import load_hull
 from gflownet_crystal.workflows.placing.placing import Placer
@@ -46,7 +46,7 @@ def predictor_of(settings: PredictSettings, generator: Generator) -> Predictor:
         raise ConfigError(
             f"prior={settings.prior} does not sample crystals; give one that does, as prior=prior"
         )
-    table = RankedAssignments.load(settings.prototypes).lister.table
+    known = KnownPrototypes.load(settings.prototypes)
     placer = Placer(generator, hull, judge, contacts, 1, 0.0, settings.seed, device)
     model = settings.energies if settings.relax_model is None else settings.relax_model
     settler = None
@@ -54,4 +54,4 @@ def predictor_of(settings: PredictSettings, generator: Generator) -> Predictor:
         settler = Settler(load_energies(model).to(device), settings.relax, settings.relaxation)
         # models without forces are told before any work
         settler.energies.calculator()
-    return Predictor(trained.parts.model, table, placer, prediction, settler)
+    return Predictor(trained.parts.model, known, placer, prediction, settler)

@@ -24,7 +24,7 @@ from gflownet_crystal.workflows.predicting.tasks import Task
 from gflownet_crystal.workflows.settings.predict import PredictSettings
 
 _DECISIVE = (
-    "prior", "prototypes", "energies", "contacts", "hull", "space_group", "lattice", "seed", "n", "cells",
+    "prior", "prototypes", "energies", "contacts", "hull", "space_group", "lattice", "seed", "n", "templates", "cells",
     "most_atoms", "by_prototypes", "temperature", "keep", "sites", "supercell", "dope", "relax", "relax_model",
     "relax_steps",
 )  # fmt: skip

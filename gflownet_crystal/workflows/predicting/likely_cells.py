@@ -2,8 +2,8 @@
 
 A sampler chooses the space group before the composition, so its draws under the masks of a formula do not follow
 ``p(group, composition | formula)``. There are few pairs of a group and a composition, so this is computed exactly: the
-probability of each pair sums over all orders of choosing. The prior knows chemistry, the table of Wyckoff assignments
-counts how many known crystals have the group and the counts, whatever their elements; the two are averaged.
+probability of each pair sums over all orders of choosing. Beside the prior stand the prototypes of known crystals; the
+two are averaged.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ from gflownet_crystal.envs.composition.rules import CompositionRules
 from gflownet_crystal.envs.composition.stage import CompositionStage, CompositionState
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.envs.space_group import SpaceGroupState
-from gflownet_crystal.generators.assignments.table import AssignmentTable, keys_of
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.rollout import sample_stage
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec import CrystalSpec
 
 _ROWS = 2048
-_MOSTLY = 0.9
+_MOSTLY, _ALMOST_ALL = 0.9, 1.0 - 1e-6
 _UNLIKELY = 1e-5
 """Probability of a space group below which its compositions are not looked at."""
 
@@ -180,33 +179,29 @@ def _log_prob_of(model: GFlowNet, parameters: Tensor, support: Tensor, action: T
     return found
 
 
-def known_crystals(table: AssignmentTable, kinds: CellKinds) -> Tensor:
-    """(n,) float64: number of known crystals of each pair's group and counts, whatever their elements."""
-    keys, _ = keys_of(kinds.space_group, kinds.composition)
-    return torch.tensor([float(sum(table.seen(key).values())) for key in keys], dtype=torch.float64)
+def shares(
+    kinds: CellKinds, model: GFlowNet, known: Tensor, by_known: float, log_p: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Probabilities of pairs in two parts, (n,) float64 each, by the prior and by known crystals.
 
-
-def probabilities(
-    kinds: CellKinds, model: GFlowNet, table: AssignmentTable, by_table: float, log_p: Tensor | None = None
-) -> Tensor:
-    """(n,) float64 probabilities of pairs that sum to 1.
+    Together they sum to 1.
 
     Args:
         kinds: n pairs of one formula.
         model: the prior; where none of the pairs is in its space, its space groups alone count, for little.
-        table: assignments of known crystals.
-        by_table: share of the table in the average.
+        known: (n,) float64 weights of the pairs among known crystals; zeros where there are none.
+        by_known: share of the known crystals.
         log_p: log-probabilities under the prior where they are known.
     """
     log_p = log_prior(model, kinds) if log_p is None else log_p
     if not bool(log_p.isfinite().any()):
         # groups alone say little
-        by_table = max(by_table, _MOSTLY)
+        by_known = max(by_known, _MOSTLY)
         by_group = log_prior_of_groups(model)[kinds.space_group]
         log_p = by_group if bool(by_group.isfinite().any()) else torch.zeros_like(by_group)
-    prior, known = torch.softmax(log_p, dim=0), known_crystals(table, kinds)
-    total = float(known.sum())
-    return prior if not total else (1.0 - by_table) * prior + by_table * known / total
+    prior, total = torch.softmax(log_p, dim=0), float(known.sum())
+    by_known = min(by_known, _ALMOST_ALL)
+    return (prior, known) if not total else ((1.0 - by_known) * prior, by_known * known / total)
 
 
 def allotted(probability: Tensor, n: int) -> Tensor:

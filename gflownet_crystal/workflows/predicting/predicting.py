@@ -1,12 +1,12 @@
 """Structures of a formula, or variants of a given crystal: atoms by a generator, ranked by energies above the hull.
 
-Groups and cells of a formula come from a prior; variants keep the positions of the crystal.
+Crystals of a formula come from prototypes of known crystals and from a prior; variants keep the positions of a crystal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -17,12 +17,13 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import EmptySpaceError
 from gflownet_crystal.common.run_schema import ENERGY_BEFORE
+from gflownet_crystal.crystallography.lattice import parameters_to_matrix
 from gflownet_crystal.data.schema import ENERGY_COLUMN, JUDGED_HULL
 from gflownet_crystal.envs.composition.patterns import FormulaPattern
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.evaluation.parallel import Work, to_crystals
 from gflownet_crystal.evaluation.uniqueness import first_match, unique
-from gflownet_crystal.generators.assignments.table import AssignmentTable
+from gflownet_crystal.generators.prototypes.known import KnownPrototypes
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.occupied_positions import is_free
@@ -37,18 +38,26 @@ from gflownet_crystal.workflows.placing.placing import (
     CONTACT,
     CONTACT_RATIO,
     ENERGY_STD,
+    SCREENED,
     Placer,
     best_of_rows,
     why_unplaced,
 )
+from gflownet_crystal.workflows.predicting.known_cells import KnownCells, known_cells
 from gflownet_crystal.workflows.predicting.likely_cells import (
     CellKinds,
     allotted,
     draw_cells,
     kinds_of,
-    probabilities,
+    log_prior,
+    shares,
 )
-from gflownet_crystal.workflows.predicting.starting_structures import Start, Variants, placed_specs
+from gflownet_crystal.workflows.predicting.starting_structures import (
+    Start,
+    Variants,
+    at_volumes,
+    placed_specs,
+)
 from gflownet_crystal.workflows.relaxing.settling import Settler
 from gflownet_crystal.workflows.settings.predict import PredictionSettings
 
@@ -63,6 +72,9 @@ energies (eV/atom), the tightest contact, and why a cell is no prediction."""
 _VOLUMES = 5.0, 80.0
 """Accepted volumes per atom in a given cell, Å^3: the range of known crystals."""
 
+_PLACED_AGAIN = 20
+"""Crystals in known prototypes, the best ones, whose atoms the generator places once more."""
+
 
 @dataclass(frozen=True)
 class Predictor:
@@ -70,14 +82,14 @@ class Predictor:
 
     Attributes:
         model: prior of crystals.
-        table: assignments of known crystals.
+        prototypes: prototypes of known crystals.
         placer: puts atoms into cells and rates them.
         settings: settings of the predictions.
         settler: relaxes the best structures; None for none.
     """
 
     model: GFlowNet
-    table: AssignmentTable
+    prototypes: KnownPrototypes
     placer: Placer
     settings: PredictionSettings
     settler: Settler | None = None
@@ -92,14 +104,19 @@ class Predictor:
         Raises:
             EmptySpaceError: no group holds the formula, or none the lattice.
         """
-        specs, probability = self.likely_specs(pattern)
-        frame = _frame(specs, probability)
+        kinds, probability, drawn, known = self.likely_kinds(pattern)
+        frame = self._drawn(kinds, drawn)
         made = self.placer.place(frame)
+        variants = self._known(known, probability)
+        if len(variants.probability):
+            others, placed = self._at_best(variants, _PLACED_AGAIN)
+            made = pd.concat([made, placed.assign(row=placed["row"] + len(frame))], ignore_index=True)
+            frame = pd.concat([frame, others], ignore_index=True)
         if start is not None:
-            same = (specs.space_group == start.specs.space_group) & (
-                specs.composition == start.specs.composition
-            ).all(1)
-            own = probability[same][:1] if bool(same.any()) else probability.min()[None]
+            same = (kinds.space_group == start.specs.space_group) & (
+                kinds.composition == start.specs.composition
+            ).all(dim=1)
+            own = probability[same] if bool(same.any()) else probability.min()[None]
             frame = pd.concat([frame, _frame(start.specs, own)], ignore_index=True)
             rated = self.placer.rated(start.structure, np.array([len(frame) - 1]))
             made = pd.concat([made, rated[made.columns]], ignore_index=True)
@@ -110,6 +127,13 @@ class Predictor:
 
         Atoms are as in the crystal, or where the generator puts them on the same Wyckoff positions, if that is better.
         """
+        return self._candidates(*self._at_best(variants, 2 * self.settings.n))
+
+    def _at_best(self, variants: Variants, most: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Cells of variants at their best volumes, and their structures.
+
+        The generator places the atoms of the ``most`` best of those with free coordinates once more.
+        """
         rated = best_of_rows(self.placer.rated(variants.structures, variants.variant.numpy()))
         structures = frame_to_structures(rated)
         occupied, specs = placed_specs(structures)
@@ -118,14 +142,14 @@ class Predictor:
         free = np.zeros(len(made), dtype=bool)
         free[occupied.structure[is_free(occupied.position)].numpy()] = True
         order = np.lexsort((self._rating(made, frame), (made[CONTACT_RATIO] < 1.0).to_numpy()))
-        some = [row for row in order.tolist() if free[row]][: 2 * self.settings.n]
+        some = [row for row in order.tolist() if free[row]][:most]
         if some:
             again = self.placer.place(frame.loc[some])
             again = again.assign(rating=again[ENERGY_COLUMN] if self.placer.judge else -again[CONTACT_RATIO])
             # the crystal's own choice comes first in a tie
             again["try"] += 1
             made = best_of_rows(pd.concat([made, again], ignore_index=True))
-        return self._candidates(frame, made)
+        return frame, made[list(SCREENED)]
 
     def _candidates(self, frame: pd.DataFrame, made: pd.DataFrame) -> Candidates:
         """Ranked structures of the placer with their cells; rows of the frame that it did not place are left out."""
@@ -134,19 +158,43 @@ class Predictor:
         structures = frame_to_structures(made) if len(made) else None
         return self._ranked(table, structures, frame[~frame.index.isin(made["row"])])
 
-    def likely_specs(self, pattern: FormulaPattern) -> tuple[CrystalSpec, Tensor]:
-        """Cells to put atoms into, the likeliest groups and compositions first, and the probabilities of these."""
+    def likely_kinds(self, pattern: FormulaPattern) -> tuple[CellKinds, Tensor, Tensor, KnownCells]:
+        """Pairs of a group and a composition, their probabilities, the prior's part of these, and prototypes.
+
+        Raises:
+            EmptySpaceError: no group holds the formula, or none the lattice.
+        """
         settings, elements = self.settings, cast(Crystal, self.model.env).rules.elements
         kinds = kinds_of(pattern, settings.groups, settings.most_atoms, elements)
         if settings.lattice is not None:
             kinds = _within(kinds, settings.lattice)
         if not len(kinds):
             raise EmptySpaceError(_nothing(pattern, settings))
-        probability = probabilities(kinds, self.model, self.table, settings.by_prototypes)
-        rows = allotted(probability, settings.cells)
+        log_p = log_prior(self.model, kinds)
+        known = known_cells(self.prototypes, kinds, log_p.exp())
+        by_prior, by_known = shares(kinds, self.model, known.weights, settings.by_prototypes, log_p)
+        return kinds, by_prior + by_known, by_prior, known
+
+    def _drawn(self, kinds: CellKinds, by_prior: Tensor) -> pd.DataFrame:
+        """Cells that the prior draws, or those of the given lattice, the likeliest groups and compositions first."""
+        settings = self.settings
+        rows = allotted(by_prior / by_prior.sum(), settings.cells)
         if settings.lattice is not None:
-            return _in_lattice(kinds, settings.lattice)[rows], probability[rows]
-        return draw_cells(self.model, kinds, rows, settings.seed), probability[rows]
+            return _frame(_in_lattice(kinds, settings.lattice)[rows], by_prior[rows])
+        return _frame(draw_cells(self.model, kinds, rows, settings.seed), by_prior[rows])
+
+    def _known(self, known: KnownCells, probability: Tensor) -> Variants:
+        """The formula in prototypes of known crystals, at several volumes or in the given lattice."""
+        made = known.structures(self.prototypes, self.settings.templates)
+        own = (probability[known.pair] * known.share)[: len(made)]
+        lattice = self.settings.lattice
+        if lattice is None and self.placer.judge is None:
+            # distances alone would choose the largest volume
+            return Variants(made, torch.arange(len(made)), own)
+        if lattice is None:
+            return at_volumes(made, torch.ones(len(made), dtype=torch.float64), own)
+        cell = parameters_to_matrix(*torch.tensor([lattice], dtype=torch.float64).split(3, dim=1))
+        return Variants(replace(made, cell=cell.expand(len(made), 3, 3)), torch.arange(len(made)), own)
 
     def _ranked(
         self, table: pd.DataFrame, structures: StructureBatch | None, unplaced: pd.DataFrame

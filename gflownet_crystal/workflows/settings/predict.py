@@ -19,7 +19,7 @@ from gflownet_crystal.workflows.settings.verbs import EnergyModel, with_cifs
 
 PROTOTYPE, ELEMENTS = "prototype", "elements"
 _OF_PREDICTION = (
-    "n", "cells", "most_atoms", "by_prototypes", "temperature", "lattice", "seed", "relax", "relax_steps",
+    "n", "templates", "cells", "most_atoms", "by_prototypes", "temperature", "lattice", "seed", "relax", "relax_steps",
 )  # fmt: skip
 
 
@@ -29,7 +29,8 @@ class PredictionSettings(CheckedFields):
 
     Attributes:
         n: largest number of structures.
-        cells: number of cells that get atoms.
+        templates: number of prototypes of known crystals that are tried.
+        cells: number of cells of the prior that get atoms.
         space_groups: the only groups that are tried, numbers or symbols; None for all.
         lattice: a, b, c in Å and alpha, beta, gamma in degrees of the conventional cell; None to have them drawn.
         most_atoms: largest number of atoms in the primitive cell.
@@ -42,7 +43,8 @@ class PredictionSettings(CheckedFields):
     """
 
     n: Count = 20
-    cells: Count = 160
+    templates: Whole = 40
+    cells: Count = 64
     space_groups: Sequence[int | str] | None = None
     lattice: Sequence[float] | None = None
     most_atoms: Count = 30
@@ -85,9 +87,10 @@ class PredictSettings(DeviceSettings):
         space_group: the only group, or groups, numbers or symbols; None for all.
         lattice: a, b, c in Å and angles in degrees of the conventional cell; None to have cells drawn.
         prior: prior, or run folder, that says which groups and cells are likely.
-        prototypes: table of the assignments of known crystals, by name or file.
+        prototypes: prototypes of known crystals, by name or file.
         by_prototypes: share of known prototypes in the probability of a group and a composition.
-        cells: number of cells that get atoms.
+        templates: number of prototypes of known crystals that are tried.
+        cells: number of cells of the prior that get atoms.
         most_atoms: largest number of atoms in the primitive cell.
         energies: energy model that ranks; None for none.
         temperature: eV/atom; see :class:`~gflownet_crystal.workflows.settings.predict.PredictionSettings`.
@@ -115,9 +118,10 @@ class PredictSettings(DeviceSettings):
     space_group: int | str | list[int | str] | None = None
     lattice: list[float] | None = None
     prior: str = "prior"
-    prototypes: str = "assignments"
+    prototypes: str = "prototypes"
     by_prototypes: float = 0.5
-    cells: int = 160
+    templates: int = 40
+    cells: int = 64
     most_atoms: int = 30
     energies: EnergyModel | None = "alignn"
     temperature: float = 0.04

@@ -11,7 +11,6 @@ from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.crystallography.occupation import WyckoffOccupation
 from gflownet_crystal.envs.composition.patterns import FormulaPattern
 from gflownet_crystal.envs.crystal import Crystal
-from gflownet_crystal.generators.assignments.table import AssignmentTable
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.policies.uniform import UniformPolicy
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS, N_ATOMIC_NUMBERS
@@ -21,10 +20,9 @@ from gflownet_crystal.workflows.predicting.likely_cells import (
     allotted,
     draw_cells,
     kinds_of,
-    known_crystals,
     log_prior,
     log_prior_of_groups,
-    probabilities,
+    shares,
 )
 from tests.gflownet.random_models import random_model
 
@@ -84,27 +82,27 @@ def test_pairs_are_those_whose_positions_hold_the_counts(formula: Any) -> None:
     assert (kinds.composition[:, ATOMIC_NUMBERS["K"]] == 0).all()
 
 
-def test_known_prototypes_count_whatever_the_elements() -> None:
-    table = AssignmentTable.of(
-        [(225, (4, 4)), (225, (4, 4)), (221, (1, 1))], [((0,), (1,))] * 2 + [((0,), (1,))]
-    )
+def test_the_prior_and_known_crystals_share_the_probability() -> None:
     kinds = kinds_of(FormulaPattern.of("NaCl"), [221, 225], 2, ("Na", "Cl"))
-    known = dict(zip(map(int, kinds.space_group), known_crystals(table, kinds).tolist(), strict=True))
-    assert known == {221: 1.0, 225: 2.0}
     env = Crystal(("Na", "Cl"), space_groups=[221, 225], max_count=4)
     model = GFlowNet(env, UniformPolicy, UniformPolicy)
-    by_table = probabilities(kinds, model, table, 1.0)
-    torch.testing.assert_close(by_table, known_crystals(table, kinds) / 3.0)
-    assert float(probabilities(kinds, model, table, 0.3).sum()) == pytest.approx(1.0)
+    known = torch.where(kinds.space_group == 225, 2.0, 1.0).double()
+    by_prior, by_known = shares(kinds, model, known, 0.3)
+    torch.testing.assert_close(by_known, 0.3 * known / known.sum())
+    torch.testing.assert_close(by_prior, 0.7 * torch.softmax(log_prior(model, kinds), dim=0))
+    alone, nothing = shares(kinds, model, torch.zeros_like(known), 0.3)
+    assert float(alone.sum()) == pytest.approx(1.0) and not bool(nothing.any())
 
 
 def test_a_formula_outside_the_prior_leaves_its_groups() -> None:
     env = Crystal(("Na", "Cl"), space_groups=[221, 225], max_count=4)
     model = GFlowNet(env, UniformPolicy, UniformPolicy)
     kinds = kinds_of(FormulaPattern.of("NaCl3"), [216, 221, 225], 4, ("Na", "Cl"))
-    probability = probabilities(kinds, model, AssignmentTable(), 0.5)
-    assert set(kinds.space_group[probability > 0].tolist()) == {221, 225}
-    assert float(probability.sum()) == pytest.approx(1.0)
+    by_prior, _ = shares(kinds, model, torch.zeros(len(kinds)).double(), 0.5)
+    assert set(kinds.space_group[by_prior > 0].tolist()) == {221, 225}
+    assert float(by_prior.sum()) == pytest.approx(1.0)
+    by_prior, by_known = shares(kinds, model, torch.ones(len(kinds)).double(), 0.5)
+    assert float(by_known.sum()) == pytest.approx(0.9) and float(by_prior.sum()) == pytest.approx(0.1)
 
 
 def test_cells_are_allotted_to_the_likely_first() -> None:
