@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import NamedTuple
+
+import torch
 
 from gflownet_crystal.common.pool import in_processes
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.inputs import Item
-from gflownet_crystal.relaxation.relax import Relaxation, relax
+from gflownet_crystal.relaxation.relax import relax_in_batches
+from gflownet_crystal.relaxation.results import Relaxation
 from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.structures.batching import cut_by_atoms
+from gflownet_crystal.structures.structure import StructureBatch
 
 Loader = Callable[[], StructureEnergies]
 
@@ -22,7 +27,7 @@ class Finished(NamedTuple):
     Attributes:
         row: row of the item.
         result: result of its relaxation.
-        seconds: that it took.
+        seconds: its share of the time.
     """
 
     row: int
@@ -32,7 +37,7 @@ class Finished(NamedTuple):
 
 @dataclass(frozen=True)
 class Worker:
-    """Relaxes items one after the other.
+    """Relaxes items in batches.
 
     Attributes:
         energies: the model.
@@ -42,14 +47,10 @@ class Worker:
     energies: StructureEnergies
     settings: RelaxationSettings
 
-    def __call__(self, row: int, item: Item) -> Finished:
-        """Relax an item; one that could not be read has failed already."""
-        start = time.perf_counter()
-        if item.structure is None:
-            result = Relaxation("failed", item.reason, 0)
-        else:
-            result = relax(item.structure, self.energies, self.settings)
-        return Finished(row, result, time.perf_counter() - start)
+    def __call__(self, tasks: Iterable[tuple[int, StructureBatch]]) -> Iterator[Finished]:
+        """Relax structures with their rows, each as it is finished."""
+        for done in relax_in_batches(tasks, self.energies, self.settings):
+            yield Finished(done.key, done.result, done.seconds)
 
 
 def relax_items(
@@ -60,7 +61,7 @@ def relax_items(
     processes: int = 1,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Finished]:
-    """Relax some of the items, each as it is finished.
+    """Relax some of the items, each as it is finished; those that could not be read have failed already.
 
     Args:
         items: all of them.
@@ -73,19 +74,37 @@ def relax_items(
     Raises:
         DataError: a process died.
     """
+    for row in rows:
+        if items[row].structure is None:
+            yield Finished(row, Relaxation("failed", items[row].reason, 0), 0.0)
+    read = [(row, structure) for row in rows if (structure := items[row].structure) is not None]
     if processes == 1:
-        worker = Worker(load(), settings)
-        for row in rows:
-            if should_stop():
-                return
-            yield worker(row, items[row])
+        yield from Worker(load(), settings)(takewhile(lambda _: not should_stop(), read))
         return
     advice = "its finished crystals are kept; go on with resume=true and fewer processes"
-    tasks = ((row, items[row]) for row in rows)
+    started = (load, settings)
     for _, finished in in_processes(
-        _relax_in_worker, tasks, processes, should_stop, advice, _start_worker, (load, settings)
+        _relax_in_worker,
+        _tasks(read, processes, settings.batch),
+        processes,
+        should_stop,
+        advice,
+        _start_worker,
+        started,
     ):
-        yield finished
+        yield from finished
+
+
+def _tasks(
+    read: Sequence[tuple[int, StructureBatch]], processes: int, atoms: int
+) -> list[tuple[list[tuple[int, StructureBatch]]]]:
+    """Crystals in portions: two batches' worth each, fewer where that leaves a process without work."""
+    sizes = torch.tensor([len(structure.fractional) for _, structure in read], dtype=torch.int64)
+    most = max(1, min(2 * atoms, int(sizes.sum()) // processes))
+    return [
+        ([read[place] for place in part.tolist()],)
+        for part in cut_by_atoms(torch.arange(len(read)), sizes, most)
+    ]
 
 
 def _start_worker(load: Loader, settings: RelaxationSettings) -> None:
@@ -96,5 +115,5 @@ _PROCESS: list[Worker] = []
 """The worker of a process that :func:`relax_items` started; empty in all others."""
 
 
-def _relax_in_worker(row: int, item: Item) -> Finished:
-    return _PROCESS[0](row, item)
+def _relax_in_worker(tasks: list[tuple[int, StructureBatch]]) -> list[Finished]:
+    return list(_PROCESS[0](tasks))

@@ -26,6 +26,7 @@ class RelaxationSettings(CheckedFields):
         steps: maximum number of steps.
         max_volume_change: relative change of the volume beyond which a relaxation fails.
         denoise: weights of a denoiser, whose pass is the start where it lowers the energy; None for no pass.
+        batch: number of atoms that are relaxed at once at most, of as many crystals as have them.
     """
 
     cell: bool = True
@@ -36,3 +37,4 @@ class RelaxationSettings(CheckedFields):
     steps: Whole = 300
     max_volume_change: Positive = 0.5
     denoise: str | None = None
+    batch: Annotated[int, Bounds(least=1)] = 128

@@ -111,6 +111,12 @@ class EnergyModel(nn.Module):
         return result
 
 
+def cell_energies(model: EnergyModel, structures: StructureBatch, cell: Tensor, fractional: Tensor) -> Tensor:
+    """Energies of whole cells (n,) float64, eV, differentiable in cells (n, 3, 3) and coordinates (N, 3)."""
+    graph = graph_for(model.network, structures, model.scale.dtype, cell, fractional)
+    return model(graph).double() * structures.n_atoms
+
+
 def autocast(device: torch.device, half: bool) -> AbstractContextManager[object]:
     """Matrix products in bfloat16, or nothing."""
     return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
