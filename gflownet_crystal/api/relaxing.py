@@ -42,7 +42,7 @@ class Relaxer:
     Attributes:
         load: makes the model.
         settings: settings of the relaxations.
-        processes: number of crystals at once.
+        processes: number of batches at once.
     """
 
     load: Loader

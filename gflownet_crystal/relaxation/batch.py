@@ -135,15 +135,14 @@ class RelaxationBatch(Generic[Key]):
         virial = kept.norm(dim=2).amax(1) / trial.n_atoms
         pressure = -found.stress.diagonal(dim1=1, dim2=2).mean(1) / units.GPa
         slopes = self.coordinates.slopes(self.minimizer.trial, found.forces, virials)
-        better, minimizer = self.minimizer.told(found.energy, slopes, self._extents())
+        passing = torch.tensor([one.passing for one in self.active])
+        length = self.coordinates.extents(self.minimizer.trial - self.minimizer.values)
+        better, minimizer = self.minimizer.told(found.energy, slopes, length, passing)
         pulls = torch.where(better[:, None], torch.stack([largest, virial, pressure], dim=1), self.pulls)
         for one, lowered in zip(self.active, better.tolist(), strict=True):
             one.denoised = one.denoised or (one.passing and lowered)
             one.passing = False
         return replace(self, minimizer=minimizer, pulls=pulls)
-
-    def _extents(self) -> Tensor:
-        return self.coordinates.extents(self.minimizer.trial - self.minimizer.values)
 
     def _failures(self, found: Derivatives, largest: float) -> list[str]:
         """Why crystals fail after what was found of their trials; empty where they do not."""

@@ -67,13 +67,14 @@ class Minimizer:
             pad(self.trial, (0, more)),
         ]
 
-    def told(self, energy: Tensor, slopes: Tensor, length: Tensor) -> tuple[Tensor, Self]:
+    def told(self, energy: Tensor, slopes: Tensor, length: Tensor, strictly: Tensor) -> tuple[Tensor, Self]:
         """The searches after their trials were computed, and whose trial is its best, (n,) bool.
 
         Args:
             energy: (n,) eV.
             slopes: (n, f) derivatives.
             length: (n,) extents of the steps to the trials.
+            strictly: (n,) bool, whose trial is taken only if it is lower, be it by less than rounding.
         """
         first = self.energy.isinf()
         step = self.trial - self.values
@@ -83,7 +84,9 @@ class Minimizer:
         foreseen = (self.slopes * step).sum(1) + 0.5 * torch.einsum("nf,nfg,ng->n", step, self.hessian, step)
         gained = energy - self.energy
         noise = _NOISE * energy.abs().clamp(min=1.0)
-        better = first | (gained <= noise) | (self.radius <= LEAST_RADIUS)
+        better = (
+            torch.where(strictly, gained < 0.0, (gained <= noise) | (self.radius <= LEAST_RADIUS)) | first
+        )
         ratio = gained / foreseen.clamp(max=-1e-12)
         wider = better & ~first & (ratio > 0.5) & (length > 0.7 * self.radius)
         radius = torch.where(wider, 2.0 * self.radius, self.radius)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from gflownet_crystal.common.annotations import CheckedFields
-from gflownet_crystal.common.bounds import Bounds, Positive, Whole
+from gflownet_crystal.common.bounds import Bounds, Count, Positive, Whole
 
 LARGEST_SYMPREC = 0.5
 """Å; beyond it a search for symmetry takes different atoms for one."""
@@ -37,4 +37,8 @@ class RelaxationSettings(CheckedFields):
     steps: Whole = 300
     max_volume_change: Positive = 0.5
     denoise: str | None = None
-    batch: Annotated[int, Bounds(least=1)] = 128
+    batch: Count = 128
+
+    def deciding(self) -> dict[str, object]:
+        """The settings that decide the results; the size of a batch changes their last digits at most."""
+        return {name: value for name, value in vars(self).items() if name != "batch"}

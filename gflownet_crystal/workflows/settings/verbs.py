@@ -126,7 +126,7 @@ class RelaxSettings(DeviceSettings):
         model: energy model; ``auto`` for the best that is installed.
         version: version of the model; None for its first.
         format: file formats of structures, CIF among them.
-        processes: number of crystals at once.
+        processes: number of batches at once.
         resume: whether to continue an earlier run in ``out``.
     """
 
