@@ -126,7 +126,7 @@ def main(arguments: list[str]) -> None:
     structures = disturbed_crystals(options["data"], int(options["n"]), symmetric)
     energies = load_energies(options["model"])
     settings = RelaxationSettings(symmetry=symmetric)
-    # what is loaded or compiled at the first use is no part of the times
+    # the first use of a model loads and compiles, which is no part of the times
     energies.predict(structures[:1])
     in_batches(energies, structures[:1], replace(settings, steps=1))
     plain = by_ase(energies, structures, settings)

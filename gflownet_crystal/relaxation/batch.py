@@ -118,15 +118,15 @@ class RelaxationBatch(Generic[Key]):
         self._share(time.perf_counter() - start)
         failed = [one.failed(reason) for one, reason in zip(self.active, reasons, strict=True) if reason]
         left = told.select(torch.tensor([not reason for reason in reasons]))
-        at_rest = (left.pulls[:, :2] <= settings.fmax).all(1)
+        converged = (left.pulls[:, :2] <= settings.fmax).all(1)
         spent = torch.tensor([one.steps >= settings.steps for one in left.active], dtype=torch.bool)
         passing = torch.tensor([one.passing for one in left.active], dtype=torch.bool)
-        ending = (at_rest | spent) & ~passing
-        ended = left.select(ending)._ended(energies, at_rest[ending], settings.symprec)
+        ending = (converged | spent) & ~passing
+        ended = left.select(ending)._ended(energies, converged[ending], settings.symprec)
         return failed + ended, left.select(~ending)._stepped()
 
     def _told(self, trial: StructureBatch, found: Derivatives) -> RelaxationBatch[Key]:
-        """The crystals with what was found of their trials; the active ones note what became of a pass."""
+        """The crystals after the derivatives of their trials; the active ones note whether a pass lowers an energy."""
         virials = found.stress * trial.volume[:, None, None]
         forces, kept = self.coordinates.kept(found.forces, virials)
         largest = torch.zeros_like(found.energy).scatter_reduce(
@@ -145,7 +145,7 @@ class RelaxationBatch(Generic[Key]):
         return replace(self, minimizer=minimizer, pulls=pulls)
 
     def _failures(self, found: Derivatives, largest: float) -> list[str]:
-        """Why crystals fail after what was found of their trials; empty where they do not."""
+        """Reasons of failures after the derivatives of the trials; empty where there is none."""
         finite = found.energy.isfinite() & self.minimizer.slopes.isfinite().all(1)
         volume = self.coordinates.structures(self.minimizer.values).volume
         changes = (volume / self.coordinates.start.volume - 1.0).tolist()
@@ -158,7 +158,7 @@ class RelaxationBatch(Generic[Key]):
         return reasons
 
     def _see_starts(self, energies: StructureEnergies, symprec: float, reasons: list[str]) -> None:
-        """Note the states of crystals that were computed for the first time, and who cannot be judged."""
+        """Note the states of crystals at their starts; the reason of those that the model cannot judge is set."""
         new = [one.before is None and not reason for one, reason in zip(self.active, reasons, strict=True)]
         if not any(new):
             return
@@ -186,7 +186,7 @@ class RelaxationBatch(Generic[Key]):
             )
         ]
 
-    def _ended(self, energies: StructureEnergies, at_rest: Tensor, symprec: float) -> list[Done[Key]]:
+    def _ended(self, energies: StructureEnergies, converged: Tensor, symprec: float) -> list[Done[Key]]:
         """The results of crystals that are done."""
         if not self.active:
             return []
@@ -196,7 +196,9 @@ class RelaxationBatch(Generic[Key]):
             one.failed(UNJUDGED)
             if state is None
             else one.ended(relaxed[row : row + 1], "converged" if rests else "not_converged", state)
-            for row, (one, state, rests) in enumerate(zip(self.active, states, at_rest.tolist(), strict=True))
+            for row, (one, state, rests) in enumerate(
+                zip(self.active, states, converged.tolist(), strict=True)
+            )
         ]
 
     def _stepped(self) -> RelaxationBatch[Key]:

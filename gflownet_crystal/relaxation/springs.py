@@ -1,7 +1,7 @@
 """A guess of the second derivatives of a crystal's energy, for the first steps of a relaxation.
 
 Each pair of atoms is a spring whose strength falls with its length in units of the two covalent radii, as in the
-preconditioners of Packwood et al. (J. Chem. Phys. 144, 164109, 2016); the springs see displacements and strains alike.
+preconditioners of Packwood et al. (J. Chem. Phys. 144, 164109, 2016); displacements and strains both change their lengths.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def _images(cell: Floats, numbers: Whole, points: Floats, places: Floats) -> tup
 
 
 def _kept_vectors(projector: Floats) -> Floats:
-    """Orthonormal columns that span what an orthogonal projector keeps, (d, f)."""
+    """Orthonormal columns that an orthogonal projector leaves as they are, (d, f)."""
     values, vectors = np.linalg.eigh(0.5 * (projector + projector.T))
     return vectors[:, values > _ONE]
 
