@@ -10,8 +10,13 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 FIRST_RADIUS, LARGEST_RADIUS, LEAST_RADIUS = 0.2, 0.4, 1e-3
+"""Å; bounds of a step: of the first one, and the range in which it grows and shrinks. The least is always taken."""
+
 _NOISE = 2e-6
+"""Rounding of energies in single precision, relative to the larger of the energy and 1 eV."""
+
 _LEAST_CURVATURE = 0.2
+"""Share of the foreseen curvature along a step that is kept where less was found (Powell 1978)."""
 
 
 @dataclass(frozen=True)

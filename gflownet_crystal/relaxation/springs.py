@@ -1,7 +1,7 @@
 """A guess of the second derivatives of a crystal's energy, for the first steps of a relaxation.
 
 Each pair of atoms is a spring whose strength falls with its length in units of the two covalent radii, as in the
-preconditioners of Packwood et al. (J. Chem. Phys. 144, 164109, 2016); displacements and strains both change their lengths.
+preconditioners of Packwood et al. (J. Chem. Phys. 144, 164109, 2016); displacements and strains change their lengths.
 """
 
 from __future__ import annotations
@@ -13,7 +13,20 @@ from gflownet_crystal.structures.distances import covalent_radii
 from gflownet_crystal.structures.periodic_pairs import PeriodicPoints
 from gflownet_crystal.structures.structure import StructureBatch
 
-STRENGTH, DECAY, SIDEWAYS, FLOOR, REACH = 3.0, 4.0, 0.1, 1.0, 5.0
+REACH = 5.0
+"""Å; length of the longest spring."""
+
+_STRENGTH, _DECAY = 3.0, 4.0
+"""eV/Å^2 of a pair at the sum of its covalent radii, and the rate at which longer ones get weaker."""
+
+_SIDEWAYS = 0.1
+"""Share of the strength that acts across the pair."""
+
+_FLOOR = 1.0
+"""eV/Å^2 that is added for each atom: coordinates that no spring holds are not free."""
+
+_STRONGEST = 4.0
+"""Strength of pairs that are much too near, in units of the one at the sum of the radii."""
 
 
 def spring_hessian(structure: StructureBatch, displacements: Tensor, strains: Tensor) -> Tensor:
@@ -36,12 +49,12 @@ def spring_hessian(structure: StructureBatch, displacements: Tensor, strains: Te
     radii = covalent_radii(structure.atomic_numbers)
     stretch = lengths / (radii[pairs.source] + radii[pairs.target])
     # each pair comes twice
-    strength = 0.5 * STRENGTH * torch.exp(-DECAY * (stretch - 1.0)).clamp(max=4.0)
+    strength = 0.5 * _STRENGTH * torch.exp(-_DECAY * (stretch - 1.0)).clamp(max=_STRONGEST)
     change = displacements[pairs.target] - displacements[pairs.source]
     change = change + torch.einsum("ei,ijf->ejf", vectors, strains)
     along = torch.einsum("ei,eif->ef", vectors / lengths[:, None], change)
-    hessian = (along * (strength * (1.0 - SIDEWAYS))[:, None]).T @ along
+    hessian = (along * (strength * (1.0 - _SIDEWAYS))[:, None]).T @ along
     change = change.flatten(0, 1)
-    hessian = hessian + (change * (strength * SIDEWAYS).repeat_interleave(3)[:, None]).T @ change
+    hessian = hessian + (change * (strength * _SIDEWAYS).repeat_interleave(3)[:, None]).T @ change
     flat = torch.cat([displacements.flatten(0, 1), strains.flatten(0, 1) * len(displacements) ** 0.5])
-    return hessian + FLOOR * flat.T @ flat
+    return hessian + _FLOOR * flat.T @ flat
