@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.options import names, read_options, run
-from gflownet_crystal.common.devices import find_device
+from gflownet_crystal.common.devices import autocast, find_device
 from gflownet_crystal.config.build import build
 from gflownet_crystal.config.compose import compose_config
 from gflownet_crystal.config.parts import Parts, build_parts
@@ -31,7 +31,6 @@ from gflownet_crystal.envs.base import Context
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.gflownet.log_probs import evaluate
 from gflownet_crystal.gflownet.rollout import sample_forward
-from gflownet_crystal.models.energies.energy import autocast
 from gflownet_crystal.models.energies.trained import TrainedEnergies
 from gflownet_crystal.models.layers.stored_graphs import StoredGraphs
 from gflownet_crystal.structures.batching import cut_by_atoms

@@ -14,15 +14,12 @@ WEIGHTS = DOCS.parent / "gflownet_crystal" / "weights"
 COMMAND = "python docs/build_models.py"
 
 _OF_LOSSES = "figures are losses of one step, not the quality of crystals"
-# entries of a card that have a place of their own on the page, or are too long for it
-_TOLD = {"kind", "data", "split", "validation", "test", "samples_seen"}
-_TOLD |= {"curve_still_falling", "curve_still_rising"}
-_TOLD |= {"command", "calibrated_by", "sha256", "validation_curve", "unit", "units", "property"}
-_TOLD |= {"env", "distributions"}
-_PURE = ("spearman_above_hull", "formulas", "formulas_with_groups")
+# errors of single sources of labels, too many for the page
+_OF_SOURCES = "mae_by_energy_source"
+_PURE = ("spearman_above_hull", "formulas", "formulas_with_groups", "within_2_std", "mae_log10")
 _OF_PROPERTIES = (
     ("validation.validation.mae_log10", "mean absolute error of the decadic logarithm, MP-20 val"),
-    ("validation.validation.mae", "mean absolute error, MP-20 val, in its unit"),
+    ("validation.validation.mae", "mean absolute error, MP-20 val"),
     ("validation.not_calibrated_on.within_2_std", "share of labels within 2 standard deviations"),
 )
 
@@ -46,26 +43,25 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "energy_ensemble": Kind(
-        "energies of specs: composition, group and cell; an ensemble that knows strained cells",
-        "sees no atoms: structures of one spec have one energy; shapes of cells are held loosely; standard deviations "
-        "are too small far from the Materials Project",
+        "energies of specs (composition, group and cell), by an ensemble that has also learned strained cells",
+        "sees no atoms: structures of one spec have one energy; the shape of a cell has a weak effect; standard "
+        "deviations are too small far from the Materials Project",
         figure=(("validation.mp20_val.mae", "MAE on MP-20 val"), ("test.wbm.parquet.mae", "MAE on WBM")),
     ),
     "mlp_paper": Kind(
         "energies of specs by the network of Crystal-GFN",
-        "sees no atoms; knows nothing of strained cells, and says no uncertainty; for the paper's experiment",
+        "sees no atoms; has not learned strained cells, and gives no uncertainty; for the paper's experiment",
         figure=(("validation.mp20_val.mae", "MAE on MP-20 val"),),
     ),
     "learned_hull": Kind(
         "the convex hull of formation energies, by composition",
-        "an estimate, whose errors a sampler seeks; where a reference set is at hand, its own hull is exact for that "
-        "set",
+        "an estimate, whose errors a sampler finds; the hull of a reference set is exact for that set",
         figure=(("validation.mae_e_above_hull", "MAE of energies above hull, held-out formulas"),),
     ),
     "reference_hull": Kind(
-        "the convex hull of known compounds, from public labels that agree with each other; and how many known "
-        "crystals there are in each chemical system",
-        "knows no compound outside its data; pure elements stand at 0",
+        "the convex hull of known compounds, from public labels that agree with each other, and the number of known "
+        "crystals in each chemical system",
+        "has no compound outside its data; pure elements have the energy 0",
         split="none",
         figure=(
             ("validation.mp20_val.mae_e_above_hull", "MAE of energies above hull, MP-20 val"),
@@ -80,8 +76,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "placing": Kind(
         "a correction of `mlp` to the energies of atoms placed in sampled cells",
-        "labels are energies by `alignn` of the best of a generator's tries, not of relaxed crystals; fits one `mlp`",
-        split="sampled formulas kept aside",
+        "labels are energies by `alignn` of the best of a generator's tries, not of relaxed crystals; works only with "
+        "the `mlp` of its training",
+        split="held-out sampled formulas",
         figure=(
             ("validation.sampled_not_calibrated_on.mae", "MAE on sampled specs of other formulas"),
             ("validation.without_correction.mae", "without it"),
@@ -89,30 +86,30 @@ KINDS: Mapping[str, Kind] = {
         ),
     ),
     "spec_property": Kind(
-        "a property of specs, by heads on the layers of `mlp`",
-        "sees no atoms; learned from crystals near their equilibrium; fits one `mlp`",
+        "a property of specs, by small networks on the layers of `mlp`",
+        "sees no atoms; learned from crystals near their equilibrium; works only with the `mlp` of its training",
         figure=_OF_PROPERTIES,
     ),
     "structure_property": Kind(
-        "a property of crystals with atoms, by heads on the layers of `alignn`",
-        "learned from crystals near their equilibrium; fits one `alignn`",
+        "a property of crystals with atoms, by small networks on the layers of `alignn`",
+        "learned from crystals near their equilibrium; works only with the `alignn` of its training",
         figure=_OF_PROPERTIES,
     ),
     "placing_labels": Kind(
-        "labelled specs of samplers, which `placing` was trained on and each round of `refine` trains on too",
+        "labelled specs of samplers: the training data of `placing`, used again in each round of `refine`",
         "energies by one model of the best of a generator's tries; no atoms are kept",
         split="none",
         figure=(("formulas", "reduced formulas"),),
     ),
     "contacts": Kind(
-        "the least distance that each pair of elements keeps in known crystals",
-        "pairs in few crystals go by covalent radii; distances are of relaxed crystals, and say nothing of energies",
+        "the smallest distance of each pair of elements in known crystals",
+        "for rare pairs covalent radii are used; distances are those of relaxed crystals",
         figure=(("validation.mp20_val.share_passing", "share of MP-20 val without a shorter contact"),),
     ),
     "prior": Kind(
         "a sampler of specs like those of known crystals",
-        "knows small crystals of the Materials Project; compositions balance with everyday oxidation states or are "
-        "metals; sees no atoms and no energies",
+        "learned from small crystals of the Materials Project; compositions balance with everyday oxidation states or "
+        "are metals; sees no atoms and no energies",
         figure=(
             ("validation.val_nll", "negative log-likelihood of MP-20 val, a bound (nats)"),
             ("validation.standard_error", "standard error"),
@@ -120,8 +117,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "structure_energy": Kind(
         "energies of structures",
-        "judges wrong arrangements of atoms and strained cells too kindly, unless `data` names files of such; standard "
-        "deviations are too small outside the Materials Project",
+        "energies of wrong arrangements of atoms and of strained cells are too low, unless `data` has files of such "
+        "structures; standard deviations are too small outside the Materials Project",
         figure=(("validation.validation.mae", "MAE on MP-20 val"), ("test.wbm.parquet.mae", "MAE on WBM")),
     ),
     "assignment_ranker": Kind(
@@ -142,14 +139,14 @@ KINDS: Mapping[str, Kind] = {
         _OF_LOSSES,
     ),
     "langevin": Kind(
-        "scores of sites, and in mode `paper` of lattice lengths, at several noises",
+        "scores of sites, and in mode `paper` of lattice lengths, at several levels of noise",
         _OF_LOSSES,
     ),
     "denoiser": Kind(
-        "makes crystals of noisy positions without a lattice",
+        "a network that restores crystals from noisy positions without a lattice",
         "figures are errors of one step from noise",
         figure=(
-            ("validation.lengths", "MP-20 val: lengths (A)"),
+            ("validation.lengths", "MP-20 val: lengths (Å)"),
             ("validation.angles", "angles (degrees)"),
             ("validation.pos", "fractional positions"),
             ("validation.pos_centred", "the same without a common shift"),
@@ -160,15 +157,19 @@ _UNKNOWN = Kind("weights", "see the card", split="see the card")
 
 HEAD = f"""# Trained weights
 
-The shipped weights, in `gflownet_crystal/weights`: a `.safetensors` file each, and beside it the card that this page is
-made from (`{COMMAND}`). A file that does not match the checksum of its card is refused. Data are named as in
-the command that trained; they are labels of the Materials Project and MatBench, and are not part of the repository.
-*Split* names the data kept apart: no reduced formula of it was trained on. *Samples seen* counts every crystal as often
-as it was learned from. The curve is that of the error over the training, of `mlp` on the training data, else on the
-validation data; where it was still moving, a longer training would change the figures.
+The shipped weights are in `gflownet_crystal/weights`: for each a `.safetensors` file, and a card `NAME.json` with its
+sizes, settings, figures and checksum, from which this page is made (`{COMMAND}`). A file that does not match its
+checksum is refused. Data are named as in the command of the training; they are labels of the Materials Project and
+MatBench, and are not part of the repository.
 
-| weights | kind | data | split | samples seen | figures | limits |
-|---|---|---|---|---|---|---|
+| weights | kind | figures |
+|---|---|---|
+"""
+
+WORDS = """
+In the sections below, *held out* are the data whose reduced formulas were never trained on. *Samples seen* counts a
+crystal each time that it was learned from. The learning curve is that of the validation error, for `mlp` of the
+training error; where it was still changing, a longer training would change the figures.
 """
 
 
@@ -178,7 +179,7 @@ def page() -> str:
         path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(WEIGHTS.glob("*.json"))
     }
     rows = "\n".join(_row(name, card) for name, card in cards.items())
-    return HEAD + rows + "\n" + "".join(_section(name, card) for name, card in cards.items())
+    return HEAD + rows + "\n" + WORDS + "".join(_section(name, card) for name, card in cards.items())
 
 
 def _row(name: str, card: Mapping[str, Any]) -> str:
@@ -186,18 +187,14 @@ def _row(name: str, card: Mapping[str, Any]) -> str:
     cells = [
         f"[`{name}`](#{name})",
         kind.what,
-        _data(card),
-        _split(card, kind),
-        _samples(card),
         _figures(card, kind),
-        _limits(card, kind),
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _data(card: Mapping[str, Any]) -> str:
     given = card.get("data", [])
-    names = ", ".join(f"`{name}`" for name in ([given] if isinstance(given, str) else given)) or "not said"
+    names = ", ".join(f"`{name}`" for name in ([given] if isinstance(given, str) else given)) or "not given"
     # one card counts crystals, another structures or compositions
     counts = (
         f"{_learned_from(card[key]):,} {key}"
@@ -231,15 +228,19 @@ def _limits(card: Mapping[str, Any], kind: Kind) -> str:
 
 
 def _samples(card: Mapping[str, Any]) -> str:
-    seen = f"{card['samples_seen']:,}" if "samples_seen" in card else "not said"
+    seen = f"{card['samples_seen']:,}" if "samples_seen" in card else "not given"
     # losses fall, shares of finds rise
     going = card.get("curve_still_falling", card.get("curve_still_rising"))
-    return seen if going is None else f"{seen}; the curve {'was still moving' if going else 'had ended'}"
+    return (
+        seen
+        if going is None
+        else f"{seen}; the learning curve {'was still changing' if going else 'was flat'}"
+    )
 
 
 def _figures(card: Mapping[str, Any], kind: Kind) -> str:
     found = dict(_flat(card))
-    unit = f" {card['unit']}" if str(card.get("unit", "")).startswith("eV") else ""
+    unit = f" {card['unit']}" if str(card.get("unit", "")).startswith(("eV", "GPa")) else ""
     said = [
         # correlations and counts are pure numbers
         f"{words} {_number(found[key])}{'' if key.endswith(_PURE) else unit}"
@@ -254,20 +255,21 @@ def _figures(card: Mapping[str, Any], kind: Kind) -> str:
 
 def _section(name: str, card: Mapping[str, Any]) -> str:
     kind = KINDS.get(str(card.get("kind")), _UNKNOWN)
-    lines = [f"\n## {name}\n", f"{kind.what[:1].upper()}{kind.what[1:]}. Limits: {_limits(card, kind)}.\n"]
+    lines = [f"\n## {name}\n", f"{kind.what[:1].upper()}{kind.what[1:]}.\n"]
+    lines += [f"- Data: {_data(card)}", f"- Held out: {_split(card, kind)}"]
+    lines += [f"- Samples seen: {_samples(card)}", f"- Limits: {_limits(card, kind)}\n"]
     commands = [card[key] for key in ("command", "calibrated_by") if key in card]
     if commands:
         lines += ["```text", *map(_whole_command, commands), "```\n"]
     figures = [*_flat(card.get("validation", {})), *_flat(card.get("test", {}), "test")]
-    if figures:
-        lines += ["| figure | value |", "|---|---|"]
-        lines += [f"| {key} | {_number(value)} |" for key, value in figures] + [""]
-    units = card.get("unit") or ", ".join(f"{key}: {value}" for key, value in card.get("units", {}).items())
-    said = [f"unit: {units}"] if units else []
-    said += [
-        f"{key} {_number(value)}" for key, value in _flat({k: v for k, v in card.items() if k not in _TOLD})
-    ]
-    return "\n".join(lines) + f"\nFrom the card: {'; '.join(said)}.\n"
+    told = [(key, value) for key, value in figures if _OF_SOURCES not in key]
+    if told:
+        units = card.get("unit") or ", ".join(
+            f"{key}: {value}" for key, value in card.get("units", {}).items()
+        )
+        lines += [f"| figure | value{f' ({units})' if units else ''} |", "|---|---|"]
+        lines += [f"| {key} | {_number(value)} |" for key, value in told]
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _whole_command(command: str) -> str:

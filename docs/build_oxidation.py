@@ -13,17 +13,17 @@ TEXT = """# Everyday oxidation states
 
 <!-- made by `{command}` -->
 
-`env.oxidation_table=plausible` balances compositions with the states below: those that a chemist writes without
-comment. All but those of Po, At and Fr have at least three reports in the ICSD, and together they are {share} of its
+`env.oxidation_table=plausible` balances compositions with the states below, the usual ones of a chemistry textbook.
+All but those of Po, At and Fr have at least three reports in the ICSD, and together they are {share} of its
 reports of non-zero states from H to Pu.
 
-- **One anion has one state.** Oxygen is 2-, halides are 1-. Sulphur, selenium and tellurium are all 2- or, in pairs as
-  in pyrite, all 1-; likewise P, As and Sb 3-, 2- or 1-.
+- **An anion has one state in a compound.** Oxygen is 2-, halides are 1-. Sulphur, selenium and tellurium are all 2-
+  or, in pairs as in pyrite, all 1-; likewise P, As and Sb 3-, 2- or 1-.
 - **Metals mix** neighbouring positive states at most 2 apart (Fe 2+ with 3+ in Fe3O4, Pb 2+ with 4+ in Pb3O4), unless
   `env.mixed_valence=false`. Nothing else mixes.
-- **The rest is asked for by name**, on top of the table:
+- **Other states are added by name**:
 
-| wanted | `env.oxidation_table=` |
+| compounds | `env.oxidation_table=` |
 |---|---|
 | peroxides (all of the oxygen 1-, or all 2-) | `{{base:plausible,O:[-2,-1]}}` |
 | perchlorates and chlorates | `{{base:plausible,Cl:[-1,5,7]}}` |
@@ -31,13 +31,13 @@ reports of non-zero states from H to Pu.
 | silicides, germanides | `{{base:plausible,Si:[-4,4],Ge:[-4,2,4]}}` |
 | any mixture of 2- and 1- | `{{base:default,O:[-2,-1]}}` |
 
-On a command line the mapping is quoted: `'env.oxidation_table={{base:plausible,O:[-2,-1]}}'`. Its elements have exactly
-the states given, the others those of `base`, which also lists the states that mix. It is kept in the run
-folder as given. Without `base`, elements left out have no states.
+On a command line put the mapping in quotes: `'env.oxidation_table={{base:plausible,O:[-2,-1]}}'`. Its elements have
+exactly the states given; all others have those of `base`, which also lists the states that mix. The run folder keeps
+the mapping. Without `base`, elements that are not given have no states.
 
-Charges cannot tell all. States do not depend on their partners, so sulphur 6+ balances fluorine as well as oxygen;
-Al3FeCo2F17 balances with Fe 2+ and Co 3+. Superoxides, azides and most borides have no whole states, and metal-rich
-phosphides no everyday ones.
+**Limits.** Allowed states do not depend on the other elements: sulphur 6+ balances fluorine as well as oxygen, and
+Al3FeCo2F17 balances with Fe 2+ and Co 3+. Superoxides, azides and most borides have fractional states, and metal-rich
+phosphides unusual ones: their compositions are not drawn as ionic compounds.
 
 | element | states | mixes |
 |---|---|---|

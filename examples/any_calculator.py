@@ -1,4 +1,4 @@
-"""Judge with any ASE calculator: the energies of the elements once, then formation energies everywhere. Here, EMT."""
+"""Judge with any ASE calculator, here EMT: first its energies of the elements, once, then formation energies."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Measure generated structures against known ones: how many are unique, novel, and of the group they claim."""
+"""Measure generated structures against known ones: shares that are unique, novel, and have the group of their file."""
 
 from pathlib import Path
 

@@ -12,7 +12,7 @@ MASSES = torch.tensor([0.0] + [float(Element.from_Z(z).atomic_mass) for z in ran
 
 
 class Density(Proxy):
-    """Density of a crystal, low values of which are sought."""
+    """Density of a crystal; low values get a high reward."""
 
     property_name, unit = "density", "g/cm3"
 

@@ -1,4 +1,4 @@
-"""Draw crystals, place their atoms, relax them with an energy model that is shipped, and write CIFs."""
+"""Draw crystals, place their atoms, relax them with a shipped energy model, and write them as extended XYZ."""
 
 import gflownet_crystal as gfc
 

@@ -1,4 +1,4 @@
-"""Score the shipped proxy on MP-20's validation set, which is downloaded once; needs a network."""
+"""Measure the shipped proxy on MP-20's validation set, which is downloaded once; needs a network."""
 
 from gflownet_crystal.cli.main import main
 

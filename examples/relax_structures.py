@@ -1,4 +1,4 @@
-"""Relax a structure with an energy model that is shipped; with the extra ``potentials`` also model=sevenn:7net-l3i5."""
+"""Relax a structure with a shipped energy model; with the extra ``potentials`` also with model=sevenn:7net-l3i5."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Train a sampler near the convex hull and write screened candidates with atoms; four minutes of one CPU core.
+"""Train a sampler of crystals near the convex hull and write screened candidates with atoms; five minutes of one core.
 
 Further settings may follow, as ``python examples/train_sampler.py env.elements=[Li,O,S] trainer.iterations=100``.
 """

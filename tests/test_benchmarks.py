@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import everyday, judged_sets
+from benchmarks import everyday, hypergrid, judged_sets
 from benchmarks.options import names, read_options
 from gflownet_crystal.cli.main import READER_GONE
 from gflownet_crystal.common.errors import ConfigError, DataError
@@ -200,3 +200,19 @@ def test_judged_sets_are_shares_of_all_crystals(capsys, tmp_path):
     assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(DataError, match=r"evaluate metrics=\[stability\]"):
         judged_sets.main([*words[:3], "judge=sevenn"])
+
+
+def test_rates_on_a_hypergrid_stand_beside_those_of_other_libraries(capsys, tmp_path, called):
+    # stands for an interpreter whose library trains two trajectories a second
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho some words\necho 2.0\n")
+    python.chmod(0o755)
+    hypergrid.main([f"torchgfn={python}", "batch=8", "iterations=2", "rounds=1"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["torchgfn"] == 2
+    assert found["times_torchgfn"] == pytest.approx(found["gflownet_crystal"] / 2, rel=0.01, abs=0.5)
+    python.write_text("#!/bin/sh\necho nothing here >&2\nexit 1\n")
+    status, _, error = called("hypergrid", f"gfnx={python}", "batch=8", "iterations=1", "rounds=1")
+    assert status == 2
+    assert error.endswith("has failed: nothing here\n")
+    assert error.count("\n") == 1

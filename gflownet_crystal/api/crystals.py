@@ -108,18 +108,6 @@ class Crystals(Table):
             raise DataError(f"{len(structures)} structures have {len(given)} names; give a name for each")
         return cls(structures, pd.DataFrame({"name": given, SPACE_GROUP: groups}))
 
-    @staticmethod
-    def none() -> StructureBatch:
-        """A batch of no structures."""
-        empty = torch.zeros(0, dtype=torch.int64)
-        return StructureBatch(
-            torch.zeros(0, 3, 3, dtype=torch.float64),
-            empty,
-            torch.zeros(0, 3, dtype=torch.float64),
-            empty,
-            empty,
-        )
-
     @property
     def structures(self) -> StructureBatch:
         """Cells and atoms as tensors; conventional cells in the ITA setting where ``space_group`` of them is not 0."""
@@ -248,7 +236,7 @@ class Crystals(Table):
         return atoms
 
     def to_cif(self) -> list[str]:
-        """The text of a CIF each, in the ITA setting of its group."""
+        """Texts of CIFs, one for each crystal, in the standard setting of its group."""
         return [cif_of(self._structures[row : row + 1]) for row in range(len(self))]
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -290,11 +278,9 @@ class Crystals(Table):
     @overload
     def __getitem__(self, key: Chosen) -> Self: ...
     def __getitem__(self, key: str | int | Chosen) -> pd.Series | Crystal | Self:
-        """See :meth:`gflownet_crystal.api.table.Table.__getitem__`."""
         return self._get(key)
 
     def __iter__(self) -> Iterator[Crystal]:
-        """The crystals, one after the other."""
         return (self._one(row) for row in range(len(self)))
 
     def _title(self) -> str:

@@ -21,7 +21,7 @@ from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.structures.frames import frame_to_structures
-from gflownet_crystal.structures.spec_checks import NO_OCCUPATION, complaint, spec_faults
+from gflownet_crystal.structures.spec_checks import placing_fault
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS, frame_to_specs
 from gflownet_crystal.workflows.placing.making import Maker
 from gflownet_crystal.workflows.placing.placing import why_unplaced
@@ -102,9 +102,5 @@ def check_specs(frame: pd.DataFrame) -> None:
     """
     if frame.empty:
         return
-    faults = spec_faults(frame_to_specs(frame))
-    # counts that no occupation has are told spec by spec, as specs without a structure
-    if (
-        fault := complaint(frame_to_specs(frame), faults.masked_fill(faults == NO_OCCUPATION, 0))
-    ) is not None:
+    if (fault := placing_fault(frame_to_specs(frame))) is not None:
         raise DataError(fault)

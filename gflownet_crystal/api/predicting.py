@@ -14,6 +14,7 @@ from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.config.predicting import build_predictor
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
 from gflownet_crystal.structures.convert import from_pymatgen
+from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.workflows.predicting.starting_structures import Start, read_start
 from gflownet_crystal.workflows.predicting.tasks import tasks_asked
 from gflownet_crystal.workflows.settings.predict import PredictSettings
@@ -99,7 +100,7 @@ def predict(
     names = [name.rpartition("/")[2].removesuffix(".cif") for name in found.frame[CIF_FILE]]
     table = found.frame[[SPACE_GROUP, "probability"]].assign(name=names)
     table[ENERGY_COLUMN], table[HULL_COLUMN] = found.frame[ENERGY_BEFORE], found.frame[JUDGED_HULL]
-    structures = Crystals.none() if found.structures is None else found.structures
+    structures = StructureBatch.none() if found.structures is None else found.structures
     return Crystals(
         structures, table[["name", SPACE_GROUP, "probability", ENERGY_COLUMN, HULL_COLUMN]], left_out
     )

@@ -129,9 +129,7 @@ class Relaxer:
             for name, column in values.items()
         }
         return frame.assign(
-            space_group=pd.Series(groups, dtype="int64"),
-            **columns,
-            **{ENERGY_COLUMN: columns[ENERGY_AFTER]},
+            space_group=pd.Series(groups, dtype="int64"), **columns, **{ENERGY_COLUMN: columns[ENERGY_AFTER]}
         )
 
     def check_finished(self, n: int, records: Records) -> None:

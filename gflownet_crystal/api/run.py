@@ -12,7 +12,6 @@ import pandas as pd
 from gflownet_crystal.api.samples import Samples
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
-from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import METRICS
 from gflownet_crystal.common.values import path_setting, seed_number, whole_number
 from gflownet_crystal.config.build import plain_section
@@ -138,42 +137,21 @@ class Run:
         n, seed = whole_number(n, "n", 1), seed_number(seed, "seed")
         size = whole_number(batch_size, "batch_size", 1)
         how = _conditioning(exact)
-        parts = self._at(condition or {})
-        with Progress(n, 0, "sampling", quiet or n <= size) as progress:
-            frame = sample_model(
-                parts.model,
-                parts.reward,
-                n,
-                seed,
-                batch_size=size,
-                restrict=restrict,
-                exact=how,
-                after_batch=lambda drawn: progress.advance(f"{drawn} of {n} samples", drawn - progress.done),
-                announce=progress.note,
-            )
+        parts = self.parts_at(condition or {})
+        frame = sample_model(
+            parts.model,
+            parts.reward,
+            n,
+            seed,
+            batch_size=size,
+            restrict=restrict,
+            exact=how,
+            quiet=quiet,
+            shown=n > size,
+        )
         return Samples(frame, self, restrict, condition or {})
 
-    def draw(
-        self,
-        n: int,
-        seed: int,
-        batch_size: int,
-        restrict: Mapping[str, object],
-        condition: Mapping[str, float],
-    ) -> pd.DataFrame:
-        """Samples as a data frame; see :meth:`sample`.
-
-        Args:
-            n: number of samples.
-            seed: random seed.
-            batch_size: number of trajectories at once.
-            restrict: keyword arguments of the environment's ``restrict``.
-            condition: values of the run's conditions by name.
-        """
-        parts = self._at(condition)
-        return sample_model(parts.model, parts.reward, n, seed, batch_size=batch_size, restrict=restrict)
-
-    def _at(self, condition: Mapping[str, float]) -> Parts:
+    def parts_at(self, condition: Mapping[str, float]) -> Parts:
         """The parts of the run with conditions held at values."""
         return self._trained.at(condition).parts
 

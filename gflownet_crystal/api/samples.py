@@ -70,11 +70,9 @@ class Samples(Table):
     @overload
     def __getitem__(self, key: Chosen) -> Samples: ...
     def __getitem__(self, key: str | int | Chosen) -> pd.Series | Samples:
-        """See :meth:`gflownet_crystal.api.table.Table.__getitem__`."""
         return self._get(key)
 
     def __iter__(self) -> Iterator[pd.Series]:
-        """The rows, one after the other."""
         return (self._one(row) for row in range(len(self)))
 
     def _title(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,37 +13,25 @@ import pandas as pd
 from gflownet_crystal.api.crystals import ENERGY_STD, Crystals
 from gflownet_crystal.api.judging import energies_of
 from gflownet_crystal.api.placing import build_generator, check_specs
-from gflownet_crystal.common.arguments import prepared
 from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.run_schema import CIF_FILE, ENERGY_BEFORE, REASON, STATUS
-from gflownet_crystal.common.run_summary import UNKNOWN, Quantity
+from gflownet_crystal.common.run_summary import UNKNOWN, FunnelStage, Quantity
 from gflownet_crystal.common.values import seed_number, whole_number
+from gflownet_crystal.config.parts import Parts
 from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
-from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
-from gflownet_crystal.proxies.hull import Hull
-from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.proxies.product import discovery_of
 from gflownet_crystal.proxies.several import main_proxy
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
-from gflownet_crystal.workflows.candidates import engine as engine
-from gflownet_crystal.workflows.candidates.files import candidates_of
-from gflownet_crystal.workflows.candidates.further import (
-    FURTHER,
-    by_rank,
-    further_seed,
-    usual_screening,
-)
-from gflownet_crystal.workflows.candidates.hulls import ENERGIES, hull_with_atoms, predicted_hulls
-from gflownet_crystal.workflows.candidates.screening import Outcome
-from gflownet_crystal.workflows.placing.placing import Placer
-from gflownet_crystal.workflows.settings.screening import Screening
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.workflows.candidates import engine
+from gflownet_crystal.workflows.candidates.files import Candidates
+from gflownet_crystal.workflows.candidates.source import CandidateSource
 
 if TYPE_CHECKING:
-    from gflownet_crystal.api.run import Run
     from gflownet_crystal.api.samples import Samples
 
 BY_PROXY = "e_above_hull_proxy"
@@ -79,29 +67,6 @@ class Search:
     batch_size: int
     settings: Mapping[str, Any]
 
-    def screening(self, run: Run | None, has_judge: bool) -> Screening:
-        """The settings of the engine.
-
-        Args:
-            run: run of the samples, or None.
-            has_judge: whether a model gives energies with atoms.
-
-        Raises:
-            ConfigError: a setting is unknown or out of range.
-        """
-        if twice := sorted({"k", "seed", "batch_size"} & set(self.settings)):
-            raise ConfigError(f"{', '.join(twice)} is an argument of screen; leave it out of settings")
-        k = whole_number(self.k, "k", 1)
-        values = usual_screening(run is not None and discovery_of(run.reward.function) is not None, k)
-        values |= dict(self.settings) | {
-            "k": k,
-            "seed": seed_number(self.seed, "seed"),
-            "batch_size": whole_number(self.batch_size, "batch_size", 1),
-        }
-        settings = prepared(Screening, values, "screening")()
-        has_hull = known_of(run) in ENERGIES
-        return by_rank(settings, has_hull, has_judge)
-
 
 def screen_samples(
     samples: Samples,
@@ -113,64 +78,65 @@ def screen_samples(
     quiet: bool,
 ) -> Crystals:
     """The best of samples; see :meth:`gflownet_crystal.Samples.screen`."""
-    run, place_on = samples.run, find_device(device)
-    named = None if hull is None else str(hull)
-    known = known_of(run)
+    if twice := sorted({"k", "seed", "batch_size"} & set(search.settings)):
+        raise ConfigError(f"{', '.join(twice)} is an argument of screen; leave it out of settings")
+    place_on, named = find_device(device), None if hull is None else str(hull)
+    source = _source(samples, search)
     judge = None if energy_model is None else energies_of(energy_model, place_on)
-    settings = search.screening(run, judge is not None)
-    hulls = own_hull(run), reward_hull(run)
-    with_atoms = hull_with_atoms(named, known, *hulls)
-    predicted = predicted_hulls(named, known, *hulls) if known in ENERGIES else (None, None)
-    made_by, tries = build_generator(generator), whole_number(search.tries, "tries", 1)
-    contacts = Contacts.from_weights("contacts")
-    placer = Placer(made_by, with_atoms, judge, contacts, tries, settings.promising, settings.seed, place_on)
+    rules, placer = engine.make_engine(
+        source,
+        build_generator(generator),
+        source.judged_hull(named),
+        judge,
+        whole_number(search.tries, "tries", 1),
+        place_on,
+        search.settings,
+        k=whole_number(search.k, "k", 1),
+        seed=source.seed,
+        batch_size=whole_number(search.batch_size, "batch_size", 1),
+    )
+    prepare = engine.preparation(source, named if source.has_hull else None, placer.hull)
     first = samples.to_frame()
     check_specs(first)
-    draw = _further(samples, search)
-    outcome, compounds = engine.screen_samples(first, draw, settings, placer, known, predicted, quiet)
-    return _crystals(outcome, compounds, settings.k)
+    draw = source.draw_further(samples.restrict)
+    return _crystals(*engine.screen_samples(first, draw, rules, placer, prepare, quiet), rules.k)
 
 
-def known_of(run: Run | None) -> Quantity:
-    """The property of a run's proxy; not known without a run."""
-    return UNKNOWN if run is None else Quantity(run.property_name, run.unit)
-
-
-def own_hull(run: Run | None) -> Callable[[], Hull | None]:
-    """Gives the hull from which a run's proxy measures energies, None where it has none."""
+def _source(samples: Samples, search: Search) -> CandidateSource:
+    """The run of samples as a source of candidates; without a run nothing of its proxy is known."""
+    run, seed = samples.run, seed_number(search.seed, "seed")
     proxy = None if run is None else main_proxy(run.proxy)
-    return lambda: proxy.hull if isinstance(proxy, EnergyAboveHull) else None
+    reward = None if run is None else discovery_of(run.reward.function)
+
+    def parts() -> Parts:
+        if run is None:
+            raise ConfigError("these samples are of no run that could draw more of them")
+        return run.parts_at(samples.condition)
+
+    return CandidateSource(
+        folder=Path(),
+        known=UNKNOWN if run is None else Quantity(run.property_name, run.unit),
+        seeks_discoveries=reward is not None,
+        own_hull=lambda: proxy.hull if isinstance(proxy, EnergyAboveHull) else None,
+        reward_hull=lambda: None if reward is None else reward.hull,
+        parts=parts,
+        seed=seed,
+        has_weights=run is not None and search.further,
+    )
 
 
-def reward_hull(run: Run | None) -> Callable[[], Hull | None]:
-    """A function that returns the hull that a run's reward subtracts from formation energies, or None."""
-    function = None if run is None else discovery_of(run.reward.function)
-    return lambda: None if function is None else function.hull
-
-
-def _further(samples: Samples, search: Search) -> Callable[[int], pd.DataFrame] | None:
-    run = samples.run
-    if run is None or not search.further:
-        return None
-
-    def draw(number: int) -> pd.DataFrame:
-        seed = further_seed(search.seed, number)
-        return run.draw(FURTHER, seed, FURTHER, samples.restrict, samples.condition)
-
-    return draw
-
-
-def _crystals(outcome: Outcome, compounds: KnownCompounds, k: int) -> Crystals:
-    candidates = candidates_of(outcome, compounds)
+def _crystals(candidates: Candidates, funnel: list[FunnelStage], k: int) -> Crystals:
     names = (
         candidates.frame[CIF_FILE].str.removesuffix(".cif") if len(candidates.frame) else pd.Series(dtype=str)
     )
     table = candidates.frame.drop(columns=list(_DROPPED)).rename(columns=_RENAMED).assign(name=names)
-    left_out, funnel = candidates.left_out.rename(columns=_RENAMED), pd.DataFrame(outcome.funnel)
+    left_out = candidates.left_out.rename(columns=_RENAMED)
     if len(table) < k:
         warnings.warn(
             f"{len(table)} of {k} crystals found: sample more, or loosen the settings of the screening, such as within",
             stacklevel=4,
         )
     structures = candidates.structures
-    return Crystals(Crystals.none() if structures is None else structures, table, left_out, funnel)
+    return Crystals(
+        StructureBatch.none() if structures is None else structures, table, left_out, pd.DataFrame(funnel)
+    )

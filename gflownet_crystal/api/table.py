@@ -40,7 +40,6 @@ class Table(ABC):
         """The table in a line."""
 
     def __len__(self) -> int:
-        """Number of rows."""
         return len(self._frame)
 
     def to_frame(self) -> pd.DataFrame:

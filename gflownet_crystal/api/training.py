@@ -50,7 +50,7 @@ def train(
     """Train a sampler whose samples are distributed in proportion to a reward.
 
     Training of crystals starts from the shipped prior of known crystals and takes minutes on a CPU. An interrupt ends
-    it early, with a warning; the run is then as it stands.
+    it early, with a warning; the run can then be used.
 
     Args:
         env: name of an environment (``crystal``, ``crystal_89``, ``hypergrid``, ...), or an object.
@@ -149,11 +149,7 @@ def _class_path(value: object) -> str:
 
 
 def _parts(proxies: Sequence[str | Proxy]) -> dict[str, Proxy]:
-    """The objects of a list of proxies, by the names of their classes.
-
-    Raises:
-        ConfigError: an entry is neither a name nor an object of a proxy.
-    """
+    """The objects of a list of proxies, by the names of their classes."""
     objects = [_object(one, Proxy, "proxy") for one in proxies]
     return {type(one).__name__: one for one in objects if one is not None}
 
@@ -169,11 +165,7 @@ def _seeks_low_values(given: Given) -> bool:
 
 
 def _object(value: Any, contract: type[Any], key: str) -> Any:
-    """An object of a contract; None for a name.
-
-    Raises:
-        ConfigError: it is something else.
-    """
+    """An object of a contract; None for a name."""
     if value is None or isinstance(value, str):
         return None
     if isinstance(value, type) and issubclass(value, contract):

@@ -1,8 +1,8 @@
-"""Judge structures, alone or against a reference set, or a sampler by its run: validity, coverage, stability and more.
+"""Judge structures, alone or against a reference set, or the sampler of a run: validity, coverage, stability and more.
 
-Prints one JSON object and writes it with two tables, of the metrics and of the structures. A structure that fails is
-counted and disturbs no other. Features are kept in the cache; a run that was stopped goes on with the same settings
-and resume=true. docs/metrics.md has every definition.
+Prints one JSON object, and writes it with a table of the metrics and one of the structures. A structure that fails is
+counted, and the others are still judged. Features are kept in the cache; a run that was stopped goes on with the same
+settings and resume=true. docs/metrics.md has every definition.
 """
 
 from __future__ import annotations
@@ -89,11 +89,7 @@ def _of_structures(settings: EvaluateSettings, given: Mapping[str, object]) -> d
 
 
 def settings_of(request: Request) -> EvaluateSettings:
-    """Settings of ``evaluate``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``evaluate``."""
     tolerances = request.settings_in(Tolerances, "matcher")
     choices = request.settings(
         Choices, device=str(find_device(request.value("device"))), tolerances=tolerances

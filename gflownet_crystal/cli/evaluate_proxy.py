@@ -1,8 +1,9 @@
 """Compare a proxy's predictions with the labels of a data set.
 
-Prints one JSON object: n, mae, rmse, the mae of each energy_source, in the proxy's unit, and the share of labels within
-two standard deviations where the proxy gives them; mae_in_one_scheme where some labels are of before 2020; n_unusable
-where the proxy could not judge some. A proxy that sees atoms judges those of the data, or new ones with atoms=placed.
+Prints one JSON object, in the proxy's unit: n, mae, rmse, the mae of each energy_source, and the share of labels within
+two standard deviations where the proxy gives them; mae_in_one_scheme where some labels are of before 2020; n_unusable,
+the number of crystals without a prediction, where there are some. A proxy of structures gets the atoms of the data, or
+with atoms=placed new ones.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Write the best candidates of a run as a table and one CIF each, with atoms placed on Wyckoff positions.
+"""Write the best candidates of a run as a table and one CIF each, with atoms on Wyckoff positions.
 
-Specs of known formulas, duplicates and the worse half by the run's proxy are left out; the others get atoms until k of
-them hold: possible contacts, near the hull by an energy model, distinct. Each stage is counted in summary.json, and
-left_out.csv says why the others failed. Without energies, or where the proxy predicts something else, the best-ranked
-samples are taken. hull=FILE takes another reference hull.
+Duplicates, specs of known formulas and the worse half by the run's proxy are left out. The others get atoms, until k of
+them pass: no impossible contacts, near the hull by an energy model, distinct. summary.json counts the specs of each
+stage, and left_out.csv gives the reason for each one that failed. With energies=null, or a proxy that predicts no
+energy, the best-ranked samples are taken. hull=FILE takes another reference hull.
 """
 
 from __future__ import annotations
@@ -38,11 +38,7 @@ def export(request: Request) -> dict[str, object]:
 
 
 def settings_of(request: Request) -> ExportSettings:
-    """Settings of ``export``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``export``."""
     screening, condition = request.section("screening"), condition_values(request)
     return request.settings(ExportSettings, screening=screening, condition=condition, threads=None)
 

@@ -1,4 +1,4 @@
-"""Download public data sets, once, to tables that the other verbs read by name, as in data=mp20.
+"""Download public data sets, once, as tables that the other verbs read by name, as in data=mp20.
 
 Without name= it lists the sets: size, licence, source, use. Each download is checked against its published digest. A
 download that was interrupted goes on with the same command.

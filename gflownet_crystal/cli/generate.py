@@ -1,7 +1,8 @@
 """Put atoms into specs: structures as Parquet and CIF, extended XYZ, POSCAR, JSON or a database of ASE.
 
-Specs come from a spec file, the samples of a run, or crystals whose specs are taken. Each batch of specs is kept once
-it is done; a run that was stopped goes on with the same settings and resume=true.
+Specs come from a spec file, the samples of a run, or crystals, of which only composition, space group and lattice are
+read. Each batch of specs is kept once it is done; a run that was stopped goes on with the same settings and
+resume=true.
 """
 
 from __future__ import annotations
@@ -27,9 +28,5 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> GenerateSettings:
-    """Settings of ``generate``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``generate``."""
     return request.settings(GenerateSettings)

@@ -8,6 +8,7 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from gflownet_crystal.cli.first_keys import FIRST
 from gflownet_crystal.config.compose import TARGET, compose_with_choices, section_groups, verb_groups
@@ -16,6 +17,8 @@ from gflownet_crystal.config.overrides import leaves
 
 _KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_][\w]*):(?P<value>[^#]*)(?:#\s*(?P<comment>.*))?$")
 _WIDEST = 60
+MISSING: Final = "???"
+"""Value of a key that has no default."""
 
 
 def overview(verbs: Iterable[str]) -> str:
@@ -27,7 +30,8 @@ def overview(verbs: Iterable[str]) -> str:
     ]
     for verb in verbs:
         lines += _two_columns(f"  {verb}", _documentation(verb).splitlines()[0], 19)
-    return "\n".join([*lines, "", "gflownet-crystal help VERB lists the keys of a verb."])
+    lines += ["", "A spec is the composition, space group and lattice of a crystal, without atoms."]
+    return "\n".join([*lines, "gflownet-crystal help VERB lists the keys of a verb."])
 
 
 def verb_help(verb: str, settings: Sequence[str], own: Sequence[Path]) -> str:
@@ -38,19 +42,25 @@ def verb_help(verb: str, settings: Sequence[str], own: Sequence[Path]) -> str:
     lines += [f"usage: gflownet-crystal {verb} [key=value ...] [--config-dir DIR]"]
     groups = {group: group for group in verb_groups(verb)} | section_groups(choices)
     if groups:
-        lines += ["", "groups (group=choice):"]
+        lines += ["", "groups (group=choice), the chosen one first, then all:"]
         for key, group in groups.items():
-            lines += _two_columns(f"  {key}", ", ".join(group_choices(group, folders)), 15)
+            chosen = choices.get(f"{group}@{key}" if key != group else group)
+            shown = f"  {key}" if chosen is None else f"  {key}={chosen}"
+            lines += _two_columns(shown, ", ".join(group_choices(group, folders)), 22)
     comments = _comments(verb, folders, choices)
     values = {key: value for key, value in leaves(config) if not key.startswith("record.")}
     first = [key for key in FIRST.get(verb, ()) if key in values]
     rest = [key for key in values if key not in first]
-    titles = ("keys that matter most (key=value):", "further keys:") if first else ("", "keys (key=value):")
+    must = "; ??? must be given" if MISSING in values.values() else ""
+    titles = (f"keys that matter most (key=value{must}):", "further keys:")
+    if not first:
+        titles = ("", f"keys (key=value{must}):")
     for title, keys in zip(titles, (first, rest), strict=True):
         if keys:
             lines += ["", title]
         for key in keys:
-            lines += _line(key, values[key], comments.get(key, ""))
+            usual = "class to build" if key.endswith(TARGET) else ""
+            lines += _line(key, values[key], comments.get(key, usual))
     return "\n".join(lines)
 
 
@@ -62,12 +72,25 @@ def _documentation(verb: str) -> str:
 
 
 def _line(key: str, value: str, comment: str) -> list[str]:
-    room = min(_WIDEST, _width() - len(f"  {key}=..."))
-    # the end of a dotted path is the name of the class
-    short = f"...{value[-room:]}" if key.endswith("_target_") else f"{value[:room]}..."
-    shown = value if len(value) <= room else short
+    room = min(_WIDEST, _width() - len(f"  {key}="))
     # a comment has half of a narrow terminal
-    return _two_columns(f"  {key}={shown}", comment, min(46, _width() // 2))
+    return _two_columns(f"  {key}={_shortened(value, room)}", comment, min(46, _width() // 2))
+
+
+def _shortened(value: str, room: int) -> str:
+    """A value in ``room`` characters: a list by its first entries and their number, a dotted path by its end."""
+    if len(value) <= room:
+        return value
+    entries = value.strip("[]").split(", ")
+    if value.startswith("[") and len(entries) > 1:
+        end = f", ... ({len(entries)} in all)]"
+        kept = value[: room - len(end) + 1].rpartition(",")[0]
+        return f"{kept}{end}"
+    if " " not in value and "." in value:
+        parts = value.split(".")
+        ends = (".".join(parts[first:]) for first in range(1, len(parts)))
+        return next((f"...{end}" for end in ends if len(end) + 3 <= room), f"...{parts[-1]}")
+    return f"{value[: room - 3]}..."
 
 
 def _two_columns(left: str, right: str, indent: int) -> list[str]:

@@ -1,9 +1,9 @@
 """From a trained run to judged crystals: sample, rank, place atoms, relax, judge again; a table and one CIF each.
 
-New and distinct specs of the better half by the proxy get atoms until k of them hold: possible contacts, near the hull
-by an energy model, distinct; of some tries each the one of lowest energy is kept. The nearest to the hull can
-be relaxed. candidates.csv has every spec that was tried, its result and the reason of a failure. Each stage is kept
-on disk: a pipeline that was stopped goes on with the same settings and resume=true.
+New and distinct specs of the better half by the proxy get atoms, until k of them pass: no impossible contacts, near the
+hull by an energy model, distinct. Of several structures of a spec the one of lowest energy is kept. relax=N relaxes the
+N candidates nearest to the hull. candidates.csv has every spec that was tried, with its result or the reason of its
+failure. Each stage is kept on disk: a pipeline that was stopped goes on with the same settings and resume=true.
 """
 
 from __future__ import annotations
@@ -39,11 +39,7 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> PipelineSettings:
-    """Settings of ``pipeline``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``pipeline``."""
     section = request.section("restrict")
     return request.settings(
         PipelineSettings,

@@ -1,7 +1,7 @@
 """Predict crystal structures of a formula, or vary a given crystal, best first: a table, CIFs and a summary.
 
-From the formula alone: a prior and known prototypes say which space groups, numbers of formula units and cells are
-likely, a generator puts the atoms in, an energy model ranks. `space_group=` and `lattice=` narrow the search. From a
+From the formula alone: a prior and known prototypes give likely space groups, numbers of formula units and cells, a
+generator puts the atoms in, an energy model ranks the structures. space_group= and lattice= narrow the search. From a
 crystal (start=FILE): other elements on its sites, other groups and cells for its elements, or a doped supercell. Of a
 list of formulas each is kept once it is done; a run that was stopped goes on with resume=true.
 """

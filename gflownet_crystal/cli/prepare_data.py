@@ -1,4 +1,4 @@
-"""Convert crystals to conventional specs, once, to one table that the other verbs read at once.
+"""Convert crystals to conventional specs, once: one table that the other verbs read in seconds.
 
 With out=FILE.json, .extxyz, .db, .cif or .vasp, or a folder and format=, the crystals are written with their atoms, in
 conventional cells. With strain=chgnet it writes that potential's energies of strained copies of the crystals instead.

@@ -1,9 +1,9 @@
-"""Compute the energies of the elements by any ASE calculator, once, so that it gives formation energies everywhere.
+"""Compute the energies of the elements with any ASE calculator, once; formation energies are measured from them.
 
-The calculator goes by its dotted path, model._target_=mace.calculators.mace_mp, and further keys are its arguments. Of
-each element the known crystals get a single point and the lowest is relaxed. The table is kept in the user's cache
-folder, where relax, evaluate, generate and pipeline find it for the same calculator and arguments. A run that was
-stopped goes on with the same command.
+The calculator is given by its dotted path, model._target_=mace.calculators.mace_mp, and further keys are its arguments.
+For each element the energies of all known crystals are computed, and the lowest crystal is relaxed. The table is kept
+in the user's cache folder, where relax, evaluate, generate and pipeline find it for the same calculator and arguments.
+A run that was stopped goes on with the same command.
 """
 
 from __future__ import annotations
@@ -30,21 +30,13 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> ReferencesSettings:
-    """Settings of ``references``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``references``."""
     relaxation = request.settings_among(ElementSettings, "references")
     return request.settings(ReferencesSettings, relaxation=relaxation)
 
 
 def _report(table: ReferenceTable, wanted: Sequence[str], path: Path) -> str:
-    """One-line summary of the result.
-
-    Raises:
-        DataError: no element has an energy.
-    """
+    """One-line summary of the result."""
     refused = {symbol: table.refused[symbol] for symbol in wanted if symbol in table.refused}
     first = next(((symbol, reason) for symbol, reason in refused.items()), ("", ""))
     if not table.energy:

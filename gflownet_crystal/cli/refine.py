@@ -1,9 +1,9 @@
 """Learn from samples in rounds: place atoms, label them, train the spec proxy on them, and the sampler with it.
 
-A round draws distinct samples of the sampler, places atoms, labels them by an energy network or a potential, measures
-the spec proxy on the share that is never trained on, trains its weights on the others (and on known crystals), then the
-sampler with the new weights. Each stage is kept on disk: a refinement that was stopped goes on with the same settings
-and resume=true. The last round's run folder is a sampler as any other.
+Each round draws distinct samples, places atoms and labels them by an energy network or a potential. It measures the
+error of the spec proxy on a share of formulas that is never trained on, trains the proxy on the others (and on known
+crystals), then the sampler with the new proxy. Each stage is kept on disk: a refinement that was stopped goes on with
+the same settings and resume=true. The run folder of the last round is used as that of any training.
 """
 
 from __future__ import annotations
@@ -47,11 +47,7 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> RefineSettings:
-    """Settings of ``refine``.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
+    """Settings of ``refine``."""
     rounds = request.settings(Refining, relax=0)
     sections = {
         name: request.section(name) for name in ("training", "energy_loop", "prior_loop", "generator_loop")

@@ -1,8 +1,8 @@
-"""Relax crystals, cell and atoms, with a potential: a table, a Parquet file, and a CIF each or other formats.
+"""Relax cell and atoms of crystals with a potential; write a table, a Parquet file and one CIF each.
 
 Crystals come as CIF files (a folder of them, such as the candidates of a run), extended XYZ or a data file. One that
-fails is reported with its reason and disturbs no other. A run that was stopped goes on with the same settings and
-resume=true.
+fails is reported with its reason, and the others are still relaxed. A run that was stopped goes on with the same
+settings and resume=true.
 """
 
 from __future__ import annotations
@@ -39,11 +39,7 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> RelaxSettings:
-    """Settings of ``relax``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``relax``."""
     relaxation = request.settings_among(RelaxationSettings, "relax")
     return request.settings(RelaxSettings, relaxation=relaxation)
 

@@ -1,8 +1,8 @@
 """Write the report of a run: one HTML file that needs no network, and its figures as PNG.
 
 It shows settings and findings: energies beside those of an untrained sampler, of the prior and of known crystals,
-elements, space groups, lattice parameters, training curves, and the best candidates with interactive 3-D
-cells. Results that a run has not made yet are named with their command.
+elements, space groups, lattice parameters, training curves, and the best candidates with interactive 3-D cells. Missing
+results are listed with the command that makes them.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
 """Sample objects from a trained run and write them as a Parquet or CSV file.
 
-The sampler can be restricted to a part of its space, without training: ``restrict.elements=[Li,Fe,O]``,
-``restrict.space_groups=[225]``, ``restrict.n_atoms=[4,20]``; with ``restrict.exact=true`` its samples are distributed
-as those of the whole space that fall there. One that was trained for a range of conditions samples for any value in it:
-``condition.band_gap=1.5``.
+The sampler can be restricted to a part of its space, without training: restrict.elements=[Li,Fe,O],
+restrict.space_groups=[225], restrict.n_atoms=[4,20]. With restrict.exact=true the samples are distributed as those of
+the whole space that meet the restriction. A sampler that was trained for a range of conditions takes any value in it,
+as in condition.band_gap=1.5.
 """
 
 from __future__ import annotations
 
 from gflownet_crystal.common.outputs import check_new
-from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import LOG_WEIGHT
 from gflownet_crystal.config.conditions import condition_values
 from gflownet_crystal.config.request import Request
@@ -23,26 +22,23 @@ from gflownet_crystal.workflows.settings.verbs import SampleSettings
 def run(request: Request) -> None:
     """The verb ``sample``."""
     settings = settings_of(request)
-    out, n = settings.out, settings.n
+    out = settings.out
     check_suffix(out)
     check_new(out, "out", settings.overwrite)
     trained = open_run(settings.run, settings.device, settings.threads, settings.trust, quiet=settings.quiet)
     trained = trained.at(settings.condition)
-    # sampling without conditions takes seconds
-    quiet = settings.quiet or not (settings.restrict and settings.exact)
-    with Progress(n, 0, "sampling", quiet) as progress:
-        frame = sample_model(
-            trained.parts.model,
-            trained.parts.reward,
-            n,
-            settings.seed,
-            batch_size=settings.batch_size,
-            restrict=settings.restrict,
-            exact=settings.exact,
-            quiet=settings.quiet,
-            after_batch=lambda drawn: progress.advance(f"{drawn} of {n} samples", drawn - progress.done),
-            announce=progress.note,
-        )
+    frame = sample_model(
+        trained.parts.model,
+        trained.parts.reward,
+        settings.n,
+        settings.seed,
+        batch_size=settings.batch_size,
+        restrict=settings.restrict,
+        exact=settings.exact,
+        quiet=settings.quiet,
+        # sampling without conditions takes seconds
+        shown=bool(settings.restrict and settings.exact),
+    )
     write_samples(out, frame)
     proxy = trained.parts.reward.proxy
     median = f"median {proxy.property_name} ({proxy.unit}) {frame['energy'].median():.4g}"
@@ -51,11 +47,7 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> SampleSettings:
-    """Settings of ``sample``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``sample``."""
     section = request.section("restrict")
     sections = {"restrict": restrictions(section), "exact": conditioning_of(section)}
     return request.settings(SampleSettings, condition=condition_values(request), **sections)

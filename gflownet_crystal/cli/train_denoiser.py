@@ -1,8 +1,8 @@
-"""Train a network to make crystals again from noisy positions without a lattice, and write its weights with a card.
+"""Train a network to restore crystals from noisy positions without a lattice, and write its weights with a card.
 
-With task=lattice positions are clean and only the lattice is made. MP-20's val is kept apart, and its reduced formulas.
-Metrics and checkpoints go to a run folder; a training that was stopped goes on with the same run.dir and resume=true.
-start=FILE begins with earlier weights.
+With task=lattice positions are clean and only the lattice is restored. The validation set of MP-20 and all crystals
+with its reduced formulas are never trained on. Metrics and checkpoints go to a run folder; a training that was stopped
+goes on with the same run.dir and resume=true. start=FILE begins with earlier weights.
 """
 
 from __future__ import annotations
@@ -27,11 +27,7 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> TrainDenoiserSettings:
-    """Settings of ``train_denoiser``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``train_denoiser``."""
     chosen = {"task": request.value("task"), **request.section("denoising")}
     denoising, model = settings_from(DenoisingSettings, chosen, "denoising"), request.network()
     if denoising.task == "lattice" and "displacement" in model.settings:

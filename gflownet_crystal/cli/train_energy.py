@@ -1,7 +1,7 @@
 """Train a network on atoms to predict formation energies, and write its weights with a model card.
 
-MP-20's val and a share of all reduced formulas are kept apart; the training data hold none of their formulas. Metrics
-and checkpoints go to a run folder; a training that was stopped goes on with the same run.dir and resume=true.
+MP-20's validation set and a share of all reduced formulas are held out; no training crystal has one of their formulas.
+Metrics and checkpoints go to a run folder; a training that was stopped goes on with the same run.dir and resume=true.
 start=FILE begins with earlier weights; with loop.epochs=0 only their uncertainty is calibrated again.
 """
 
@@ -29,9 +29,5 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> TrainEnergySettings:
-    """Settings of ``train_energy``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``train_energy``."""
     return request.settings(TrainEnergySettings, model=request.network())

@@ -1,8 +1,9 @@
 """Train the network of a generator, and write its weights with a model card.
 
-The energies of the crystals are not looked at. MP-20's val is kept apart, and its reduced formulas.
-Metrics and checkpoints go to a run folder; a training that was stopped goes on with the same run.dir and resume=true.
-start=FILE begins with earlier weights of the same network; a ranking keeps its table, to which the crystals are added.
+The energies of the crystals are not read. The validation set of MP-20 and all crystals with its reduced formulas are
+never trained on. Metrics and checkpoints go to a run folder; a training that was stopped goes on with the same run.dir
+and resume=true. start=FILE begins with earlier weights of the same network; generator=assignments keeps its table of
+prototypes and adds those of the crystals.
 """
 
 from __future__ import annotations

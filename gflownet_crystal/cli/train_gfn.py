@@ -3,8 +3,8 @@
 Everything goes to one run folder: configuration, metrics, checkpoints, samples, figures and a summary. A training that
 was stopped goes on with the same run.dir and resume=true.
 
-Several properties at once are a list of proxies and a wish for each, as in proxy=[mlp,band_gap]
-reward.band_gap.window=[1.2,1.6]; the help of a command with a list shows the keys of each.
+For several properties give a list of proxies and the wanted range of each, as in proxy=[mlp,band_gap]
+reward.band_gap.window=[1.2,1.6]; with such a list --help shows the keys of each.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Train a prior: policies that make known crystals likely, to sample from and to start other trainings with.
+"""Train a prior: a sampler of known crystals, to sample from and to start other trainings with.
 
-Trajectories to known crystals are sampled backward and made likely forward. MP-20's val is kept apart, and its reduced
-formulas. Metrics and checkpoints go to a run folder; a training that was stopped goes on with the same run.dir and
-resume=true.
+Trajectories to known crystals are sampled backward, and the policy learns to make them likely forward. The validation
+set of MP-20 and all crystals with its reduced formulas are never trained on. Metrics and checkpoints go to a run
+folder; a training that was stopped goes on with the same run.dir and resume=true.
 """
 
 from __future__ import annotations
@@ -22,9 +22,5 @@ def run(request: Request) -> None:
 
 
 def settings_of(request: Request) -> TrainPriorSettings:
-    """Settings of ``train_prior``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``train_prior``."""
     return request.settings(TrainPriorSettings)

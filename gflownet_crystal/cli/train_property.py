@@ -1,9 +1,9 @@
-"""Train a property of specs, or of crystals with atoms, on a column of labels; write its weights with a card.
+"""Train a predictor of a property, of specs or of crystals with atoms, on a column of labels; write its weights.
 
 Labels stand beside the crystals (a column of a table, a value of a JSON or extended XYZ file) or in a table of their
-own, labels=FILE, with the names of the crystals in material_id. MP-20's val and a share of all reduced formulas are
-kept apart. The weights are used as proxy=property proxy.weights=FILE; with training=property_atoms, which reads the
-places of the atoms too, as generate properties=FILE.
+own, labels=FILE, with the names of the crystals in material_id. MP-20's validation set and a share of all reduced
+formulas are held out. The weights are used as proxy=property proxy.weights=FILE; those of training=property_atoms,
+which reads the positions of the atoms too, as generate properties=FILE.
 """
 
 from __future__ import annotations

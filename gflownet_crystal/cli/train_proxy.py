@@ -1,6 +1,6 @@
 """Train a proxy's weights on labelled crystals, and write them with a model card.
 
-MP-20's val and a share of all reduced formulas are kept apart; the training data hold none of their formulas.
+MP-20's validation set and a share of all reduced formulas are held out; no training crystal has one of their formulas.
 Metrics and checkpoints go to a run folder; a training that was stopped goes on with the same run.dir and resume=true.
 """
 

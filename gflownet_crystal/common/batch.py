@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
 import torch
 from torch import Tensor
+
+from gflownet_crystal.common.errors import DataError
 
 Rows = Tensor | slice
 
@@ -20,7 +22,6 @@ class TensorBatch:
     """
 
     def __len__(self) -> int:
-        """Number of rows."""
         return int(self._tensors()[0].shape[0])
 
     def __getitem__(self, rows: Rows) -> Self:
@@ -57,3 +58,24 @@ class TensorBatch:
 
     def _tensors(self) -> list[Tensor]:
         return [getattr(self, field.name) for field in fields(self)]
+
+
+def check_tensors(
+    batch: object, words: str, expected: Mapping[str, tuple[tuple[int, ...], torch.dtype]]
+) -> None:
+    """Check shapes and dtypes of tensors.
+
+    Args:
+        batch: object that has them as attributes.
+        words: words before the name of an attribute, for the message.
+        expected: shape and dtype by name.
+
+    Raises:
+        DataError: a tensor has another shape or dtype.
+    """
+    for name, (shape, dtype) in expected.items():
+        tensor: Tensor = getattr(batch, name)
+        if tuple(tensor.shape) != shape or tensor.dtype != dtype:
+            raise DataError(
+                f"{words} {name} is {tuple(tensor.shape)} {tensor.dtype}: it has to be {shape} {dtype}"
+            )

@@ -29,7 +29,7 @@ class CheckpointError(GFlowNetCrystalError):
 
     @classmethod
     def of_other_settings(cls, path: Path, error: Exception) -> Self:
-        """Error for a checkpoint at ``path`` that does not fit, with the reason that ``error`` gives."""
+        """Error for a checkpoint at ``path`` that does not fit the settings, with the reason in ``error``."""
         reason = str(error).splitlines()[0]
         return cls(
             f"checkpoint {path} belongs to another configuration ({reason}); resume with the settings of the run"

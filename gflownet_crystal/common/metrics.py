@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gflownet_crystal.common.errors import CheckpointError, DataError
+from gflownet_crystal.common.files import read_bytes
 
 
 class MetricsFile:
@@ -58,11 +59,7 @@ class MetricsFile:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Say of which file an error of the disk is.
-
-        Raises:
-            DataError: the disk is full, or the file cannot grow.
-        """
+        """Say of which file an error of the disk is."""
         try:
             yield
         except OSError as error:
@@ -87,7 +84,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     Raises:
         DataError: the file cannot be read, or a line is damaged.
     """
-    return _records(path, _content(path))
+    return _records(path, read_bytes(path))
 
 
 def note_on_steps(path: Path, records: list[dict[str, Any]]) -> str | None:
@@ -116,7 +113,7 @@ def settled_length(path: Path, offset: int) -> int:
         raise CheckpointError(
             f"{path} is missing, which holds the training's records; restore it, or {without}"
         )
-    if not offset or not (content := _content(path)):
+    if not offset or not (content := read_bytes(path)):
         return 0
     try:
         if len(content) < offset or content[offset - 1 : offset] != b"\n":
@@ -127,13 +124,6 @@ def settled_length(path: Path, offset: int) -> int:
     except DataError as error:
         raise CheckpointError(f"{error}; restore it, or {without}") from error
     return offset
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _records(path: Path, content: bytes) -> list[dict[str, Any]]:

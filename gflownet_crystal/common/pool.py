@@ -28,7 +28,7 @@ def in_processes(
     """Apply a function to tasks in several processes, each of one thread.
 
     Args:
-        function: function of a task, picklable as tasks and results are.
+        function: function of one task; pickle must take it, its arguments and its results.
         tasks: arguments of the function, one tuple a task.
         processes: number of processes.
         should_stop: function asked before each task; tasks under way are still finished.
@@ -37,7 +37,7 @@ def in_processes(
         prepared: arguments of ``prepare``.
 
     Yields:
-        The place of a task and its result, in the order in which they are finished.
+        The index of a task and its result, in the order in which tasks are finished.
 
     Raises:
         DataError: a process died.

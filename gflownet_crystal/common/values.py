@@ -1,4 +1,4 @@
-"""Checks of single values that users give."""
+"""Checks of single values that users give; one that is refused raises a ``ConfigError`` that names its key."""
 
 from __future__ import annotations
 
@@ -19,11 +19,7 @@ HIGHEST_SEED = 2**32 - 1
 
 
 def whole_number(value: object, key: str, lowest: int, highest: int = HIGHEST) -> int:
-    """A whole number from ``lowest`` to ``highest``; 1e3 is one.
-
-    Raises:
-        ConfigError: it is something else.
-    """
+    """A whole number from ``lowest`` to ``highest``; 1e3 is one."""
     number = int(value) if isinstance(value, float) and value.is_integer() else value
     if isinstance(number, bool) or not isinstance(number, int) or number < lowest:
         raise ConfigError(f"{key} must be a whole number of at least {lowest}, not {value!r}")
@@ -33,40 +29,24 @@ def whole_number(value: object, key: str, lowest: int, highest: int = HIGHEST) -
 
 
 def seed_number(value: object, key: str) -> int:
-    """A seed that every generator of random numbers takes: a whole number from 0 to 2**32 - 1.
-
-    Raises:
-        ConfigError: it is something else.
-    """
+    """A seed that every generator of random numbers takes: a whole number from 0 to 2**32 - 1."""
     return whole_number(value, key, 0, HIGHEST_SEED)
 
 
 def thread_count(value: object, key: str = "threads") -> int:
-    """A number of threads or processes that an operating system can be asked for.
-
-    Raises:
-        ConfigError: it is something else.
-    """
+    """A number of threads or processes that an operating system can be asked for."""
     return whole_number(value, key, 1, max(64, 4 * (os.cpu_count() or 1)))
 
 
 def flag(value: object, key: str) -> bool:
-    """True or false.
-
-    Raises:
-        ConfigError: it is something else.
-    """
+    """True or false."""
     if not isinstance(value, bool):
         raise ConfigError(f"{key} must be true or false, not {value!r}")
     return value
 
 
 def names_setting(value: object, key: str) -> list[str]:
-    """One name, or a list of them.
-
-    Raises:
-        ConfigError: it is something else.
-    """
+    """One name, or a list of them."""
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{key} must be a name or a list of names, not {value!r}")
@@ -86,11 +66,7 @@ def path_setting(value: object, key: str) -> Path:
 
 
 def paths_setting(value: object, key: str) -> tuple[Path, ...]:
-    """One path or a list of them.
-
-    Raises:
-        ConfigError: it is neither.
-    """
+    """One path or a list of them."""
     values = value if isinstance(value, list | tuple) else [value]
     if not values:
         raise ConfigError(f"{key} must be a path or a list of paths, not {value!r}")
@@ -126,9 +102,6 @@ def check_fields(settings: object, place: str = "", /, **checks: Callable[[objec
         settings: the object; each field becomes the result of its check.
         place: section that its fields are keys of, for the messages; none if empty.
         checks: checks by name of the field, which take the value and its key.
-
-    Raises:
-        ConfigError: a value is refused.
     """
     for name, check in checks.items():
         key = f"{place}.{name}" if place else name

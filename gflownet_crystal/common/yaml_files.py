@@ -85,11 +85,7 @@ def _reason(error: Exception) -> str:
 
 
 def _require_plain(text: str) -> None:
-    """See that a text is a mapping of values.
-
-    Raises:
-        DataError: it is something else.
-    """
+    """See that a text is a mapping of values."""
     depth, root = 0, None
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         root = root or (event if isinstance(event, yaml.NodeEvent) else None)

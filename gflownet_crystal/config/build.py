@@ -136,9 +136,6 @@ def verb_settings(settings: type[T], config: DictConfig, **given: object) -> T:
         config: resolved configuration; keys that are no fields are left out, and a section becomes the dataclass of its
             field.
         given: fields made in another way, and those that are no keys.
-
-    Raises:
-        ConfigError: a value is wrong.
     """
     names = (field.name for field in fields(settings) if field.name not in given)  # type: ignore[arg-type]
     hints = typing.get_type_hints(settings)
@@ -161,11 +158,7 @@ def settings_among(settings: type[T], config: DictConfig, key: str) -> T:
 
 
 def plain_section(found: object, place: str) -> dict[str, object]:
-    """A section of a configuration as a mapping.
-
-    Raises:
-        ConfigError: it is none.
-    """
+    """A section of a configuration as a mapping."""
     require_section(found, place)
     return {str(key): value for key, value in cast(Mapping[object, object], plain(found)).items()}
 

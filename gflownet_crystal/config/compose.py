@@ -229,11 +229,7 @@ def _compose(
 
 
 def require_section(found: object, place: str) -> None:
-    """Check that a place of a configuration holds keys with values.
-
-    Raises:
-        ConfigError: it holds something else.
-    """
+    """Check that a place of a configuration holds keys with values."""
     if not isinstance(found, DictConfig):
         raise ConfigError(
             f"{place} must be a section of keys with values, not {found!r}; --help lists its keys"
@@ -267,11 +263,7 @@ def _set(config: DictConfig, setting: Setting, must_exist: bool) -> None:
 
 
 def _node(config: DictConfig, key: str, setting: Setting) -> object:
-    """The raw node at a dotted key.
-
-    Raises:
-        ConfigError: there is none; the keys at the place where it was looked for are listed.
-    """
+    """The raw node at a dotted key."""
     node: object = config
     above = ""
     for part in key.split("."):

@@ -18,9 +18,7 @@ _FOLDERS = {
     },
 }
 
-_ARGUMENTS = {
-    ("gflownet_crystal.generators.wyckoff_sampler.WyckoffSampler", "hurry"): "velocity_scale",
-}
+_ARGUMENTS = {("gflownet_crystal.generators.wyckoff_sampler.WyckoffSampler", "hurry"): "velocity_scale"}
 
 
 def present_argument(target: str, name: str) -> str:

@@ -68,9 +68,18 @@ def leaves(config: DictConfig, above: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(node, DictConfig) and len(node):
             yield from leaves(node, f"{key}.")
         elif isinstance(node, DictConfig | ListConfig):
-            yield key, str(OmegaConf.to_container(node))
+            yield key, _plain(OmegaConf.to_container(node))
         else:
             yield key, _text(node._value() if node is not None else None)
+
+
+def _plain(value: object) -> str:
+    """A value as a command line takes it, strings without quotes."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_plain, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_plain(entry)}' for key, entry in value.items())}}}"
+    return _text(value)
 
 
 def _text(value: object) -> str:

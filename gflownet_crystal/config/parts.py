@@ -14,15 +14,7 @@ from gflownet_crystal.common.devices import find_device, set_threads
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.progress import announced
 from gflownet_crystal.common.values import whole_number
-from gflownet_crystal.config.build import (
-    COMMAND_LINE,
-    Trust,
-    build,
-    factory,
-    load_class,
-    plain,
-    to_settings,
-)
+from gflownet_crystal.config.build import COMMAND_LINE, Trust, build, factory, load_class, plain, to_settings
 from gflownet_crystal.config.compose import TARGET, require_section, resolved
 from gflownet_crystal.config.conditions import conditions_of
 from gflownet_crystal.config.groups import PACKAGE_CONFIG, group_choices

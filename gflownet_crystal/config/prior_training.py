@@ -19,16 +19,13 @@ _OF_THE_START = ("command", "samples", "samples_seen", "started_from")
 
 
 def train_prior(folder: Path, request: Request, settings: TrainPriorSettings, out: Path) -> dict[str, object]:
-    """Train, or go on with the newest checkpoint of the folder, and write the weights.
+    """Train, or go on with the newest checkpoint of the folder, and write the weights; returns the card.
 
     Args:
         folder: folder of the run.
         request: request with the environment and the policies.
         settings: settings of ``train_prior``.
         out: weights file.
-
-    Returns:
-        The card.
 
     Raises:
         TrainingStopped: the user interrupted; a checkpoint is there.

@@ -176,7 +176,7 @@ class VerbEngines:
     def train_generator(
         self, folder: Path, out: Path, start: str, finds: Path, held_out: Sequence[Path]
     ) -> None:
-        """Train a generator, or a ranking, as ``start`` is, on finds and known crystals but for held-out formulas."""
+        """Train a generator or a ranking further, on finds and known crystals without held-out formulas."""
         card = read_json(weights_path(start).with_suffix(".json"))
         name = next(name for name, found in TRAINED.items() if found.kind == card["kind"])
         # a ranking learns from large cells too
@@ -201,11 +201,7 @@ class VerbEngines:
         train_generator(run, settings, trained, out, read)
 
     def prior_source(self) -> str:
-        """The prior of the run.
-
-        Raises:
-            ConfigError: it has none.
-        """
+        """The prior of the run."""
         section = self.open(str(self.settings.run)).config.get("prior")
         if section is None:
             raise ConfigError(f"prior=true, but run={self.settings.run} has no prior: leave prior out")
@@ -274,13 +270,13 @@ def proxy_section(config: DictConfig, trust: Trust) -> DictConfig:
     section = config.proxy
     found = load_class(section.get(TARGET), Proxy, "proxy", trust)
     if issubclass(found, SeveralProxies):
-        raise ConfigError("the run has several proxies; refine trains that of a run with proxy=mlp alone")
+        raise ConfigError("the run has several proxies; refine needs a run with proxy=mlp")
     if issubclass(found, EnergyAboveHull):
         section = section.energy
         found = load_class(section.get(TARGET), Proxy, "proxy.energy", trust)
     if not issubclass(found, MLPProxy):
         raise ConfigError(
-            f"the run's proxy is {found.__name__}; refine trains that of a run with proxy=mlp, or proxy=e_above_hull "
+            f"the run's proxy is {found.__name__}; refine needs a run with proxy=mlp, or proxy=e_above_hull "
             "with proxy.energy=mlp"
         )
     return section

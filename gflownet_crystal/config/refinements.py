@@ -104,11 +104,7 @@ def planned(request: Request, settings: RefineSettings, tell: Callable[[str], No
 
 
 def _engines(settings: RefineSettings, generator_section: DictConfig) -> VerbEngines:
-    """Engines of the refinement, from the run's configuration and the settings.
-
-    Raises:
-        ConfigError: the run's proxy is another than mlp.
-    """
+    """Engines of the refinement, from the run's configuration and the settings."""
     trust = COMMAND_LINE if settings.trust else Trust()
     device = str(find_device(settings.device))
     trained = open_run(settings.run, device, settings.threads, trust.everything)
@@ -119,12 +115,7 @@ def _engines(settings: RefineSettings, generator_section: DictConfig) -> VerbEng
 
 
 def _start(settings: RefineSettings, engines: VerbEngines) -> Learned:
-    """Inputs of the first round, checked for existence and kind.
-
-    Raises:
-        ConfigError: a model is unknown or not installed, or the proxy is trained in a way that does not fit.
-        WeightsError: weights are missing or of another kind.
-    """
+    """Inputs of the first round, checked for existence and kind."""
     weights = engines.section.get(engines.learned) if settings.weights is None else settings.weights
     weights = None if weights is None else str(weights)
     named_energies(settings.energies, engines.device)
@@ -179,11 +170,7 @@ def _hash_of(table: pd.DataFrame | None) -> str:
 
 
 def _earlier_labels(settings: RefineSettings, start: Learned) -> pd.DataFrame | None:
-    """Labelled specs that the weights at hand learned from, else the shipped ones; None where none are wanted.
-
-    Raises:
-        WeightsError: the labels beside the weights are damaged.
-    """
+    """Labelled specs that the weights at hand learned from, else the shipped ones; None where none are wanted."""
     if not settings.earlier_labels or not settings.is_placing:
         return None
     beside = None if start.proxy is None else labels_file(start.proxy)

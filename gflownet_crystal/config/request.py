@@ -71,11 +71,7 @@ class Request:
         return build(self.resolved[section], contract, section, self.trust)
 
     def section(self, name: str) -> dict[str, object]:
-        """A section with lists and mappings as Python's own.
-
-        Raises:
-            ConfigError: it is none.
-        """
+        """A section with lists and mappings as Python's own."""
         return plain_section(self.resolved[name], name)
 
     def values(self) -> dict[str, object]:
@@ -83,7 +79,7 @@ class Request:
         return plain_section(self.resolved, "configuration")
 
     def value(self, key: str) -> object:
-        """A key with lists and mappings as Python's own; None where there is none."""
+        """Value of a key, lists and mappings as Python objects; None if the key is missing."""
         return plain(self.resolved.get(key))
 
     def stated(self, key: str) -> object:
@@ -97,11 +93,7 @@ class Request:
         return chosen.get(group)
 
     def network(self) -> NetworkChoice:
-        """The network of the section ``model``.
-
-        Raises:
-            ConfigError: its settings are none.
-        """
+        """The network of the section ``model``."""
         section = self.resolved.model
         return NetworkChoice(name=section.name, settings=plain_section(section.settings, "model.settings"))
 

@@ -82,11 +82,7 @@ def open_folder(
 
 
 def _check_lengths(path: Path, stored: DictConfig, config: DictConfig) -> None:
-    """See that a stored configuration says how long its training is; a default would be another training.
-
-    Raises:
-        ConfigError: it does not.
-    """
+    """See that a stored configuration says how long its training is; a default would be another training."""
     for key in _LENGTHS:
         section, _, name = key.rpartition(".")
         given, kept = (OmegaConf.select(one, section) for one in (config, stored))

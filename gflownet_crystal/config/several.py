@@ -83,11 +83,7 @@ class ProxyList:
 
 
 def _entry(item: object, text: str, folders: Sequence[Path]) -> tuple[str, str, dict[str, str]]:
-    """Name, choice of the group and settings of an entry: a name, a file of weights or a class.
-
-    Raises:
-        ConfigError: it is none of these.
-    """
+    """Name, choice of the group and settings of an entry: a name, a file of weights or a class."""
     names = [name for name in group_choices(PROXY, folders) if name != SEVERAL]
     if isinstance(item, str) and item in names:
         return item, item, {}

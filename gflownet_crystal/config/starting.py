@@ -80,11 +80,7 @@ def build_prior(config: DictConfig, parts: Parts, trust: Trust) -> Prior | None:
 
 
 def prior_section(config: DictConfig) -> DictConfig | None:
-    """The section of the prior; None without one.
-
-    Raises:
-        ConfigError: it holds something else.
-    """
+    """The section of the prior; None without one."""
     section = config.get(PRIOR)
     if section is not None:
         require_section(section, PRIOR)

@@ -34,11 +34,7 @@ def trained_generator(request: Request, settings: TrainGeneratorSettings) -> Tra
 
 
 def generator_settings(request: Request) -> TrainGeneratorSettings:
-    """Settings of ``train_generator``.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Settings of ``train_generator``."""
     section = request.section("generator")
     # run folders of earlier versions have no such key
     start = request.value("start")

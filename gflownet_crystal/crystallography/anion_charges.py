@@ -61,7 +61,7 @@ def shown_charges(elements: Sequence[str], anions: Sequence[str], fewest: int) -
 
 
 def unusual_charges(counts: Tensor, elements: Sequence[str], fewest: int) -> Tensor:
-    """Whether a composition balances only with charges that known compounds do not show beside its anions.
+    """Whether a composition balances only with charges that known compounds do not show beside its anions, (n,) bool.
 
     Compositions without an anion, and those that do not balance at all, as metals, are not unusual.
 
@@ -69,9 +69,6 @@ def unusual_charges(counts: Tensor, elements: Sequence[str], fewest: int) -> Ten
         counts: (n, E) int64 atoms of each element.
         elements: the E symbols.
         fewest: number of compounds that show a charge beside an anion, at least.
-
-    Returns:
-        (n,) bool.
     """
     unusual = torch.zeros(len(counts), dtype=torch.bool)
     is_anion = torch.tensor([element in ANIONS for element in elements], dtype=torch.bool)

@@ -24,25 +24,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Self
 
 import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.crystallography.occupation import check_counts
-from gflownet_crystal.crystallography.oxidation import (
-    TABLES,
-    OxidationTable,
-    TableSetting,
-    element_entries,
-)
+from gflownet_crystal.crystallography.oxidation import TABLES, OxidationTable, TableSetting, element_entries
 
 _ROWS = 2048
 """Compositions at a time, which bounds the memory."""
 
 
-class ChargeModel:
+class ChargeModel(MovedToDevice):
     """Reachable charges of each element, as tensors for bit-set masks and as a reference check.
 
     Attributes:
@@ -103,25 +98,16 @@ class ChargeModel:
             [bool(element_entries()[symbol]["is_metal"]) for symbol in self.elements]
         )
 
-    def to(self, device: torch.device | str) -> Self:
-        """Move the tables to ``device`` and return self."""
-        self.states, self.charges = self.states.to(device), self.charges.to(device)
-        self.is_metal = self.is_metal.to(device)
-        return self
-
     def totals(self, element: str, count: int) -> list[int]:
         """Total charges that ``count`` atoms of an element can have, ascending."""
         row = self.charges[self.elements.index(element), count]
         return (row.nonzero().squeeze(1) - self.offset).tolist()
 
     def neutral(self, counts: Tensor) -> Tensor:
-        """Whether each composition has an assignment of states with no net charge, or passes as metallic.
+        """Whether each composition has an assignment of states with no net charge, or passes as metallic, (n,) bool.
 
         Args:
             counts: (n, E) int64, atoms of each element, 0..max_count.
-
-        Returns:
-            (n,) bool.
 
         Raises:
             ConfigError: a count is negative or above ``max_count``.

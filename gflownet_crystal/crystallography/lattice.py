@@ -50,14 +50,11 @@ FIXED_ANGLES = torch.tensor(
 
 
 def complete_parameters(lattice_system: Tensor, parameters: Tensor) -> Tensor:
-    """Set the dependent parameters from the free ones.
+    """Parameters (n, 6) whose dependent ones follow from the free ones, so that they obey the lattice system exactly.
 
     Args:
         lattice_system: (n,) int64 index into LATTICE_SYSTEMS.
         parameters: (n, 6) lengths and angles; only those free in the row's lattice system are read.
-
-    Returns:
-        (n, 6) parameters that obey the lattice system exactly.
     """
     device = parameters.device
     copied = parameters.gather(1, SOURCE_PARAMETER.to(device)[lattice_system])

@@ -37,7 +37,8 @@ def position_permutations(group: int) -> NDArray[np.int64]:
         group: ITA number, 1 to 230.
 
     Returns:
-        (k, p) int64: ``[i, j]`` is the index in ``wyckoff_positions(group)`` of where motion i takes position j.
+        (k, p) int64: ``[i, j]`` is the index in ``wyckoff_positions(group)`` of the image of position j under
+            operation i.
 
     Raises:
         ConfigError: the group does not exist.

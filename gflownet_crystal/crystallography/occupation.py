@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import product
-from typing import Self
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.crystallography.wyckoff import wyckoff_table
 
@@ -35,7 +35,7 @@ def check_counts(counts: Tensor, max_count: int) -> None:
         raise ConfigError(f"counts reach from {counts.min()} to {counts.max()}; allowed are 0 to {max_count}")
 
 
-class WyckoffOccupation:
+class WyckoffOccupation(MovedToDevice):
     """Deterministic automaton over the compositions that each space group can hold.
 
     Start at ``initial[group]`` and follow ``state = transition[state, count]`` once per element, in any order; the
@@ -68,20 +68,12 @@ class WyckoffOccupation:
         self.initial: Tensor = torch.from_numpy(initial)
         self.transition: Tensor = torch.from_numpy(np.stack(rows))
 
-    def to(self, device: torch.device | str) -> Self:
-        """Move the tables to ``device`` and return self."""
-        self.initial, self.transition = self.initial.to(device), self.transition.to(device)
-        return self
-
     def fits(self, space_group: Tensor, counts: Tensor) -> Tensor:
-        """Whether each composition can occupy its group's Wyckoff positions.
+        """Whether each composition can occupy its group's Wyckoff positions, (n,) bool.
 
         Args:
             space_group: (n,) int64 ITA numbers.
             counts: (n, m) int64 counts of m elements in the conventional cell, 0..max_count.
-
-        Returns:
-            (n,) bool.
 
         Raises:
             ConfigError: a count is negative or above ``max_count``.

@@ -16,13 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.crystallography.wyckoff import DENOMINATOR, wyckoff_table
 
 _SMALL_VECTORS = sorted(product((-2, -1, 0, 1, 2), repeat=3), key=lambda v: sum(map(abs, v)))
 
 
 @dataclass(frozen=True)
-class SiteFlats:
+class SiteFlats(CopiedToDevice):
     """The flats of all operations of all positions, M in all, in the order of the Wyckoff table.
 
     Attributes:
@@ -39,10 +40,6 @@ class SiteFlats:
     checks: Tensor
     lift: Tensor
     inverse: Tensor
-
-    def to(self, device: torch.device) -> SiteFlats:
-        """The same flats on ``device``."""
-        return SiteFlats(*(tensor.to(device) for tensor in vars(self).values()))
 
     def parameters(self, points: Tensor, operation: Tensor) -> tuple[Tensor, Tensor]:
         """Free parameters with which operations make points, and the residuals.

@@ -40,11 +40,7 @@ def rows_of_database(path: Path, name: str) -> list[Row]:
 
 
 def _check(path: Path) -> None:
-    """See that a file is a database of ASE, without changing it: ASE makes one of an empty file.
-
-    Raises:
-        sqlite3.Error, ValueError: it is none.
-    """
+    """See that a file is a database of ASE, without changing it: ASE makes one of an empty file."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     try:
         found = connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name='systems'").fetchone()

@@ -74,11 +74,7 @@ def _formulas_of(file: SourceFile) -> pd.DataFrame | None:
 
 
 def _checked(table: pd.DataFrame, origin: Path) -> pd.DataFrame:
-    """The table with whole numbers of groups.
-
-    Raises:
-        DataError: it is empty, or a row has no formula or no group.
-    """
+    """The table with whole numbers of groups."""
     if table.empty:
         raise DataError(f"{origin} has no rows; give a file with crystals")
     groups = pd.to_numeric(table[SPACE_GROUP], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)

@@ -64,13 +64,10 @@ def is_legacy(energy_source: pd.Series) -> NDArray[np.bool_]:
 
 
 def legacy_shift(composition: Tensor) -> Tensor:
-    """MaterialsProject2020 minus earlier formation energy.
+    """MaterialsProject2020 minus earlier formation energy, (n,) float64, eV/atom.
 
     Args:
         composition: (n, 119) int64 counts.
-
-    Returns:
-        (n,) float64, eV/atom.
     """
     fractions = composition.double() / composition.sum(1, keepdim=True)
     present = composition > 0

@@ -24,7 +24,6 @@ class LeftOut:
         self._pairs: dict[tuple[str, str], None] = {}
 
     def __len__(self) -> int:
-        """Number of crystals and files left out."""
         return len(self._pairs)
 
     def add(self, name: str, reason: str) -> None:

@@ -24,6 +24,7 @@ from gflownet_crystal.data.schema import (
 )
 from gflownet_crystal.data.sources import SourceFile
 from gflownet_crystal.data.spec_tables import is_specs, specs_to_prepared
+from gflownet_crystal.data.splits import true_cells
 from gflownet_crystal.data.standardize import StandardCells, standard_cells, strained_parameters
 from gflownet_crystal.data.table_checks import check_prepared, check_strained, mark_crowded, spec_faults
 from gflownet_crystal.data.tables import rows_of_frame, table_of_file
@@ -218,7 +219,7 @@ def labelled_crystals(table: pd.DataFrame, origin: str) -> pd.DataFrame:
     Raises:
         DataError: there are none.
     """
-    true_cell = (table["strain"] == "").to_numpy() & table[LATTICE_COLUMNS[0]].notna().to_numpy()
+    true_cell = true_cells(table)
     labelled = np.isfinite(table[ENERGY_COLUMN].to_numpy(dtype=np.float64))
     rows = table[true_cell & labelled].reset_index(drop=True)
     if rows.empty:

@@ -128,11 +128,7 @@ def _of_rows(rows: Iterator[Row], path: Path, source: str, left_out: LeftOut, re
 def _joined(
     parts: Iterable[pd.DataFrame], path: Path, source: str, split: str, left_out: LeftOut, report: Report
 ) -> pd.DataFrame:
-    """One table of checked rows that come in parts.
-
-    Raises:
-        DataError: none is a crystal.
-    """
+    """One table of checked rows that come in parts."""
     tables = []
     for rows in parts:
         if (rows[REASON] == "").any():

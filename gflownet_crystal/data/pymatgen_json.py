@@ -118,11 +118,7 @@ _SPACE = re.compile(r"[\s,:]*")
 
 
 def _until_data(text: str) -> tuple[dict[str, Any], int]:
-    """Entries of a JSON object before ``data``, and the place of the value of ``data``.
-
-    Raises:
-        ValueError: the text is no such object.
-    """
+    """Entries of a JSON object before ``data``, and the place of the value of ``data``."""
     decoder = json.JSONDecoder()
     header: dict[str, Any] = {}
     place = text.index("{") + 1
@@ -191,11 +187,7 @@ _PARAMETERS = ("a", "b", "c", "alpha", "beta", "gamma")
 
 
 def _number(species: Any) -> int:
-    """The element that has a site to itself.
-
-    Raises:
-        DataError: several share it, it is partly empty, or the name is no element's.
-    """
+    """The element that has a site to itself."""
     if len(species) != 1:
         raise DataError("a site is shared by several elements; only ordered crystals can be used")
     only = species[0]

@@ -15,15 +15,12 @@ LOG_VOLUME_BOUNDS = (-0.7, 1.3)
 
 
 def elemental_volumes(fractions: Tensor, volume_per_atom: Tensor, rounds: int = 20) -> NDArray[np.float64]:
-    """Volume that an atom of each element takes, by a robust linear regression in relative error.
+    """Volume that an atom of each element takes, by a robust linear regression in relative error, (119,) float64, Å^3.
 
     Args:
         fractions: (n, 119) float64.
         volume_per_atom: (n,) float64, Å^3.
         rounds: number of rounds of iterative reweighting.
-
-    Returns:
-        (119,) float64, Å^3.
     """
     x, y = fractions.numpy(), volume_per_atom.numpy()
     weight = np.ones(len(y))

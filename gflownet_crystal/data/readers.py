@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.files import read_bytes
 from gflownet_crystal.data.ase_database import rows_of_database
 from gflownet_crystal.data.cif_rows import row_of_cif
 from gflownet_crystal.data.extended_xyz import rows_of_xyz
@@ -179,7 +180,7 @@ def reason_of(error: Exception, path: Path) -> str:
 
 
 def _rows_of_cif(file: SourceFile, formula_check: str) -> pd.DataFrame:
-    return _single(row_of_cif(_bytes(file.path), file.name, formula_check, str(file.path)), file)
+    return _single(row_of_cif(read_bytes(file.path), file.name, formula_check, str(file.path)), file)
 
 
 def _rows_of_poscar(file: SourceFile, formula_check: str) -> pd.DataFrame:
@@ -215,15 +216,8 @@ def _rows_of_tensors(file: SourceFile, formula_check: str) -> pd.DataFrame:
     return table_to_rows(named(frame, file))
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-
-
 def _text(path: Path) -> str:
-    content = _bytes(path)
+    content = read_bytes(path)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -159,11 +159,7 @@ def _parse(row: Row) -> tuple[str, Any, Any, Any]:
 
 
 def _flat(values: Any) -> NDArray[np.float64]:
-    """Numbers of a list, nested or not, or of its text.
-
-    Raises:
-        ValueError, TypeError: an entry is no number.
-    """
+    """Numbers of a list, nested or not, or of its text."""
     if isinstance(values, str):
         values = [float(number) for number in _numbers_of_text(values)]
     if isinstance(values, np.ndarray) and values.dtype == object:
@@ -177,11 +173,7 @@ def _flat(values: Any) -> NDArray[np.float64]:
 
 
 def _numbers_of_text(text: str) -> list[str]:
-    """The numbers in a list as Python, JSON or NumPy print it.
-
-    Raises:
-        ValueError: the text is something else.
-    """
+    """The numbers in a list as Python, JSON or NumPy print it."""
     inner = text.strip()
     if not inner.startswith(("[", "(")) or not inner.endswith(("]", ")")):
         raise ValueError("no list")

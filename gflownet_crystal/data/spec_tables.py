@@ -21,7 +21,7 @@ def specs_to_prepared(frame: pd.DataFrame, file: SourceFile) -> pd.DataFrame:
 
     Args:
         frame: table with the columns of a spec file.
-        file: file of the table, after which rows without a name are called.
+        file: file of the table, whose name is given to rows without a name.
     """
     empty = {"energy_source": "unknown", "strain": ""}
     missing = [name for name in PREPARED_COLUMNS if name not in frame.columns and name != "material_id"]

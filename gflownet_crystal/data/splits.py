@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.run_schema import FORMULA
+from gflownet_crystal.data.schema import LATTICE_COLUMNS
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition, text_to_composition
 
 
@@ -17,6 +18,18 @@ def reduced_formulas(table: pd.DataFrame) -> NDArray[np.str_]:
     """Reduced formula of each row, (n,) text, from its ``formula`` column."""
     counts = reduce_composition(text_to_composition(table[FORMULA].tolist()))
     return np.array(composition_to_text(counts, separator="", write_one=False), dtype=np.str_)
+
+
+def is_validation(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Rows (n,) of MP-20's val."""
+    if "mp20_split" not in table.columns:
+        return np.zeros(len(table), dtype=np.bool_)
+    return np.asarray(table["mp20_split"].to_numpy() == "val")
+
+
+def true_cells(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Rows (n,) that have a cell, and not a strained one."""
+    return np.asarray((table["strain"] == "").to_numpy() & table[LATTICE_COLUMNS[0]].notna().to_numpy())
 
 
 def without_formulas(table: pd.DataFrame, formulas: Iterable[str]) -> pd.DataFrame:

@@ -100,11 +100,7 @@ def _refusal(path: Path, reason: str) -> DataError:
 
 
 def _numbers(values: Any) -> Tensor:
-    """Real numbers, float64.
-
-    Raises:
-        TypeError: complex ones.
-    """
+    """Real numbers, float64."""
     tensor = torch.as_tensor(values).detach().to_dense()
     if tensor.is_complex():
         raise TypeError("complex numbers")

@@ -108,11 +108,7 @@ class Crystal(Env[CrystalSpec]):
         self._build(rules, groups, _box(coordinates, lattice or {}), minimum_increment)
 
     def _build(
-        self,
-        rules: CompositionRules,
-        groups: Sequence[int | str],
-        box: LatticeBox,
-        minimum_increment: float,
+        self, rules: CompositionRules, groups: Sequence[int | str], box: LatticeBox, minimum_increment: float
     ) -> None:
         self.rules = rules
         numbers = list(dict.fromkeys(map(check_space_group, groups)))
@@ -179,9 +175,9 @@ class Crystal(Env[CrystalSpec]):
         return self._discrete(group[rows], counts[rows]).extended(state[rows]), inside
 
     def admits(self, objects: CrystalSpec) -> Tensor:
-        """(n,) bool: specs that keep to the groups, elements and ranges, whether or not the masks reach them.
+        """Whether each spec has allowed groups, elements and ranges, (n,) bool; the masks may still miss it.
 
-        Chemistry is that of the environment that was restricted, and not looked at unless the anion is given.
+        Charges are checked only if a formula or an anion is given; the unrestricted environment has checked the others.
         """
         counts = objects.composition[:, self.atomic_numbers]
         known = self.space_group.allowed[objects.space_group] & (counts.sum(dim=1) == objects.n_atoms)

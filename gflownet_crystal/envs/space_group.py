@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot
 
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.common.errors import EmptySpaceError
+from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.crystallography.space_groups import (
     CRYSTAL_LATTICE_SYSTEMS,
     N_SPACE_GROUPS,
@@ -42,7 +43,7 @@ class SpaceGroupState(TensorBatch):
     group: Tensor
 
 
-class SpaceGroupStage(Stage[SpaceGroupState, Tensor, Tensor]):
+class SpaceGroupStage(MovedToDevice, Stage[SpaceGroupState, Tensor, Tensor]):
     """Chooses the two properties and the group (Crystal-GFN, section 3.1); a property narrows the later choices.
 
     Forward actions: 0..7 set the system, 8..12 the point symmetry, 13.. the group, which sets both properties and ends
@@ -72,12 +73,6 @@ class SpaceGroupStage(Stage[SpaceGroupState, Tensor, Tensor]):
         self.max_transitions = 3
         self.n_features = _N_SYSTEMS + _N_SYMMETRIES + N_SPACE_GROUPS + 3
         self.n_summary = self.n_features - 3
-
-    def to(self, device: torch.device | str) -> SpaceGroupStage:
-        """Move the tables to ``device`` and return self."""
-        self.allowed, self._mask = self.allowed.to(device), self._mask.to(device)
-        self.system_of, self.symmetry_of = self.system_of.to(device), self.symmetry_of.to(device)
-        return self
 
     def _forward_masks(self) -> Tensor:
         """(9, 6, 243) bool masks by system and symmetry chosen."""

@@ -41,16 +41,13 @@ _DIGITS = 3
 def least_distances(
     found: Nearest, quantile: float = QUANTILE, enough: int = ENOUGH, slack: float = SLACK
 ) -> Tensor:
-    """The table of known crystals.
+    """The table of known crystals, (119, 119) float64, Å.
 
     Args:
         found: nearest distances of pairs of elements in crystals.
         quantile: quantile of the distances of a pair that is taken, the lower of two ranks.
         enough: crystals with a pair from which on its own distances are taken alone.
         slack: factor of the result.
-
-    Returns:
-        (119, 119) float64, Å.
     """
     radii = covalent_radii(torch.arange(N_ATOMIC_NUMBERS)).nan_to_num(0.0)
     summed = radii[:, None] + radii

@@ -116,7 +116,7 @@ class Contacts:
         shape = (N_ATOMIC_NUMBERS, N_ATOMIC_NUMBERS)
         if tuple(least.shape) != shape or not bool((least[1:, 1:] > 0).all()) or not least.equal(least.T):
             raise DataError(
-                f"least distances are a symmetric {shape} table above 0, not {tuple(least.shape)}"
+                f"smallest distances must be a symmetric {shape} table of values above 0, not {tuple(least.shape)}"
             )
         self.least = least.double()
 

@@ -39,7 +39,6 @@ class Features:
     reasons: list[str]
 
     def __len__(self) -> int:
-        """Number of structures."""
         return len(self.reasons)
 
     @property

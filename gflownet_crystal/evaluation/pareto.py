@@ -9,16 +9,13 @@ _ROWS = 256
 
 
 def pareto_ranks(costs: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The front of each object, by non-dominated sorting.
+    """The number of the front of each object by non-dominated sorting, (n,) from 1.
 
     An object dominates another one if it is at most as costly in each objective and less so in one. Those that none
     dominates are of front 1; without them, the next are of front 2, and so on. Equal objects are of one front.
 
     Args:
         costs: (n, m) costs of n objects in m objectives, lower is better; NaN counts as the highest.
-
-    Returns:
-        (n,) numbers of fronts from 1.
     """
     if not costs.shape[1]:
         return np.ones(len(costs), dtype=np.int64)

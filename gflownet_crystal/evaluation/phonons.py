@@ -27,9 +27,6 @@ class PhononSettings(CheckedFields):
         displacement: displacement of an atom, Å.
         tolerance: THz; an imaginary frequency up to it counts as zero.
         fmax: largest force of the crystal that is displaced, eV/Å; it is relaxed on to it first.
-
-    Raises:
-        ConfigError: a number is out of range.
     """
 
     place = "phonons"

@@ -51,7 +51,7 @@ def occurrence(count: Tensor, admitted: Tensor) -> Occurrence:
     """
     if not bool(admitted.any()) or bool((count[~admitted] > 0).any()):
         raise DataError(
-            "the classes that occur must be among the admitted ones, of which there must be at least one"
+            "every class must be among the allowed ones, and there must be at least one allowed class"
         )
     frequency = count.double() / count.sum().clamp(min=1)
     entropy = -torch.special.xlogy(frequency, frequency).sum()

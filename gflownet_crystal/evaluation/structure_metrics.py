@@ -110,8 +110,7 @@ def space_groups(evaluation: Evaluation) -> Result:
     claimed = evaluation.made.claimed
     figures = asdict(space_group_agreement(found, claimed, reference))
     return Result(
-        figures | {"symprec": symprec},
-        {SPACE_GROUP: found.tolist(), "space_group_claimed": claimed.tolist()},
+        figures | {"symprec": symprec}, {SPACE_GROUP: found.tolist(), "space_group_claimed": claimed.tolist()}
     )
 
 

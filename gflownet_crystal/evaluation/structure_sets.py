@@ -48,7 +48,6 @@ class StructureSet:
     target: Tensor | None = None
 
     def __len__(self) -> int:
-        """Number of structures, unreadable ones included."""
         return len(self.names)
 
     @classmethod

@@ -27,10 +27,7 @@ FAILED = -1
 
 
 def first_match(
-    crystals: Sequence[Crystal],
-    formulas: Sequence[str],
-    tolerances: Tolerances,
-    work: Work,
+    crystals: Sequence[Crystal], formulas: Sequence[str], tolerances: Tolerances, work: Work
 ) -> Tensor:
     """The first structure that each one is like.
 

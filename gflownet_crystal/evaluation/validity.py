@@ -34,15 +34,12 @@ _DEGENERATE = 1e-3
 
 
 def structure_validity(structures: StructureBatch, own_images: bool = True) -> Tensor:
-    """Which structures have no atoms closer than ``CLOSEST`` and a volume of ``SMALLEST_VOLUME`` or more.
+    """Which structures have no atoms closer than ``CLOSEST`` and a volume of ``SMALLEST_VOLUME`` or more, (n,) bool.
 
     Args:
         structures: n structures on the CPU, in any cell.
         own_images: count an atom's distance to its own images too. The published code leaves it out, so that a cell
             with one atom is always valid.
-
-    Returns:
-        (n,) bool.
     """
     large = structures.volume >= SMALLEST_VOLUME
     if own_images:

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.generators.assignments.drawing import draw_candidates, drawable_assignments
+from gflownet_crystal.generators.assignments.drawing import draw_tries
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
 from gflownet_crystal.generators.draws import keys_of_compounds
@@ -64,12 +64,6 @@ class GemsDiff(Generator):
     _ranking: RankedAssignments | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Check the options, and read the weights.
-
-        Raises:
-            ConfigError: an unknown mode, or a number out of range.
-            WeightsError: there are no such weights, or they are of another kind.
-        """
         if self.mode not in ("spec", "paper"):
             raise ConfigError(f"unknown generator.mode {self.mode!r}: choose spec or paper")
         check_options(vars(self), ("assignments", "tries", "atoms"), ("min_distance", "min_ratio"))
@@ -84,7 +78,6 @@ class GemsDiff(Generator):
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
         # like sizes together: pairs of atoms are listed for the largest
         if self.mode == "paper":
             return in_batches(specs, specs.n_atoms, self.atoms, lambda part: self._sample_free(part, seed))
@@ -108,9 +101,7 @@ class GemsDiff(Generator):
     def _sample_sites(self, specs: CrystalSpec, seed: int) -> Generation:
         """The try of largest distances of each spec that has an assignment."""
         tables = orbit_tables().to(specs.device)
-        assigned, log_probability = drawable_assignments(specs, self._ranking, self.assignments)
-        numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
-        drawn = draw_candidates(assigned, log_probability, numbers)
+        assigned, drawn = draw_tries(specs, self._ranking, self.assignments, self.tries, seed)
         model = self._model.to(specs.device)
         orbits = diffused(model, assigned.cell, specs.space_group, drawn, tables, self.steps)
         if not len(orbits.candidate):

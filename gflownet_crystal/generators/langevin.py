@@ -11,7 +11,7 @@ from torch import Tensor
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.site_projectors import site_flats
 from gflownet_crystal.generators.assignments.assigned_specs import AssignedSpecs
-from gflownet_crystal.generators.assignments.drawing import draw_candidates, drawable_assignments
+from gflownet_crystal.generators.assignments.drawing import draw_tries
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
 from gflownet_crystal.generators.draws import joined
@@ -74,18 +74,15 @@ class Langevin(Generator):
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
         self.model = self.model.to(specs.device).eval()
         made = in_batches(specs, specs.n_atoms, self.atoms, lambda part: self._place(part, seed))
         return make_room(made, specs, seed, self.closest, atoms=self.atoms)
 
     def _place(self, specs: CrystalSpec, seed: int) -> Generation:
         tables = orbit_tables().to(specs.device)
-        assigned, log_probability = drawable_assignments(specs, self.ranking, self.assignments)
-        numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
-        drawn = draw_candidates(assigned, log_probability, numbers)
+        assigned, drawn = draw_tries(specs, self.ranking, self.assignments, self.tries, seed)
         if not len(drawn.candidate):
-            return _nothing(specs)
+            return Generation(StructureBatch.none(specs.device), specs.space_group[:0])
         drawn = replace(drawn, parameters=self._moved(specs, assigned, drawn, tables))
         pairs = assigned.pairs(drawn, tables, self.anion_repulsion)
         distances = pairs.distances(drawn.parameters)
@@ -164,7 +161,6 @@ class PaperLangevin(Generator):
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        """Draw a crystal for each spec of an orthorhombic or higher group; see the class."""
         order = group_tables().order.to(specs.device)[specs.space_group]
         images = order * (specs.composition > 0).sum(1)
         return in_batches(specs, images, self.images, lambda part: self._draw(part, seed))
@@ -174,7 +170,7 @@ class PaperLangevin(Generator):
         assigned = AssignedSpecs.of(specs[rows], _LOOKED_AT, 1, seed)
         orbits = assigned.orbits
         if not len(orbits.candidate):
-            return _nothing(specs)
+            return Generation(StructureBatch.none(specs.device), specs.space_group[:0])
         structures = self.sample(
             specs.space_group[rows[orbits.spec_of_candidate]],
             orbits.atomic_number,
@@ -208,10 +204,3 @@ class PaperLangevin(Generator):
             self.model, space_group, atomic_numbers, structure_index, keys, self.schedule, self.start_length
         )
         return merge_and_snap(atomic_numbers, fractional, structure_index, cell, space_group, self.merged)
-
-
-def _nothing(specs: CrystalSpec) -> Generation:
-    """No structure of any spec."""
-    none = specs.space_group[:0]
-    cell = specs.lengths.new_zeros(0, 3, 3)
-    return Generation(StructureBatch(cell, none, specs.lengths[:0], none, none), none)

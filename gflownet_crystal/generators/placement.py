@@ -14,6 +14,7 @@ from gflownet_crystal.common.bounds import Count, NonNegative, Positive, Whole
 from gflownet_crystal.crystallography import lattice
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.generators.base import Generation, Generator
+from gflownet_crystal.generators.placing.best_tries import best_of_each
 from gflownet_crystal.generators.placing.candidates import AssignedOrbits, Spacing, contact_distances
 from gflownet_crystal.generators.wyckoff_assignments import Assignment, WyckoffAssignments
 from gflownet_crystal.structures.distances import PeriodicLattice, shortest_distance_ratio
@@ -21,6 +22,8 @@ from gflownet_crystal.structures.site_letters import prescribed
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import find_space_groups
+
+_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,11 @@ class WyckoffPlacement(CheckedFields, Generator):
     max_distances: Count = 500_000
 
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        """Place the atoms of each spec; see :class:`Generator`."""
         placed = [self._place(specs[row : row + 1], seed) for row in range(len(specs))]
         rows = [row for row, structure in enumerate(placed) if structure is not None]
         structures = [structure for structure in placed if structure is not None]
         return Generation(
-            StructureBatch.cat(structures or [_no_structures(specs.device)]),
+            StructureBatch.cat(structures or [StructureBatch.none(specs.device)]),
             torch.tensor(rows, dtype=torch.int64, device=specs.device),
         )
 
@@ -111,7 +113,8 @@ class WyckoffPlacement(CheckedFields, Generator):
     def _best(self, spacing: Spacing, rows: Tensor, parameters: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
         """The candidates of largest distances, with and without pushing their atoms apart, largest first."""
         ratios = spacing.smallest(rows, parameters, chunk)
-        best = _best_of_each(rows, ratios, max(self.keep // len(spacing.orbits.n_orbits), 3))[: self.keep]
+        best = best_of_each(rows, ratios, max(self.keep // len(spacing.orbits.n_orbits), 3), _DIGITS)
+        best = best[ratios[best].argsort(descending=True, stable=True)][: self.keep]
         rows, parameters, ratios = rows[best], parameters[best], ratios[best]
         moved = torch.cat(
             [
@@ -137,16 +140,6 @@ class WyckoffPlacement(CheckedFields, Generator):
         return None if self.require_group or len(structures) == 0 else structures[:1]
 
 
-def _best_of_each(groups: Tensor, values: Tensor, n: int) -> Tensor:
-    """Indices of the ``n`` largest values of each group, largest first over all groups."""
-    falling = values.argsort(descending=True, stable=True)
-    by_group = falling[groups[falling].argsort(stable=True)]
-    sizes = groups.bincount()
-    place = torch.arange(len(groups), device=groups.device) - (sizes.cumsum(0) - sizes)[groups[by_group]]
-    best = by_group[place < n]
-    return best[values[best].argsort(descending=True, stable=True)]
-
-
 def _structures(cell: Tensor, atomic_numbers: Tensor, coordinates: Tensor, group: int) -> StructureBatch:
     n, n_atoms = coordinates.shape[:2]
     wrapped = coordinates - coordinates.floor()
@@ -158,16 +151,6 @@ def _structures(cell: Tensor, atomic_numbers: Tensor, coordinates: Tensor, group
         wrapped.reshape(-1, 3),
         torch.arange(n, device=cell.device).repeat_interleave(n_atoms),
         torch.full((n,), group, dtype=torch.int64, device=cell.device),
-    )
-
-
-def _no_structures(device: torch.device) -> StructureBatch:
-    return StructureBatch(
-        torch.zeros(0, 3, 3, dtype=torch.float64, device=device),
-        torch.zeros(0, dtype=torch.int64, device=device),
-        torch.zeros(0, 3, dtype=torch.float64, device=device),
-        torch.zeros(0, dtype=torch.int64, device=device),
-        torch.zeros(0, dtype=torch.int64, device=device),
     )
 
 

@@ -12,6 +12,7 @@ from gflownet_crystal.common.bounds import Count, NonNegative, Positive, Whole
 from gflownet_crystal.generators.assignments.assigned_specs import AssignedSpecs
 from gflownet_crystal.generators.base import Generation, Generator, in_batches
 from gflownet_crystal.generators.placing.best_tries import best_of_each
+from gflownet_crystal.generators.placing.candidates import push_apart
 from gflownet_crystal.generators.placing.orbit_spacing import OrbitPairs, Orbits
 from gflownet_crystal.generators.placing.orbit_tables import orbit_tables
 from gflownet_crystal.structures.spec import CrystalSpec
@@ -56,7 +57,6 @@ class QuickPlacement(CheckedFields, Generator):
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
         return in_batches(
             specs, specs.n_atoms, self.atoms, lambda part: self._place(part, seed), by_size=False
         )
@@ -76,20 +76,13 @@ class QuickPlacement(CheckedFields, Generator):
         return Generation(structures, best.spec_of_candidate)
 
     def _spread(self, pairs: OrbitPairs) -> tuple[Orbits, Tensor]:
-        """Candidates with their atoms pushed apart where that helps, and their smallest ratios.
+        """Candidates with their atoms pushed apart where that helps, and their smallest ratios."""
 
-        Descends on the summed squared shortfall from the target, which is flat once that is met.
-        """
+        def ratios(parameters: Tensor) -> Tensor:
+            return pairs.distances(parameters) / pairs.contact
+
         start = pairs.orbits.parameters
-        moved = start.clone().requires_grad_(True)
-        optimizer = torch.optim.Adam([moved], lr=self.rate)
-        for _ in range(self.steps):
-            optimizer.zero_grad()
-            with torch.enable_grad():
-                ratios = pairs.distances(moved) / pairs.contact
-                (self.target_ratio - ratios).clamp(min=0).square().sum().backward()
-            optimizer.step()
-        moved = moved.detach()
-        before, after = (pairs.smallest(pairs.distances(x) / pairs.contact) for x in (start, moved))
+        moved = push_apart(start, ratios, self.target_ratio, self.steps, self.rate)
+        before, after = (pairs.smallest(ratios(x)) for x in (start, moved))
         better = (after > before)[pairs.orbits.candidate, None]
         return replace(pairs.orbits, parameters=moved.where(better, start)), after.maximum(before)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 import torch
 from torch import Tensor
 
-from gflownet_crystal.generators.assignments.drawing import draw_candidates, drawable_assignments
+from gflownet_crystal.common.moving import MovedToDevice
+from gflownet_crystal.generators.assignments.drawing import draw_tries
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
 from gflownet_crystal.generators.placing.best_tries import best_of_each
@@ -26,7 +26,7 @@ from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
 
 
-class WyckoffSampler(Generator):
+class WyckoffSampler(MovedToDevice, Generator):
     """Sampler of Wyckoff assignments and their free parameters, which keeps the best of several tries.
 
     The parameters follow :class:`~gflownet_crystal.models.sites.parameter_flow.ParameterFlow` from uniform noise.
@@ -74,13 +74,6 @@ class WyckoffSampler(Generator):
         self.ranking = RankedAssignments.load(ranking) if isinstance(ranking, str) else ranking
         self.energies = load_energies(energies) if isinstance(energies, str) else energies
 
-    def to(self, device: torch.device | str) -> Self:
-        """Move the networks to ``device``."""
-        self.flow = self.flow.to(device)
-        if self.energies is not None:
-            self.energies = self.energies.to(device)
-        return self
-
     def single(self) -> tuple[Generator, int]:
         """A sampler of one draw a spec; seed s of it is draw s modulo the tries of this one's seed s // tries."""
         made = copy(self)
@@ -89,7 +82,6 @@ class WyckoffSampler(Generator):
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        """Place the atoms of each spec; see :class:`~gflownet_crystal.generators.base.Generator`."""
         if self.flow.network.element.device != specs.device:
             self.to(specs.device)
         sizes = specs.n_atoms * self.tries
@@ -125,9 +117,7 @@ class WyckoffSampler(Generator):
 
     def _place(self, specs: CrystalSpec, seed: int) -> Generation:
         tables = orbit_tables().to(specs.device)
-        assigned, log_probability = drawable_assignments(specs, self.ranking, self.assignments)
-        numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
-        drawn = draw_candidates(assigned, log_probability, numbers)
+        assigned, drawn = draw_tries(specs, self.ranking, self.assignments, self.tries, seed)
         candidates = self.sample(assigned.cell, specs.space_group, drawn)
         distance, ratio = assigned.pairs(candidates, tables, 0.0).closest()
         sound = (distance >= self.min_distance) & (ratio >= self.min_ratio)

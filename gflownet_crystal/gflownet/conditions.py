@@ -54,7 +54,6 @@ class Conditions:
                 )
 
     def __len__(self) -> int:
-        """Number of conditions."""
         return len(self.ranges)
 
     def at(self, given: Mapping[str, float]) -> Conditions:

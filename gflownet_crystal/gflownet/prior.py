@@ -138,16 +138,13 @@ def check_prior(model: GFlowNet, objective: Objective, prior: Prior | None) -> N
 
 
 def log_mean(log_values: Tensor) -> Tensor:
-    """Logarithm of the mean of K positive draws, corrected for the bias of the logarithm.
+    """Logarithm of the mean of K positive draws, corrected for the bias of the logarithm, (n,).
 
     The logarithm of a mean of K draws lies too low by their squared coefficient of variation over 2 K, to first order
     (the delta method); that is added, from the draws' own variance.
 
     Args:
         log_values: (n, K) logarithms, K at least 2.
-
-    Returns:
-        (n,) estimates.
     """
     n_draws = log_values.shape[1]
     shares = torch.softmax(log_values, dim=1)

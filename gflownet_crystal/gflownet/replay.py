@@ -52,7 +52,6 @@ class Terminals:
         self.terminal, self.log_reward = terminal, log_reward
 
     def __len__(self) -> int:
-        """Number of objects."""
         return self.terminal.n
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Context, Tensor]:
@@ -109,7 +108,6 @@ class Replay:
         self.size = self.added = 0
 
     def __len__(self) -> int:
-        """Number of objects kept now."""
         return self.size
 
     def add(self, terminal: Context, log_reward: Tensor) -> None:

@@ -81,7 +81,9 @@ def sample_forward(
     context = model.start(n, generator)
     records = []
     for index, stage in enumerate(model.env.stages):
-        steps, terminal = _forward_stage(model, index, stage, context, generator, behaviour)
+        steps, terminal = _walk(
+            model, index, context, stage.source(context), generator, behaviour, forward=True
+        )
         records.append(_joined(stage, context, steps, backward=False))
         context = context.extended(terminal)
     return Trajectories(context, tuple(records))
@@ -93,8 +95,8 @@ def sample_terminal(
 ) -> Context:
     """Finished states of ``n`` trajectories, the same as :func:`sample_forward` gives, without its records."""
     context = model.start(n, generator)
-    for index, stage in enumerate(model.env.stages):
-        context = context.extended(_forward_stage(model, index, stage, context, generator, behaviour)[1])
+    for _ in model.env.stages:
+        context = context.extended(sample_stage(model, context, generator, behaviour))
     return context
 
 
@@ -103,45 +105,20 @@ def sample_stage(
     model: GFlowNet, context: Context, generator: torch.Generator, behaviour: Behaviour = ON_POLICY
 ) -> State:
     """Finished states of the stage that follows those of ``context``, by the forward policy."""
-    index = len(context.states)
-    return _forward_stage(model, index, model.env.stages[index], context, generator, behaviour)[1]
+    source = model.env.stages[len(context.states)].source(context)
+    return complete_stage(model, context, source, generator, behaviour)
 
 
 @torch.no_grad()
-def complete_stage(model: GFlowNet, context: Context, state: State, generator: torch.Generator) -> State:
-    """Finished states of the stage that follows those of ``context``, from unfinished ones, by the forward policy."""
-    index = len(context.states)
-    stage = model.env.stages[index]
-    return _forward_stage(model, index, stage, context, generator, ON_POLICY, state)[1]
-
-
-def _forward_stage(
+def complete_stage(
     model: GFlowNet,
-    index: int,
-    stage: Stage,
     context: Context,
+    state: State,
     generator: torch.Generator,
-    behaviour: Behaviour,
-    start: State | None = None,
-) -> tuple[list[_Step], State]:
-    state = terminal = stage.source(context) if start is None else start
-    row = torch.arange(context.n, device=context.device)
-    here = context
-    steps: list[_Step] = []
-    for _ in range(stage.max_transitions):
-        support = stage.forward_support(state, here)
-        parameters = model.forward_parameters(index, state, here)
-        action = model.forward_heads[index].sample(parameters, support, generator, behaviour)
-        child = stage.step(state, action, here)
-        steps.append(_Step(row, state, child, action, support))
-        done = stage.finished(child)
-        terminal = terminal.put(row[done], child[done])
-        row, state, here = row[~done], child[~done], here[~done]
-        if not len(row):
-            return steps, terminal
-    raise ActionError(
-        f"stage {stage.name} did not finish in {stage.max_transitions} steps; its bound is wrong"
-    )
+    behaviour: Behaviour = ON_POLICY,
+) -> State:
+    """Finished states of the stage that follows those of ``context``, from unfinished ones, by the forward policy."""
+    return _walk(model, len(context.states), context, state, generator, behaviour, forward=True)[1]
 
 
 @torch.no_grad()
@@ -172,35 +149,54 @@ def sample_stage_backward(
     behaviour: Behaviour = ON_POLICY,
 ) -> StageTransitions:
     """The part of :func:`sample_backward` in stage ``index`` alone."""
-    stage, state = model.env.stages[index], terminal.states[index]
-    return _backward_stage(model, index, stage, terminal.before(index), state, generator, behaviour)
+    context, state = terminal.before(index), terminal.states[index]
+    steps, _ = _walk(model, index, context, state, generator, behaviour, forward=False)
+    return _joined(model.env.stages[index], context, steps, backward=True)
 
 
-def _backward_stage(
+def _walk(
     model: GFlowNet,
     index: int,
-    stage: Stage,
     context: Context,
-    state: State,
+    start: State,
     generator: torch.Generator,
     behaviour: Behaviour,
-) -> StageTransitions:
-    row = torch.arange(context.n, device=context.device)
-    here = context
+    forward: bool,
+) -> tuple[list[_Step], State]:
+    """Transitions of stage ``index`` from n states to finished ones, or back to the source, and the finished states."""
+    stage = model.env.stages[index]
+    if forward:
+        support_of, parameters_of, heads = (
+            stage.forward_support,
+            model.forward_parameters,
+            model.forward_heads,
+        )
+        move, ended = stage.step, stage.finished
+    else:
+        support_of, parameters_of, heads = (
+            stage.backward_support,
+            model.backward_parameters,
+            model.backward_heads,
+        )
+        move, ended = stage.step_back, stage.at_source
+    row, here = torch.arange(context.n, device=context.device), context
+    state = reached = start
     steps: list[_Step] = []
     for _ in range(stage.max_transitions):
-        support = stage.backward_support(state, here)
-        parameters = model.backward_parameters(index, state, here)
-        action = model.backward_heads[index].sample(parameters, support, generator, behaviour)
-        parent = stage.step_back(state, action, here)
-        steps.append(_Step(row, parent, state, action, support))
-        alive = ~stage.at_source(parent)
-        row, state, here = row[alive], parent[alive], here[alive]
+        support = support_of(state, here)
+        action = heads[index].sample(parameters_of(index, state, here), support, generator, behaviour)
+        moved = move(state, action, here)
+        parent, child = (state, moved) if forward else (moved, state)
+        steps.append(_Step(row, parent, child, action, support))
+        done = ended(moved)
+        # going back, all end at the source
+        if forward:
+            reached = reached.put(row[done], moved[done])
+        row, state, here = row[~done], moved[~done], here[~done]
         if not len(row):
-            return _joined(stage, context, steps, backward=True)
-    raise ActionError(
-        f"stage {stage.name} was not undone in {stage.max_transitions} steps; its bound is wrong"
-    )
+            return steps, reached
+    words = "did not finish" if forward else "was not undone"
+    raise ActionError(f"stage {stage.name} {words} in {stage.max_transitions} steps; its bound is wrong")
 
 
 @dataclass(frozen=True)

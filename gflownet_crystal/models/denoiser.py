@@ -13,8 +13,8 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.models.energies.energy import autocast
 from gflownet_crystal.models.layers.element_values import fitted_volumes
 from gflownet_crystal.models.layers.inputs import CrystalGraph, graph_for
 from gflownet_crystal.models.layers.vector_fields import AtomOutput

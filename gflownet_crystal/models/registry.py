@@ -37,11 +37,7 @@ NETWORKS = {
 
 
 def network_entry(name: str) -> Entry:
-    """The network of that name.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """The network of that name."""
     if name not in NETWORKS:
         raise ConfigError(f"unknown model {name!r}; choose one of {', '.join(NETWORKS)}")
     return NETWORKS[name]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import InnerShare
+from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.envs.base import Actions, DiscreteActions, Env
 from gflownet_crystal.policies.distributions import CategoricalHead, Head, JumpHead
 
@@ -42,7 +43,7 @@ class StageShape:
 
 
 @dataclass(frozen=True)
-class Columns:
+class Columns(CopiedToDevice):
     """The part of a stage's layout that an environment uses; None for all of it.
 
     Attributes:
@@ -52,11 +53,6 @@ class Columns:
 
     inputs: Tensor | None = None
     outputs: Tensor | None = None
-
-    def to(self, device: torch.device) -> Columns:
-        """The columns on another device."""
-        inputs, outputs = (None if one is None else one.to(device) for one in (self.inputs, self.outputs))
-        return Columns(inputs, outputs)
 
 
 class Policy(nn.Module, ABC):
@@ -72,7 +68,7 @@ class Policy(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, stage: int, features: Tensor) -> Tensor:
-        """(n, n_features) float32 features of stage ``stage`` to (n, n_parameters) float32 parameters."""
+        """Parameters (n, n_parameters) float32 from features (n, n_features) float32 of states of stage ``stage``."""
 
     def parameters_of(self, stage: int) -> Iterable[nn.Parameter]:
         """Parameters that decide a stage; all of them, unless a subclass tells its stages apart."""

@@ -105,11 +105,7 @@ class CategoricalHead(Head[Tensor, Tensor]):
 
 
 def _finite(parameters: Tensor) -> Tensor:
-    """The parameters; from others no allowed action could be drawn.
-
-    Raises:
-        PolicyError: one is not finite.
-    """
+    """The parameters; from others no allowed action could be drawn."""
     if not bool(parameters.isfinite().all()):
         raise PolicyError(
             "the policy's outputs are not finite: its weights have diverged, or the temperature is too small; lower "

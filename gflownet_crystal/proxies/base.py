@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import GFlowNetCrystalError, ProxyError
+from gflownet_crystal.common.moving import MovedToDevice
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Prediction:
     parts: Mapping[str, Prediction] = field(default_factory=dict)
 
 
-class Proxy(ABC):
+class Proxy(MovedToDevice, ABC):
     """Base of proxies.
 
     Class attributes to state:
@@ -78,10 +79,6 @@ class Proxy(ABC):
     @abstractmethod
     def predict(self, batch: Any) -> Tensor | tuple[Tensor, Tensor]:
         """(n,) values, or a pair of (n,) values and (n,) standard deviations, in ``unit``."""
-
-    def to(self, device: torch.device | str) -> Self:
-        """Move to a device; proxies with tensors override it."""
-        return self
 
     def __call__(self, batch: Any) -> Prediction:
         """Predict and check.

@@ -62,18 +62,13 @@ class EnergyAboveHull(Proxy):
     def _set(self, energy: Proxy, hull: Hull) -> None:
         name = type(energy).__name__
         if not isinstance(energy, Proxy):
-            raise ConfigError(f"the energy of e_above_hull must be a proxy, not {name}; choose one as mlp")
+            raise ConfigError(f"the energy of e_above_hull must be a proxy, not {name}; give one, as mlp")
         if (energy.input_kind, energy.property_name, energy.unit) != _ENERGY:
             raise ConfigError(
                 f"proxy {name} predicts {energy.property_name} ({energy.unit}) of {energy.input_kind}; "
                 "e_above_hull needs formation_energy_per_atom (eV/atom) of specs: choose such a proxy"
             )
         self.energy, self.hull = energy, hull
-
-    def to(self, device: torch.device | str) -> Self:
-        """Move the energy proxy; the hull stays on the CPU."""
-        self.energy = self.energy.to(device)
-        return self
 
     def __call__(self, batch: CrystalSpec) -> Prediction:
         """Predict and check; see :class:`gflownet_crystal.proxies.base.Proxy`.

@@ -27,13 +27,10 @@ class Hull(ABC):
 
     @abstractmethod
     def hull_energy(self, composition: Tensor) -> Tensor:
-        """Energy of the hull.
+        """Energy of the hull, (n,) float64 on the CPU, eV/atom, at most 0.
 
         Args:
             composition: (n, 119) int64 counts by atomic number; multiples of a formula count as equal.
-
-        Returns:
-            (n,) float64 on the CPU, eV/atom, at most 0.
 
         Raises:
             ProxyError: a composition is empty, has an unknown element or more than 8 elements.

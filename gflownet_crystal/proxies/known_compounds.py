@@ -73,7 +73,6 @@ class KnownCompounds:
         return KnownCompounds(torch.cat([self.keys, other.keys]))
 
     def __len__(self) -> int:
-        """Number of formulas with groups."""
         return len(self.keys)
 
     def look_up(self, composition: Tensor, space_group: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,14 +91,11 @@ class KnownCompounds:
 
 
 def contains(keys: Tensor, wanted: Tensor) -> Tensor:
-    """Whether numbers are among others.
+    """Whether numbers are among others, (n,) bool, on the device of ``wanted``.
 
     Args:
         keys: (m,) int64 on the CPU, ascending.
         wanted: (n,) int64.
-
-    Returns:
-        (n,) bool, on the device of ``wanted``.
     """
     return find(keys, wanted)[1].to(wanted.device)
 

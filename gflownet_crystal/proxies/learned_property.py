@@ -72,13 +72,6 @@ class LearnedProperty(StoredProxy):
             self.calibration = tensors["calibration"].double()
         self.heads.eval()
 
-    def to(self, device: torch.device | str) -> Self:
-        """Move the networks to ``device``."""
-        self.base.to(device)
-        self.heads.to(device)
-        self.calibration = self.calibration.to(device)
-        return self
-
     @torch.no_grad()
     def predict(self, batch: Any) -> tuple[Tensor, Tensor]:
         """Values and standard deviations (n,) float64 in the property's unit.

@@ -63,14 +63,6 @@ class MLPProxy(StoredProxy):
     def _build(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
         self.network, self.shape_range, self.calibration = build(tensors, card)
 
-    def to(self, device: torch.device | str) -> Self:
-        """Move the networks to ``device``."""
-        self.network.to(device)
-        self.shape_range, self.calibration = self.shape_range.to(device), self.calibration.to(device)
-        if self.placing is not None:
-            self.placing.to(device)
-        return self
-
     @torch.no_grad()
     def predict(self, batch: CrystalSpec) -> tuple[Tensor, Tensor]:
         """Formation energies and their standard deviations.

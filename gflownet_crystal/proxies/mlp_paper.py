@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -132,11 +132,6 @@ class PaperMLPProxy(StoredProxy):
         with fitting_tensors(tensors, "the paper's network"):
             self.network = PaperNetwork(**card["network"]).eval()
             self.network.load_state_dict(tensors)
-
-    def to(self, device: torch.device | str) -> Self:
-        """Move the network to ``device``."""
-        self.network.to(device)
-        return self
 
     @torch.no_grad()
     def predict(self, batch: CrystalSpec) -> Tensor:

@@ -10,17 +10,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Self
 
-import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import WeightsError
+from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.models.spec_energy.heads import EnsembleHeads
 from gflownet_crystal.weights import fitting_card, load_weights, tensors_under
 
 KIND = "placing"
 
 
-class Placing:
+class Placing(MovedToDevice):
     """Trained heads with the calibration of their deviations.
 
     Args:
@@ -61,9 +61,3 @@ class Placing:
         heads = EnsembleHeads(**card["heads"])
         heads.load_state_dict(tensors_under(tensors, "heads."))
         return cls(heads, tensors["calibration"].double(), card)
-
-    def to(self, device: torch.device | str) -> Self:
-        """Move the heads to ``device``."""
-        self.heads.to(device)
-        self.calibration = self.calibration.to(device)
-        return self

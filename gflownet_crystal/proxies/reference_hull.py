@@ -135,7 +135,6 @@ class ReferenceHull(Hull):
         write_parquet(Path(path), frame)
 
     def __len__(self) -> int:
-        """Number of compounds."""
         return len(self.energy)
 
     def hull_energy(self, composition: Tensor) -> Tensor:

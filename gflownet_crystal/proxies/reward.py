@@ -244,7 +244,7 @@ class Reward:
         return other
 
     def in_training(self, objects: Any) -> Scored:
-        """Score n objects that a training samples: as by calling this, less the cost of the history."""
+        """Score n objects sampled in training: log-rewards of a call, minus the cost of the history."""
         scored = self(objects)
         if self.history is None:
             return scored

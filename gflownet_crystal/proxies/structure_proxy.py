@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -76,11 +76,6 @@ class StructureProxy(Proxy):
         self.energies, self.builder, self.unusable = energies, builder, unusable
         self.plausible, self.seed, self.draws = (plausible[0], plausible[1]), seed, draws
         self.primitive = primitive
-
-    def to(self, device: torch.device | str) -> Self:
-        """Move the model; the builder works where the specs are."""
-        self.energies = self.energies.to(device)
-        return self
 
     def __call__(self, batch: CrystalSpec) -> Prediction:
         """Predict and check; see :class:`gflownet_crystal.proxies.base.Proxy`.

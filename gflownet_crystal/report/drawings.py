@@ -15,12 +15,7 @@ from gflownet_crystal.common.run_schema import ENERGY, ENERGY_AFTER
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.report.card_values import Card
 from gflownet_crystal.report.figure_style import figure_style, save_png, to_svg
-from gflownet_crystal.report.figures import (
-    energy_figure,
-    hull_figure,
-    judged_figure,
-    training_figure,
-)
+from gflownet_crystal.report.figures import energy_figure, hull_figure, judged_figure, training_figure
 from gflownet_crystal.report.figures_evidence import funnel_figure, two_judges_figure
 from gflownet_crystal.report.run_files import RunFiles
 

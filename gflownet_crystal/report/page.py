@@ -86,14 +86,11 @@ class Material:
 
 
 def write_report(material: Material, out: Path) -> int:
-    """Write the page, and its figures as PNG into a folder beside it.
+    """Write the page, and its figures as PNG into a folder beside it; returns its size in bytes.
 
     Args:
         material: content of the report.
         out: the HTML file.
-
-    Returns:
-        Size of the page in bytes.
 
     Raises:
         DataError: a file cannot be written, or the page would be larger than :data:`MAX_BYTES`.

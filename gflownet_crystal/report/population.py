@@ -58,7 +58,6 @@ class Population:
         return type(self)(self.kind, f"{int(kept.sum()):,} {name}", self.frame[kept], self.composition[kept])
 
     def __len__(self) -> int:
-        """Number of crystals."""
         return len(self.frame)
 
 

@@ -164,15 +164,7 @@ def read_table_file(path: Path, must_exist: bool) -> pd.DataFrame | None:
             raise DataError(f"there is no file {path}; give one that exists")
         return None
     frame = read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
-    for name in (
-        "energy",
-        ENERGY_STD,
-        LOG_REWARD,
-        HULL_COLUMN,
-        ENERGY_BEFORE,
-        ENERGY_AFTER,
-        JUDGED_HULL,
-    ):
+    for name in ("energy", ENERGY_STD, LOG_REWARD, HULL_COLUMN, ENERGY_BEFORE, ENERGY_AFTER, JUDGED_HULL):
         if name in frame.columns:
             frame[name] = pd.to_numeric(frame[name], errors="coerce")
     return frame

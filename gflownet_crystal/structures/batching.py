@@ -33,6 +33,11 @@ def batches_of_atoms(sizes: Tensor, atoms: int) -> list[Tensor]:
     return cut_by_atoms(sizes.argsort(stable=True), sizes, atoms)
 
 
+def spread(n: int, most: int | None) -> Tensor:
+    """Rows of at most ``most`` of n structures, int64, spread evenly; of all if None."""
+    return torch.linspace(0, n - 1, n if most is None else min(most, n)).round().long()
+
+
 class BucketedBatches:
     """Batches of structures of about equal size, in an order that is a pure function of seed and epoch.
 

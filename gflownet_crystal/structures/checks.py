@@ -69,11 +69,7 @@ def check_structures(structures: StructureBatch, closest: float | None = None) -
         _having(structures, (numbers < 1) | (numbers >= N_ATOMIC_NUMBERS)),
         f"unknown elements, atomic numbers outside 1 to {N_ATOMIC_NUMBERS - 1}",
     )
-    _mark(
-        reasons,
-        _having(structures, ~points.isfinite().all(1)),
-        "coordinates that are not finite",
-    )
+    _mark(reasons, _having(structures, ~points.isfinite().all(1)), "coordinates that are not finite")
     _mark(
         reasons,
         _having(structures, (points.abs() > FARTHEST).any(1)),

@@ -49,13 +49,10 @@ _FIRST_HAND = torch.from_numpy(first_hand_of_group)
 
 
 def formula_keys(composition: Tensor) -> Tensor:
-    """Keys of reduced formulas.
+    """Keys of reduced formulas, (n,) int64, 0 to 2**40 - 1, on the device of ``composition``.
 
     Args:
         composition: (n, 119) int64 counts by atomic number; multiples of a formula count as equal.
-
-    Returns:
-        (n,) int64, 0 to 2**40 - 1, on the device of ``composition``.
     """
     constants = _OF_ELEMENT.to(composition.device)
     return _shifted(_finalised((reduce_composition(composition) * constants).sum(1)), 64 - KEY_BITS)

@@ -83,13 +83,10 @@ def shortest_distance_ratio(structures: StructureBatch) -> Tensor:
 
 
 def shortest_distance(structures: StructureBatch) -> Tensor:
-    """Shortest interatomic distance, those between periodic images included.
+    """Shortest interatomic distance, those between periodic images included, (n,) float64, Å.
 
     Args:
         structures: n structures in any cell.
-
-    Returns:
-        (n,) float64, Å.
     """
     return _smallest(structures, torch.full_like(structures.fractional[:, 0], 0.5))
 

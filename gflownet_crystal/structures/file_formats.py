@@ -160,11 +160,7 @@ def _ids_of(path: Path) -> list[str]:
 def rounded(structures: StructureBatch) -> StructureBatch:
     """Right-handed structures on the CPU, lattice vectors to 1e-10 Å and coordinates to 1e-10 of a vector."""
     structures = structures.to("cpu").right_handed()
-    return replace(
-        structures,
-        cell=_round(structures.cell),
-        fractional=_round(structures.fractional),
-    )
+    return replace(structures, cell=_round(structures.cell), fractional=_round(structures.fractional))
 
 
 def _round(values: torch.Tensor) -> torch.Tensor:

@@ -26,12 +26,17 @@ def reduce_composition(composition: Tensor) -> Tensor:
     Returns:
         (n, m) int64; a row of zeros stays as it is.
     """
+    return composition // greatest_common_divisor(composition)[:, None].clamp(min=1)
+
+
+def greatest_common_divisor(composition: Tensor) -> Tensor:
+    """Greatest common divisor of each row of counts, (n, m) int64 to (n,); 0 for zeros alone."""
     divisor = composition
     while divisor.shape[1] > 1:
         half = (divisor.shape[1] + 1) // 2
         padded = torch.nn.functional.pad(divisor, (0, 2 * half - divisor.shape[1]))
         divisor = torch.gcd(padded[:, :half], padded[:, half:])
-    return composition // divisor.clamp(min=1)
+    return divisor[:, 0]
 
 
 def composition_to_text(composition: Tensor, separator: str = " ", write_one: bool = True) -> list[str]:
@@ -55,13 +60,10 @@ def composition_to_text(composition: Tensor, separator: str = " ", write_one: bo
 
 
 def text_to_composition(formulas: Sequence[object]) -> Tensor:
-    """Counts of each formula.
+    """Counts of each formula, (n, 119) int64 by atomic number.
 
     Args:
         formulas: n texts such as ``"Na4 Cl4"`` or ``"NaCl"``; a missing count is one, repeats add up.
-
-    Returns:
-        (n, 119) int64 counts by atomic number.
 
     Raises:
         DataError: a formula is missing or malformed, with its row.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.structures.periodic_pairs import (
     Pairs,
     PeriodicPoints,
@@ -31,7 +31,7 @@ _GROWTH = 1.5
 
 
 @dataclass(frozen=True)
-class Graph:
+class Graph(CopiedToDevice):
     """Directed edges between atoms of a batch with N atoms and images of such atoms, sorted by source.
 
     Attributes:
@@ -47,12 +47,7 @@ class Graph:
     n_atoms: int
 
     def __len__(self) -> int:
-        """Number of edges."""
         return int(self.source.shape[0])
-
-    def to(self, device: torch.device | str) -> Self:
-        """The same graph on ``device``."""
-        return type(self)(self.source.to(device), self.target.to(device), self.image.to(device), self.n_atoms)
 
     def vectors(self, fractional: Tensor, cell: Tensor, structure_index: Tensor) -> Tensor:
         """Cartesian vectors of the edges, differentiable in coordinates and cells.

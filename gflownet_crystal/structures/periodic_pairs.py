@@ -180,14 +180,11 @@ def prepare(batch: StructureBatch, closest: float) -> PeriodicPoints:
 
 
 def usable(batch: StructureBatch, closest: float = 1e-3) -> Tensor:
-    """Which structures have atoms, finite numbers, a cell with a volume, and no atoms on top of each other.
+    """Which structures have atoms, finite numbers, a cell with a volume, and no atoms on top of each other, (n,) bool.
 
     Args:
         batch: n structures.
         closest: Å, the least distance between atoms and the least length of a lattice vector.
-
-    Returns:
-        (n,) bool.
     """
     good = has_cell(batch, closest)
     rows = good.nonzero()[:, 0]

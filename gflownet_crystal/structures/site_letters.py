@@ -48,11 +48,7 @@ def text_to_sites(texts: Sequence[str], space_group: Tensor, composition: Tensor
 
 
 def _fill(orbits: NDArray[np.uint8], text: str, group: int, counts: Sequence[int]) -> None:
-    """Count the orbits of one text in (119, 27).
-
-    Raises:
-        ValueError: the positions do not hold the counts.
-    """
+    """Count the orbits of one text in (119, 27)."""
     positions = wyckoff_positions(group)
     index = {position.letter: place for place, position in enumerate(positions)}
     for part in text.split():

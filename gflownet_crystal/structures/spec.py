@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.batch import TensorBatch
-from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.batch import TensorBatch, check_tensors
 from gflownet_crystal.crystallography import lattice
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
@@ -58,12 +57,7 @@ class CrystalSpec(TensorBatch):
             "angles": ((n, 3), torch.float64),
             "sites": ((n, N_ATOMIC_NUMBERS, MOST_POSITIONS if self.sites.shape[-1] else 0), torch.uint8),
         }
-        for name, (shape, dtype) in expected.items():
-            tensor = getattr(self, name)
-            if tuple(tensor.shape) != shape or tensor.dtype != dtype:
-                raise DataError(
-                    f"spec field {name} is {tuple(tensor.shape)} {tensor.dtype}: it has to be {shape} {dtype}"
-                )
+        check_tensors(self, "spec field", expected)
 
     @property
     def n_atoms(self) -> Tensor:

@@ -70,6 +70,15 @@ def complaint(specs: CrystalSpec, faults: Tensor) -> str | None:
     )
 
 
+def placing_fault(specs: CrystalSpec) -> str | None:
+    """Words on the first spec that no generator can take; None if there is none.
+
+    Counts that no occupation of the group has are no such fault: generators leave these specs out one by one.
+    """
+    faults = spec_faults(specs)
+    return complaint(specs, faults.masked_fill(faults == NO_OCCUPATION, 0))
+
+
 def _fits(composition: Tensor, group: Tensor) -> Tensor:
     """(n,) bool: whether counts (n, 119) occupy the Wyckoff positions of groups (n,)."""
     if not len(composition):

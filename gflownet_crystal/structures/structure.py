@@ -9,14 +9,15 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.batch import check_tensors
+from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.crystallography import lattice
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec import CrystalSpec
 
 
 @dataclass(frozen=True)
-class StructureBatch:
+class StructureBatch(CopiedToDevice):
     """n structures with N atoms in all; those of a structure stand together, in the order of the structures.
 
     Attributes:
@@ -47,15 +48,9 @@ class StructureBatch:
             "structure_index": ((n_atoms,), torch.int64),
             "space_group": ((n,), torch.int64),
         }
-        for name, (shape, dtype) in expected.items():
-            tensor = getattr(self, name)
-            if tuple(tensor.shape) != shape or tensor.dtype != dtype:
-                raise DataError(
-                    f"structure {name} is {tuple(tensor.shape)} {tensor.dtype}: it has to be {shape} {dtype}"
-                )
+        check_tensors(self, "structure", expected)
 
     def __len__(self) -> int:
-        """Number of structures."""
         return int(self.cell.shape[0])
 
     def __getitem__(self, rows: Tensor | slice) -> Self:
@@ -73,6 +68,13 @@ class StructureBatch:
             index,
             self.space_group[chosen],
         )
+
+    @classmethod
+    def none(cls, device: torch.device | str = "cpu") -> Self:
+        """A batch of no structures."""
+        empty = torch.zeros(0, dtype=torch.int64, device=device)
+        cell = torch.zeros(0, 3, 3, dtype=torch.float64, device=device)
+        return cls(cell, empty, cell[:, 0], empty, empty)
 
     @classmethod
     def cat(cls, batches: Sequence[Self]) -> Self:
@@ -93,16 +95,6 @@ class StructureBatch:
     def device(self) -> torch.device:
         """Device of all fields."""
         return self.cell.device
-
-    def to(self, device: torch.device | str) -> Self:
-        """The same structures on ``device``."""
-        return type(self)(
-            self.cell.to(device),
-            self.atomic_numbers.to(device),
-            self.fractional.to(device),
-            self.structure_index.to(device),
-            self.space_group.to(device),
-        )
 
     def right_handed(self) -> Self:
         """The same atoms in right-handed cells; left-handed vectors and coordinates in them change their signs."""

@@ -96,7 +96,7 @@ def conventional_structures(structures: StructureBatch, symprec: float = SYMPREC
 
 
 def symmetric_cells(cells: NDArray[np.float64], space_group: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Conventional cells made to obey the lattice system of their group to the last bit.
+    """Conventional cells that obey the lattice system of their group exactly.
 
     Args:
         cells: (n, 3, 3) lattice vectors as rows, Å, already within tolerance of it.

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.crystallography.cells import primitive_basis
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.crystallography.wyckoff import group_operations
@@ -20,7 +21,7 @@ MOST_OPERATIONS = 48
 
 
 @dataclass(frozen=True)
-class GroupTables:
+class GroupTables(CopiedToDevice):
     """One operation of each coset of the primitive lattice, for each group; row 0 is not used, missing ones are 0.
 
     Attributes:
@@ -36,10 +37,6 @@ class GroupTables:
     translation: Tensor
     order: Tensor
     quotient: Tensor
-
-    def to(self, device: torch.device | str) -> GroupTables:
-        """The same tables on ``device``."""
-        return GroupTables(*(tensor.to(device) for tensor in vars(self).values()))
 
 
 @cache

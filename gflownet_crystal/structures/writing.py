@@ -62,11 +62,7 @@ def formats_setting(value: object, key: str = "format", always: Sequence[str] = 
 
 
 def check_formats(names: Sequence[str]) -> tuple[str, ...]:
-    """Formats without repetitions, in the order of ``FORMATS``.
-
-    Raises:
-        ConfigError: one is unknown.
-    """
+    """Formats without repetitions, in the order of ``FORMATS``."""
     for name in names:
         if name not in FORMATS:
             raise ConfigError(f"unknown format {name!r} of structures; choose among {', '.join(FORMATS)}")
@@ -174,11 +170,7 @@ def file_names(names: Sequence[object] | pd.Series) -> list[str]:
 
 
 def _plain_values(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Values of each row as plain numbers and texts, to eight digits, without empty ones and lists.
-
-    Raises:
-        DataError: ASE would take a column for a result of its own.
-    """
+    """Values of each row as plain numbers and texts, to eight digits, without empty ones and lists."""
     columns = [str(name) for name in table.columns if name not in (NAME, CIF)]
     if (taken := [name for name in columns if name in _RESERVED]) != []:
         raise DataError(

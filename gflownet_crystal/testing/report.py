@@ -67,15 +67,12 @@ def tensors_of(value: Any) -> dict[str, Tensor]:
 
 
 def differing_rows(left: Any, right: Any, tolerance: float = 0.0) -> Tensor:
-    """Rows in which two batches differ.
+    """Rows in which two batches differ, (n,) bool; batches of other shapes or types differ in every row.
 
     Args:
         left: a tensor, or a dataclass of tensors with the batch in front.
         right: another.
         tolerance: allowed difference of floats, absolute below 1 and relative above. NaN equals NaN.
-
-    Returns:
-        (n,) bool. Batches of other shapes or types differ in every row.
     """
     mine, theirs = tensors_of(left), tensors_of(right)
     n = max(_rows(mine), _rows(theirs))

@@ -35,14 +35,14 @@ class Walk:
 def walk_forward(
     stage: Stage, plain: Stage, context: Context, generator: torch.Generator, where: str, faults: Faults
 ) -> tuple[Walk, State]:
-    """Walk each row of a context from the source to its end by random allowed actions.
+    """Take each row of a context from the source to a final state by random allowed actions.
 
     Args:
-        stage: the stage, maybe watched.
+        stage: the stage to check, whose calls may be recorded.
         plain: the same stage, which draws actions.
         context: n rows.
         generator: random generator of the actions.
-        where: words before a method's name in a fault.
+        where: beginning of the message of a fault, before the name of a method.
         faults: list that collects the rows that do not end.
 
     Returns:

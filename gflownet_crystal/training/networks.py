@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from gflownet_crystal.models.energies.energy import autocast
+from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.models.layers.compiling import compile_kernels
 from gflownet_crystal.structures.batching import BucketedBatches
 from gflownet_crystal.training.base import Training

@@ -76,14 +76,11 @@ class Optimizer:
         return norm.to(loss.device)
 
     def step(self, done: int, factor: float | None) -> float:
-        """Apply the gradients.
+        """Apply the gradients; returns the learning rate of the first group.
 
         Args:
             done: finished steps.
             factor: factor on the learning rates; None to leave them as they are.
-
-        Returns:
-            The learning rate of the first group.
         """
         if factor is not None:
             for group, peak in zip(self.adam.param_groups, self.peaks, strict=True):

@@ -10,9 +10,12 @@ from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Count, NonNegative, Positive, Whole
 
 
-def cosine(progress: float, final: float = 0.0) -> float:
-    """Half a cosine from 1 at progress 0 to ``final`` at progress 1, and ``final`` after it."""
-    return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+def cosine(progress: float, final: float = 0.0, warm_up: float = 0.0) -> float:
+    """A linear rise to 1 at progress ``warm_up``, then half a cosine to ``final`` at progress 1, which then stays."""
+    if progress < warm_up:
+        return progress / warm_up
+    fall = min(1.0, (progress - warm_up) / (1.0 - warm_up))
+    return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * fall))
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,6 @@ class ScheduleSettings(CheckedFields):
         final_factor: factor at the end of the cosine.
         step_every: iterations.
         step_factor: factor of each step.
-
-    Raises:
-        ConfigError: unknown kind or numbers out of range.
     """
 
     place = "trainer.schedule"

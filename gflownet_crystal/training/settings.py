@@ -27,9 +27,6 @@ class LoopSettings(CheckedFields):
             takes minutes and is for a GPU.
         checkpoint_every: steps.
         validate_every: epochs.
-
-    Raises:
-        ConfigError: a number is out of range.
     """
 
     place = "loop"
@@ -49,6 +46,4 @@ class LoopSettings(CheckedFields):
 
     def rate_factor(self, progress: float) -> float:
         """Factor on the learning rate after a share ``progress`` of the training, 0 to 1."""
-        if progress < self.warm_up:
-            return progress / self.warm_up
-        return cosine((progress - self.warm_up) / (1.0 - self.warm_up), self.final_factor)
+        return cosine(progress, self.final_factor, self.warm_up)

@@ -87,7 +87,19 @@ def test_help_follows_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train_gfn", "env=hypergrid", "--help"]) == 0
     page = capsys.readouterr().out
     assert re.search(r"^  env\.length=8 +cells in each dimension$", page, flags=re.MULTILINE)
-    assert re.search(r"^  logger +none, wandb$", page, flags=re.MULTILINE)
+    # the choice that holds, and all
+    assert re.search(r"^  logger=none +none, wandb$", page, flags=re.MULTILINE)
+    assert re.search(r"^  env=hypergrid +box, .*hypergrid$", page, flags=re.MULTILINE)
+
+
+def test_help_cuts_long_lists_between_entries_and_counts_them(capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = [str(number) for number in range(1, 101)]
+    for given in (numbers[:3], numbers):
+        assert main(["train_gfn", f"env.space_groups=[{','.join(given)}]", "--help"]) == 0
+        (shown,) = re.findall(r"^  env\.space_groups=\[(.*)\]", capsys.readouterr().out, flags=re.MULTILINE)
+        kept, _, end = shown.partition(", ... ")
+        assert kept.split(", ") == given[: len(kept.split(", "))]
+        assert end == ("" if len(given) == 3 else "(100 in all)")
 
 
 def test_the_overview_lists_all_verbs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +132,7 @@ def test_help_begins_with_at_most_ten_keys_that_matter_most(
     assert main([verb, "--help"]) == 0
     page = capsys.readouterr().out
     assert page.count("keys that matter most") == (verb in FIRST)
-    keys = re.findall(r"^  ([\w.]+)=", page, flags=re.MULTILINE)
+    keys = re.findall(r"^  ([\w.]+)=", page[page.index("\nkeys ") :], flags=re.MULTILINE)
     assert len(keys) == len(set(keys))
     first = FIRST.get(verb, ())
     assert len(first) <= 10 and keys[: len(first)] == list(first)

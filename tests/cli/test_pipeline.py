@@ -169,7 +169,7 @@ def test_a_stopped_pipeline_goes_on(folder: Path, whole: Path, monkeypatch: pyte
         assert not (folder / "cut" / "candidates.csv").exists()
     monkeypatch.undo()
     # what is sampled is not sampled again
-    for place in ("pipeline", "candidate_source"):
+    for place in ("pipeline.pipeline", "candidates.source"):
         monkeypatch.setattr(f"gflownet_crystal.workflows.{place}.sample_model", None)
     assert pipeline(folder, "cut", *RELAXED).returncode == 2
     other = pipeline(folder, "cut", *RELAXED, "resume=true", "tries=1")

@@ -181,8 +181,8 @@ def test_a_refinement_killed_between_any_two_stages_ends_with_the_same_files(
     ("settings", "words"),
     [
         (("rounds=0",), "rounds must be at least 1, not 0"),
-        (("held_out=1.0",), "held_out must lie between 0 and 1, not 1.0"),
-        (("replay=-1",), "replay must be a number of at least 0 or null"),
+        (("held_out=1.0",), "held_out must be above 0 and below 1, not 1.0"),
+        (("replay=-1",), "replay must be at least 0, not -1"),
         (("tries=0",), "tries must be a whole number of at least 1, not 0"),
         (("teacher=nobody",), "unknown energies 'nobody'"),
         (("teacher=chgnet:9",), "chgnet has no version '9'"),
@@ -261,4 +261,4 @@ def test_other_settings_and_other_runs_are_refused(folder: Path, whole: Path) ->
     )  # fmt: skip
     assert grid.returncode == 0, grid.stderr
     refused = refine(folder, "wrong", "run=grid")
-    assert refused.returncode == 2 and "refine trains that of a run with proxy=mlp" in refused.stderr
+    assert refused.returncode == 2 and "refine needs a run with proxy=mlp" in refused.stderr

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.training.schedule import ScheduleSettings
+from gflownet_crystal.training.schedule import ScheduleSettings, cosine
 
 
 @given(st.integers(1, 50), st.integers(51, 500), st.floats(0.0, 1.0))
@@ -24,6 +24,12 @@ def test_cosine_rises_then_falls_to_its_end(warm_up: int, iterations: int, end: 
     expected = end + (1 - end) * (1 + math.cos(math.pi / 3)) / 2
     around = [schedule.factor(int(middle) + further, iterations) for further in (0, 1)]
     assert min(around) - 1e-9 <= expected <= max(around) + 1e-9
+
+
+@given(st.floats(0.01, 0.9), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_the_share_of_a_rise_is_cut_off_the_cosine(warm_up: float, end: float, share: float) -> None:
+    assert cosine(share * warm_up, end, warm_up) == pytest.approx(share)
+    assert cosine(warm_up + share * (1 - warm_up), end, warm_up) == pytest.approx(cosine(share, end))
 
 
 @given(st.integers(1, 20), st.integers(0, 200))

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.crystallography.occupation import IMPOSSIBLE
 from gflownet_crystal.envs.composition.charge_sets import pack
 
 
-class SupplyBounds:
+class SupplyBounds(MovedToDevice):
     """Lowest and highest total charge of exactly ``steps`` further elements, whichever they are.
 
     Elements may repeat here, so the bounds are loose: they refuse, never accept.

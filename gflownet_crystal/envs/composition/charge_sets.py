@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from gflownet_crystal.common.moving import MovedToDevice
+
 WORD_BITS = 63
 _FULL = torch.iinfo(torch.int64).max
 
@@ -44,13 +46,10 @@ def meets(first: Tensor, second: Tensor) -> Tensor:
 
 
 def sumset(first: Tensor, second: Tensor) -> Tensor:
-    """All sums of a charge of one set and a charge of the other, clipped to the radius.
+    """All sums of a charge of one set and a charge of the other, clipped to the radius, (..., 2 * radius + 1) bool.
 
     Args:
         first, second: (..., 2 * radius + 1) bool, broadcast against each other.
-
-    Returns:
-        (..., 2 * radius + 1) bool.
     """
     width = first.shape[-1]
     radius = (width - 1) // 2
@@ -60,7 +59,7 @@ def sumset(first: Tensor, second: Tensor) -> Tensor:
     return torch.fft.irfft(spectrum, length)[..., radius : radius + width] > 0.5
 
 
-class ChargeKernels:
+class ChargeKernels(MovedToDevice):
     """A numbered collection of sets whose members can be subtracted from other sets.
 
     A set is kept as runs: members of one sign at equal distances, which a few doublings subtract together.
@@ -78,12 +77,6 @@ class ChargeKernels:
         table = torch.tensor(padded, dtype=torch.int64).view(len(runs), most, 3)
         self.first, self.step, self.length = (column.contiguous() for column in table.permute(2, 1, 0))
         self.valid = pack(torch.ones(2 * radius + 1, dtype=torch.bool))
-
-    def to(self, device: torch.device | str) -> ChargeKernels:
-        """Move the tables to ``device`` and return self."""
-        for name, value in vars(self).items():
-            setattr(self, name, value.to(device))
-        return self
 
     def subtract(self, words: Tensor, kernel: Tensor) -> Tensor:
         """All differences of a charge of each row's set and a member of its kernel.

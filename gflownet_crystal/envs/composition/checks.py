@@ -69,11 +69,7 @@ def checked_range(name: str, pair: Sequence[int]) -> Range:
 
 
 def overlap(name: str, present: Sequence[int], asked: Sequence[int] | None) -> Range:
-    """The part of a range that is asked for too.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """The part of a range that is asked for too."""
     least, most = present
     if asked is None:
         return least, most

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -48,11 +47,6 @@ class ListedMasks(CompositionMasks):
         row, whole = self.fits.nonzero().unbind(dim=1)
         opened = self._opened(len(self.fits), row, whole)
         self.first = opened[self.kind_of]
-
-    def to(self, device: torch.device | str) -> Self:
-        for name in ("wholes", "sizes", "kind_of", "fits", "elements", "counts", "first"):
-            setattr(self, name, getattr(self, name).to(device))
-        return self
 
     def forward(self, counts: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
         allowed = torch.zeros(*counts.shape, self.n_counts, dtype=torch.bool, device=counts.device)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.crystallography.occupation import IMPOSSIBLE
 from gflownet_crystal.envs.composition.charge_sets import meets
 from gflownet_crystal.envs.composition.deep import DeepTables
@@ -22,7 +23,7 @@ from gflownet_crystal.envs.composition.tables import CompositionTables
 _CHUNK = 100_000
 
 
-class LookAhead:
+class LookAhead(MovedToDevice):
     """Decides whether partial compositions can be completed.
 
     Args:

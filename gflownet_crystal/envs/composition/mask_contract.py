@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Self
 
-import torch
 from torch import Tensor
 
+from gflownet_crystal.common.moving import MovedToDevice
 
-class CompositionMasks(ABC):
+
+class CompositionMasks(MovedToDevice, ABC):
     """Answers about compositions in space groups; counts are (n, E) int64 of the vocabulary, groups (n,) int64."""
 
     first: Tensor
@@ -30,10 +30,6 @@ class CompositionMasks(ABC):
     @abstractmethod
     def reached(self, counts: Tensor, group: Tensor) -> Tensor:
         """(n,) bool; valid wholes that the source reaches, of any counts whatever."""
-
-    @abstractmethod
-    def to(self, device: torch.device | str) -> Self:
-        """Move the tables to ``device`` and return self."""
 
     @property
     def fillable(self) -> Tensor:

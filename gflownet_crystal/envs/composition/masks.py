@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -48,11 +47,6 @@ class LookAheadMasks(CompositionMasks):
             self.base_depth = self.base_depth.masked_fill(gained, depth)
             self.first = torch.where(gained[:, None, None], deeper, self.first)
         self.look.may_be_deep |= bool((self.base_depth > 1).any())
-
-    def to(self, device: torch.device | str) -> Self:
-        self.look = self.look.to(device)
-        self.base_depth, self.first = self.base_depth.to(device), self.first.to(device)
-        return self
 
     def forward(self, counts: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
         partial = partial_of(self.look.tables, group, self.base_depth, counts)
@@ -136,11 +130,6 @@ class TableMasks(CompositionMasks):
             digits = part.view(len(part), -1, self.base, int(self.place[element]))
             digits[:, :, 0] |= digits[:, :, 1:].any(dim=2)
         return part
-
-    def to(self, device: torch.device | str) -> Self:
-        for name in ("place", "kind_of", "whole", "part", "step", "first"):
-            setattr(self, name, getattr(self, name).to(device))
-        return self
 
     def forward(self, counts: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
         kind, index, absent = self.kind_of[group], counts @ self.place, (counts == 0)[..., None]

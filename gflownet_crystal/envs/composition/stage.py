@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.batch import TensorBatch
+from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.envs.base import Context, DiscreteActions, Stage
 from gflownet_crystal.envs.composition.layout import LAYOUT_COUNTS, composition_layout
@@ -33,7 +34,7 @@ class CompositionState(TensorBatch):
     stopped: Tensor
 
 
-class CompositionStage(Stage[CompositionState, Tensor, Tensor]):
+class CompositionStage(MovedToDevice, Stage[CompositionState, Tensor, Tensor]):
     """Adds an element with its count at each step, then stops.
 
     Forward action ``element * K + (count - 1)`` adds, ``E * K`` stops; backward action ``element`` removes, ``E``
@@ -46,11 +47,7 @@ class CompositionStage(Stage[CompositionState, Tensor, Tensor]):
 
     name = "composition"
 
-    def __init__(
-        self,
-        rules: CompositionRules,
-        groups: Sequence[int] | None = None,
-    ) -> None:
+    def __init__(self, rules: CompositionRules, groups: Sequence[int] | None = None) -> None:
         self.rules = rules
         self.n_vocabulary, self.n_counts = rules.n_vocabulary, rules.max_count
         self.forward_actions = DiscreteActions(self.n_vocabulary * self.n_counts + 1)
@@ -62,11 +59,6 @@ class CompositionStage(Stage[CompositionState, Tensor, Tensor]):
         self.n_summary = 2 * self.n_vocabulary + 2
         self.layout = composition_layout(rules.atomic_numbers, self.n_counts, self.most_counts)
         self.masks = composition_masks(rules, range(1, N_SPACE_GROUPS + 1) if groups is None else groups)
-
-    def to(self, device: torch.device | str) -> CompositionStage:
-        """Move the tables to ``device`` and return self."""
-        self.masks = self.masks.to(device)
-        return self
 
     @property
     def fillable(self) -> Tensor:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.crystallography.charge import ChargeModel
 from gflownet_crystal.crystallography.occupation import IMPOSSIBLE, WyckoffOccupation
 from gflownet_crystal.envs.composition.bounds import SupplyBounds
@@ -21,7 +22,7 @@ from gflownet_crystal.envs.composition.rules import CompositionRules
 _CHUNK = 50_000
 
 
-class CompositionTables:
+class CompositionTables(MovedToDevice):
     """All tables of a composition space.
 
     A charge set is W words (see :mod:`charge_sets`), and one more where metallic compositions pass: its bit 0 says
@@ -48,11 +49,7 @@ class CompositionTables:
         self.n_counts = rules.max_count
         self.most_elements = rules.most_elements
         model = ChargeModel(
-            rules.elements,
-            rules.states,
-            rules.mixed_valence,
-            rules.metallic,
-            max_count=rules.max_count,
+            rules.elements, rules.states, rules.mixed_valence, rules.metallic, max_count=rules.max_count
         )
         allowed = rules.allowed_counts()
         self.radius = _radius(model.states[allowed.any(dim=1)], rules.n_atoms[1])
@@ -66,13 +63,6 @@ class CompositionTables:
         self._tabulate_offers(rules.n_atoms)
         self._tabulate_supply()
         self._tabulate_completing()
-
-    def to(self, device: torch.device | str) -> CompositionTables:
-        """Move the tables to ``device`` and return self."""
-        for name, value in vars(self).items():
-            if isinstance(value, Tensor | ChargeKernels | SupplyBounds):
-                setattr(self, name, value.to(device))
-        return self
 
     def offer(self, occupation: Tensor, n_atoms: Tensor) -> Tensor:
         """Number of the offer of partial compositions with these automaton states and atoms, any shape."""

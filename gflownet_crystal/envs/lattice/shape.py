@@ -97,12 +97,7 @@ class ShapeBox(LatticeBox):
         return low, high
 
     def _long_enough(
-        self,
-        index: int,
-        ends: tuple[Tensor, Tensor],
-        earlier: Sequence[Tensor],
-        group: Tensor,
-        room: Tensor,
+        self, index: int, ends: tuple[Tensor, Tensor], earlier: Sequence[Tensor], group: Tensor, room: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The part of a ratio's interval in which no edge is under its least length.
 

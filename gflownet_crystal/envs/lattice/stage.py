@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.envs.base import Context, Stage
 from gflownet_crystal.envs.composition.stage import CompositionState
 from gflownet_crystal.envs.lattice.box import N_COORDINATES, LatticeBox
@@ -13,7 +13,7 @@ from gflownet_crystal.envs.lattice.reference_volume import elemental_volumes
 from gflownet_crystal.envs.space_group import SpaceGroupState
 
 
-class LatticeStage(JumpStage):
+class LatticeStage(MovedToDevice, JumpStage):
     """Six coordinates, those that the lattice system fixes standing still.
 
     The context's states are the space group and the composition.
@@ -28,11 +28,6 @@ class LatticeStage(JumpStage):
         super().__init__("lattice", N_COORDINATES, minimum_increment)
         self.box = box
         self.atom_volumes = elemental_volumes()[atomic_numbers]
-
-    def to(self, device: torch.device | str) -> LatticeStage:
-        """Move the tables to ``device`` and return self."""
-        self.atom_volumes = self.atom_volumes.to(device)
-        return self
 
     def same_rules(self, other: Stage) -> bool:
         return (

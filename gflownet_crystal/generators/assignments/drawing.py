@@ -39,6 +39,23 @@ def drawable_assignments(
     return assigned, -2.0 * torch.log1p(assigned.place.double())
 
 
+def draw_tries(
+    specs: CrystalSpec, ranking: RankedAssignments | None, most: int, tries: int, seed: int
+) -> tuple[AssignedSpecs, Orbits]:
+    """The assignments of specs that may be drawn, and the tries of one seed; see :func:`draw_candidates`.
+
+    Args:
+        specs: n specs.
+        ranking: ranking of assignments; None takes those with the fewest orbits.
+        most: assignments of each.
+        tries: tries of each spec.
+        seed: random seed, at least 0; tries of different seeds are different ones.
+    """
+    assigned, log_probability = drawable_assignments(specs, ranking, most)
+    numbers = torch.arange(tries, device=specs.device) + seed * tries
+    return assigned, draw_candidates(assigned, log_probability, numbers)
+
+
 def draw_candidates(assigned: AssignedSpecs, log_probability: Tensor, numbers: Tensor) -> Orbits:
     """Tries of specs, each an assignment with uniform parameters.
 

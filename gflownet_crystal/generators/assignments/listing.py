@@ -57,7 +57,6 @@ class Listing:
     orbit_site: NDArray[np.int64]
 
     def __len__(self) -> int:
-        """Number of assignments."""
         return len(self.assignments)
 
 
@@ -85,11 +84,8 @@ class AssignmentLister:
 
     def name(self, key: Key, assignment: Sequence[Sequence[int]]) -> np.uint64:
         """Name that equivalent assignments of a key share."""
-        permutations = position_permutations(key[0])
-        names = np.zeros(len(permutations), dtype=np.uint64)
-        for element, own in enumerate(assignment):
-            names += _HASHES[element][permutations[:, list(own)]].sum(1, dtype=np.uint64)
-        return np.uint64(names.min())
+        names = [_names(key[0], element, (tuple(own),)) for element, own in enumerate(assignment)]
+        return np.uint64(np.concatenate(names).sum(0, dtype=np.uint64).min())
 
     def including(self, key: Key, assignment: Assignment) -> tuple[Listing, int]:
         """The assignments of a key with a given one among them, and its row."""

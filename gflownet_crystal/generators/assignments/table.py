@@ -159,7 +159,7 @@ class AssignmentTable:
         return found
 
     def tensors(self) -> dict[str, Tensor]:
-        """The table as small whole-numbered tensors, for a weights file."""
+        """Tensors of the table for a weights file, in small integer types."""
         entries = [(key, one, n) for key, found in self.counts.items() for one, n in found.items()]
         sizes = [len(own) for _, one, _ in entries for own in one]
         flat = [index for _, one, _ in entries for own in one for index in own]

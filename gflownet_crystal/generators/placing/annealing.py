@@ -32,7 +32,7 @@ _GRID = 2.0**-30
 def anneal_positions(
     model: ScoreModel, sites: Sites, fractional: Tensor, cell: Tensor, keys: Tensor, schedule: Schedule
 ) -> Tensor:
-    """Positions of N sites drawn with the lattice held.
+    """Positions of N sites drawn with the lattice held, (N, 3) fractional, not wrapped.
 
     Args:
         model: scores.
@@ -41,9 +41,6 @@ def anneal_positions(
         cell: (n, 3, 3) float64 conventional, Å.
         keys: (N,) int64, of the noise.
         schedule: steps and sizes.
-
-    Returns:
-        (N, 3) fractional, not wrapped.
     """
     owner = sites.structure_index
     deviations, sizes, levels = _levels(model, len(cell), schedule.position_rate, cell.device)

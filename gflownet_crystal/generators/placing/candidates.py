@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,14 +72,11 @@ class AssignedOrbits:
         return cls(*(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in tensors))
 
     def coordinates(self, rows: Tensor, parameters: Tensor) -> Tensor:
-        """Fractional coordinates, not wrapped.
+        """Fractional coordinates, not wrapped, (C, N, 3) float64.
 
         Args:
             rows: (C,) int64, the assignment of each candidate.
             parameters: (C, R, 3) float64, the parameters x, y, z of each orbit; a position reads those it leaves free.
-
-        Returns:
-            (C, N, 3) float64.
         """
         own = parameters.gather(1, self.orbit[rows].unsqueeze(-1).expand(-1, -1, 3))
         return torch.einsum("cnij,cnj->cni", self.rotation[rows], own) + self.translation[rows]
@@ -139,20 +136,37 @@ class Spacing:
         Returns:
             (C, R, 3) parameters.
         """
-        moved = parameters.clone().requires_grad_(True)
-        optimizer = torch.optim.Adam([moved], lr=rate)
-        with torch.enable_grad():
-            for _ in range(steps):
-                optimizer.zero_grad()
-                ratios = self.ratios(rows, self.orbits.coordinates(rows, moved))
-                shortfall = (target - ratios).clamp(min=0).square().sum()
-                shortfall.backward()
-                optimizer.step()
-        return moved.detach()
+
+        def ratios(moved: Tensor) -> Tensor:
+            return self.ratios(rows, self.orbits.coordinates(rows, moved))
+
+        return push_apart(parameters, ratios, target, steps, rate)
+
+
+def push_apart(
+    parameters: Tensor, ratios: Callable[[Tensor], Tensor], target: float, steps: int, rate: float
+) -> Tensor:
+    """Parameters after steps that descend on the summed squared shortfall of ratios from a target.
+
+    Args:
+        parameters: start, of any shape.
+        ratios: distances over contact distances at parameters, of any shape, differentiable.
+        target: ratio at which two atoms no longer repel.
+        steps: number of steps.
+        rate: length of a step, fractional coordinates.
+    """
+    moved = parameters.clone().requires_grad_(True)
+    optimizer = torch.optim.Adam([moved], lr=rate)
+    with torch.enable_grad():
+        for _ in range(steps):
+            optimizer.zero_grad()
+            (target - ratios(moved)).clamp(min=0).square().sum().backward()
+            optimizer.step()
+    return moved.detach()
 
 
 def contact_distances(atomic_numbers: Tensor, anion_repulsion: float) -> Tensor:
-    """Distances at which pairs of atoms of one compound touch.
+    """Distances at which pairs of atoms of one compound touch, (N, N) float64, Å.
 
     The sum of the covalent radii; anions, which keep further apart than bonded atoms, get more. An element is an
     anion in so far as it is more electronegative than the mean of the atoms.
@@ -160,9 +174,6 @@ def contact_distances(atomic_numbers: Tensor, anion_repulsion: float) -> Tensor:
     Args:
         atomic_numbers: (N,) int64, the atoms of the compound.
         anion_repulsion: fraction of the summed radii by which two full anions are further apart.
-
-    Returns:
-        (N, N) float64, Å.
     """
     radii = covalent_radii(atomic_numbers)
     electronegativity = known_electronegativity(atomic_numbers)

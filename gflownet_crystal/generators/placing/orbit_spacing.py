@@ -52,14 +52,11 @@ class Lattices:
         return self.squares.amin(1).sqrt()
 
     def squared(self, difference: Tensor, lattice: Tensor) -> Tensor:
-        """Squared distances to the nearest image, differentiable.
+        """Squared distances to the nearest image, differentiable, (P,) float64, Å^2, at least 1e-12.
 
         Args:
             difference: (P, 3) differences of fractional coordinates of conventional cells.
             lattice: (P,) int64, the spec of each.
-
-        Returns:
-            (P,) float64, Å^2, at least 1e-12.
         """
         wrapped = _apply(difference, self.to_reduced.index_select(0, lattice))
         metric = self.metric.index_select(0, lattice)
@@ -111,7 +108,7 @@ class Orbits:
         return self.spec[self.start]
 
     def select(self, candidates: Tensor) -> Orbits:
-        """Some candidates, (c,) int64."""
+        """Orbits of the candidates at the indices (c,) int64."""
         candidate, rows = expand(self.start[candidates], self.n_orbits[candidates])
         columns = self.spec, self.position, self.atomic_number, self.parameters
         return Orbits(candidate, *(column[rows] for column in columns))

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.crystallography.cells import CENTRINGS, centring_of_group, centring_translations
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.crystallography.wyckoff import DENOMINATOR, wyckoff_positions, wyckoff_table
@@ -21,7 +22,7 @@ _REMEMBERED = 50_000
 
 
 @dataclass(frozen=True)
-class OrbitTables:
+class OrbitTables(CopiedToDevice):
     """All positions of all groups, M operations in all; those of a position stand together.
 
     Attributes:
@@ -41,10 +42,6 @@ class OrbitTables:
     primitive: Tensor
     primitive_start: Tensor
     primitive_multiplicity: Tensor
-
-    def to(self, device: torch.device) -> OrbitTables:
-        """The same tables on ``device``."""
-        return OrbitTables(*(tensor.to(device) for tensor in vars(self).values()))
 
 
 @cache

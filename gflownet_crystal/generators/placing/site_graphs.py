@@ -8,6 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.crystallography.cells import to_primitive_cell
 from gflownet_crystal.crystallography.orbit_rotations import orbit_rotations
 from gflownet_crystal.crystallography.site_projectors import site_projectors
@@ -20,7 +21,7 @@ from gflownet_crystal.structures.reduction import reduce_cells
 
 
 @dataclass(frozen=True)
-class SiteTables:
+class SiteTables(CopiedToDevice):
     """Tables of all Wyckoff positions.
 
     Attributes:
@@ -30,10 +31,6 @@ class SiteTables:
 
     orbits: OrbitTables
     turn: Tensor
-
-    def to(self, device: torch.device) -> SiteTables:
-        """The same tables on ``device``."""
-        return SiteTables(self.orbits.to(device), self.turn.to(device))
 
 
 @cache

@@ -90,7 +90,7 @@ def aggregate_backward(
     n_states: int,
     weighs: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    """The gradient of :func:`aggregate`.
+    """The gradient of :func:`aggregate`: (S, F) of the products, and (R, 1) of the weights or None.
 
     Args:
         kept: tensors kept by :func:`aggregate`.
@@ -103,9 +103,6 @@ def aggregate_backward(
         d_norm: (F,) to which those of scale and shift are added.
         n_states: S.
         weighs: whether the gradient of the weights is wanted.
-
-    Returns:
-        (S, F) gradient of the products, and (R, 1) of the weights or None.
     """
     (receiver, sender, weight, state_row), (d_receive, d_send, d_value) = links, d_nodes
     sums = kept[0].to(value.dtype)

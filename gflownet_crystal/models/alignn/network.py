@@ -54,7 +54,6 @@ class ALIGNNSettings:
     graph: GraphSettings = field(default_factory=lambda: GraphSettings(fade=0.5))
 
     def __post_init__(self) -> None:
-        """Check the conditions of the network."""
         if not self.graph.symmetric:
             raise ConfigError("ALIGNN sends messages along reversed edges: its graph needs symmetric=true")
 

@@ -9,7 +9,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count
 from gflownet_crystal.models.gemsnet.layers import OUTPUT_GAIN, Dense, EdgeEmbedding, orthogonal_weight
 from gflownet_crystal.models.gemsnet.triplet_weights import triplet_perceptron
 from gflownet_crystal.models.layers.bases import GaussianBasis
@@ -25,7 +26,7 @@ from gflownet_crystal.models.layers.vector_fields import (
 
 
 @dataclass(frozen=True)
-class EGNNSettings:
+class EGNNSettings(CheckedFields):
     """Sizes of an EGNN.
 
     Attributes:
@@ -49,18 +50,13 @@ class EGNNSettings:
     )
     features: int = 128
     hidden: int = 256
-    n_layers: int = 6
+    n_layers: Count = 6
     n_message_layers: int = 6
     longest: float = 10.0
     spacing: float = 0.1
     sum_scale: float = 0.25
     conditioning: int = 0
     tabulated: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the settings that the output depends on."""
-        if self.n_layers < 1:
-            raise ConfigError(f"EGNN's n_layers must be at least 1, not {self.n_layers}")
 
     @classmethod
     def paper(cls, **changes: Any) -> Self:

@@ -77,11 +77,7 @@ def make_calculator(choice: EnergyChoice, device: str = "cpu") -> QuietCalculato
 
 
 def find_calculator(target: str) -> Callable[..., Any]:
-    """Import the object at a dotted path: a class of ASE calculators, or a function.
-
-    Raises:
-        ConfigError: neither does.
-    """
+    """Import the object at a dotted path: a class of ASE calculators, or a function."""
     module_name, _, name = target.rpartition(".")
     try:
         with quiet():

@@ -117,7 +117,7 @@ def read_choice(given: str | Mapping[str, object] | EnergyChoice) -> EnergyChoic
         return EnergyChoice(given)
     name, colon, version = given.partition(":")
     if colon and not (name and version):
-        raise ConfigError(f"{given!r} lacks a name or a version beside its colon; write NAME:VERSION or NAME")
+        raise ConfigError(f"{given!r} lacks a name or a version at its colon; write NAME:VERSION or NAME")
     return EnergyChoice(name, version or None)
 
 

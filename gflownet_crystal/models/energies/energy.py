@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.models.layers.element_values import fitted_values
 from gflownet_crystal.models.layers.inputs import CrystalGraph, graph_for
@@ -94,15 +94,12 @@ class EnergyModel(nn.Module):
 
     @torch.no_grad()
     def energies(self, structures: StructureBatch, atoms: int = 1024, half: bool = False) -> Tensor:
-        """Energies of any number of structures, without gradients.
+        """Energies of any number of structures, without gradients, (n,) float64, eV/atom.
 
         Args:
             structures: n structures on the model's device.
             atoms: in a batch at most; bounds the memory.
             half: bfloat16 for the matrix products.
-
-        Returns:
-            (n,) float64, eV/atom.
         """
         result = torch.empty(len(structures), dtype=torch.float64, device=structures.device)
         for rows in batches_of_atoms(structures.n_atoms, atoms):
@@ -115,8 +112,3 @@ def cell_energies(model: EnergyModel, structures: StructureBatch, cell: Tensor, 
     """Energies of whole cells (n,) float64, eV, differentiable in cells (n, 3, 3) and coordinates (N, 3)."""
     graph = graph_for(model.network, structures, model.scale.dtype, cell, fractional)
     return model(graph).double() * structures.n_atoms
-
-
-def autocast(device: torch.device, half: bool) -> AbstractContextManager[object]:
-    """Matrix products in bfloat16, or nothing."""
-    return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()

@@ -38,7 +38,7 @@ class ReferenceTable:
 
     @classmethod
     def of(cls, choice: EnergyChoice) -> Self:
-        """An empty table of a calculator."""
+        """Empty table for a calculator."""
         return cls({TARGET: choice.name, **choice.arguments}, package_of(choice.name))
 
     @classmethod

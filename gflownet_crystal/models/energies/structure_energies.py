@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.models.energies.derivatives import Derivatives, by_calculator
 from gflownet_crystal.structures.structure import StructureBatch
 
@@ -15,7 +16,7 @@ UNJUDGED = "the model cannot judge it: an atom without neighbours, or an element
 """Reason for no energy."""
 
 
-class StructureEnergies(ABC):
+class StructureEnergies(MovedToDevice, ABC):
     """Formation energies per atom of structures.
 
     The energy of a structure depends on that structure alone, not on its batch.
@@ -64,7 +65,3 @@ class StructureEnergies(ABC):
             (n,) float64, eV/atom; NaN where the model cannot judge.
         """
         return self.predict(structures)[0]
-
-    def to(self, device: torch.device | str) -> Self:
-        """Move to a device; models with tensors override it."""
-        return self

@@ -10,9 +10,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.models.energies.derivatives import Derivatives, differentiated, each_alone
-from gflownet_crystal.models.energies.energy import EnergyModel, autocast, cell_energies
+from gflownet_crystal.models.energies.energy import EnergyModel, cell_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.models.energies.uncertainty import LatentDistance
 from gflownet_crystal.models.layers.inputs import CrystalGraph
@@ -76,13 +77,6 @@ class TrainedEnergies(StructureEnergies):
             raise ConfigError(f"batch_atoms must be at least 1, not {batch_atoms}")
         self.card, self.batch_atoms, self.half = card, batch_atoms, half
         self.model, self.uncertainty = build_model(tensors, card)
-
-    def to(self, device: torch.device | str) -> Self:
-        """Move the networks to ``device``."""
-        self.model.to(device)
-        if self.uncertainty is not None:
-            self.uncertainty.to(device)
-        return self
 
     @torch.no_grad()
     def predict(self, structures: StructureBatch) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.models.gemsdiff.symmetric import symmetric_function
 
 _SMALLEST, _LARGEST = 1e-6, 1e3
@@ -37,7 +38,7 @@ def exp_cell(symmetric: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class LatticeBasis:
+class LatticeBasis(CopiedToDevice):
     """A basis of the symmetric matrices; the last is a multiple of the identity, the others have trace 0.
 
     Attributes:
@@ -66,10 +67,6 @@ class LatticeBasis:
         rows = [*_off_diagonal(), _diagonal(1, -1, 0), _diagonal(1, 1, -2), _diagonal(1, 1, 1)]
         return cls(torch.stack([row / row.norm() for row in rows]))
 
-    def to(self, device: torch.device | str) -> Self:
-        """The same on ``device``."""
-        return type(self)(self.matrices.to(device))
-
     def matrix(self, coordinates: Tensor) -> Tensor:
         """The symmetric matrix, (n, 6) -> (n, 3, 3)."""
         return (coordinates[:, :, None, None] * self.matrices.to(coordinates.dtype)).sum(1)
@@ -96,14 +93,11 @@ class LatticeCoordinates:
     scale: Tensor
 
     def of_cells(self, cell: Tensor, volume: Tensor) -> Tensor:
-        """Coordinates of cells.
+        """Coordinates of cells, (n, 6) float64.
 
         Args:
             cell: (n, 3, 3) rows, Å.
             volume: (n,), Å^3, which the volume is measured by.
-
-        Returns:
-            (n, 6) float64.
         """
         return (self.basis.coordinates(log_cell(cell) - _scaled_identity(volume)) - self.centre) / self.scale
 

@@ -38,11 +38,7 @@ def learned_basis(cell: Tensor) -> Tensor:
     to_second = torch.where((first == 0.0) & (third != 0.0), -third * to_third, to_second)
     to_third = torch.where((second == 0.0) & (third != 0.0), -third * to_second, to_third)
     signs = torch.stack(
-        [
-            torch.ones_like(first),
-            torch.where(acute, first, to_second),
-            torch.where(acute, second, to_third),
-        ],
+        [torch.ones_like(first), torch.where(acute, first, to_second), torch.where(acute, second, to_third)],
         dim=1,
     )
     return change * signs[:, :, None]

@@ -159,12 +159,7 @@ class GemsDiffModel(nn.Module):
         return self.process.coordinates.of_cells(structures.cell, volume)
 
     def forward(
-        self,
-        table: AtomTable,
-        cell: Tensor,
-        fractional: Tensor,
-        steps: tuple[Tensor, Tensor],
-        volume: Tensor,
+        self, table: AtomTable, cell: Tensor, fractional: Tensor, steps: tuple[Tensor, Tensor], volume: Tensor
     ) -> Answer:
         """The network's answer.
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.moving import CopiedToDevice
 
 
 def linear_betas(first: float, last: float, steps: int) -> Tensor:
@@ -21,7 +22,7 @@ def linear_betas(first: float, last: float, steps: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class VariancePreserving:
+class VariancePreserving(CopiedToDevice):
     """q(x_t | x_0) = N(sqrt(abar_t) x_0, 1 - abar_t).
 
     Attributes:
@@ -34,10 +35,6 @@ class VariancePreserving:
     def of(cls, betas: Tensor) -> Self:
         """From the variances of the steps, (T,)."""
         return cls(torch.cat([betas.new_ones(1), (1.0 - betas).cumprod(0)]))
-
-    def to(self, device: torch.device | str) -> Self:
-        """The same on ``device``."""
-        return type(self)(self.kept.to(device))
 
     def marginal(self, start: Tensor, step: Tensor, noise: Tensor) -> Tensor:
         """A draw of x_t.
@@ -82,7 +79,7 @@ class VariancePreserving:
 
 
 @dataclass(frozen=True)
-class VarianceExploding:
+class VarianceExploding(CopiedToDevice):
     """q(x_t | x_0) = N(x_0, v_t).
 
     Attributes:
@@ -99,7 +96,7 @@ class VarianceExploding:
             ConfigError: they do not rise from above zero.
         """
         if not 0.0 < first < last:
-            raise ConfigError(f"deviations go from {first} to {last}: they have to rise from above zero")
+            raise ConfigError(f"standard deviations go from {first} to {last}; they must rise and be above 0")
         exponent = torch.linspace(0.0, 1.0, steps, dtype=torch.float64)
         variance = (first * (last / first) ** exponent).square()
         return cls(torch.cat([variance.new_zeros(1), variance]))
@@ -109,21 +106,14 @@ class VarianceExploding:
         """v_t = 1 - abar_t (GemsDiff, equation 16), from the variances of the steps, (T,)."""
         return cls(1.0 - VariancePreserving.of(betas).kept)
 
-    def to(self, device: torch.device | str) -> Self:
-        """The same on ``device``."""
-        return type(self)(self.variance.to(device))
-
     def shrinkage(self, step: Tensor, to: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean share of the way to x_0 covered from t to s, and the deviation around it.
+        """Mean share of the way to x_0 covered from t to s, and the deviation around it, (n,) each.
 
         q(x_s | x_t, x_0) = N(x_t + (1 - v_s / v_t) (x_0 - x_t), v_s (v_t - v_s) / v_t).
 
         Args:
             step: (n,) int64, t, at least 1.
             to: (n,) int64, s below t.
-
-        Returns:
-            (n,) each.
         """
         now, then = self.variance[step], self.variance[to]
         return 1.0 - then / now, (then * (now - then) / now).sqrt()

@@ -90,7 +90,7 @@ class Sites(NamedTuple):
         )
 
     def coordinates(self, parameters: Tensor) -> Tensor:
-        """Of the atoms in ``cell``, from (O, 3) parameters, (N, 3)."""
+        """Coordinates of the atoms in ``cell``, (N, 3), from parameters of their orbits, (O, 3)."""
         own = parameters.index_select(0, self.orbit)
         return (own[:, :, None] * self.move).sum(1) + self.offset
 
@@ -160,7 +160,7 @@ def site_parameters(
     noise: Noise,
     steps: int | None = None,
 ) -> Tensor:
-    """Free parameters of orbits in given lattices.
+    """Free parameters of orbits in given lattices, (O, 3) float64 in [0, 1).
 
     Args:
         model: model on the device of the atoms.
@@ -169,9 +169,6 @@ def site_parameters(
         start: (O, 3) float64, uniform parameters.
         noise: noise for each step, of the orbits.
         steps: number of steps taken; None for all T.
-
-    Returns:
-        (O, 3) float64 in [0, 1).
     """
     process, parameters = model.process, start
     volume = model.reference_volume(table.atomic_numbers, table.structure_index, table.n_structures)

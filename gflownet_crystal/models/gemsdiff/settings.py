@@ -70,9 +70,6 @@ class GemsDiffSettings(CheckedFields):
         global_features: width of the encoder's features of the whole structure.
         encoder: sizes of the encoder; its heads and its graph follow from the rest.
         decoder: settings of the decoder.
-
-    Raises:
-        ConfigError: a value is out of range.
     """
 
     recipe: Literal["corrected", "paper"] = "corrected"
@@ -90,7 +87,6 @@ class GemsDiffSettings(CheckedFields):
     decoder: GemsNetSettings = field(default_factory=_fast_network)
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         for name in ("position", "lattice"):
             first, last = (getattr(self, f"{name}_{end}") for end in ("first", "last"))

@@ -11,14 +11,11 @@ _LONGEST = 10_000.0
 
 
 def time_embedding(step: Tensor, width: int) -> Tensor:
-    """sin and cos of t / n^(2k / width) with n = 10,000.
+    """sin and cos of t / n^(2k / width) with n = 10,000, (n, width) float32, scaled to mean square 1.
 
     Args:
         step: (n,) int64, t.
         width: width of the vector, even.
-
-    Returns:
-        (n, width) float32, scaled to mean square 1.
     """
     orders = torch.arange(0, width, 2, device=step.device, dtype=torch.float32)
     waves = step[:, None].float() * torch.exp(-math.log(_LONGEST) * orders / width)

@@ -29,12 +29,7 @@ class TripletInteraction(nn.Module):
         self.up_reverse = Dense(w.bilinear, w.edge, generator, activated=True)
 
     def forward(
-        self,
-        edges: Tensor,
-        radial: Tensor,
-        circular: Tensor,
-        neighbourhoods: Neighbourhoods,
-        reverse: Tensor,
+        self, edges: Tensor, radial: Tensor, circular: Tensor, neighbourhoods: Neighbourhoods, reverse: Tensor
     ) -> Tensor:
         """Change of the edges' features.
 
@@ -92,7 +87,7 @@ class InteractionBlock(nn.Module):
         neighbourhoods: Neighbourhoods,
         ends: tuple[Tensor, Tensor, Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """New features of atoms and edges.
+        """New features of atoms and edges, (N, atom) and (E, edge).
 
         Args:
             atoms: (N, atom).
@@ -101,9 +96,6 @@ class InteractionBlock(nn.Module):
                 part of the circular basis, (E, circular, L).
             neighbourhoods: edges by source atom.
             ends: source, target and reverse of each edge, (E,) int64 each.
-
-        Returns:
-            (N, atom) and (E, edge).
         """
         radial_triplets, radial_atoms, circular = projected
         source, target, reverse = ends

@@ -64,7 +64,7 @@ class LatticeHead(nn.Module):
         circular_weight: Tensor,
         pairs: tuple[Tensor, Tensor],
     ) -> Tensor:
-        """Weights for the lengths of the first and the second edge and for the angle.
+        """Weights for the lengths of the first and the second edge and for the angle, (T, 3).
 
         Args:
             edges: (E, edge).
@@ -72,9 +72,6 @@ class LatticeHead(nn.Module):
             zonal: (T, L) functions of the angle.
             circular_weight: (circular, L), their projection.
             pairs: first and second edge, (T,) int64 each.
-
-        Returns:
-            (T, 3).
         """
         edge_1, radial_1, edge_2, radial_2, circular = self.first.split(self.widths, dim=1)
         first = fast_linear(edges, edge_1) + fast_linear(radial, radial_1)

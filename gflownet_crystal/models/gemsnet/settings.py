@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, Positive
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.layers.inputs import GraphSettings
 
@@ -48,7 +50,7 @@ class Widths:
 
 
 @dataclass(frozen=True)
-class GemsNetSettings:
+class GemsNetSettings(CheckedFields):
     """Sizes and parts of a GemsNet.
 
     Attributes:
@@ -73,12 +75,12 @@ class GemsNetSettings:
 
     graph: GraphSettings = field(default_factory=lambda: GraphSettings(cutoff=None, neighbours=32))
     widths: Widths = field(default_factory=Widths)
-    n_blocks: int = 3
+    n_blocks: Count = 3
     basis: Literal["gaussian", "bessel"] = "gaussian"
-    n_radial: int = 128
-    n_orders: int = 7
-    cutoff: float = 6.0
-    envelope_exponent: int = 6
+    n_radial: Count = 128
+    n_orders: Count = 7
+    cutoff: Positive = 6.0
+    envelope_exponent: Count = 6
     energy: bool = True
     displacement: bool = True
     lattice: bool = True
@@ -86,12 +88,7 @@ class GemsNetSettings:
     tabulated: bool = False
 
     def __post_init__(self) -> None:
-        """Check the conditions of the network."""
-        if self.basis not in ("gaussian", "bessel"):
-            raise ConfigError(f"GemsNet has no basis {self.basis!r}: choose gaussian or bessel")
-        for name in ("n_blocks", "n_radial", "n_orders", "cutoff", "envelope_exponent"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"GemsNet's {name} must be positive, not {getattr(self, name)}")
+        super().__post_init__()
         if not self.graph.symmetric:
             raise ConfigError("GemsNet sends messages along reversed edges: its graph needs symmetric=true")
 

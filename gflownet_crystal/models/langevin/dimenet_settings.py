@@ -30,9 +30,6 @@ class DimeNetSettings(CheckedFields):
         softening: Å; functions read the lengths sqrt(d^2 + softening^2), as those of DimeNet++ grow like 1 / d and
             noise puts atoms on each other. The paper says nothing of this.
         tabulated: whether tabulated features of the elements are read too.
-
-    Raises:
-        ConfigError: a size is not positive, or the basis is unknown.
     """
 
     place = "generator.network"

@@ -67,7 +67,6 @@ class NoiseLevels(CheckedFields):
     last_variance: float = 0.1
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         if not (self.first > self.last > 0.0 and self.first_variance > self.last_variance > 0.0):
             raise ConfigError("levels have to fall, from first to last, and to stay above zero")
@@ -149,12 +148,7 @@ class Sites:
 
     @classmethod
     def anywhere(
-        cls,
-        cell: Tensor,
-        space_group: Tensor,
-        atomic_numbers: Tensor,
-        structure_index: Tensor,
-        cutoff: float,
+        cls, cell: Tensor, space_group: Tensor, atomic_numbers: Tensor, structure_index: Tensor, cutoff: float
     ) -> Sites:
         """Sites that move freely, in lattices that may move too; see :meth:`on_positions`."""
         symmetry = SiteSymmetry.of(cell, space_group, structure_index)
@@ -264,9 +258,6 @@ class Schedule(CheckedFields):
         position_rate: gamma_X, Å^2.
         lattice_rate: gamma_L, Å^2.
         lattice_noise: factor on the noise of the lattice, below 1 for a low temperature.
-
-    Raises:
-        ConfigError: a number is out of range.
     """
 
     place = "generator"

@@ -66,7 +66,7 @@ def edge_weights(
     fade: float,
     symmetric: bool,
 ) -> Tensor:
-    """Weight of each edge.
+    """Weight of each edge, (E,), 0 to 1, differentiable in the lengths.
 
     Args:
         lengths: (E,) Å.
@@ -77,9 +77,6 @@ def edge_weights(
         neighbours: the sum of the weights that an atom gives, where that many are within the cutoff; None for all.
         fade: the last stretch of an atom's reach, Å, over which weights fall from 1 to 0.
         symmetric: whether the atoms at both ends give an edge its weight; a + b - a b if they give a and b.
-
-    Returns:
-        (E,), 0 to 1, differentiable in the lengths.
     """
     reach = lengths.new_full((n_atoms,), math.inf)
     if neighbours is not None:

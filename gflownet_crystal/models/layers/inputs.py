@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields, replace
-from typing import Any, Self, cast
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import NonNegative
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.models.layers.fading import edge_weights
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.graphs import Graph, neighbour_graph, reverse_edges
@@ -18,7 +20,7 @@ from gflownet_crystal.structures.structure import StructureBatch
 
 
 @dataclass(frozen=True)
-class GraphSettings:
+class GraphSettings(CheckedFields):
     """Which atoms are neighbours; see :func:`gflownet_crystal.structures.graphs.neighbour_graph`.
 
     Attributes:
@@ -31,23 +33,18 @@ class GraphSettings:
             :mod:`gflownet_crystal.models.layers.fading`.
 
     Raises:
-        ConfigError: ``fade`` is negative.
+        ConfigError: ``fade`` is negative; ``neighbour_graph`` checks the other settings.
     """
 
     cutoff: float | None = 8.0
     neighbours: int | None = 12
     tolerance: float = 1e-2
     symmetric: bool = True
-    fade: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check ``fade``; :func:`~gflownet_crystal.structures.graphs.neighbour_graph` checks the other settings."""
-        if not 0.0 <= self.fade < math.inf:
-            raise ConfigError(f"fade is {self.fade} Å: it has to be 0 (edges end abruptly) or more")
+    fade: NonNegative = 0.0
 
 
 @dataclass(frozen=True)
-class CrystalGraph:
+class CrystalGraph(CopiedToDevice):
     """n structures, N atoms, E directed edges sorted by source atom, T triplets (pairs of edges of one atom).
 
     Attributes:
@@ -95,12 +92,6 @@ class CrystalGraph:
     def lengths(self) -> Tensor:
         """Edge lengths, (E,), Å."""
         return self.vectors.norm(dim=1)
-
-    def to(self, device: torch.device | str) -> Self:
-        """The same graph on ``device``."""
-        values = ((field.name, getattr(self, field.name)) for field in fields(self))
-        moved: dict[str, Any] = {name: x.to(device) for name, x in values if isinstance(x, Tensor)}
-        return replace(self, **moved)
 
 
 def crystal_graph(

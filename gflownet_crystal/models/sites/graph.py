@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.batch import TensorBatch
+from gflownet_crystal.common.moving import CopiedToDevice
 
 _LARGEST_STEP = 4
 _SMALLEST = 1e-6
@@ -62,7 +63,7 @@ class SiteLattices(TensorBatch):
 
 
 @dataclass(frozen=True)
-class SiteGraph:
+class SiteGraph(CopiedToDevice):
     """O orbits of n crystals, and P pairs of the first atom of an orbit with an atom of the primitive cell.
 
     Coordinates of an atom are ``parameters @ map + offset``, fractional in the reduced basis.
@@ -104,10 +105,6 @@ class SiteGraph:
     turn: Tensor
     itself: Tensor
     weight: Tensor
-
-    def to(self, device: torch.device | str) -> SiteGraph:
-        """The same graph on ``device``."""
-        return SiteGraph(*(value.to(device) for value in vars(self).values()))
 
     @property
     def n_crystals(self) -> int:

@@ -63,15 +63,12 @@ class ParameterFlow(nn.Module):
         return self.network.settings
 
     def forward(self, graph: SiteGraph, parameters: Tensor, time: Tensor) -> Tensor:
-        """Velocities of the first atoms along their free directions.
+        """Velocities of the first atoms along their free directions, (O, 3) Å, in the dtype of the weights.
 
         Args:
             graph: O orbits of n crystals.
             parameters: (O, 3) float64.
             time: (n,) float32, 0 (noise) to 1 (crystal).
-
-        Returns:
-            (O, 3) Å, in the dtype of the weights.
         """
         velocity: Tensor = self.network(graph, parameters, time)
         allowed = (graph.read @ graph.span).to(velocity.dtype)
@@ -79,7 +76,7 @@ class ParameterFlow(nn.Module):
 
     @torch.no_grad()
     def integrate(self, graph: SiteGraph, start: Tensor, steps: int, velocity_scale: float = 0.0) -> Tensor:
-        """Follow the flow from noise with Euler's method.
+        """Follow the flow from noise with Euler's method; returns (O, 3) float64 parameters in [0, 1).
 
         Args:
             graph: O orbits of n crystals.
@@ -87,9 +84,6 @@ class ParameterFlow(nn.Module):
             steps: number of steps.
             velocity_scale: strength of FlowMM's anti-annealing: velocities are multiplied by 1 + velocity_scale * t,
                 which sharpens the distribution; no step leads beyond where the path would end.
-
-        Returns:
-            (O, 3) float64 parameters in [0, 1).
         """
         if steps < 1:
             raise ConfigError(f"generator.steps must be at least 1, not {steps}")

@@ -26,9 +26,6 @@ class SiteSettings(CheckedFields):
         cutoff: Å; images beyond it are not summed.
         images: lattice translations of a pair that are looked at, at most; those nearest to the origin are taken.
         time_width: even number of features of the time.
-
-    Raises:
-        ConfigError: a number is not positive, ``time_width`` is odd, or the cutoff above 100 Å.
     """
 
     place = "generator.network"
@@ -44,7 +41,6 @@ class SiteSettings(CheckedFields):
     time_width: Count = 32
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         if self.time_width % 2:
             raise ConfigError(f"generator.network.time_width must be even, not {self.time_width}")

@@ -13,6 +13,7 @@ from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.crystallography.space_groups import CRYSTAL_CLASSES, first_hand_of_group
 from gflownet_crystal.models.spec_energy.lattice import lattice_features
 from gflownet_crystal.structures.elements import FORMULA_ORDER, N_ATOMIC_NUMBERS
+from gflownet_crystal.structures.formulas import greatest_common_divisor
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_checks import complaint, spec_faults
 
@@ -64,7 +65,6 @@ class Composition:
     bucket: Tensor
 
     def __len__(self) -> int:
-        """Number of compositions."""
         return len(self.space_group)
 
 
@@ -97,7 +97,7 @@ def composition_features(composition: Tensor, space_group: Tensor) -> Compositio
     token = torch.stack([fraction, log_count, log_count - torch.log(order[row])], dim=1)
     token = torch.cat([token, ranks], dim=1)
     entropy = torch.zeros_like(total).index_add_(0, row, -fraction * torch.log(fraction))
-    units = _greatest_common_divisor(composition).to(torch.float64) / points
+    units = greatest_common_divisor(composition).to(torch.float64) / points
     scalar = torch.stack(
         [
             torch.log(total / points),
@@ -160,15 +160,6 @@ def check_specs(specs: CrystalSpec) -> None:
     _check(specs.composition, specs.space_group)
     if (fault := complaint(specs, spec_faults(specs))) is not None:
         raise ProxyError(fault)
-
-
-def _greatest_common_divisor(composition: Tensor) -> Tensor:
-    divisor = composition
-    while divisor.shape[1] > 1:
-        half = (divisor.shape[1] + 1) // 2
-        padded = torch.nn.functional.pad(divisor, (0, 2 * half - divisor.shape[1]))
-        divisor = torch.gcd(padded[:, :half], padded[:, half:])
-    return divisor[:, 0]
 
 
 def _check(composition: Tensor, space_group: Tensor) -> None:

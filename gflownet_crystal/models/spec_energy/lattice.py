@@ -63,13 +63,10 @@ def lattice_features(specs: CrystalSpec) -> Tensor:
 
 
 def canonical_lengths(specs: CrystalSpec) -> Tensor:
-    """Conventional axes of orthorhombic and higher groups, permuted to one representative.
+    """Conventional axes of orthorhombic and higher groups, permuted to one representative, (n, 3) float64, Å.
 
     Args:
         specs: n specs; rows of other groups pass through.
-
-    Returns:
-        (n, 3) float64, Å.
     """
     lengths = specs.lengths
     swapped = torch.cat([lengths[:, :2].sort(dim=1).values, lengths[:, 2:]], dim=1)

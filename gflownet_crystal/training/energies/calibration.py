@@ -28,7 +28,6 @@ class Judged:
     error: Tensor
 
     def __len__(self) -> int:
-        """Number of structures."""
         return len(self.error)
 
 

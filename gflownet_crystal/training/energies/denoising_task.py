@@ -16,6 +16,7 @@ from torch import Tensor
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Bounds, Count, NonNegative
 from gflownet_crystal.models.denoiser import Denoiser
+from gflownet_crystal.structures.batching import spread
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.energies.denoising_noise import lattice_parameters, noisy_cubes, without_mean
 from gflownet_crystal.training.energies.labelled import Splits
@@ -36,9 +37,6 @@ class DenoisingSettings(CheckedFields):
         centred: whether displacements are learned less their mean over a structure, which is not observable; false in
             the paper. The best prediction is the same, and the loss is less noisy.
         validated: structures that are validated on while training; None for all.
-
-    Raises:
-        ConfigError: a value is out of range.
     """
 
     place = "denoising"
@@ -76,7 +74,7 @@ class Puzzles:
 
     def first(self, n: int) -> Puzzles:
         """n of the structures, spread evenly, with the noise they have among all."""
-        rows = torch.linspace(0, len(self.clean) - 1, min(n, len(self.clean))).round().long()
+        rows = spread(len(self.clean), n)
         chosen = torch.isin(self.clean.structure_index, rows)
         return Puzzles(self.clean[rows], self.shown[rows], self.way[chosen])
 

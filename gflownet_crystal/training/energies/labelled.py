@@ -49,7 +49,6 @@ class LabelledStructures:
     split: NDArray[np.str_]
 
     def __len__(self) -> int:
-        """Number of structures."""
         return len(self.structures)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> LabelledStructures:
@@ -164,11 +163,7 @@ def _read_tables(
 
 
 def _with_structures(rows: pd.DataFrame, path: Path, left_out: LeftOut | None) -> pd.DataFrame:
-    """The rows that are structures.
-
-    Raises:
-        DataError: a label is no number, none is a structure, or, without ``left_out``, not all are.
-    """
+    """The rows that are structures."""
     _check_energies(rows)
     return readable(rows, path, left_out)
 

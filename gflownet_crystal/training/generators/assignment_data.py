@@ -33,7 +33,6 @@ class OccupiedSpecs:
     occupied: OccupiedPositions
 
     def __len__(self) -> int:
-        """Number of crystals."""
         return len(self.specs)
 
     @classmethod

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, Several
 from gflownet_crystal.data.splits import formula_keys
 from gflownet_crystal.generators.assignments.inputs import ranker_inputs
 from gflownet_crystal.generators.assignments.listing import AssignmentLister, Listing
@@ -29,51 +29,33 @@ _VALIDATION_SIZE = 20_000
 
 
 @dataclass(frozen=True)
-class RankerSettings:
+class RankerSettings(CheckedFields):
     """Sizes of an :class:`~gflownet_crystal.models.sites.assignment_ranker.AssignmentRanker`.
 
     Attributes:
         width: width of the hidden layers.
         embedding: size of the learned vectors of groups and positions.
-
-    Raises:
-        ConfigError: a size is not positive.
     """
 
-    width: int = 64
-    embedding: int = 16
+    place = "generator.network"
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "generator.network")
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ConfigError(f"generator.network.{name} must be at least 1, not {value}")
+    width: Count = 64
+    embedding: Count = 16
 
 
 @dataclass(frozen=True)
-class AssignmentSettings:
+class AssignmentSettings(CheckedFields):
     """Settings of the task of ranking assignments.
 
     Attributes:
         listed: assignments of a spec that are scored, at most.
         folds: parts of the formulas; each is listed by a table of the others.
-
-    Raises:
-        ConfigError: a number is out of range.
     """
 
-    listed: int = LISTED
-    folds: int = 5
+    place = "generator.task"
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "generator.task")
-        for name, least in {"listed": 1, "folds": 2}.items():
-            if getattr(self, name) < least:
-                raise ConfigError(
-                    f"generator.task.{name} must be at least {least}, not {getattr(self, name)}"
-                )
+    listed: Count = LISTED
+    folds: Several = 5
 
 
 class RankedCrystals:
@@ -99,7 +81,6 @@ class RankedCrystals:
         self.row = torch.zeros(0, dtype=torch.int64)
 
     def __len__(self) -> int:
-        """Number of crystals."""
         return len(self.keys)
 
     @property

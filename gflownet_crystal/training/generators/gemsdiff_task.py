@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import fit_fields
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, NonNegative
 from gflownet_crystal.models.gemsdiff.lattice_diffusion import N_COORDINATES
 from gflownet_crystal.models.gemsdiff.learned_cells import in_learned_cells
 from gflownet_crystal.models.gemsdiff.model import Draws, GemsDiffModel
 from gflownet_crystal.models.gemsdiff.settings import GemsDiffSettings
-from gflownet_crystal.structures.batching import batches_of_atoms
+from gflownet_crystal.structures.batching import batches_of_atoms, spread
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.energies.labelled import Splits
 from gflownet_crystal.training.networks import Task
@@ -27,7 +27,7 @@ VALIDATION_SEED = 2024
 
 
 @dataclass(frozen=True)
-class DiffusionSettings:
+class DiffusionSettings(CheckedFields):
     """Settings of the diffusion task.
 
     Attributes:
@@ -35,26 +35,14 @@ class DiffusionSettings:
         lattice_weight: weight of the loss on lattices.
         validated: structures that are validated on while training; None for all.
         validation_atoms: number of atoms of a batch in validation.
-
-    Raises:
-        ConfigError: a value is out of range.
     """
 
-    position_weight: float = 1.0
-    lattice_weight: float = 1.0
-    validated: int | None = 1024
-    validation_atoms: int = 512
+    place = "generator.task"
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        fit_fields(self, "generator.task")
-        for name in ("position_weight", "lattice_weight"):
-            if not 0.0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"generator.task.{name} must be 0 or more, not {getattr(self, name)}")
-        for name in ("validated", "validation_atoms"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"generator.task.{name} must be at least 1, not {value}")
+    position_weight: NonNegative = 1.0
+    lattice_weight: NonNegative = 1.0
+    validated: Count | None = 1024
+    validation_atoms: Count = 512
 
 
 def draw(structures: StructureBatch, settings: GemsDiffSettings, generator: torch.Generator) -> Draws:
@@ -97,10 +85,7 @@ class GemsDiffTask(Task):
         if is_new:
             model.fit(self.structures)
         validation = in_learned_cells(splits.validation.structures)
-        if settings.validated is not None:
-            most = min(settings.validated, len(validation))
-            validation = validation[torch.linspace(0, len(validation) - 1, most).round().long()]
-        self.validation = validation
+        self.validation = validation[spread(len(validation), settings.validated)]
 
     @property
     def device(self) -> torch.device:

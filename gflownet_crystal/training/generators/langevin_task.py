@@ -27,7 +27,7 @@ from gflownet_crystal.models.langevin.lattice_lengths import (
     to_reals,
 )
 from gflownet_crystal.models.langevin.model import ScoreModel, Sites
-from gflownet_crystal.structures.batching import cut_by_atoms
+from gflownet_crystal.structures.batching import cut_by_atoms, spread
 from gflownet_crystal.structures.occupied_positions import occupied_positions
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import conventional_structures, find_space_groups
@@ -49,9 +49,6 @@ class LangevinTaskSettings(CheckedFields):
         mode: ``spec`` for noise in the free directions of Wyckoff positions, ``paper`` for sites that may be anywhere.
         lattice_weight: weight of the loss on the lattice against that on positions; 0 leaves it out.
         validated: structures that are validated on while training; None for all.
-
-    Raises:
-        ConfigError: a value is out of range.
     """
 
     place = "generator.task"
@@ -103,10 +100,7 @@ class LangevinTask(Task):
         validated = self._useful(inequivalent_sites(splits.validation.structures))
         if len(self.sites) == 0 or len(validated) == 0:
             raise DataError("no crystal has anything to learn from: give more structures")
-        if settings.validated is not None:
-            rows = torch.linspace(0, len(validated) - 1, min(settings.validated, len(validated)))
-            validated = validated[rows.round().long()]
-        self.validated = validated
+        self.validated = validated[spread(len(validated), settings.validated)]
         self.sizes = self.sites.n_atoms
 
     def _useful(self, sites: StructureBatch) -> StructureBatch:

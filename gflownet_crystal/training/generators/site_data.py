@@ -74,7 +74,6 @@ class SiteData:
         )
 
     def __len__(self) -> int:
-        """Number of crystals."""
         return len(self.lattices)
 
     @property

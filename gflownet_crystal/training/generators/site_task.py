@@ -13,6 +13,7 @@ from gflownet_crystal.common.bounds import Count
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.models.sites.parameter_flow import ParameterFlow, velocity_loss
 from gflownet_crystal.models.sites.settings import SiteSettings
+from gflownet_crystal.structures.batching import spread
 from gflownet_crystal.training.energies.labelled import LabelledStructures, Splits
 from gflownet_crystal.training.generators.assignment_data import OccupiedSpecs
 from gflownet_crystal.training.generators.site_data import SiteData, uniform_parameters
@@ -33,9 +34,6 @@ class SiteTaskSettings(CheckedFields):
             stored; paths are then shorter and straighter, and uniform noise stays uniform.
         validated: crystals that are validated on while training; None for all.
         max_pairs: most pairs of an orbit and an atom of the primitive cell in a training crystal.
-
-    Raises:
-        ConfigError: a number is out of range.
     """
 
     place = "generator.task"
@@ -69,8 +67,7 @@ class SiteTask(Task):
         rows = validation.is_free.nonzero()[:, 0]
         if not len(self.train) or not len(rows):
             raise DataError("no crystal has a free parameter to learn: give more structures")
-        n = len(rows) if settings.validated is None else min(settings.validated, len(rows))
-        self.validation = validation.take(rows[torch.linspace(0, len(rows) - 1, n).round().long()])
+        self.validation = validation.take(rows[spread(len(rows), settings.validated)])
         self.sizes = self.train.n_pairs
         self.device = model.network.element.device
 

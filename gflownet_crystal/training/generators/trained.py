@@ -16,13 +16,7 @@ from gflownet_crystal.common.errors import ConfigError, unknown
 from gflownet_crystal.common.values import flag
 from gflownet_crystal.training.energies.labelled import Splits
 from gflownet_crystal.training.networks import Task
-from gflownet_crystal.weights import (
-    fitting_card,
-    half_tensors,
-    load_weights,
-    round_to_half,
-    save_weights,
-)
+from gflownet_crystal.weights import fitting_card, half_tensors, load_weights, round_to_half, save_weights
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -76,13 +70,10 @@ class TrainedGenerator(ABC):
         self.model = self.model.to(device)
 
     def begin_with(self, start: str | Path) -> Mapping[str, Any]:
-        """Take earlier weights of the same network; to be called before :meth:`task`.
+        """Take earlier weights of the same network, before :meth:`task` is called; returns their card.
 
         Args:
             start: name of shipped weights, or a ``.safetensors`` file.
-
-        Returns:
-            Their card.
 
         Raises:
             ConfigError: they are of another network.

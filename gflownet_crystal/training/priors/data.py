@@ -12,8 +12,8 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.run_schema import FORMULA
-from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
-from gflownet_crystal.data.splits import in_holdout, reduced_formulas
+from gflownet_crystal.data.schema import ENERGY_COLUMN
+from gflownet_crystal.data.splits import in_holdout, is_validation, reduced_formulas, true_cells
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.envs.crystal import Crystal
 from gflownet_crystal.proxies.hull import MAX_ELEMENTS
@@ -79,11 +79,10 @@ def split_known(
     tables = [table] if further is None else [table, further]
     joined = pd.concat(tables, ignore_index=True)
     is_further = np.arange(len(joined)) >= len(table)
-    whole = (joined[LATTICE_COLUMNS[0]].notna() & (joined["strain"] == "")).to_numpy()
+    whole = true_cells(joined)
     formula = reduced_formulas(joined)
     held = in_holdout(formula, holdout, seed)
-    split = joined["mp20_split"].to_numpy() if "mp20_split" in joined.columns else np.full(len(joined), "")
-    validation = whole & (split == "val") & ~is_further
+    validation = whole & is_validation(joined) & ~is_further
     if not validation.any():
         validation = whole & held & ~is_further
     train = whole & ~held & ~np.isin(formula, np.unique(formula[validation]))

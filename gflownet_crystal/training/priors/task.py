@@ -36,9 +36,6 @@ class PriorSettings(CheckedFields):
         samples: K, backward trajectories a crystal of the bound on the card.
         matching: iterations of each round after the training that matches the sizes of samples to those of the
             crystals; see :mod:`gflownet_crystal.training.priors.matching`.
-
-    Raises:
-        ConfigError: a number is out of range.
     """
 
     place = "task"

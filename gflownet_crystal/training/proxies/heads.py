@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Count, InnerShare, Positive, ShareBelowOne
 from gflownet_crystal.models.spec_energy.heads import EnsembleHeads
 from gflownet_crystal.training.base import Training
 from gflownet_crystal.training.optimizer import Optimizer
+from gflownet_crystal.training.proxies.recipe import RecipeSettings
 from gflownet_crystal.training.schedule import cosine
 
 _SCALE_WEIGHT = 0.05
@@ -23,7 +23,7 @@ _FEWER_PASSES = 3
 
 
 @dataclass(frozen=True)
-class HeadsSettings(CheckedFields):
+class HeadsSettings(RecipeSettings):
     """Hyperparameters of the heads.
 
     Attributes:
@@ -31,16 +31,12 @@ class HeadsSettings(CheckedFields):
         steps: maximum number of optimiser steps.
         passes: maximum number of passes over the specs, a third of it where earlier heads are trained on: few specs
             take few steps, after which the heads would know them by heart.
-        batch_size: number of specs a step.
-        learning_rate: peak learning rate of AdamW.
         weight_decay: weight decay of AdamW.
         dropout: share of hidden units that are left out.
         average: decay of the exponential moving average of the weights; the average is kept.
-        seed: random seed of weights and batches.
     """
 
-    place = "training"
-
+    holdout: InnerShare = 0.1
     width: Count = 128
     steps: Count = 1500
     passes: Count = 120
@@ -49,7 +45,6 @@ class HeadsSettings(CheckedFields):
     weight_decay: float = 0.1
     dropout: ShareBelowOne = 0.3
     average: InnerShare = 0.995
-    seed: int = 0
 
 
 class HeadsTraining(Training):

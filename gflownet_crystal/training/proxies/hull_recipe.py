@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import OneCycleLR
 
-from gflownet_crystal.common.checkpoint import Checkpoint
+from gflownet_crystal.common.bounds import Count, Several
+from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.run_schema import FORMULA, HULL_COLUMN
 from gflownet_crystal.data.label_schemes import to_one_scheme
@@ -29,10 +29,20 @@ from gflownet_crystal.training.base import Training, take_all_steps
 from gflownet_crystal.training.optimizer import Optimizer
 from gflownet_crystal.training.proxies.mlp_data import Packed, join
 from gflownet_crystal.training.proxies.mlp_training import prototype_rows
-from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained, split_table
+from gflownet_crystal.training.proxies.recipe import (
+    Recipe,
+    RecipeSettings,
+    Run,
+    Trained,
+    recipe_settings,
+    split_table,
+)
+from gflownet_crystal.training.schedule import cosine
 
 _SHIFTS = np.linspace(0.0, 0.2, 41)
 _SHIFT_ROWS = 2000
+_WARM_UP = 0.3
+"""Share of the steps over which the learning rate rises."""
 
 
 @dataclass(frozen=True)
@@ -79,43 +89,43 @@ def hull_targets(table: pd.DataFrame) -> HullTargets:
     )
 
 
-class HullRecipe(Recipe):
-    """Trains the compound energies and fits the shift of enumerated entries.
+@dataclass(frozen=True)
+class HullSettings(RecipeSettings):
+    """Hyperparameters of the compound energies; a row is a composition.
 
-    Args:
-        holdout: share of formulas held out in addition to MP-20's val.
+    Attributes:
         members: networks.
         width: width of their trunks.
         token_width: width of an element's representation.
         steps: optimiser steps.
-        batch_size: compositions a step.
         mixtures: mixtures of two known compositions a step; the hull lies below the line between them.
         bound_weight: weight of a prediction below an upper bound, against 1 above it.
-        learning_rate: peak.
         weight_decay: weight decay of AdamW.
-        seed: random seed of weights and batches.
+    """
+
+    members: Several = 3
+    width: Count = 128
+    token_width: Count = 64
+    steps: Count = 2500
+    mixtures: Count = 256
+    bound_weight: float = 0.3
+    weight_decay: float = 0.1
+
+
+class HullRecipe(Recipe):
+    """Trains the compound energies and fits the shift of enumerated entries.
+
+    Args:
+        settings: fields of :class:`HullSettings`.
+
+    Raises:
+        ConfigError: an unknown setting or a value out of range.
     """
 
     kind: ClassVar[str] = KIND
 
-    def __init__(
-        self,
-        holdout: float = 0.04,
-        members: int = 3,
-        width: int = 128,
-        token_width: int = 64,
-        steps: int = 2500,
-        batch_size: int = 1024,
-        mixtures: int = 256,
-        bound_weight: float = 0.3,
-        learning_rate: float = 2e-3,
-        weight_decay: float = 0.1,
-        seed: int = 0,
-    ) -> None:
-        self.holdout, self.steps, self.batch_size, self.mixtures = holdout, steps, batch_size, mixtures
-        self.bound_weight, self.learning_rate, self.weight_decay = bound_weight, learning_rate, weight_decay
-        self.seed = seed
-        self.network = {"members": members, "width": width, "token_width": token_width, "seed": seed}
+    def __init__(self, **settings: Any) -> None:
+        self.settings = recipe_settings(HullSettings, settings)
 
     def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
         """Train and measure.
@@ -123,13 +133,13 @@ class HullRecipe(Recipe):
         Raises:
             DataError: no energy above hull is known.
         """
-        parts = split_table(to_one_scheme(self.rows(table)), self.holdout)
+        parts = split_table(to_one_scheme(self.rows(table)), self.settings.holdout)
         train, validation = hull_targets(parts.train), hull_targets(parts.validation)
         if not bool(train.exact.any()) or not bool(validation.exact.any()):
             raise DataError(
                 "no e_above_hull among the rows to train or validate on; the hull cannot be learned"
             )
-        training = HullTraining(train, self)
+        training = HullTraining(train, self.settings)
         run(training)
         training.finish()
         network = training.model
@@ -138,8 +148,8 @@ class HullRecipe(Recipe):
             "property": "hull energy",
             "unit": "eV/atom",
             "network": network.arguments,
-            "settings": {key: value for key, value in vars(self).items() if key != "network"},
-            "samples_seen": self.steps * self.batch_size,
+            "settings": asdict(self.settings),
+            "samples_seen": self.settings.steps * self.settings.batch_size,
             "compositions": len(train.energy),
             "exact": int(train.exact.sum()),
         }
@@ -180,66 +190,60 @@ class HullTraining(Training):
 
     Args:
         data: training data.
-        recipe: whose settings hold.
+        settings: hyperparameters.
     """
 
     model: EnergyEnsemble
     generator: torch.Generator
 
-    def __init__(self, data: HullTargets, recipe: HullRecipe) -> None:
-        self.data, self.recipe, self.steps = data, recipe, recipe.steps
+    def __init__(self, data: HullTargets, settings: HullSettings) -> None:
+        self.data, self.settings, self.steps = data, settings, settings.steps
         self.packed = Packed.of(data.composition, torch.ones(len(data.energy), dtype=torch.int64))
         known = prototype_rows(self.packed.features.bucket)
         self.model = EnergyEnsemble(
-            **recipe.network, n_properties=N_PROPERTIES, n_prototypes=int(known.max())
+            settings.members,
+            settings.width,
+            settings.token_width,
+            n_properties=N_PROPERTIES,
+            n_prototypes=int(known.max()),
+            seed=settings.seed,
         )
         self.model.row_of_bucket.copy_(known)
         scalar = self.packed.features.scalar
         self.model.properties.copy_(element_properties())
         self.model.scalar_scale.copy_(torch.stack([scalar.mean(0), scalar.std(0).clamp(min=1e-3)]))
-        self.generator = torch.Generator().manual_seed(recipe.seed + 1)
+        self.generator = torch.Generator().manual_seed(settings.seed + 1)
         adam = torch.optim.AdamW(
-            self.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+            self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.optimizer = Optimizer(self.model, adam, clip_norm=2.0, average=0.998)
-        self.schedule = self._cycle()
         self.exact_rows = data.exact.nonzero()[:, 0]
 
-    def _cycle(self) -> OneCycleLR:
-        """Rates and first moments after the finished steps."""
-        recipe = self.recipe
-        total, last = recipe.steps + 1, self.done - 1
-        return OneCycleLR(self.optimizer.adam, recipe.learning_rate, total_steps=total, last_epoch=last)
+    def rate_factor(self) -> float:
+        return cosine((self.done + 1) / (self.steps + 1), warm_up=_WARM_UP)
 
     def advance(self) -> dict[str, float]:
         loss = self._loss()
         # members do not interact: the sum over them gives each its own gradient
-        record = self.update(loss * self.model.members, {"loss": loss})
-        self.schedule.step()
-        return record
-
-    def restore(self, checkpoint: Checkpoint) -> str | None:
-        note = super().restore(checkpoint)
-        self.schedule = self._cycle()
-        return note
+        return self.update(loss * self.model.members, {"loss": loss})
 
     def _loss(self) -> Tensor:
-        data, generator, recipe = self.data, self.generator, self.recipe
-        half = (recipe.batch_size // 2,)
+        data, generator, settings = self.data, self.generator, self.settings
+        half = (settings.batch_size // 2,)
         rows = torch.randint(len(data.energy), half, generator=generator)
         known = self.exact_rows[torch.randint(len(self.exact_rows), half, generator=generator)]
         rows = torch.cat([rows, known])
-        pairs = torch.randint(len(data.energy), (2, recipe.mixtures), generator=generator)
+        pairs = torch.randint(len(data.energy), (2, settings.mixtures), generator=generator)
         mixed = data.composition[pairs].sum(0)
         atoms = data.composition.sum(1)[pairs].float()
         bound = (data.energy[pairs] * atoms).sum(0) / atoms.sum(0)
         features = Packed.of(
-            reduce_composition(mixed), torch.ones(recipe.mixtures, dtype=torch.int64)
+            reduce_composition(mixed), torch.ones(settings.mixtures, dtype=torch.int64)
         ).features
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(torch.device("cpu"), half=True):
             energy = self.model.encode(join(self.packed.take(rows), features)).energy
         error = energy[:, : len(rows)] - data.energy[rows]
-        below = torch.where(data.exact[rows], 1.0, recipe.bound_weight)
+        below = torch.where(data.exact[rows], 1.0, settings.bound_weight)
         loss = torch.where(error > 0, error, -error * below).mean()
         # a mixture of two compounds is no entry of its own unless something lies below it
         return loss + 0.3 * (energy[:, len(rows) :] - bound).clamp(min=0).mean()

@@ -85,7 +85,6 @@ class Cells:
     energy: Tensor
 
     def __len__(self) -> int:
-        """Number of cells."""
         return len(self.crystal)
 
 

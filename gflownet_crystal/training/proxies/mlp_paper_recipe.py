@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -9,11 +10,14 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from gflownet_crystal.common.bounds import Count, Positive, Whole
 from gflownet_crystal.common.checkpoint import Checkpoint
+from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.quality import is_plausible
 from gflownet_crystal.data.schema import ENERGY_COLUMN
+from gflownet_crystal.data.splits import true_cells
 from gflownet_crystal.proxies.mlp_paper import KIND, PaperMLPProxy, PaperNetwork
 from gflownet_crystal.structures.element_properties import element_properties, periods_and_groups
 from gflownet_crystal.structures.spec import CrystalSpec
@@ -21,48 +25,58 @@ from gflownet_crystal.structures.spec_io import frame_to_specs
 from gflownet_crystal.training.base import Training, take_all_steps
 from gflownet_crystal.training.optimizer import Optimizer
 from gflownet_crystal.training.proxies.mlp_validation import error_figures
-from gflownet_crystal.training.proxies.recipe import Recipe, Run, Trained, split_table
+from gflownet_crystal.training.proxies.recipe import (
+    Recipe,
+    RecipeSettings,
+    Run,
+    Trained,
+    recipe_settings,
+    split_table,
+)
+
+
+@dataclass(frozen=True)
+class PaperSettings(RecipeSettings):
+    """Hyperparameters of the paper's network.
+
+    Attributes:
+        epochs: maximum number of epochs.
+        patience: epochs without improvement after which the rate is halved.
+        stop_patience: epochs without improvement after which training ends.
+        bfloat16: matrix products of the hidden layers in bfloat16.
+    """
+
+    epochs: Count = 100
+    batch_size: Count = 448
+    learning_rate: Positive = 0.0017
+    patience: Whole = 4
+    stop_patience: Count = 11
+    bfloat16: bool = True
 
 
 class PaperRecipe(Recipe):
     """Adam, halving the rate when the validation error has not fallen for some epochs, and early stopping.
 
     Args:
-        holdout: share of formulas held out in addition to MP-20's val.
-        epochs: maximum number of epochs.
-        batch_size: crystals a step.
-        learning_rate: initial learning rate of Adam.
-        patience: epochs without improvement after which the rate is halved.
-        stop_patience: epochs without improvement after which training ends.
-        bfloat16: matrix products of the hidden layers in bfloat16.
-        seed: random seed of weights and batches.
+        settings: fields of :class:`PaperSettings`.
+
+    Raises:
+        ConfigError: an unknown setting or a value out of range.
     """
 
     kind: ClassVar[str] = KIND
 
-    def __init__(
-        self,
-        holdout: float = 0.04,
-        epochs: int = 100,
-        batch_size: int = 448,
-        learning_rate: float = 0.0017,
-        patience: int = 4,
-        stop_patience: int = 11,
-        bfloat16: bool = True,
-        seed: int = 0,
-    ) -> None:
-        self.holdout, self.epochs, self.batch_size = holdout, epochs, batch_size
-        self.learning_rate, self.patience, self.stop_patience = learning_rate, patience, stop_patience
-        self.bfloat16, self.seed = bfloat16, seed
+    def __init__(self, **settings: Any) -> None:
+        self.settings = recipe_settings(PaperSettings, settings)
 
     def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
         """Train on true cells; the weights of the best epoch are kept."""
-        parts = split_table(to_one_scheme(self.rows(table)), self.holdout)
+        parts = split_table(to_one_scheme(self.rows(table)), self.settings.holdout)
         rows = labelled_crystals(parts.train, "the training data")
         specs = frame_to_specs(rows)
         keep = is_plausible(specs.fractions, specs.volume_per_atom)
         rows, specs = rows[keep].reset_index(drop=True), specs[torch.from_numpy(keep)]
-        network = PaperNetwork(seed=self.seed)
+        network = PaperNetwork(seed=self.settings.seed)
         lattice = _lattice(specs)
         network.properties.copy_(element_properties())
         network.element_tables.copy_(periods_and_groups())
@@ -73,10 +87,10 @@ class PaperRecipe(Recipe):
             "property": PaperMLPProxy.property_name,
             "unit": PaperMLPProxy.unit,
             "network": network.arguments,
-            "settings": dict(vars(self)),
+            "settings": asdict(self.settings),
             "crystals": len(labels),
         }
-        training = PaperTraining(network, specs, labels, parts.validation, self)
+        training = PaperTraining(network, specs, labels, parts.validation, self.settings)
         run(training)
         best, curve = training.best, training.curve
         card |= {
@@ -85,13 +99,9 @@ class PaperRecipe(Recipe):
             "curve_still_falling": curve.index(min(curve)) == len(curve) - 1,
             "validation": {"mp20_val": error_figures(PaperMLPProxy.of(best, card), parts.validation)},
         }
-        holdout = parts.holdout[
-            (parts.holdout["strain"] == "").to_numpy() & parts.holdout["a"].notna().to_numpy()
-        ]
+        holdout = parts.holdout[true_cells(parts.holdout)].reset_index(drop=True)
         if len(holdout):
-            card["validation"]["holdout"] = error_figures(
-                PaperMLPProxy.of(best, card), holdout.reset_index(drop=True)
-            )
+            card["validation"]["holdout"] = error_figures(PaperMLPProxy.of(best, card), holdout)
         return Trained(best, card)
 
     def proxy(self, trained: Trained) -> PaperMLPProxy:
@@ -107,7 +117,7 @@ class PaperTraining(Training):
         specs: training specs.
         labels: (n,) their energies, eV/atom.
         validation: prepared rows that choose the epoch.
-        recipe: whose settings hold.
+        settings: hyperparameters.
     """
 
     model: PaperNetwork
@@ -119,9 +129,9 @@ class PaperTraining(Training):
         specs: CrystalSpec,
         labels: Tensor,
         validation: pd.DataFrame,
-        recipe: PaperRecipe,
+        settings: PaperSettings,
     ) -> None:
-        self.model, self.recipe, self.steps = network, recipe, recipe.epochs
+        self.model, self.settings, self.steps = network, settings, settings.epochs
         self.fractions, self.lattice, self.space_group = (
             specs.fractions.float(),
             _lattice(specs),
@@ -130,24 +140,23 @@ class PaperTraining(Training):
         self.labels = labels
         self.held = frame_to_specs(validation)
         self.target = torch.tensor(validation[ENERGY_COLUMN].to_numpy(dtype="float64"))
-        self.generator = torch.Generator().manual_seed(recipe.seed + 1)
-        adam = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
+        self.generator = torch.Generator().manual_seed(settings.seed + 1)
+        adam = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
         self.optimizer = Optimizer(network, adam)
-        self.schedule = ReduceLROnPlateau(adam, factor=0.5, patience=recipe.patience)
+        # the paper's own schedule, which follows the validation error and not the number of the step
+        self.schedule = ReduceLROnPlateau(adam, factor=0.5, patience=settings.patience)
         self.best = _copy(network)
         self.curve: list[float] = []
 
     @property
     def is_finished(self) -> bool:
-        """Whether all epochs are done, or too many without improvement."""
         stalled = len(self.curve) - 1 - self.curve.index(min(self.curve)) if self.curve else 0
-        return super().is_finished or stalled >= self.recipe.stop_patience
+        return super().is_finished or stalled >= self.settings.stop_patience
 
     def advance(self) -> dict[str, float]:
-        """Train one epoch; returns the validation error."""
-        recipe, network = self.recipe, self.model
-        for rows in torch.randperm(len(self.labels), generator=self.generator).split(recipe.batch_size):
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+        settings, network = self.settings, self.model
+        for rows in torch.randperm(len(self.labels), generator=self.generator).split(settings.batch_size):
+            with autocast(torch.device("cpu"), settings.bfloat16):
                 energy = network(self.fractions[rows], self.space_group[rows], self.lattice[rows])
             self.update((energy - self.labels[rows]).abs().mean(), {})
         proxy = PaperMLPProxy.of(_copy(network), {"network": network.arguments})

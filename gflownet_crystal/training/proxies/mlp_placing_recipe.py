@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.bounds import InnerShare
+from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.sampled_rows import only_sampled
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.splits import in_holdout, reduced_formulas
@@ -36,6 +37,7 @@ class PlacingSettings(HeadsSettings):
         highest: eV/atom above the reference hull; energies above it count as it, as atoms so bad say little more.
     """
 
+    holdout: InnerShare = 0.2
     highest: float = HIGHEST
 
 
@@ -47,7 +49,6 @@ class PlacingRecipe(Recipe):
     Args:
         ensemble: weights (name or ``.safetensors`` file) of the ensemble, which stays as it is.
         start: weights (name or ``.safetensors`` file) of an earlier correction of the same ensemble to go on from.
-        holdout: share of reduced formulas kept aside for calibration and figures.
         hull: hull from which energies are measured in figures; the shipped reference hull if None.
         settings: fields of :class:`PlacingSettings`.
 
@@ -62,14 +63,11 @@ class PlacingRecipe(Recipe):
         self,
         ensemble: str | Path = "mlp",
         start: str | Path | None = None,
-        holdout: float = 0.2,
         hull: Hull | None = None,
         **settings: Any,
     ) -> None:
-        if not 0 < holdout < 1:
-            raise ConfigError(f"training.holdout must lie between 0 and 1, not {holdout}")
         self.settings = recipe_settings(PlacingSettings, settings)
-        self.ensemble, self.holdout = MLPProxy(ensemble), holdout
+        self.ensemble = MLPProxy(ensemble)
         self.start = None if start is None else Placing.from_weights(start, self.ensemble.card["sha256"])
         self.hull = hull or ReferenceHull.from_weights()
 
@@ -86,7 +84,7 @@ class PlacingRecipe(Recipe):
         """
         labels = self.rows(table)
         table = self._capped(labels)
-        held = in_holdout(reduced_formulas(table), self.holdout, self.settings.seed)
+        held = in_holdout(reduced_formulas(table), self.settings.holdout, self.settings.seed)
         train, rest = table[~held].reset_index(drop=True), table[held].reset_index(drop=True)
         if len(train) < 2 or len(rest) < 2:
             raise DataError(
@@ -135,10 +133,7 @@ class PlacingRecipe(Recipe):
             "unit": MLPProxy.unit,
             "ensemble": self.ensemble.card["sha256"],
             "settings": asdict(self.settings)
-            | {
-                "holdout": self.holdout,
-                "start": None if self.start is None else self.start.card.get("sha256"),
-            },
+            | {"start": None if self.start is None else self.start.card.get("sha256")},
             "heads": training.model.arguments,
             "samples_seen": training.steps * self.settings.batch_size,
             "sampled_specs": n,

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.quality import is_plausible
-from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
+from gflownet_crystal.data.schema import ENERGY_COLUMN
+from gflownet_crystal.data.splits import true_cells
 from gflownet_crystal.models.spec_energy.network import EnergyEnsemble
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.mlp import KIND, MLPProxy
@@ -36,7 +36,6 @@ class MLPRecipe(Recipe):
     """Trains the energy ensemble.
 
     Args:
-        holdout: share of reduced formulas held out in addition to MP-20's val, for figures on strained cells.
         legacy_weight: weight of labels of the earlier correction scheme.
         random_strains: randomly strained copies of each crystal.
         start: weights (name or ``.safetensors`` file) to go on from instead of fresh ones.
@@ -50,16 +49,13 @@ class MLPRecipe(Recipe):
 
     def __init__(
         self,
-        holdout: float = 0.04,
         legacy_weight: float = 1.0,
         random_strains: int = 16,
         start: str | None = None,
         **settings: Any,
     ) -> None:
-        if not 0 < holdout < 1:
-            raise ConfigError(f"holdout must lie between 0 and 1, not {holdout}")
         self.settings = recipe_settings(TrainingSettings, settings)
-        self.holdout, self.legacy_weight, self.random_strains = holdout, legacy_weight, random_strains
+        self.legacy_weight, self.random_strains = legacy_weight, random_strains
         self.start = None if start is None else MLPProxy(start)
 
     def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
@@ -68,7 +64,7 @@ class MLPRecipe(Recipe):
         Raises:
             DataError: too little data, or none to validate on.
         """
-        parts = split_table(to_one_scheme(self.rows(table)), self.holdout)
+        parts = split_table(to_one_scheme(self.rows(table)), self.settings.holdout)
         data = build_training_data(parts.train, self.legacy_weight, self.random_strains)
         training = EnsembleTraining(data, self.settings, None if self.start is None else self.start.network)
         run(training)
@@ -96,7 +92,6 @@ class MLPRecipe(Recipe):
             "unit": MLPProxy.unit,
             "settings": asdict(settings)
             | {
-                "holdout": self.holdout,
                 "legacy_weight": self.legacy_weight,
                 "random_strains": self.random_strains,
                 "start": None if self.start is None else self.start.card["command"],
@@ -203,7 +198,7 @@ def validation_figures(proxy: Proxy, parts: Parts) -> dict[str, object]:
 
 
 def _true_cells(table: pd.DataFrame) -> pd.DataFrame:
-    rows = (table["strain"] == "") & table[LATTICE_COLUMNS[0]].notna() & table[ENERGY_COLUMN].notna()
+    rows = true_cells(table) & table[ENERGY_COLUMN].notna().to_numpy()
     return table[rows].reset_index(drop=True)
 
 

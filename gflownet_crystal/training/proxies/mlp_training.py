@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.annotations import CheckedFields
-from gflownet_crystal.common.bounds import Count, Positive, Several
+from gflownet_crystal.common.bounds import Count, Several
 from gflownet_crystal.common.checkpoint import Checkpoint
+from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.models.spec_energy.features import N_BUCKETS
 from gflownet_crystal.models.spec_energy.network import EnergyEnsemble
@@ -20,11 +20,12 @@ from gflownet_crystal.training.base import Training
 from gflownet_crystal.training.optimizer import Optimizer
 from gflownet_crystal.training.proxies.mlp_data import TrainingData
 from gflownet_crystal.training.proxies.mlp_losses import Batch, batch_losses
+from gflownet_crystal.training.proxies.recipe import RecipeSettings
 from gflownet_crystal.training.schedule import cosine
 
 
 @dataclass(frozen=True)
-class TrainingSettings(CheckedFields):
+class TrainingSettings(RecipeSettings):
     """Hyperparameters of the ensemble and its training.
 
     Attributes:
@@ -33,9 +34,7 @@ class TrainingSettings(CheckedFields):
         token_width: width of an element's representation.
         embedding: width of element and group embeddings.
         steps: optimiser steps; the schedule is counted in them.
-        batch_size: crystals a step.
         composition_batch: rows without structure a step.
-        learning_rate: peak learning rate of AdamW.
         weight_decay: weight decay of AdamW, on weight matrices and embeddings.
         warmup: steps of linear rise.
         average: decay of the exponential moving average of the weights; the average is kept.
@@ -46,10 +45,7 @@ class TrainingSettings(CheckedFields):
         mode_weight: weight of the likelihood of the true shapes, over ``volume_weight``.
         prototype_dropout: share of rows whose prototype is treated as never seen.
         bfloat16: matrix products of the hidden layers in bfloat16; heads and losses stay in float32.
-        seed: random seed of weights and batches.
     """
-
-    place = "training"
 
     members: Several = 3
     width: Count = 256
@@ -58,7 +54,6 @@ class TrainingSettings(CheckedFields):
     steps: Count = 5500
     batch_size: Count = 1152
     composition_batch: int = 256
-    learning_rate: Positive = 2e-3
     weight_decay: float = 0.1
     warmup: int = 100
     average: float = 0.998
@@ -69,7 +64,6 @@ class TrainingSettings(CheckedFields):
     mode_weight: float = 0.5
     prototype_dropout: float = 0.1
     bfloat16: bool = True
-    seed: int = 0
 
 
 def initial_ensemble(data: TrainingData, settings: TrainingSettings) -> EnergyEnsemble:
@@ -189,7 +183,7 @@ class EnsembleTraining(Training):
         return super().restore(checkpoint)
 
     def _precision(self) -> AbstractContextManager[object]:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16)
+        return autocast(torch.device("cpu"), self.settings.bfloat16)
 
     def draw(self) -> Batch:
         """The next batch: equally many crystals of each fold, and some rows without structure."""

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.data.sampled_rows import without_sampled
-from gflownet_crystal.data.schema import LATTICE_COLUMNS, require_columns
+from gflownet_crystal.data.schema import require_columns
+from gflownet_crystal.data.splits import true_cells
 from gflownet_crystal.models.energies.trained import TrainedEnergies
 from gflownet_crystal.proxies.learned_property import Components, LearnedProperty, Transform
 from gflownet_crystal.proxies.mlp import MLPProxy
@@ -40,7 +41,6 @@ class PropertyRecipe(Recipe):
         transform: function of the labels that is learned; ``log10`` for moduli and others that span decades.
         minimum: lowest value that the property can have, or None.
         ensemble: weights (name or ``.safetensors`` file) of the energy ensemble, which stays as it is.
-        holdout: share of reduced formulas kept apart, in addition to MP-20's val.
         settings: fields of :class:`~gflownet_crystal.training.proxies.heads.HeadsSettings`.
 
     Raises:
@@ -60,17 +60,14 @@ class PropertyRecipe(Recipe):
         transform: str = "none",
         minimum: float | None = None,
         ensemble: str | Path = "mlp",
-        holdout: float = 0.1,
         **settings: Any,
     ) -> None:
         if transform not in get_args(Transform):
             choices = ", ".join(get_args(Transform))
             raise ConfigError(f"training.transform is one of {choices}, not {transform!r}")
-        if not 0 < holdout < 1:
-            raise ConfigError(f"training.holdout must lie between 0 and 1, not {holdout}")
         self.settings = recipe_settings(HeadsSettings, settings)
         self.column, self.unit, self.name = column, unit, name or column
-        self.transform, self.minimum, self.holdout = transform, minimum, holdout
+        self.transform, self.minimum = transform, minimum
         self.base, self.labels = self.network(ensemble), (column,)
 
     def network(self, weights: str | Path) -> MLPProxy | TrainedEnergies:
@@ -94,7 +91,7 @@ class PropertyRecipe(Recipe):
         require_columns(table, (self.column,), "the data")
         table = without_sampled(table)
         label = table[self.column].to_numpy(dtype=np.float64)
-        has_cell = table[LATTICE_COLUMNS[0]].notna().to_numpy() & (table["strain"] == "").to_numpy()
+        has_cell = true_cells(table)
         if self.transform == "log10" and bool((label[has_cell] <= 0.0).any()):
             raise DataError(
                 f"{self.column} has values of 0 or less, which have no logarithm; leave them out, or give "
@@ -124,7 +121,7 @@ class PropertyRecipe(Recipe):
         Raises:
             DataError: see :meth:`rows`; or nothing is left to train or to validate on.
         """
-        parts = split_table(self.rows(table), self.holdout, self.settings.seed)
+        parts = split_table(self.rows(table), self.settings.holdout, self.settings.seed)
         target = self._learned(parts.train)
         mean, deviation = float(target.mean()), max(float(target.std()), 1e-6)
         standard = torch.from_numpy((target - mean) / deviation)
@@ -211,7 +208,7 @@ class PropertyRecipe(Recipe):
             "transform": self.transform,
             "minimum": self.minimum,
             "ensemble": self.base.card["sha256"],
-            "settings": asdict(self.settings) | {"holdout": self.holdout},
+            "settings": asdict(self.settings),
             "heads": training.model.arguments,
             "samples_seen": training.steps * self.settings.batch_size,
             "crystals": n,

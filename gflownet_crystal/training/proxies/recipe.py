@@ -10,14 +10,14 @@ from typing import ClassVar, TypeVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from torch import Tensor
 
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.bounds import Count, InnerShare, Positive
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.data.prepare import labelled_crystals
 from gflownet_crystal.data.sampled_rows import without_sampled
-from gflownet_crystal.data.schema import LATTICE_COLUMNS
-from gflownet_crystal.data.splits import in_holdout, reduced_formulas
+from gflownet_crystal.data.splits import in_holdout, is_validation, reduced_formulas, true_cells
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.training.base import Training, take_all_steps
 from gflownet_crystal.training.proxies.mlp_validation import error_figures
@@ -59,6 +59,25 @@ class Trained:
         for name, other in self.beside.items():
             other.save(path.with_stem(f"{path.stem}_{name}"), about)
         save_weights(path, self.tensors, {**self.card, **about}, half=self.half)
+
+
+@dataclass(frozen=True)
+class RecipeSettings(CheckedFields):
+    """Hyperparameters that recipes have in common; a subclass has its own defaults.
+
+    Attributes:
+        holdout: share of reduced formulas held out, in addition to MP-20's val.
+        batch_size: number of rows a step.
+        learning_rate: peak learning rate of Adam.
+        seed: random seed of weights and batches.
+    """
+
+    place = "training"
+
+    holdout: InnerShare = 0.04
+    batch_size: Count = 1024
+    learning_rate: Positive = 2e-3
+    seed: int = 0
 
 
 def recipe_settings(kind: type[_Settings], values: Mapping[str, object]) -> _Settings:
@@ -143,9 +162,9 @@ def split_table(table: pd.DataFrame, holdout: float, seed: int = 0) -> Parts:
         DataError: nothing is left to train or to validate on.
     """
     formulas = reduced_formulas(table)
-    has_cell = table[LATTICE_COLUMNS[0]].notna().to_numpy() & (table["strain"] == "").to_numpy()
+    has_cell = true_cells(table)
     held = in_holdout(formulas, holdout, seed)
-    validation = _mp20_validation(table) & has_cell
+    validation = is_validation(table) & has_cell
     if not validation.any():
         validation = held & has_cell
     banned = np.isin(formulas, np.unique(formulas[validation]))
@@ -160,9 +179,3 @@ def split_table(table: pd.DataFrame, holdout: float, seed: int = 0) -> Parts:
         table[validation].reset_index(drop=True),
         table[held & ~banned].reset_index(drop=True),
     )
-
-
-def _mp20_validation(table: pd.DataFrame) -> NDArray[np.bool_]:
-    if "mp20_split" not in table.columns:
-        return np.zeros(len(table), dtype=np.bool_)
-    return np.asarray(table["mp20_split"].to_numpy() == "val")

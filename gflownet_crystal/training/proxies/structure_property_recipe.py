@@ -33,10 +33,6 @@ class StructurePropertyRecipe(PropertyRecipe):
         energies: weights (name or ``.safetensors`` file) of the energy network, which stays as it is.
         members: number of networks whose spread tells the error.
         settings: other arguments of :class:`~gflownet_crystal.training.proxies.property_recipe.PropertyRecipe`.
-
-    Raises:
-        ConfigError: an unknown setting or a value out of range.
-        WeightsError: no such network.
     """
 
     kind: ClassVar[str] = KIND
@@ -52,7 +48,6 @@ class StructurePropertyRecipe(PropertyRecipe):
         self.members = members
 
     def network(self, weights: str | Path) -> TrainedEnergies:
-        """The energy network whose states are read."""
         return TrainedEnergies(weights)
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -72,12 +67,10 @@ class StructurePropertyRecipe(PropertyRecipe):
         )
 
     def layers(self, rows: pd.DataFrame) -> Tensor:
-        """Inputs of the heads (members, n, f) for n rows of :meth:`rows`."""
         features = torch.from_numpy(np.stack(list(rows[_FEATURES])))
         return features.expand(self.members, -1, -1)
 
     def components(self, proxy: LearnedProperty, rows: pd.DataFrame) -> Components:
-        """Outputs of the heads of a proxy for n rows of :meth:`rows`."""
         with torch.no_grad():
             mean, spread, noise = proxy.read(self.layers(rows))
         return mean, spread, noise, torch.zeros_like(mean)

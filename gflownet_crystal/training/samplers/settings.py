@@ -25,7 +25,6 @@ class ReplaySettings(CheckedFields):
     most_per_kind: Count | None = None
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         if self.most_per_kind is not None and self.keep == "recent":
             raise ConfigError(
@@ -97,7 +96,6 @@ class TrainerSettings(CheckedFields):
     local_search: LocalSearchSettings = field(default_factory=LocalSearchSettings)
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         # both ends are checked now, so that a long training does not fail on its last iteration
         Behaviour(self.exploration, self.temperature)

@@ -9,23 +9,27 @@ import torch
 
 from gflownet_crystal.common.arguments import prepared
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.common.run_summary import Quantity
+from gflownet_crystal.common.run_summary import FunnelStage
 from gflownet_crystal.data.schema import HULL_COLUMN
 from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.potentials import load_energies
+from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
-from gflownet_crystal.workflows.candidates.files import with_results
+from gflownet_crystal.workflows.candidates.files import Candidates, candidates_of, with_results
 from gflownet_crystal.workflows.candidates.further import by_rank, tables, usual_screening, with_entries
 from gflownet_crystal.workflows.candidates.hulls import predicted_above_hull
-from gflownet_crystal.workflows.candidates.screening import Outcome, screen
+from gflownet_crystal.workflows.candidates.screening import screen
 from gflownet_crystal.workflows.candidates.source import CandidateSource
 from gflownet_crystal.workflows.placing.placing import Placer
 from gflownet_crystal.workflows.settings.candidates import CandidateSettings
 from gflownet_crystal.workflows.settings.screening import Screening
 
 CONTACTS = "contacts"
+
+Prepare = Callable[[pd.DataFrame], pd.DataFrame]
+"""Prepares a table of samples for the engine."""
 
 
 def screening_settings(
@@ -45,9 +49,6 @@ def screening_settings(
         has_judge: whether a model gives energies with atoms.
         k: number of candidates.
         given: further settings that stand elsewhere in the configuration.
-
-    Raises:
-        ConfigError: a value is wrong.
     """
     values = {key: value for key, value in section.items() if key != CONTACTS}
     usual = usual_screening(seeks_discoveries, k)
@@ -57,34 +58,69 @@ def screening_settings(
 
 
 def make_engine(
-    settings: CandidateSettings,
-    generator: Generator,
     source: CandidateSource,
+    generator: Generator,
     hull: Hull,
+    judge: StructureEnergies | None,
+    tries: int,
     device: torch.device,
+    section: Mapping[str, object],
+    k: int,
+    **given: object,
 ) -> tuple[Screening, Placer]:
     """The settings of the engine, and the placer that makes and rates atoms.
 
     Args:
-        settings: settings of ``export`` or ``pipeline``.
-        generator: puts atoms into specs.
         source: run that is sampled.
+        generator: puts atoms into specs.
         hull: hull from which energies with atoms are measured.
+        judge: model that rates structures; None for none.
+        tries: number of structures of a promising spec.
         device: device of the computation.
+        section: ``screening`` of a configuration, see :func:`screening_settings`.
+        k: number of candidates.
+        given: further settings of the screening.
 
     Raises:
-        ConfigError: a value is wrong, or the model of ``energies`` is unknown.
+        ConfigError: a value is wrong.
         WeightsError: there is no such table of contacts.
     """
-    judge = None if settings.energies is None else load_energies(settings.energies).to(device)
-    given = {name: getattr(settings, name) for name in ("k", "seed", "batch_size", "choose_from")}
-    section = settings.screening
     screening = screening_settings(
-        section, source.seeks_discoveries, source.has_hull, judge is not None, **given
+        section, source.seeks_discoveries, source.has_hull, judge is not None, k, **given
     )
-    contacts = Contacts.from_weights(str(section[CONTACTS]))
-    rates = contacts, settings.tries, screening.promising, screening.seed
-    return screening, Placer(generator, hull, judge, *rates, device)
+    contacts = Contacts.from_weights(str(section.get(CONTACTS, CONTACTS)))
+    placer = Placer(generator, hull, judge, contacts, tries, screening.promising, screening.seed, device)
+    return screening, placer
+
+
+def engine_of(
+    settings: CandidateSettings, generator: Generator, source: CandidateSource, device: torch.device
+) -> tuple[Screening, Placer]:
+    """The engine of ``export`` or ``pipeline``; see :func:`make_engine`."""
+    judge = None if settings.energies is None else load_energies(settings.energies).to(device)
+    given = {name: getattr(settings, name) for name in ("seed", "batch_size", "choose_from")}
+    hull = source.judged_hull(settings.hull)
+    return make_engine(
+        source, generator, hull, judge, settings.tries, device, settings.screening, settings.k, **given
+    )
+
+
+def preparation(source: CandidateSource, path: str | None, hull: Hull) -> Prepare:
+    """Gives samples their results as numbers, energies above the hull by the proxy, and the known crystals there.
+
+    Args:
+        source: run of the samples.
+        path: name or file of the hull of the proxy's energies; see :meth:`CandidateSource.predicted_hulls`.
+        hull: hull from which energies with atoms are measured.
+    """
+    predicted = source.predicted_hulls(path)
+
+    def prepare(frame: pd.DataFrame) -> pd.DataFrame:
+        frame = with_results(frame)
+        frame[HULL_COLUMN] = predicted_above_hull(frame, source.known, *predicted)
+        return with_entries(frame, hull)
+
+    return prepare
 
 
 def screen_samples(
@@ -92,31 +128,21 @@ def screen_samples(
     draw: Callable[[int], pd.DataFrame] | None,
     rules: Screening,
     placer: Placer,
-    known: Quantity,
-    predicted: tuple[Hull | None, Hull | None],
+    prepare: Prepare,
     quiet: bool,
-) -> tuple[Outcome, KnownCompounds]:
-    """The best of samples with their atoms.
+) -> tuple[Candidates, list[FunnelStage]]:
+    """The best of samples with their atoms, and the number of specs after each stage.
 
     Args:
         first: samples at hand.
         draw: function that draws further ones by the number of the draw; None for none.
         rules: settings of the screening.
         placer: makes and rates atoms.
-        known: property that the samples' energies are.
-        predicted: hulls of :func:`~gflownet_crystal.workflows.candidates.hulls.predicted_hulls`.
+        prepare: function of :func:`preparation`.
         quiet: whether to show no progress.
-
-    Returns:
-        The outcome, and the known compounds that it was compared with.
     """
-
-    def prepare(frame: pd.DataFrame) -> pd.DataFrame:
-        frame = with_results(frame)
-        frame[HULL_COLUMN] = predicted_above_hull(frame, known, *predicted)
-        return with_entries(frame, placer.hull)
-
     compounds = KnownCompounds.from_weights()
     with Progress(rules.target, 0, "placing atoms", quiet) as progress:
         found = tables(first, draw, prepare)
-        return screen(found, rules, placer, compounds, tell=progress.advance), compounds
+        outcome = screen(found, rules, placer, compounds, tell=progress.advance)
+    return candidates_of(outcome, compounds), outcome.funnel

@@ -20,8 +20,8 @@ from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.choice import read_choice
 from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.spec_io import read_specs
-from gflownet_crystal.workflows.candidates.engine import make_engine, screen_samples
-from gflownet_crystal.workflows.candidates.files import Candidates, candidates_of, write_candidates
+from gflownet_crystal.workflows.candidates.engine import engine_of, preparation, screen_samples
+from gflownet_crystal.workflows.candidates.files import Candidates, write_candidates
 from gflownet_crystal.workflows.candidates.source import CandidateSource
 from gflownet_crystal.workflows.sampling.sampling import sample_model
 from gflownet_crystal.workflows.settings.candidates import ExportSettings
@@ -46,28 +46,26 @@ def export_candidates(
         The candidates, the stages that left them, and the summary that was written.
     """
     out = settings.out
-    hull = source.judged_hull(settings.hull)
-    rules, placer = make_engine(settings, generator, source, hull, device)
+    rules, placer = engine_of(settings, generator, source, device)
+    prepare = preparation(source, settings.hull, placer.hull)
     with lock_folder(out):
         _check_free(out, settings.overwrite)
-        predicted = source.predicted_hulls(settings.hull)
         start = time.process_time()
-        outcome, compounds = screen_samples(
-            *_samples(settings, source), rules, placer, source.known, predicted, settings.quiet
+        candidates, funnel = screen_samples(
+            *_samples(settings, source), rules, placer, prepare, settings.quiet
         )
-        candidates = candidates_of(outcome, compounds)
         write_candidates(out, candidates, settings.format, energy_source(settings.energies))
         about: dict[str, object] = {
             "run": str(source.folder),
             "k": settings.k,
             "energies": settings.energies,
             "screening": asdict(rules),
-            "funnel": outcome.funnel,
+            "funnel": funnel,
             **figures(candidates.frame),
             "processor_seconds": round(time.process_time() - start, 1),
         }
         write_json(out / SUMMARY, about)
-    return candidates, outcome.funnel, about
+    return candidates, funnel, about
 
 
 def energy_source(energies: EnergyModel | None) -> str | None:
@@ -85,11 +83,7 @@ def figures(frame: pd.DataFrame) -> dict[str, float | None]:
 
 
 def _check_free(out: Path, overwrite: bool) -> None:
-    """See that a folder holds nothing, or may be written over.
-
-    Raises:
-        ConfigError: it does not.
-    """
+    """See that a folder holds nothing, or may be written over."""
     # names with a dot are the halves of files that a killed run was about to write
     if not overwrite and any(not path.name.startswith(".") for path in out.iterdir()):
         raise ConfigError(

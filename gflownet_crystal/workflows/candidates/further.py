@@ -47,9 +47,10 @@ def usual_screening(seeks_discoveries: bool, k: int) -> dict[str, str | int | bo
 
 
 def by_rank(settings: Screening, has_hull: bool, has_judge: bool) -> Screening:
-    """The settings as they are, but where the proxy gives no distances to a hull, or no model judges atoms.
+    """Settings that choose by rank where the proxy gives no distances to a hull, or no model judges atoms.
 
-    There the best samples come first. Without a judge there is no limit on their distance to the hull.
+    By rank, the best samples come first. Without a judge their distance to the hull has no limit. Else the settings
+    are returned unchanged.
 
     Args:
         settings: settings of candidates judged with their atoms.
@@ -78,7 +79,7 @@ def tables(
     draw: Callable[[int], pd.DataFrame] | None,
     prepare: Callable[[pd.DataFrame], pd.DataFrame],
 ) -> Iterator[pd.DataFrame]:
-    """The samples at hand, then further ones, each prepared for the engine."""
+    """Tables of the first samples and then of further draws, each prepared for the screening."""
     yield prepare(first)
     if draw is not None:
         yield from (prepare(draw(number)) for number in range(1, MOST_DRAWS + 1))

@@ -36,11 +36,7 @@ from gflownet_crystal.workflows.candidates.screening_batches import (
     placed_batch,
 )
 from gflownet_crystal.workflows.candidates.shortlist import Shortlist, rank_rows
-from gflownet_crystal.workflows.placing.placing import (
-    ENERGY_STD,
-    SCREENED,
-    Placer,
-)
+from gflownet_crystal.workflows.placing.placing import ENERGY_STD, SCREENED, Placer
 from gflownet_crystal.workflows.sampling.objectives import fronts
 from gflownet_crystal.workflows.settings.screening import KEEP, Screening
 

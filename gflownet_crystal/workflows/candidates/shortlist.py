@@ -48,7 +48,7 @@ class Kinds:
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Kinds:
-        """Those of a table of specs.
+        """Kinds of the specs of a table.
 
         Raises:
             DataError: a row is not a spec.

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.run_summary import Quantity
+from gflownet_crystal.proxies.e_above_hull import REFERENCE, load_hull
 from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.workflows.candidates.further import FURTHER, further_seed
-from gflownet_crystal.workflows.candidates.hulls import ENERGIES, FindHull, hull_with_atoms, predicted_hulls
+from gflownet_crystal.workflows.candidates.hulls import ABOVE_HULL, ENERGIES, FORMATION_ENERGY, FindHull
 from gflownet_crystal.workflows.sampling.sampling import Parts, sample_model
 
 
@@ -45,12 +47,37 @@ class CandidateSource:
         return self.known in ENERGIES
 
     def judged_hull(self, path: str | None) -> Hull:
-        """See :func:`~gflownet_crystal.workflows.candidates.hulls.hull_with_atoms`."""
-        return hull_with_atoms(path, self.known, self.own_hull, self.reward_hull)
+        """The hull for energies with atoms: the one named, else that of the proxy or reward, else the reference hull.
+
+        Args:
+            path: name or file of a hull; None for none.
+        """
+        if path is not None:
+            return load_hull(path)
+        own = self.own_hull() if self.known == ABOVE_HULL else self.reward_hull()
+        return own or load_hull(REFERENCE)
 
     def predicted_hulls(self, path: str | None) -> tuple[Hull | None, Hull | None]:
-        """See :func:`~gflownet_crystal.workflows.candidates.hulls.predicted_hulls`."""
-        return predicted_hulls(path, self.known, self.own_hull, self.reward_hull)
+        """Hull for the energies of the proxy, and its own where they are to be measured from the one for the other.
+
+        Args:
+            path: name or file of a reference hull, or None for that of the reward, if it has one.
+
+        Raises:
+            ConfigError: the proxy predicts nothing that a hull is needed for, or its own hull is not known.
+        """
+        if path is None:
+            return self.reward_hull() if self.known == FORMATION_ENERGY else None, None
+        if self.known == FORMATION_ENERGY:
+            return load_hull(path), None
+        if self.known != ABOVE_HULL:
+            raise ConfigError(
+                f"hull={path}: the run's proxy predicts {self.known.name} ({self.known.unit}); leave hull out"
+            )
+        mine = self.own_hull()
+        if mine is None:
+            raise ConfigError(f"hull={path}: the hull of the run's proxy is not known; leave hull out")
+        return load_hull(path), mine
 
     def draw_further(
         self, restrict: Mapping[str, object] | None = None

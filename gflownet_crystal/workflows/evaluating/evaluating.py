@@ -89,16 +89,13 @@ def evaluate_structures(
     decisive: Mapping[str, object],
     begin: Callable[[], None] = lambda: None,
 ) -> dict[str, object]:
-    """Judge structures into a folder.
+    """Judge structures into a folder; returns the figures that were written.
 
     Args:
         settings: settings of ``evaluate``.
         asked: the structures, metrics and judges.
         decisive: settings that determine the results, as JSON values.
         begin: called once the folder is open.
-
-    Returns:
-        The figures that were written.
 
     Raises:
         ConfigError: the folder holds something else, or a metric lacks a package.

@@ -53,11 +53,7 @@ def evaluate_proxy(settings: EvaluateProxySettings, proxy: Proxy, origin: str) -
 
 
 def _structures(table: pd.DataFrame, origin: str) -> StructureBatch:
-    """The stored cells with their atoms, one a row.
-
-    Raises:
-        DataError: a row has none.
-    """
+    """The stored cells with their atoms, one a row."""
     held = table[list(STRUCTURE_COLUMNS)] if set(STRUCTURE_COLUMNS) <= set(table.columns) else None
     if held is None or held.isna().any(axis=None):
         lacking = len(table) if held is None else int(held.isna().any(axis=1).sum())

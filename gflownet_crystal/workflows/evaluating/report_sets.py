@@ -72,7 +72,7 @@ class Compared(Protocol):
         """Distributions of the crystals that the prior learned from; None for none."""
 
     def prior(self) -> GFlowNet:
-        """The run's prior in the run's space."""
+        """Prior of the run, under the masks of the run's space."""
 
 
 def compare(run: Compared, files: RunFiles, known: Population | None, n: int) -> Comparison:
@@ -139,7 +139,7 @@ def _scored(parts: Parts, frame: pd.DataFrame, n: int) -> NDArray[np.float64]:
 
 
 def of_the_space(known: Population, files: RunFiles) -> Population:
-    """The crystals of the elements that the run may use; all of them where its environment names none."""
+    """Crystals of the elements that the run may use; all crystals if its environment has no elements."""
     env = files.config["env"]
     elements = env.get("elements") if isinstance(env, Mapping) else None
     if not isinstance(elements, list) or not set(elements) <= set(ATOMIC_NUMBERS):

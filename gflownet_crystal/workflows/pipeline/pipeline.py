@@ -16,13 +16,12 @@ from gflownet_crystal.common.files import write_json
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import SUMMARY
-from gflownet_crystal.data.schema import ENERGY_COLUMN, HULL_COLUMN, JUDGED_HULL
+from gflownet_crystal.data.schema import ENERGY_COLUMN, JUDGED_HULL
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.relaxation.records import Record
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.workflows.candidates.files import Candidates, with_results, write_candidates
-from gflownet_crystal.workflows.candidates.further import FURTHER, SHORTAGE, with_entries
-from gflownet_crystal.workflows.candidates.hulls import predicted_above_hull
+from gflownet_crystal.workflows.candidates.further import FURTHER, SHORTAGE
 from gflownet_crystal.workflows.candidates.screening import Outcome, Search
 from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.pipeline.plan import Plan
@@ -43,10 +42,7 @@ from gflownet_crystal.workflows.sampling.summary import hardware
 
 
 def run_pipeline(plan: Plan) -> dict[str, object]:
-    """Go through the stages that the folder lacks.
-
-    Returns:
-        The summary that was written.
+    """Go through the stages that the folder lacks; returns the summary that was written.
 
     Raises:
         ConfigError: the folder holds something else, or a pipeline of other settings.
@@ -88,19 +84,19 @@ def _first_samples(plan: Plan, watch: Stopwatch) -> pd.DataFrame:
     settings, n = plan.settings, plan.settings.n_samples
 
     def draw() -> pd.DataFrame:
-        with Progress(n, 0, "sampling", settings.quiet) as progress:
-            parts = plan.source.parts()
-            drawn = sample_model(
-                parts.model,
-                parts.reward,
-                n,
-                settings.seed,
-                batch_size=min(FURTHER, n),
-                restrict=settings.restrict,
-                exact=settings.exact,
-                after_batch=lambda drawn: progress.advance(f"{drawn} of {n} samples", drawn - progress.done),
-            )
-            return with_results(drawn)
+        parts = plan.source.parts()
+        drawn = sample_model(
+            parts.model,
+            parts.reward,
+            n,
+            settings.seed,
+            batch_size=min(FURTHER, n),
+            restrict=settings.restrict,
+            exact=settings.exact,
+            quiet=settings.quiet,
+            shown=True,
+        )
+        return with_results(drawn)
 
     with watch.time("sampling"):
         return kept_samples(settings.out, draw)
@@ -111,13 +107,7 @@ def _search(plan: Plan, first: pd.DataFrame, known: KnownCompounds) -> Search:
     settings = plan.settings
     # samples under an exact restriction have weights that hold for all of them together
     draw = plan.source.draw_further(settings.restrict) if settings.exact is None else None
-    samples = (
-        with_entries(
-            with_results(frame).assign(**{HULL_COLUMN: predicted_above_hull(frame, *plan.predicted)}),
-            plan.hull,
-        )
-        for frame in growing_samples(settings.out, first, settings.n_samples, draw)
-    )
+    samples = map(plan.prepare, growing_samples(settings.out, first, settings.n_samples, draw))
     return Search(samples, plan.screening, plan.placer, known, settings.out)
 
 
@@ -170,11 +160,7 @@ def _relaxed(plan: Plan, search: Search, watch: Stopwatch) -> tuple[set[int], di
 
 
 def _candidates(
-    plan: Plan,
-    outcome: Outcome,
-    known: KnownCompounds,
-    records: dict[int, Record],
-    watch: Stopwatch,
+    plan: Plan, outcome: Outcome, known: KnownCompounds, records: dict[int, Record], watch: Stopwatch
 ) -> Candidates:
     symprec, placed, made = (
         plan.settings.relaxation.symprec,
@@ -186,7 +172,7 @@ def _candidates(
     with watch.time("judging"):
         final = ended(made, records, symprec)
         before, after = _energies(plan, before, final, records)
-        energies = judged(before, after, final.structures, plan.hull, plan.judge)
+        energies = judged(before, after, final.structures, plan.placer.hull, plan.judge)
         return candidates_table(outcome, known, final, records, energies, symprec)
 
 

@@ -14,12 +14,10 @@ import torch
 from gflownet_crystal.common.checkpoint import FOLDER
 from gflownet_crystal.common.errors import CheckpointError
 from gflownet_crystal.common.run_schema import CONFIG
-from gflownet_crystal.common.run_summary import Quantity
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.choice import read_choice
-from gflownet_crystal.proxies.hull import Hull
 from gflownet_crystal.relaxation.run import Loader
-from gflownet_crystal.workflows.candidates.engine import make_engine
+from gflownet_crystal.workflows.candidates.engine import Prepare, engine_of, preparation
 from gflownet_crystal.workflows.candidates.source import CandidateSource
 from gflownet_crystal.workflows.placing.placing import Placer
 from gflownet_crystal.workflows.relaxing.relaxing import checked_loader, load_on
@@ -39,10 +37,8 @@ class Plan:
         device: device of all models.
         screening: selection of the candidates among the samples.
         placer: makes and rates structures.
-        hull: hull from which rated energies are measured.
         source: run that is sampled.
-        predicted: property of the run's proxy; the hulls of
-            :func:`~gflownet_crystal.workflows.candidates.hulls.predicted_hulls`.
+        prepare: prepares samples for the screening.
         load: makes the model that relaxes; None if none are.
     """
 
@@ -51,9 +47,8 @@ class Plan:
     device: torch.device
     screening: Screening
     placer: Placer
-    hull: Hull
     source: CandidateSource
-    predicted: tuple[Quantity, Hull | None, Hull | None]
+    prepare: Prepare
     load: Loader | None
 
     @classmethod
@@ -77,20 +72,17 @@ class Plan:
         Raises:
             ConfigError: a model is not there, or a setting does not fit the run.
         """
-        hull = source.judged_hull(settings.hull)
-        screening, placer = make_engine(settings, generator, source, hull, device)
+        screening, placer = engine_of(settings, generator, source, device)
+        # a hull that the run's proxy does not need is for the energies with atoms alone
+        path = settings.hull if source.has_hull else None
         return cls(
             settings=_named(settings),
             sections=sections,
             device=device,
             screening=screening,
             placer=placer,
-            hull=hull,
             source=source,
-            predicted=(
-                source.known,
-                *source.predicted_hulls(settings.hull if source.has_hull else None),
-            ),
+            prepare=preparation(source, path, placer.hull),
             load=_loader(settings, device) if settings.relax else None,
         )
 
@@ -132,11 +124,7 @@ def _loader(settings: PipelineSettings, device: torch.device) -> Loader:
 
 
 def _fingerprint(folder: Path) -> str:
-    """A digest of a run's settings and of which checkpoints it has.
-
-    Raises:
-        CheckpointError: the folder is no run folder.
-    """
+    """A digest of a run's settings and of which checkpoints it has."""
     path = folder / CONFIG
     if not path.is_file():
         raise CheckpointError(f"{folder} is not a run folder (no {CONFIG}); give the run.dir of a training")

@@ -85,7 +85,7 @@ def relax_best(
     processes: int,
     quiet: bool,
 ) -> dict[int, Record]:
-    """Relax the best structures.
+    """Relax the best structures; returns the record of each row.
 
     Args:
         folder: folder of the pipeline; results go to its folder ``relaxed``.
@@ -96,9 +96,6 @@ def relax_best(
         settings: settings of the relaxations.
         processes: number of processes at once.
         quiet: show no progress.
-
-    Returns:
-        The record of each row.
 
     Raises:
         ConfigError: the folder has relaxations with other settings.

@@ -22,7 +22,7 @@ from gflownet_crystal.data.sources import kind_of
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.proxies.structure_property import StructureProperty
-from gflownet_crystal.structures.spec_checks import NO_OCCUPATION, complaint, spec_faults
+from gflownet_crystal.structures.spec_checks import placing_fault
 from gflownet_crystal.structures.spec_io import LETTERS, REQUIRED_COLUMNS, frame_to_specs, read_specs
 from gflownet_crystal.workflows.output_folder import open_output
 from gflownet_crystal.workflows.placing.generated import COLUMNS, write_generated
@@ -118,10 +118,7 @@ def specs_asked(settings: GenerateSettings, left_out: LeftOut) -> pd.DataFrame:
     frame = frame.iloc[: settings.n]
     if frame.empty:
         raise DataError(f"no specs in {path}; give a file with some")
-    specs = frame_to_specs(frame)
-    faults = spec_faults(specs)
-    # counts that no occupation has are told spec by spec, as specs without a structure
-    if (fault := complaint(specs, faults.masked_fill(faults == NO_OCCUPATION, 0))) is not None:
+    if (fault := placing_fault(frame_to_specs(frame))) is not None:
         raise DataError(f"{path}: {fault}")
     return frame
 

@@ -50,7 +50,6 @@ class CellKinds:
     composition: Tensor
 
     def __len__(self) -> int:
-        """Number of pairs."""
         return len(self.space_group)
 
 

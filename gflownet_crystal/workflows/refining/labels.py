@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS, SAMPLED, STRUCTURE_COLUMNS
-from gflownet_crystal.data.splits import formula_keys, in_holdout, reduced_formulas
+from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED, STRUCTURE_COLUMNS
+from gflownet_crystal.data.splits import formula_keys, in_holdout, is_validation, reduced_formulas, true_cells
 from gflownet_crystal.proxies.structure_proxy import PLAUSIBLE
 from gflownet_crystal.structures.spec_io import REQUIRED_COLUMNS
 from gflownet_crystal.workflows.candidates.shortlist import distinct_rows
@@ -142,7 +142,7 @@ def training_table(
     banned = np.unique(np.concatenate([reduced_formulas(table) for table in held_out]))
     free = ~validates & ~np.isin(formulas, banned)
     if replay is not None:
-        free &= some_formulas(formulas, free & _true_cells(known), round(replay * len(own)), seed)
+        free &= some_formulas(formulas, free & true_cells(known), round(replay * len(own)), seed)
     return pd.concat([known[validates | free], own], ignore_index=True)
 
 
@@ -150,19 +150,8 @@ def validation_rows(known: pd.DataFrame | None) -> pd.DataFrame | None:
     """Labelled true cells of MP-20's val; None where there are none."""
     if known is None:
         return None
-    rows = known[is_validation(known) & _true_cells(known) & known[ENERGY_COLUMN].notna().to_numpy()]
+    rows = known[is_validation(known) & true_cells(known) & known[ENERGY_COLUMN].notna().to_numpy()]
     return rows.reset_index(drop=True) if len(rows) else None
-
-
-def is_validation(table: pd.DataFrame) -> NDArray[np.bool_]:
-    """Rows (n,) of MP-20's val."""
-    if "mp20_split" not in table.columns:
-        return np.zeros(len(table), dtype=np.bool_)
-    return np.asarray(table["mp20_split"].to_numpy() == "val")
-
-
-def _true_cells(table: pd.DataFrame) -> NDArray[np.bool_]:
-    return np.asarray((table["strain"] == "").to_numpy() & table[LATTICE_COLUMNS[0]].notna().to_numpy())
 
 
 def some_formulas(

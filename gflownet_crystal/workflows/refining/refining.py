@@ -18,7 +18,7 @@ from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.common.run_schema import SAMPLES, STRUCTURES, WEIGHTS
 from gflownet_crystal.common.tables import read_parquet, write_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
-from gflownet_crystal.data.splits import reduced_formulas
+from gflownet_crystal.data.splits import is_validation, reduced_formulas
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs, write_specs
@@ -33,7 +33,6 @@ from gflownet_crystal.workflows.refining.labels import (
     in_one_scheme,
     is_believed,
     is_held_out,
-    is_validation,
     sampled_rows,
     seed_of,
     training_table,

@@ -53,50 +53,6 @@ class Conditioning:
     resample: int | None = None
 
 
-def draw_conditional(
-    model: GFlowNet,
-    env: Env,
-    reward: Reward,
-    n: int,
-    batch_size: int,
-    seed: int,
-    how: Conditioning,
-    after_batch: Callable[[int], None] = lambda drawn: None,
-    announce: Callable[[str], None] = lambda line: None,
-) -> pd.DataFrame:
-    """Sample objects of a smaller space in the sampler's own proportions.
-
-    Args:
-        model: trained, in the whole space.
-        env: the smaller space.
-        reward: scores the objects.
-        n: objects.
-        batch_size: trajectories at once.
-        seed: random seed of the sampling.
-        how: the settings.
-        after_batch: told the number of objects so far.
-        announce: told in a line how the samples are made.
-
-    Returns:
-        See :func:`~gflownet_crystal.workflows.sampling.samples.draw_samples`;
-        weighted samples have a column ``log_weight`` too.
-
-    Raises:
-        ConfigError: the environment cannot be asked which objects a restriction admits, or too few of the draws lie in
-            the space.
-    """
-    generator = torch.Generator(model.device).manual_seed(seed)
-    if how.method != WEIGHTS:
-        kept = _rejection(model, env, reward, n, batch_size, how, generator, after_batch)
-        if kept.rows >= n:
-            announce(f"rejection: {kept.share} of the sampler's objects lie in the restricted space")
-            return kept.table(n)
-        announce(
-            f"rejection: {kept.share} of the sampler's objects lie in the restricted space; using weights"
-        )
-    return _weighted(model, env, reward, n, batch_size, how, generator, after_batch, announce)
-
-
 @dataclass
 class _Kept:
     """Kept rows of the drawn objects."""
@@ -133,80 +89,105 @@ class _Kept:
         return pd.concat(self.frames, ignore_index=True).head(n)
 
 
-def _rejection(
-    model: GFlowNet,
-    env: Env,
-    reward: Reward,
-    n: int,
-    batch_size: int,
-    how: Conditioning,
-    generator: torch.Generator,
-    after_batch: Callable[[int], None],
-) -> _Kept:
-    """The sampler's objects that lie in the smaller space; fewer than n where weights are to be used."""
+@dataclass(frozen=True)
+class Drawing:
+    """Samples of a smaller space in the sampler's own proportions.
 
-    def draw(size: int) -> pd.DataFrame | None:
-        terminal = sample_terminal(model, size, generator)
-        inside = env.admits(model.env.objects(terminal))
-        return sampled_frame(model, reward, terminal[inside]) if bool(inside.any()) else None
+    Attributes:
+        model: trained, in the whole space.
+        env: the smaller space.
+        reward: scores the objects.
+        n: number of objects.
+        batch_size: number of trajectories at once.
+        seed: random seed of the sampling.
+        how: method.
+        after_batch: function called with the number of objects so far.
+        announce: function called with a line on how the samples are made.
+    """
 
-    kept = _Kept()
-    kept.fill(draw, n, min(_FIRST_DRAWS, how.attempts), batch_size, lambda rows: None)
-    # fewer than n in all, at this share
-    if how.method is None and kept.rows * how.attempts < n * kept.draws:
+    model: GFlowNet
+    env: Env
+    reward: Reward
+    n: int
+    batch_size: int
+    seed: int
+    how: Conditioning
+    after_batch: Callable[[int], None]
+    announce: Callable[[str], None]
+
+    def draw(self) -> pd.DataFrame:
+        """Samples as :func:`~gflownet_crystal.workflows.sampling.samples.draw_samples` makes them.
+
+        Returns:
+            One row an object; weighted samples have a column ``log_weight`` too.
+
+        Raises:
+            ConfigError: the environment cannot be asked which objects a restriction admits, or too few of the draws
+                lie in the space.
+        """
+        generator = torch.Generator(self.model.device).manual_seed(self.seed)
+        if self.how.method != WEIGHTS:
+            kept = self._rejection(generator)
+            line = f"rejection: {kept.share} of the sampler's objects lie in the restricted space"
+            if kept.rows >= self.n:
+                self.announce(line)
+                return kept.table(self.n)
+            self.announce(f"{line}; using weights")
+        return self._weighted(generator)
+
+    def _rejection(self, generator: torch.Generator) -> _Kept:
+        """The sampler's objects that lie in the smaller space; fewer than n where weights are to be used."""
+        model, n, attempts = self.model, self.n, self.how.attempts
+
+        def draw(size: int) -> pd.DataFrame | None:
+            terminal = sample_terminal(model, size, generator)
+            inside = self.env.admits(model.env.objects(terminal))
+            return sampled_frame(model, self.reward, terminal[inside]) if bool(inside.any()) else None
+
+        kept = _Kept()
+        kept.fill(draw, n, min(_FIRST_DRAWS, attempts), self.batch_size, lambda rows: None)
+        # fewer than n in all, at this share
+        if self.how.method is None and kept.rows * attempts < n * kept.draws:
+            return kept
+        self.after_batch(min(kept.rows, n))
+        kept.fill(draw, n, attempts, self.batch_size, self.after_batch)
+        if kept.rows < n:
+            raise ConfigError(
+                f"{kept.share} of the sampler's objects lie in the restricted space, too few for n={n} in "
+                f"restrict.attempts={attempts}; raise that, give restrict.exact=weights, or {_OTHERWISE}"
+            )
         return kept
-    after_batch(min(kept.rows, n))
-    kept.fill(draw, n, how.attempts, batch_size, after_batch)
-    if kept.rows < n:
-        raise ConfigError(
-            f"{kept.share} of the sampler's objects lie in the restricted space, too few for n={n} in "
-            f"restrict.attempts={how.attempts}; raise that, give restrict.exact=weights, or {_OTHERWISE}"
+
+    def _weighted(self, generator: torch.Generator) -> pd.DataFrame:
+        """Objects made under the tighter masks with their log-weights, or resampled by them."""
+        model, n, factor = self.model, self.n, self.how.resample
+        narrow = model.in_env(self.env)
+
+        def draw(size: int) -> pd.DataFrame | None:
+            terminal, log_weight = sample_weighted(model, narrow, size, self.how.trajectories, generator)
+            made = log_weight > -math.inf
+            if not bool(made.any()):
+                return None
+            return sampled_frame(narrow, self.reward, terminal[made], **{LOG_WEIGHT: log_weight[made]})
+
+        wanted = n * (factor or 1)
+        size, kept = min(self.batch_size, wanted), _Kept()
+        kept.fill(draw, wanted, 10 * wanted + size, size, lambda rows: self.after_batch(rows * n // wanted))
+        if kept.rows < wanted:
+            raise ConfigError(
+                f"the sampler can make only {kept.share} of the objects drawn in the restricted space, which its masks "
+                f"reach too rarely; {_OTHERWISE}"
+            )
+        frame = kept.table(wanted)
+        log_weight = torch.from_numpy(frame[LOG_WEIGHT].to_numpy(dtype=np.float64).copy())
+        effective = effective_sample_size(log_weight)
+        share = math.exp(float(torch.logsumexp(log_weight, 0))) / len(frame) * kept.rows / kept.draws
+        line = (
+            f"weights: effective sample size {effective:.1f} of {wanted}; about {share:.2g} of the sampler's objects "
+            "lie in the restricted space"
         )
-    return kept
-
-
-def _weighted(
-    model: GFlowNet,
-    env: Env,
-    reward: Reward,
-    n: int,
-    batch_size: int,
-    how: Conditioning,
-    generator: torch.Generator,
-    after_batch: Callable[[int], None],
-    announce: Callable[[str], None],
-) -> pd.DataFrame:
-    """Objects made under the tighter masks with their log-weights, or resampled by them."""
-    narrow = model.in_env(env)
-
-    def draw(size: int) -> pd.DataFrame | None:
-        terminal, log_weight = sample_weighted(model, narrow, size, how.trajectories, generator)
-        made = log_weight > -math.inf
-        if not bool(made.any()):
-            return None
-        return sampled_frame(narrow, reward, terminal[made], **{LOG_WEIGHT: log_weight[made]})
-
-    wanted = n * (how.resample or 1)
-    batch_size = min(batch_size, wanted)
-    kept = _Kept()
-    kept.fill(
-        draw, wanted, 10 * wanted + batch_size, batch_size, lambda rows: after_batch(rows * n // wanted)
-    )
-    if kept.rows < wanted:
-        raise ConfigError(
-            f"the sampler can make only {kept.share} of the objects drawn in the restricted space, which its masks "
-            f"reach too rarely; {_OTHERWISE}"
-        )
-    frame = kept.table(wanted)
-    log_weight = torch.from_numpy(frame[LOG_WEIGHT].to_numpy(dtype=np.float64).copy())
-    effective = effective_sample_size(log_weight)
-    share = math.exp(float(torch.logsumexp(log_weight, 0))) / len(frame) * kept.rows / kept.draws
-    line = (
-        f"weights: effective sample size {effective:.1f} of {wanted}; about {share:.2g} of the sampler's objects lie "
-        "in the restricted space"
-    )
-    announce(line if effective >= max(2.0, _FEW * wanted) else f"{line}; few: {_OTHERWISE}")
-    if how.resample is None:
-        return frame
-    rows = resample(log_weight, n, torch.Generator().manual_seed(generator.initial_seed()))
-    return frame.drop(columns=LOG_WEIGHT).iloc[rows.numpy()].reset_index(drop=True)
+        self.announce(line if effective >= max(2.0, _FEW * wanted) else f"{line}; few: {_OTHERWISE}")
+        if factor is None:
+            return frame
+        rows = resample(log_weight, n, torch.Generator().manual_seed(self.seed))
+        return frame.drop(columns=LOG_WEIGHT).iloc[rows.numpy()].reset_index(drop=True)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 import torch
 
-from gflownet_crystal.common.progress import announced
+from gflownet_crystal.common.progress import Progress, announced
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.training.samplers.settings import TrainerSettings
-from gflownet_crystal.workflows.sampling.conditioning import Conditioning, draw_conditional
+from gflownet_crystal.workflows.sampling.conditioning import Conditioning, Drawing
 from gflownet_crystal.workflows.sampling.objectives import with_fronts
 from gflownet_crystal.workflows.sampling.samples import draw_samples
 
@@ -53,8 +53,7 @@ def sample_model(
     restrict: Mapping[str, object] | None = None,
     exact: Conditioning | None = None,
     quiet: bool = False,
-    after_batch: Callable[[int], None] = lambda drawn: None,
-    announce: Callable[[str], None] = lambda line: None,
+    shown: bool = False,
 ) -> pd.DataFrame:
     """Sample from a trained model.
 
@@ -68,8 +67,7 @@ def sample_model(
         exact: method by which samples follow the distribution of the whole space given the restriction; None for the
             sampler under the tighter masks as it is.
         quiet: whether to say nothing while the restricted environment is built.
-        after_batch: function called with the number of objects so far.
-        announce: function called with a line on how exact samples are made.
+        shown: whether to show progress, and to tell how exact samples are made, unless ``quiet``.
 
     Returns:
         See :func:`~gflownet_crystal.workflows.sampling.samples.draw_samples`;
@@ -79,13 +77,17 @@ def sample_model(
         ConfigError: a restriction that the environment does not know.
         EmptySpaceError: nothing is left to sample.
     """
+    narrower = None
     if restrict:
         with announced(BUILDING, quiet=quiet):
             narrower = model.env.restrict(**restrict)
-        if exact is not None:
-            drawn = draw_conditional(
-                model, narrower, reward, n, batch_size, seed, exact, after_batch, announce
-            )
-            return with_fronts(drawn)
-        model = model.in_env(narrower)
-    return draw_samples(model, reward, n, batch_size, seed, after_batch)
+    with Progress(n, 0, "sampling", quiet or not shown) as progress:
+
+        def tell(drawn: int) -> None:
+            progress.advance(f"{drawn} of {n} samples", drawn - progress.done)
+
+        if narrower is None or exact is None:
+            model = model if narrower is None else model.in_env(narrower)
+            return draw_samples(model, reward, n, batch_size, seed, tell)
+        drawing = Drawing(model, narrower, reward, n, batch_size, seed, exact, tell, progress.note)
+        return with_fronts(drawing.draw())

@@ -7,14 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from gflownet_crystal.common.bounds import Count
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import (
-    at_least,
-    check_fields,
-    optional,
-    path_text,
-    whole_number,
-)
+from gflownet_crystal.common.values import at_least, check_fields, optional, path_text, whole_number
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.writing import CIF
 from gflownet_crystal.workflows.sampling.conditioning import Conditioning
@@ -49,7 +44,7 @@ class CandidateSettings(DeviceSettings):
     out: Path
     screening: Mapping[str, object]
     k: int = 100
-    n: int | None = None
+    n: Count | None = None
     choose_from: int | None = None
     tries: int = 1
     energies: EnergyModel | None = "alignn"
@@ -60,7 +55,7 @@ class CandidateSettings(DeviceSettings):
     seed: int = 0
     trust: bool = False
 
-    checks: ClassVar[Checks] = {"n": optional(at_least(1)), "format": with_cifs, "hull": optional(path_text)}
+    checks: ClassVar[Checks] = {"format": with_cifs, "hull": optional(path_text)}
 
 
 @dataclass(frozen=True)
@@ -76,17 +71,12 @@ class ExportSettings(CandidateSettings):
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong, or samples are both given and to be drawn.
-        """
         super().__post_init__()
         if self.samples is not None and self.n is not None:
             raise ConfigError("samples and n are both given: choose from a file, or draw new samples")
         if self.condition and self.n is None:
             raise ConfigError(
-                f"condition.{next(iter(self.condition))} is for new samples: give the number of them, as n=10000"
+                f"condition.{next(iter(self.condition))} applies to new samples only: give their number, as n=10000"
             )
 
 
@@ -122,11 +112,6 @@ class PipelineSettings(CandidateSettings):
     }
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong, or candidates are to be chosen without a model to choose by.
-        """
         super().__post_init__()
         if self.choose_from is not None and self.energies is None:
             raise ConfigError(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
 
+from gflownet_crystal.common.bounds import Count, NonNegative, ShareBelowOne, Whole
 from gflownet_crystal.common.values import (
     at_least,
     check_fields,
@@ -17,6 +18,7 @@ from gflownet_crystal.common.values import (
     path_setting,
     paths_setting,
     seed_number,
+    share_below,
     thread_count,
 )
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
@@ -39,6 +41,11 @@ BY_TYPE: Mapping[object, Callable[[object, str], object]] = {
     Path | None: optional(path_setting),
     tuple[Path, ...]: paths_setting,
     tuple[Path, ...] | None: optional(paths_setting),
+    Whole: at_least(0),
+    Count: at_least(1),
+    Count | None: optional(at_least(1)),
+    ShareBelowOne: share_below(1.0),
+    NonNegative: share_below(float("inf")),
 }
 """Check of each other key by its annotation."""
 
@@ -50,19 +57,16 @@ class VerbSettings:
     A subclass whose keys depend on each other checks that in its own ``__post_init__``.
     """
 
+    place: ClassVar[str] = ""
+    """Section that the keys stand in, for messages; none if empty."""
     checks: ClassVar[Checks] = {}
     """Checks of keys by name, of the class itself and in the place of common ones."""
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong.
-        """
-        hints = typing.get_type_hints(type(self))
+        hints = typing.get_type_hints(type(self), include_extras=True)
         typed = {one.name: BY_TYPE[hints[one.name]] for one in fields(self) if hints[one.name] in BY_TYPE}
         common = {one.name: COMMON[one.name] for one in fields(self) if one.name in COMMON}
-        check_fields(self, **{**typed, **common, **self.checks})
+        check_fields(self, self.place, **{**typed, **common, **self.checks})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
 
+from gflownet_crystal.common.bounds import Count, Whole
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import (
-    at_least,
-    one_of,
-    optional,
-    text,
-)
+from gflownet_crystal.common.values import one_of, optional, text
 from gflownet_crystal.relaxation.elements import ElementSettings
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 from gflownet_crystal.structures.writing import FORMATS, SUFFIXES, format_of, formats_setting
@@ -43,13 +39,10 @@ class FetchDataSettings(VerbSettings):
     name: tuple[str, ...] | None = None
     folder: Path | None = None
     overwrite: bool = False
-    timeout: int = 60
+    timeout: Count = 60
     quiet: bool = False
 
-    checks: ClassVar[Checks] = {
-        "name": optional(_names),
-        "timeout": at_least(1),
-    }
+    checks: ClassVar[Checks] = {"name": optional(_names)}
 
 
 @dataclass(frozen=True)
@@ -78,22 +71,13 @@ class PrepareDataSettings(VerbSettings):
     hull: Path | None = None
     one_scheme: bool = False
     strain: str | None = None
-    strains: int = 5
+    strains: Count = 5
     seed: int = 0
     quiet: bool = False
 
-    checks: ClassVar[Checks] = {
-        "format": formats_setting,
-        "strain": optional(text),
-        "strains": at_least(1),
-    }
+    checks: ClassVar[Checks] = {"format": formats_setting, "strain": optional(text)}
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong, nothing is to be written, or a file has a name of another kind.
-        """
         super().__post_init__()
         self._check_output()
         if self.hull is not None and self.hull.suffix != TABLE:
@@ -190,19 +174,12 @@ class ReportSettings(VerbSettings):
     relaxed: Path | None = None
     reference: Path | None = None
     formula_check: str = FORMULA_CHECKS[0]
-    compare: int = 2000
+    compare: Whole = 2000
     device: str = "auto"
     threads: int | None = None
     trust: bool = False
 
-    checks: ClassVar[Checks] = {"compare": at_least(0)}
-
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong, or the page's name ends in something else.
-        """
         super().__post_init__()
         if self.out is not None and self.out.suffix not in (".html", ".htm"):
             raise ConfigError(f"out={self.out} must end in .html")

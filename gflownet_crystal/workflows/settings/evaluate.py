@@ -10,12 +10,7 @@ from typing import Annotated, ClassVar
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Bounds, Count, Several
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import (
-    at_least,
-    names_setting,
-    optional,
-    path_text,
-)
+from gflownet_crystal.common.values import names_setting, optional, path_text
 from gflownet_crystal.evaluation.compared_sets import Choices
 from gflownet_crystal.evaluation.phonons import PhononSettings
 from gflownet_crystal.relaxation.settings import RelaxationSettings
@@ -88,10 +83,10 @@ class EvaluateSettings(DeviceSettings):
     metrics: list[str] | None = None
     out: Path | None = None
     cache: Path | None = Path("runs/features")
-    n: int | None = None
-    n_reference: int | None = None
+    n: Count | None = None
+    n_reference: Count | None = None
     judge: str | Mapping[str, object] | list[str | Mapping[str, object]] | None = None
-    n_judged: int = 100
+    n_judged: Count = 100
     hull: str | None = "reference"
     threshold: float | list[float] = field(default_factory=lambda: [0.1, 0.05, 0.0])
     relax: RelaxationSettings = field(default_factory=RelaxationSettings)
@@ -105,18 +100,11 @@ class EvaluateSettings(DeviceSettings):
     quiet: bool = field(default=True, kw_only=True)
 
     checks: ClassVar[Checks] = {
-        **dict.fromkeys(("n", "n_reference"), optional(at_least(1))),
         "metrics": optional(names_setting),
-        "n_judged": at_least(1),
         "hull": optional(path_text),
     }
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong, or not exactly one of ``structures`` and ``run`` is given.
-        """
         if self.run is None and self.condition:
             raise ConfigError(f"condition.{next(iter(self.condition))} is of a sampler: give run=DIR with it")
         if (self.run is None) == (self.structures is None):

@@ -10,7 +10,7 @@ from typing import ClassVar
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Count, NonNegative, Share, Whole
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import one_of, optional, path_setting
+from gflownet_crystal.common.values import one_of, path_setting
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, check_space_group
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.workflows.settings.common import Checks, DeviceSettings
@@ -52,7 +52,6 @@ class PredictionSettings(CheckedFields):
     relax_steps: Whole = 40
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         if self.lattice is not None and len(self.lattice) != 6:
             raise ConfigError(
@@ -133,15 +132,9 @@ class PredictSettings(DeviceSettings):
     checks: ClassVar[Checks] = {
         "format": with_cifs,
         "keep": one_of((PROTOTYPE, ELEMENTS)),
-        "start": optional(path_setting),
     }
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong, or not exactly one of ``formula``, ``formulas`` and ``start`` is given.
-        """
         if sum(given is not None for given in (self.formula, self.formulas, self.start)) != 1:
             raise ConfigError("give either formula=NaCl, formulas=FILE or a list, or start=FILE of a crystal")
         if self.sites is not None and self.formulas is not None:
@@ -156,11 +149,7 @@ class PredictSettings(DeviceSettings):
             )
 
     def _check_start(self) -> None:
-        """Check the keys that go with ``start``, and those that a prototype fixes.
-
-        Raises:
-            ConfigError: some keys exclude each other.
-        """
+        """Check the keys that go with ``start``, and those that a prototype fixes."""
         if (self.supercell is None) != (self.dope is None):
             raise ConfigError(
                 "supercell and dope go together, as supercell=[2,1,1] dope={Li:{Na:1}}; give both"

@@ -10,7 +10,7 @@ from typing import ClassVar
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Count, InnerShare, NonNegative, Several, Whole
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import at_least, optional, text
+from gflownet_crystal.common.values import optional, text
 from gflownet_crystal.workflows.settings.common import Checks, DeviceSettings
 
 
@@ -86,11 +86,11 @@ class RefineSettings(DeviceSettings):
     teacher: str | None = None
     energies: str = "alignn"
     tries: int = 4
-    relax_steps: int = 0
-    relax_best: int | None = None
+    relax_steps: Whole = 0
+    relax_best: Count | None = None
     hull: str = "reference"
     weights: Path | None = None
-    iterations: int | None = None
+    iterations: Count | None = None
     earlier_labels: bool = True
     known_samples: bool = False
     energy_loop: Mapping[str, object] = field(default_factory=dict)
@@ -106,16 +106,9 @@ class RefineSettings(DeviceSettings):
         "teacher": optional(text),
         "energies": text,
         "hull": text,
-        "relax_steps": at_least(0),
-        **dict.fromkeys(("relax_best", "iterations"), optional(at_least(1))),
     }
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong, or does not fit the others.
-        """
         super().__post_init__()
         for name in ("prior", "generator_model"):
             if getattr(self.rounds, name) and self.data is None:

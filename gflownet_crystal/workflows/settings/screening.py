@@ -30,14 +30,15 @@ class Screening(CheckedFields):
         volume_tolerance: relative difference of volumes per atom up to which specs of one formula and group are
             duplicates.
         better: share of the distinct specs, those nearest to the hull by the proxy, that may get atoms.
-        order: order in which they do: random, that of the samples, or the best first.
+        order: order in which specs get atoms: random, that of the samples, or the best first.
         limits: whether specs outside the limits of the terms of ``reward=product`` are left out.
         by_reward: whether the reward says which specs are better, and not the energy above the hull.
-        promising: eV/atom above the hull as placed, up to which a spec gets all tries and not one.
-        within: eV/atom above the hull as placed, up to which a spec is a candidate; None for no limit.
-        deepest: eV/atom above the hull as placed, below 0; lower energies are taken for errors; None for no limit.
-        fill: whether places that are left go to the nearest of the others.
-        most_placed: most specs that get atoms; None for 8 a candidate.
+        promising: largest energy above the hull of the first structure, eV/atom, at which a spec gets all its tries.
+        within: largest energy above the hull of a candidate before relaxation, eV/atom; None for no limit.
+        deepest: lowest energy above the hull of a candidate before relaxation, eV/atom, below 0; lower energies count
+            as errors; None for no limit.
+        fill: whether specs that missed the limits make up the number k, nearest to the hull first.
+        most_placed: largest number of specs that get atoms; None for 8 times the number that must pass.
         batch_size: specs that get atoms at a time.
         seed: random seed of the random order.
     """
@@ -63,7 +64,6 @@ class Screening(CheckedFields):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         for name in ("choose_from", "most_placed"):
             value = getattr(self, name)
@@ -72,10 +72,10 @@ class Screening(CheckedFields):
 
     @property
     def target(self) -> int:
-        """Specs that have to pass everything."""
+        """Number of specs that must pass every check."""
         return self.k if self.choose_from is None else self.choose_from
 
     @property
     def budget(self) -> int:
-        """Specs that get atoms at most."""
+        """Largest number of specs that get atoms."""
         return _MOST_PLACED_A_CANDIDATE * self.target if self.most_placed is None else self.most_placed

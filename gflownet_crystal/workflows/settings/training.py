@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from gflownet_crystal.common.bounds import Count, NonNegative, ShareBelowOne
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.values import (
     at_least,
-    check_fields,
-    flag,
     optional,
     path_setting,
-    seed_number,
-    share_below,
     text,
 )
 from gflownet_crystal.structures.writing import formats_setting
@@ -59,12 +56,12 @@ class TrainProxySettings(VerbSettings):
     test: tuple[Path, ...] | None = None
     out: Path | None = None
     threads: int | None = None
-    checkpoint_every: int | None = None
+    checkpoint_every: Count | None = None
     resume: bool = False
     trust: bool = False
     quiet: bool = False
 
-    checks: ClassVar[Checks] = {**_WEIGHTS, "checkpoint_every": optional(at_least(1))}
+    checks: ClassVar[Checks] = _WEIGHTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,18 +99,13 @@ class NetworkSettings(DeviceSettings):
     start: Path | None = None
     out: Path | None = None
     seed: int = 0
-    holdout: float = 0.0
+    holdout: ShareBelowOne = 0.0
     resume: bool = False
     trust: bool = False
 
-    checks: ClassVar[Checks] = {**_WEIGHTS, "holdout": share_below(1.0)}
+    checks: ClassVar[Checks] = _WEIGHTS
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is out of range, or there is nothing to train and nothing to start from.
-        """
         super().__post_init__()
         if self.loop.epochs == 0 and self.start is None:
             raise ConfigError("loop.epochs must be at least 1, not 0, where no start=FILE gives weights")
@@ -127,9 +119,7 @@ class AtomsSettings(NetworkSettings):
         max_atoms: largest number of atoms of a crystal; None for any.
     """
 
-    max_atoms: int | None = None
-
-    checks: ClassVar[Checks] = {**NetworkSettings.checks, "max_atoms": optional(at_least(1))}
+    max_atoms: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,13 +153,8 @@ class TrainEnergySettings(AtomsSettings):
 
     model: NetworkChoice
     test: tuple[Path, ...] | None = None
-    strained: float = 1.0
-    legacy_weight: float = 1.0
-
-    checks: ClassVar[Checks] = {
-        **AtomsSettings.checks,
-        **dict.fromkeys(("legacy_weight", "strained"), share_below(float("inf"))),
-    }
+    strained: NonNegative = 1.0
+    legacy_weight: NonNegative = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,11 +172,6 @@ class TrainDenoiserSettings(AtomsSettings):
     volumes: bool
     denoising: DenoisingSettings = field(default_factory=DenoisingSettings)
     test: tuple[Path, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Check the values; see :class:`NetworkSettings`."""
-        super().__post_init__()
-        check_fields(self, "model", volumes=flag)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +201,7 @@ class TrainPriorSettings(NetworkSettings):
 
 
 @dataclass(frozen=True)
-class SamplesSettings:
+class SamplesSettings(VerbSettings):
     """Settings of the section ``samples`` of ``train_gfn``.
 
     Attributes:
@@ -230,21 +210,15 @@ class SamplesSettings:
         seed: random seed of the sampling.
     """
 
-    n: int = 10_000
+    place = "samples"
+
+    n: Count = 10_000
     batch_size: int = 2048
     seed: int = 1
 
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong.
-        """
-        check_fields(self, "samples", n=at_least(1), batch_size=at_least(1), seed=seed_number)
-
 
 @dataclass(frozen=True)
-class ExportChoice:
+class ExportChoice(VerbSettings):
     """Settings of the section ``export`` of ``train_gfn``.
 
     Attributes:
@@ -252,16 +226,11 @@ class ExportChoice:
         format: file formats of their structures beside CIF.
     """
 
+    place = "export"
+    checks: ClassVar[Checks] = {"k": at_least(0), "format": formats_setting}
+
     k: int = 100
     format: tuple[str, ...] = ("cif",)
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong.
-        """
-        check_fields(self, "export", k=at_least(0), format=formats_setting)
 
 
 @dataclass(frozen=True, kw_only=True)

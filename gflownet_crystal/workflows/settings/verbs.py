@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
 
+from gflownet_crystal.common.bounds import Count
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.common.values import at_least, one_of, optional, paths_setting
+from gflownet_crystal.common.values import one_of
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.cif_reading import FORMULA_CHECKS
 from gflownet_crystal.structures.writing import CIF, formats_setting
@@ -23,11 +24,7 @@ KEPT_TRIES = ("all", BEST)
 
 
 def with_cifs(value: object, key: str) -> tuple[str, ...]:
-    """Formats of structures, CIF among them.
-
-    Raises:
-        ConfigError: one is unknown.
-    """
+    """Formats of structures, CIF among them."""
     return formats_setting(value, key, always=[CIF])
 
 
@@ -50,7 +47,7 @@ class SampleSettings(DeviceSettings):
 
     run: Path
     out: Path
-    n: int = 10_000
+    n: Count = 10_000
     seed: int = 0
     batch_size: int = 2048
     condition: Mapping[str, float] = field(default_factory=dict)
@@ -58,8 +55,6 @@ class SampleSettings(DeviceSettings):
     exact: Conditioning | None = None
     overwrite: bool = False
     trust: bool = False
-
-    checks: ClassVar[Checks] = {"n": at_least(1)}
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ class GenerateSettings(DeviceSettings):
     specs: Path | None = None
     run: Path | None = None
     formula_check: str = FORMULA_CHECKS[0]
-    n: int | None = None
+    n: Count | None = None
     tries: int = 1
     keep: str = KEPT_TRIES[0]
     judge: EnergyModel | None = None
@@ -97,18 +92,11 @@ class GenerateSettings(DeviceSettings):
     resume: bool = False
 
     checks: ClassVar[Checks] = {
-        "n": optional(at_least(1)),
         "keep": one_of(KEPT_TRIES),
-        "properties": optional(paths_setting),
         "format": formats_setting,
     }
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: one is wrong, or not exactly one of ``specs`` and ``run`` is given.
-        """
         if (self.specs is None) == (self.run is None):
             raise ConfigError("give either specs=FILE or run=DIR")
         super().__post_init__()

@@ -30,15 +30,12 @@ from gflownet_crystal.workflows.training.run_folders import (
 
 
 def train_denoiser(run: TrainingRun, settings: TrainDenoiserSettings, out: Path) -> dict[str, object]:
-    """Train, or go on with the newest checkpoint of the folder, and write the weights.
+    """Train, or go on with the newest checkpoint of the folder, and write the weights; returns the card.
 
     Args:
         run: the run.
         settings: settings of ``train_denoiser``.
         out: weights file.
-
-    Returns:
-        The card.
 
     Raises:
         ConfigError: the weights to start from are of another network.

@@ -34,16 +34,13 @@ from gflownet_crystal.workflows.training.run_folders import (
 def train_energies(
     run: TrainingRun, settings: TrainEnergySettings, out: Path, read: Callable[[], LabelledStructures]
 ) -> dict[str, object]:
-    """Train, or go on with the newest checkpoint of the folder, and write the weights.
+    """Train, or go on with the newest checkpoint of the folder, and write the weights; returns the card.
 
     Args:
         run: the run.
         settings: settings of ``train_energy``.
         out: weights file.
         read: function that gives the structures; called once the settings are checked.
-
-    Returns:
-        The card.
 
     Raises:
         TrainingStopped: the user interrupted; a checkpoint is there.

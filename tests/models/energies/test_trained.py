@@ -10,6 +10,7 @@ import torch
 from ase import Atoms
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 
+from gflownet_crystal.common import devices
 from gflownet_crystal.common.errors import ConfigError, DataError, WeightsError
 from gflownet_crystal.models.energies.calculator import EnergyCalculator
 from gflownet_crystal.models.energies.energy import EnergyModel
@@ -113,8 +114,9 @@ def test_atoms_are_too_close_where_the_structure_is_not_usable(weights: Path) ->
 
 
 def test_a_structure_is_judged_equally_alone_and_in_any_batch(
-    weights: Path, crystals: StructureBatch
+    weights: Path, crystals: StructureBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(devices, "_has_bfloat16", lambda device: True)
     energy, deviation = TrainedEnergies(weights).predict(crystals)
     for atoms in (1, 20, 70):
         again = TrainedEnergies(weights, batch_atoms=atoms).predict(crystals)

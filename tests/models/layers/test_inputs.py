@@ -128,7 +128,7 @@ def test_an_unknown_element_is_an_error(number):
 
 @pytest.mark.parametrize("fade", [-0.1, float("nan"), float("inf")])
 def test_an_impossible_fade_is_an_error(fade):
-    with pytest.raises(ConfigError, match="fade is"):
+    with pytest.raises(ConfigError, match="fade must be"):
         GraphSettings(fade=fade)
 
 
