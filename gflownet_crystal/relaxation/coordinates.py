@@ -92,7 +92,7 @@ class Coordinates:
         )
 
     def extents(self, step: Tensor) -> Tensor:
-        """Largest displacement of an atom in a step (n, f), or at ``_STRAIN_REACH`` by the strain of the cell: (n,) Å."""
+        """Largest displacements (n,), Å, by a step (n, f): of an atom, or at ``_STRAIN_REACH`` by the strain."""
         moved = torch.einsum("aif,af->ai", self.displacements, step[self.start.structure_index]).norm(dim=1)
         largest = step.new_zeros(len(step)).scatter_reduce(0, self.start.structure_index, moved, "amax")
         strain = torch.linalg.matrix_norm(torch.einsum("nijf,nf->nij", self.strains, step))

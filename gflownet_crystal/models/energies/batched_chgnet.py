@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from chgnet.model.model import BatchedGraph
 from torch import Tensor
 
 from gflownet_crystal.structures.graphs import Graph, neighbour_graph, reverse_edges, triplets
@@ -35,6 +34,8 @@ class BatchedCHGNet:
             cell: (n, 3, 3) their cells.
             fractional: (N, 3) their coordinates.
         """
+        from chgnet.model.model import BatchedGraph
+
         model = self._model
         graph = neighbour_graph(structures, cutoff=self._reach)
         vectors = graph.vectors(fractional, cell, structures.structure_index).float()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-import sevenn._keys as key
 import torch
-from sevenn.atom_graph_data import AtomGraphData
 from torch import Tensor
 
 from gflownet_crystal.structures.graphs import neighbour_graph
@@ -47,6 +45,9 @@ class BatchedSevenNet:
             cell: (n, 3, 3) their cells.
             fractional: (N, 3) their coordinates.
         """
+        import sevenn._keys as key
+        from sevenn.atom_graph_data import AtomGraphData
+
         graph = neighbour_graph(structures, cutoff=self._cutoff)
         data = AtomGraphData(
             x=structures.atomic_numbers,

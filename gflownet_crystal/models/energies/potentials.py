@@ -20,6 +20,8 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import read_json
+from gflownet_crystal.models.energies.batched_chgnet import BatchedCHGNet
+from gflownet_crystal.models.energies.batched_sevennet import BatchedSevenNet
 from gflownet_crystal.models.energies.choice import TARGET, WEIGHTS, EnergyChoice, read_choice
 from gflownet_crystal.models.energies.corrections import materials_project_corrections
 from gflownet_crystal.models.energies.derivatives import (
@@ -185,8 +187,6 @@ class CHGNetEnergies(ForeignPotential):
             with quiet():
                 from chgnet.model.dynamics import CHGNetCalculator
                 from chgnet.model.model import CHGNet
-
-                from gflownet_crystal.models.energies.batched_chgnet import BatchedCHGNet
         except ImportError as error:
             raise _not_installed("chgnet") from error
         with quiet():
@@ -216,8 +216,6 @@ class SevenNetEnergies(ForeignPotential):
         try:
             with quiet():
                 from sevenn.calculator import SevenNetCalculator
-
-                from gflownet_crystal.models.energies.batched_sevennet import BatchedSevenNet
         except ImportError as error:
             raise _not_installed("sevenn") from error
         try:
