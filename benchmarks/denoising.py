@@ -33,7 +33,8 @@ from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.relaxation.denoising import denoised, load_denoiser
 from gflownet_crystal.relaxation.primitive_cell import PrimitiveCell
-from gflownet_crystal.relaxation.relax import Relaxation, relax
+from gflownet_crystal.relaxation.relax import relax
+from gflownet_crystal.relaxation.results import Relaxation
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.convert import from_ase, iterate_arrays, to_ase
 from gflownet_crystal.structures.structure import StructureBatch

@@ -142,6 +142,7 @@ class Crystals(Table):
         symprec: float = 0.01,
         max_volume_change: float = 0.5,
         denoise: str | None = None,
+        batch: int = 128,
         hull: str | Path = NEAREST,
         processes: int = 1,
         device: str = "auto",
@@ -160,8 +161,9 @@ class Crystals(Table):
             symprec: tolerance of the symmetry search, Å.
             max_volume_change: relative change of the volume beyond which a relaxation fails.
             denoise: weights of a denoiser, such as ``denoiser_gemsnet``, tried as a start; None for no such pass.
+            batch: number of atoms that are relaxed at once at most, of as many crystals as have them.
             hull: convex hull that ``e_above_hull`` is measured from: ``reference``, ``learned`` or a file.
-            processes: number of crystals at once.
+            processes: number of batches at once.
             device: name of the device, ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.
             quiet: whether to show no progress.
 
@@ -177,7 +179,9 @@ class Crystals(Table):
         Example:
             >>> relaxed = crystals.copy().relax("chgnet", fmax=0.02)
         """
-        how = RelaxationSettings(cell, symmetry, primitive, symprec, fmax, steps, max_volume_change, denoise)
+        how = RelaxationSettings(
+            cell, symmetry, primitive, symprec, fmax, steps, max_volume_change, denoise, batch
+        )
         relaxer = Relaxer.of(energy_model, how, processes, device)
         records = relaxer.relax(self._frame["name"].tolist(), self._structures, quiet)
         self._structures = relaxer.relaxed(self._structures, records)

@@ -79,6 +79,7 @@ def _of_structures(settings: EvaluateSettings, given: Mapping[str, object]) -> d
     if asked.fills_cache and settings.cache is not None:
         check_writable(settings.cache / "features")
     decisive = {key: value for key, value in given.items() if key not in _FREE}
+    decisive["relax"] = settings.relax.deciding()
 
     def begin() -> None:
         if settings.reference is None and settings.metrics is None:

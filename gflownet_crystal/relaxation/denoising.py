@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cache
 
 import torch
-from ase import Atoms
+from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.models.denoiser import KIND, Denoiser, in_unit_cubes
-from gflownet_crystal.structures.convert import from_ase
+from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.weights import load_weights
 
 
@@ -33,28 +33,23 @@ def load_denoiser(weights: str) -> Denoiser:
     return Denoiser.from_weights(weights)
 
 
-def denoised(atoms: Atoms, denoiser: Denoiser) -> Atoms | None:
-    """A crystal after one pass: atoms moved in the cell that is given.
+def denoising_displacements(structure: StructureBatch, denoiser: Denoiser) -> Tensor | None:
+    """Displacements of the atoms of a crystal by one pass, in the cell that is given.
 
     The network reads fractional positions alone, in a cube, and does not see the symmetry of an oblique cell:
-    constraints of the atoms, such as ASE's ``FixSymmetry``, project its displacements.
+    who wants to keep it has to project the displacements.
 
     Args:
-        atoms: crystal in a reduced primitive cell, as the network has learned them.
+        structure: one structure in a reduced primitive cell, as the network has learned them.
         denoiser: denoiser on the CPU.
 
     Returns:
-        A copy without calculator; None if the network cannot read the crystal or has not learned one of its elements.
+        (N, 3) float64, Å; None if the network cannot read the crystal or has not learned one of its elements.
     """
-    structure = from_ase([atoms])
     if not bool(denoiser.learned_elements[structure.atomic_numbers].all()):
         return None
     try:
         displacement = denoiser.actions(in_unit_cubes(structure)).displacement
     except DataError:
         return None
-    if not bool(torch.isfinite(displacement).all()):
-        return None
-    moved = atoms.copy()
-    moved.set_positions(atoms.positions + displacement.numpy() @ atoms.cell.array)
-    return moved
+    return displacement.double() @ structure.cell[0] if bool(torch.isfinite(displacement).all()) else None

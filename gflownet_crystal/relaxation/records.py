@@ -29,7 +29,7 @@ from gflownet_crystal.common.run_schema import (
 from gflownet_crystal.common.tables import write_parquet
 from gflownet_crystal.relaxation.changes import changes
 from gflownet_crystal.relaxation.inputs import Item
-from gflownet_crystal.relaxation.relax import Relaxation, Status
+from gflownet_crystal.relaxation.results import Relaxation, Status
 from gflownet_crystal.structures.convert import from_arrays
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import conventional_structures

@@ -1,21 +1,30 @@
-"""Many relaxations, by an executor."""
+"""Many relaxations, in this process or in several."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import NamedTuple
 
+import torch
+
 from gflownet_crystal.common.executors import Executor, LocalProcesses
-from gflownet_crystal.common.units import Lost, never, run_units
+from gflownet_crystal.common.units import Lost, never, open_workers
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.inputs import Item
-from gflownet_crystal.relaxation.relax import Relaxation, relax
+from gflownet_crystal.relaxation.relax import relax_in_batches
+from gflownet_crystal.relaxation.results import Relaxation
 from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.structures.batching import cut_by_atoms
+from gflownet_crystal.structures.structure import StructureBatch
 
 Loader = Callable[[], StructureEnergies]
+Crystals = list[tuple[int, StructureBatch]]
+
+_PORTIONS = 4
+"""Least number of portions that few crystals are cut into, so that several workers have work."""
 
 
 class Finished(NamedTuple):
@@ -24,7 +33,7 @@ class Finished(NamedTuple):
     Attributes:
         row: row of the item.
         result: result of its relaxation.
-        seconds: that it took.
+        seconds: its share of the time.
     """
 
     row: int
@@ -34,7 +43,7 @@ class Finished(NamedTuple):
 
 @dataclass(frozen=True)
 class Worker:
-    """Relaxes items one after the other.
+    """Relaxes items in batches.
 
     Attributes:
         energies: the model.
@@ -44,15 +53,10 @@ class Worker:
     energies: StructureEnergies
     settings: RelaxationSettings
 
-    def __call__(self, task: tuple[int, Item]) -> Finished:
-        """Relax an item, given with its row; one that could not be read has failed already."""
-        row, item = task
-        start = time.perf_counter()
-        if item.structure is None:
-            result = Relaxation("failed", item.reason, 0)
-        else:
-            result = relax(item.structure, self.energies, self.settings)
-        return Finished(row, result, time.perf_counter() - start)
+    def __call__(self, tasks: Iterable[tuple[int, StructureBatch]]) -> Iterator[Finished]:
+        """Relax structures with their rows, each as it is finished."""
+        for done in relax_in_batches(tasks, self.energies, self.settings):
+            yield Finished(done.key, done.result, done.seconds)
 
 
 def relax_items(
@@ -63,12 +67,12 @@ def relax_items(
     executor: Executor | None = None,
     should_stop: Callable[[], bool] = never,
 ) -> Iterator[Finished]:
-    """Relax some of the items, each as it is finished; one whose worker dies again and again has failed.
+    """Relax some of the items, each as it is finished; those that could not be read have failed already.
 
     Args:
         items: all of them.
-        rows: those to relax.
-        load: makes the model, once in each worker; has to be picklable where that is another process.
+        rows: rows to relax.
+        load: makes the model, once in each worker; picklable where the work leaves this process.
         settings: settings of the relaxations.
         executor: place of the work; None for this process.
         should_stop: function asked before each item; running items are finished.
@@ -76,14 +80,40 @@ def relax_items(
     Raises:
         DataError: workers die before anything is finished.
     """
-    tasks = [(row, items[row]) for row in rows]
-    make = partial(_worker, load, settings)
-    for place, finished in run_units(make, tasks, executor or LocalProcesses(), should_stop):
-        if isinstance(finished, Lost):
-            yield Finished(tasks[place][0], Relaxation("failed", finished.reason, 0), 0.0)
-        else:
-            yield finished
+    executor = executor or LocalProcesses()
+    for row in rows:
+        if items[row].structure is None:
+            yield Finished(row, Relaxation("failed", items[row].reason, 0), 0.0)
+    read = [(row, structure) for row in rows if (structure := items[row].structure) is not None]
+    if executor.in_process:
+        yield from Worker(load(), settings)(takewhile(lambda _: not should_stop(), read))
+        return
+    with open_workers(partial(_worker, load, settings), executor) as workers:
+        alone: list[Crystals] = []
+        portions = _portions(read, settings.batch)
+        for place, found in workers.run(portions, should_stop):
+            if isinstance(found, Lost):
+                alone += [[crystal] for crystal in portions[place]]
+            else:
+                yield from found
+        # one crystal of a portion has killed its worker: the others are relaxed without it
+        for place, found in workers.run(alone, should_stop):
+            if isinstance(found, Lost):
+                yield Finished(alone[place][0][0], Relaxation("failed", found.reason, 0), 0.0)
+            else:
+                yield from found
 
 
-def _worker(load: Loader, settings: RelaxationSettings) -> Worker:
-    return Worker(load(), settings)
+def _portions(read: Sequence[tuple[int, StructureBatch]], atoms: int) -> list[Crystals]:
+    """Crystals in portions of a batch, of fewer atoms where there are few: the workers are not counted here."""
+    sizes = torch.tensor([len(structure.fractional) for _, structure in read], dtype=torch.int64)
+    most = max(1, min(atoms, int(sizes.sum()) // _PORTIONS))
+    return [
+        [read[place] for place in part.tolist()]
+        for part in cut_by_atoms(torch.arange(len(read)), sizes, most)
+    ]
+
+
+def _worker(load: Loader, settings: RelaxationSettings) -> Callable[[Crystals], list[Finished]]:
+    worker = Worker(load(), settings)
+    return lambda crystals: list(worker(crystals))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from gflownet_crystal.common.annotations import CheckedFields
-from gflownet_crystal.common.bounds import Bounds, Positive, Whole
+from gflownet_crystal.common.bounds import Bounds, Count, Positive, Whole
 
 LARGEST_SYMPREC = 0.5
 """Å; beyond it a search for symmetry takes different atoms for one."""
@@ -26,6 +26,7 @@ class RelaxationSettings(CheckedFields):
         steps: maximum number of steps.
         max_volume_change: relative change of the volume beyond which a relaxation fails.
         denoise: weights of a denoiser, whose pass is the start where it lowers the energy; None for no pass.
+        batch: number of atoms that are relaxed at once at most, of as many crystals as have them.
     """
 
     cell: bool = True
@@ -36,3 +37,8 @@ class RelaxationSettings(CheckedFields):
     steps: Whole = 300
     max_volume_change: Positive = 0.5
     denoise: str | None = None
+    batch: Count = 128
+
+    def deciding(self) -> dict[str, object]:
+        """The settings that decide the results; the size of a batch changes their last digits at most."""
+        return {name: value for name, value in vars(self).items() if name != "batch"}

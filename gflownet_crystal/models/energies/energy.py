@@ -104,3 +104,9 @@ class EnergyModel(nn.Module):
             with autocast(structures.device, half):
                 result[rows] = self(self.graph(structures[rows])).double()
         return result
+
+
+def cell_energies(model: EnergyModel, structures: StructureBatch, cell: Tensor, fractional: Tensor) -> Tensor:
+    """Energies of whole cells (n,) float64, eV, differentiable in cells (n, 3, 3) and coordinates (N, 3)."""
+    graph = graph_for(model.network, structures, model.scale.dtype, cell, fractional)
+    return model(graph).double() * structures.n_atoms

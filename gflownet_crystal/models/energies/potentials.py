@@ -9,7 +9,6 @@ potential, from ``potential_references.json``, which ``benchmarks/potential_refe
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,9 +20,19 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import read_json
+from gflownet_crystal.models.energies.batched_chgnet import BatchedCHGNet
+from gflownet_crystal.models.energies.batched_sevennet import BatchedSevenNet
 from gflownet_crystal.models.energies.choice import TARGET, WEIGHTS, EnergyChoice, read_choice
 from gflownet_crystal.models.energies.corrections import materials_project_corrections
+from gflownet_crystal.models.energies.derivatives import (
+    Derivatives,
+    EnergyOf,
+    differentiated,
+    each_alone,
+    in_halves,
+)
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
+from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.checks import CLOSEST
 from gflownet_crystal.structures.convert import to_ase
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS, N_ATOMIC_NUMBERS
@@ -32,15 +41,20 @@ from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.weights import FOLDER
 
 if TYPE_CHECKING:
-    from ase import Atoms
     from ase.calculators.calculator import Calculator
 
 REFERENCES = Path(__file__).with_name("potential_references.json")
 """Energies of the elements, eV/atom, by potential and symbol."""
 
+_BATCH_ATOMS = 128
+"""Atoms of the structures that a potential judges at once; more are no faster on a CPU."""
+
+_FAILURES = (ValueError, RuntimeError, IndexError, KeyError, ArithmeticError)
+"""Errors of calculators that refuse a structure."""
+
 
 class PotentialEnergies(StructureEnergies):
-    """Formation energies by any ASE calculator, one structure at a time, so that none can disturb another.
+    """Formation energies by any ASE calculator, one structure at a time.
 
     Args:
         calculator: calculator with energies (eV), forces (eV/Å) and stress (eV/Å^3).
@@ -68,11 +82,10 @@ class PotentialEnergies(StructureEnergies):
         judged = self.judged(on_cpu)
         rows = judged.nonzero()[:, 0]
         if len(rows):
-            energy[rows] = self._formation_energies(on_cpu[rows])
+            energy[rows] = self._formation_energies(on_cpu[rows], self._totals(on_cpu[rows]))
         return energy.to(structures.device), torch.where(energy.isnan(), energy, 0.0).to(structures.device)
 
     def judged(self, structures: StructureBatch) -> Tensor:
-        """Structures on the CPU that are worth a calculation, (n,) bool."""
         good = usable(structures, CLOSEST)
         unknown = self.references[structures.atomic_numbers].isnan()
         good[structures.structure_index[unknown]] = False
@@ -84,35 +97,52 @@ class PotentialEnergies(StructureEnergies):
     def calculator(self) -> Calculator:
         return self._calculator
 
-    def _formation_energies(self, structures: StructureBatch) -> Tensor:
-        totals = torch.tensor([self._total(atoms) for atoms in to_ase(structures)], dtype=torch.float64)
+    def formation_energies(self, structures: StructureBatch, energy: Tensor) -> Tensor:
+        return self._formation_energies(structures, energy)
+
+    def _formation_energies(self, structures: StructureBatch, totals: Tensor) -> Tensor:
+        """Formation energies, eV/atom, from energies of whole cells (n,), eV."""
         elements = torch.zeros_like(totals).index_add_(
             0, structures.structure_index, self.references[structures.atomic_numbers]
         )
         energy = (totals - elements) / structures.n_atoms
         return energy + materials_project_corrections(structures) if self._corrected else energy
 
-    def _total(self, atoms: Atoms) -> float:
-        """Energy of the cell in eV; NaN where the calculator fails."""
-        try:
-            return self._energy(atoms)
-        except torch.OutOfMemoryError:
-            raise
-        except (ValueError, RuntimeError, IndexError, KeyError, ArithmeticError):
-            return float("nan")
+    def _totals(self, structures: StructureBatch) -> Tensor:
+        """Energies of whole cells (n,), eV; NaN where the calculator fails."""
+        single = [structures[row : row + 1] for row in range(len(structures))]
+        return torch.cat([in_halves(self._calculated, one, torch.cat, _no_energy) for one in single])
 
-    def _energy(self, atoms: Atoms) -> float:
-        self._calculator.calculate(atoms, ["energy"])
-        return float(self._calculator.results["energy"])
+    def _calculated(self, structure: StructureBatch) -> Tensor:
+        self._calculator.calculate(to_ase(structure)[0], ["energy"])
+        return torch.tensor([self._calculator.results["energy"]], dtype=torch.float64)
+
+
+def _no_energy(structures: StructureBatch, error: Exception) -> Tensor:
+    if isinstance(error, torch.OutOfMemoryError) or not isinstance(error, _FAILURES):
+        raise error
+    return torch.full((len(structures),), torch.nan, dtype=torch.float64)
 
 
 class ForeignPotential(PotentialEnergies):
-    """A potential of another package, with the references that belong to it."""
+    """A potential of another package, many structures at once, with the references that belong to it.
 
-    def __init__(self, inner: Any, name: str, reach: float, corrected: bool = False) -> None:
+    Args:
+        inner: ASE calculator of the package, with its ``model``.
+        energy_of: differentiable total energies by the same model.
+        name: key of its references.
+        reach: cutoff of its edges, Å.
+        corrected: add the corrections.
+    """
+
+    def __init__(
+        self, inner: Any, energy_of: EnergyOf, name: str, reach: float, corrected: bool = False
+    ) -> None:
         from gflownet_crystal.models.energies.quiet_calculator import QuietCalculator
 
-        self._inner = inner
+        self._inner, self._energy_of = inner, energy_of
+        # only energies are differentiated
+        inner.model.requires_grad_(False)
         super().__init__(QuietCalculator(inner), read_references(name), reach, corrected)
 
     def to(self, device: torch.device | str) -> Self:
@@ -120,6 +150,21 @@ class ForeignPotential(PotentialEnergies):
         self._inner.device = torch.device(device)
         self._calculator.reset()
         return self
+
+    def _derivatives(self, structures: StructureBatch) -> Derivatives:
+        compute = partial(differentiated, self._energy_of)
+        return each_alone(compute, structures.to(self._inner.device))
+
+    def _totals(self, structures: StructureBatch) -> Tensor:
+        totals = torch.empty(len(structures), dtype=torch.float64)
+        for rows in batches_of_atoms(structures.n_atoms, _BATCH_ATOMS):
+            given = structures[rows].to(self._inner.device)
+            totals[rows] = in_halves(self._energies, given, torch.cat, _no_energy)
+        return totals
+
+    @torch.no_grad()
+    def _energies(self, structures: StructureBatch) -> Tensor:
+        return self._energy_of(structures, structures.cell, structures.fractional).double().cpu()
 
 
 class CHGNetEnergies(ForeignPotential):
@@ -147,17 +192,8 @@ class CHGNetEnergies(ForeignPotential):
         with quiet():
             model = CHGNet.load(model_name=version, use_device="cpu", verbose=False)
             inner = CHGNetCalculator(model, use_device="cpu", on_isolated_atoms="error")
-        super().__init__(inner, f"chgnet {version}", reach=float(model.graph_converter.atom_graph_cutoff))
-
-    def _energy(self, atoms: Atoms) -> float:
-        from gflownet_crystal.models.energies.quiet_calculator import quiet
-
-        # without forces and stress it takes a fourth of the time
-        with quiet(), torch.no_grad():
-            self._inner.calculate(atoms, task="e")
-        energy = float(self._inner.results["energy"])
-        self._inner.reset()
-        return energy
+        reach = float(model.graph_converter.atom_graph_cutoff)
+        super().__init__(inner, BatchedCHGNet(model), f"chgnet {version}", reach)
 
 
 class SevenNetEnergies(ForeignPotential):
@@ -191,22 +227,8 @@ class SevenNetEnergies(ForeignPotential):
             raise ConfigError(
                 f"the installed sevenn has no weights {version}; install a newer one"
             ) from error
-        super().__init__(inner, f"sevenn {version}", reach=float(inner.cutoff), corrected=corrected)
-
-    def _energy(self, atoms: Atoms) -> float:
-        from gflownet_crystal.models.energies.quiet_calculator import quiet
-
-        # the same calculator and weights without the layer of forces and stress, which takes half of the time
-        single, model = copy.copy(self._inner), copy.copy(self._inner.model)
-        model._modules = {name: part for name, part in model._modules.items() if name != "force_output"}
-        single.model, single.output_to_results = model, _total_energy
-        with quiet(), torch.no_grad():
-            single.calculate(atoms)
-        return float(single.results["energy"])
-
-
-def _total_energy(output: Mapping[str, Tensor]) -> dict[str, float]:
-    return {"energy": float(output["inferred_total_energy"])}
+        energy_of, reach = BatchedSevenNet(inner), float(inner.cutoff)
+        super().__init__(inner, energy_of, f"sevenn {version}", reach, corrected)
 
 
 POTENTIALS: dict[str, type[ForeignPotential]] = {"chgnet": CHGNetEnergies, "sevenn": SevenNetEnergies}

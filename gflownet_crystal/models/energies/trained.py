@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.models.energies.energy import EnergyModel
+from gflownet_crystal.models.energies.derivatives import Derivatives, differentiated, each_alone
+from gflownet_crystal.models.energies.energy import EnergyModel, cell_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.models.energies.uncertainty import LatentDistance
 from gflownet_crystal.models.layers.inputs import CrystalGraph
@@ -19,7 +21,7 @@ from gflownet_crystal.models.registry import build_network
 from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.checks import CLOSEST
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
-from gflownet_crystal.structures.periodic_pairs import has_cell
+from gflownet_crystal.structures.periodic_pairs import connected, has_cell
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.weights import fitting_tensors, load_weights, tensors_under
 
@@ -119,6 +121,22 @@ class TrainedEnergies(StructureEnergies):
         elif len(spaced):
             yield rows, graph
 
+    def judged(self, structures: StructureBatch) -> Tensor:
+        good = _is_readable(structures)
+        rows = good.nonzero()[:, 0]
+        if len(rows):
+            good[rows] = connected(structures[rows], FARTHEST)
+        return good
+
+    def _derivatives(self, structures: StructureBatch) -> Derivatives:
+        return each_alone(self._differentiated, structures.to(self.model.scale.device))
+
+    def _differentiated(self, structures: StructureBatch) -> Derivatives:
+        return differentiated(partial(cell_energies, self.model), structures)
+
+    def formation_energies(self, structures: StructureBatch, energy: Tensor) -> Tensor:
+        return energy / structures.n_atoms
+
     def calculator(self) -> Any:
         """An ASE calculator with formation energies (eV, of the whole cell), forces and stress.
 
@@ -142,7 +160,7 @@ def build_model(
         model = EnergyModel(build_network(card["network"]["name"], card["network"]["settings"]))
         model.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(UNCERTAINTY)})
         own = tensors_under(tensors, UNCERTAINTY)
-        return model.eval(), LatentDistance.of(own) if own else None
+        return model.eval().requires_grad_(False), LatentDistance.of(own) if own else None
 
 
 def _is_readable(structures: StructureBatch) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -106,6 +105,6 @@ def relax_best(
     out = folder / RELAXED
     names = [name.removesuffix(".cif") for name in cif_names(structures)]
     items = [Item(name, structures[row : row + 1]) for row, name in enumerate(names)]
-    with open_output(out, {**model, **asdict(settings)}, resume=not holds_nothing(out)):
+    with open_output(out, {**model, **settings.deciding()}, resume=not holds_nothing(out)):
         records = relax_kept(out, items, rows, load, settings, str(model["model"]), executor, quiet)
     return {record.row: record for record in records}

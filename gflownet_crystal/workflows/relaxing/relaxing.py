@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -111,7 +110,7 @@ def relax_structures(
     loader = checked_loader(load, settings.executor)
     name = read_choice(model).described
     full = name if version is None or ":" in name else f"{name}:{version}"
-    chosen = {"model": name, "version": version, **asdict(relaxation), "structures": fingerprint(items)}
+    chosen = {"model": name, "version": version, **relaxation.deciding(), "structures": fingerprint(items)}
     executor, quiet = settings.executor, settings.quiet
     with open_output(settings.out, chosen, settings.resume):
         rows = range(len(items))

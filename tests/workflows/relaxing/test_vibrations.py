@@ -58,12 +58,13 @@ def test_minima_are_told_from_others_and_failures_have_their_reason(tmp_path: Pa
 
 
 def test_what_is_done_is_not_done_again_and_a_line_cut_off_by_a_kill_is(tmp_path: Path) -> None:
-    whole = VIBRATIONS.of(tmp_path, ITEMS, ROWS, Metals())
+    first = Metals()
+    whole = VIBRATIONS.of(tmp_path, ITEMS, ROWS, first)
     path = tmp_path / "vibrations.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + lines[1][:20])
     energies = Metals()
     assert VIBRATIONS.of(tmp_path, ITEMS, ROWS, energies) == whole
     # the second crystal alone is relaxed and displaced again
-    assert energies.made == 2
+    assert 0 < energies.made < first.made
     assert path.read_bytes().count(b"\n") == 3
