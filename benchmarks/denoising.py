@@ -31,7 +31,7 @@ from gflownet_crystal.evaluation.matching import Pair, Tolerances, rms_distances
 from gflownet_crystal.evaluation.parallel import Work
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.potentials import load_energies
-from gflownet_crystal.relaxation.denoising import denoised, load_denoiser
+from gflownet_crystal.relaxation.preparing import Prepared
 from gflownet_crystal.relaxation.primitive_cell import PrimitiveCell
 from gflownet_crystal.relaxation.relax import relax
 from gflownet_crystal.relaxation.results import Relaxation
@@ -74,13 +74,14 @@ def shaken(structures: StructureBatch, deviation: float, seed: int) -> Structure
 
 def passed(structures: StructureBatch, weights: str) -> StructureBatch:
     """The structures after the denoiser's pass alone, within their symmetry."""
-    crystals = to_ase(structures)
-    for row, atoms in enumerate(crystals):
-        atoms.set_constraint(FixSymmetry(atoms, symprec=_SYMPREC))
-        moved = denoised(atoms, load_denoiser(weights))
-        crystals[row] = atoms if moved is None else moved
-        crystals[row].set_constraint()
-    return from_ase(crystals)
+    settings = RelaxationSettings(primitive=False, denoise=weights)
+    crystals = []
+    for row in range(len(structures)):
+        prepared = Prepared.of(structures[row : row + 1], settings)
+        first = prepared.first
+        moved = prepared.coordinates.start if first is None else prepared.coordinates.structures(first[None])
+        crystals.append(moved)
+    return StructureBatch.cat(crystals)
 
 
 def distances(made: StructureBatch, true: StructureBatch) -> NDArray[np.float64]:

@@ -79,7 +79,7 @@ class Minimizer:
             energy: (n,) eV.
             slopes: (n, f) derivatives.
             length: (n,) extents of the steps to the trials.
-            strictly: (n,) bool, whose trial is taken only if it is lower, be it by less than rounding.
+            strictly: (n,) bool, whose trial is taken only if it is lower by more than rounding.
         """
         first = self.energy.isinf()
         step = self.trial - self.values
@@ -90,7 +90,7 @@ class Minimizer:
         gained = energy - self.energy
         noise = _NOISE * energy.abs().clamp(min=1.0)
         better = (
-            torch.where(strictly, gained < 0.0, (gained <= noise) | (self.radius <= LEAST_RADIUS)) | first
+            torch.where(strictly, gained < -noise, (gained <= noise) | (self.radius <= LEAST_RADIUS)) | first
         )
         ratio = gained / foreseen.clamp(max=-1e-12)
         wider = better & ~first & (ratio > 0.5) & (length > 0.7 * self.radius)

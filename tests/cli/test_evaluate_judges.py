@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from gflownet_crystal.models.energies.choice import EnergyChoice
-from gflownet_crystal.models.energies.potentials import PotentialEnergies
+from gflownet_crystal.models.energies.potential_energies import PotentialEnergies
 from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.workflows.relaxing import relaxing
 from tests.cli.test_evaluate import evaluate, write

@@ -7,7 +7,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from gflownet_crystal.models.energies.potentials import PotentialEnergies
+from gflownet_crystal.models.energies.potential_energies import PotentialEnergies
 from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.structure import StructureBatch
 

@@ -10,7 +10,7 @@ from ase.build import bulk, make_supercell
 from ase.calculators.emt import EMT
 from pymatgen.core import Structure
 
-from gflownet_crystal.models.energies.potentials import PotentialEnergies
+from gflownet_crystal.models.energies.potential_energies import PotentialEnergies
 from gflownet_crystal.relaxation.primitive_cell import PrimitiveCell
 from gflownet_crystal.relaxation.relax import relax
 from gflownet_crystal.relaxation.settings import RelaxationSettings

@@ -11,7 +11,7 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.models.energies.potentials import PotentialEnergies
+from gflownet_crystal.models.energies.potential_energies import PotentialEnergies
 from gflownet_crystal.relaxation.changes import rms_displacement
 from gflownet_crystal.relaxation.relax import relax
 from gflownet_crystal.relaxation.settings import RelaxationSettings

@@ -12,7 +12,7 @@ from ase.calculators.calculator import BaseCalculator
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.energies.choice import TARGET, EnergyChoice
-from gflownet_crystal.models.energies.potentials import PotentialEnergies
+from gflownet_crystal.models.energies.potential_energies import PotentialEnergies
 from gflownet_crystal.models.energies.quiet_calculator import QuietCalculator, quiet
 from gflownet_crystal.models.energies.reference_tables import table_of
 

@@ -11,7 +11,8 @@ from ase.calculators.emt import EMT
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.models.energies.derivatives import Derivatives, by_calculator, each_alone
-from gflownet_crystal.models.energies.potentials import PotentialEnergies, load_energies
+from gflownet_crystal.models.energies.potential_energies import PotentialEnergies
+from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.structure import StructureBatch
 

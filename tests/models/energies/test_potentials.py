@@ -17,12 +17,8 @@ from gflownet_crystal.common.errors import ConfigError, WeightsError
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.models.energies.choice import recommended
 from gflownet_crystal.models.energies.corrections import materials_project_corrections
-from gflownet_crystal.models.energies.potentials import (
-    REFERENCES,
-    PotentialEnergies,
-    load_energies,
-    read_references,
-)
+from gflownet_crystal.models.energies.potential_energies import PotentialEnergies
+from gflownet_crystal.models.energies.potentials import REFERENCES, load_energies, read_references
 from gflownet_crystal.structures.convert import from_arrays, from_ase, from_pymatgen
 from gflownet_crystal.structures.periodic_pairs import connected
 from gflownet_crystal.structures.structure import StructureBatch
