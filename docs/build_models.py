@@ -144,10 +144,7 @@ KINDS: Mapping[str, Kind] = {
         _OF_LOSSES,
         figure=(("validation.velocity", "squared error of velocities"),),
     ),
-    "gemsdiff": Kind(
-        "a diffusion of positions and lattices",
-        _OF_LOSSES,
-    ),
+    "gemsdiff": Kind("a diffusion of positions and lattices", _OF_LOSSES),
     "langevin": Kind(
         "scores of sites, and in mode `paper` of lattice lengths, at several levels of noise",
         _OF_LOSSES,
@@ -194,11 +191,7 @@ def page() -> str:
 
 def _row(name: str, card: Mapping[str, Any]) -> str:
     kind = KINDS.get(str(card.get("kind")), _UNKNOWN)
-    cells = [
-        f"[`{name}`](#{name})",
-        kind.what,
-        _figures(card, kind),
-    ]
+    cells = (f"[`{name}`](#{name})", kind.what, _figures(card, kind))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -242,9 +235,7 @@ def _samples(card: Mapping[str, Any]) -> str:
     # losses fall, shares of finds rise
     going = card.get("curve_still_falling", card.get("curve_still_rising"))
     return (
-        seen
-        if going is None
-        else f"{seen}; the learning curve {'was still changing' if going else 'was flat'}"
+        seen if going is None else f"{seen}; the learning curve was {'still changing' if going else 'flat'}"
     )
 
 

@@ -50,7 +50,7 @@ def _hexagonal(word: tuple[int, ...]) -> float:
 
 def test_the_page_counts_and_sums_rightly(rewards):
     text = text_of(PAGE)
-    assert f"there are {len(rewards)} stackings" in text
+    assert f"There are {len(rewards)} stackings" in text
     # proper colourings of a cycle (chromatic polynomial)
     assert len(rewards) == 2**LENGTH + 2
     (log_z,) = re.findall(r"log Z = ([\d.]+)", text)

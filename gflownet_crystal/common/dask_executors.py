@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import importlib
 import logging
-import sys
-import time
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
+from gflownet_crystal.common.dask_pool import DaskPool
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.executors import Executor, Pool
 from gflownet_crystal.common.values import at_least, check_fields, optional, path_text, thread_count
@@ -23,20 +20,8 @@ from gflownet_crystal.common.values import at_least, check_fields, optional, pat
 if TYPE_CHECKING:
     from distributed import Client
 
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
-
 _CLIENTS: WeakKeyDictionary[DaskExecutor, Client] = WeakKeyDictionary()
 """Connections of this process: one an executor, kept from pool to pool, as jobs take long to start."""
-
-_PATIENCE = 600.0
-"""Seconds without any worker, after there were some, that end the work; the first may wait in a queue for days."""
-
-_RENEW_SECONDS = 20.0
-"""Seconds without any worker after which those on this machine are started again: a nanny may fail to do it."""
-
-_LOOK_SECONDS = 1.0
-"""Seconds between looks at the number of workers."""
 
 
 class DaskExecutor(Executor):
@@ -60,7 +45,7 @@ class DaskExecutor(Executor):
         if self not in _CLIENTS:
             _CLIENTS[self] = self._connect()
         with _told():
-            yield _DaskPool(_CLIENTS[self])
+            yield DaskPool(_CLIENTS[self])
 
     def close(self) -> None:
         """End the connection, and the workers that were started for it; the end of the process does it too."""
@@ -180,85 +165,6 @@ class DaskJobs(DaskExecutor):
             **self.options,
         }
         return _own(_cluster_class(self.cluster), arguments, jobs=self.jobs)
-
-
-class _DaskPool(Pool):
-    """Calls of workers, and of short ones another each, which waits there."""
-
-    def __init__(self, client: Client) -> None:
-        from distributed import KilledWorker
-
-        self.losses = (KilledWorker,)
-        self._client, self._executor = client, client.get_executor(pure=False)
-        self._running: set[Future[Any]] = set()
-        self._n = self._seen = len(client.nthreads())
-        self._looked = self._last_met = time.monotonic()
-        self._met, self._told = self._n > 0, False
-        self._renewed = self._looked
-        self.deaths = 1 + client.run_on_scheduler(_allowed_failures)
-
-    @property
-    def workers(self) -> int:
-        if time.monotonic() - self._looked > _LOOK_SECONDS:
-            self._look()
-        return self._n
-
-    @property
-    def room(self) -> int:
-        done = {future for future in self._running if future.done()}
-        self._running -= done
-        if any(not future.cancelled() and isinstance(future.exception(), self.losses) for future in done):
-            self._look()
-        return self.workers - len(self._running)
-
-    @property
-    def ahead(self) -> int:  # type: ignore[override]
-        return self._n
-
-    def _look(self) -> None:
-        """Count the workers; those that have just come count from the next time."""
-        found = len(self._client.nthreads())
-        now = time.monotonic()
-        if found:
-            self._renewed = now
-        elif now - self._renewed > _RENEW_SECONDS:
-            self._renewed = now
-            _renew(self._client)
-        if found or not self._met:
-            self._met, self._last_met = self._met or found > 0, now
-        elif now - self._last_met > _PATIENCE:
-            raise DataError(
-                "all workers of dask are gone; finished work is kept where it was written, go on with resume=true"
-            )
-        # one that dies in its first moments would not be started again by its nanny
-        self._n, self._seen, self._looked = min(found, self._seen), found, now
-        if not found and not self._told:
-            self._told = True
-            sys.stderr.write("executor: dask has no worker at present; units wait for one\n")
-
-    def submit(
-        self, function: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs
-    ) -> Future[Result]:
-        with warnings.catch_warnings():
-            # models go to a worker once, whatever their size
-            warnings.filterwarnings("ignore", message="Sending large graph")
-            future: Future[Result] = self._executor.submit(function, *args, **kwargs)
-        self._running.add(future)
-        return future
-
-
-def _renew(client: Client) -> None:
-    """Start the workers of this machine again; those of others are not ours to start."""
-    from distributed import LocalCluster
-
-    if isinstance(cluster := client.cluster, LocalCluster):
-        n = len(cluster.worker_spec)
-        cluster.scale(0)
-        cluster.scale(n)
-
-
-def _allowed_failures(dask_scheduler: Any) -> int:
-    return int(dask_scheduler.allowed_failures)
 
 
 def _own(kind: Callable[..., Any], arguments: Mapping[str, object], jobs: int | None = None) -> Client:

@@ -43,7 +43,7 @@ def table(folder: Path) -> dict[str, dict[str, float]]:
 
 def test_once_computed_they_serve_relax_evaluate_and_generate(folder: Path, capsys) -> None:
     structures = f"structures={folder / 'made.parquet'}"
-    relaxing = ["relax", structures, f"model.{EMT_WORD}", f"out={folder / 'relaxed'}", *QUIET]
+    relaxing = ["relax", structures, f"model.{EMT_WORD}", f"out={folder / 'relaxed'}", "fmax=0.005", *QUIET]
     assert main(relaxing) == 2
     said = capsys.readouterr().err
     assert (

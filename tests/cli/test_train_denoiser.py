@@ -127,7 +127,7 @@ def test_configs_are_the_presets(choice: str, preset: object, volumes: bool) -> 
         (["denoising.noise=2.0"], "denoising.noise"),
         (["denoising.validated=many"], "denoising.validated"),
         (["model.volumes=some"], "model.volumes"),
-        (["model.settings.lattice=false"], "lattice action"),
+        (["model.settings.lattice=false"], "lattice heads"),
         (["out=weights.pt"], ".safetensors"),
     ],
 )

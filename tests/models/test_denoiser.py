@@ -73,5 +73,5 @@ def assert_same_places(mine: Tensor, theirs: Tensor) -> None:
 def test_a_network_that_makes_no_lattice_is_refused() -> None:
     model = Denoiser(GemsNet(replace(GEMSNET, lattice=False)))
     graph = model.graph(crystals())
-    with pytest.raises(ConfigError, match="lattice action"):
+    with pytest.raises(ConfigError, match="lattice heads"):
         model(graph)

@@ -39,6 +39,19 @@ class BatchedCHGNet:
         model = self._model
         graph = neighbour_graph(structures, cutoff=self._reach)
         vectors = graph.vectors(fractional, cell, structures.structure_index).float()
+        near = (vectors.detach().norm(dim=1) <= self._bonded).nonzero()[:, 0]
+        left, right = triplets(
+            Graph(graph.source[near], graph.target[near], graph.image[near], graph.n_atoms)
+        )
+        left, right = near[left], near[right]
+        angled = structures.structure_index[graph.source[left]].bincount(minlength=len(structures)) > 0
+        if bool(angled.any()) and not bool(angled.all()):
+            # CHGNet leaves out its layers of angles where a batch has none, and some add a constant
+            parts = [angled, ~angled]
+            owners = structures.structure_index
+            energies = [self(structures[part], cell[part], fractional[part[owners]]) for part in parts]
+            order = torch.cat([part.nonzero()[:, 0] for part in parts]).argsort()
+            return torch.cat(energies)[order]
         reverse = reverse_edges(graph)
         # the first of the two edges of each bond stands for it
         edges = torch.arange(len(graph), device=vectors.device)
@@ -52,11 +65,6 @@ class BatchedCHGNet:
             image=zero,
             lattice=torch.eye(3, device=vectors.device),
         )
-        near = (vectors.detach().norm(dim=1) <= self._bonded).nonzero()[:, 0]
-        left, right = triplets(
-            Graph(graph.source[near], graph.target[near], graph.image[near], graph.n_atoms)
-        )
-        left, right = near[left], near[right]
         angles = model.angle_basis_expansion(directions[left], directions[right])
         found = model._compute(
             BatchedGraph(

@@ -16,12 +16,13 @@ from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import SUMMARY
 from gflownet_crystal.common.units import Lost, run_units
+from gflownet_crystal.data.schema import JUDGED_HULL
 from gflownet_crystal.models.energies.choice import read_choice
 from gflownet_crystal.workflows.candidates.files import Candidates, write_candidates
 from gflownet_crystal.workflows.output_folder import open_output
-from gflownet_crystal.workflows.predicting.predicting import Predictor, summary_of
+from gflownet_crystal.workflows.predicting.predicting import Predictor
 from gflownet_crystal.workflows.predicting.tasks import Task
-from gflownet_crystal.workflows.settings.predict import PredictSettings
+from gflownet_crystal.workflows.settings.predict import PredictionSettings, PredictSettings
 
 _DECISIVE = (
     "prior", "prototypes", "energies", "contacts", "hull", "space_group", "lattice", "seed", "n", "templates", "cells",
@@ -135,3 +136,23 @@ def _names(tasks: Sequence[Task]) -> list[str]:
     return [
         f"{name}_{place}" if plain_names.count(name) > 1 else name for place, name in enumerate(plain_names)
     ]
+
+
+def summary_of(candidates: Candidates, formula: str, settings: PredictionSettings) -> dict[str, object]:
+    """Figures of a prediction, as JSON values.
+
+    Args:
+        candidates: structures that were found.
+        formula: formula that was given, or that of the crystal.
+        settings: settings of the prediction.
+    """
+    frame = candidates.frame
+    best = frame.iloc[0] if len(frame) else None
+    return {
+        "formula": formula,
+        "structures": len(frame),
+        "cells": settings.cells,
+        "best_space_group": None if best is None else int(best["space_group"]),
+        "best_cell": None if best is None else str(best["formula"]),
+        "best_e_above_hull_judged": None if best is None else round(float(best[JUDGED_HULL]), 4),
+    }

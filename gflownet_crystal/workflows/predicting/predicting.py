@@ -5,7 +5,6 @@ Crystals of a formula come from prototypes of known crystals and from a prior; v
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -29,7 +28,6 @@ from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.occupied_positions import is_free
 from gflownet_crystal.structures.site_letters import sites_to_text
 from gflownet_crystal.structures.spec import CrystalSpec
-from gflownet_crystal.structures.spec_checks import spec_faults
 from gflownet_crystal.structures.spec_io import LETTERS, REQUIRED_COLUMNS, RESULT_COLUMNS, specs_to_frame
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.workflows.candidates.files import Candidates, cif_names
@@ -43,6 +41,7 @@ from gflownet_crystal.workflows.placing.placing import (
     best_of_rows,
     why_unplaced,
 )
+from gflownet_crystal.workflows.predicting.given_lattice import in_lattice, within_lattice
 from gflownet_crystal.workflows.predicting.known_cells import KnownCells, known_cells
 from gflownet_crystal.workflows.predicting.likely_cells import (
     CellKinds,
@@ -68,9 +67,6 @@ COLUMNS = (
 )  # fmt: skip
 """Columns of predictions: the cell (Å, degrees, Å^3), Wyckoff letters, the probability among all that were considered,
 energies (eV/atom), the tightest contact, and why a cell is no prediction."""
-
-_VOLUMES = 5.0, 80.0
-"""Accepted volumes per atom in a given cell, Å^3: the range of known crystals."""
 
 _PLACED_AGAIN = 20
 """Crystals in known prototypes, the best ones, whose atoms the generator places once more."""
@@ -167,7 +163,7 @@ class Predictor:
         settings, elements = self.settings, cast(Crystal, self.model.env).rules.elements
         kinds = kinds_of(pattern, settings.groups, settings.most_atoms, elements)
         if settings.lattice is not None:
-            kinds = _within(kinds, settings.lattice)
+            kinds = within_lattice(kinds, settings.lattice)
         if not len(kinds):
             raise EmptySpaceError(_nothing(pattern, settings))
         log_p = log_prior(self.model, kinds)
@@ -180,7 +176,7 @@ class Predictor:
         settings = self.settings
         rows = allotted(by_prior / by_prior.sum(), settings.cells)
         if settings.lattice is not None:
-            return _frame(_in_lattice(kinds, settings.lattice)[rows], by_prior[rows])
+            return _frame(in_lattice(kinds, settings.lattice)[rows], by_prior[rows])
         return _frame(draw_cells(self.model, kinds, rows, settings.seed), by_prior[rows])
 
     def _known(self, known: KnownCells, probability: Tensor) -> Variants:
@@ -289,20 +285,6 @@ def _columns(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.reindex(columns=list(COLUMNS)).astype({"rank": "Int64"}).reset_index(drop=True)
 
 
-def _in_lattice(kinds: CellKinds, lattice: Sequence[float]) -> CrystalSpec:
-    """All pairs in one lattice."""
-    parameters = torch.tensor([float(x) for x in lattice], dtype=torch.float64).expand(len(kinds), -1)
-    return CrystalSpec(kinds.space_group, kinds.composition, parameters[:, :3], parameters[:, 3:])
-
-
-def _within(kinds: CellKinds, lattice: Sequence[float]) -> CellKinds:
-    """Pairs whose group admits the lattice and whose volume per atom is plausible."""
-    specs = _in_lattice(kinds, lattice)
-    low, high = _VOLUMES
-    fits = (spec_faults(specs) == 0) & (specs.volume_per_atom >= low) & (specs.volume_per_atom <= high)
-    return CellKinds(kinds.space_group[fits], kinds.composition[fits])
-
-
 def _nothing(pattern: FormulaPattern, settings: PredictionSettings) -> str:
     groups = "any space group" if settings.space_groups is None else f"space groups {settings.groups}"
     lattice = "" if settings.lattice is None else f" in the lattice {list(settings.lattice)}"
@@ -310,23 +292,3 @@ def _nothing(pattern: FormulaPattern, settings: PredictionSettings) -> str:
         f"formula {pattern.text} fits no Wyckoff positions of {groups}{lattice} with at most {settings.most_atoms} "
         "atoms in the primitive cell; raise most_atoms, or leave out space_group or lattice"
     )
-
-
-def summary_of(candidates: Candidates, formula: str, settings: PredictionSettings) -> dict[str, object]:
-    """Figures of a prediction, as JSON values.
-
-    Args:
-        candidates: structures that were found.
-        formula: formula that was given, or that of the crystal.
-        settings: settings of the prediction.
-    """
-    frame = candidates.frame
-    best = frame.iloc[0] if len(frame) else None
-    return {
-        "formula": formula,
-        "structures": len(frame),
-        "cells": settings.cells,
-        "best_space_group": None if best is None else int(best["space_group"]),
-        "best_cell": None if best is None else str(best["formula"]),
-        "best_e_above_hull_judged": None if best is None else round(float(best[JUDGED_HULL]), 4),
-    }

@@ -103,7 +103,7 @@ def test_structures_of_known_formulas_are_the_crystals(known: KnownPrototypes) -
 
 def test_templates_are_as_few_as_the_shapes(known: KnownPrototypes, found: OccupiedSpecs) -> None:
     assert int(known.prototype.max()) + 1 == 4
-    # two rutiles alike, and the one stretched twofold
+    # two equal rutiles, and the one stretched twofold
     assert int((known.templates.space_group == 136).sum()) == 2
     assert len(known.elements) == len(found)
     assert shares_found(known, found)["any"] == 1.0
