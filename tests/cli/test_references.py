@@ -73,6 +73,7 @@ def test_once_computed_they_serve_relax_evaluate_and_generate(folder: Path, caps
         structures,
         f"reference={folder / 'known.parquet'}",
         "metrics=[stability]",
+        "relax.fmax=0.005",
         f"out={folder / 'judged'}",
     ]
     assert main(["evaluate", *words, f"judge.{EMT_WORD}", "cache=null", "threads=1"]) == 0

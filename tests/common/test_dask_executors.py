@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gflownet_crystal.common import dask_executors
+from gflownet_crystal.common import dask_executors, dask_pool
 from gflownet_crystal.common.dask_executors import DaskJobs, DaskWorkers
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.units import Lost, run_units
@@ -45,7 +45,7 @@ def test_a_scheduler_serves_another_connection_and_counts_its_own_deaths(
 def test_workers_that_their_nannies_lose_are_started_again(
     two: DaskWorkers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dask_executors, "_RENEW_SECONDS", 1.0)
+    monkeypatch.setattr(dask_pool, "_RENEW_SECONDS", 1.0)
     cluster = dask_executors._CLIENTS[two].cluster
     asked = len(cluster.worker_spec)
     for nanny in list(cluster.workers.values()):
