@@ -5,8 +5,8 @@
 
 Units that wait for some milliseconds are shared among workers that run already; the overhead is the time of the workers
 over that of the units, less one. Then specs of FILE get atoms (generator=quick, batches of ten) and its crystals are
-relaxed (alignn) in this process, and by each executor while workers are killed in the middle of a unit. Results have to
-be those of this process, bit for bit: the exit status is 1 if one differs, or is lost.
+relaxed (alignn, batches of ten) in this process, and by each executor while workers are killed in the middle of a unit.
+Results have to be those of this process, bit for bit: the exit status is 1 if one differs, or is lost.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gflownet_crystal.common.units import open_workers, run_units
 from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.generators.quick_placement import QuickPlacement
-from gflownet_crystal.relaxation.inputs import Item
+from gflownet_crystal.relaxation.results import Relaxation
 from gflownet_crystal.relaxation.run import Worker
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.frames import frame_to_structures
@@ -151,8 +151,9 @@ def works(
     if not numbers["relaxations"]:
         return
     structures = frame_to_structures(crystals.head(numbers["relaxations"]))
-    items = [(row, Item(str(row), structures[row : row + 1])) for row in range(len(structures))]
-    yield f"{len(items)} relaxations", functools.partial(_relaxer, numbers["steps"]), items
+    singles = [(row, structures[row : row + 1]) for row in range(len(structures))]
+    portions = [singles[start : start + _BATCH] for start in range(0, len(singles), _BATCH)]
+    yield f"{len(singles)} relaxations", functools.partial(_relaxer, numbers["steps"]), portions
 
 
 def _placer() -> Function:
@@ -164,8 +165,8 @@ def _relaxer(steps: int) -> Function:
     return functools.partial(_relax, worker)
 
 
-def _relax(worker: Worker, task: tuple[int, Item]) -> Any:
-    return worker(task).result
+def _relax(worker: Worker, crystals: Sequence[tuple[int, StructureBatch]]) -> list[Relaxation]:
+    return [result for _, result, _ in sorted(worker(crystals), key=lambda finished: finished.row)]
 
 
 def compare(
@@ -208,6 +209,8 @@ def same(first: object, second: object) -> bool:
         return first.to_json(double_precision=15) == second.to_json(double_precision=15)
     if isinstance(first, StructureBatch) and isinstance(second, StructureBatch):
         return all(torch.equal(one, two) for one, two in zip(_tensors(first), _tensors(second), strict=True))
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(same, first, second))
     if hasattr(first, "__dict__"):
         return all(same(value, vars(second)[name]) for name, value in vars(first).items())
     return first == second
