@@ -22,6 +22,7 @@ from tests.own_pages import DOCS, REPOSITORY, commands, write_files
 
 PAGES = sorted(path.relative_to(REPOSITORY).as_posix() for path in DOCS.rglob("*.md"))
 READ = ["README.md", *PAGES]
+NOTEBOOK = "docs/notebook.ipynb"
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```", flags=re.DOTALL | re.MULTILINE)
 # the doors to a verb; what follows is the verb and its settings
@@ -97,7 +98,7 @@ def test_links_and_anchors_lead_somewhere(page):
 def test_every_page_is_in_the_navigation_and_the_other_way_round():
     text = (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")
     entries = list(nav_entries(yaml.safe_load(text)["nav"]))
-    assert sorted(f"docs/{entry}" for entry in entries) == PAGES
+    assert sorted(f"docs/{entry}" for entry in entries) == sorted([*PAGES, NOTEBOOK])
 
 
 @pytest.mark.parametrize("page", READ)
@@ -140,7 +141,7 @@ def test_programs_of_the_repository_exist(page):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     """The site, built with every warning an error and no way to the network."""
-    for name in ("mkdocs", "material", "mkdocstrings"):
+    for name in ("mkdocs", "material", "mkdocstrings", "mkdocs_jupyter"):
         pytest.importorskip(name, reason="pip install -e '.[docs]'")
     out = tmp_path_factory.mktemp("site")
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
@@ -162,6 +163,20 @@ def test_the_site_has_every_page_and_reads_nothing_from_elsewhere(site):
         html = (site / page.removeprefix("docs/")).with_suffix(".html").read_text(encoding="utf-8")
         assert re.findall(r'(?:src|<link[^>]*href)="?(?:https?:)?//[^"]*', html) == []
     assert not list(site.rglob("*.py"))
+
+
+def test_the_site_shows_the_notebook_with_its_outputs(site):
+    html = (site / "notebook.html").read_text(encoding="utf-8")
+    cells = json.loads((REPOSITORY / NOTEBOOK).read_text(encoding="utf-8"))["cells"]
+    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    assert len(outputs) >= 5
+    for data in outputs:
+        tables = re.findall(r"<td>[^<]+</td>", "".join(data.get("text/html", "")))
+        assert all(cell in html for cell in tables)
+    images = [data["image/png"].strip() for data in outputs if "image/png" in data]
+    assert images
+    assert all("".join(image.split()) in "".join(html.split()) for image in images)
+    # kept beside the page, to be opened in Jupyter
     assert (site / "notebook.ipynb").is_file()
 
 
