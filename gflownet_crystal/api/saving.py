@@ -79,7 +79,7 @@ def cif_of(structure: StructureBatch) -> str:
 
 
 def _values(crystals: Crystals) -> pd.DataFrame:
-    """Names and numbers of the crystals that files of structures keep."""
+    """Names and numerical properties of the crystals, as files of structures store them."""
     frame = crystals.to_frame()
     numbers = frame.drop(columns=["n_atoms", *LATTICE_COLUMNS]).select_dtypes("number")
     return numbers.rename(columns=_RENAMED).assign(**{NAME: frame["name"]})

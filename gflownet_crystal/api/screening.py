@@ -103,7 +103,7 @@ def screen_samples(
 
 
 def _source(samples: Samples, search: Search) -> CandidateSource:
-    """The run of samples as a source of candidates; without a run nothing of its proxy is known."""
+    """Samples as a source of candidates; without a run, their proxy is unknown."""
     run, seed = samples.run, seed_number(search.seed, "seed")
     proxy = None if run is None else main_proxy(run.proxy)
     reward = None if run is None else discovery_of(run.reward.function)

@@ -94,7 +94,7 @@ def _shortened(value: str, room: int) -> str:
 
 
 def _two_columns(left: str, right: str, indent: int) -> list[str]:
-    """A text and its explanation beside it, or below it where it has no room there."""
+    """A text with its explanation at its right, or below it where the line is too short."""
     if not right:
         return [left]
     explained = textwrap.wrap(

@@ -66,7 +66,7 @@ def path_setting(value: object, key: str) -> Path:
 
 
 def paths_setting(value: object, key: str) -> tuple[Path, ...]:
-    """One path or a list of them."""
+    """Paths of a setting that is one path or a list of paths."""
     values = value if isinstance(value, list | tuple) else [value]
     if not values:
         raise ConfigError(f"{key} must be a path or a list of paths, not {value!r}")

@@ -169,7 +169,7 @@ def _chosen_config(
 
 
 def _override(setting: Setting) -> str:
-    """A choice as Hydra reads it: null is the default but for the prior, whose group is then left out."""
+    """A choice in Hydra's syntax; null is the default, and for the prior it leaves out the group."""
     return f"~{setting.key}" if setting.value is None else setting.text.removeprefix("+")
 
 

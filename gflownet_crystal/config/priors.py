@@ -111,7 +111,7 @@ class StoredPolicy:
 
 
 def _widened(weights: Tensor, own: Tensor | None, n: int) -> Tensor:
-    """Weights (m, k) with n more columns of zeros, where those of the model have as many more."""
+    """Weights (m, k) with n more columns of zeros, for a model that has n more inputs."""
     if own is None or weights.dim() != 2 or own.shape != (len(weights), weights.shape[1] + n):
         return weights
     return torch.cat([weights, weights.new_zeros(len(weights), n)], dim=1)

@@ -97,7 +97,7 @@ def _fitting_shifts(
 
 
 def _first_of_centred(shifts: NDArray[np.int64], centring: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The smallest of each set of shifts that centring translations make of each other."""
+    """The smallest shift of each set of shifts that differ by centring translations."""
     smallest = _key(shifts[:, None] + centring).min(1)
     return shifts[np.unique(smallest, return_index=True)[1]]
 

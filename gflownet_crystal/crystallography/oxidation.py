@@ -119,7 +119,7 @@ def oxidation_table(name: object) -> dict[str, tuple[int, ...]]:
 
 
 def _checked_states(symbol: str, states: object) -> tuple[int, ...]:
-    """The distinct states but 0, ascending."""
+    """Distinct non-zero oxidation states in ascending order."""
     if not isinstance(states, Sequence) or isinstance(states, str):
         raise ConfigError(f"oxidation_table.{symbol} is {states!r}; give a list, as [1] or [-1, 1]")
     checked = [_checked_state(symbol, state) for state in states]

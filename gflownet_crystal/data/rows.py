@@ -105,7 +105,7 @@ def structure_reasons(frame: pd.DataFrame) -> list[str]:
 
 
 def frame_to_oriented(frame: pd.DataFrame) -> StructureBatch:
-    """Structures of checked rows that are crystals, their lattice vectors as the source has them where it has some.
+    """Structures of checked rows that are crystals, with the lattice vectors of the source where it has them.
 
     Args:
         frame: n rows of :func:`rows_to_frame`, at least one, all without a reason.

@@ -170,12 +170,12 @@ class Evaluation:
 
     @cached_property
     def composition_valid(self) -> Tensor:
-        """By SMACT, (m,) bool."""
+        """Whether each composition is valid by SMACT, (m,) bool."""
         return composition_validity(self.made.structures.composition, self.choices.oxidation_states)
 
     @property
     def valid(self) -> Tensor:
-        """Both, (m,) bool."""
+        """Whether structure and composition are both valid, (m,) bool."""
         return self.structure_valid & self.composition_valid
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Coverage: how much of a reference set has a likeness among generated structures, and the other way round.
+"""Coverage: share of a reference set with a similar generated structure, and the reverse.
 
 Source: T. Xie et al., ICLR 2022, section 5.2 and appendix G (after S. Ganea et al., GeoMol, NeurIPS 2021). A structure
 is covered if the nearest site fingerprint and the nearest composition fingerprint of the other set are both within

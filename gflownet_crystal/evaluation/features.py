@@ -99,7 +99,7 @@ def compute_features(
 def _one_by_one(
     maker: Maker, crystals: Sequence[Crystal], work: Work, reason: str, others: Sequence[Features]
 ) -> Features:
-    """Features of a chunk that killed its workers: of each structure alone, for as many as can be had."""
+    """Features of a chunk that killed its workers, computed one by one; a structure that kills again has none."""
     parts: dict[int, Features] = {}
     if len(crystals) > 1:
         tasks = [[crystal] for crystal in crystals]

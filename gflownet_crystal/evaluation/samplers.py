@@ -122,7 +122,7 @@ def top_diversity(specs: CrystalSpec, log_reward: Tensor, k: int = 100) -> Diver
 
 
 def effective_sample_size(log_weight: Tensor) -> float:
-    """Equally weighted samples that are worth as much as weighted ones, ``(sum w)^2 / sum w^2`` (L. Kish, 1965).
+    """Number of unweighted samples of the same precision as weighted ones, ``(sum w)^2 / sum w^2`` (L. Kish, 1965).
 
     With weights R / p it says how well the sampler's objects stand for the target: n for a perfect sampler.
 

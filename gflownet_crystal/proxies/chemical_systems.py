@@ -62,7 +62,7 @@ def places_within(elements: Tensor, keys: Tensor, fewest: int) -> tuple[Tensor, 
 
 
 class SystemEntries:
-    """Numbers of known crystals in chemical systems, which say that a hull there rests on.
+    """Numbers of known crystals in chemical systems: the evidence for the hull there.
 
     Args:
         systems: (s, 119) int64; 1 for each element of a system, at most 8 of them; no system twice.

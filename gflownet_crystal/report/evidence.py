@@ -102,6 +102,6 @@ def _of_atoms(card: Rated) -> list[Mark]:
 
 
 def _shown(mark: str, atoms: list[Mark]) -> str:
-    """The mark of an energy beside those of the atoms: an impossible crystal has no good energy."""
+    """The mark of an energy, at best a caution where the atoms are impossible."""
     impossible = any(one.mark == "bad" for one in atoms)
     return "caution" if impossible and mark == "good" else mark

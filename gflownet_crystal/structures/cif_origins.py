@@ -106,7 +106,7 @@ def _has_multiplicities(reading: Reading, sites: CifSites) -> bool:
 
 
 def _not_squeezed(readings: list[Reading], cell: NDArray[np.float64]) -> list[Reading]:
-    """Without those whose atoms are far nearer to each other than in another one."""
+    """The readings without those whose shortest distance is far below that of another reading."""
     batch = from_arrays(
         [cell] * len(readings),
         [reading.numbers for reading in readings],

@@ -51,7 +51,7 @@ def structures_to_poscar(structures: StructureBatch, names: Sequence[str]) -> li
 
 
 def structures_to_json(structures: StructureBatch, names: Sequence[str], values: Values) -> str:
-    """A list of objects, each with ``material_id``, its values, and pymatgen's dictionary under ``structure``."""
+    """JSON list: ``material_id``, values, and pymatgen's dictionary of a structure under ``structure``."""
     rows = [
         {"material_id": name, **row, "structure": structure.as_dict(verbosity=0)}
         for structure, name, row in zip(to_pymatgen(rounded(structures)), names, values, strict=True)

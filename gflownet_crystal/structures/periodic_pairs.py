@@ -193,7 +193,7 @@ def usable(batch: StructureBatch, closest: float = 1e-3) -> Tensor:
 
 
 def has_cell(batch: StructureBatch, closest: float = 1e-3) -> Tensor:
-    """Which structures meet :func:`usable` but for the distances between atoms, (n,) bool."""
+    """Which structures are :func:`usable`, apart from the distances between atoms, (n,) bool."""
     good = _is_sound(batch)
     rows = good.nonzero()[:, 0]
     good[rows] = _has_volume(PeriodicPoints.of(batch[rows]), closest)

@@ -34,7 +34,7 @@ class World:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files and talks."""
+        """Whether this process writes files and prints messages."""
         return self.rank == 0
 
     def mean(self, values: Tensor) -> Tensor:

@@ -132,7 +132,7 @@ def fitting_card(weights: str | Path) -> Iterator[None]:
 
 @contextmanager
 def fitting_tensors(tensors: Mapping[str, Tensor], network: str) -> Iterator[None]:
-    """Tell in one line that a network cannot be made of tensors in memory and their card.
+    """Report in one line that tensors in memory do not fit the network of their card.
 
     Args:
         tensors: named tensors.

@@ -142,7 +142,7 @@ class RankedAssignments:
     def _scored(
         self, specs: CrystalSpec, elements: Tensor, listings: list[Listing]
     ) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
-        """Log-probability, spec and first orbit of every listed assignment, and the columns of all listings."""
+        """Log-probability, spec and first orbit of each listed assignment, and the columns of all listings."""
         device = specs.device
         sizes = torch.tensor([len(listing) for listing in listings], dtype=torch.int64)
         parts = []

@@ -73,7 +73,7 @@ class EdgeGatedConvolution(nn.Module):
         self.kernels = EAGER
 
     def compile_kernels(self) -> None:
-        """Do the work on edges by compiled code from now on; takes a C++ compiler."""
+        """Use compiled kernels for the work on edges from now on; needs a C++ compiler."""
         self.kernels = compiled_kernels()
 
     def forward(

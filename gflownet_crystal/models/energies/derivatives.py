@@ -80,7 +80,7 @@ def in_halves(
     cat: Callable[[list[Result]], Result],
     failed: Callable[[StructureBatch, Exception], Result],
 ) -> Result:
-    """Compute structures together; where that raises, in halves, until those that raise are alone.
+    """Compute structures together; after an error, in halves, until each structure that causes one is alone.
 
     Args:
         compute: function of structures that may raise whatever it likes.
@@ -108,7 +108,7 @@ def _raised(structures: StructureBatch, error: Exception) -> Derivatives:
 
 
 def said(error: Exception) -> str:
-    """An error in one line, after its class unless it is one of this package, whose texts are for users."""
+    """Text of an error in one line; errors of other packages are preceded by the name of their class."""
     text = " ".join(str(error).split())
     return text if isinstance(error, GFlowNetCrystalError) else f"{type(error).__name__}: {text}"
 

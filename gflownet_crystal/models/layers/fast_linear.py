@@ -18,9 +18,9 @@ _MOST_INPUTS, _FEWEST_OUTPUTS = 128, 64
 def fast_linear(rows: Tensor, weight: Tensor) -> Tensor:
     """rows @ weight.T, (M, inputs) and (outputs, inputs) -> (M, outputs); in half precision under autocast.
 
-    As :func:`torch.nn.functional.linear`, but for float32 on CPUs. There round numbers of rows, as the edges of
-    :func:`~gflownet_crystal.models.layers.padding.padded` graphs have, take the way of
-    :func:`~gflownet_crystal.models.layers.linear.product`, which is faster once it is prepared for that number.
+    As :func:`torch.nn.functional.linear`, but faster for float32 on CPUs where numbers of rows occur again, as those of
+    :func:`~gflownet_crystal.models.layers.padding.padded` graphs: they are computed by
+    :func:`~gflownet_crystal.models.layers.linear.product`, which is prepared once for each number.
     Rounding is the same for a structure alone and in a batch. Gradients can be differentiated again, as losses on
     forces need it.
     """

@@ -116,6 +116,6 @@ def _fast(rows: Tensor) -> bool:
 
 
 def _as_image(rows: Tensor) -> Tensor:
-    """(M, channels) as 16 images of one column, their channels last: the layout that oneDNN takes without a copy."""
+    """Rows (M, channels) as 16 images one pixel wide, channels last: a layout that oneDNN reads without a copy."""
     # torch leaves batches of fewer than 16 images to its own slow convolution
     return rows.contiguous().view(PRODUCT_ROWS, -1, 1, rows.shape[1]).permute(0, 3, 1, 2)

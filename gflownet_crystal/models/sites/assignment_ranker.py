@@ -53,7 +53,7 @@ class RankerInputs:
     orbit_site: Tensor
 
     def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> RankerInputs:
-        """The same inputs on ``device``, numbers that are not whole in ``dtype``."""
+        """The same inputs on ``device``, floating-point numbers in ``dtype``."""
         return RankerInputs(
             *(
                 tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)

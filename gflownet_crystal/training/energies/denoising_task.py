@@ -1,4 +1,4 @@
-"""Learning to make crystals again: from noisy positions without a lattice, or only the lattice from clean positions.
+"""Training of denoisers: crystals from noisy positions without a lattice, or the lattice alone from clean positions.
 
 Klipfel et al., "Unified model for crystal material generation", IJCAI 2023, section 5. The lattice to find is that of
 the cell as its source stores it (MP-20: a reduced primitive one). The crystal's other cells count as wrong: the

@@ -151,7 +151,7 @@ class AssignmentTask(Task):
             model: model on its device.
             splits: crystals.
             settings: settings of the task.
-            earlier: table of crystals that were learned from before, which these may be among; None for none.
+            earlier: table of the crystals of an earlier training, which may contain these; None without one.
         """
         train, validation = RankedCrystals(splits.train), RankedCrystals(splits.validation)
         earlier = AssignmentTable() if earlier is None else earlier

@@ -180,7 +180,7 @@ def _wrapped(way: Tensor) -> Tensor:
 def _cheapest(
     way: Tensor, graph: SiteGraph, orbit: Tensor, group: Tensor, n_groups: int
 ) -> tuple[Tensor, Tensor]:
-    """The least summed squared way of atoms, Å^2, among the ways (E, 3) of each group, and which it is."""
+    """The least sum of squared displacements, Å^2, among the displacements (E, 3) of each group, and its index."""
     squared = torch.einsum("ei,eij->ej", way, graph.span[orbit]).square().sum(1) * graph.multiplicity[orbit]
     least = squared.new_full((n_groups,), torch.inf).scatter_reduce(0, group, squared, "amin")
     return least, _first_least(squared, least, group)

@@ -37,7 +37,7 @@ def usual_screening(seeks_discoveries: bool, k: int) -> dict[str, str | int | bo
     """Settings of a screening that follow from the reward.
 
     Args:
-        seeks_discoveries: whether it is the one for discovery.
+        seeks_discoveries: whether the reward is the one for discovery.
         k: number of candidates.
     """
     if not seeks_discoveries:

@@ -264,7 +264,7 @@ class Refinement:
         return told
 
     def _earlier(self) -> pd.DataFrame:
-        """Labels of before that are trained on, in the scheme of the new ones; none of a held-out formula."""
+        """Earlier labels for the training, in the scheme of the new ones, without held-out formulas."""
         if self.earlier is None:
             return pd.DataFrame()
         settings, first = self.settings, self.folder(1)

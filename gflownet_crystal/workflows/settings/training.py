@@ -136,7 +136,7 @@ class NetworkChoice:
 
     @property
     def entry(self) -> dict[str, object]:
-        """The network as cards have it."""
+        """Entry of the network on cards."""
         return {"name": self.name, "settings": dict(self.settings)}
 
 
