@@ -1,4 +1,4 @@
-"""docs/python.md, block by block as it says, in an empty folder and with fewer iterations and samples."""
+"""docs/python.md and the lines of the README, in an empty folder and with fewer iterations and samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from pymatgen.core import Structure
 
 import gflownet_crystal as gfc
-from tests.own_pages import blocks, text_of
+from tests.own_pages import REPOSITORY, blocks, text_of
 
 PAGE = "python.md"
 SMALLER = (
@@ -44,3 +44,17 @@ def test_every_block_runs_and_does_what_it_says(tmp_path, monkeypatch):
     assert len(names["best"]) == len(names["again"]) == len(names["mine"])
     written = {path.name for path in tmp_path.iterdir()}
     assert written == {"runs", "samples.parquet", "best.extxyz", "best.parquet", "best_cif", "first.cif"}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_lines_of_the_readme_make_structures_and_write_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (text,) = (block for _, block in blocks((REPOSITORY / "README.md").read_text(encoding="utf-8"), "python"))
+    *lines, last = text.strip().splitlines()
+    smaller = "\n".join(lines).replace("4000", "200").replace("k=10", 'k=1, settings={"within": 5.0}')
+    names: dict[str, object] = {}
+    exec(compile(smaller, "README.md", "exec"), names)
+    (structure,) = eval(last, names)
+    assert isinstance(structure, Structure)
+    assert {str(one) for one in structure.elements} <= {"Li", "Na", "Ti", "Mn", "O", "F", "S"}
+    assert list(tmp_path.iterdir()) == []
