@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 
 _SPARE = 20_000_000
 _TIMES = 8
-_SIZED = ("empty", "zeros", "ones", "full", "rand", "randn", "arange", "linspace", "eye", "randint")
+_OF_SIZES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.randint)
 
 
 @contextmanager
@@ -36,8 +37,10 @@ def elements_of(tensors: Mapping[str, Tensor]) -> int:
     return sum(tensor.numel() for tensor in tensors.values())
 
 
-class _Limit(TorchDispatchMode):
+class _Limit(TorchFunctionMode):
     """Counts the elements of new tensors.
+
+    A mode of Python functions: one of operators would import the compiler of torch, 1.4 s of a core.
 
     Args:
         most: elements in all.
@@ -47,22 +50,26 @@ class _Limit(TorchDispatchMode):
         super().__init__()
         self.left = most
 
-    def __torch_dispatch__(
+    def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        name = func.overloadpacket.__name__
-        if name in _SIZED:
-            self.left -= _elements(name, args)
-            if self.left < 0:
-                raise ValueError("its sizes are far larger than the tensors of the file")
-        return func(*args, **(kwargs or {}))
+        given = kwargs or {}
+        self.left -= _elements(func, args, given)
+        if self.left < 0:
+            raise ValueError("its sizes are far larger than the tensors of the file")
+        return func(*args, **given)
 
 
-def _elements(name: str, args: tuple[Any, ...]) -> int:
-    """Elements that a call of a factory asks for."""
-    if name in ("arange", "eye"):
-        return int(math.prod(size for size in args if isinstance(size, int)) if name == "eye" else args[-1])
-    if name == "linspace":
-        return int(args[2])
-    sizes = next((arg for arg in args if isinstance(arg, list | tuple)), ())
-    return math.prod(int(size) for size in sizes)
+def _elements(func: Any, args: tuple[Any, ...], given: Mapping[str, Any]) -> int:
+    """Elements that a call of a factory asks for; 0 for other functions."""
+    if func in _OF_SIZES:
+        sizes = given.get("size") or next((arg for arg in args if isinstance(arg, list | tuple)), args)
+        return math.prod(int(size) for size in sizes)
+    if func is torch.eye:
+        return int(args[0] * args[-1])
+    if func is torch.linspace:
+        return int(given.get("steps", args[-1]))
+    if func is torch.arange:
+        start, end, step = (0, *args, 1) if len(args) == 1 else (*args, 1)[:3]
+        return math.ceil((end - start) / step)
+    return 0
