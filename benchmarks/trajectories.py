@@ -25,7 +25,7 @@ from gflownet_crystal.gflownet.evaluated import Evaluated
 from gflownet_crystal.gflownet.log_probs import evaluate
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import TrajectoryBalance
-from gflownet_crystal.gflownet.rollout import Trajectories, sample_forward, sample_terminal
+from gflownet_crystal.gflownet.rollout import Trajectories, draw_forward, sample_forward, sample_terminal
 from gflownet_crystal.policies import MixtureSettings, MLPPolicy, UniformPolicy
 from gflownet_crystal.policies.distributions import ON_POLICY
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
@@ -108,10 +108,10 @@ def measure(env: Env, backward: type, batch: int, iterations: int, device: torch
     objective = TrajectoryBalance()
 
     def train() -> None:
-        trajectories = sample_forward(model, batch, generator)
+        trajectories, forward = draw_forward(model, batch, generator)
         scored = reward(env.objects(trajectories.terminal))
         log_reward = scored.log_reward + env.log_reference(trajectories.terminal)
-        log_pf, log_pb = evaluate(model, trajectories)
+        log_pf, log_pb = evaluate(model, trajectories, forward)
         loss = objective(Evaluated(model.log_z, log_pf, log_reward + log_pb, batch))
         optimizer.zero_grad()
         loss.backward()
