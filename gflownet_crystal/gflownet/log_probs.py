@@ -76,10 +76,8 @@ def evaluate_transitions(
 
 def cat_log_probs(parts: Sequence[TransitionLogProbs]) -> TransitionLogProbs:
     """Log-probabilities of the trajectories of ``parts``, one after the other."""
-    forward, backward = (
-        zip(*columns, strict=True)
-        for columns in ((part.forward for part in parts), (part.backward for part in parts))
-    )
+    forward = zip(*(part.forward for part in parts), strict=True)
+    backward = zip(*(part.backward for part in parts), strict=True)
     return TransitionLogProbs(tuple(map(torch.cat, forward)), tuple(map(torch.cat, backward)))
 
 
@@ -98,13 +96,13 @@ def sum_by_row(trajectories: Trajectories, columns: Sequence[Tensor]) -> Tensor:
 
 
 def evaluate_stage(
-    model: GFlowNet, terminal: Context, index: int, part: StageTransitions
+    model: GFlowNet, terminal: Context, index: int, part: StageTransitions, backward: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """The part of :func:`evaluate` in stage ``index``: (n,) ``log_pf`` and ``log_pb`` of its transitions."""
     zeros = torch.zeros(terminal.n, dtype=torch.float64, device=terminal.device)
-    log_pf, log_pb = (
-        _log_prob(model, index, part, terminal.before(index), backward) for backward in (False, True)
-    )
+    context = terminal.before(index)
+    log_pf = _log_prob(model, index, part, context, backward=False)
+    log_pb = _log_prob(model, index, part, context, backward=True) if backward is None else backward
     return zeros.index_add(0, part.row, log_pf), zeros.index_add(0, part.row, log_pb)
 
 

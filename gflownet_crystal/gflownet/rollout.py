@@ -159,25 +159,18 @@ def draw_backward(
         The trajectories, and (t,) float64 log-probabilities of each stage under the policy itself, with gradients.
     """
     stages = range(len(model.env.stages))
-    parts = [_stage_backward(model, terminal, index, generator, behaviour) for index in stages]
+    parts = [draw_stage_backward(model, terminal, index, generator, behaviour) for index in stages]
     return Trajectories(terminal, tuple(part[0] for part in parts)), tuple(part[1] for part in parts)
 
 
-@torch.no_grad()
-def sample_stage_backward(
+def draw_stage_backward(
     model: GFlowNet,
     terminal: Context,
     index: int,
     generator: torch.Generator,
     behaviour: Behaviour = ON_POLICY,
-) -> StageTransitions:
-    """The part of :func:`sample_backward` in stage ``index`` alone."""
-    return _stage_backward(model, terminal, index, generator, behaviour)[0]
-
-
-def _stage_backward(
-    model: GFlowNet, terminal: Context, index: int, generator: torch.Generator, behaviour: Behaviour
 ) -> tuple[StageTransitions, Tensor]:
+    """The part of :func:`draw_backward` in stage ``index`` alone."""
     context, state = terminal.before(index), terminal.states[index]
     steps, _ = _walk(model, index, context, state, generator, behaviour, forward=False)
     return _joined(model, index, context, steps, backward=True)
