@@ -74,7 +74,10 @@ class Policy(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, stage: int, features: Tensor) -> Tensor:
-        """Parameters (n, n_parameters) float32 from features (n, n_features) float32 of states of stage ``stage``."""
+        """Parameters (n, n_parameters) float32 from features (n, n_features) float32 of states of stage ``stage``.
+
+        Those of a row depend on that row only: in a batch, equal states are evaluated once.
+        """
 
     def parameters_of(self, stage: int) -> Iterable[nn.Parameter]:
         """Parameters that decide a stage; all of them, unless a subclass tells its stages apart."""
