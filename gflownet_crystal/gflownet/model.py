@@ -150,13 +150,13 @@ class GFlowNet(nn.Module):
         return network.some(stage, features, columns[stage]).index_select(0, place)
 
     def _may_repeat(self, stage: int, state: State) -> bool:
-        """Whether it pays to look for states that repeat: not on GPUs, and not among states with real numbers.
+        """Whether it saves time to look for states that repeat: not on GPUs, nor among states with real numbers.
 
-        In training mode each state has dropout of its own.
+        Equal states may have different conditions, and in training mode different dropout.
         """
         is_discrete = isinstance(self.env.stages[stage].forward_actions, DiscreteActions)
-        alike = is_discrete and self.conditions is None and not self.training
-        return alike and self.device.type == "cpu" and len(state) >= _FEWEST
+        one_output = self.conditions is None and not self.training
+        return is_discrete and one_output and self.device.type == "cpu" and len(state) >= _FEWEST
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move parameters and the places of columns; see :meth:`torch.nn.Module.to`."""
