@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import everyday, hypergrid, judged_sets
+from benchmarks import everyday, hypergrid, judged_sets, trajectories
 from benchmarks.options import names, read_options
 from gflownet_crystal.cli.main import READER_GONE
 from gflownet_crystal.common.errors import ConfigError, DataError
@@ -216,3 +216,12 @@ def test_rates_on_a_hypergrid_stand_beside_those_of_other_libraries(capsys, tmp_
     assert status == 2
     assert error.endswith("has failed: nothing here\n")
     assert error.count("\n") == 1
+
+
+def test_rates_of_training_stand_beside_those_of_the_networks_alone(capsys):
+    trajectories.main(["batch=8", "iterations=1"])
+    found = json.loads(capsys.readouterr().out)
+    for backward in ("learned_backward", "uniform_backward"):
+        rates = found[backward]
+        share = rates["training_per_s"] / rates["bare_networks_per_s"]
+        assert rates["share_of_bare"] == pytest.approx(share) and share > 0.0

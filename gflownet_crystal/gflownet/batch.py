@@ -11,8 +11,9 @@ from torch import Tensor
 
 from gflownet_crystal.common.batch import TensorBatch
 from gflownet_crystal.envs.base import Context
+from gflownet_crystal.gflownet.log_probs import TransitionLogProbs, cat_log_probs, evaluate_transitions
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.gflownet.rollout import StageTransitions, Trajectories, sample_backward, sample_forward
+from gflownet_crystal.gflownet.rollout import StageTransitions, Trajectories, draw_backward, draw_forward
 from gflownet_crystal.policies.distributions import Behaviour
 from gflownet_crystal.proxies.reward import Reward, Scored
 
@@ -31,6 +32,7 @@ class Batch:
 
     Attributes:
         trajectories: n of them, those of the policy first.
+        log_probs: log-probabilities of their transitions, with gradients.
         log_reward: (n,) float64 of their objects.
         new: terminal states that the policy sampled.
         scored: their predictions and log-rewards.
@@ -38,6 +40,7 @@ class Batch:
     """
 
     trajectories: Trajectories
+    log_probs: TransitionLogProbs
     log_reward: Tensor
     new: Context
     scored: Scored
@@ -52,7 +55,9 @@ def draw_batch(
     behaviour: Behaviour,
     generator: torch.Generator,
 ) -> Batch:
-    """``n`` trajectories of the policy, scored, and some from each source.
+    """``n`` trajectories of the policy, scored, and some from each source, all evaluated.
+
+    The direction in which a trajectory was drawn is evaluated in the same pass of the network.
 
     Args:
         model: environment and policies.
@@ -63,14 +68,18 @@ def draw_batch(
             policy as it is.
         generator: source of randomness, on the model's device.
     """
-    sampled = sample_forward(model, n, generator, behaviour)
+    sampled, log_pf = draw_forward(model, n, generator, behaviour)
     scored = scored_in_training(model, reward, sampled.terminal)
     parts, log_rewards = [sampled], [scored.log_reward]
+    log_probs = [evaluate_transitions(model, sampled, forward=log_pf)]
     for source, count in sources:
         terminal, log_reward = source.draw(count, generator)
-        parts.append(sample_backward(model, terminal, generator))
+        drawn, log_pb = draw_backward(model, terminal, generator)
+        parts.append(drawn)
+        log_probs.append(evaluate_transitions(model, drawn, backward=log_pb))
         log_rewards.append(log_reward)
-    return Batch(cat_trajectories(parts), torch.cat(log_rewards), sampled.terminal, scored)
+    trajectories = cat_trajectories(parts)
+    return Batch(trajectories, cat_log_probs(log_probs), torch.cat(log_rewards), sampled.terminal, scored)
 
 
 def reward_of(model: GFlowNet, reward: Reward, terminal: Context) -> Reward:

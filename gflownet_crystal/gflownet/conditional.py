@@ -28,7 +28,7 @@ from gflownet_crystal.envs.base import Context
 from gflownet_crystal.gflownet.likelihood import log_mean_exp, ratios_in_chunks
 from gflownet_crystal.gflownet.log_probs import evaluate_stage
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.gflownet.rollout import sample_forward, sample_stage_backward
+from gflownet_crystal.gflownet.rollout import draw_stage_backward, sample_forward
 
 
 @torch.no_grad()
@@ -83,8 +83,8 @@ def _stage_ratios(
         return torch.empty(terminal.n, k, dtype=torch.float64, device=terminal.device)
 
     def both(repeated: Context) -> tuple[Tensor, Tensor]:
-        part = sample_stage_backward(model, repeated, stage, generator)
-        return evaluate_stage(model, repeated, stage, part)
+        part, log_pb = draw_stage_backward(model, repeated, stage, generator)
+        return evaluate_stage(model, repeated, stage, part, log_pb)
 
     return ratios_in_chunks(both, terminal, k, batch_size)
 

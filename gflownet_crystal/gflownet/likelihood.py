@@ -17,7 +17,7 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.gflownet.log_probs import evaluate
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.gflownet.rollout import Trajectories, sample_backward
+from gflownet_crystal.gflownet.rollout import Trajectories, draw_backward
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def log_ratios(
     """
 
     def both(repeated: Context) -> tuple[Tensor, Tensor]:
-        return evaluate(model, sample_backward(model, repeated, generator))
+        trajectories, log_pb = draw_backward(model, repeated, generator)
+        return evaluate(model, trajectories, backward=log_pb)
 
     return ratios_in_chunks(both, terminal, n_trajectories, batch_size)
 

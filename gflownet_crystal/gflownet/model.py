@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.envs.base import Context, Env, State
+from gflownet_crystal.envs.base import Context, DiscreteActions, Env, State
 from gflownet_crystal.gflownet.conditions import Conditions, LogPartition
+from gflownet_crystal.gflownet.fingerprints import distinct_rows
 from gflownet_crystal.policies.base import (
     Columns,
     MixtureSettings,
@@ -25,6 +26,9 @@ from gflownet_crystal.policies.base import (
 )
 
 PolicyFactory = Callable[[Sequence[StageShape]], Policy]
+
+_FEWEST = 32
+"""Fewest states among which those that repeat are looked for."""
 
 
 class GFlowNet(nn.Module):
@@ -133,6 +137,27 @@ class GFlowNet(nn.Module):
             return features
         return torch.cat([features, self._condition(context).to(features.dtype)], dim=1)
 
+    def _outputs(
+        self, network: Policy, columns: list[Columns], stage: int, state: State, context: Context
+    ) -> Tensor:
+        """(n, o) outputs of a network for n states; those that repeat pass it once."""
+        if network.is_constant:
+            return network.some(stage, torch.empty(len(state), 0, device=self.device), columns[stage])
+        if not self._may_repeat(stage, state):
+            return network.some(stage, self._features(stage, state, context), columns[stage])
+        rows, place = distinct_rows((state, *context.states))
+        features = self._features(stage, state[rows], context[rows])
+        return network.some(stage, features, columns[stage]).index_select(0, place)
+
+    def _may_repeat(self, stage: int, state: State) -> bool:
+        """Whether it saves time to look for states that repeat: not on GPUs, nor among states with real numbers.
+
+        Equal states may have different conditions, and in training mode different dropout.
+        """
+        is_discrete = isinstance(self.env.stages[stage].forward_actions, DiscreteActions)
+        one_output = self.conditions is None and not self.training
+        return is_discrete and one_output and self.device.type == "cpu" and len(state) >= _FEWEST
+
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move parameters and the places of columns; see :meth:`torch.nn.Module.to`."""
         moved = super().to(*args, **kwargs)
@@ -147,13 +172,11 @@ class GFlowNet(nn.Module):
 
     def forward_parameters(self, stage: int, state: State, context: Context) -> Tensor:
         """(n, n_parameters) of the forward action distribution."""
-        features = self._features(stage, state, context)
-        return self.forward_policy.some(stage, features, self._forward_columns[stage])
+        return self._outputs(self.forward_policy, self._forward_columns, stage, state, context)
 
     def backward_parameters(self, stage: int, state: State, context: Context) -> Tensor:
         """(n, n_parameters) of the backward action distribution."""
-        features = self._features(stage, state, context)
-        return self.backward_policy.some(stage, features, self._backward_columns[stage])
+        return self._outputs(self.backward_policy, self._backward_columns, stage, state, context)
 
     def log_flow(self, stage: int, state: State, context: Context) -> Tensor:
         """(n,) float64 logarithm of the flow through states; the network says how far it is from ``log Z``.
@@ -165,11 +188,8 @@ class GFlowNet(nn.Module):
             raise ConfigError(
                 "the model has no flow network; make it with flow=, such as the forward policy's factory"
             )
-        features = self._features(stage, state, context)
-        return (
-            self.log_z_of(context)
-            + self.flow.some(stage, features, self._flow_columns[stage]).squeeze(1).double()
-        )
+        change = self._outputs(self.flow, self._flow_columns, stage, state, context)
+        return self.log_z_of(context) + change.squeeze(1).double()
 
     def policy_weights(self) -> dict[str, Tensor]:
         """Weights of the two policies by their names in ``state_dict``, without log Z and flows."""

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ActionError
-from gflownet_crystal.envs.base import Action, Context, Jump, JumpSupport, Stage, State, Support
+from gflownet_crystal.envs.base import Action, Context, Jump, JumpSupport, State, Support
+from gflownet_crystal.gflownet.choices import Choices, cat_choices, choices, head_of, log_prob
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.policies.distributions import ON_POLICY, Behaviour
 
@@ -66,7 +67,6 @@ class Trajectories:
         return sum(len(stage.row) for stage in self.stages)
 
 
-@torch.no_grad()
 def sample_forward(
     model: GFlowNet, n: int, generator: torch.Generator, behaviour: Behaviour = ON_POLICY
 ) -> Trajectories:
@@ -78,15 +78,29 @@ def sample_forward(
         generator: source of randomness, on the model's device.
         behaviour: distribution that actions are drawn from.
     """
+    with torch.no_grad():
+        return draw_forward(model, n, generator, behaviour)[0]
+
+
+def draw_forward(
+    model: GFlowNet, n: int, generator: torch.Generator, behaviour: Behaviour = ON_POLICY
+) -> tuple[Trajectories, tuple[Tensor, ...]]:
+    """Trajectories of :func:`sample_forward`, and ``log P_F`` of their transitions from the same pass of the network.
+
+    Returns:
+        The trajectories, and (t,) float64 log-probabilities of each stage under the policy itself, with gradients.
+    """
     context = model.start(n, generator)
-    records = []
+    records, log_probs = [], []
     for index, stage in enumerate(model.env.stages):
         steps, terminal = _walk(
             model, index, context, stage.source(context), generator, behaviour, forward=True
         )
-        records.append(_joined(stage, context, steps, backward=False))
+        record, log_pf = _joined(model, index, context, steps, backward=False)
+        records.append(record)
+        log_probs.append(log_pf)
         context = context.extended(terminal)
-    return Trajectories(context, tuple(records))
+    return Trajectories(context, tuple(records)), tuple(log_probs)
 
 
 @torch.no_grad()
@@ -121,7 +135,6 @@ def complete_stage(
     return _walk(model, len(context.states), context, state, generator, behaviour, forward=True)[1]
 
 
-@torch.no_grad()
 def sample_backward(
     model: GFlowNet, terminal: Context, generator: torch.Generator, behaviour: Behaviour = ON_POLICY
 ) -> Trajectories:
@@ -133,25 +146,34 @@ def sample_backward(
         generator: source of randomness, on the model's device.
         behaviour: distribution that actions are drawn from.
     """
+    with torch.no_grad():
+        return draw_backward(model, terminal, generator, behaviour)[0]
+
+
+def draw_backward(
+    model: GFlowNet, terminal: Context, generator: torch.Generator, behaviour: Behaviour = ON_POLICY
+) -> tuple[Trajectories, tuple[Tensor, ...]]:
+    """Trajectories of :func:`sample_backward`, and ``log P_B`` of their transitions from the same pass of the network.
+
+    Returns:
+        The trajectories, and (t,) float64 log-probabilities of each stage under the policy itself, with gradients.
+    """
     stages = range(len(model.env.stages))
-    return Trajectories(
-        terminal,
-        tuple(sample_stage_backward(model, terminal, index, generator, behaviour) for index in stages),
-    )
+    parts = [draw_stage_backward(model, terminal, index, generator, behaviour) for index in stages]
+    return Trajectories(terminal, tuple(part[0] for part in parts)), tuple(part[1] for part in parts)
 
 
-@torch.no_grad()
-def sample_stage_backward(
+def draw_stage_backward(
     model: GFlowNet,
     terminal: Context,
     index: int,
     generator: torch.Generator,
     behaviour: Behaviour = ON_POLICY,
-) -> StageTransitions:
-    """The part of :func:`sample_backward` in stage ``index`` alone."""
+) -> tuple[StageTransitions, Tensor]:
+    """The part of :func:`draw_backward` in stage ``index`` alone."""
     context, state = terminal.before(index), terminal.states[index]
     steps, _ = _walk(model, index, context, state, generator, behaviour, forward=False)
-    return _joined(model.env.stages[index], context, steps, backward=True)
+    return _joined(model, index, context, steps, backward=True)
 
 
 def _walk(
@@ -164,30 +186,21 @@ def _walk(
     forward: bool,
 ) -> tuple[list[_Step], State]:
     """Transitions of stage ``index`` from n states to finished ones, or back to the source, and the finished states."""
-    stage = model.env.stages[index]
+    stage, head = model.env.stages[index], head_of(model, index, backward=not forward)
     if forward:
-        support_of, parameters_of, heads = (
-            stage.forward_support,
-            model.forward_parameters,
-            model.forward_heads,
-        )
-        move, ended = stage.step, stage.finished
+        support_of, move, ended = stage.forward_support, stage.step, stage.finished
     else:
-        support_of, parameters_of, heads = (
-            stage.backward_support,
-            model.backward_parameters,
-            model.backward_heads,
-        )
-        move, ended = stage.step_back, stage.at_source
+        support_of, move, ended = stage.backward_support, stage.step_back, stage.at_source
     row, here = torch.arange(context.n, device=context.device), context
     state = reached = start
     steps: list[_Step] = []
     for _ in range(stage.max_transitions):
         support = support_of(state, here)
-        action = heads[index].sample(parameters_of(index, state, here), support, generator, behaviour)
+        found = choices(model, index, state, here, support, backward=not forward)
+        action = head.sample(found.in_all_rows(), support, generator, behaviour)
         moved = move(state, action, here)
         parent, child = (state, moved) if forward else (moved, state)
-        steps.append(_Step(row, parent, child, action, support))
+        steps.append(_Step(row, parent, child, action, support, found))
         done = ended(moved)
         # going back, all end at the source
         if forward:
@@ -206,25 +219,35 @@ class _Step:
     child: State
     action: Action
     support: Support
+    choices: Choices
 
 
-def _joined(stage: Stage, context: Context, steps: list[_Step], backward: bool) -> StageTransitions:
-    """The steps of a stage as one record, with the actions and supports of the other direction."""
+def _joined(
+    model: GFlowNet, index: int, context: Context, steps: list[_Step], backward: bool
+) -> tuple[StageTransitions, Tensor]:
+    """The steps of a stage as one record, with the actions and supports of the other direction.
+
+    Returns:
+        The record, and (t,) float64 log-probabilities of its actions in the direction in which they were drawn.
+    """
+    stage, found = model.env.stages[index], cat_choices([step.choices for step in steps])
     row = torch.cat([step.row for step in steps])
     sizes = torch.tensor([len(step.row) for step in steps], device=row.device)
     place = torch.arange(len(steps), device=row.device).repeat_interleave(sizes, output_size=len(row))
     parent = type(steps[0].parent).cat([step.parent for step in steps])
     child = type(steps[0].child).cat([step.child for step in steps])
     action, support = _cat_actions([s.action for s in steps]), _cat_supports([s.support for s in steps])
+    log_p = log_prob(head_of(model, index, backward), found, support, action)
     here = context[row]
     if backward:
         forward, forward_support = (
             stage.redoing(action, parent, child, here),
             stage.forward_support(parent, here),
         )
-        return StageTransitions(row, -1 - place, parent, child, forward, action, forward_support, support)
+        record = StageTransitions(row, -1 - place, parent, child, forward, action, forward_support, support)
+        return record, log_p
     undone, backward_support = stage.undoing(action, parent, child, here), stage.backward_support(child, here)
-    return StageTransitions(row, place, parent, child, action, undone, support, backward_support)
+    return StageTransitions(row, place, parent, child, action, undone, support, backward_support), log_p
 
 
 def _cat_actions(actions: list[Action]) -> Action:

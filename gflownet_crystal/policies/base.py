@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +61,12 @@ class Policy(nn.Module, ABC):
 
     Args:
         shapes: one a stage, in the environment's order.
+
+    Attributes:
+        is_constant: the parameters do not depend on the features, which :meth:`some` then gets without columns.
     """
+
+    is_constant: ClassVar[bool] = False
 
     def __init__(self, shapes: Sequence[StageShape]) -> None:
         super().__init__()
@@ -68,7 +74,10 @@ class Policy(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, stage: int, features: Tensor) -> Tensor:
-        """Parameters (n, n_parameters) float32 from features (n, n_features) float32 of states of stage ``stage``."""
+        """Parameters (n, n_parameters) float32 from features (n, n_features) float32 of states of stage ``stage``.
+
+        Those of a row depend on that row only: in a batch, equal states are evaluated once.
+        """
 
     def parameters_of(self, stage: int) -> Iterable[nn.Parameter]:
         """Parameters that decide a stage; all of them, unless a subclass tells its stages apart."""

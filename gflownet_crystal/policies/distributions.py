@@ -174,6 +174,9 @@ class JumpHead(Head[JumpSupport, Jump]):
     def log_prob(self, parameters: Tensor, support: JumpSupport, action: Jump) -> Tensor:
         if bool((action.flag & ~(support.flag_allowed | support.flag_forced)).any()):
             raise ActionError("a jump raises a flag that its state does not allow")
+        if parameters.stride(0) == 0:
+            # one row in the place of all, as a constant policy gives it
+            parameters = parameters[:1]
         flag_logit, log_weights, alpha, beta = self._split(parameters)
         density = beta_log_prob(action.log_odds[:, :, None], alpha, beta) - support.log_width[:, :, None]
         density = density.masked_fill(~support.free[:, :, None], 0.0)

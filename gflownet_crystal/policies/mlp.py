@@ -67,7 +67,7 @@ class MLPPolicy(Policy):
     def some(self, stage: int, features: Tensor, columns: Columns) -> Tensor:
         layers = list(cast(nn.Sequential, self.networks[stage]))
         first, last = cast(nn.Linear, layers[0]), cast(nn.Linear, layers[-1])
-        weight = first.weight if columns.inputs is None else first.weight[:, columns.inputs]
+        weight = first.weight if columns.inputs is None else first.weight.index_select(1, columns.inputs)
         film = self.films[stage](features) if len(self.films) else []
         inner = modulated(linear(features, weight, first.bias), film, 0)
         # activations and layers in turn
@@ -77,7 +77,7 @@ class MLPPolicy(Policy):
                 inner = modulated(inner, film, place // 2)
         if columns.outputs is None:
             return cast(Tensor, last(inner))
-        return linear(inner, last.weight[columns.outputs], last.bias[columns.outputs])
+        return linear(inner, last.weight.index_select(0, columns.outputs), last.bias[columns.outputs])
 
 
 @torch.no_grad()

@@ -135,7 +135,7 @@ class _Network(nn.Module):
 
     def first_weights(self, columns: Tensor | None) -> Tensor:
         """(n_hidden, i) weights of some inputs; of all if None."""
-        weights: Tensor = self.first if columns is None else self.first[:, columns]
+        weights: Tensor = self.first if columns is None else self.first.index_select(1, columns)
         if self.input_descriptors is None:
             return weights
         described = self.input_descriptors if columns is None else self.input_descriptors[columns]
@@ -143,7 +143,7 @@ class _Network(nn.Module):
 
     def last_weights(self, columns: Tensor | None) -> Tensor:
         """(o, n_hidden) weights of some outputs; of all if None."""
-        weights: Tensor = self.last if columns is None else self.last[columns]
+        weights: Tensor = self.last if columns is None else self.last.index_select(0, columns)
         if self.output_descriptors is None:
             return weights
         described = self.output_descriptors if columns is None else self.output_descriptors[columns]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gflownet_crystal.policies.base import Policy, StageShape
+from gflownet_crystal.policies.base import Columns, Policy, StageShape
 
 
 class UniformPolicy(Policy):
@@ -18,6 +18,8 @@ class UniformPolicy(Policy):
     an ``initial_back_to_source`` near 1 leaves it only those that it does meet.
     """
 
+    is_constant = True
+
     def __init__(self, shapes: Sequence[StageShape]) -> None:
         super().__init__(shapes)
         for stage, shape in enumerate(self.shapes):
@@ -27,5 +29,9 @@ class UniformPolicy(Policy):
             self.register_buffer(f"bias_{stage}", bias, persistent=False)
 
     def forward(self, stage: int, features: Tensor) -> Tensor:
+        return self.some(stage, features, Columns())
+
+    def some(self, stage: int, features: Tensor, columns: Columns) -> Tensor:
         bias: Tensor = self.get_buffer(f"bias_{stage}")
-        return bias.expand(len(features), -1)
+        chosen = bias if columns.outputs is None else bias[columns.outputs]
+        return chosen.expand(len(features), -1)

@@ -22,7 +22,7 @@ from gflownet_crystal.gflownet.objectives import (
     RelativeTrajectoryBalance,
 )
 from gflownet_crystal.gflownet.prior import Prior, PriorTerms, log_mean
-from gflownet_crystal.gflownet.rollout import sample_backward, sample_forward
+from gflownet_crystal.gflownet.rollout import draw_backward, sample_backward, sample_forward
 from gflownet_crystal.policies import Behaviour
 from tests.gflownet.random_models import exact_log_prob, generator, random_model
 
@@ -95,9 +95,9 @@ def test_chunks_have_the_size_that_is_asked_for(monkeypatch: pytest.MonkeyPatch)
 
     def counted(model: GFlowNet, terminal: Context, *further: Any) -> Any:
         seen.append(terminal.n)
-        return sample_backward(model, terminal, *further)
+        return draw_backward(model, terminal, *further)
 
-    monkeypatch.setattr("gflownet_crystal.gflownet.likelihood.sample_backward", counted)
+    monkeypatch.setattr("gflownet_crystal.gflownet.likelihood.draw_backward", counted)
     assert prior.terms(trajectories, generator()).log_prior.shape == (33,)
     assert sum(seen) == 33 * 8 and max(seen) == 40
 

@@ -11,7 +11,8 @@ from gflownet_crystal.common.errors import CheckpointError, ConfigError
 from gflownet_crystal.envs.base import Context
 from gflownet_crystal.envs.hypergrid import GridState
 from gflownet_crystal.envs.lattice.jumps import JumpState
-from gflownet_crystal.gflownet.replay import Replay, Terminals, fingerprints
+from gflownet_crystal.gflownet.fingerprints import fingerprints
+from gflownet_crystal.gflownet.replay import Replay, Terminals
 
 
 def terminal(positions: list[int]) -> Context:

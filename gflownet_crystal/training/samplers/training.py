@@ -13,7 +13,7 @@ from gflownet_crystal.common.checkpoint import Checkpoint
 from gflownet_crystal.gflownet.batch import Batch, Source, draw_batch
 from gflownet_crystal.gflownet.evaluated import Evaluated, Target
 from gflownet_crystal.gflownet.local_search import LocalSearch
-from gflownet_crystal.gflownet.log_probs import evaluate_transitions, sum_by_row
+from gflownet_crystal.gflownet.log_probs import sum_by_row
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
 from gflownet_crystal.gflownet.prior import Prior, PriorTerms, check_prior
@@ -93,7 +93,7 @@ class SamplerTraining(Training):
 
     def advance(self) -> dict[str, float]:
         batch = self._draw()
-        found = evaluate_transitions(self.model, batch.trajectories)
+        found = batch.log_probs
         log_pf, log_pb = (sum_by_row(batch.trajectories, terms) for terms in (found.forward, found.backward))
         target, terms = self._target(batch, log_pb, found.backward)
         log_target = target.log_density
