@@ -98,8 +98,8 @@ def main(arguments: list[str]) -> None:
     n = len(seconds)
     figures = {"compounds": n, "reached": n - len(missed), "missed": missed, "exact": n - len(unlike)}
     figures |= {"not_exact": unlike, "pairs": n_pairs}
-    spent = {"seconds_median": round(float(np.median(seconds)), 2), "seconds_most": round(max(seconds), 2)}
-    print(json.dumps({"options": options, **figures, **spent}))
+    setup = {"seconds_median": round(float(np.median(seconds)), 2), "seconds_most": round(max(seconds), 2)}
+    print(json.dumps({"options": options, **figures, **setup}))
 
 
 if __name__ == "__main__":
