@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.formula_prediction data=FILE.parquet [n=100] [tries=20] [listed=200]
         [group=free] [seed=0] [templates=40] [cells=64] [energies=alignn] [temperature=0.04] [by_prototypes=0.5]
-        [most_atoms=20] [prototypes=prototypes] [relax=8] [relax_steps=12] [seconds=900]
+        [most_atoms=20] [prototypes=prototypes] [relax=0] [relax_steps=40] [seconds=900]
 
 FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random, as
 many as the processor time in ``seconds`` allows. Given are the reduced formula and, with ``group=given``, the
@@ -52,7 +52,7 @@ from gflownet_crystal.workflows.predicting.starting_structures import placed_spe
 
 FREE, GIVEN = "free", "given"
 _OF_PREDICT = {"templates": "40", "cells": "64", "energies": "alignn", "temperature": "0.04", "by_prototypes": "0.5",
-               "most_atoms": "20", "prototypes": "prototypes", "relax": "8", "relax_steps": "12"}  # fmt: skip
+               "most_atoms": "20", "prototypes": "prototypes", "relax": "0", "relax_steps": "40"}  # fmt: skip
 _DEFAULTS = {"n": "100", "tries": "20", "listed": "200", "group": "free", "seed": "0", "seconds": "900",
              **_OF_PREDICT}  # fmt: skip
 _RANKS = 1, 5, 20

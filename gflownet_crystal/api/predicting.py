@@ -37,7 +37,7 @@ def predict(
     templates: int = 40,
     cells: int = 64,
     energy_model: str | None = "alignn",
-    relax: int | None = None,
+    relax: int = 0,
     relax_model: str | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -59,8 +59,7 @@ def predict(
         templates: number of prototypes of known crystals that are tried.
         cells: number of cells of the prior that get atoms.
         energy_model: model that ranks, by name or file; None to rank by distances.
-        relax: number of the best structures that are relaxed before the final ranking; None for 8 where a model ranks,
-            else 0.
+        relax: number of the best structures that are relaxed before the final ranking.
         relax_model: model that relaxes them; None for ``energy_model``.
         seed: random seed.
         device: name of the device, ``cpu``, ``cuda``, ...; ``auto`` for a GPU if there is one.

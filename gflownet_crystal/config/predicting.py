@@ -50,8 +50,8 @@ def predictor_of(settings: PredictSettings, generator: Generator) -> Predictor:
     placer = Placer(generator, hull, judge, contacts, 1, 0.0, settings.seed, device)
     model = settings.energies if settings.relax_model is None else settings.relax_model
     settler = None
-    if prediction.relax and model is not None:
-        settler = Settler(load_energies(model).to(device), prediction.relax, settings.relaxation)
+    if settings.relax and model is not None:
+        settler = Settler(load_energies(model).to(device), settings.relax, settings.relaxation)
         # models without forces are told before any work
         settler.energies.calculator()
     return Predictor(trained.parts.model, known, placer, prediction, settler)

@@ -18,11 +18,8 @@ from gflownet_crystal.workflows.settings.common import Checks, DeviceSettings
 from gflownet_crystal.workflows.settings.verbs import EnergyModel, with_cifs
 
 PROTOTYPE, ELEMENTS = "prototype", "elements"
-RELAXED = 8
-"""Structures that are relaxed where nothing is said and energies rank."""
-
 _OF_PREDICTION = (
-    "n", "templates", "cells", "most_atoms", "by_prototypes", "temperature", "lattice", "seed", "relax_steps",
+    "n", "templates", "cells", "most_atoms", "by_prototypes", "temperature", "lattice", "seed", "relax", "relax_steps",
 )  # fmt: skip
 
 
@@ -55,7 +52,7 @@ class PredictionSettings(CheckedFields):
     temperature: NonNegative = 0.04
     seed: int = 0
     relax: Whole = 0
-    relax_steps: Whole = 12
+    relax_steps: Whole = 40
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,8 +94,7 @@ class PredictSettings(DeviceSettings):
         most_atoms: largest number of atoms in the primitive cell.
         energies: energy model that ranks; None for none.
         temperature: eV/atom; see :class:`~gflownet_crystal.workflows.settings.predict.PredictionSettings`.
-        relax: number of the best structures that are relaxed before the final ranking; None for
-            :data:`RELAXED` where energies rank, else 0.
+        relax: number of the best structures that are relaxed before the final ranking.
         relax_model: model that relaxes them; None for ``energies``.
         relax_steps: number of steps of a relaxation at most.
         contacts: table of the least distances in known crystals, by name or file.
@@ -129,9 +125,9 @@ class PredictSettings(DeviceSettings):
     most_atoms: int = 30
     energies: EnergyModel | None = "alignn"
     temperature: float = 0.04
-    relax: int | None = None
+    relax: int = 0
     relax_model: EnergyModel | None = None
-    relax_steps: int = 12
+    relax_steps: int = 40
     contacts: str = "contacts"
     hull: str = "reference"
     format: tuple[str, ...] = ("cif",)
@@ -198,11 +194,6 @@ class PredictSettings(DeviceSettings):
         """
         groups = self.space_group
         space_groups = groups if groups is None or isinstance(groups, list) else [groups]
-        relaxed = self.relax
-        if relaxed is None:
-            relaxed = 0 if self.energies is None else RELAXED
         return PredictionSettings(
-            space_groups=space_groups,
-            relax=relaxed,
-            **{name: getattr(self, name) for name in _OF_PREDICTION},
+            space_groups=space_groups, **{name: getattr(self, name) for name in _OF_PREDICTION}
         )
