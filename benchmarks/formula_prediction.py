@@ -2,15 +2,16 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.formula_prediction data=FILE.parquet [n=100] [tries=20] [listed=200]
         [group=free] [seed=0] [templates=40] [cells=64] [energies=alignn] [temperature=0.04] [by_prototypes=0.5]
-        [most_atoms=20] [prototypes=prototypes] [seconds=900]
+        [most_atoms=20] [prototypes=prototypes] [relax=0] [relax_steps=40] [seconds=900]
 
 FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random, as
 many as the processor time in ``seconds`` allows. Given are the reduced formula and, with ``group=given``, the
 space group. The structures of ``predict`` are compared in their order by pymatgen's StructureMatcher (stol 0.5, ltol
 0.3, angle_tol 10):
-``first`` is the share of crystals that the first one matches, ``best`` the share that one of ``tries`` matches (as each
-formula has structures of its own, METRe over the whole set), ``rmse`` the mean root mean square distance of first ones
-that match, ``crmse`` the mean of the smallest distances with 0.5 where none matches. ``lost`` says where crystals are
+``first`` is the share of crystals that the first one matches, ``best`` the share that one of ``tries`` matches (plain
+match rates), ``metre`` the share that one of ``tries`` structures of any crystal of the set matches (METRe), ``rmse``
+the mean root mean square distance of first ones that match, ``crmse`` the mean of the smallest distances with 0.5 where
+none matches; ``error_first`` and ``error_best`` are standard errors. ``lost`` says where crystals are
 missed: the shares that have, among ``listed`` structures, one of the true group and counts of the conventional cell,
 one that also has the true Wyckoff positions, and one that matches; and the shares that match among the first 1, 5 and
 20. ``seconds_a_formula`` is the processor time of the prediction alone. Lines of JSON on standard error have the
@@ -51,7 +52,7 @@ from gflownet_crystal.workflows.predicting.starting_structures import placed_spe
 
 FREE, GIVEN = "free", "given"
 _OF_PREDICT = {"templates": "40", "cells": "64", "energies": "alignn", "temperature": "0.04", "by_prototypes": "0.5",
-               "most_atoms": "20", "prototypes": "prototypes"}  # fmt: skip
+               "most_atoms": "20", "prototypes": "prototypes", "relax": "0", "relax_steps": "40"}  # fmt: skip
 _DEFAULTS = {"n": "100", "tries": "20", "listed": "200", "group": "free", "seed": "0", "seconds": "900",
              **_OF_PREDICT}  # fmt: skip
 _RANKS = 1, 5, 20
@@ -98,15 +99,23 @@ def compared(
 
 
 def figures(rows: list[list[dict[str, Any]]], tries: int) -> dict[str, Any]:
-    """Shares of crystals that match, of the ranked structures of each."""
+    """Shares of crystals that match, of the ranked structures of each.
+
+    METRe equals the plain rate among all tries: only structures of a formula match its crystals, and these have the
+    same structures; with given groups it is at least that rate.
+    """
     distances = [[one["distance"] for one in found] for found in rows]
     best = [min((d for d in own[:tries] if d is not None), default=None) for own in distances]
     hits = [own[0] for own in distances if own and own[0] is not None]
     ranks = [next((rank for rank, d in enumerate(own) if d is not None), np.inf) for own in distances]
+    first, among = len(hits) / len(rows), float(np.mean([one is not None for one in best]))
     return {
         "crystals": len(rows),
-        "first": len(hits) / len(rows),
-        "best": float(np.mean([one is not None for one in best])),
+        "first": first,
+        "best": among,
+        "metre": among,
+        "error_first": (first * (1.0 - first) / len(rows)) ** 0.5,
+        "error_best": (among * (1.0 - among) / len(rows)) ** 0.5,
         "rmse": float(np.mean(hits)) if hits else None,
         "crmse": float(np.mean([STOL if one is None else one for one in best])),
         "lost": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from pymatgen.core import Composition, Lattice, Structure
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.files import read_json
 from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.workflows.settings.predict import PredictSettings
 
 QUICK = (
     "templates=3",
@@ -112,3 +114,9 @@ def test_what_cannot_be_done_is_told_in_a_line(tmp_path: Path, capsys, words: li
     assert predict(tmp_path / "out", *words) == 2
     told = capsys.readouterr().err
     assert says in told and told.count("\n") == 1
+
+
+def test_a_given_lattice_stays_when_the_best_are_relaxed() -> None:
+    given = PredictSettings(out=Path("out"), formula="NaCl", relax=3)
+    assert given.relaxation.cell
+    assert not replace(given, lattice=[5.6, 5.6, 5.6, 90, 90, 90]).relaxation.cell

@@ -15,7 +15,7 @@ from gflownet_crystal.envs.lattice.reference_volume import reference_volume
 from gflownet_crystal.structures.convert import from_arrays, iterate_arrays
 from gflownet_crystal.structures.elements import ATOMIC_NUMBERS, SYMBOLS
 from gflownet_crystal.structures.symmetry import conventional_structures, find_dataset, quiet_moyo
-from gflownet_crystal.workflows.predicting.starting_structures import Start, Variants, at_volumes
+from gflownet_crystal.workflows.predicting.starting_structures import Start, Variants, scaled
 
 MOST_ARRANGEMENTS = 20_000
 """Arrangements of the replaced atoms that are looked at."""
@@ -49,7 +49,7 @@ def doped(start: Start, supercell: Sequence[int], dope: Dope, n: int) -> Variant
     made = conventional_structures(flat)
     own = from_arrays(cell[None], [numbers], [points], [0])
     ratio = reference_volume(flat.composition) / reference_volume(own.composition)
-    return at_volumes(made, ratio, torch.from_numpy(share[order]))
+    return Variants(scaled(made, ratio), torch.from_numpy(share[order]))
 
 
 def _supercell(

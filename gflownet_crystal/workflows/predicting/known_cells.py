@@ -43,15 +43,17 @@ class KnownCells:
         return prototypes.templates.structures(some.template, some.elements, volume)
 
 
-def known_cells(prototypes: KnownPrototypes, kinds: CellKinds, likely: Tensor) -> KnownCells:
+def known_cells(prototypes: KnownPrototypes, kinds: CellKinds, log_p: Tensor) -> KnownCells:
     """The prototypes of the formulas of n pairs that are among the pairs.
 
     Args:
         prototypes: prototypes of known crystals.
         kinds: n pairs.
-        likely: (n,) float64 probabilities of the pairs by which the formulas of a family count.
+        log_p: (n,) float64 log-probabilities of the pairs, by which the formulas of a family count; where all are -inf,
+            the formulas count alike.
     """
     formulas, which = reduce_composition(kinds.composition).unique(dim=0, return_inverse=True)
+    likely = torch.softmax(log_p if bool(log_p.isfinite().any()) else torch.zeros_like(log_p), dim=0)
     shares = likely.new_zeros(len(formulas)).index_add_(0, which, likely)
     order = shares.argsort(descending=True, stable=True)[:_FORMULAS]
     found = [prototypes.of_formula(formulas[row]) for row in order.tolist()]
@@ -59,7 +61,7 @@ def known_cells(prototypes: KnownPrototypes, kinds: CellKinds, likely: Tensor) -
         [replace(one, weight=one.weight * share) for one, share in zip(found, shares[order], strict=True)]
     )
     pair = _pairs(kinds, every)
-    among = (pair >= 0).nonzero()[:, 0]
+    among = ((pair >= 0) & (every.weight > 0.0)).nonzero()[:, 0]
     among = among[every.weight[among].argsort(descending=True, stable=True)]
     kept, pair = every.take(among), pair[among]
     kept = replace(kept, weight=kept.weight / kept.weight.sum())

@@ -52,10 +52,11 @@ from gflownet_crystal.workflows.predicting.likely_cells import (
     shares,
 )
 from gflownet_crystal.workflows.predicting.starting_structures import (
+    OTHER_VOLUMES,
     Start,
     Variants,
-    at_volumes,
     placed_specs,
+    scaled,
 )
 from gflownet_crystal.workflows.relaxing.settling import Settler
 from gflownet_crystal.workflows.settings.predict import PredictionSettings
@@ -68,8 +69,8 @@ COLUMNS = (
 """Columns of predictions: the cell (Å, degrees, Å^3), Wyckoff letters, the probability among all that were considered,
 energies (eV/atom), the tightest contact, and why a cell is no prediction."""
 
-_PLACED_AGAIN = 20
-"""Crystals in known prototypes, the best ones, whose atoms the generator places once more."""
+_TRIED_FURTHER = 20
+"""Crystals in known prototypes, the best ones, that are tried at other volumes and with atoms placed once more."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Predictor:
         made = self.placer.place(frame)
         variants = self._known(known, probability)
         if len(variants.probability):
-            others, placed = self._at_best(variants, _PLACED_AGAIN)
+            others, placed = self._at_best(variants, _TRIED_FURTHER)
             made = pd.concat([made, placed.assign(row=placed["row"] + len(frame))], ignore_index=True)
             frame = pd.concat([frame, others], ignore_index=True)
         if start is not None:
@@ -126,26 +127,35 @@ class Predictor:
         return self._candidates(*self._at_best(variants, 2 * self.settings.n))
 
     def _at_best(self, variants: Variants, most: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Cells of variants at their best volumes, and their structures.
+        """Cells of variants, and their structures.
 
-        The generator places the atoms of the ``most`` best of those with free coordinates once more.
+        The ``most`` best are tried at other volumes; of those with free coordinates the generator places the atoms
+        once more.
         """
-        rated = best_of_rows(self.placer.rated(variants.structures, variants.variant.numpy()))
-        structures = frame_to_structures(rated)
+        made = self._further(
+            variants, self.placer.rated(variants.structures, np.arange(len(variants.probability))), most
+        )
+        structures = frame_to_structures(made)
         occupied, specs = placed_specs(structures)
-        frame = _frame(specs, variants.probability[rated["row"].to_numpy()])
-        made = rated.assign(row=frame.index)
+        frame = _frame(specs, variants.probability)
         free = np.zeros(len(made), dtype=bool)
         free[occupied.structure[is_free(occupied.position)].numpy()] = True
-        order = np.lexsort((self._rating(made, frame), (made[CONTACT_RATIO] < 1.0).to_numpy()))
-        some = [row for row in order.tolist() if free[row]][:most]
-        if some:
+        order = self._order(made, variants.probability.numpy())
+        some = order[free[order]][:most]
+        if len(some):
             again = self.placer.place(frame.loc[some])
             again = again.assign(rating=again[ENERGY_COLUMN] if self.placer.judge else -again[CONTACT_RATIO])
             # the crystal's own choice comes first in a tie
             again["try"] += 1
             made = best_of_rows(pd.concat([made, again], ignore_index=True))
         return frame, made[list(SCREENED)]
+
+    def _further(self, variants: Variants, made: pd.DataFrame, most: int) -> pd.DataFrame:
+        """Rated variants, the ``most`` best of them at the best of their volumes."""
+        rows = self._order(made, variants.probability.numpy())[:most]
+        chosen = variants.structures[torch.from_numpy(rows)]
+        others = [self.placer.rated(scaled(chosen, volume), rows, 1) for volume in variants.volumes]
+        return best_of_rows(pd.concat([made, *others], ignore_index=True))
 
     def _candidates(self, frame: pd.DataFrame, made: pd.DataFrame) -> Candidates:
         """Ranked structures of the placer with their cells; rows of the frame that it did not place are left out."""
@@ -167,7 +177,7 @@ class Predictor:
         if not len(kinds):
             raise EmptySpaceError(_nothing(pattern, settings))
         log_p = log_prior(self.model, kinds)
-        known = known_cells(self.prototypes, kinds, log_p.exp())
+        known = known_cells(self.prototypes, kinds, log_p)
         by_prior, by_known = shares(kinds, self.model, known.weights, settings.by_prototypes, log_p)
         return kinds, by_prior + by_known, by_prior, known
 
@@ -184,13 +194,11 @@ class Predictor:
         made = known.structures(self.prototypes, self.settings.templates)
         own = (probability[known.pair] * known.share)[: len(made)]
         lattice = self.settings.lattice
-        if lattice is None and self.placer.judge is None:
-            # distances alone would choose the largest volume
-            return Variants(made, torch.arange(len(made)), own)
         if lattice is None:
-            return at_volumes(made, torch.ones(len(made), dtype=torch.float64), own)
+            # distances alone would choose the largest volume
+            return Variants(made, own, OTHER_VOLUMES if self.placer.judge else ())
         cell = parameters_to_matrix(*torch.tensor([lattice], dtype=torch.float64).split(3, dim=1))
-        return Variants(replace(made, cell=cell.expand(len(made), 3, 3)), torch.arange(len(made)), own)
+        return Variants(replace(made, cell=cell.expand(len(made), 3, 3)), own, ())
 
     def _ranked(
         self, table: pd.DataFrame, structures: StructureBatch | None, unplaced: pd.DataFrame
@@ -198,10 +206,9 @@ class Predictor:
         left_out = [unplaced.assign(reason=why_unplaced(unplaced))] if len(unplaced) else []
         if structures is None:
             return Candidates(_columns(table), None, _columns(pd.concat(left_out or [table])))
-        kept = self._best(table, structures)
-        if self.settler is not None and len(kept):
-            table, structures = self._settled(self.settler, table, structures, kept[: self.settler.most])
-            kept = self._best(table, structures)
+        if self.settler is not None and len(best := self._best(table, structures, self.settler.most)):
+            table, structures = self._settled(self.settler, table, structures, best)
+        kept = self._best(table, structures, self.settings.n)
         names = cif_names(structures[torch.from_numpy(kept)]) if len(kept) else []
         found = table.iloc[kept].assign(rank=np.arange(1, len(kept) + 1), cif=names)
         left_out.append(
@@ -214,17 +221,21 @@ class Predictor:
             _columns(found), chosen, _columns(pd.concat([p for p in left_out if len(p)] or left_out))
         )
 
-    def _best(self, table: pd.DataFrame, structures: StructureBatch) -> NDArray[np.int64]:
+    def _best(self, table: pd.DataFrame, structures: StructureBatch, n: int) -> NDArray[np.int64]:
         """Rows of the n best possible structures of their own, the best first."""
+        order = self._order(table, table[PROBABILITY].to_numpy(dtype=np.float64))
         possible = (table[CONTACT_RATIO] >= 1.0).to_numpy()
-        order = np.lexsort((self._rating(table, table), ~possible))
-        return _first_of_each(structures, order[possible[order]], self.settings.n)
+        return _first_of_each(structures, order[possible[order]], n)
 
-    def _rating(self, rated: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.float64]:
+    def _order(self, rated: pd.DataFrame, probability: NDArray[np.float64]) -> NDArray[np.int64]:
+        """(m,) rows, the best first, those with impossible contacts last."""
+        return np.lexsort((self._rating(rated, probability), (rated[CONTACT_RATIO] < 1.0).to_numpy()))
+
+    def _rating(self, rated: pd.DataFrame, probability: NDArray[np.float64]) -> NDArray[np.float64]:
         """(m,) lower is better: energy above the hull, as formulas may differ, plus a term of the probability."""
         if self.placer.judge is None:
             return -rated[CONTACT_RATIO].to_numpy(dtype=np.float64)
-        unlikely = self.settings.temperature * np.log(frame[PROBABILITY].to_numpy(dtype=np.float64))
+        unlikely = self.settings.temperature * np.log(probability)
         energy = rated[ENERGY_BEFORE if ENERGY_BEFORE in rated else ENERGY_COLUMN]
         above = rated[JUDGED_HULL]
         if not (above.isna() == energy.isna()).all():
@@ -270,15 +281,14 @@ def _first_of_each(structures: StructureBatch, order: NDArray[np.int64], n: int)
     """The first n rows of an order that are structures of their own."""
     kept: NDArray[np.int64] = order[:0]
     # equals are near each other in energy: few comparisons show n distinct ones
-    for end in range(2 * n, len(order) + 2 * n, 2 * n):
-        head = order[:end]
+    for start in range(0, len(order), 2 * n):
+        head = np.concatenate([kept, order[start : start + 2 * n]])
         ordered = structures[torch.from_numpy(head)]
         names = ordered.specs().formulas()
-        distinct = unique(first_match(to_crystals(ordered), names, SAME, Work())).numpy()
-        kept = head[distinct][:n]
-        if len(kept) == n:
+        kept = head[unique(first_match(to_crystals(ordered), names, SAME, Work())).numpy()]
+        if len(kept) >= n:
             break
-    return kept
+    return kept[:n]
 
 
 def _columns(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Crystals made of a given one: other elements on its sites, or some atoms of a supercell replaced.
 
-Each variant keeps the places of the atoms; its volume is scaled with those of the elements and tried at a few values,
-of which the energies choose.
+Each variant keeps the places of the atoms; its volume is scaled with those of the elements, and the energies choose
+among a few values.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import SYMPREC, conventional_structures
 from gflownet_crystal.workflows.predicting.likely_cells import CellKinds, log_prior
 
-VOLUMES = 0.84, 0.92, 1.0, 1.09, 1.19
-"""Volumes at which a variant is tried, over that of its elements as they are in the given crystal."""
+OTHER_VOLUMES = 0.84, 0.92, 1.09, 1.19
+"""Volumes at which a good variant is tried too, over that of its elements as they are in the given crystal."""
 
 _FAR = 5.0
 
@@ -76,17 +76,17 @@ class Start:
 
 @dataclass(frozen=True)
 class Variants:
-    """Crystals to choose from, each at several volumes.
+    """Crystals to choose from.
 
     Attributes:
-        structures: m conventional cells with atoms.
-        variant: (m,) int64, not decreasing, the variant that each is a volume of.
-        probability: (v,) float64 of each variant.
+        structures: v conventional cells with atoms.
+        probability: (v,) float64 of each.
+        volumes: other volumes at which the good ones are tried, in units of their own; empty where the cell is given.
     """
 
     structures: StructureBatch
-    variant: Tensor
     probability: Tensor
+    volumes: Sequence[float] = OTHER_VOLUMES
 
 
 def read_start(path: Path) -> Start:
@@ -188,7 +188,7 @@ def _log_probabilities(start: Start, composition: Tensor, model: GFlowNet) -> Te
 
 
 def _variants(start: Start, chosen: Tensor, composition: Tensor, probability: Tensor) -> Variants:
-    """Crystals with elements (v, places) in place of the own ones, at all volumes."""
+    """Crystals with elements (v, places) in place of the own ones."""
     v, n_orbits = len(chosen), len(start.occupied.position)
     place = torch.searchsorted(torch.tensor(start.elements), start.occupied.atomic_number)
     orbits = OccupiedPositions(
@@ -200,19 +200,10 @@ def _variants(start: Start, chosen: Tensor, composition: Tensor, probability: Te
     )
     made = orbits.structures(start.structure.cell.expand(v, 3, 3), start.specs.space_group.expand(v))
     ratio = reference_volume(composition) / reference_volume(start.specs.composition)
-    return at_volumes(made, ratio, probability)
+    return Variants(scaled(made, ratio), probability)
 
 
-def at_volumes(structures: StructureBatch, ratio: Tensor, probability: Tensor) -> Variants:
-    """Variants at all of :data:`VOLUMES`.
-
-    Args:
-        structures: v structures.
-        ratio: (v,) volumes expected over those of the structures.
-        probability: (v,) of each.
-    """
-    variant = torch.arange(len(structures)).repeat_interleave(len(VOLUMES))
-    volume = (ratio[:, None] * torch.tensor(VOLUMES, dtype=torch.float64)).flatten()
-    repeated = structures[variant]
-    cell = repeated.cell * volume[:, None, None] ** (1.0 / 3.0)
-    return Variants(replace(repeated, cell=cell), variant, probability)
+def scaled(structures: StructureBatch, ratio: Tensor | float) -> StructureBatch:
+    """Structures with their volumes times a ratio, one or (n,)."""
+    edge = torch.as_tensor(ratio, dtype=torch.float64).expand(len(structures)) ** (1.0 / 3.0)
+    return replace(structures, cell=structures.cell * edge[:, None, None])

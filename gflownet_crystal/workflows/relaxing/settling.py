@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.relaxation.records import in_setting
-from gflownet_crystal.relaxation.relax import relax
+from gflownet_crystal.relaxation.relax import relax_in_batches
 from gflownet_crystal.relaxation.settings import RelaxationSettings
 from gflownet_crystal.structures.structure import StructureBatch
 
@@ -27,11 +27,9 @@ class Settler:
 
     def settled(self, structures: StructureBatch) -> StructureBatch:
         """Relaxed structures in conventional cells; those whose relaxation fails are unchanged."""
-        return StructureBatch.cat([self._one(structures[row : row + 1]) for row in range(len(structures))])
-
-    def _one(self, structure: StructureBatch) -> StructureBatch:
-        found = relax(structure, self.energies, self.settings).structure
-        if found is None:
-            return structure
-        moved = in_setting(found, self.settings.symprec)
-        return moved if int(moved.space_group[0]) else structure
+        single = [structures[row : row + 1] for row in range(len(structures))]
+        for done in relax_in_batches(list(enumerate(single)), self.energies, self.settings):
+            if (found := done.result.structure) is not None:
+                moved = in_setting(found, self.settings.symprec)
+                single[done.key] = moved if int(moved.space_group[0]) else single[done.key]
+        return StructureBatch.cat(single)

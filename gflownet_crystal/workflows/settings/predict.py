@@ -173,8 +173,8 @@ class PredictSettings(DeviceSettings):
 
     @property
     def relaxation(self) -> RelaxationSettings:
-        """Settings of the relaxations."""
-        return RelaxationSettings(steps=self.relax_steps)
+        """Settings of the relaxations; a given lattice stays."""
+        return RelaxationSettings(steps=self.relax_steps, cell=self.lattice is None)
 
     @property
     def prior_path(self) -> Path:

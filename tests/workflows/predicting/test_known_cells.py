@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -20,7 +22,7 @@ def known() -> KnownPrototypes:
 
 def test_prototypes_stay_within_groups_and_sizes(known: KnownPrototypes) -> None:
     kinds = kinds_of(FormulaPattern.of("NaCl"), [62, 221, 225], 4, ("Na", "Cl"))
-    found = known_cells(known, kinds, torch.ones(len(kinds)).double())
+    found = known_cells(known, kinds, torch.zeros(len(kinds)).double())
     assert float(found.weights.sum()) == pytest.approx(1.0)
     assert torch.equal(kinds.space_group[found.pair], found.proposals.space_group)
     assert torch.equal(kinds.composition[found.pair], found.proposals.composition)
@@ -37,12 +39,20 @@ def test_formulas_of_a_family_count_by_their_probability(known: KnownPrototypes)
     kinds = kinds_of(pattern, [225], 2, ("Na", "K", "Cl"))
     of_sodium = kinds.composition[:, 11] > 0
     likely = torch.where(of_sodium, 0.75, 0.25).double()
-    found = known_cells(known, kinds, likely / likely.sum())
+    found = known_cells(known, kinds, likely.log())
     weights = found.weights[of_sodium].sum(), found.weights[~of_sodium].sum()
     assert float(weights[0] / weights[1]) == pytest.approx(3.0, rel=0.5)
 
 
 def test_groups_without_known_crystals_give_none(known: KnownPrototypes) -> None:
     kinds = kinds_of(FormulaPattern.of("NaCl"), [195], 4, ("Na", "Cl"))
-    found = known_cells(known, kinds, torch.ones(len(kinds)).double())
+    found = known_cells(known, kinds, torch.zeros(len(kinds)).double())
     assert len(found.structures(known, 10)) == 0 and float(found.weights.sum()) == 0.0
+
+
+def test_a_formula_that_the_prior_never_makes_has_its_prototypes(known: KnownPrototypes) -> None:
+    kinds = kinds_of(FormulaPattern.of("LaSi2Ni2"), [129, 139], 10, ("La", "Si", "Ni"))
+    never = torch.full((len(kinds),), -math.inf).double()
+    found, alike = (known_cells(known, kinds, log_p) for log_p in (never, torch.zeros_like(never)))
+    assert torch.equal(found.share, alike.share) and bool((found.share > 0.0).all())
+    assert float(found.weights.sum()) == pytest.approx(1.0)

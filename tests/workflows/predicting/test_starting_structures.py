@@ -17,10 +17,10 @@ from gflownet_crystal.structures.site_letters import sites_to_text
 from gflownet_crystal.structures.symmetry import find_space_groups
 from gflownet_crystal.workflows.predicting.likely_cells import CellKinds, log_prior
 from gflownet_crystal.workflows.predicting.starting_structures import (
-    VOLUMES,
     Start,
     placed_specs,
     read_start,
+    scaled,
     substituted,
 )
 from tests.gflownet.random_models import random_model
@@ -52,23 +52,25 @@ def test_all_neutral_combinations_of_elements_take_the_sites() -> None:
 def test_positions_group_and_parameters_stay_and_volumes_follow_the_elements() -> None:
     start = Start.of(from_pymatgen([PYRITE]))
     found = substituted(start, {"Mg": ["Mg", "Fe"]}, model(), 10)
-    assert found.variant.tolist() == [v for v in range(2) for _ in VOLUMES]
+    assert len(found.structures) == len(found.probability) == 2
     assert (find_space_groups(found.structures, 0.01) == 205).all()
     _, specs = placed_specs(found.structures)
     letters = sites_to_text(start.specs)[0]
     assert set(sites_to_text(specs)) == {letters, letters.replace("Mg", "Fe")}
     same = found.structures.atomic_numbers == 12
     assert found.structures.fractional[same].unique(dim=0).shape == (4, 3)
-    own = [i for i, one in enumerate(to_pymatgen(found.structures)) if "Mg" in one.composition]
-    volumes = found.structures.cell[own].det() / start.structure.cell[0].det()
-    torch.testing.assert_close(volumes, torch.tensor(VOLUMES, dtype=torch.float64))
+    own = ["Mg" in one.composition for one in to_pymatgen(found.structures)].index(True)
+    torch.testing.assert_close(found.structures.cell[own], start.structure.cell[0])
+    larger = scaled(found.structures, 1.5)
+    torch.testing.assert_close(larger.volume, 1.5 * found.structures.volume)
+    assert torch.equal(larger.fractional, found.structures.fractional)
 
 
 def test_the_likeliest_by_the_prior_come_first() -> None:
     prior = model()
     sites = {"Na": ["Na", "K"], "Cl": ["Cl", "F"]}
     found = substituted(Start.of(from_pymatgen([HALITE])), sites, prior, 100)
-    whole = found.structures.specs()[torch.arange(0, len(found.structures), len(VOLUMES))]
+    whole = found.structures.specs()
     log_p = log_prior(prior, CellKinds(whole.space_group, whole.composition))
     torch.testing.assert_close(found.probability, torch.softmax(log_p, 0))
     assert found.probability.tolist() == sorted(found.probability.tolist(), reverse=True)
