@@ -21,7 +21,7 @@ PRIOR = "prior"
 CONDITION = "condition"
 """Section with keys of the user's: names of settings, with the range that a sampler is trained for."""
 
-_WIDTH = 0.05
+_WIDTH = 0.04
 """Width of a target that is a condition, as a share of the range, where none is given."""
 
 _WITHOUT = {"objective": "trajectory_balance", "reward": "boltzmann", "trainer": "default"}
