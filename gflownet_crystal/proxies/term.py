@@ -15,6 +15,8 @@ from gflownet_crystal.proxies.reward import Boltzmann, RewardFunction, Target
 
 GOALS = ("maximise", "minimise", "target", "window", "above", "below")
 _EDGE_OF_WINDOW, _EDGE_OF_LIMIT = 0.25, 0.1
+_REACH = 2.0
+"""Widths of a target beyond which the log factor falls linearly."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Term:
     Attributes:
         maximise: inverse temperature, per unit of the property: log factor = maximise (value - caution std).
         minimise: inverse temperature: log factor = -minimise (value + caution std).
-        target: wanted value: log factor = -((value - target)^2 + (caution std)^2) / (2 width^2).
+        target: wanted value: log factor = -((value - target)^2 + (caution std)^2) / (2 width^2), and beyond two widths
+            linear, with the slope there.
         window: lower and upper limit: the factor is the probability that the property lies between them, see
             :class:`~gflownet_crystal.proxies.limits.Limits`.
         above: lower limit alone.
@@ -155,7 +158,7 @@ class Term:
         if self.minimise is not None:
             return Boltzmann(self.minimise, self.doubt)
         if self.target is not None:
-            return Target(self.target, self.edge, self.doubt)
+            return Target(self.target, self.edge, self.doubt, _REACH)
         low, high = self.limits
         own = (low if math.isfinite(low) else None), (high if math.isfinite(high) else None)
         return Limits(*own, 1.0 if self.hard else self.edge, self.doubt)

@@ -30,8 +30,8 @@ def test_the_log_reward_is_the_sum_of_the_weighted_terms() -> None:
         ({"below": 2.0, "width": 0.3}, Limits(None, 2.0, width=0.3)),
         ({"maximise": 3.0}, Boltzmann(-3.0, caution=1.0)),
         ({"minimise": 3.0, "caution": 0.0}, Boltzmann(3.0)),
-        ({"target": 1.5}, Target(1.5, 0.15)),
-        ({"target": 1.5, "caution": 1.0}, Target(1.5, 0.15, caution=1.0)),
+        ({"target": 1.5}, Target(1.5, 0.15, reach=2.0)),
+        ({"target": 1.5, "caution": 1.0}, Target(1.5, 0.15, caution=1.0, reach=2.0)),
     ):
         for weight in (1.0, 2.5):
             found = Reward(SEVERAL, Product(gap=term | {"weight": weight}))(specs()).log_reward
