@@ -74,7 +74,7 @@ class EnergyModel(nn.Module):
         return self._with_elements(graph, correction), features
 
     def layer_features(self, graph: CrystalGraph) -> Tensor:
-        """States of several layers where the network gives these, else the last: what other properties are read from.
+        """Statistics of the states of several layers where the network gives these, else of the last.
 
         Returns:
             (n, 3 f) their means over the atoms, their standard deviations and their maxima.
