@@ -5,7 +5,8 @@
 ``weights`` are those of ``train_property`` (a name of shipped ones, or a file); ``data`` and ``labels`` are the data
 that they learned from, in which their split is found again; ``atoms`` are weights of the same property that see atoms,
 for which the data must have these. Printed are errors on the validation formulas (MP-20's val where the table has it)
-of the proxies, of a random forest and of the training set's median, in the unit and in the transformed property. The
+of the proxies, of the mean of both, of a random forest and of the training set's median, in the unit and in the
+transformed property; crystals that the proxy with atoms cannot judge are left out for all. The
 forest reads, as Magpie's features do, the mean, deviation, minimum, maximum and range over the composition of 22
 properties of the elements; and the space group, volume per atom and lattice parameters, which the proxy reads too.
 """
@@ -70,6 +71,17 @@ def covered(prediction: Prediction, label: NDArray[np.float64]) -> float:
     return float((error <= 2 * prediction.std.numpy()).mean())
 
 
+def judged(table: pd.DataFrame, weights: str) -> tuple[pd.DataFrame, Prediction | None]:
+    """Rows that weights of a property with atoms can judge, and their predictions; all rows without weights."""
+    if not weights:
+        return table, None
+    proxy, structures = StructureProperty(weights), frame_to_structures(table[list(STRUCTURE_COLUMNS[1:])])
+    found = proxy(structures)
+    rows = found.valid
+    kept = Prediction(found.value[rows], found.std[rows], found.valid[rows], found.penalised[rows])
+    return table[rows.numpy()].reset_index(drop=True), kept
+
+
 def main(arguments: list[str]) -> None:
     """Read the arguments and print the figures."""
     defaults = {"labels": "", "atoms": "", "trees": "200"}
@@ -82,30 +94,31 @@ def main(arguments: list[str]) -> None:
     if options["labels"]:
         table = with_joined_labels(table, Path(options["labels"]), column)
     parts = split_table(recipe.rows(table), settings["holdout"], settings["seed"])
-    train, validation = frame_to_specs(parts.train), frame_to_specs(parts.validation)
-    label = parts.validation[column].to_numpy(dtype=np.float64)
+    train, (kept, atoms) = frame_to_specs(parts.train), judged(parts.validation, options["atoms"])
+    validation, label = frame_to_specs(kept), kept[column].to_numpy(dtype=np.float64)
     learned = parts.train[column].to_numpy(dtype=np.float64)
     is_log = proxy.transform == "log10"
     forest = RandomForestRegressor(int(options["trees"]), max_features=0.33, n_jobs=-1, random_state=0)
     forest.fit(descriptors(train), np.log10(learned) if is_log else learned)
     predicted = forest.predict(descriptors(validation))
-    predictions = {"proxy": proxy(validation)}
-    if options["atoms"]:
-        structures = frame_to_structures(parts.validation[list(STRUCTURE_COLUMNS[1:])])
-        predictions["atoms"] = StructureProperty(options["atoms"])(structures)
+    values = {
+        "random_forest": 10**predicted if is_log else predicted,
+        "median": np.full(len(label), np.median(learned)),
+    }
+    specs = proxy(validation)
+    shares = {"proxy": {"within_2_std": covered(specs, label)}}
+    values["proxy"] = specs.value.numpy()
+    if atoms is not None:
+        values |= {"atoms": atoms.value.numpy(), "mean_of_both": (atoms.value + specs.value).numpy() / 2}
+        shares["atoms"] = {"within_2_std": covered(atoms, label)}
     report = {
         "property": f"{proxy.property_name} ({proxy.unit})",
         "trained_on": len(parts.train),
-        "validation": len(parts.validation),
+        "validation": len(kept),
         **{
-            name: {
-                **errors(found.value.numpy(), label, proxy.transform),
-                "within_2_std": covered(found, label),
-            }
-            for name, found in predictions.items()
+            name: errors(value, label, proxy.transform) | shares.get(name, {})
+            for name, value in values.items()
         },
-        "random_forest": errors(10**predicted if is_log else predicted, label, proxy.transform),
-        "median": errors(np.full(len(label), np.median(learned)), label, proxy.transform),
     }
     print(pd.Series(report).to_string())
     print(json.dumps(report))

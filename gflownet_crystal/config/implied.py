@@ -21,8 +21,10 @@ PRIOR = "prior"
 CONDITION = "condition"
 """Section with keys of the user's: names of settings, with the range that a sampler is trained for."""
 
-_WIDTH = 0.05
+_WIDTH = 0.03
 """Width of a target that is a condition, as a share of the range, where none is given."""
+_REACH = 2.0
+"""Widths of such a target beyond which log R falls linearly, as in a reward of several properties."""
 
 _WITHOUT = {"objective": "trajectory_balance", "reward": "boltzmann", "trainer": "default"}
 _CRYSTAL = "gflownet_crystal.envs.crystal.Crystal"
@@ -118,6 +120,8 @@ def fill_targets(config: DictConfig) -> None:
         section.target = sum(ends) / 2
         if OmegaConf.is_missing(section, "width") or section.width is None:
             section.width = _WIDTH * abs(ends[1] - ends[0])
+        if is_own and "reach" in section and section.reach is None:
+            section.reach = _REACH
 
 
 def _goals(section: DictConfig) -> list[str]:

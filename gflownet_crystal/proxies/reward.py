@@ -152,27 +152,37 @@ class Boltzmann(RewardFunction):
 class Target(RewardFunction):
     """``log R = -((value - target) / width)^2 / 2``: values near a target are good.
 
+    Beyond ``reach`` widths log R falls linearly, with the slope that it has there: a sampler for a range of targets
+    would else learn little but the large numbers of values far away.
+
     Args:
         target: in the unit of the value.
         width: in the unit of the value, positive; the value's own std is added in quadrature ``caution`` times.
         caution: weight of the std.
+        reach: number of widths beyond which log R is linear, above 0; None for none.
 
     Raises:
-        ConfigError: a setting is no finite number, ``width`` is not above 0, or ``caution`` is below 0.
+        ConfigError: a setting is no finite number, ``width`` or ``reach`` is not above 0, or ``caution`` is below 0.
     """
 
     conditions = ("target",)
 
-    def __init__(self, target: float, width: float, caution: float = 0.0) -> None:
-        _check_finite(target=target, width=width, caution=caution)
+    def __init__(self, target: float, width: float, caution: float = 0.0, reach: float | None = None) -> None:
+        _check_finite(target=target, width=width, caution=caution, reach=reach)
         _check_caution(caution)
         if not width > 0.0:
             raise ConfigError(f"reward width must be positive, not {width}")
-        self.target, self.width, self.caution = target, width, caution
+        if reach is not None and not reach > 0.0:
+            raise ConfigError(f"reward.reach must be above 0, or null, not {reach}")
+        self.target, self.width, self.caution, self.reach = target, width, caution, reach
 
     def __call__(self, value: Tensor, std: Tensor) -> Tensor:
-        distance = (value - self.target).square() + (self.caution * std).square()
-        return -0.5 * distance / self.width**2
+        square = ((value - self.target).square() + (self.caution * std).square()) / self.width**2
+        if self.reach is None:
+            return -0.5 * square
+        near = square.clamp(max=self.reach**2)
+        # where the square is not clamped, both roots are equal and the second part is 0
+        return -0.5 * near - self.reach * (square.clamp(min=self.reach**2).sqrt() - self.reach)
 
 
 def _check_finite(**settings: float | None) -> None:

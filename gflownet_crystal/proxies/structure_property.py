@@ -50,4 +50,6 @@ class StructureProperty(LearnedProperty):
 
     def shared(self, features: Tensor) -> Tensor:
         """Features (n, f) as each member of the heads reads them, (members, n, f)."""
-        return features.float().expand(int(self.heads.arguments["members"]), -1, -1)
+        # weights of earlier versions read the first of them, the means over the atoms
+        read = features[:, : int(self.heads.arguments["inputs"])]
+        return read.float().expand(int(self.heads.arguments["members"]), -1, -1)

@@ -15,6 +15,8 @@ from gflownet_crystal.proxies.reward import Boltzmann, RewardFunction, Target
 
 GOALS = ("maximise", "minimise", "target", "window", "above", "below")
 _EDGE_OF_WINDOW, _EDGE_OF_LIMIT = 0.25, 0.1
+_REACH = 2.0
+"""Widths of a target beyond which the log factor falls linearly."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,16 @@ class Term:
     Attributes:
         maximise: inverse temperature, per unit of the property: log factor = maximise (value - caution std).
         minimise: inverse temperature: log factor = -minimise (value + caution std).
-        target: wanted value: log factor = -((value - target)^2 + (caution std)^2) / (2 width^2).
+        target: wanted value: log factor = -((value - target)^2 + (caution std)^2) / (2 width^2), and beyond two widths
+            linear, with the slope there.
         window: lower and upper limit: the factor is the probability that the property lies between them, see
             :class:`~gflownet_crystal.proxies.limits.Limits`.
         above: lower limit alone.
         below: upper limit alone.
         width: width of the edges of limits, or of the target, in the unit of the property; None for a quarter of the
             window, and a tenth of a limit or target.
-        caution: number of standard deviations of the proxy that count against the sampler.
+        caution: number of standard deviations of the proxy that count against the sampler; None for 0 with a target and
+            1 otherwise. Near a target, a certain value far away would count for more than an uncertain one at it.
         weight: factor of the log factor.
         hard: whether the limits are a constraint: objects outside get the penalty of invalid ones, objects inside no
             factor.
@@ -44,7 +48,7 @@ class Term:
     above: float | None = None
     below: float | None = None
     width: float | None = None
-    caution: float = 1.0
+    caution: float | None = None
     weight: float = 1.0
     hard: bool = False
 
@@ -72,7 +76,8 @@ class Term:
             hint = f" (did you mean {close[0]}?)" if close else ""
             raise ConfigError(f"{place} has no key {strange[0]!r}{hint}; choose one of {', '.join(names)}")
         term = cls(**settings)
-        return None if term == cls() else term.checked(place)
+        # run folders of earlier versions hold the caution of terms without a goal
+        return None if term in (cls(), cls(caution=1.0)) else term.checked(place)
 
     @property
     def goals(self) -> list[str]:
@@ -107,7 +112,7 @@ class Term:
             value = getattr(self, name)
             if value is not None and not value > 0.0:
                 raise ConfigError(f"{place}.{name} must be above 0, not {value}")
-        if self.caution < 0.0:
+        if self.doubt < 0.0:
             raise ConfigError(f"{place}.caution must be at least 0, not {self.caution}")
         if self.hard and not self.has_limits:
             raise ConfigError(f"{place}.hard applies to limits only: give {place}.window, above or below too")
@@ -139,17 +144,24 @@ class Term:
         given = (self.target, self.above, self.below)
         return _EDGE_OF_LIMIT * abs(next(value for value in given if value is not None))
 
+    @property
+    def doubt(self) -> float:
+        """Number of standard deviations that count against the sampler."""
+        if self.caution is not None:
+            return self.caution
+        return 0.0 if self.target is not None else 1.0
+
     def function(self) -> RewardFunction:
         """The log factor of values and standard deviations, before the weight."""
         if self.maximise is not None:
-            return Boltzmann(-self.maximise, self.caution)
+            return Boltzmann(-self.maximise, self.doubt)
         if self.minimise is not None:
-            return Boltzmann(self.minimise, self.caution)
+            return Boltzmann(self.minimise, self.doubt)
         if self.target is not None:
-            return Target(self.target, self.edge, self.caution)
+            return Target(self.target, self.edge, self.doubt, _REACH)
         low, high = self.limits
         own = (low if math.isfinite(low) else None), (high if math.isfinite(high) else None)
-        return Limits(*own, 1.0 if self.hard else self.edge, self.caution)
+        return Limits(*own, 1.0 if self.hard else self.edge, self.doubt)
 
     def describe(self, unit: str) -> str:
         """The goal in words, in the unit of the property."""

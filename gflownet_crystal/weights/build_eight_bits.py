@@ -11,8 +11,8 @@ from gflownet_crystal.common.files import load_tensors, read_json
 from gflownet_crystal.weights import save_weights, weights_path
 from gflownet_crystal.weights.eight_bits import SCALE, rounded
 
-_STATISTICS = "uncertainty."
-"""Prefix of buffers that were measured, not learned: a whitening multiplies rounding errors."""
+_STATISTICS = ("uncertainty.", "heads.scale")
+"""Beginnings of buffers that were measured, not learned: a whitening multiplies rounding errors."""
 
 
 def main(names: list[str]) -> None:

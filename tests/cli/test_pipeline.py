@@ -17,6 +17,7 @@ from gflownet_crystal.generators.quick_placement import QuickPlacement
 from gflownet_crystal.models.energies.trained import TrainedEnergies
 from gflownet_crystal.proxies.learned_hull import LearnedHull
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
+from gflownet_crystal.proxies.structure_property import StructureProperty
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.spec_io import read_specs
 from gflownet_crystal.workflows.pipeline.table import Ended
@@ -200,6 +201,13 @@ def test_more_can_be_relaxed_later(folder: Path, whole: Path, monkeypatch: pytes
     energy = placed["energy_after"].fillna(placed["energy_before"])
     np.testing.assert_allclose(frame["formation_energy_per_atom"], energy, rtol=1e-7)
     assert set(frame["energy_source"]) == {"alignn"}
+    # columns of properties are made of what the folder holds
+    assert pipeline(folder, "later", *RELAXED, "resume=true", "properties=bulk_modulus_atoms").returncode == 0
+    rows = table(folder / "later")
+    placed = rows[rows["cif"].notna()]
+    crystals = [Structure.from_file(folder / "later" / name) for name in placed["cif"]]
+    expected = StructureProperty("bulk_modulus_atoms")(from_pymatgen(crystals))
+    np.testing.assert_allclose(placed["bulk_modulus"], expected.value.numpy(), rtol=1e-2)
     # what the stages left is no second copy
     assert sorted(read_source(folder / "later")["material_id"]) == frame["material_id"].tolist()
 

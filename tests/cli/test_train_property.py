@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,8 +16,12 @@ from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.data.schema import STRUCTURE_COLUMNS
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.structure_property import StructureProperty
+from gflownet_crystal.structures.convert import from_ase
 from gflownet_crystal.structures.frames import frame_to_structures
 from gflownet_crystal.structures.spec_io import specs_to_frame
+from gflownet_crystal.structures.structure import StructureBatch
+from tests.cli.test_export import CRYSTALS, command, write_run
+from tests.cli.tiny_weights import loose_contacts
 from tests.proxies.test_mlp_placing import rock_salts
 from tests.proxies.test_spec_property import labelled
 from tests.proxies.test_structure_property import salts
@@ -53,7 +58,7 @@ def test_a_column_becomes_a_proxy(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert value.shape == (60,) and bool(value.isfinite().all())
 
 
-def test_a_property_with_atoms_is_a_column_of_generated_structures(
+def test_a_property_with_atoms_is_a_column_of_structures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stored = salts()
@@ -72,12 +77,43 @@ def test_a_property_with_atoms_is_a_column_of_generated_structures(
     )
     assert main(["generate", *words, f"properties={weights}"]) == 0
     made = pd.read_parquet(tmp_path / "made" / "structures.parquet")
-    expected = StructureProperty(weights)(frame_to_structures(made))
-    np.testing.assert_allclose(made["hardness"], expected.value.numpy(), rtol=1e-4)
-    np.testing.assert_allclose(made["hardness_std"], expected.std.numpy(), rtol=1e-3)
+    assert_columns(made, frame_to_structures(made), weights)
+    folder, judged = tmp_path / "made" / "structures.parquet", tmp_path / "judged"
+    assert main(["evaluate", f"structures={folder}", f"out={judged}", "metrics=space_groups", "cache=null",
+                 f"properties={weights}"]) == 0  # fmt: skip
+    assert_columns(pd.read_csv(judged / "structures.csv"), frame_to_structures(made), weights)
+    figures = json.loads((judged / "metrics.json").read_text())["properties"]["hardness"]
+    assert figures["n"] == len(made) and np.isclose(figures["median"], made["hardness"].median(), rtol=1e-4)
+    capsys.readouterr()
     assert main(["generate", *words[2:], f"specs={tmp_path}/specs.csv", f"out={tmp_path}/twice",
                  f"properties=[{weights},{weights}]"]) == 2  # fmt: skip
     assert "would be called hardness" in capsys.readouterr().err
+
+
+def test_candidates_have_properties_of_their_atoms(
+    tmp_path: Path,
+) -> None:
+    # beside samples with a column of the same name, those of the atoms have another
+    run = write_run(tmp_path / "run", crystals=CRYSTALS[3:8])
+    samples = pd.read_parquet(run / "samples.parquet").assign(
+        bulk_modulus=100.0, bulk_modulus_std=10.0, log_reward_bulk_modulus=1.0
+    )
+    samples.to_parquet(run / "samples.parquet")
+    out = tmp_path / "best"
+    words = ("k=3", "screening.within=null", loose_contacts(tmp_path), "properties=[bulk_modulus_atoms]")
+    assert main(command(run, out, *words)) == 0
+    table = pd.read_csv(out / "candidates.csv")
+    crystals = StructureBatch.cat([from_ase([ase.io.read(out / name)]) for name in table["cif"]])
+    assert_columns(table, crystals, "bulk_modulus_atoms", "bulk_modulus_atoms")
+    assert table["bulk_modulus"].tolist() == [100.0] * 3
+
+
+def assert_columns(
+    table: pd.DataFrame, structures: StructureBatch, weights: Path | str, name: str = "hardness"
+) -> None:
+    expected = StructureProperty(weights)(structures)
+    np.testing.assert_allclose(table[name], expected.value.numpy(), rtol=1e-3)
+    np.testing.assert_allclose(table[f"{name}_std"], expected.std.numpy(), rtol=1e-2)
 
 
 def test_labels_of_a_table_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

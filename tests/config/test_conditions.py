@@ -36,7 +36,7 @@ def test_names_are_the_users_own_in_this_section_alone() -> None:
 @pytest.mark.parametrize(
     ("words", "target", "width"),
     [
-        (["condition.band_gap=[0,4]"], 2.0, 0.2),
+        (["condition.band_gap=[0,4]"], 2.0, 0.12),
         (["condition.band_gap=[1,4]", "reward.band_gap.width=0.5"], 2.5, 0.5),
         (["condition.band_gap=[0,4]", "reward.band_gap.target=1"], 1, None),
         (["condition.band_gap=[0,4]", "reward.band_gap.window=[1,2]"], None, None),
@@ -54,7 +54,7 @@ def test_a_property_that_is_a_condition_gets_a_goal(
 def test_so_does_the_reward_of_a_target() -> None:
     words = ["proxy=band_gap", "reward=target"]
     reward = resolved(compose_config("train_gfn", [*words, "condition.target=[0,4]"])).reward
-    assert reward.target == 2.0 and reward.width == 0.2
+    assert reward.target == 2.0 and reward.width == 0.12 and reward.reach == 2.0
     with pytest.raises(ConfigError, match=r"reward\.target"):
         resolved(compose_config("train_gfn", words))
 

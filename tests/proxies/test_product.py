@@ -30,7 +30,8 @@ def test_the_log_reward_is_the_sum_of_the_weighted_terms() -> None:
         ({"below": 2.0, "width": 0.3}, Limits(None, 2.0, width=0.3)),
         ({"maximise": 3.0}, Boltzmann(-3.0, caution=1.0)),
         ({"minimise": 3.0, "caution": 0.0}, Boltzmann(3.0)),
-        ({"target": 1.5}, Target(1.5, 0.15, caution=1.0)),
+        ({"target": 1.5}, Target(1.5, 0.15, reach=2.0)),
+        ({"target": 1.5, "caution": 1.0}, Target(1.5, 0.15, caution=1.0, reach=2.0)),
     ):
         for weight in (1.0, 2.5):
             found = Reward(SEVERAL, Product(gap=term | {"weight": weight}))(specs()).log_reward
@@ -81,6 +82,8 @@ def test_the_columns_say_what_each_term_gives_and_whether_limits_hold() -> None:
 def test_defaults_are_left_out_as_a_section_without_goals() -> None:
     product = Product(gap={"window": [1.0, 2.0]}, hull=dict.fromkeys(("above", "window", "width")))
     assert list(product.terms) == ["gap"]
+    earlier = dict.fromkeys(("above", "window", "width")) | {"caution": 1.0}
+    assert list(Product(gap={"window": [1.0, 2.0]}, hull=earlier).terms) == ["gap"]
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,9 @@ def test_floor_closes_holes() -> None:
 def test_target_is_highest_at_the_target() -> None:
     reward = Reward(Column(), Target(target=1.0, width=0.5))
     assert reward(POINTS).log_reward.tolist() == [-32.0, 0.0, -2.0]
+    # the tangent of the parabola at two widths
+    reward = Reward(Column(), Target(target=1.0, width=0.5, reach=2.0))
+    assert reward(POINTS).log_reward.tolist() == [-2.0 - 2.0 * (8.0 - 2.0), 0.0, -2.0]
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf")])
@@ -123,6 +126,7 @@ NAN, INFINITY = float("nan"), float("inf")
         (lambda: Target(NAN, 1.0), "reward.target"),
         (lambda: Target(1.0, NAN), "reward.width"),
         (lambda: Target(1.0, 1.0, caution=-0.5), "reward.caution"),
+        (lambda: Target(1.0, 1.0, reach=0.0), "reward.reach"),
         (lambda: Reward(Column(), LogValue(), penalty=NAN), "reward.penalty"),
     ],
 )

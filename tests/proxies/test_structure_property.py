@@ -83,9 +83,15 @@ def test_features_are_those_that_the_energies_are_read_from() -> None:
     width = states.shape[1]
     torch.testing.assert_close(features[:, width : 2 * width], states)
     network: Any = model.network
-    read = network.readout(states) + network.bond_readout(features[:, 2 * width :])
+    read = network.readout(states) + network.bond_readout(features[:, 2 * width : 3 * width])
     elements = model.element_energy[structures.atomic_numbers].view(6, 2).mean(1)
     torch.testing.assert_close(elements + model.scale * read[:, 0], energy, rtol=0, atol=1e-5)
+    # two atoms a cell: their deviation is half of the difference, and the larger one is that above the mean
+    with torch.no_grad():
+        both = network.layer_states(graph).view(6, 2, -1)
+    mean, deviation, most = features.split(3 * width, dim=1)
+    torch.testing.assert_close(deviation, (both[:, 0] - both[:, 1]).abs() / 2)
+    torch.testing.assert_close(most, mean + deviation)
 
 
 def test_weights_are_read_back_and_belong_to_one_network(trained: Any, tmp_path: Path) -> None:

@@ -74,13 +74,23 @@ class EnergyModel(nn.Module):
         return self._with_elements(graph, correction), features
 
     def layer_features(self, graph: CrystalGraph) -> Tensor:
-        """Means over the atoms of the states of several layers where the network gives these, else the last, (n, f)."""
+        """Statistics of the states of several layers where the network gives these, else of the last.
+
+        Returns:
+            (n, 3 f) their means over the atoms, their standard deviations and their maxima.
+        """
         network = cast(Any, self.network)
         if hasattr(network, "layer_states"):
             states = network.layer_states(graph)
         else:
             states = network.energies_and_states(graph)[1]
-        return segment_mean(states.to(self.scale.dtype), graph.structure_index, graph.n_structures)
+        states, index = states.to(self.scale.dtype), graph.structure_index
+        mean = segment_mean(states, index, graph.n_structures)
+        # by differences from the mean: those of squares would round to other values in other batches
+        variance = segment_mean((states - mean[index]).square(), index, graph.n_structures)
+        most = torch.full_like(mean, -torch.inf)
+        most.scatter_reduce_(0, index[:, None].expand_as(states), states, "amax")
+        return torch.cat([mean, variance.sqrt(), most], dim=1)
 
     def _with_elements(self, graph: CrystalGraph, correction: Tensor) -> Tensor:
         index, n = graph.structure_index, graph.n_structures

@@ -21,8 +21,9 @@ from gflownet_crystal.models.energies.choice import read_choice
 from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.spec_io import read_specs
 from gflownet_crystal.workflows.candidates.engine import engine_of, preparation, screen_samples
-from gflownet_crystal.workflows.candidates.files import Candidates, write_candidates
+from gflownet_crystal.workflows.candidates.files import Candidates, with_properties, write_candidates
 from gflownet_crystal.workflows.candidates.source import CandidateSource
+from gflownet_crystal.workflows.placing.property_columns import PropertyColumns
 from gflownet_crystal.workflows.sampling.sampling import sample_model
 from gflownet_crystal.workflows.settings.candidates import ExportSettings
 from gflownet_crystal.workflows.settings.verbs import EnergyModel
@@ -48,12 +49,14 @@ def export_candidates(
     out = settings.out
     rules, placer = engine_of(settings, generator, source, device)
     prepare = preparation(source, settings.hull, placer.hull)
+    properties = PropertyColumns.of(settings.properties, device)
     with lock_folder(out):
         _check_free(out, settings.overwrite)
         start = time.process_time()
         candidates, funnel = screen_samples(
             *_samples(settings, source), rules, placer, prepare, settings.quiet
         )
+        candidates = with_properties(candidates, properties)
         write_candidates(out, candidates, settings.format, energy_source(settings.energies))
         about: dict[str, object] = {
             "run": str(source.folder),

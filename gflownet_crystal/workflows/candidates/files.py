@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ from gflownet_crystal.workflows.candidates.screening import Outcome
 from gflownet_crystal.workflows.candidates.screening_batches import UNPLACED
 from gflownet_crystal.workflows.candidates.shortlist import KNOWN_COLUMNS
 from gflownet_crystal.workflows.placing.placing import CONTACT, CONTACT_RATIO, ENERGY_STD, why_unplaced
+from gflownet_crystal.workflows.placing.property_columns import PropertyColumns
 from gflownet_crystal.workflows.sampling.objectives import with_fronts
 
 RATED = (ENERGY_BEFORE, "energy_before_std", JUDGED_HULL, CONTACT, CONTACT_RATIO)
@@ -90,6 +91,14 @@ def candidates_of(outcome: Outcome, known: KnownCompounds) -> Candidates:
     )
     ranked = with_fronts(ranked)
     return Candidates(_ordered(ranked), outcome.structures, _ordered(left_out))
+
+
+def with_properties(candidates: Candidates, properties: PropertyColumns) -> Candidates:
+    """The same with columns of properties of their atoms."""
+    if candidates.structures is None:
+        return candidates
+    columns = properties.values(candidates.structures, candidates.frame.columns)
+    return replace(candidates, frame=candidates.frame.assign(**columns))
 
 
 def tried_rows(frame: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:

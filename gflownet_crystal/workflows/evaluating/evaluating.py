@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+import torch
 
 from gflownet_crystal.common.errors import ConfigError, DataError, unknown
 from gflownet_crystal.common.files import atomic_path, read_json, write_json
@@ -25,6 +26,7 @@ from gflownet_crystal.evaluation.structure_sets import StructureSet, read_set
 from gflownet_crystal.models.energies.choice import EnergyChoice
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.workflows.output_folder import open_output
+from gflownet_crystal.workflows.placing.property_columns import PropertyColumns
 from gflownet_crystal.workflows.relaxing.judging import (
     STABILITY,
     Judging,
@@ -35,6 +37,8 @@ from gflownet_crystal.workflows.settings.evaluate import EvaluateSettings
 
 BY_ALL = "stability_by_all"
 PARTS = "parts"
+PROPERTIES = "properties"
+_OWN = ("row", "name", "reason", "formula")
 _CACHED = ("distances", "coverage", "frechet")
 
 
@@ -48,6 +52,7 @@ class StructuresToJudge:
         judges: judges of stability.
         judging: settings of their judging; None without judges.
         models: models of the judges.
+        properties: further columns of the table of structures, of properties with atoms.
     """
 
     names: Sequence[str]
@@ -55,6 +60,7 @@ class StructuresToJudge:
     judges: Sequence[EnergyChoice]
     judging: Judging | None
     models: Sequence[StructureEnergies]
+    properties: PropertyColumns
 
     @classmethod
     def of(cls, settings: EvaluateSettings) -> Self:
@@ -68,7 +74,8 @@ class StructuresToJudge:
         evaluation = _evaluation(settings)
         judging = _judging(settings, evaluation) if judges else None
         models = [] if judging is None else [judging.load(judge) for judge in judges]
-        return cls(names, evaluation, judges, judging, models)
+        properties = PropertyColumns.of(settings.properties, torch.device(settings.choices.device))
+        return cls(names, evaluation, judges, judging, models, properties)
 
     @property
     def fills_cache(self) -> bool:
@@ -109,12 +116,26 @@ def evaluate_structures(
         evaluation.work = replace(evaluation.work, should_stop=should_stop)
         figures: dict[str, object] = {"counts": _counts(evaluation)}
         results = {name: _kept(folder, name, evaluation) for name in asked.names if name != STABILITY}
+        if asked.properties.properties:
+            results[PROPERTIES] = _properties(asked.properties, evaluation.made, results)
         figures |= {name: result.figures for name, result in results.items()}
         if asked.judging is not None:
             few = evaluation.made.head(settings.n_judged)
             figures |= _judged(asked.judging, few, asked.judges, asked.models, folder)
         _write_csv(folder / JUDGED, structure_table(evaluation.made, results))
         return write_figures(folder, figures)
+
+
+def _properties(properties: PropertyColumns, made: StructureSet, others: Mapping[str, Result]) -> Result:
+    """Values of properties with atoms; of each the number of structures that have one, their mean and median."""
+    taken = [*_OWN, *(name for result in others.values() for name in result.columns)]
+    columns = properties.values(made.structures, taken)
+    figures = {}
+    for name in properties.names(taken):
+        known = columns[name][np.isfinite(columns[name])]
+        mean, median = (float(known.mean()), float(np.median(known))) if len(known) else (None, None)
+        figures[name] = {"n": len(known), "mean": mean, "median": median}
+    return Result(figures, {name: values.tolist() for name, values in columns.items()})
 
 
 def write_figures(folder: Path, figures: Mapping[str, object]) -> dict[str, object]:

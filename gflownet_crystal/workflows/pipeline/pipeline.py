@@ -20,7 +20,12 @@ from gflownet_crystal.data.schema import ENERGY_COLUMN, JUDGED_HULL
 from gflownet_crystal.proxies.known_compounds import KnownCompounds
 from gflownet_crystal.relaxation.records import Record
 from gflownet_crystal.structures.frames import frame_to_structures
-from gflownet_crystal.workflows.candidates.files import Candidates, with_results, write_candidates
+from gflownet_crystal.workflows.candidates.files import (
+    Candidates,
+    with_properties,
+    with_results,
+    write_candidates,
+)
 from gflownet_crystal.workflows.candidates.further import FURTHER, SHORTAGE
 from gflownet_crystal.workflows.candidates.screening import Outcome, Search
 from gflownet_crystal.workflows.output_folder import open_output
@@ -178,7 +183,8 @@ def _candidates(
         final = ended(made, records, symprec)
         before, after = _energies(plan, before, final, records)
         energies = judged(before, after, final.structures, plan.placer.hull, plan.judge)
-        return candidates_table(outcome, known, final, records, energies, symprec)
+        candidates = candidates_table(outcome, known, final, records, energies, symprec)
+        return with_properties(candidates, plan.properties)
 
 
 def _energies(

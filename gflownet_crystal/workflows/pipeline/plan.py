@@ -20,6 +20,7 @@ from gflownet_crystal.relaxation.run import Loader
 from gflownet_crystal.workflows.candidates.engine import Prepare, engine_of, preparation
 from gflownet_crystal.workflows.candidates.source import CandidateSource
 from gflownet_crystal.workflows.placing.placing import Placer
+from gflownet_crystal.workflows.placing.property_columns import PropertyColumns
 from gflownet_crystal.workflows.relaxing.relaxing import checked_loader, load_on
 from gflownet_crystal.workflows.settings.candidates import PipelineSettings
 from gflownet_crystal.workflows.settings.screening import Screening
@@ -40,6 +41,7 @@ class Plan:
         source: run that is sampled.
         prepare: prepares samples for the screening.
         load: makes the model that relaxes; None if none are.
+        properties: further columns of the candidates, of properties with atoms.
     """
 
     settings: PipelineSettings
@@ -50,6 +52,7 @@ class Plan:
     source: CandidateSource
     prepare: Prepare
     load: Loader | None
+    properties: PropertyColumns
 
     @classmethod
     def of(
@@ -84,6 +87,7 @@ class Plan:
             source=source,
             prepare=preparation(source, path, placer.hull),
             load=_loader(settings, device) if settings.relax else None,
+            properties=PropertyColumns.of(settings.properties, device),
         )
 
     def decisive(self) -> dict[str, object]:

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet
 import torch
 
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.executors import Executor, LocalProcesses
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.progress import Progress
@@ -25,13 +25,13 @@ from gflownet_crystal.data.public_sets import data_path
 from gflownet_crystal.data.sources import kind_of
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.potentials import load_energies
-from gflownet_crystal.proxies.structure_property import StructureProperty
 from gflownet_crystal.structures.spec_checks import placing_fault
 from gflownet_crystal.structures.spec_io import LETTERS, REQUIRED_COLUMNS, frame_to_specs, read_specs
 from gflownet_crystal.workflows.output_folder import open_output
-from gflownet_crystal.workflows.placing.generated import COLUMNS, write_generated
+from gflownet_crystal.workflows.placing.generated import write_generated
 from gflownet_crystal.workflows.placing.making import Maker
 from gflownet_crystal.workflows.placing.placing import part_file, read_part, write_part
+from gflownet_crystal.workflows.placing.property_columns import PropertyColumns
 from gflownet_crystal.workflows.settings.verbs import BEST, GenerateSettings
 
 
@@ -112,20 +112,12 @@ def maker_of(settings: GenerateSettings, generator: Generator, device: torch.dev
     """Maker of structures as the settings say.
 
     Raises:
-        ConfigError: the model of ``judge`` is unknown, or a property has the name of another column.
+        ConfigError: the model of ``judge`` is unknown, or two properties have one name.
         WeightsError: weights of a property are missing, corrupt or of another kind.
     """
     judge = None if settings.judge is None else load_energies(settings.judge).to(device)
-    properties = tuple(StructureProperty(path).to(device) for path in settings.properties or ())
-    maker = Maker(generator, device, settings.tries, settings.seed, settings.keep == BEST, judge, properties)
-    taken = [*COLUMNS, *maker.columns]
-    if len(set(taken)) < len(taken):
-        twice = next(name for name in maker.columns if taken.count(name) > 1)
-        raise ConfigError(
-            f"two columns of the table would be called {twice}: leave out one of properties, or train it again with "
-            "another training.name"
-        )
-    return maker
+    properties = PropertyColumns.of(settings.properties, device)
+    return Maker(generator, device, settings.tries, settings.seed, settings.keep == BEST, judge, properties)
 
 
 def specs_asked(settings: GenerateSettings, left_out: LeftOut) -> pd.DataFrame:

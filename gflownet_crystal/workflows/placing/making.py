@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
-from gflownet_crystal.proxies.structure_property import StructureProperty
 from gflownet_crystal.structures.distances import shortest_distance_ratio
 from gflownet_crystal.structures.frames import structures_to_frame
-from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import frame_to_specs
-from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.workflows.placing.generated import COLUMNS
 from gflownet_crystal.workflows.placing.placing import judged_energies
+from gflownet_crystal.workflows.placing.property_columns import PropertyColumns
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Maker:
         seed: random seed of the first try.
         best: keep the best of the tries only.
         judge: rates structures; None for none.
-        properties: further columns: values of properties with atoms and their standard deviations.
+        properties: further columns, of properties with atoms.
     """
 
     generator: Generator
@@ -41,13 +38,12 @@ class Maker:
     seed: int
     best: bool
     judge: StructureEnergies | None
-    properties: tuple[StructureProperty, ...] = ()
+    properties: PropertyColumns = field(default_factory=PropertyColumns)
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns of the properties."""
-        names = [found.property_name for found in self.properties]
-        return [column for name in names for column in (name, f"{name}_std")]
+        return self.properties.columns(COLUMNS)
 
     def make(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Structures of some specs as rows of the package's schema, by spec and try."""
@@ -77,17 +73,5 @@ class Maker:
             formation_energy_per_atom=energy.cpu().numpy(),
             # the lower the better
             rating=(-room if self.judge is None else energy).cpu().numpy(),
-            **self._columns(structures),
+            **self.properties.values(structures, COLUMNS),
         )
-
-    def _columns(self, structures: StructureBatch) -> dict[str, NDArray[np.float64]]:
-        """Values of the properties and their standard deviations by name, (n,) each."""
-        columns: dict[str, NDArray[np.float64]] = {}
-        primitive = to_primitive(structures) if self.properties else structures
-        for found in self.properties:
-            value, std = found.predict(primitive)
-            columns |= {
-                found.property_name: value.cpu().numpy(),
-                f"{found.property_name}_std": std.cpu().numpy(),
-            }
-        return columns

@@ -33,6 +33,7 @@ class CandidateSettings(DeviceSettings):
         choose_from: number of specs that pass, of which the k best are kept; None for k.
         tries: number of structures of a promising spec.
         energies: energy model that rates structures; None for none.
+        properties: weights of properties with atoms, whose values go in the table; None for none.
         hull: reference hull by name or file; None for that of the run.
         batch_size: number of specs that get atoms at a time.
         format: file formats of structures, CIF among them.
@@ -49,6 +50,7 @@ class CandidateSettings(DeviceSettings):
     choose_from: int | None = None
     tries: int = 1
     energies: EnergyModel | None = "alignn"
+    properties: tuple[Path, ...] | None = None
     hull: str | None = None
     batch_size: int = 32
     format: tuple[str, ...] = (CIF,)

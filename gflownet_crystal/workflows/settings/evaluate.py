@@ -58,6 +58,7 @@ class EvaluateSettings(DeviceSettings):
         formula_check: treatment of CIFs whose own formula differs from the structure: ``refuse`` or ``warn``.
         metrics: names of metrics; None for all possible.
         out: folder for figures and tables; None for one named after the evaluated structures.
+        properties: weights of properties with atoms, whose values go in the table of structures; None for none.
         cache: folder of features; None to keep none.
         n: most structures to judge, the first; None for all.
         n_reference: most reference structures, the first; None for all.
@@ -83,6 +84,7 @@ class EvaluateSettings(DeviceSettings):
     formula_check: str = FORMULA_CHECKS[0]
     metrics: list[str] | None = None
     out: Path | None = None
+    properties: tuple[Path, ...] | None = None
     cache: Path | None = Path("runs/features")
     n: Count | None = None
     n_reference: Count | None = None
@@ -108,6 +110,8 @@ class EvaluateSettings(DeviceSettings):
     def __post_init__(self) -> None:
         if self.run is None and self.condition:
             raise ConfigError(f"condition.{next(iter(self.condition))} is of a sampler: give run=DIR with it")
+        if self.run is not None and self.properties:
+            raise ConfigError("properties are of structures: give structures=... with them, not run=DIR")
         if (self.run is None) == (self.structures is None):
             raise ConfigError(
                 "give structures=..., with reference=... to compare them to, or run=DIR for a trained sampler"
