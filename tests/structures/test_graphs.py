@@ -190,6 +190,15 @@ def test_a_structure_alone_and_in_a_batch(seeds: list[int], setting: dict[str, A
         assert edges_of(neighbour_graph(alone, **setting), alone) == [edges]
 
 
+def test_a_graph_among_some_structures_is_the_one_made_of_them() -> None:
+    batch = from_pymatgen([random_structure(seed) for seed in range(5)])
+    chosen = torch.tensor([True, False, False, True, True])
+    among = neighbour_graph(batch, cutoff=4.0).among(chosen[batch.structure_index])
+    assert edges_of(among, batch[chosen]) == edges_of(
+        neighbour_graph(batch[chosen], cutoff=4.0), batch[chosen]
+    )
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(1, 16))
 def test_symmetric_graphs_are_unions_with_their_reverse(seed: int, neighbours: int) -> None:
