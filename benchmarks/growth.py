@@ -82,7 +82,7 @@ def words_of(verb: str, folder: Path, size: int, place: Path) -> tuple[str, ...]
         "export": (f"run={folder}", f"k={size}", f"n={2 * size}", f"out={candidates}", *CHEAP, "quiet=true"),
         "pipeline": (f"run={folder}", f"k={size}", f"n={2 * size}", f"out={place}/pipeline{size}", "tries=1",
                      *CHEAP, "threads=1", "quiet=true"),
-        "evaluate": (f"structures={candidates}/cif", f"out={place}/evaluate{size}", "network=null", "threads=1",
+        "evaluate": (f"structures={candidates}", f"out={place}/evaluate{size}", "network=null", "threads=1",
                      "metrics=[validity,space_groups,uniqueness]"),
         "report": (f"run={folder}", f"candidates={candidates}", f"k={size}", f"out={place}/page{size}.html",
                    "compare=0", "threads=1"),

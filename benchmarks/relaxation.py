@@ -124,8 +124,8 @@ def by_torch_sim(
         )
     import sevenn.calculator
 
-    # torch-sim 0.3.0 imports it, and uses it no more
-    sevenn.calculator.torch_script_type = None
+    # torch-sim 0.3.0 looks for scripted networks by this name, which newer versions of SevenNet lack
+    sevenn.calculator.torch_script_type = torch.jit.ScriptModule
     import torch_sim
     from torch_sim.models.sevennet import SevenNetModel
 

@@ -12,6 +12,7 @@ import json
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import TrajectoryBalance
 from gflownet_crystal.gflownet.rollout import Trajectories, sample_forward, sample_terminal
 from gflownet_crystal.policies import MixtureSettings, MLPPolicy, UniformPolicy
+from gflownet_crystal.policies.base import stage_columns
 from gflownet_crystal.policies.distributions import ON_POLICY
 from gflownet_crystal.proxies import Boltzmann, Proxy, Reward
 from gflownet_crystal.structures.spec import CrystalSpec
@@ -72,26 +74,23 @@ def bare_step(
     model: GFlowNet, optimizer: torch.optim.Optimizer, trajectories: Trajectories
 ) -> Callable[[], None]:
     """One training step of the networks alone, on random input of the shapes the trajectories needed."""
-    inputs = []
-    for index, part in enumerate(trajectories.stages):
-        size = model.env.feature_sizes()[index]
-        directions = (
-            (model.forward_policy, model.forward_heads, part.forward_support),
-            (
-                model.backward_policy,
-                model.backward_heads,
-                part.backward_support,
-            ),
-        )
-        for policy, heads, support in directions:
+    calls = []
+    for policy, heads, backward in (
+        (model.forward_policy, model.forward_heads, False),
+        (model.backward_policy, model.backward_heads, True),
+    ):
+        columns = stage_columns(model.env, heads, backward)
+        for index, part in enumerate(trajectories.stages):
+            support = part.backward_support if backward else part.forward_support
             rows = int((~heads[index].forced(support)).sum())
-            inputs.append((policy, index, torch.randn(rows, size, device=model.device)))
+            features = torch.randn(rows, model.env.feature_sizes()[index], device=model.device)
+            calls.append(partial(policy.some, index, features, columns[index]))
 
     def step() -> None:
         with torch.no_grad():
-            for policy, index, features in inputs[::2]:
-                policy(index, features)
-        total = torch.stack([policy(index, features).sum() for policy, index, features in inputs]).sum()
+            for call in calls[: len(trajectories.stages)]:
+                call()
+        total = torch.stack([call().sum() for call in calls]).sum()
         optimizer.zero_grad()
         if total.requires_grad:
             total.backward()
