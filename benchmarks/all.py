@@ -80,7 +80,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             "uniform_backward.sampling_per_s",
         ),
     ),
-    "hypergrid": Benchmark("hypergrid torchgfn=null gfnx=null", _last),
+    "hypergrid": Benchmark("hypergrid torchgfn=null gfnx=null", _json("gflownet_crystal")),
     "masks": Benchmark(
         "masks env=crystal_89 n=20000", _json("distinct", "dead_ends", "open_cells", "invalid")
     ),
