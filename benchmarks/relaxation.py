@@ -1,17 +1,21 @@
 """Relaxation in batches against a plain loop of ASE over the same disturbed crystals.
 
     OMP_NUM_THREADS=1 python -m benchmarks.relaxation model=NAME data=FILE [n=10] [batch=1,128] [symmetry=false]
+        [torchsim=true]
 
 FILE holds crystals in the package's schema; of those of MP-20's val, where it says so, ``n`` random ones are taken.
 With ``symmetry=false`` their cells are strained by up to 3 % and their atoms displaced by 0.05 Å along each axis; with
 ``symmetry=true`` they are stretched by 3 % and keep their groups. The loop is ASE's FIRE on ``FrechetCellFilter`` with
-the model's own calculator and, where symmetry is kept, ``FixSymmetry``. Times are of the processor, in one thread.
+the model's own calculator and, where symmetry is kept, ``FixSymmetry``. ``torchsim=true`` relaxes all of them together
+by torch-sim's FIRE too: it needs the package torch-sim-atomistic and a model of SevenNet without modalities. Times are
+of the processor, in one thread.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -22,6 +26,7 @@ from ase.optimize import FIRE
 from torch import Tensor
 
 from benchmarks.options import read_options, run
+from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.data.standardize import parameters_to_rows
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
@@ -104,6 +109,44 @@ def in_batches(
     return Outcome(energy, float(np.mean([one.steps for one in done.values()])), seconds)
 
 
+def by_torch_sim(
+    name: str, energies: StructureEnergies, structures: StructureBatch, settings: RelaxationSettings
+) -> Outcome:
+    """All crystals at once by torch-sim's FIRE with the same network.
+
+    Raises:
+        ConfigError: torch-sim is not installed, or the model is not of SevenNet.
+    """
+    package, _, version = name.partition(":")
+    if package != "sevenn" or settings.symmetry or find_spec("torch_sim") is None:
+        raise ConfigError(
+            "torchsim=true needs model=sevenn:7net-0, symmetry=false and pip install torch-sim-atomistic"
+        )
+    import sevenn.calculator
+
+    # torch-sim 0.3.0 looks for scripted networks by this name, which newer versions of SevenNet lack
+    sevenn.calculator.torch_script_type = torch.jit.ScriptModule
+    import torch_sim
+    from torch_sim.models.sevennet import SevenNetModel
+
+    network = sevenn.calculator.SevenNetCalculator(version or "7net-0", device="cpu").model
+    model = SevenNetModel(network, device="cpu")
+    evaluated: list[int] = []
+    model.register_forward_hook(lambda _, __, found: evaluated.append(len(found["energy"])))
+    start = time.process_time()
+    relaxed = torch_sim.optimize(
+        system=to_ase(structures),
+        model=model,
+        optimizer=torch_sim.frechet_cell_fire,
+        convergence_fn=torch_sim.generate_force_convergence_fn(settings.fmax),
+        max_steps=settings.steps,
+        steps_between_swaps=1,
+    )
+    seconds = (time.process_time() - start) / len(structures)
+    found = energies.predict(from_ase(relaxed.to_atoms()))[0]
+    return Outcome(found, sum(evaluated) / len(structures), seconds)
+
+
 def show(name: str, found: Outcome, plain: Outcome) -> None:
     """Print an outcome and how it compares to the loop."""
     difference = 1000 * (found.energy - plain.energy)
@@ -119,7 +162,10 @@ def show(name: str, found: Outcome, plain: Outcome) -> None:
 def main(arguments: list[str]) -> None:
     """Relax the same crystals in all ways."""
     options = read_options(
-        __doc__, {"n": "10", "batch": "1,128", "symmetry": "false"}, arguments, required=["model", "data"]
+        __doc__,
+        {"n": "10", "batch": "1,128", "symmetry": "false", "torchsim": "false"},
+        arguments,
+        required=["model", "data"],
     )
     torch.set_num_threads(1)
     symmetric = options["symmetry"] == "true"
@@ -137,6 +183,8 @@ def main(arguments: list[str]) -> None:
             in_batches(energies, structures, replace(settings, batch=int(atoms))),
             plain,
         )
+    if options["torchsim"] == "true":
+        show("torch-sim", by_torch_sim(options["model"], energies, structures, settings), plain)
 
 
 if __name__ == "__main__":

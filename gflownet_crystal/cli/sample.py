@@ -14,8 +14,8 @@ from gflownet_crystal.config.conditions import condition_values
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.workflows.sampling.restricting import conditioning_of, restrictions
-from gflownet_crystal.workflows.sampling.samples import check_suffix, write_samples
-from gflownet_crystal.workflows.sampling.sampling import sample_model
+from gflownet_crystal.workflows.sampling.samples import check_suffix
+from gflownet_crystal.workflows.sampling.sampling import sample_to_file
 from gflownet_crystal.workflows.settings.verbs import SampleSettings
 
 
@@ -27,23 +27,11 @@ def run(request: Request) -> None:
     check_new(out, "out", settings.overwrite)
     trained = open_run(settings.run, settings.device, settings.threads, settings.trust, quiet=settings.quiet)
     trained = trained.at(settings.condition)
-    frame = sample_model(
-        trained.parts.model,
-        trained.parts.reward,
-        settings.n,
-        settings.seed,
-        batch_size=settings.batch_size,
-        restrict=settings.restrict,
-        exact=settings.exact,
-        quiet=settings.quiet,
-        # sampling without conditions takes seconds
-        shown=bool(settings.restrict and settings.exact),
-    )
-    write_samples(out, frame)
+    sampled = sample_to_file(trained.parts.model, trained.parts.reward, settings)
     proxy = trained.parts.reward.proxy
-    median = f"median {proxy.property_name} ({proxy.unit}) {frame['energy'].median():.4g}"
-    weighted = f"their weights are in column {LOG_WEIGHT}"
-    print(f"{len(frame)} samples of {settings.run} in {out}; {weighted if LOG_WEIGHT in frame else median}")
+    median = f"median {proxy.property_name} ({proxy.unit}) {sampled.energy:.4g}"
+    told = f"their weights are in column {LOG_WEIGHT}" if sampled.weighted else median
+    print(f"{sampled.n} samples of {settings.run} in {out}; {told}")
 
 
 def settings_of(request: Request) -> SampleSettings:

@@ -10,20 +10,26 @@ from __future__ import annotations
 import json
 
 from gflownet_crystal.config.request import Request, open_training
+from gflownet_crystal.training.distributed import join_world
 from gflownet_crystal.workflows.data.tables import read_crystals
 from gflownet_crystal.workflows.settings.training import TrainEnergySettings
 from gflownet_crystal.workflows.training.energies import train_energies
 
 
 def run(request: Request) -> None:
-    """The verb ``train_energy``."""
-    with open_training(request, settings_of, "energy") as (folder, chosen, settings, out):
+    """The verb ``train_energy``; under ``torchrun`` several processes train together and the first one writes."""
+    with (
+        join_world() as world,
+        open_training(request, settings_of, "energy", world=world) as (folder, chosen, settings, out),
+    ):
         card = train_energies(
-            chosen.training_run(folder, "train_energy"),
+            chosen.training_run(folder, "train_energy", world),
             settings,
             out,
             lambda: read_crystals(settings.data, strained=settings.strained, seed=settings.seed),
         )
+    if card is None:
+        return
     shown = {key: card.get(key) for key in ("validation", "uncertainty", "test")}
     print(json.dumps({"weights": str(out), **shown}, indent=2))
 

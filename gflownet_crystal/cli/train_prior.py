@@ -11,14 +11,19 @@ import json
 
 from gflownet_crystal.config.prior_training import train_prior
 from gflownet_crystal.config.request import Request, open_training
+from gflownet_crystal.training.distributed import join_world
 from gflownet_crystal.workflows.settings.training import TrainPriorSettings
 
 
 def run(request: Request) -> None:
-    """The verb ``train_prior``."""
-    with open_training(request, settings_of, "prior", "policy") as (folder, chosen, settings, out):
-        card = train_prior(folder, chosen, settings, out)
-    print(json.dumps({"weights": str(out), "validation": card["validation"]}, indent=2))
+    """The verb ``train_prior``; under ``torchrun`` several processes train together and the first one writes."""
+    with (
+        join_world() as world,
+        open_training(request, settings_of, "prior", "policy", world) as (folder, chosen, settings, out),
+    ):
+        card = train_prior(folder, chosen, settings, out, world)
+    if card is not None:
+        print(json.dumps({"weights": str(out), "validation": card["validation"]}, indent=2))
 
 
 def settings_of(request: Request) -> TrainPriorSettings:

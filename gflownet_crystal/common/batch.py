@@ -26,6 +26,9 @@ class TensorBatch:
 
     def __getitem__(self, rows: Rows) -> Self:
         """Rows selected by an index tensor, a boolean mask or a slice."""
+        if isinstance(rows, Tensor) and rows.dtype == torch.bool:
+            # the host waits for a GPU once, not once for each field
+            rows = rows.nonzero()[:, 0]
         return self.map(lambda tensor: tensor[rows])
 
     @property

@@ -1,7 +1,8 @@
 """Independent units of work, shared among the workers of an executor, each result as it is finished.
 
 Short units travel in groups. A unit whose worker dies is tried again, alone, and given up after some deaths: it costs
-itself and no other. Units have to be idempotent, as those of a group are done again.
+itself and no other. One that can be divided is done in its parts then. Units have to be idempotent, as those of a group
+are done again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 Make = Callable[[], Callable[[Unit], Result]]
 """Makes the function of a unit, once in each worker: it may load a model first."""
+Divide = Callable[[Unit], Sequence[Unit]]
+"""Parts of a unit; one of a unit that cannot be divided."""
 
 GROUP_SECONDS = 0.25
 """Duration of a group of short units; a stop waits for a group."""
@@ -82,18 +85,46 @@ class Workers(Generic[Unit, Result]):
             ConfigError: the executor cannot be reached, or a worker has another version of the package.
             DataError: workers die and nothing is finished.
         """
+        for place, _, found in self._done(units, should_stop, _whole):
+            yield place, found
+
+    def run_divisible(
+        self, units: Sequence[Unit], divide: Divide[Unit], should_stop: Callable[[], bool] = never
+    ) -> Iterator[tuple[Unit, Result | Lost]]:
+        """Do units; one whose worker dies each time is done in its parts, which are given up one by one.
+
+        Args:
+            units: units, as for :meth:`run`.
+            divide: gives the parts of a unit.
+            should_stop: function asked before each group of units.
+
+        Yields:
+            A unit, or a part of one that was lost, and its result, in the order in which they are finished.
+
+        Raises:
+            ConfigError, DataError: as :meth:`run`.
+        """
+        for _, unit, found in self._done(units, should_stop, divide):
+            yield unit, found
+
+    def _done(
+        self, units: Sequence[Unit], should_stop: Callable[[], bool], divide: Divide[Unit]
+    ) -> Iterator[tuple[int, Unit, Result | Lost]]:
+        """Place, unit and result of each; places of parts follow those of the units."""
         if self._executor.in_process:
             for place, unit in enumerate(units):
                 if should_stop():
                     return
                 if self._function is None:
                     self._function = self._make()
-                yield place, self._function(unit)
+                yield place, unit, self._function(unit)
         elif units:
             if self._pool is None or self._job is None:
                 self._job = Job.of(self._make)
                 self._pool = self._opened.enter_context(self._executor.open(len(units)))
-            shared: _Shared[Unit, Result] = _Shared(units, self._pool, self._job, self._executor, should_stop)
+            shared: _Shared[Unit, Result] = _Shared(
+                units, self._pool, self._job, self._executor, should_stop, divide
+            )
             try:
                 yield from shared
             finally:
@@ -131,6 +162,10 @@ def run_units(
         yield from workers.run(units, should_stop)
 
 
+def _whole(unit: Unit) -> Sequence[Unit]:
+    return [unit]
+
+
 class _Shared(Generic[Unit, Result]):
     """Units on their way through a pool; iteration gives the finished ones."""
 
@@ -141,10 +176,12 @@ class _Shared(Generic[Unit, Result]):
         job: Job,
         executor: Executor,
         should_stop: Callable[[], bool],
+        divide: Divide[Unit],
     ) -> None:
-        self._units, self._pool, self._job = units, pool, job
-        self._executor, self._should_stop = executor, should_stop
-        self._next = 0
+        self._units, self._pool, self._job = list(units), pool, job
+        self._executor, self._should_stop, self._divide = executor, should_stop, divide
+        # units from one place to the other have not been begun; parts of lost ones come after them
+        self._next, self._end = 0, len(units)
         # groups that lost their worker, or met one that does not know the job
         self._again: deque[tuple[list[int], bool]] = deque()
         self._running: dict[Future[Results[Result] | None], list[int]] = {}
@@ -152,13 +189,14 @@ class _Shared(Generic[Unit, Result]):
         self._seconds, self._finished, self._given_up = 0.0, 0, 0
         self.deaths = 0
 
-    def __iter__(self) -> Iterator[tuple[int, Result | Lost]]:
+    def __iter__(self) -> Iterator[tuple[int, Unit, Result | Lost]]:
         while True:
             self._submit()
             if self._running:
                 for future in wait(self._running, _POLL, FIRST_COMPLETED).done:
-                    yield from self._ended(future)
-            elif self._should_stop() or not (self._again or self._next < len(self._units)):
+                    for place, found in self._ended(future):
+                        yield place, self._units[place], found
+            elif self._should_stop() or not (self._again or self._next < self._end):
                 return
             else:
                 # no worker is there yet
@@ -188,12 +226,12 @@ class _Shared(Generic[Unit, Result]):
 
     def _group(self) -> list[int]:
         """The next units."""
-        first, self._next = self._next, min(self._next + self._size(), len(self._units))
+        first, self._next = self._next, min(self._next + self._size(), self._end)
         return list(range(first, self._next))
 
     def _size(self) -> int:
         """Units of a group: about a quarter of a second of work, and no more than keeps all workers busy to the end."""
-        left = len(self._units) - self._next
+        left = self._end - self._next
         mean = self._seconds / self._finished if self._finished else GROUP_SECONDS
         fair = ceil(left / (2 * max(1, self._pool.workers)))
         return max(1, min(fair, int(GROUP_SECONDS / max(mean, 1e-6))))
@@ -214,7 +252,7 @@ class _Shared(Generic[Unit, Result]):
         yield from zip(places, found.results, strict=True)
 
     def _lost(self, places: list[int], error: BaseException) -> Iterator[tuple[int, Lost]]:
-        """Try units again, each alone; give one up that was alone often enough."""
+        """Try units again, each alone; divide one that was alone often enough, or give it up."""
         self.deaths += self._pool.deaths
         if len(places) > 1:
             self._again.extend(([place], False) for place in places)
@@ -223,6 +261,11 @@ class _Shared(Generic[Unit, Result]):
         self._deaths[place] += self._pool.deaths
         if self._deaths[place] <= self._executor.retries:
             self._again.append((places, False))
+            return
+        parts = self._divide(self._units[place])
+        if len(parts) > 1:
+            self._again.extend(([len(self._units) + number], False) for number in range(len(parts)))
+            self._units.extend(parts)
             return
         self._given_up += 1
         if self._given_up >= _HOPELESS and not self._finished:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from gflownet_crystal.config.build import (
 )
 from gflownet_crystal.config.compose import resolved
 from gflownet_crystal.config.run_folder import SECTIONS, card_command, open_folder, run_folder, training_run
+from gflownet_crystal.training.distributed import World
 from gflownet_crystal.workflows.settings.training import NetworkChoice, NetworkSettings
 from gflownet_crystal.workflows.training.run_folders import TrainingRun
 
@@ -97,9 +98,9 @@ class Request:
         section = self.resolved.model
         return NetworkChoice(name=section.name, settings=plain_section(section.settings, "model.settings"))
 
-    def training_run(self, folder: Path, verb: str) -> TrainingRun:
-        """A training in a folder that this process holds."""
-        return training_run(folder, verb, self.resolved)
+    def training_run(self, folder: Path, verb: str, world: World | None = None) -> TrainingRun:
+        """A training in a folder that this process holds, or the first of a world of processes."""
+        return training_run(folder, verb, self.resolved, world)
 
     def command(self, verb: str) -> str:
         """The command as cards have it, without folders."""
@@ -112,7 +113,11 @@ class Request:
 
 @contextmanager
 def hold_folder(
-    request: Request, words: Sequence[object], seed: object, sections: Sequence[str]
+    request: Request,
+    words: Sequence[object],
+    seed: object,
+    sections: Sequence[str],
+    world: World | None = None,
 ) -> Iterator[tuple[Path, Request]]:
     """Hold the run folder of a training.
 
@@ -121,6 +126,7 @@ def hold_folder(
         words: words of the folder's name where ``run.dir`` is null; None for no word.
         seed: seed in that name.
         sections: sections that a stored configuration must have.
+        world: processes that train together, of which the first holds the folder; None for this one alone.
 
     Yields:
         The folder, and the request to train with.
@@ -129,7 +135,7 @@ def hold_folder(
         ConfigError: the folder is another run's, or another process is writing to it.
     """
     folder = run_folder(request.config, [word for word in words if word is not None], seed)
-    with lock_folder(folder):
+    with lock_folder(folder) if world is None or world.is_main else nullcontext():
         yield folder, request.opened(folder, sections)
 
 
@@ -145,7 +151,11 @@ def hold_recipe(
 
 @contextmanager
 def open_training(
-    request: Request, settings_of: Callable[[Request], SomeSettings], name: str, section: str = "model"
+    request: Request,
+    settings_of: Callable[[Request], SomeSettings],
+    name: str,
+    section: str = "model",
+    world: World | None = None,
 ) -> Iterator[tuple[Path, Request, SomeSettings, Path]]:
     """Hold the run folder of a training of networks.
 
@@ -154,6 +164,7 @@ def open_training(
         settings_of: function that reads the settings.
         name: first word of the folder's name where ``run.dir`` is null.
         section: section that says which network is trained.
+        world: processes that train together; None for this one alone.
 
     Yields:
         The folder, the request to train with, its settings, and the weights file to write, all checked.
@@ -163,7 +174,7 @@ def open_training(
         DataError: the weights file cannot be written.
     """
     words, sections = (name, request.choice(section)), (section, "loop", "record")
-    with hold_folder(request, words, request.config.seed, sections) as (folder, chosen):
+    with hold_folder(request, words, request.config.seed, sections, world) as (folder, chosen):
         settings = settings_of(chosen)
         out = folder / WEIGHTS if settings.out is None else settings.out
         check_writable(out)

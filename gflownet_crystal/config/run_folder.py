@@ -17,6 +17,7 @@ from gflownet_crystal.common.yaml_files import read_yaml
 from gflownet_crystal.config.build import COMMAND_LINE, Trust, trust_word
 from gflownet_crystal.config.compose import TARGET, parse_setting, require_section
 from gflownet_crystal.config.config_errors import first_line
+from gflownet_crystal.training.distributed import World
 from gflownet_crystal.workflows.output_folder import holds_nothing, refuse_resume
 from gflownet_crystal.workflows.training.run_folders import TrainingRun
 
@@ -141,16 +142,18 @@ def _targets(config: DictConfig, keys: list[str]) -> list[str]:
     return found
 
 
-def training_run(folder: Path, verb: str, config: DictConfig) -> TrainingRun:
-    """A training in a folder that this process holds.
+def training_run(folder: Path, verb: str, config: DictConfig, world: World | None = None) -> TrainingRun:
+    """A training in a folder that this process holds, or the first of a world of processes.
 
     Args:
         folder: run folder.
         verb: verb of the training.
         config: configuration of the run, resolved.
+        world: processes that train together; None for this one alone.
     """
     text = OmegaConf.to_yaml(config, resolve=True)
-    return TrainingRun(folder, verb, text, card_command(verb, config), trust_word(config), config.quiet)
+    command = card_command(verb, config)
+    return TrainingRun(folder, verb, text, command, trust_word(config), config.quiet, world or World())
 
 
 def read_config(folder: Path, sections: Sequence[str] = SECTIONS) -> DictConfig:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ase.filters import FrechetCellFilter
-from ase.optimize import FIRE
 
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Positive, Whole
+from gflownet_crystal.models.energies.potential_energies import PotentialEnergies
+from gflownet_crystal.relaxation.relax import relax
+from gflownet_crystal.relaxation.settings import RelaxationSettings
+from gflownet_crystal.structures.convert import from_ase
+from gflownet_crystal.structures.elements import SYMBOLS
 
 if TYPE_CHECKING:
     from ase import Atoms
-    from ase.calculators.calculator import BaseCalculator
+    from ase.calculators.calculator import Calculator
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class ElementEnergy:
 
 
 def least_energy(
-    crystals: Iterable[tuple[str, Atoms]], calculator: BaseCalculator, settings: ElementSettings
+    crystals: Iterable[tuple[str, Atoms]], calculator: Calculator, settings: ElementSettings
 ) -> ElementEnergy:
     """The lowest of some crystals by single points, relaxed.
 
@@ -77,7 +79,7 @@ def least_energy(
         return ElementEnergy(float("nan"), "", reason)
     energy, name, atoms = min(found, key=lambda one: one[0])
     if len(atoms) <= settings.largest:
-        energy = min(energy, _relaxed_energy(atoms, settings))
+        energy = min(energy, _relaxed_energy(atoms, calculator, settings))
     if not energy < 0.0:
         return ElementEnergy(float("nan"), "", f"it is not bound: {energy:.3f} eV/atom")
     return ElementEnergy(energy, name)
@@ -91,15 +93,15 @@ def _energy_per_atom(atoms: Atoms) -> tuple[float, str]:
         return float("nan"), " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _relaxed_energy(atoms: Atoms, settings: ElementSettings) -> float:
-    """Energy per atom after a short relaxation; infinite if it fails or the volume changes too much."""
-    volume = atoms.get_volume()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            FIRE(FrechetCellFilter(atoms), logfile=None).run(fmax=settings.fmax, steps=settings.steps)
-    except Exception:  # as above; the energy of the given crystal stands
-        return np.inf
-    energy, _ = _energy_per_atom(atoms)
-    kept = abs(atoms.get_volume() / volume - 1.0) < settings.max_volume_change
-    return energy if kept and np.isfinite(energy) else np.inf
+def _relaxed_energy(atoms: Atoms, calculator: Calculator, settings: ElementSettings) -> float:
+    """Energy per atom, relaxed; infinite if that fails or the volume changes too much."""
+    # with zeros for the energies of the elements, a formation energy is the energy itself
+    energies = PotentialEnergies(calculator, dict.fromkeys(SYMBOLS[1:], 0.0))
+    relaxed = relax(
+        from_ase([atoms]),
+        energies,
+        RelaxationSettings(
+            fmax=settings.fmax, steps=settings.steps, max_volume_change=settings.max_volume_change
+        ),
+    )
+    return np.inf if relaxed.after is None else relaxed.after.energy

@@ -89,17 +89,10 @@ def relax_items(
         yield from Worker(load(), settings)(takewhile(lambda _: not should_stop(), read))
         return
     with open_workers(partial(_worker, load, settings), executor) as workers:
-        alone: list[Crystals] = []
         portions = _portions(read, settings.batch)
-        for place, found in workers.run(portions, should_stop):
+        for crystals, found in workers.run_divisible(portions, _each, should_stop):
             if isinstance(found, Lost):
-                alone += [[crystal] for crystal in portions[place]]
-            else:
-                yield from found
-        # one crystal of a portion has killed its worker: the others are relaxed without it
-        for place, found in workers.run(alone, should_stop):
-            if isinstance(found, Lost):
-                yield Finished(alone[place][0][0], Relaxation("failed", found.reason, 0), 0.0)
+                yield Finished(crystals[0][0], Relaxation("failed", found.reason, 0), 0.0)
             else:
                 yield from found
 
@@ -112,6 +105,10 @@ def _portions(read: Sequence[tuple[int, StructureBatch]], atoms: int) -> list[Cr
         [read[place] for place in part.tolist()]
         for part in cut_by_atoms(torch.arange(len(read)), sizes, most)
     ]
+
+
+def _each(crystals: Crystals) -> list[Crystals]:
+    return [[crystal] for crystal in crystals]
 
 
 def _worker(load: Loader, settings: RelaxationSettings) -> Callable[[Crystals], list[Finished]]:

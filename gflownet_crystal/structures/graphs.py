@@ -49,6 +49,20 @@ class Graph(CopiedToDevice):
     def __len__(self) -> int:
         return int(self.source.shape[0])
 
+    def select(self, edges: Tensor) -> Graph:
+        """Some of the edges, a mask (E,) bool, between the same atoms."""
+        return Graph(self.source[edges], self.target[edges], self.image[edges], self.n_atoms)
+
+    def among(self, atoms: Tensor) -> Graph:
+        """The graph of some structures of the batch.
+
+        Args:
+            atoms: (N,) bool, all atoms of these structures and no others.
+        """
+        place = atoms.cumsum(0) - 1
+        kept = self.select(atoms[self.source])
+        return Graph(place[kept.source], place[kept.target], kept.image, int(atoms.sum()))
+
     def vectors(self, fractional: Tensor, cell: Tensor, structure_index: Tensor) -> Tensor:
         """Cartesian vectors of the edges, differentiable in coordinates and cells.
 

@@ -15,7 +15,7 @@ from gflownet_crystal.common.checkpoint import Checkpoint, load_weights
 from gflownet_crystal.common.errors import TrainingError
 from gflownet_crystal.training.distributed import World
 from gflownet_crystal.training.optimizer import Optimizer
-from gflownet_crystal.training.random_states import restore_generator, state_name
+from gflownet_crystal.training.random_states import check_processes, restore_generator, state_name
 
 
 class Training(ABC):
@@ -126,7 +126,7 @@ class Training(ABC):
         if self.generator is not None:
             states = self.world.gather(self.generator.get_state()[None])
             parts["random"] = {state_name(self.generator.device): states}
-        return parts, {"seconds": self.seconds}
+        return parts, {"seconds": self.seconds, "processes": self.world.size}
 
     def restore(self, checkpoint: Checkpoint) -> str | None:
         """Continue from the result of ``state``: bit-exact on the kind of device that it was trained on.
@@ -135,8 +135,10 @@ class Training(ABC):
             None, or words on the new stream of random numbers that a device of another kind starts.
 
         Raises:
-            CheckpointError, KeyError, RuntimeError, ValueError: the state is of another training.
+            CheckpointError, KeyError, RuntimeError, ValueError: the state is of another training, or of another number
+                of processes.
         """
+        check_processes(checkpoint.metadata.get("processes", self.world.size), self.world.size)
         load_weights(self.model, checkpoint, averaged=False)
         self.optimizer.restore(checkpoint)
         self.done = int(checkpoint.metadata["iteration"])

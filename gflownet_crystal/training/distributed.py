@@ -1,6 +1,7 @@
-"""Several processes that train one model, started by ``torchrun``: each samples its own batch, gradients are averaged.
+"""Several processes that train one model, started by ``torchrun``: each has its own batch, gradients are averaged.
 
-All processes hold the same weights, optimiser state and replay buffer; they differ in their random numbers only.
+All processes hold the same weights, optimiser state and replay buffer. They differ in their random numbers, and in
+their part of each batch of data.
 """
 
 from __future__ import annotations
@@ -55,6 +56,21 @@ class World:
         parts = flat.split([gradient.numel() for gradient in gradients])
         for parameter, part in zip(parameters, parts, strict=True):
             parameter.grad = part.reshape(parameter.shape)
+
+    def part(self, rows: Tensor) -> tuple[Tensor, float]:
+        """This process's part of the rows of a batch of data, and the weight of its mean in the mean over all rows.
+
+        Args:
+            rows: (b,) rows of the batch, the same in all processes; b is at least 1.
+
+        Returns:
+            Its rows, at least one, and their weight: the average of weighted means over the processes is the mean over
+            all rows. The weight is 0 where there are too few rows.
+        """
+        if self.size == 1:
+            return rows, 1.0
+        own = rows[self.rank :: self.size]
+        return own if len(own) else rows[:1], self.size * len(own) / len(rows)
 
     def gather(self, values: Tensor) -> Tensor:
         """Rows of all processes in order of rank; each must give equally many."""

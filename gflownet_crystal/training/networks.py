@@ -14,6 +14,7 @@ from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.models.layers.compiling import compile_kernels
 from gflownet_crystal.structures.batching import BucketedBatches
 from gflownet_crystal.training.base import Training
+from gflownet_crystal.training.distributed import World
 from gflownet_crystal.training.optimizer import Optimizer
 from gflownet_crystal.training.random_states import stream
 from gflownet_crystal.training.settings import LoopSettings
@@ -53,12 +54,14 @@ class NetworkTraining(Training):
         task: task to learn.
         settings: settings of the training.
         seed: random seed of order and draws.
+        world: processes that train together, each on its share of every batch; this one alone if None.
     """
 
     items: ClassVar[str] = "structures"
     advice: ClassVar[str] = "lower loop.learning_rate"
 
-    def __init__(self, task: Task, settings: LoopSettings, seed: int = 0) -> None:
+    def __init__(self, task: Task, settings: LoopSettings, seed: int = 0, world: World | None = None) -> None:
+        self.world = world or World()
         self.task, self.settings, self.seed, self.model = task, settings, seed, task.model
         self.losses = task.losses
         if settings.compile and not compile_kernels(task.model):
@@ -70,7 +73,8 @@ class NetworkTraining(Training):
         ]
         adam = torch.optim.AdamW(groups, settings.learning_rate, fused=True)
         self.optimizer = Optimizer(task.model, adam, settings.clip_norm, average=settings.ema)
-        self.batches = BucketedBatches(task.sizes, settings.atoms, seed)
+        # batches of all processes together
+        self.batches = BucketedBatches(task.sizes, self.world.size * settings.atoms, seed)
         epochs = range(settings.epochs)
         # steps before the end of each epoch
         self.ends = list(accumulate(len(self.batches.epoch(epoch)) for epoch in epochs))
@@ -100,10 +104,11 @@ class NetworkTraining(Training):
         epoch, position = self._place()
         batches = self._epoch(epoch)
         self.task.progress = (epoch + position / len(batches)) / self.settings.epochs
-        rows, generator = batches[position], stream(self.seed, self.done + 1)
+        rows, share = self.world.part(batches[position])
+        generator = stream(self.seed, self.world.size * self.done + self.world.rank + 1)
         self.n_items = len(rows)
         with autocast(self.device, self.settings.half):
-            losses = self.losses(rows, generator)
+            losses = {name: share * loss for name, loss in self.losses(rows, generator).items()}
         return {"epoch": epoch + 1, **self.update(torch.stack(list(losses.values())).sum(), losses)}
 
     def rate_factor(self) -> float:

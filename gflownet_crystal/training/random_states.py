@@ -28,6 +28,16 @@ def state_name(device: torch.device) -> str:
     return CPU_NAME if device.type == "cpu" else f"{CPU_NAME}_{device.type}"
 
 
+def check_processes(stored: object, size: int) -> None:
+    """Refuse to go on with another number of processes than the run was trained by.
+
+    Raises:
+        CheckpointError: the numbers differ.
+    """
+    if stored != size:
+        raise CheckpointError(f"the run was trained by {stored} processes and now has {size}; start as many")
+
+
 def restore_generator(
     generator: torch.Generator, stored: Mapping[str, Tensor], rank: int, size: int, iteration: int
 ) -> str | None:
@@ -49,11 +59,7 @@ def restore_generator(
     """
     if not stored:
         raise CheckpointError("the checkpoint holds no state of a random generator; train again")
-    n_stored = len(next(iter(stored.values())))
-    if n_stored != size:
-        raise CheckpointError(
-            f"the run was trained by {n_stored} processes and now has {size}; start as many"
-        )
+    check_processes(len(next(iter(stored.values()))), size)
     # checkpoints of before had one name for all kinds of device, whose states differ in their length
     named = (stored.get(name) for name in (state_name(generator.device), CPU_NAME))
     fitting = [

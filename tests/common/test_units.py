@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.executors import LocalProcesses
 from gflownet_crystal.common.unit_worker import Job, do_units
 from gflownet_crystal.common.units import Lost, open_workers, run_units
-from tests.common.units_that_die import FATAL, Squares, die, refuse
+from tests.common.units_that_die import FATAL, Squares, die, each, refuse, sums
 
 TWO = LocalProcesses(2)
 
@@ -42,6 +43,17 @@ def test_deaths_cost_their_unit_alone(tmp_path: Path) -> None:
         # the processes stay for the next units, but for the last that died
         makers = squares.makers()
         assert dict(workers.run([50])) == {0: 2500} and squares.makers() <= makers + 1
+
+
+def test_a_lost_unit_is_divided_and_its_death_costs_one_part(tmp_path: Path) -> None:
+    squares, units = Squares(tmp_path), [[1, 2], [3, FATAL, 4], [5]]
+    with open_workers(partial(sums, squares), LocalProcesses(2, retries=1)) as workers:
+        found = {tuple(unit): total for unit, total in workers.run_divisible(units, each)}
+    assert found.pop((FATAL,)) == Lost("its worker died 2 times, perhaps for want of memory")
+    # the whole units are not divided, though one may have shared a group with the lost one
+    assert found == {(1, 2): 5, (3,): 9, (4,): 16, (5,): 25}
+    with open_workers(partial(sums, squares), LocalProcesses()) as workers:
+        assert list(workers.run_divisible([[1, 2], [5]], each)) == [([1, 2], 5), ([5], 25)]
 
 
 def test_a_stop_lets_running_units_finish(tmp_path: Path) -> None:

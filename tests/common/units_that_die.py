@@ -54,6 +54,16 @@ class Squares:
         return len(list(self.folder.glob("made-*")))
 
 
+def sums(squares: Squares) -> Callable[[list[int]], int]:
+    """Sums of the squares of some numbers."""
+    return lambda numbers: sum(map(squares.square, numbers))
+
+
+def each(numbers: list[int]) -> list[list[int]]:
+    """Each number alone."""
+    return [[number] for number in numbers]
+
+
 class DeathError(Exception):
     """Said in place of a death, where workers are threads of this process."""
 

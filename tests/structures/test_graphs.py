@@ -184,10 +184,11 @@ def test_distances_do_not_depend_on_the_description(seed: int, setting: dict[str
 @given(st.lists(st.integers(0, 10_000), min_size=2, max_size=5), st.sampled_from(SETTINGS))
 def test_a_structure_alone_and_in_a_batch(seeds: list[int], setting: dict[str, Any]) -> None:
     batch = from_pymatgen([random_structure(seed, vacuum=seed % 3 == 0) for seed in seeds])
-    together = edges_of(neighbour_graph(batch, **setting), batch)
-    for row, edges in enumerate(together):
+    graph = neighbour_graph(batch, **setting)
+    for row, edges in enumerate(edges_of(graph, batch)):
         alone = batch[row : row + 1]
         assert edges_of(neighbour_graph(alone, **setting), alone) == [edges]
+        assert edges_of(graph.among(batch.structure_index == row), alone) == [edges]
 
 
 @settings(max_examples=30)

@@ -21,9 +21,10 @@ SETTINGS = LoopSettings(
 
 
 class Line(Task):
-    """y = 2 x + 1 from points with a little noise that the step's generator draws."""
+    """y = 2 x + 1 from points with a little noise that the step's generator draws, or exact ones."""
 
-    def __init__(self, width: int = 1, poison: int | None = None) -> None:
+    def __init__(self, width: int = 1, poison: int | None = None, exact: bool = False) -> None:
+        self.noise = 0.0 if exact else 1e-3
         self.model = nn.Linear(1, width)
         nn.init.zeros_(self.model.weight)
         nn.init.zeros_(self.model.bias)
@@ -33,7 +34,7 @@ class Line(Task):
 
     def losses(self, rows: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         self.calls += 1
-        noise = 1e-3 * torch.randn(len(rows), 1, generator=generator)
+        noise = self.noise * torch.randn(len(rows), 1, generator=generator)
         error = (self.model(self.x[rows]) - 2.0 * self.x[rows] - 1.0 + noise).square().mean()
         return {"square": error * float("nan") if self.calls == self.poison else error}
 

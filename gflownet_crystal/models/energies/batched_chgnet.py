@@ -34,24 +34,35 @@ class BatchedCHGNet:
             cell: (n, 3, 3) their cells.
             fractional: (N, 3) their coordinates.
         """
-        from chgnet.model.model import BatchedGraph
-
-        model = self._model
         graph = neighbour_graph(structures, cutoff=self._reach)
         vectors = graph.vectors(fractional, cell, structures.structure_index).float()
-        near = (vectors.detach().norm(dim=1) <= self._bonded).nonzero()[:, 0]
-        left, right = triplets(
-            Graph(graph.source[near], graph.target[near], graph.image[near], graph.n_atoms)
-        )
-        left, right = near[left], near[right]
-        angled = structures.structure_index[graph.source[left]].bincount(minlength=len(structures)) > 0
-        if bool(angled.any()) and not bool(angled.all()):
-            # CHGNet leaves out its layers of angles where a batch has none, and some add a constant
-            parts = [angled, ~angled]
-            owners = structures.structure_index
-            energies = [self(structures[part], cell[part], fractional[part[owners]]) for part in parts]
-            order = torch.cat([part.nonzero()[:, 0] for part in parts]).argsort()
-            return torch.cat(energies)[order]
+        near = vectors.detach().norm(dim=1) <= self._bonded
+        bonds = graph.source[near].bincount(minlength=graph.n_atoms)
+        angled = structures.structure_index[bonds > 1].bincount(minlength=len(structures)) > 0
+        # CHGNet leaves out its layers of angles where a batch has none, and some add a constant
+        energy = vectors.new_empty(len(structures))
+        for part in (angled, ~angled):
+            if bool(part.any()):
+                atoms = part[structures.structure_index]
+                edges = atoms[graph.source]
+                energy[part] = self._energies(
+                    structures[part], graph.among(atoms), vectors[edges], near[edges]
+                )
+        return energy
+
+    def _energies(self, structures: StructureBatch, graph: Graph, vectors: Tensor, near: Tensor) -> Tensor:
+        """Total energies of structures that all have angles, or none.
+
+        Args:
+            structures: n structures.
+            graph: their neighbours.
+            vectors: (E, 3) Å, the edges.
+            near: (E,) bool, edges short enough for angles.
+        """
+        from chgnet.model.model import BatchedGraph
+
+        model, chosen = self._model, near.nonzero()[:, 0]
+        left, right = (chosen[edges] for edges in triplets(graph.select(near)))
         reverse = reverse_edges(graph)
         # the first of the two edges of each bond stands for it
         edges = torch.arange(len(graph), device=vectors.device)

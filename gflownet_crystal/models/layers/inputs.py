@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -202,5 +202,4 @@ def _without_faded(
         kept |= kept[reverse]
         new_place = kept.cumsum(0) - 1
         reverse = new_place[reverse[kept]]
-    graph = replace(graph, source=graph.source[kept], target=graph.target[kept], image=graph.image[kept])
-    return graph, reverse, vectors[kept], weights[kept]
+    return graph.select(kept), reverse, vectors[kept], weights[kept]

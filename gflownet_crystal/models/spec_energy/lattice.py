@@ -99,8 +99,8 @@ def lattice_vonorms(basis: Tensor) -> Tensor:
         vectors = superbase[active]
         products = (vectors[:, pairs[:, 0]] * vectors[:, pairs[:, 1]]).sum(dim=2)
         largest, pair = products.max(dim=1)
-        obtuse = largest <= 1e-9 * (vectors**2).sum(dim=(1, 2))
-        active, vectors, pair = active[~obtuse], vectors[~obtuse], pair[~obtuse]
+        acute = (largest > 1e-9 * (vectors**2).sum(dim=(1, 2))).nonzero()[:, 0]
+        active, vectors, pair = active[acute], vectors[acute], pair[acute]
         if len(active) == 0:
             break
         rows = torch.arange(len(active), device=basis.device)

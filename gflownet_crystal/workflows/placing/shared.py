@@ -38,23 +38,22 @@ class SharedPlacer:
 
     def place(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The best structure of each spec that could be placed; one that kills its worker is left out, with a line."""
-        made, lost = self._placed(frame, PIECE)
-        if len(lost):
-            again, lost = self._placed(lost, 1)
-            made = pd.concat([made, again], ignore_index=True)
-        if len(lost):
-            sys.stderr.write(f"{len(lost)} specs get no atoms, as their workers died: {list(lost.index)}\n")
-        return made
+        tables, lost = [], []
+        for piece, found in self.workers.run_divisible(_pieces(frame, PIECE), partial(_pieces, n=1)):
+            if isinstance(found, Lost):
+                lost.append(piece.index[0])
+            else:
+                tables.append(found)
+        if lost:
+            sys.stderr.write(f"{len(lost)} specs get no atoms, as their workers died: {sorted(lost)}\n")
+        filled = [table for table in tables if len(table)] or [pd.DataFrame(columns=list(SCREENED))]
+        made = pd.concat(filled, ignore_index=True)
+        return made.iloc[frame.index.get_indexer(made["row"]).argsort()].reset_index(drop=True)
 
-    def _placed(self, frame: pd.DataFrame, n: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Structures of specs, n specs at a time, and the specs whose worker died."""
-        pieces = [frame.iloc[start : start + n] for start in range(0, len(frame), n)]
-        found = dict(self.workers.run(pieces))
-        tables = [found[place] for place in range(len(pieces))]
-        made = [table for table in tables if not isinstance(table, Lost)]
-        lost = [piece for piece, table in zip(pieces, tables, strict=True) if isinstance(table, Lost)]
-        filled = [table for table in made if len(table)] or made[:1] or [pd.DataFrame(columns=list(SCREENED))]
-        return pd.concat(filled, ignore_index=True), pd.concat(lost) if lost else frame.iloc[:0]
+
+def _pieces(frame: pd.DataFrame, n: int) -> list[pd.DataFrame]:
+    """Specs, n at a time."""
+    return [frame.iloc[start : start + n] for start in range(0, len(frame), n)]
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from gflownet_crystal.proxies.product import STABILITY
 
 NEAR = 0.05
 """eV/atom above the hull up to which a sample counts as stable, as ``screening.within`` has it."""
-_MOST_RANKED = 50_000
+MOST_RANKED = 50_000
 """Rows of a table whose ranks are found: their number of pairs sets the time, 5 s for so many."""
 
 
@@ -44,7 +44,7 @@ def fronts(frame: pd.DataFrame) -> NDArray[np.int64] | None:
 
 def with_fronts(frame: pd.DataFrame) -> pd.DataFrame:
     """A table with the column ``pareto_rank``, where it has several objectives and at most 50,000 rows."""
-    found = fronts(frame) if len(frame) <= _MOST_RANKED else None
+    found = fronts(frame) if len(frame) <= MOST_RANKED else None
     return frame if found is None else frame.assign(**{PARETO_RANK: found})
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -57,15 +60,27 @@ def draw_samples(
     Raises:
         ConfigError: n or batch_size below 1.
     """
+    frames = []
+    for frame in draw_batches(model, reward, n, batch_size, seed):
+        frames.append(frame)
+        after_batch(sum(map(len, frames)))
+    return with_fronts(pd.concat(frames, ignore_index=True))
+
+
+def draw_batches(
+    model: GFlowNet, reward: Reward, n: int, batch_size: int, seed: int
+) -> Iterator[pd.DataFrame]:
+    """The samples of :func:`draw_samples`, a batch at a time and without ``pareto_rank``.
+
+    Raises:
+        ConfigError: n or batch_size below 1.
+    """
     if n < 1 or batch_size < 1:
         raise ConfigError(f"n and batch_size must be at least 1, not {n} and {batch_size}")
     generator = torch.Generator(model.device).manual_seed(seed)
-    frames = []
     for start in range(0, n, batch_size):
         terminal = sample_terminal(model, min(batch_size, n - start), generator)
-        frames.append(sampled_frame(model, reward, terminal))
-        after_batch(min(start + batch_size, n))
-    return with_fronts(pd.concat(frames, ignore_index=True))
+        yield sampled_frame(model, reward, terminal)
 
 
 def draw_untrained(model: GFlowNet, reward: Reward, n: int, batch_size: int, seed: int) -> pd.DataFrame:
@@ -151,6 +166,34 @@ def write_samples(path: Path, frame: pd.DataFrame) -> None:
             frame.to_csv(temporary, index=False)
         else:
             frame.to_parquet(temporary, index=False)
+
+
+def write_batches(path: Path, frames: Iterable[pd.DataFrame]) -> NDArray[np.float64]:
+    """Write batches of samples as one table, in memory that does not depend on their number.
+
+    Args:
+        path: a file ending in ``.parquet`` or ``.csv``.
+        frames: batches with the same columns, at least one.
+
+    Returns:
+        (n,) the column ``energy`` of all of them.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    energies: list[NDArray[np.float64]] = []
+    with atomic_path(path) as temporary, ExitStack() as opened:
+        writer: pq.ParquetWriter | None = None
+        for frame in frames:
+            if path.suffix.lower() == ".csv":
+                frame.to_csv(temporary, mode="a" if energies else "w", header=not energies, index=False)
+            else:
+                schema = None if writer is None else writer.schema
+                table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+                writer = writer or opened.enter_context(pq.ParquetWriter(temporary, table.schema))
+                writer.write_table(table)
+            energies.append(frame[ENERGY].to_numpy(dtype=np.float64))
+    return np.concatenate(energies)
 
 
 def read_objects(path: Path, produces: str, device: torch.device) -> CrystalSpec | Tensor:

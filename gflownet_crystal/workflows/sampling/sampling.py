@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 
 from gflownet_crystal.common.progress import Progress, announced
+from gflownet_crystal.common.run_schema import ENERGY, LOG_WEIGHT
 from gflownet_crystal.envs.base import Env
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import Objective
 from gflownet_crystal.proxies.reward import Reward
 from gflownet_crystal.training.samplers.settings import TrainerSettings
 from gflownet_crystal.workflows.sampling.conditioning import Conditioning, Drawing
-from gflownet_crystal.workflows.sampling.objectives import with_fronts
-from gflownet_crystal.workflows.sampling.samples import draw_samples
+from gflownet_crystal.workflows.sampling.objectives import MOST_RANKED, with_fronts
+from gflownet_crystal.workflows.sampling.samples import (
+    draw_batches,
+    draw_samples,
+    write_batches,
+    write_samples,
+)
+from gflownet_crystal.workflows.settings.verbs import SampleSettings
 
 BUILDING = "building the environment: tables of the allowed compositions"
 """Told where an environment takes more than a moment to make."""
@@ -41,6 +50,20 @@ class Parts:
     objective: Objective
     settings: TrainerSettings
     device: torch.device
+
+
+class Sampled(NamedTuple):
+    """Summary of a table of samples.
+
+    Attributes:
+        n: number of samples.
+        energy: median of the proxy's property.
+        weighted: whether the samples have weights.
+    """
+
+    n: int
+    energy: float
+    weighted: bool
 
 
 def sample_model(
@@ -77,10 +100,7 @@ def sample_model(
         ConfigError: a restriction that the environment does not know.
         EmptySpaceError: nothing is left to sample.
     """
-    narrower = None
-    if restrict:
-        with announced(BUILDING, quiet=quiet):
-            narrower = model.env.restrict(**restrict)
+    narrower = _narrower(model, restrict, quiet)
     with Progress(n, 0, "sampling", quiet or not shown) as progress:
 
         def tell(drawn: int) -> None:
@@ -91,3 +111,41 @@ def sample_model(
             return draw_samples(model, reward, n, batch_size, seed, tell)
         drawing = Drawing(model, narrower, reward, n, batch_size, seed, exact, tell, progress.note)
         return with_fronts(drawing.draw())
+
+
+def sample_to_file(model: GFlowNet, reward: Reward, settings: SampleSettings) -> Sampled:
+    """Sample from a trained model into a table; a long one is written batch by batch, and takes no more memory.
+
+    Raises:
+        ConfigError: a restriction that the environment does not know.
+        DataError: the table cannot be written.
+        EmptySpaceError: nothing is left to sample.
+    """
+    n, seed, batch_size, restrict = settings.n, settings.seed, settings.batch_size, settings.restrict
+    if n > MOST_RANKED and not (restrict and settings.exact):
+        narrower = _narrower(model, restrict, settings.quiet)
+        model = model if narrower is None else model.in_env(narrower)
+        energy = write_batches(settings.out, draw_batches(model, reward, n, batch_size, seed))
+        return Sampled(n, float(np.nanmedian(energy)), False)
+    frame = sample_model(
+        model,
+        reward,
+        n,
+        seed,
+        batch_size=batch_size,
+        restrict=restrict,
+        exact=settings.exact,
+        quiet=settings.quiet,
+        # sampling without conditions takes seconds
+        shown=bool(restrict and settings.exact),
+    )
+    write_samples(settings.out, frame)
+    return Sampled(len(frame), float(frame[ENERGY].median()), LOG_WEIGHT in frame)
+
+
+def _narrower(model: GFlowNet, restrict: Mapping[str, object] | None, quiet: bool) -> Env | None:
+    """The restricted environment; None for no restriction."""
+    if not restrict:
+        return None
+    with announced(BUILDING, quiet=quiet):
+        return model.env.restrict(**restrict)

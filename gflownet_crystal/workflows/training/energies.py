@@ -33,14 +33,17 @@ from gflownet_crystal.workflows.training.run_folders import (
 
 def train_energies(
     run: TrainingRun, settings: TrainEnergySettings, out: Path, read: Callable[[], LabelledStructures]
-) -> dict[str, object]:
-    """Train, or go on with the newest checkpoint of the folder, and write the weights; returns the card.
+) -> dict[str, object] | None:
+    """Train, or go on with the newest checkpoint of the folder, and write the weights.
 
     Args:
         run: the run.
         settings: settings of ``train_energy``.
         out: weights file.
         read: function that gives the structures; called once the settings are checked.
+
+    Returns:
+        The card; None in a process that only helps another one to train.
 
     Raises:
         TrainingStopped: the user interrupted; a checkpoint is there.
@@ -54,6 +57,8 @@ def train_energies(
     task = EnergyTask(model, splits, settings.legacy_weight, settings.loop.half)
     earlier = _start(settings, model)
     engine = run.train_network(task, settings)
+    if not run.world.is_main:
+        return None
     round_to_half(model)
     card = _card(run, settings, engine, earlier)
     validation, holdout = judge(model, splits.validation), judge(model, splits.holdout)

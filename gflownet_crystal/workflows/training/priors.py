@@ -27,7 +27,7 @@ def train_prior(
     space: Crystal,
     policy: Mapping[str, object],
     env: Mapping[str, object],
-) -> tuple[GFlowNet, dict[str, object], dict[str, object]]:
+) -> tuple[GFlowNet, dict[str, object], dict[str, object]] | None:
     """Train policies of crystals, or go on with the newest checkpoint of the folder.
 
     Args:
@@ -39,15 +39,18 @@ def train_prior(
         env: section of the configuration that describes the environment.
 
     Returns:
-        The trained policies, the section that describes them, and the card.
+        The trained policies, the section that describes them, and the card; None in a process that only helps another
+        one to train.
 
     Raises:
         DataError: the data cannot be read, or none of their crystals lies in the space.
         TrainingStopped: the user interrupted; a checkpoint is there.
     """
-    splits = _read(settings, space)
+    splits = _read(settings, space, run.quiet or not run.world.is_main)
     task = PriorTask(model, splits, settings.task)
     engine = run.train_network(task, settings)
+    if not run.world.is_main:
+        return None
     model, policy = folded(model, policy)
     task.model = model
     for number, iterations in enumerate(settings.task.matching):
@@ -57,11 +60,11 @@ def train_prior(
     return model, policy, _card(run, settings, env, task, splits, engine)
 
 
-def _read(settings: TrainPriorSettings, env: Crystal) -> PriorSplits:
-    table = read_prepared(settings.data, settings.quiet)
-    more = None if settings.more is None else read_prepared(settings.more, settings.quiet)
+def _read(settings: TrainPriorSettings, env: Crystal, quiet: bool) -> PriorSplits:
+    table = read_prepared(settings.data, quiet)
+    more = None if settings.more is None else read_prepared(settings.more, quiet)
     splits = split_known(table, more, env, settings.task.limit, settings.holdout, settings.seed)
-    if not settings.quiet:
+    if not quiet:
         for purpose, known in (("learn from", splits.train), ("validate on", splits.validation)):
             sys.stdout.write(f"{known.terminal.n} of {known.n_read} crystals to {purpose} lie in the space\n")
     return splits

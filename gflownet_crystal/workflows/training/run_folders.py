@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from torch import Tensor
@@ -19,6 +19,7 @@ from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.common.run_schema import CONFIG
 from gflownet_crystal.models.registry import network_entry
+from gflownet_crystal.training.distributed import World
 from gflownet_crystal.training.engine import METRICS, Engine, SomeTraining
 from gflownet_crystal.training.networks import NetworkTraining, Task
 from gflownet_crystal.weights import load_weights
@@ -36,6 +37,7 @@ class TrainingRun:
         command: command of the training as cards have it, without folders.
         trust_word: further word of the command that goes on with it: `` trust=true``, or nothing.
         quiet: whether to show no progress.
+        world: processes that train together.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class TrainingRun:
     command: str
     trust_word: str = ""
     quiet: bool = False
+    world: World = field(default_factory=World)
 
     def write_config(self) -> None:
         """Store the configuration.
@@ -66,8 +69,12 @@ class TrainingRun:
             TrainingStopped: the user interrupted; the text says how to go on.
         """
         engine = Engine(training, self.folder, checkpoint_every, self.quiet)
-        warn(engine.restore(latest(self.folder)))
-        self.write_config()
+        note = engine.restore(latest(self.folder))
+        # nothing is written before every process has read the folder
+        self.world.wait()
+        if self.world.is_main:
+            warn(note)
+            self.write_config()
         with self.stoppable() as should_stop:
             engine.train(should_stop)
         return engine
@@ -94,7 +101,7 @@ class TrainingRun:
         Raises:
             TrainingStopped: the user interrupted; the text says how to go on.
         """
-        training = NetworkTraining(task, settings.loop, settings.seed)
+        training = NetworkTraining(task, settings.loop, settings.seed, self.world)
         engine = self.train(training, settings.loop.checkpoint_every)
         training.finish()
         return engine
