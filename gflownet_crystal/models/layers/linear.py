@@ -77,10 +77,15 @@ class Linear(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """(M, inputs) -> (M, outputs)."""
-        dtype = product_dtype(rows)
-        if dtype == rows.dtype and not _fast(rows):
-            return linear(rows, self.weight, self.bias)
-        return _Linear.apply(rows, self.weight, self.bias, dtype)
+        return affine(rows, self.weight, self.bias)
+
+
+def affine(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """rows @ weight.T + bias as :class:`Linear` computes it, (M, inputs) and (outputs, inputs) -> (M, outputs)."""
+    dtype = product_dtype(rows)
+    if dtype == rows.dtype and not _fast(rows):
+        return linear(rows, weight, bias)
+    return _Linear.apply(rows, weight, bias, dtype)
 
 
 class _Linear(torch.autograd.Function):
