@@ -30,6 +30,9 @@ ENERGY_STD = "formation_energy_std"
 CONTACT, CONTACT_RATIO = "contact", "contact_ratio"
 """The tightest contact, as ``F-F 2.31`` (Å), and its distance over the least one of its pair in known crystals."""
 
+_SAME_ENERGY = 0.005
+"""Difference in energy below which two tries of a spec count as the same structure, eV/atom."""
+
 _STRUCTURE = ("row", "try", "space_group", "lattice", "atomic_numbers", "frac_coords", ENERGY_COLUMN)
 SCREENED = (*_STRUCTURE, ENERGY_STD, JUDGED_HULL, CONTACT, CONTACT_RATIO)
 """Columns of the table of :class:`Placer`."""
@@ -48,6 +51,7 @@ class Placer:
         promising: eV/atom above the hull up to which a spec gets more than one try.
         seed: random seed of the first try.
         device: device of the computation.
+        agreeing: number of tries that must agree on the lowest energy before a spec gets no more; None for all tries.
     """
 
     generator: Generator
@@ -58,6 +62,7 @@ class Placer:
     promising: float = 0.2
     seed: int = 0
     device: torch.device | str = "cpu"
+    agreeing: int | None = 4
 
     def place(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The best structure of each spec that could be placed, one row each in the package's schema.
@@ -68,13 +73,16 @@ class Placer:
         generator, draws = self.generator.single()
         tries = draws * self.tries
         specs = frame_to_specs(frame, self.device)
-        first = self._one_try(generator, specs, 0, self.seed * tries)
-        worth = self._worth_more(len(frame), first)
-        tables = [first]
-        for number in range(1, tries if len(worth) else 1):
-            again = self._one_try(generator, specs[worth], number, self.seed * tries + number)
-            tables.append(again.assign(row=worth.numpy()[again["row"].to_numpy(dtype=np.int64)]))
-        made = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+        made = self._one_try(generator, specs, 0, self.seed * tries)
+        rows = self._worth_more(len(frame), made)
+        for number in range(1, tries):
+            if not len(rows):
+                break
+            again = self._one_try(generator, specs[rows], number, self.seed * tries + number)
+            again = again.assign(row=rows.numpy()[again["row"].to_numpy(dtype=np.int64)])
+            made = pd.concat([table for table in (made, again) if len(table)] or [made], ignore_index=True)
+            if self.agreeing is not None:
+                rows = rows[~np.isin(rows.numpy(), agreed_rows(made, self.agreeing))]
         best = best_of_rows(made)
         rows = frame.index.to_numpy()[best["row"].to_numpy(dtype=np.int64)]
         return best.assign(row=rows)[list(SCREENED)]
@@ -118,6 +126,14 @@ def best_of_rows(made: pd.DataFrame) -> pd.DataFrame:
         ["impossible", "rating", "try"], kind="stable", na_position="last"
     )
     return ordered.drop_duplicates("row").sort_values("row", ignore_index=True)
+
+
+def agreed_rows(made: pd.DataFrame, n: int) -> NDArray[np.int64]:
+    """Each ``row`` whose lowest energy n possible structures have: further tries would hardly find a lower one."""
+    possible = made[made[CONTACT_RATIO] >= 1.0]
+    lowest = possible.groupby("row")[ENERGY_COLUMN].transform("min")
+    found = possible.loc[possible[ENERGY_COLUMN] <= lowest + _SAME_ENERGY, "row"].value_counts()
+    return found.index[found >= n].to_numpy(dtype=np.int64)
 
 
 def judged_energies(structures: StructureBatch, judge: StructureEnergies | None) -> tuple[Tensor, Tensor]:
