@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from gflownet_crystal.generators.selection import make_room
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.models.sites.parameter_flow import ParameterFlow
+from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.occupied_positions import is_free
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
@@ -124,6 +126,34 @@ class WyckoffSampler(MovedToDevice, Generator):
         start = drawn.parameters.where(graph.is_free, 0.0)
         return self.flow.integrate(graph, start, self.steps, self.velocity_scale)
 
+    @torch.no_grad()
+    def generate_several(self, specs: CrystalSpec, seeds: Sequence[int]) -> list[Generation]:
+        if self.tries > 1 or self.energies is not None:
+            return super().generate_several(specs, seeds)
+        numbers = torch.tensor(seeds, device=specs.device)
+        every = torch.arange(len(specs), device=specs.device)
+        found: list[list[Generation]] = [[] for _ in seeds]
+        for batch in cut_by_atoms(every, specs.n_atoms * len(seeds), self.atoms):
+            own = specs[batch]
+            assigned, log_probability = drawable_assignments(own, self.ranking, self.assignments)
+            made, _, kept = self._rated(assigned, own, draw_candidates(assigned, log_probability, numbers))
+            for number, parts in enumerate(found):
+                # the draws of a spec stand together, one a seed
+                chosen = (kept % len(seeds) == number).nonzero()[:, 0]
+                parts.append(Generation(made.structures[chosen], batch[made.rows[chosen]]))
+        nothing = Generation(StructureBatch.none(specs.device), every[:0])
+        joined = [
+            Generation(
+                StructureBatch.cat([one.structures for one in (nothing, *parts)]),
+                torch.cat([one.rows for one in (nothing, *parts)]),
+            )
+            for parts in found
+        ]
+        return [
+            make_room(one, specs, seed, self.min_distance, atoms=self.atoms)
+            for one, seed in zip(joined, seeds, strict=True)
+        ]
+
     def _place(self, specs: CrystalSpec, seed: int, at_once: int) -> Generation:
         """The best tries, some at once, until they are enough."""
         assigned, log_probability = drawable_assignments(specs, self.ranking, self.assignments)
@@ -133,7 +163,7 @@ class WyckoffSampler(MovedToDevice, Generator):
         for own in numbers.split(at_once):
             drawn = draw_candidates(assigned, log_probability, own)
             drawn = drawn.select(wanting[drawn.spec_of_candidate].nonzero()[:, 0])
-            made, rating = self._rated(assigned, specs, drawn)
+            made, rating, _ = self._rated(assigned, specs, drawn)
             tries.append((made.structures, made.rows, rating))
             wanting[made.rows[rating >= self.enough]] = False
         structures, rows, ratings = zip(*tries, strict=True)
@@ -143,8 +173,8 @@ class WyckoffSampler(MovedToDevice, Generator):
 
     def _rated(
         self, assigned: AssignedSpecs, specs: CrystalSpec, drawn: Orbits
-    ) -> tuple[Generation, Tensor]:
-        """The structures of draws whose atoms keep their distance, and their ratings, the higher the better."""
+    ) -> tuple[Generation, Tensor, Tensor]:
+        """The structures of draws whose atoms keep their distance, ratings, the higher the better, and their draws."""
         tables = orbit_tables().to(specs.device)
         candidates = self.sample(assigned.cell, specs.space_group, drawn)
         distance, ratio = assigned.pairs(candidates, tables, 0.0).closest()
@@ -153,4 +183,4 @@ class WyckoffSampler(MovedToDevice, Generator):
         structures = candidates.structures(assigned.cell, specs.space_group, tables)
         if self.energies is not None and len(kept):
             rating = -self.energies.predict(to_primitive(structures))[0].nan_to_num(torch.inf)
-        return Generation(structures, candidates.spec_of_candidate), rating
+        return Generation(structures, candidates.spec_of_candidate), rating, kept

@@ -69,7 +69,9 @@ class Surroundings:
         pointing = unit[:, :, None] * torch.cat([near, share], dim=1)[:, None]
         columns = [near, relative, share, pointing.flatten(1)]
         summed = segment_sum(torch.cat(columns, dim=1), pair, n)
-        near, share, pointing = summed.split([settings.n_radial + settings.n_relative, 1, pointing[0].numel()], 1)
+        near, share, pointing = summed.split(
+            [settings.n_radial + settings.n_relative, 1, pointing[0].numel()], 1
+        )
         far = _gaussians(nearest, *_FAR_RANGE, settings.n_far)
         pointing = pointing.view(n, 3, -1).transpose(0, 1)
         towards = pointing[:, :, -1:] / share.clamp(min=1.0) * far

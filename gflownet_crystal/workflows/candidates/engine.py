@@ -90,7 +90,15 @@ def make_engine(
     )
     contacts = Contacts.from_weights(str(section.get(CONTACTS, CONTACTS)))
     placer = Placer(
-        generator, hull, judge, contacts, tries, screening.promising, screening.seed, device, screening.agreeing
+        generator,
+        hull,
+        judge,
+        contacts,
+        tries,
+        screening.promising,
+        screening.seed,
+        device,
+        screening.agreeing,
     )
     return screening, placer
 

@@ -33,6 +33,9 @@ CONTACT, CONTACT_RATIO = "contact", "contact_ratio"
 _SAME_ENERGY = 0.005
 """Difference in energy below which two tries of a spec count as the same structure, eV/atom."""
 
+_AT_ONCE = 3
+"""Tries of a promising spec that are made before their energies are compared."""
+
 _STRUCTURE = ("row", "try", "space_group", "lattice", "atomic_numbers", "frac_coords", ENERGY_COLUMN)
 SCREENED = (*_STRUCTURE, ENERGY_STD, JUDGED_HULL, CONTACT, CONTACT_RATIO)
 """Columns of the table of :class:`Placer`."""
@@ -62,7 +65,7 @@ class Placer:
     promising: float = 0.2
     seed: int = 0
     device: torch.device | str = "cpu"
-    agreeing: int | None = 4
+    agreeing: int | None = 3
 
     def place(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The best structure of each spec that could be placed, one row each in the package's schema.
@@ -73,12 +76,13 @@ class Placer:
         generator, draws = self.generator.single()
         tries = draws * self.tries
         specs = frame_to_specs(frame, self.device)
-        made = self._one_try(generator, specs, 0, self.seed * tries)
+        first = self.seed * tries
+        made = self._tries(generator, specs, [0], first)
         rows = self._worth_more(len(frame), made)
-        for number in range(1, tries):
+        for start in range(1, tries, _AT_ONCE):
             if not len(rows):
                 break
-            again = self._one_try(generator, specs[rows], number, self.seed * tries + number)
+            again = self._tries(generator, specs[rows], range(tries)[start : start + _AT_ONCE], first)
             again = again.assign(row=rows.numpy()[again["row"].to_numpy(dtype=np.int64)])
             made = pd.concat([table for table in (made, again) if len(table)] or [made], ignore_index=True)
             if self.agreeing is not None:
@@ -93,17 +97,24 @@ class Placer:
         worth[first["row"]] = ~(first[JUDGED_HULL] > self.promising).to_numpy()
         return torch.from_numpy(np.flatnonzero(worth))
 
-    def _one_try(self, generator: Generator, specs: CrystalSpec, number: int, seed: int) -> pd.DataFrame:
-        made = generator.generate(specs, seed)
-        return self.rated(made.structures, made.rows.cpu().numpy(), number)
+    def _tries(
+        self, generator: Generator, specs: CrystalSpec, numbers: Sequence[int], first: int
+    ) -> pd.DataFrame:
+        """Tries of all specs, rated, that of number 0 with the seed ``first``."""
+        made = generator.generate_several(specs, [first + number for number in numbers])
+        structures = StructureBatch.cat([one.structures for one in made])
+        rows = np.concatenate([one.rows.cpu().numpy() for one in made])
+        return self.rated(structures, rows, np.repeat(numbers, [len(one.rows) for one in made]))
 
-    def rated(self, structures: StructureBatch, rows: NDArray[np.int64], number: int = 0) -> pd.DataFrame:
+    def rated(
+        self, structures: StructureBatch, rows: NDArray[np.int64], number: int | NDArray[np.int64] = 0
+    ) -> pd.DataFrame:
         """Structures with all that is known of them.
 
         Args:
             structures: m structures.
             rows: (m,) the spec of each.
-            number: number of the try.
+            number: number of the try, or (m,) of each.
 
         Returns:
             Columns of :data:`SCREENED`, and ``rating``, the lower the better.
