@@ -65,7 +65,7 @@ class WyckoffSampler(MovedToDevice, Generator):
         assignments: int = 20,
         tries: int = 4,
         enough: float = 0.9,
-        steps: int = 10,
+        steps: int = 15,
         velocity_scale: float = 30.0,
         min_distance: float = 0.5,
         min_ratio: float = 0.4,

@@ -65,7 +65,7 @@ class Placer:
     promising: float = 0.2
     seed: int = 0
     device: torch.device | str = "cpu"
-    agreeing: int | None = 3
+    agreeing: int | None = 2
 
     def place(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The best structure of each spec that could be placed, one row each in the package's schema.

@@ -58,7 +58,7 @@ class Screening(CheckedFields):
     limits: bool = True
     by_reward: bool = False
     promising: float = 0.2
-    agreeing: Count | None = 3
+    agreeing: Count | None = 2
     within: float | None = 0.05
     deepest: Annotated[float, Bounds(below=0)] | None = -0.1
     fill: bool = False
