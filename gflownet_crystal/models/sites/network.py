@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from gflownet_crystal.models.layers.elements import N_ELEMENT_FEATURES, element_features
-from gflownet_crystal.models.layers.linear import Linear, affine
+from gflownet_crystal.models.layers.linear import Linear
 from gflownet_crystal.models.layers.scatter import segment_sum
 from gflownet_crystal.models.sites.graph import SiteGraph
 from gflownet_crystal.models.sites.settings import SiteSettings
@@ -131,11 +131,11 @@ class SiteLayer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Sums over the pairs of each orbit: of the messages' scalars, (O, width), and vectors, (3, O, vectors)."""
         width, n, pairs = message.shape[1], len(graph.crystal), graph.n_pairs
-        weight, bias = self.gates.weight, self.gates.bias
         # the sum of products is the product of the sum
+        atoms = graph.atoms[graph.crystal, None]
         total = segment_sum(message[:pairs], graph.first[:pairs], n)
-        passed = affine(total, weight[:width]) + graph.atoms[graph.crystal, None] * bias[:width]
-        gates = affine(message, weight[width:], bias[width:]).split(seen.shape[2], dim=1)
+        passed = self.gates(total / atoms, slice(width)) * atoms
+        gates = self.gates(message, slice(width, None)).split(seen.shape[2], dim=1)
         moved = seen * gates[0]
         if self.has_vectors:
             moved = moved + theirs * gates[1]
