@@ -64,7 +64,7 @@ class WyckoffSampler(MovedToDevice, Generator):
         ranking: str | RankedAssignments | None = "assignments",
         assignments: int = 20,
         tries: int = 4,
-        enough: float = 0.9,
+        enough: float = 0.88,
         steps: int = 12,
         velocity_scale: float = 20.0,
         min_distance: float = 0.5,
