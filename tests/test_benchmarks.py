@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import everyday, hypergrid, judged_sets
+from benchmarks import everyday, hypergrid, judged_sets, placement
 from benchmarks.options import names, read_options
 from gflownet_crystal.cli.main import READER_GONE
 from gflownet_crystal.common.errors import ConfigError, DataError
@@ -216,3 +216,13 @@ def test_rates_on_a_hypergrid_stand_beside_those_of_other_libraries(capsys, tmp_
     assert status == 2
     assert error.endswith("has failed: nothing here\n")
     assert error.count("\n") == 1
+
+
+def test_stages_of_placing_are_functions_of_the_package():
+    found = {
+        (path.name, function.name)
+        for path in (REPOSITORY / "gflownet_crystal").rglob("*.py")
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef)
+    }
+    assert set(placement.STAGES.values()) <= found

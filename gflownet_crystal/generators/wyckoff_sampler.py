@@ -90,14 +90,36 @@ class WyckoffSampler(MovedToDevice, Generator):
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        if self.flow.network.element.device != specs.device:
-            self.to(specs.device)
+        self._join(specs)
         at_once = 1 if self.energies is None else self.tries
         sizes = specs.n_atoms * at_once
         found = in_batches(
             specs, sizes, self.atoms, lambda part: self._place(part, seed, at_once), by_size=False
         )
         return make_room(found, specs, seed, self.min_distance, atoms=self.atoms)
+
+    @torch.no_grad()
+    def generate_several(self, specs: CrystalSpec, seeds: Sequence[int]) -> list[Generation]:
+        if self.tries > 1 or self.energies is not None:
+            return super().generate_several(specs, seeds)
+        self._join(specs)
+        numbers = torch.tensor(seeds, device=specs.device)
+        every = torch.arange(len(specs), device=specs.device)
+        parts = [(StructureBatch.none(specs.device), every[:0], every[:0])]
+        for batch in cut_by_atoms(every, specs.n_atoms * len(seeds), self.atoms):
+            own = specs[batch]
+            assigned, log_probability = drawable_assignments(own, self.ranking, self.assignments)
+            made, _, kept = self._rated(assigned, own, draw_candidates(assigned, log_probability, numbers))
+            # the draws of a spec stand together, one a seed
+            parts.append((made.structures, batch[made.rows], kept % len(seeds)))
+        structures, rows, number = zip(*parts, strict=True)
+        drawn = Generation(StructureBatch.cat(list(structures)), torch.cat(rows))
+        result = []
+        for place, seed in enumerate(seeds):
+            own_draws = (torch.cat(number) == place).nonzero()[:, 0]
+            found = Generation(drawn.structures[own_draws], drawn.rows[own_draws])
+            result.append(make_room(found, specs, seed, self.min_distance, atoms=self.atoms))
+        return result
 
     def sample(self, cell: Tensor, space_group: Tensor, drawn: Orbits) -> Orbits:
         """Follow the flow from the parameters of candidates, uniform in [0, 1).
@@ -118,6 +140,11 @@ class WyckoffSampler(MovedToDevice, Generator):
         parameters[of_moving] = self._followed(cell, space_group, drawn.select(moves.nonzero()[:, 0]))
         return replace(drawn, parameters=parameters)
 
+    def _join(self, specs: CrystalSpec) -> None:
+        """Move to the device of specs."""
+        if self.flow.network.element.device != specs.device:
+            self.to(specs.device)
+
     def _followed(self, cell: Tensor, space_group: Tensor, drawn: Orbits) -> Tensor:
         """(O, 3) parameters of candidates, each with a free one, after the flow."""
         lattices = site_lattices(cell, space_group, self.flow.settings)[drawn.spec_of_candidate]
@@ -125,34 +152,6 @@ class WyckoffSampler(MovedToDevice, Generator):
         graph = site_graph(lattices, drawn.candidate, drawn.position, drawn.atomic_number, tables)
         start = drawn.parameters.where(graph.is_free, 0.0)
         return self.flow.integrate(graph, start, self.steps, self.velocity_scale)
-
-    @torch.no_grad()
-    def generate_several(self, specs: CrystalSpec, seeds: Sequence[int]) -> list[Generation]:
-        if self.tries > 1 or self.energies is not None:
-            return super().generate_several(specs, seeds)
-        numbers = torch.tensor(seeds, device=specs.device)
-        every = torch.arange(len(specs), device=specs.device)
-        found: list[list[Generation]] = [[] for _ in seeds]
-        for batch in cut_by_atoms(every, specs.n_atoms * len(seeds), self.atoms):
-            own = specs[batch]
-            assigned, log_probability = drawable_assignments(own, self.ranking, self.assignments)
-            made, _, kept = self._rated(assigned, own, draw_candidates(assigned, log_probability, numbers))
-            for number, parts in enumerate(found):
-                # the draws of a spec stand together, one a seed
-                chosen = (kept % len(seeds) == number).nonzero()[:, 0]
-                parts.append(Generation(made.structures[chosen], batch[made.rows[chosen]]))
-        nothing = Generation(StructureBatch.none(specs.device), every[:0])
-        joined = [
-            Generation(
-                StructureBatch.cat([one.structures for one in (nothing, *parts)]),
-                torch.cat([one.rows for one in (nothing, *parts)]),
-            )
-            for parts in found
-        ]
-        return [
-            make_room(one, specs, seed, self.min_distance, atoms=self.atoms)
-            for one, seed in zip(joined, seeds, strict=True)
-        ]
 
     def _place(self, specs: CrystalSpec, seed: int, at_once: int) -> Generation:
         """The best tries, some at once, until they are enough."""
