@@ -1,7 +1,7 @@
 """Structure prediction on MP-20's val. Prints one JSON object.
 
     OMP_NUM_THREADS=1 python -m benchmarks.structure_prediction data=FILE.parquet [n=300] [tries=20] [seed=0]
-        [weights=wyckoff] [steps=30] [velocity_scale=30.0] [ranking=assignments] [energies=NAME]
+        [weights=wyckoff] [steps=12] [velocity_scale=20.0] [ranking=assignments] [energies=NAME]
         [others=gemsdiff,langevin] [other_tries=1] [processes=1] [larger=FILE.parquet]
 
 FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random; with
@@ -64,7 +64,7 @@ from gflownet_crystal.training.energies.labelled import read_labelled
 from gflownet_crystal.training.generators.assignment_data import OccupiedSpecs
 from gflownet_crystal.training.generators.site_data import SiteData, uniform_parameters
 
-_DEFAULTS = {"n": "300", "tries": "20", "seed": "0", "steps": "30", "velocity_scale": "30.0", "processes": "1",
+_DEFAULTS = {"n": "300", "tries": "20", "seed": "0", "steps": "12", "velocity_scale": "20.0", "processes": "1",
              "weights": "wyckoff", "ranking": "assignments", "energies": "none", "others": "",
              "other_tries": "1", "larger": ""}  # fmt: skip
 _PAIRS = 6000

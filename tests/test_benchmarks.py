@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import everyday, hypergrid, judged_sets, trajectories
+from benchmarks import everyday, hypergrid, judged_sets, placement, trajectories
 from benchmarks.options import names, read_options
 from gflownet_crystal.cli.main import READER_GONE
 from gflownet_crystal.common.errors import ConfigError, DataError
@@ -225,3 +225,13 @@ def test_rates_of_training_stand_beside_those_of_the_networks_alone(capsys):
         rates = found[backward]
         share = rates["training_per_s"] / rates["bare_networks_per_s"]
         assert rates["share_of_bare"] == pytest.approx(share) and share > 0.0
+
+
+def test_stages_of_placing_are_functions_of_the_package():
+    found = {
+        (path.name, function.name)
+        for path in (REPOSITORY / "gflownet_crystal").rglob("*.py")
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef)
+    }
+    assert set(placement.STAGES.values()) <= found

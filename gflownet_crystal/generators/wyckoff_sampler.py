@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.moving import MovedToDevice
-from gflownet_crystal.generators.assignments.drawing import draw_tries
+from gflownet_crystal.generators.assignments.assigned_specs import AssignedSpecs
+from gflownet_crystal.generators.assignments.drawing import draw_candidates, drawable_assignments
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
 from gflownet_crystal.generators.placing.best_tries import best_of_each
@@ -21,9 +23,11 @@ from gflownet_crystal.generators.selection import make_room
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.models.sites.parameter_flow import ParameterFlow
+from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.occupied_positions import is_free
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.structure import StructureBatch
 
 
 class WyckoffSampler(MovedToDevice, Generator):
@@ -31,14 +35,16 @@ class WyckoffSampler(MovedToDevice, Generator):
 
     The parameters follow :class:`~gflownet_crystal.models.sites.parameter_flow.ParameterFlow` from uniform noise.
     Tries whose atoms come too close are dropped; of the others the one of lowest energy is kept where a model of
-    energies is given, else the one with the largest ratio of shortest distance to summed covalent radii. A spec
-    all of whose tries are dropped is placed by :func:`~gflownet_crystal.generators.selection.make_room`.
+    energies is given, else the one with the largest ratio of shortest distance to summed covalent radii. Without
+    energies, the tries of a spec end with the first whose ratio is large enough. A spec all of whose tries are
+    dropped is placed by :func:`~gflownet_crystal.generators.selection.make_room`.
 
     Args:
         weights: name of shipped weights, or a ``.safetensors`` file.
         ranking: weights that rank assignments; None takes those with the fewest orbits.
         assignments: number of assignments of a spec that may be drawn, the best-ranked ones.
-        tries: number of draws a spec.
+        tries: largest number of draws a spec.
+        enough: ratio of distance to summed covalent radii with which a try is the last; not with ``energies``.
         steps: number of steps of the flow.
         velocity_scale: rise of the velocities with time; see :meth:`ParameterFlow.integrate`.
         min_distance: smallest distance of two atoms, periodic images included, Å.
@@ -58,8 +64,9 @@ class WyckoffSampler(MovedToDevice, Generator):
         ranking: str | RankedAssignments | None = "assignments",
         assignments: int = 20,
         tries: int = 4,
-        steps: int = 30,
-        velocity_scale: float = 30.0,
+        enough: float = 0.88,
+        steps: int = 12,
+        velocity_scale: float = 20.0,
         min_distance: float = 0.5,
         min_ratio: float = 0.4,
         energies: str | StructureEnergies | None = None,
@@ -68,8 +75,9 @@ class WyckoffSampler(MovedToDevice, Generator):
     ) -> None:
         self.assignments, self.tries, self.steps, self.atoms = assignments, tries, steps, atoms
         self.velocity_scale, self.min_distance, self.min_ratio = velocity_scale, min_distance, min_ratio
+        self.enough = enough
         at_least_one = ("assignments", "tries", "steps", "atoms")
-        check_options(vars(self), at_least_one, ("velocity_scale", "min_distance", "min_ratio"))
+        check_options(vars(self), at_least_one, ("velocity_scale", "min_distance", "min_ratio", "enough"))
         self.flow = (ParameterFlow.from_weights(weights) if flow is None else flow).eval()
         self.ranking = RankedAssignments.load(ranking) if isinstance(ranking, str) else ranking
         self.energies = load_energies(energies) if isinstance(energies, str) else energies
@@ -82,11 +90,36 @@ class WyckoffSampler(MovedToDevice, Generator):
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        if self.flow.network.element.device != specs.device:
-            self.to(specs.device)
-        sizes = specs.n_atoms * self.tries
-        found = in_batches(specs, sizes, self.atoms, lambda part: self._place(part, seed), by_size=False)
+        self._join(specs)
+        at_once = 1 if self.energies is None else self.tries
+        sizes = specs.n_atoms * at_once
+        found = in_batches(
+            specs, sizes, self.atoms, lambda part: self._place(part, seed, at_once), by_size=False
+        )
         return make_room(found, specs, seed, self.min_distance, atoms=self.atoms)
+
+    @torch.no_grad()
+    def generate_several(self, specs: CrystalSpec, seeds: Sequence[int]) -> list[Generation]:
+        if self.tries > 1 or self.energies is not None:
+            return super().generate_several(specs, seeds)
+        self._join(specs)
+        numbers = torch.tensor(seeds, device=specs.device)
+        every = torch.arange(len(specs), device=specs.device)
+        parts = [(StructureBatch.none(specs.device), every[:0], every[:0])]
+        for batch in cut_by_atoms(every, specs.n_atoms * len(seeds), self.atoms):
+            own = specs[batch]
+            assigned, log_probability = drawable_assignments(own, self.ranking, self.assignments)
+            made, _, kept = self._rated(assigned, own, draw_candidates(assigned, log_probability, numbers))
+            # the draws of a spec stand together, one a seed
+            parts.append((made.structures, batch[made.rows], kept % len(seeds)))
+        structures, rows, number = zip(*parts, strict=True)
+        drawn = Generation(StructureBatch.cat(list(structures)), torch.cat(rows))
+        result = []
+        for place, seed in enumerate(seeds):
+            own_draws = (torch.cat(number) == place).nonzero()[:, 0]
+            found = Generation(drawn.structures[own_draws], drawn.rows[own_draws])
+            result.append(make_room(found, specs, seed, self.min_distance, atoms=self.atoms))
+        return result
 
     def sample(self, cell: Tensor, space_group: Tensor, drawn: Orbits) -> Orbits:
         """Follow the flow from the parameters of candidates, uniform in [0, 1).
@@ -107,6 +140,11 @@ class WyckoffSampler(MovedToDevice, Generator):
         parameters[of_moving] = self._followed(cell, space_group, drawn.select(moves.nonzero()[:, 0]))
         return replace(drawn, parameters=parameters)
 
+    def _join(self, specs: CrystalSpec) -> None:
+        """Move to the device of specs."""
+        if self.flow.network.element.device != specs.device:
+            self.to(specs.device)
+
     def _followed(self, cell: Tensor, space_group: Tensor, drawn: Orbits) -> Tensor:
         """(O, 3) parameters of candidates, each with a free one, after the flow."""
         lattices = site_lattices(cell, space_group, self.flow.settings)[drawn.spec_of_candidate]
@@ -115,16 +153,33 @@ class WyckoffSampler(MovedToDevice, Generator):
         start = drawn.parameters.where(graph.is_free, 0.0)
         return self.flow.integrate(graph, start, self.steps, self.velocity_scale)
 
-    def _place(self, specs: CrystalSpec, seed: int) -> Generation:
+    def _place(self, specs: CrystalSpec, seed: int, at_once: int) -> Generation:
+        """The best tries, some at once, until they are enough."""
+        assigned, log_probability = drawable_assignments(specs, self.ranking, self.assignments)
+        numbers = torch.arange(self.tries, device=specs.device) + seed * self.tries
+        wanting = torch.ones(len(specs), dtype=torch.bool, device=specs.device)
+        tries = []
+        for own in numbers.split(at_once):
+            drawn = draw_candidates(assigned, log_probability, own)
+            drawn = drawn.select(wanting[drawn.spec_of_candidate].nonzero()[:, 0])
+            made, rating, _ = self._rated(assigned, specs, drawn)
+            tries.append((made.structures, made.rows, rating))
+            wanting[made.rows[rating >= self.enough]] = False
+        structures, rows, ratings = zip(*tries, strict=True)
+        spec = torch.cat(rows)
+        best = best_of_each(spec, torch.cat(ratings))
+        return Generation(StructureBatch.cat(list(structures))[best], spec[best])
+
+    def _rated(
+        self, assigned: AssignedSpecs, specs: CrystalSpec, drawn: Orbits
+    ) -> tuple[Generation, Tensor, Tensor]:
+        """The structures of draws whose atoms keep their distance, ratings, the higher the better, and their draws."""
         tables = orbit_tables().to(specs.device)
-        assigned, drawn = draw_tries(specs, self.ranking, self.assignments, self.tries, seed)
         candidates = self.sample(assigned.cell, specs.space_group, drawn)
         distance, ratio = assigned.pairs(candidates, tables, 0.0).closest()
-        sound = (distance >= self.min_distance) & (ratio >= self.min_ratio)
-        kept = sound.nonzero()[:, 0]
+        kept = ((distance >= self.min_distance) & (ratio >= self.min_ratio)).nonzero()[:, 0]
         candidates, rating = candidates.select(kept), ratio[kept]
         structures = candidates.structures(assigned.cell, specs.space_group, tables)
         if self.energies is not None and len(kept):
             rating = -self.energies.predict(to_primitive(structures))[0].nan_to_num(torch.inf)
-        best = best_of_each(candidates.spec_of_candidate, rating)
-        return Generation(structures[best], candidates.spec_of_candidate[best])
+        return Generation(structures, candidates.spec_of_candidate), rating, kept

@@ -103,6 +103,33 @@ def test_the_judge_chooses_among_the_tries() -> None:
     )
 
 
+def test_tries_end_with_the_first_that_has_enough_room() -> None:
+    specs = random_specs(30, seed=5)
+    options = {"min_ratio": 0.0, "min_distance": 0.0}
+    singles = [sampler(tries=1, **options).generate(specs, seed).structures for seed in range(4)]
+    ratios = torch.stack([shortest_distance_ratio(one) for one in singles], dim=1)
+    enough = float(ratios[:, :2].median())
+    wanted = []
+    for row in ratios.tolist():
+        last = next((number for number, ratio in enumerate(row) if ratio >= enough), 3)
+        wanted.append(max(row[: last + 1]))
+    assert wanted != ratios.amax(1).tolist()
+    made = sampler(tries=4, enough=enough, **options).generate(specs)
+    assert made.rows.tolist() == list(range(30))
+    torch.testing.assert_close(shortest_distance_ratio(made.structures), torch.tensor(wanted).double())
+
+
+def test_several_seeds_at_once_are_the_seeds_one_by_one() -> None:
+    specs = random_specs(12, seed=6)
+    builder = sampler(tries=1, atoms=200)
+    for seed, made in zip([0, 3, 4], builder.generate_several(specs, [0, 3, 4]), strict=True):
+        alone = builder.generate(specs, seed)
+        assert made.rows.equal(alone.rows)
+        difference = made.structures.fractional - alone.structures.fractional
+        assert float((difference - difference.round()).abs().max()) < 1e-4
+    assert [len(one.rows) for one in builder.generate_several(specs[:0], [0, 1])] == [0, 0]
+
+
 def test_specs_that_cannot_be_placed_are_left_out() -> None:
     good = random_specs(1, seed=1)
     composition = torch.zeros(1, 119, dtype=torch.int64)

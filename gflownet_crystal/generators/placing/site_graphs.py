@@ -58,23 +58,22 @@ def site_graph(
         tables: tables on the same device.
     """
     known = tables.orbits
-    lattices = lattices.trimmed()
     # atoms of the primitive cells, and for each orbit all those of its crystal
-    second, operation = expand(known.primitive_start[position], known.primitive_multiplicity[position])
+    orbit, operation = expand(known.primitive_start[position], known.primitive_multiplicity[position])
     operation = known.primitive[operation]
-    counts = torch.bincount(crystal[second], minlength=len(lattices))
+    counts = torch.bincount(crystal[orbit], minlength=len(lattices))
     first, atom = expand((counts.cumsum(0) - counts)[crystal], counts[crystal])
-    extra = round_size(len(first)) - len(first)
-    weight = torch.cat([first.new_ones(len(first)), first.new_zeros(extra)]).float()
+    n_pairs = len(first)
     # pairs that only fill up repeat the last one
+    extra = round_size(n_pairs) - n_pairs
     first, atom = (torch.cat([index, index[-1:].expand(extra)]) for index in (first, atom))
-    second, operation = second[atom], operation[atom]
     start = known.start[position]
+    itself = (first == orbit[atom]) & (operation[atom] == start[first])
+    pair, number = expand(itself.long(), lattices.n_needed[crystal[first]] - itself.long())
     rotation, cell = known.rotation[start], lattices.cell[crystal]
-    to_reduced = lattices.to_reduced[crystal]
-    theirs = lattices.to_reduced[crystal[first]]
-    inverse = torch.linalg.inv(lattices.cell)
-    turn = (inverse[crystal[first]] @ tables.turn[operation].mT) @ cell[first]
+    to_reduced, inverse = lattices.to_reduced[crystal], torch.linalg.inv(lattices.cell)[crystal]
+    theirs = to_reduced[orbit]
+    turn = (inverse[orbit] @ tables.turn[operation].mT) @ cell[orbit]
     return SiteGraph(
         lattices=lattices,
         crystal=crystal,
@@ -83,14 +82,16 @@ def site_graph(
         freedom=(rotation != 0).any(1).sum(1),
         is_free=(rotation != 0).any(1),
         span=rotation.mT @ cell,
-        read=(site_projectors(cell, rotation) @ inverse[crystal].mT).mT,
+        read=(site_projectors(cell, rotation) @ inverse.mT).mT,
         map=rotation.mT @ to_reduced,
         offset=torch.einsum("oi,oij->oj", known.translation[start], to_reduced),
-        first=first,
-        second=second,
-        other_map=known.rotation[operation].mT @ theirs,
-        other_offset=torch.einsum("pi,pij->pj", known.translation[operation], theirs),
+        orbit=orbit,
+        atom_map=known.rotation[operation].mT @ theirs,
+        atom_offset=torch.einsum("ni,nij->nj", known.translation[operation], theirs),
         turn=turn.float(),
-        itself=(first == second) & (operation == start[first]),
-        weight=weight,
+        first=first,
+        atom=atom,
+        n_pairs=n_pairs,
+        pair=pair,
+        translation=lattices.translations[crystal[first[pair]], number],
     )

@@ -75,12 +75,16 @@ class Linear(nn.Module):
         self.weight = parameter(outputs, inputs)
         self.bias = parameter(outputs) if bias else None
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """(M, inputs) -> (M, outputs)."""
+    def forward(self, rows: Tensor, outputs: slice | None = None) -> Tensor:
+        """(M, inputs) -> (M, outputs), or some of the outputs."""
+        weight: Tensor = self.weight
+        bias: Tensor | None = self.bias
+        if outputs is not None:
+            weight, bias = weight[outputs], None if bias is None else bias[outputs]
         dtype = product_dtype(rows)
         if dtype == rows.dtype and not _fast(rows):
-            return linear(rows, self.weight, self.bias)
-        return _Linear.apply(rows, self.weight, self.bias, dtype)
+            return linear(rows, weight, bias)
+        return _Linear.apply(rows, weight, bias, dtype)
 
 
 class _Linear(torch.autograd.Function):

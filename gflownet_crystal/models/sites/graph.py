@@ -26,14 +26,14 @@ class SiteLattices(TensorBatch):
             reduced basis of the primitive lattice.
         basis: (n, 3, 3) float64, that basis, Å.
         translations: (n, T, 3) float32, lattice vectors by rising length, the first one zero, Å.
-        is_needed: (n, T) bool; the others only fill up.
+        n_needed: (n,) int64, number of the first translations that matter; the others only fill up.
     """
 
     cell: Tensor
     to_reduced: Tensor
     basis: Tensor
     translations: Tensor
-    is_needed: Tensor
+    n_needed: Tensor
 
     @classmethod
     def of(cls, cell: Tensor, basis: Tensor, cutoff: float, images: int) -> SiteLattices:
@@ -52,19 +52,12 @@ class SiteLattices(TensorBatch):
         reach = cutoff + corners.norm(dim=2).amax(1, keepdim=True)
         order, lengths = order[:, :images], lengths[:, :images]
         chosen = vectors.gather(1, order[:, :, None].expand(-1, -1, 3)).float()
-        return cls(cell, cell @ torch.linalg.inv(basis), basis, chosen, lengths <= reach)
-
-    def trimmed(self) -> SiteLattices:
-        """Without translations that none of these crystals needs."""
-        most = int(self.is_needed.sum(1).amax()) if len(self) else 1
-        return SiteLattices(
-            self.cell, self.to_reduced, self.basis, self.translations[:, :most], self.is_needed[:, :most]
-        )
+        return cls(cell, cell @ torch.linalg.inv(basis), basis, chosen, (lengths <= reach).sum(1))
 
 
 @dataclass(frozen=True)
 class SiteGraph(CopiedToDevice):
-    """O orbits of n crystals, and P pairs of the first atom of an orbit with an atom of the primitive cell.
+    """O orbits of n crystals, their N atoms in primitive cells, and P pairs of the first atom of an orbit with an atom.
 
     Coordinates of an atom are ``parameters @ map + offset``, fractional in the reduced basis.
 
@@ -79,13 +72,15 @@ class SiteGraph(CopiedToDevice):
         read: (O, 3, 3) float64, from such displacements, or the nearest ones that are allowed, to parameters.
         map: (O, 3, 3) float64, of the first atoms.
         offset: (O, 3) float64.
-        first: (P,) int64, orbit of the first atom.
-        second: (P,) int64, orbit of the other.
-        other_map: (P, 3, 3) float64, of the other atom.
-        other_offset: (P, 3) float64.
-        turn: (P, 3, 3) float32; a Cartesian row vector of the second orbit's first atom @ turn is the other atom's.
-        itself: (P,) bool, whether both are the same atom.
-        weight: (P,) float32, 1, or 0 for pairs that only fill up.
+        orbit: (N,) int64, not decreasing, the orbit of each atom.
+        atom_map: (N, 3, 3) float64, of the atoms.
+        atom_offset: (N, 3) float64.
+        turn: (N, 3, 3) float32; a Cartesian row vector of the first atom of its orbit @ turn is the atom's.
+        first: (P,) int64, not decreasing, orbit of the first atom.
+        atom: (P,) int64, the other atom.
+        n_pairs: number of pairs; those after it only fill up.
+        pair: (I,) int64, not decreasing, the pair of each image of an atom; images of a first atom do not count itself.
+        translation: (I, 3) float32, lattice vector from the nearest image in the reduced basis, Å.
     """
 
     lattices: SiteLattices
@@ -98,13 +93,15 @@ class SiteGraph(CopiedToDevice):
     read: Tensor
     map: Tensor
     offset: Tensor
-    first: Tensor
-    second: Tensor
-    other_map: Tensor
-    other_offset: Tensor
+    orbit: Tensor
+    atom_map: Tensor
+    atom_offset: Tensor
     turn: Tensor
-    itself: Tensor
-    weight: Tensor
+    first: Tensor
+    atom: Tensor
+    n_pairs: int
+    pair: Tensor
+    translation: Tensor
 
     @property
     def n_crystals(self) -> int:
@@ -141,19 +138,15 @@ class SiteGraph(CopiedToDevice):
         Differences are wrapped in the reduced basis.
         """
         origin = torch.einsum("oi,oij->oj", parameters, self.map) + self.offset
-        other = torch.einsum("pi,pij->pj", parameters[self.second], self.other_map) + self.other_offset
-        difference = other - origin[self.first]
+        atoms = torch.einsum("ni,nij->nj", parameters[self.orbit], self.atom_map) + self.atom_offset
+        difference = atoms[self.atom] - origin[self.first]
         difference = difference - difference.round()
         return torch.einsum("pi,pij->pj", difference, self.lattices.basis[self.crystal[self.first]]).float()
 
     def images(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors to all images that matter, (P, T, 3) Å, and their lengths, (P, T), infinite where they do not."""
-        crystal = self.crystal[self.first]
-        vectors = self.differences(parameters)[:, None] + self.lattices.translations[crystal]
-        counted = self.lattices.is_needed[crystal].clone()
-        counted[:, 0] &= ~self.itself
-        lengths = vectors.square().sum(2).clamp(min=_SMALLEST).sqrt()
-        return vectors, lengths.where(counted, torch.inf)
+        """Vectors to all images that matter, (I, 3) float32 Å, and their lengths, (I,)."""
+        vectors = self.differences(parameters).index_select(0, self.pair) + self.translation
+        return vectors, vectors.square().sum(1).clamp(min=_SMALLEST).sqrt()
 
     def in_parameters(self, displacement: Tensor) -> Tensor:
         """Displacements of first atoms, (O, 3) Å, as changes of the parameters, (O, 3) float64."""
@@ -172,13 +165,8 @@ class SiteGraph(CopiedToDevice):
         Returns:
             (n, 3) Å.
         """
-        # every first atom of a crystal meets all of its atoms: those that the crystal's first one meets are enough
-        leads = torch.ones_like(self.crystal, dtype=torch.bool)
-        leads[1:] = self.crystal[1:] != self.crystal[:-1]
-        counted = (leads[self.first] * self.weight).to(displacement.dtype)
-        turned = torch.einsum("pi,pij->pj", displacement[self.second], self.turn.to(displacement.dtype))
-        crystal = self.crystal[self.first]
-        total = displacement.new_zeros(self.n_crystals, 3).index_add_(0, crystal, turned * counted[:, None])
+        turned = torch.einsum("ni,nij->nj", displacement[self.orbit], self.turn.to(displacement.dtype))
+        total = displacement.new_zeros(self.n_crystals, 3).index_add_(0, self.crystal[self.orbit], turned)
         return total / self.atoms.to(displacement.dtype)[:, None]
 
     def without_drift(self, displacement: Tensor) -> Tensor:

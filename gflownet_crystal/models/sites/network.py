@@ -25,9 +25,12 @@ from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 _RELATIVE_RANGE = (0.3, 2.1)
 _FAR_RANGE = (2.0, 16.0)
 _NEARLY = 0.2
+# images this many times further behind the nearest have shares below rounding
+_FORGOTTEN = 17.0
 _HIGHEST_FREQUENCY = 100.0
 _OUTPUT_GAIN = 0.1
 _N_SITE_FEATURES = 7
+_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Surroundings:
     Attributes:
         scalars: (P, n_radial + n_relative + n_far) float32: Gaussians of distance and of distance over radii, summed
             over the images of a pair, and of the distance to the nearest one.
-        vectors: (P, 3, n_radial + n_far) float32, likewise of the unit vectors.
+        vectors: (3, P, n_radial + n_far) float32, likewise of the unit vectors.
     """
 
     scalars: Tensor
@@ -47,42 +50,32 @@ class Surroundings:
     @torch.no_grad()
     def of(cls, graph: SiteGraph, parameters: Tensor, settings: SiteSettings) -> Surroundings:
         """Those of the orbits of a graph with parameters (O, 3)."""
-        vectors, lengths = graph.images(parameters)
-        far, towards = _nearest(vectors, lengths, settings.n_far)
-        pair, length, unit = _within(vectors, lengths, settings.cutoff)
+        vectors, length = graph.images(parameters)
+        pair, n = graph.pair, len(graph.first)
+        nearest = length.new_full((n,), torch.inf).scatter_reduce(0, pair, length, "amin")
+        if length.device.type == "cpu":
+            # elsewhere the choice would have to wait for the device; those beyond count for nothing
+            reach = (nearest + _FORGOTTEN * _NEARLY).clamp(min=settings.cutoff)
+            image = (length < reach.index_select(0, pair)).nonzero()[:, 0]
+            vectors, length, pair = (x.index_select(0, image) for x in (vectors, length, pair))
         radii = covalent_radii(graph.atomic_number).float()
-        touching = (radii[graph.first] + radii[graph.second])[pair]
+        touching = radii[graph.first] + radii[graph.orbit][graph.atom]
         fade = 0.5 * (torch.cos(math.pi * (length / settings.cutoff).clamp(max=1.0)) + 1.0)[:, None]
         near = _gaussians(length, 0.0, settings.cutoff, settings.n_radial) * fade
-        relative = _gaussians(length / touching, *_RELATIVE_RANGE, settings.n_relative) * fade
-        pointing = (unit[:, :, None] * near[:, None]).flatten(1)
-        widths = [near.shape[1], relative.shape[1], pointing.shape[1]]
-        summed = segment_sum(torch.cat([near, relative, pointing], dim=1), pair, len(lengths))
-        near, relative, pointing = summed.split(widths, dim=1)
-        return cls(
-            torch.cat([near, relative, far], dim=1),
-            torch.cat([pointing.view(len(lengths), 3, -1), towards], dim=2),
+        relative = _gaussians(length / touching[pair], *_RELATIVE_RANGE, settings.n_relative) * fade
+        unit = vectors / length[:, None]
+        # several images about as near share the direction to the nearest
+        share = torch.exp((nearest[pair] - length) / _NEARLY)[:, None]
+        pointing = unit[:, :, None] * torch.cat([near, share], dim=1)[:, None]
+        columns = [near, relative, share, pointing.flatten(1)]
+        summed = segment_sum(torch.cat(columns, dim=1), pair, n)
+        near, share, pointing = summed.split(
+            [settings.n_radial + settings.n_relative, 1, pointing[0].numel()], 1
         )
-
-
-def _nearest(vectors: Tensor, lengths: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """Of the nearest image, however far, (P, n) and (P, 3, n); several about as near share the direction."""
-    nearest = lengths.amin(1)
-    far = _gaussians(nearest, *_FAR_RANGE, n)
-    shares = torch.exp((nearest[:, None] - lengths) / _NEARLY).nan_to_num(0.0)
-    shares = shares / shares.sum(1, keepdim=True).clamp(min=1.0) / lengths
-    towards = (shares[:, None] @ vectors)[:, 0]
-    return far, towards[:, :, None] * far[:, None]
-
-
-def _within(vectors: Tensor, lengths: Tensor, cutoff: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Pair, length and unit vector of the images within a cutoff."""
-    image = torch.arange(lengths.numel(), device=lengths.device)
-    if lengths.device.type == "cpu":
-        # elsewhere the choice would have to wait for the device; those beyond fade to zero
-        image = (lengths < cutoff).flatten().nonzero()[:, 0]
-    length = lengths.flatten()[image]
-    return image // lengths.shape[1], length, vectors.flatten(0, 1)[image] / length[:, None]
+        far = _gaussians(nearest, *_FAR_RANGE, settings.n_far)
+        pointing = pointing.view(n, 3, -1).transpose(0, 1)
+        towards = pointing[:, :, -1:] / share.clamp(min=1.0) * far
+        return cls(torch.cat([near, far], dim=1), torch.cat([pointing[:, :, :-1], towards], dim=2))
 
 
 class SiteLayer(nn.Module):
@@ -108,35 +101,46 @@ class SiteLayer(nn.Module):
     def forward(
         self, scalars: Tensor, vectors: Tensor, graph: SiteGraph, around: Surroundings
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """New features of the orbits, (O, width) and (O, 3, vectors), and the messages, (P, width)."""
+        """New features of the orbits, (O, width) and (3, O, vectors), and the messages, (P, width)."""
         normed = self.norm(scalars)
         vectors = _bounded(vectors)
         known = [around.scalars]
-        seen = self.radial(around.vectors.reshape(-1, around.vectors.shape[2]))
-        seen = seen.view(len(graph.first), 3, -1)
+        seen = self.radial(around.vectors.flatten(0, 1)).view(3, len(graph.first), -1)
         theirs = seen
         if self.has_vectors:
-            own = vectors[graph.first]
-            theirs = graph.turn.mT @ vectors[graph.second]
-            known += [(own * seen).sum(1), (theirs * seen).sum(1), (own * theirs).sum(1)]
+            own = vectors.index_select(1, graph.first)
+            turned = torch.einsum("nij,inc->jnc", graph.turn, vectors.index_select(1, graph.orbit))
+            theirs = turned.index_select(1, graph.atom)
+            known += [_dot(own, seen), _dot(theirs, seen), _dot(own, theirs)]
         sums = self.of_pair(torch.cat(known, dim=1))
-        sums = sums + self.of_first(normed)[graph.first] + self.of_second(normed)[graph.second]
+        sums = sums + self.of_first(normed).index_select(0, graph.first)
+        sums = sums + self.of_second(normed).index_select(0, graph.orbit).index_select(0, graph.atom)
         message = silu(self.message(silu(sums)))
-        passed, gate, gate_theirs = self.gates(message).split(self.widths, dim=1)
-        moved = seen * gate[:, None]
-        if self.has_vectors:
-            moved = moved + theirs * gate_theirs[:, None]
-        weight = graph.weight[:, None]
-        n = len(scalars)
-        messages = segment_sum(passed * weight, graph.first, n) * 0.3
-        vectors = vectors + segment_sum(moved * weight[:, None], graph.first, n) * 0.3
+        messages, moved = self._received(message, seen, theirs, graph)
+        vectors = vectors + moved
         bounded = _bounded(vectors)
-        mixed = self.mix(bounded.reshape(-1, vectors.shape[2])).view_as(vectors)
-        invariant = torch.cat([_norms(vectors), (mixed * bounded).sum(1)], dim=1)
+        mixed = self.mix(bounded.flatten(0, 1)).view_as(vectors)
+        invariant = torch.cat([_norms(vectors), _dot(mixed, bounded)], dim=1)
         change, gate = self.outer(silu(self.inner(torch.cat([normed, messages, invariant], dim=1)))).split(
             self.widths[:2], dim=1
         )
-        return scalars + change, vectors + mixed * gate[:, None], message
+        return scalars + change, vectors + mixed * gate, message
+
+    def _received(
+        self, message: Tensor, seen: Tensor, theirs: Tensor, graph: SiteGraph
+    ) -> tuple[Tensor, Tensor]:
+        """Sums over the pairs of each orbit: of the messages' scalars, (O, width), and vectors, (3, O, vectors)."""
+        width, n, pairs = message.shape[1], len(graph.crystal), graph.n_pairs
+        # the sum of products is the product of the sum
+        atoms = graph.atoms[graph.crystal, None]
+        total = segment_sum(message[:pairs], graph.first[:pairs], n)
+        passed = self.gates(total / atoms, slice(width)) * atoms
+        gates = self.gates(message, slice(width, None)).split(seen.shape[2], dim=1)
+        moved = seen * gates[0]
+        if self.has_vectors:
+            moved = moved + theirs * gates[1]
+        pulled = [segment_sum(axis[:pairs], graph.first[:pairs], n) for axis in moved]
+        return passed * _SHARE, torch.stack(pulled) * _SHARE
 
 
 class SiteNetwork(nn.Module):
@@ -178,14 +182,13 @@ class SiteNetwork(nn.Module):
         """
         around = Surroundings.of(graph, parameters, self.settings)
         scalars = self._first_features(graph, time)
-        vectors = scalars.new_zeros(len(scalars), 3, self.settings.vectors)
+        vectors = scalars.new_zeros(3, len(scalars), self.settings.vectors)
         message = scalars
         for layer in self.layers:
             scalars, vectors, message = layer(scalars, vectors, graph, around)
-        weights = self.pair_head(message) * graph.weight[:, None]
-        pushed = (around.vectors * weights[:, None]).sum(2)
-        pushed = segment_sum(pushed, graph.first, len(scalars))
-        pushed = pushed + (vectors * self.vector_head(silu(scalars))[:, None]).sum(2)
+        pushed = (around.vectors * self.pair_head(message)).sum(2).mT
+        pushed = segment_sum(pushed[: graph.n_pairs], graph.first[: graph.n_pairs], len(scalars))
+        pushed = pushed + (vectors * self.vector_head(silu(scalars))).sum(2).mT
         velocity = _OUTPUT_GAIN * pushed.float() * graph.reach[graph.crystal, None]
         return graph.without_drift(velocity)
 
@@ -217,9 +220,16 @@ def _gaussians(lengths: Tensor, low: float, high: float, n: int) -> Tensor:
 
 
 def _bounded(vectors: Tensor) -> Tensor:
-    """Vector features (O, 3, C) scaled together so that their mean square stays below one."""
-    return vectors * (1.0 + vectors.square().sum(1).mean(1)).rsqrt()[:, None, None]
+    """Vector features (3, O, C) scaled together so that their mean square stays below one."""
+    return vectors * (1.0 + vectors.square().sum(0).mean(1)).rsqrt()[:, None]
 
 
 def _norms(vectors: Tensor) -> Tensor:
-    return (vectors.square().sum(1) + 1e-6).sqrt()
+    """Lengths of vector features, (3, O, C) -> (O, C)."""
+    return (vectors.square().sum(0) + 1e-6).sqrt()
+
+
+def _dot(one: Tensor, other: Tensor) -> Tensor:
+    """Scalar products of vector features, (3, M, C) -> (M, C)."""
+    x, y, z = (a * b for a, b in zip(one, other, strict=True))
+    return x + y + z

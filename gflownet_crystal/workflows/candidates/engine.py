@@ -89,7 +89,17 @@ def make_engine(
         section, source.seeks_discoveries, source.has_hull, judge is not None, k, **given
     )
     contacts = Contacts.from_weights(str(section.get(CONTACTS, CONTACTS)))
-    placer = Placer(generator, hull, judge, contacts, tries, screening.promising, screening.seed, device)
+    placer = Placer(
+        generator,
+        hull,
+        judge,
+        contacts,
+        tries,
+        screening.promising,
+        screening.seed,
+        device,
+        screening.agreeing,
+    )
     return screening, placer
 
 

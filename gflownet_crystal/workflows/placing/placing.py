@@ -30,6 +30,12 @@ ENERGY_STD = "formation_energy_std"
 CONTACT, CONTACT_RATIO = "contact", "contact_ratio"
 """The tightest contact, as ``F-F 2.31`` (Å), and its distance over the least one of its pair in known crystals."""
 
+_SAME_ENERGY = 0.005
+"""Difference in energy below which two tries of a spec count as the same structure, eV/atom."""
+
+_AT_ONCE = 3
+"""Tries of a promising spec that are made before their energies are compared."""
+
 _STRUCTURE = ("row", "try", "space_group", "lattice", "atomic_numbers", "frac_coords", ENERGY_COLUMN)
 SCREENED = (*_STRUCTURE, ENERGY_STD, JUDGED_HULL, CONTACT, CONTACT_RATIO)
 """Columns of the table of :class:`Placer`."""
@@ -48,6 +54,7 @@ class Placer:
         promising: eV/atom above the hull up to which a spec gets more than one try.
         seed: random seed of the first try.
         device: device of the computation.
+        agreeing: number of tries that must agree on the lowest energy before a spec gets no more; None for all tries.
     """
 
     generator: Generator
@@ -58,6 +65,7 @@ class Placer:
     promising: float = 0.2
     seed: int = 0
     device: torch.device | str = "cpu"
+    agreeing: int | None = 2
 
     def place(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The best structure of each spec that could be placed, one row each in the package's schema.
@@ -68,13 +76,17 @@ class Placer:
         generator, draws = self.generator.single()
         tries = draws * self.tries
         specs = frame_to_specs(frame, self.device)
-        first = self._one_try(generator, specs, 0, self.seed * tries)
-        worth = self._worth_more(len(frame), first)
-        tables = [first]
-        for number in range(1, tries if len(worth) else 1):
-            again = self._one_try(generator, specs[worth], number, self.seed * tries + number)
-            tables.append(again.assign(row=worth.numpy()[again["row"].to_numpy(dtype=np.int64)]))
-        made = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+        first = self.seed * tries
+        made = self._tries(generator, specs, [0], first)
+        rows = self._worth_more(len(frame), made)
+        for start in range(1, tries, _AT_ONCE):
+            if not len(rows):
+                break
+            again = self._tries(generator, specs[rows], range(tries)[start : start + _AT_ONCE], first)
+            again = again.assign(row=rows.numpy()[again["row"].to_numpy(dtype=np.int64)])
+            made = pd.concat([table for table in (made, again) if len(table)] or [made], ignore_index=True)
+            if self.agreeing is not None:
+                rows = rows[~np.isin(rows.numpy(), agreed_rows(made, self.agreeing))]
         best = best_of_rows(made)
         rows = frame.index.to_numpy()[best["row"].to_numpy(dtype=np.int64)]
         return best.assign(row=rows)[list(SCREENED)]
@@ -85,17 +97,24 @@ class Placer:
         worth[first["row"]] = ~(first[JUDGED_HULL] > self.promising).to_numpy()
         return torch.from_numpy(np.flatnonzero(worth))
 
-    def _one_try(self, generator: Generator, specs: CrystalSpec, number: int, seed: int) -> pd.DataFrame:
-        made = generator.generate(specs, seed)
-        return self.rated(made.structures, made.rows.cpu().numpy(), number)
+    def _tries(
+        self, generator: Generator, specs: CrystalSpec, numbers: Sequence[int], first: int
+    ) -> pd.DataFrame:
+        """Tries of all specs, rated, that of number 0 with the seed ``first``."""
+        made = generator.generate_several(specs, [first + number for number in numbers])
+        structures = StructureBatch.cat([one.structures for one in made])
+        rows = np.concatenate([one.rows.cpu().numpy() for one in made])
+        return self.rated(structures, rows, np.repeat(numbers, [len(one.rows) for one in made]))
 
-    def rated(self, structures: StructureBatch, rows: NDArray[np.int64], number: int = 0) -> pd.DataFrame:
+    def rated(
+        self, structures: StructureBatch, rows: NDArray[np.int64], number: int | NDArray[np.int64] = 0
+    ) -> pd.DataFrame:
         """Structures with all that is known of them.
 
         Args:
             structures: m structures.
             rows: (m,) the spec of each.
-            number: number of the try.
+            number: number of the try, or (m,) of each.
 
         Returns:
             Columns of :data:`SCREENED`, and ``rating``, the lower the better.
@@ -118,6 +137,14 @@ def best_of_rows(made: pd.DataFrame) -> pd.DataFrame:
         ["impossible", "rating", "try"], kind="stable", na_position="last"
     )
     return ordered.drop_duplicates("row").sort_values("row", ignore_index=True)
+
+
+def agreed_rows(made: pd.DataFrame, n: int) -> NDArray[np.int64]:
+    """Each ``row`` whose lowest energy n possible structures have: further tries would hardly find a lower one."""
+    possible = made[made[CONTACT_RATIO] >= 1.0]
+    lowest = possible.groupby("row")[ENERGY_COLUMN].transform("min")
+    found = possible.loc[possible[ENERGY_COLUMN] <= lowest + _SAME_ENERGY, "row"].value_counts()
+    return found.index[found >= n].to_numpy(dtype=np.int64)
 
 
 def judged_energies(structures: StructureBatch, judge: StructureEnergies | None) -> tuple[Tensor, Tensor]:

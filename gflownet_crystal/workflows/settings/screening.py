@@ -34,6 +34,8 @@ class Screening(CheckedFields):
         limits: whether specs outside the limits of the terms of ``reward=product`` are left out.
         by_reward: whether the reward says which specs are better, and not the energy above the hull.
         promising: largest energy above the hull of the first structure, eV/atom, at which a spec gets all its tries.
+        agreeing: number of tries that must have the lowest energy of a spec, within 5 meV/atom, before it gets no more;
+            None for all tries.
         within: largest energy above the hull of a candidate before relaxation, eV/atom; None for no limit.
         deepest: lowest energy above the hull of a candidate before relaxation, eV/atom, below 0; lower energies count
             as errors; None for no limit.
@@ -56,6 +58,7 @@ class Screening(CheckedFields):
     limits: bool = True
     by_reward: bool = False
     promising: float = 0.2
+    agreeing: Count | None = 2
     within: float | None = 0.05
     deepest: Annotated[float, Bounds(below=0)] | None = -0.1
     fill: bool = False

@@ -27,12 +27,12 @@ def _time(n: int) -> Tensor:
 def _points(graph: SiteGraph, parameters: Tensor) -> tuple[Tensor, Tensor]:
     """Cartesian places of the first atoms of the orbits and of the other atoms of the pairs, A."""
     own = torch.einsum("oi,oij->oj", parameters, graph.map) + graph.offset
-    other = torch.einsum("pi,pij->pj", parameters[graph.second], graph.other_map) + graph.other_offset
+    atoms = torch.einsum("ni,nij->nj", parameters[graph.orbit], graph.atom_map) + graph.atom_offset
     basis = graph.lattices.basis
     crystal = graph.crystal
     return (
         torch.einsum("oi,oij->oj", own, basis[crystal]),
-        torch.einsum("pi,pij->pj", other, basis[crystal[graph.first]]),
+        torch.einsum("ni,nij->nj", atoms, basis[crystal[graph.orbit]])[graph.atom],
     )
 
 
@@ -47,12 +47,20 @@ def test_surroundings_are_sums_over_all_images() -> None:
     steps = np.array(np.meshgrid(*[np.arange(-5, 6)] * 3)).reshape(3, -1).T
     spacing = settings.cutoff / (settings.n_radial - 1)
     for pair in range(0, len(graph.first), 7):
-        first, second = int(graph.first[pair]), int(graph.second[pair])
+        first, second = int(graph.first[pair]), int(graph.orbit[graph.atom[pair]])
         basis = graph.lattices.basis[graph.crystal[first]].numpy()
         vectors = other[pair] - own[first]
         vectors = vectors - np.round(vectors @ np.linalg.inv(basis)) @ basis + steps @ basis
         lengths = np.linalg.norm(vectors, axis=1)
-        near = (lengths < settings.cutoff) & (lengths > 1e-6)
+        vectors, lengths = vectors[lengths > 1e-6], lengths[lengths > 1e-6]
+        spread = np.linspace(2.0, 16.0, settings.n_far)
+        far = np.exp(-0.5 * ((lengths.min() - spread) / (14.0 / (settings.n_far - 1))) ** 2)
+        share = np.exp((lengths.min() - lengths) / 0.2)
+        towards = (vectors / lengths[:, None]).T @ share / share.sum()
+        np.testing.assert_allclose(around.scalars[pair, -settings.n_far :].numpy(), far, atol=1e-4)
+        told = around.vectors[:, pair, settings.n_radial :].numpy()
+        np.testing.assert_allclose(told, towards[:, None] * far, atol=1e-4)
+        near = lengths < settings.cutoff
         vectors, lengths = vectors[near], lengths[near]
         fade = 0.5 * (np.cos(np.pi * lengths / settings.cutoff) + 1.0)
         centres = np.linspace(0.0, settings.cutoff, settings.n_radial)
@@ -64,7 +72,7 @@ def test_surroundings_are_sums_over_all_images() -> None:
         scalars = np.concatenate([radial.sum(0), relative.sum(0)])
         np.testing.assert_allclose(around.scalars[pair, : len(scalars)].numpy(), scalars, atol=1e-4)
         np.testing.assert_allclose(
-            around.vectors[pair, :, : settings.n_radial].numpy(), units.T @ radial, atol=1e-4
+            around.vectors[:, pair, : settings.n_radial].numpy(), units.T @ radial, atol=1e-4
         )
 
 
@@ -85,6 +93,7 @@ def test_rotated_crystals_move_equally() -> None:
         span=graph.span @ turn,
         read=turn.T @ graph.read,
         turn=turn.float().T @ graph.turn @ turn.float(),
+        translation=graph.translation @ turn.float(),
     )
     parameters = uniform_parameters(graph, torch.Generator().manual_seed(0))
     time = _time(len(data))

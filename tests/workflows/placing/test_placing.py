@@ -74,6 +74,21 @@ def test_the_lowest_energy_with_possible_contacts_is_kept(made: tuple[pd.DataFra
         assert table["contact"][row].endswith(f" {edge / 2:.2f}")
 
 
+@pytest.mark.parametrize(("agreeing", "more"), [(3, 1), (4, 2), (None, 2)])
+def test_tries_end_where_enough_agree_on_the_lowest_energy(agreeing: int | None, more: int) -> None:
+    frame = salts(2)
+    edges = frame["a"].tolist()
+    # tries of the first agree within 5 meV/atom, with one that is higher; each one of the second is lower
+    energies = {by_edge(edges[0], seed): [0.1, 0.102, 0.3, 0.098][seed] for seed in range(4)}
+    energies |= {by_edge(edges[0], seed): 0.3 for seed in range(4, 9)}
+    energies |= {by_edge(edges[1], seed): -0.1 * seed for seed in range(9)}
+    generator = Stretched()
+    placer = Placer(generator, Flat(), ByEdge(energies), contacts(2.0), tries=3, agreeing=agreeing)
+    made = placer.place(frame)
+    assert generator.asked == [(2, seed) for seed in range(4)] + [(more, seed) for seed in range(4, 9)]
+    assert made["try"].tolist() == [3, 8]
+
+
 def test_without_a_judge_the_roomiest_try_is_kept() -> None:
     placer = Placer(Stretched(), Flat(), None, contacts(2.6), tries=1)
     made = placer.place(salts(3))
