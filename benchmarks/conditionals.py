@@ -252,7 +252,8 @@ class LatticeOfList(Env):
 
     def objects(self, terminal: Context) -> ChosenCrystal:
         spec = self.crystal.objects(self.full(terminal))
-        return ChosenCrystal(*spec.to_dict().values(), cast(ChoiceState, terminal.states[0]).index)
+        index = cast(ChoiceState, terminal.states[0]).index
+        return ChosenCrystal(spec.space_group, spec.composition, spec.lengths, spec.angles, index)
 
     def encode(self, objects: ChosenCrystal) -> tuple[Context, Tensor]:
         context, inside = self.crystal.encode(objects.spec)

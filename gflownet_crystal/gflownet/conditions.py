@@ -154,3 +154,20 @@ class LogPartition(nn.Module):
             inner = nn.functional.silu(layer(inner))
         total: Tensor = self.layers[-1](inner).double().sum(dim=1)
         return total
+
+    def fit(self, condition: Tensor, values: Tensor, steps: int = 300, learning_rate: float = 3e-3) -> None:
+        """Least squares of values at conditions, by full-batch Adam.
+
+        Args:
+            condition: (n, c) conditions from 0 to 1.
+            values: (n,) values, of mean 0.
+            steps: number of steps.
+            learning_rate: Adam learning rate.
+        """
+        adam = torch.optim.Adam(self.parameters(), learning_rate)
+        with torch.enable_grad():
+            for _ in range(steps):
+                adam.zero_grad()
+                (self(condition) - values).square().mean().backward()
+                adam.step()
+        self.zero_grad()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.checkpoint import Checkpoint
+from gflownet_crystal.envs.context import Context
 from gflownet_crystal.gflownet.batch import Batch, Source, draw_batch
 from gflownet_crystal.gflownet.evaluated import Evaluated, Target
 from gflownet_crystal.gflownet.local_search import LocalSearch
@@ -98,7 +99,7 @@ class SamplerTraining(Training):
         target, terms = self._target(batch, log_pb, found.backward)
         log_target = target.log_density
         if self.done == 0 and self.settings.init_log_z:
-            self._initialise_log_z(self.world.mean((log_target - log_pf).detach().mean()))
+            self._initialise_log_z(batch.trajectories.terminal, (log_target - log_pf).detach())
         steps = None
         if self.objective.needs_flows:
             steps = in_order(self.model, batch.trajectories, found.forward, target, self.partial)
@@ -161,8 +162,13 @@ class SamplerTraining(Training):
         return batch if self.dataset is None else replace(batch, n_data=chosen.n_dataset)
 
     @torch.no_grad()
-    def _initialise_log_z(self, estimate: Tensor) -> None:
-        self.model.log_z_weights.fill_(1.0).mul_(estimate / len(self.model.log_z_weights))
+    def _initialise_log_z(self, terminal: Context, residual: Tensor) -> None:
+        """Start log Z at the mean of ``log target - log P_F``, and its network at the change with the conditions."""
+        found, weights, network = self.world.gather(residual), self.model.log_z_weights, self.model.log_z_network
+        weights.fill_(1.0).mul_(found.mean() / len(weights))
+        condition = self.world.gather_context(terminal).condition
+        if network is not None and condition is not None:
+            network.fit(condition, found - found.mean())
 
     def _figures(self, batch: Batch) -> dict[str, Tensor]:
         scored = batch.scored

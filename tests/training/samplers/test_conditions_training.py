@@ -85,6 +85,17 @@ def test_each_beta_has_its_own_exact_distribution_and_log_z(
         assert float(held.log_z.detach()) == pytest.approx(float(log_mass.logsumexp(0)), abs=0.06)
 
 
+def test_log_z_starts_at_the_mean_log_target_of_each_condition() -> None:
+    task = training(TrajectoryBalance(), batch_size=4096, learning_rate=1e-12, learning_rate_log_z=1e-12, ema=None)
+    # conditions have no effect on the policy yet, so that log Z falls by the policy's mean value times beta
+    mean = float(exact_log_prob(task.model.at({"beta": 0.0}), LENGTH).exp() @ VALUE)
+    task.take_step()
+    starts = [float(task.model.at({"beta": beta}).log_z.detach()) for beta in (-4.0, -1.5, 1.0)]
+    assert starts[0] - starts[1] == pytest.approx(2.5 * mean, abs=0.1)
+    assert starts[1] - starts[2] == pytest.approx(2.5 * mean, abs=0.1)
+    assert abs(mean) > 0.2
+
+
 def test_what_knows_no_conditions_says_so() -> None:
     with pytest.raises(ConfigError, match=r"condition\.beta"):
         training(DetailedBalance(forward_looking=True))
