@@ -13,8 +13,9 @@ from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.run_schema import HULL_COLUMN, TERM_PREFIX, WITHIN_LIMITS
 from gflownet_crystal.proxies.base import Prediction, Proxy
 from gflownet_crystal.proxies.discovery import Discovery
+from gflownet_crystal.proxies.finds import History
 from gflownet_crystal.proxies.limits import Limits
-from gflownet_crystal.proxies.reward import History, RewardFunction
+from gflownet_crystal.proxies.reward import RewardFunction
 from gflownet_crystal.proxies.several import SeveralProxies, is_energy
 from gflownet_crystal.proxies.term import Term
 

@@ -7,13 +7,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, GFlowNetCrystalError, ProxyError, unknown
 from gflownet_crystal.proxies.base import Prediction, Proxy, checked_column, object_name
+from gflownet_crystal.proxies.finds import History
 from gflownet_crystal.proxies.several import SeveralProxies
 
 INVALID_CHOICES = ("raise", "penalise")
@@ -99,26 +100,6 @@ class RewardFunction(ABC):
     def describe(self) -> str:
         """The reward in a line or two, told when a training starts; empty to tell nothing."""
         return ""
-
-
-class History(Protocol):
-    """Objects found by a training, and the cost of finding them again; a state that checkpoints keep."""
-
-    def cost(self, objects: Any) -> Tensor:
-        """Cost (n,) float64, taken off the log-rewards of n objects while training."""
-        ...
-
-    def remember(self, objects: Any) -> None:
-        """Take note of objects that the training has found."""
-        ...
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The state as named tensors."""
-        ...
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a state."""
-        ...
 
 
 class Boltzmann(RewardFunction):

@@ -20,7 +20,7 @@ from tests.cli.commands import run_command
 TINY = (
     "env=crystal", "proxy=mlp", "prior=null", "reward=discovery", "trainer.batch_size=16", "trainer.checkpoint_every=1",
     "policy.forward.n_hidden=8", "samples.n=30", "export.k=2", "threads=1",
-    "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
+    "env.n_atoms=[2,10]", "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]",
 )  # fmt: skip
 HISTORY = ("reward.novelty.history_cost=3", "reward.novelty.history_scale=1")
 

@@ -22,6 +22,7 @@ from gflownet_crystal.envs.hypergrid import Hypergrid
 from gflownet_crystal.evaluation.agreement import total_variation
 from gflownet_crystal.evaluation.exact import terminal_distribution
 from gflownet_crystal.gflownet.batch import Batch, cat_contexts, cat_trajectories
+from gflownet_crystal.gflownet.log_probs import cat_log_probs, evaluate_transitions
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.gflownet.objectives import TrajectoryBalance
 from gflownet_crystal.policies import MLPPolicy
@@ -70,13 +71,17 @@ def test_two_batches_have_the_gradient_of_one_twice_as_large(monkeypatch: pytest
     scored = replace(halves[0].scored, log_reward=torch.cat([half.log_reward for half in halves]))
     whole = Batch(
         cat_trajectories([half.trajectories for half in halves]),
+        cat_log_probs([half.log_probs for half in halves]),
         scored.log_reward,
         cat_contexts([half.new for half in halves]),
         scored,
     )
-    monkeypatch.setattr(
-        SamplerTraining, "_draw", lambda self: halves[self.world.rank] if self.world.size == 2 else whole
-    )
+
+    def drawn(self: SamplerTraining) -> Batch:
+        batch = halves[self.world.rank] if self.world.size == 2 else whole
+        return replace(batch, log_probs=evaluate_transitions(self.model, batch.trajectories))
+
+    monkeypatch.setattr(SamplerTraining, "_draw", drawn)
     expected = gradients(sampler())
     assert float(expected.norm()) > 1e-3
     for found in in_two_threads(lambda world: gradients(sampler(world))):

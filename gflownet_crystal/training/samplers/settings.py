@@ -68,8 +68,8 @@ class TrainerSettings(CheckedFields):
         exploration, exploration_final: probability of a uniform action, at the start and end of the slope.
         temperature, temperature_final: temperature of the behaviour policy, at the start and end of the slope.
         behaviour_iterations: length of that slope; None for all iterations.
-        init_log_z: whether log Z starts at the mean of the log-target less ``log P_F`` of the first batch, as a function of
-            the conditions where there are any.
+        init_log_z: whether log Z starts at the mean of the log-target less ``log P_F`` of the first batch, as a
+            function of the conditions where there are any.
         checkpoint_every: number of iterations between checkpoints.
         replay: settings of the replay buffer.
         local_search: settings of the search near objects of the replay buffer.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.checkpoint import Checkpoint
-from gflownet_crystal.envs.context import Context
+from gflownet_crystal.envs.base import Context
 from gflownet_crystal.gflownet.batch import Batch, Source, draw_batch
 from gflownet_crystal.gflownet.evaluated import Evaluated, Target
 from gflownet_crystal.gflownet.local_search import LocalSearch
@@ -164,7 +164,11 @@ class SamplerTraining(Training):
     @torch.no_grad()
     def _initialise_log_z(self, terminal: Context, residual: Tensor) -> None:
         """Start log Z at the mean of ``log target - log P_F``, and its network at the change with the conditions."""
-        found, weights, network = self.world.gather(residual), self.model.log_z_weights, self.model.log_z_network
+        found, weights, network = (
+            self.world.gather(residual),
+            self.model.log_z_weights,
+            self.model.log_z_network,
+        )
         weights.fill_(1.0).mul_(found.mean() / len(weights))
         condition = self.world.gather_context(terminal).condition
         if network is not None and condition is not None:

@@ -50,7 +50,7 @@ def known_cells(prototypes: KnownPrototypes, kinds: CellKinds, log_p: Tensor) ->
         prototypes: prototypes of known crystals.
         kinds: n pairs.
         log_p: (n,) float64 log-probabilities of the pairs, by which the formulas of a family count; where all are -inf,
-            the formulas count alike.
+            all formulas count the same.
     """
     formulas, which = reduce_composition(kinds.composition).unique(dim=0, return_inverse=True)
     likely = torch.softmax(log_p if bool(log_p.isfinite().any()) else torch.zeros_like(log_p), dim=0)

@@ -20,8 +20,6 @@ from gflownet_crystal.crystallography.lattice import parameters_to_matrix
 from gflownet_crystal.data.schema import ENERGY_COLUMN, JUDGED_HULL
 from gflownet_crystal.envs.composition.patterns import FormulaPattern
 from gflownet_crystal.envs.crystal import Crystal
-from gflownet_crystal.evaluation.parallel import Work, to_crystals
-from gflownet_crystal.evaluation.uniqueness import first_match, unique
 from gflownet_crystal.generators.prototypes.known import KnownPrototypes
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.structures.frames import frame_to_structures
@@ -31,7 +29,6 @@ from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.spec_io import LETTERS, REQUIRED_COLUMNS, RESULT_COLUMNS, specs_to_frame
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.workflows.candidates.files import Candidates, cif_names
-from gflownet_crystal.workflows.candidates.screening_batches import SAME
 from gflownet_crystal.workflows.placing.placing import (
     CONTACT,
     CONTACT_RATIO,
@@ -41,6 +38,7 @@ from gflownet_crystal.workflows.placing.placing import (
     best_of_rows,
     why_unplaced,
 )
+from gflownet_crystal.workflows.predicting.distinct import first_of_each
 from gflownet_crystal.workflows.predicting.given_lattice import in_lattice, within_lattice
 from gflownet_crystal.workflows.predicting.known_cells import KnownCells, known_cells
 from gflownet_crystal.workflows.predicting.likely_cells import (
@@ -225,7 +223,7 @@ class Predictor:
         """Rows of the n best possible structures of their own, the best first."""
         order = self._order(table, table[PROBABILITY].to_numpy(dtype=np.float64))
         possible = (table[CONTACT_RATIO] >= 1.0).to_numpy()
-        return _first_of_each(structures, order[possible[order]], n)
+        return first_of_each(structures, order[possible[order]], n)
 
     def _order(self, rated: pd.DataFrame, probability: NDArray[np.float64]) -> NDArray[np.int64]:
         """(m,) rows, the best first, those with impossible contacts last."""
@@ -275,20 +273,6 @@ def _rated_columns(made: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     named = {ENERGY_BEFORE: ENERGY_COLUMN, "energy_before_std": ENERGY_STD}
     named |= {name: name for name in (JUDGED_HULL, CONTACT, CONTACT_RATIO)}
     return {name: made[stored].to_numpy() for name, stored in named.items()}
-
-
-def _first_of_each(structures: StructureBatch, order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """The first n rows of an order that are structures of their own."""
-    kept: NDArray[np.int64] = order[:0]
-    # equals are near each other in energy: few comparisons show n distinct ones
-    for start in range(0, len(order), 2 * n):
-        head = np.concatenate([kept, order[start : start + 2 * n]])
-        ordered = structures[torch.from_numpy(head)]
-        names = ordered.specs().formulas()
-        kept = head[unique(first_match(to_crystals(ordered), names, SAME, Work())).numpy()]
-        if len(kept) >= n:
-            break
-    return kept[:n]
 
 
 def _columns(frame: pd.DataFrame) -> pd.DataFrame:

@@ -86,7 +86,9 @@ def test_each_beta_has_its_own_exact_distribution_and_log_z(
 
 
 def test_log_z_starts_at_the_mean_log_target_of_each_condition() -> None:
-    task = training(TrajectoryBalance(), batch_size=4096, learning_rate=1e-12, learning_rate_log_z=1e-12, ema=None)
+    task = training(
+        TrajectoryBalance(), batch_size=4096, learning_rate=1e-12, learning_rate_log_z=1e-12, ema=None
+    )
     # conditions have no effect on the policy yet, so that log Z falls by the policy's mean value times beta
     mean = float(exact_log_prob(task.model.at({"beta": 0.0}), LENGTH).exp() @ VALUE)
     task.take_step()

@@ -53,6 +53,6 @@ def test_groups_without_known_crystals_give_none(known: KnownPrototypes) -> None
 def test_a_formula_that_the_prior_never_makes_has_its_prototypes(known: KnownPrototypes) -> None:
     kinds = kinds_of(FormulaPattern.of("LaSi2Ni2"), [129, 139], 10, ("La", "Si", "Ni"))
     never = torch.full((len(kinds),), -math.inf).double()
-    found, alike = (known_cells(known, kinds, log_p) for log_p in (never, torch.zeros_like(never)))
-    assert torch.equal(found.share, alike.share) and bool((found.share > 0.0).all())
+    found, equal = (known_cells(known, kinds, log_p) for log_p in (never, torch.zeros_like(never)))
+    assert torch.equal(found.share, equal.share) and bool((found.share > 0.0).all())
     assert float(found.weights.sum()) == pytest.approx(1.0)
