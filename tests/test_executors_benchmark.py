@@ -15,10 +15,10 @@ def test_killed_placements_are_those_of_this_process(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stored_frame().to_parquet(tmp_path / "few.parquet")
-    words = ("executors=local", "units=60", "placements=20", "relaxations=0", "kills=1")
+    words = ("executors=local", "units=20", "placements=8", "relaxations=0", "kills=1")
     executors.main([f"data={tmp_path / 'few.parquet'}", *words])
     said = capsys.readouterr().out
-    assert re.search(r"\| local \| 60 \| 10 ms \| \d+\.\d % \|", said)
+    assert re.search(r"\| local \| 20 \| 10 ms \| \d+\.\d % \|", said)
     assert re.search(r"\| \d+ placements \| local \| \d+ \| 1 \| [\d.]+ \| 0 \| 0 \|", said)
 
 
