@@ -23,8 +23,6 @@ CONDITION = "condition"
 
 _WIDTH = 0.03
 """Width of a target that is a condition, as a share of the range, where none is given."""
-_REACH = 2.0
-"""Widths of such a target beyond which log R falls linearly, as in a reward of several properties."""
 
 _WITHOUT = {"objective": "trajectory_balance", "reward": "boltzmann", "trainer": "default"}
 _CRYSTAL = "gflownet_crystal.envs.crystal.Crystal"
@@ -121,7 +119,10 @@ def fill_targets(config: DictConfig) -> None:
         if OmegaConf.is_missing(section, "width") or section.width is None:
             section.width = _WIDTH * abs(ends[1] - ends[0])
         if is_own and "reach" in section and section.reach is None:
-            section.reach = _REACH
+            # PyTorch is loaded only where it is needed
+            from gflownet_crystal.proxies.term import REACH
+
+            section.reach = REACH
 
 
 def _goals(section: DictConfig) -> list[str]:

@@ -15,7 +15,7 @@ from gflownet_crystal.proxies.reward import Boltzmann, RewardFunction, Target
 
 GOALS = ("maximise", "minimise", "target", "window", "above", "below")
 _EDGE_OF_WINDOW, _EDGE_OF_LIMIT = 0.25, 0.1
-_REACH = 2.0
+REACH = 2.0
 """Widths of a target beyond which the log factor falls linearly."""
 
 
@@ -158,7 +158,7 @@ class Term:
         if self.minimise is not None:
             return Boltzmann(self.minimise, self.doubt)
         if self.target is not None:
-            return Target(self.target, self.edge, self.doubt, _REACH)
+            return Target(self.target, self.edge, self.doubt, REACH)
         low, high = self.limits
         own = (low if math.isfinite(low) else None), (high if math.isfinite(high) else None)
         return Limits(*own, 1.0 if self.hard else self.edge, self.doubt)
