@@ -3,11 +3,12 @@
     OMP_NUM_THREADS=1 python -m benchmarks.formula_prediction data=FILE.parquet [n=100] [tries=20] [listed=200]
         [group=free] [seed=0] [templates=40] [cells=64] [energies=alignn] [temperature=0.04] [by_prototypes=0.5]
         [most_atoms=20] [prototypes=prototypes] [relax=0] [relax_steps=40] [seconds=900]
+        [processes=1]
 
 FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random, as
-many as the processor time in ``seconds`` allows. Given are the reduced formula and, with ``group=given``, the
-space group. The structures of ``predict`` are compared in their order by pymatgen's StructureMatcher (stol 0.5, ltol
-0.3, angle_tol 10):
+many as ``seconds`` of processor time, of all processes, allow. Given are the reduced formula and, with ``group=given``,
+the space group. The structures of ``predict`` are compared in their order by pymatgen's StructureMatcher (stol 0.5,
+ltol 0.3, angle_tol 10):
 ``first`` is the share of crystals that the first one matches, ``best`` the share that one of ``tries`` matches (plain
 match rates), ``metre`` the share that one of ``tries`` structures of any crystal of the set matches (METRe), ``rmse``
 the mean root mean square distance of first ones that match, ``crmse`` the mean of the smallest distances with 0.5 where
@@ -25,7 +26,8 @@ import json
 import sys
 import time
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,9 @@ from pymatgen.core import Structure
 from benchmarks.matching import STOL
 from benchmarks.options import read_options, run
 from benchmarks.structure_prediction import read_specs
-from gflownet_crystal.common.errors import ConfigError, EmptySpaceError
+from gflownet_crystal.common.errors import ConfigError, DataError, EmptySpaceError
+from gflownet_crystal.common.executors import LocalProcesses
+from gflownet_crystal.common.units import Lost, run_units
 from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.config.predicting import build_predictor
 from gflownet_crystal.crystallography.lattice import parameters_to_matrix
@@ -54,7 +58,7 @@ FREE, GIVEN = "free", "given"
 _OF_PREDICT = {"templates": "40", "cells": "64", "energies": "alignn", "temperature": "0.04", "by_prototypes": "0.5",
                "most_atoms": "20", "prototypes": "prototypes", "relax": "0", "relax_steps": "40"}  # fmt: skip
 _DEFAULTS = {"n": "100", "tries": "20", "listed": "200", "group": "free", "seed": "0", "seconds": "900",
-             **_OF_PREDICT}  # fmt: skip
+             "processes": "1", **_OF_PREDICT}  # fmt: skip
 _RANKS = 1, 5, 20
 
 
@@ -98,6 +102,25 @@ def compared(
     ]
 
 
+@dataclass(frozen=True)
+class Compared:
+    """The structures of a formula, compared to a crystal.
+
+    Attributes:
+        formula: reduced formula.
+        space_group: of the crystal.
+        made: the structures, ranked, as :func:`compared` gives them.
+        spent: processor time of the prediction, s.
+        seconds: processor time with the comparison, s.
+    """
+
+    formula: str
+    space_group: int
+    made: list[dict[str, Any]]
+    spent: float
+    seconds: float
+
+
 def figures(rows: list[list[dict[str, Any]]], tries: int) -> dict[str, Any]:
     """Shares of crystals that match, of the ranked structures of each.
 
@@ -129,44 +152,63 @@ def figures(rows: list[list[dict[str, Any]]], tries: int) -> dict[str, Any]:
     }
 
 
+class Prediction:
+    """Prediction of one crystal of the set from its formula, compared with it.
+
+    Args:
+        options: options of the program.
+    """
+
+    def __init__(self, options: dict[str, str]) -> None:
+        torch.set_num_threads(1)
+        warnings.simplefilter("ignore")
+        self.is_free = options["group"] == FREE
+        found = read_specs(Path(options["data"]), int(options["n"]), int(options["seed"]))
+        self.specs, self.occupied = found.specs, found.occupied
+        self.formulas = composition_to_text(reduce_composition(found.specs.composition), "", False)
+        self.names = prototypes_of(found.specs.space_group, found.specs.composition, found.occupied)
+        self.predictor = predictor_of(options)
+
+    def __call__(self, row: int) -> Compared:
+        """The structures of a crystal of the set, compared."""
+        start = time.process_time()
+        spec, formula = self.specs[row : row + 1], self.formulas[row]
+        group = int(spec.space_group)
+        settings = replace(self.predictor.settings, space_groups=None if self.is_free else [group])
+        try:
+            candidates = replace(self.predictor, settings=settings).predict(FormulaPattern.of(formula))
+        except EmptySpaceError:
+            return Compared(formula, group, [], 0.0, time.process_time() - start)
+        spent = time.process_time() - start
+        cell = parameters_to_matrix(spec.lengths, spec.angles)
+        true = self.occupied.take(torch.tensor([row])).structures(cell, spec.space_group)
+        name = (group, composition_to_text(spec.composition)[0])
+        made = compared(candidates, to_pymatgen(to_primitive(true))[0], name, self.names[row])
+        return Compared(formula, group, made, spent, time.process_time() - start)
+
+
 def main(arguments: list[str]) -> None:
     """Predict, match and print."""
     options = read_options(__doc__, _DEFAULTS, arguments, required=["data"])
     if options["group"] not in (FREE, GIVEN):
         raise ConfigError(f"group is {FREE} or {GIVEN}, not {options['group']!r}")
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    found = read_specs(Path(options["data"]), int(options["n"]), int(options["seed"]))
-    specs = found.specs
-    formulas = composition_to_text(reduce_composition(specs.composition), "", False)
-    cell = parameters_to_matrix(specs.lengths, specs.angles)
-    crystals = to_pymatgen(to_primitive(found.occupied.structures(cell, specs.space_group)))
-    names = list(zip(specs.space_group.tolist(), composition_to_text(specs.composition), strict=True))
-    prototypes = prototypes_of(specs.space_group, specs.composition, found.occupied)
-    predictor, rows, spent = predictor_of(options), [], 0.0
-    start = time.process_time()
-    for row in np.random.default_rng(int(options["seed"])).permutation(len(specs)).tolist():
-        begun = time.process_time()
-        if begun - start > float(options["seconds"]):
-            break
-        group = int(specs.space_group[row])
-        settings = replace(predictor.settings, space_groups=None if options["group"] == FREE else [group])
-        try:
-            candidates = replace(predictor, settings=settings).predict(FormulaPattern.of(formulas[row]))
-            spent += time.process_time() - begun
-            made = compared(candidates, crystals[row], names[row], prototypes[row])
-        except EmptySpaceError:
-            made = []
-        rows.append(made)
-        print(
-            json.dumps({"formula": formulas[row], "space_group": group, "made": made}),
-            file=sys.stderr,
-            flush=True,
-        )
-    table = figures(rows, int(options["tries"]))
-    print(
-        json.dumps({"options": options, **table, "seconds_a_formula": round(spent / len(rows), 2)}, indent=2)
-    )
+    n = len(read_specs(Path(options["data"]), int(options["n"]), int(options["seed"])))
+    order = np.random.default_rng(int(options["seed"])).permutation(n).tolist()
+    found: list[Compared] = []
+
+    def is_late() -> bool:
+        return sum(one.seconds for one in found) > float(options["seconds"])
+
+    make, processes = partial(Prediction, options), LocalProcesses(int(options["processes"]))
+    for _, one in run_units(make, order, processes, is_late):
+        if isinstance(one, Lost):
+            raise DataError(one.reason)
+        found.append(one)
+        line = {"formula": one.formula, "space_group": one.space_group, "made": one.made}
+        print(json.dumps(line), file=sys.stderr, flush=True)
+    table = figures([one.made for one in found], int(options["tries"]))
+    spent = round(sum(one.spent for one in found) / len(found), 2)
+    print(json.dumps({"options": options, **table, "seconds_a_formula": spent}, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """A lattice policy against the exact conditional distribution of the shipped proxy, at 20 known crystals.
 
     OMP_NUM_THREADS=1 python -m benchmarks.lattice_fit [iterations=6000] [batch=320] [seed=0] [points=1500]
-        [trajectories=32]
+        [trajectories=32] [beta=5] [axial_ratio=0.2,5]
 
-One policy, conditional on space group and composition, is trained by trajectory balance with the package's trainer.
-KL(exact || policy) of each crystal takes points of the exact distribution (Gauss-Legendre in one and two dimensions,
-importance sampling beyond) and log p by importance sampling over backward trajectories, so that paths of several jumps
-count in full. Prints one JSON object.
+The reward is exp(-beta E) of the proxy's energy E in the default lattice box with axial ratios of ``axial_ratio``; the
+default environment has 0.08,20. One policy, conditional on space group and composition, is trained by trajectory
+balance with the package's trainer. KL(exact || policy) of each crystal takes points of the exact distribution
+(Gauss-Legendre in one and two dimensions, importance sampling beyond) and log p by importance sampling over backward
+trajectories, so that paths of several jumps count in full. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from gflownet_crystal.training.samplers.training import SamplerTraining
 from gflownet_crystal.training.schedule import ScheduleSettings
 
 _DEFAULTS = {"iterations": "6000", "batch": "320", "seed": "0", "points": "1500", "trajectories": "32"}
+_TARGET = {"beta": "5", "axial_ratio": "0.2,5"}
 CRYSTALS = (
     (225, {"Na": 4, "Cl": 4}),
     (225, {"Mg": 4, "O": 4}),
@@ -148,11 +150,12 @@ def _log_choice(model: GFlowNet) -> Tensor:
 
 def main(arguments: list[str]) -> None:
     """Train, measure and print."""
-    options = read_options(__doc__, _DEFAULTS, arguments)
+    options = read_options(__doc__, {**_DEFAULTS, **_TARGET}, arguments)
     settings = {key: int(options[key]) for key in _DEFAULTS}
     elements = ",".join(dict.fromkeys(symbol for _, formula in CRYSTALS for symbol in formula))
-    space = [f"env.elements=[{elements}]", "env.space_groups=null"]
-    parts = build_parts(compose_config("train_gfn", ["env=crystal", "proxy=mlp", "device=cpu", *space]))
+    words = [f"env.elements=[{elements}]", "env.space_groups=null", "reward=boltzmann"]
+    words += [f"reward.beta={options['beta']}", f"env.lattice.axial_ratio=[{options['axial_ratio']}]"]
+    parts = build_parts(compose_config("train_gfn", ["env=crystal", "proxy=mlp", "device=cpu", *words]))
     crystal, reward = cast(Crystal, parts.env), parts.reward
     groups, counts = counts_of(crystal)
     admitted = crystal.composition.reached(counts, groups)

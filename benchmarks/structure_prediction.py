@@ -1,8 +1,8 @@
 """Structure prediction on MP-20's val. Prints one JSON object.
 
     OMP_NUM_THREADS=1 python -m benchmarks.structure_prediction data=FILE.parquet [n=300] [tries=20] [seed=0]
-        [weights=wyckoff] [steps=12] [velocity_scale=20.0] [ranking=assignments] [energies=NAME]
-        [others=gemsdiff,langevin] [other_tries=1] [processes=1] [larger=FILE.parquet]
+        [weights=wyckoff] [known_sites=site_templates] [steps=12] [velocity_scale=20.0] [ranking=assignments]
+        [energies=NAME] [others=gemsdiff,langevin] [other_tries=1] [processes=1] [larger=FILE.parquet]
 
 FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random; with
 ``larger``, n of each class of atoms in the primitive cell (up to 20, 21-40, 41-60) of both files, those of the second
@@ -11,7 +11,9 @@ table:
 
     true letters, random      free parameters at random on the true Wyckoff positions
     true letters              those of the sampler on the true Wyckoff positions
-    ranked                    the sampler as it is, with Wyckoff positions of its own; left out with ranking=none
+    ranked                    the sampler as it is, with Wyckoff positions of its own, every fourth try from the
+                              coordinates of a known crystal (known_sites=none: all from noise); left out with
+                              ranking=none
     gemsdiff, langevin, ...   each of ``others``, a config of the group ``generator``, with Wyckoff positions of its own
 
 For each: the share of crystals that the first try matches, any of the tries, the one with the largest shortest
@@ -65,8 +67,8 @@ from gflownet_crystal.training.generators.assignment_data import OccupiedSpecs
 from gflownet_crystal.training.generators.site_data import SiteData, uniform_parameters
 
 _DEFAULTS = {"n": "300", "tries": "20", "seed": "0", "steps": "12", "velocity_scale": "20.0", "processes": "1",
-             "weights": "wyckoff", "ranking": "assignments", "energies": "none", "others": "",
-             "other_tries": "1", "larger": ""}  # fmt: skip
+             "weights": "wyckoff", "known_sites": "site_templates", "ranking": "assignments", "energies": "none",
+             "others": "", "other_tries": "1", "larger": ""}  # fmt: skip
 _PAIRS = 6000
 SIZES = {"1-20 atoms": (1, 20), "21-40 atoms": (21, 40), "41-60 atoms": (41, 60)}
 """Classes of crystals by atoms in the primitive cell."""
@@ -153,6 +155,7 @@ def rows_of(
     sampler = WyckoffSampler(
         options["weights"],
         options["ranking"] if has_ranking else None,
+        None if options["known_sites"] == "none" else options["known_sites"],
         tries=1,
         steps=int(options["steps"]),
         velocity_scale=float(options["velocity_scale"]),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.generators.assignments.assigned_specs import AssignedSpecs
 from gflownet_crystal.generators.assignments.drawing import draw_candidates, drawable_assignments
@@ -19,6 +20,7 @@ from gflownet_crystal.generators.placing.best_tries import best_of_each
 from gflownet_crystal.generators.placing.orbit_spacing import Orbits
 from gflownet_crystal.generators.placing.orbit_tables import orbit_tables
 from gflownet_crystal.generators.placing.site_graphs import site_graph, site_lattices, site_tables
+from gflownet_crystal.generators.prototypes.known_sites import KnownSites
 from gflownet_crystal.generators.selection import make_room
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
@@ -29,11 +31,29 @@ from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 
+_KNOWN_EVERY = 4
+"""Number of tries of which one starts at the coordinates of a known crystal."""
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """C candidates, and (C,) bool which have the coordinates of a known crystal; the others have noise."""
+
+    orbits: Orbits
+    is_known: Tensor
+
+    def of_specs(self, wanted: Tensor) -> _Drawn:
+        """The candidates of some specs, (n,) bool."""
+        rows = wanted[self.orbits.spec_of_candidate].nonzero()[:, 0]
+        return _Drawn(self.orbits.select(rows), self.is_known[rows])
+
 
 class WyckoffSampler(MovedToDevice, Generator):
     """Sampler of Wyckoff assignments and their free parameters, which keeps the best of several tries.
 
-    The parameters follow :class:`~gflownet_crystal.models.sites.parameter_flow.ParameterFlow` from uniform noise.
+    The parameters follow :class:`~gflownet_crystal.models.sites.parameter_flow.ParameterFlow` from uniform noise. Every
+    fourth try, the first one included, starts at the coordinates of a known crystal with the same Wyckoff positions, if
+    there is one, and follows the last part of the flow only, which fits them to elements and cell.
     Tries whose atoms come too close are dropped; of the others the one of lowest energy is kept where a model of
     energies is given, else the one with the largest ratio of shortest distance to summed covalent radii. Without
     energies, the tries of a spec end with the first whose ratio is large enough. A spec all of whose tries are
@@ -42,6 +62,8 @@ class WyckoffSampler(MovedToDevice, Generator):
     Args:
         weights: name of shipped weights, or a ``.safetensors`` file.
         ranking: weights that rank assignments; None takes those with the fewest orbits.
+        known_sites: coordinates of known crystals; None for none.
+        known_time: time of the flow, 0 (noise) to 1, from which these follow it; 1 keeps them as they are.
         assignments: number of assignments of a spec that may be drawn, the best-ranked ones.
         tries: largest number of draws a spec.
         enough: ratio of distance to summed covalent radii with which a try is the last; not with ``energies``.
@@ -62,6 +84,8 @@ class WyckoffSampler(MovedToDevice, Generator):
         self,
         weights: str | Path = "wyckoff",
         ranking: str | RankedAssignments | None = "assignments",
+        known_sites: str | Path | KnownSites | None = "site_templates",
+        known_time: float = 0.75,
         assignments: int = 20,
         tries: int = 4,
         enough: float = 0.88,
@@ -75,11 +99,16 @@ class WyckoffSampler(MovedToDevice, Generator):
     ) -> None:
         self.assignments, self.tries, self.steps, self.atoms = assignments, tries, steps, atoms
         self.velocity_scale, self.min_distance, self.min_ratio = velocity_scale, min_distance, min_ratio
-        self.enough = enough
+        self.enough, self.known_time = enough, known_time
         at_least_one = ("assignments", "tries", "steps", "atoms")
         check_options(vars(self), at_least_one, ("velocity_scale", "min_distance", "min_ratio", "enough"))
+        if not 0.0 <= known_time <= 1.0:
+            raise ConfigError(f"generator.known_time={known_time} has to be from 0 to 1")
         self.flow = (ParameterFlow.from_weights(weights) if flow is None else flow).eval()
         self.ranking = RankedAssignments.load(ranking) if isinstance(ranking, str) else ranking
+        self.known_sites = (
+            KnownSites.load(known_sites) if isinstance(known_sites, str | Path) else known_sites
+        )
         self.energies = load_energies(energies) if isinstance(energies, str) else energies
 
     def single(self) -> tuple[Generator, int]:
@@ -109,7 +138,7 @@ class WyckoffSampler(MovedToDevice, Generator):
         for batch in cut_by_atoms(every, specs.n_atoms * len(seeds), self.atoms):
             own = specs[batch]
             assigned, log_probability = drawable_assignments(own, self.ranking, self.assignments)
-            made, _, kept = self._rated(assigned, own, draw_candidates(assigned, log_probability, numbers))
+            made, _, kept = self._rated(assigned, own, self._drawn(own, assigned, log_probability, numbers))
             # the draws of a spec stand together, one a seed
             parts.append((made.structures, batch[made.rows], kept % len(seeds)))
         structures, rows, number = zip(*parts, strict=True)
@@ -121,23 +150,27 @@ class WyckoffSampler(MovedToDevice, Generator):
             result.append(make_room(found, specs, seed, self.min_distance, atoms=self.atoms))
         return result
 
-    def sample(self, cell: Tensor, space_group: Tensor, drawn: Orbits) -> Orbits:
+    def sample(
+        self, cell: Tensor, space_group: Tensor, drawn: Orbits, is_known: Tensor | None = None
+    ) -> Orbits:
         """Follow the flow from the parameters of candidates, uniform in [0, 1).
 
         Args:
             cell: (n, 3, 3) float64, conventional lattice vectors of the specs as rows, Å.
             space_group: (n,) int64.
             drawn: C candidates.
+            is_known: (C,) bool, candidates that begin at ``known_time``; None for none.
         """
         free = is_free(drawn.position.cpu()).to(drawn.position.device)
         moves = torch.zeros(len(drawn.n_orbits), dtype=torch.bool, device=free.device)
         moves[drawn.candidate[free]] = True
         parameters = drawn.parameters.where(free[:, None], 0.0)
-        if not bool(moves.any()):
-            return replace(drawn, parameters=parameters)
-        of_moving = moves[drawn.candidate]
+        known = torch.zeros_like(moves) if is_known is None else is_known
         # candidates without free parameters have nothing to integrate
-        parameters[of_moving] = self._followed(cell, space_group, drawn.select(moves.nonzero()[:, 0]))
+        for some, first in ((moves & ~known, 0), (moves & known, round(self.known_time * self.steps))):
+            if bool(some.any()):
+                own = drawn.select(some.nonzero()[:, 0])
+                parameters[some[drawn.candidate]] = self._followed(cell, space_group, own, first)
         return replace(drawn, parameters=parameters)
 
     def _join(self, specs: CrystalSpec) -> None:
@@ -145,13 +178,13 @@ class WyckoffSampler(MovedToDevice, Generator):
         if self.flow.network.element.device != specs.device:
             self.to(specs.device)
 
-    def _followed(self, cell: Tensor, space_group: Tensor, drawn: Orbits) -> Tensor:
-        """(O, 3) parameters of candidates, each with a free one, after the flow."""
+    def _followed(self, cell: Tensor, space_group: Tensor, drawn: Orbits, first: int) -> Tensor:
+        """(O, 3) parameters of candidates, each with a free one, after the flow from step ``first`` on."""
         lattices = site_lattices(cell, space_group, self.flow.settings)[drawn.spec_of_candidate]
         tables = site_tables().to(cell.device)
         graph = site_graph(lattices, drawn.candidate, drawn.position, drawn.atomic_number, tables)
         start = drawn.parameters.where(graph.is_free, 0.0)
-        return self.flow.integrate(graph, start, self.steps, self.velocity_scale)
+        return self.flow.integrate(graph, start, self.steps, self.velocity_scale, first)
 
     def _place(self, specs: CrystalSpec, seed: int, at_once: int) -> Generation:
         """The best tries, some at once, until they are enough."""
@@ -160,9 +193,8 @@ class WyckoffSampler(MovedToDevice, Generator):
         wanting = torch.ones(len(specs), dtype=torch.bool, device=specs.device)
         tries = []
         for own in numbers.split(at_once):
-            drawn = draw_candidates(assigned, log_probability, own)
-            drawn = drawn.select(wanting[drawn.spec_of_candidate].nonzero()[:, 0])
-            made, rating, _ = self._rated(assigned, specs, drawn)
+            drawn = self._drawn(specs, assigned, log_probability, own)
+            made, rating, _ = self._rated(assigned, specs, drawn.of_specs(wanting))
             tries.append((made.structures, made.rows, rating))
             wanting[made.rows[rating >= self.enough]] = False
         structures, rows, ratings = zip(*tries, strict=True)
@@ -170,12 +202,23 @@ class WyckoffSampler(MovedToDevice, Generator):
         best = best_of_each(spec, torch.cat(ratings))
         return Generation(StructureBatch.cat(list(structures))[best], spec[best])
 
+    def _drawn(
+        self, specs: CrystalSpec, assigned: AssignedSpecs, log_probability: Tensor, numbers: Tensor
+    ) -> _Drawn:
+        """Candidates of the tries of these numbers, before they follow the flow."""
+        drawn = draw_candidates(assigned, log_probability, numbers)
+        number = numbers.repeat(len(drawn.n_orbits) // max(1, len(numbers)))
+        if self.known_sites is None:
+            return _Drawn(drawn, torch.zeros_like(number, dtype=torch.bool))
+        some = (number % _KNOWN_EVERY == 0).nonzero()[:, 0]
+        return _Drawn(*self.known_sites.place(specs, drawn, some, number[some] // _KNOWN_EVERY))
+
     def _rated(
-        self, assigned: AssignedSpecs, specs: CrystalSpec, drawn: Orbits
+        self, assigned: AssignedSpecs, specs: CrystalSpec, drawn: _Drawn
     ) -> tuple[Generation, Tensor, Tensor]:
         """The structures of draws whose atoms keep their distance, ratings, the higher the better, and their draws."""
         tables = orbit_tables().to(specs.device)
-        candidates = self.sample(assigned.cell, specs.space_group, drawn)
+        candidates = self.sample(assigned.cell, specs.space_group, drawn.orbits, drawn.is_known)
         distance, ratio = assigned.pairs(candidates, tables, 0.0).closest()
         kept = ((distance >= self.min_distance) & (ratio >= self.min_ratio)).nonzero()[:, 0]
         candidates, rating = candidates.select(kept), ratio[kept]

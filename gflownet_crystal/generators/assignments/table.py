@@ -7,7 +7,7 @@ electronegative" means the same in every compound. Assignments are canonical und
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -72,12 +72,26 @@ def assignments_of(keys: list[Key], elements: Tensor, occupied: OccupiedPosition
         elements: (n, 119) int64, their ordered elements.
         occupied: their orbits.
     """
-    place = elements.argsort(dim=1)[occupied.structure, occupied.atomic_number].tolist()
+    slot = elements.argsort(dim=1)[occupied.structure, occupied.atomic_number]
+    found = positions_by_slot(keys, occupied.structure, slot, occupied.position)
+    return [canonical_assignment(group, own) for (group, _), own in zip(keys, found, strict=True)]
+
+
+def positions_by_slot(
+    keys: Sequence[Key], structure: Tensor, slot: Tensor, position: Tensor
+) -> list[Assignment]:
+    """Positions of each of n crystals by element, as they are, rising.
+
+    Args:
+        keys: n keys.
+        structure: (O,) int64, crystal of each orbit.
+        slot: (O,) int64, place of the orbit's element in the key.
+        position: (O,) int64, row of the Wyckoff table.
+    """
     own: list[list[list[int]]] = [[[] for _ in counts] for _, counts in keys]
-    rows = zip(occupied.structure.tolist(), place, occupied.position.tolist(), strict=True)
-    for crystal, element, position in rows:
-        own[crystal][element].append(position - first_position(keys[crystal][0]))
-    return [canonical_assignment(group, one) for (group, _), one in zip(keys, own, strict=True)]
+    for crystal, element, place in zip(structure.tolist(), slot.tolist(), position.tolist(), strict=True):
+        own[crystal][element].append(place - first_position(keys[crystal][0]))
+    return [tuple(tuple(sorted(positions)) for positions in one) for one in own]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -50,6 +51,21 @@ class Templates:
     def __len__(self) -> int:
         """Number of templates."""
         return len(self.space_group)
+
+    @classmethod
+    def cat(cls, parts: Sequence[Templates]) -> Self:
+        """The templates of all parts, one after the other."""
+        sizes = [len(part) for part in parts]
+        columns = zip(*(vars(part.orbits).values() for part in parts), strict=True)
+        found, structure, position, slot, parameters = (torch.cat(column) for column in columns)
+        first = torch.tensor([0, *sizes[:-1]]).cumsum(0)
+        owners = torch.tensor([len(part.orbits.structure) for part in parts])
+        structure = structure + first.repeat_interleave(owners)
+        return cls(
+            torch.cat([part.space_group for part in parts]),
+            torch.cat([part.lattice for part in parts]),
+            OccupiedPositions(found, structure, position, slot, parameters),
+        )
 
     @cached_property
     def counts(self) -> Tensor:

@@ -75,20 +75,23 @@ class ParameterFlow(nn.Module):
         return torch.einsum("oi,oij->oj", velocity, allowed)
 
     @torch.no_grad()
-    def integrate(self, graph: SiteGraph, start: Tensor, steps: int, velocity_scale: float = 0.0) -> Tensor:
-        """Follow the flow from noise with Euler's method; returns (O, 3) float64 parameters in [0, 1).
+    def integrate(
+        self, graph: SiteGraph, start: Tensor, steps: int, velocity_scale: float = 0.0, first: int = 0
+    ) -> Tensor:
+        """Follow the flow with Euler's method; returns (O, 3) float64 parameters in [0, 1).
 
         Args:
             graph: O orbits of n crystals.
-            start: (O, 3) float64 in [0, 1), uniform.
-            steps: number of steps.
+            start: (O, 3) float64 in [0, 1), uniform noise; or nearer to the crystal where the first steps are left out.
+            steps: number of steps from noise to crystals.
+            first: number of the first step that is taken.
             velocity_scale: strength of FlowMM's anti-annealing: velocities are multiplied by 1 + velocity_scale * t,
                 which sharpens the distribution; no step leads beyond where the path would end.
         """
         if steps < 1:
             raise ConfigError(f"generator.steps must be at least 1, not {steps}")
         parameters = start
-        for step in range(steps):
+        for step in range(first, steps):
             share = step / steps
             time = torch.full((graph.n_crystals,), share, device=start.device)
             change = graph.in_parameters(self(graph, parameters, time))

@@ -5,12 +5,14 @@
 ``data`` are crystals with formation energies; MP-20's val and all crystals of its reduced formulas are left out. Of the
 others those within ``HIGHEST`` of the reference hull count; with more than ``SMALL`` atoms in the primitive cell, only
 those within ``HIGHEST_LARGE`` whose prototype ``LEAST`` such crystals share. Written are ``prototypes.safetensors`` and
-its card, with the share of crystals of MP-20's val whose prototype is found.
+its card, with the share of crystals of MP-20's val whose prototype is found; and ``site_templates.safetensors``, the
+templates of all other prototypes that ``LEAST_SITES`` crystals share, whatever their energy, for generators.
 """
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,15 +25,17 @@ from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.envs.lattice.reference_volume import reference_volume
 from gflownet_crystal.generators.assignments.table import keys_of
 from gflownet_crystal.generators.prototypes.known import KIND, KnownPrototypes, Prototype, prototypes_of
+from gflownet_crystal.generators.prototypes.known_sites import KIND as SITES
 from gflownet_crystal.generators.prototypes.templates import MOST_SLOTS, Templates
 from gflownet_crystal.proxies.e_above_hull import load_hull
 from gflownet_crystal.training.energies.labelled import LabelledStructures, read_labelled
 from gflownet_crystal.training.generators.assignment_data import OccupiedSpecs
+from gflownet_crystal.weights import save_weights
 
 HIGHEST, HIGHEST_LARGE = 0.08, 0.02
 """eV/atom above the reference hull."""
 
-SMALL, LEAST = 20, 5
+SMALL, LEAST, LEAST_SITES = 20, 5, 2
 
 VALIDATED = 1000
 """Crystals of MP-20's val, at random, whose prototypes are looked for."""
@@ -108,6 +112,17 @@ def counted(data: LabelledStructures) -> OccupiedSpecs:
     return found.take((small | common).nonzero()[:, 0])
 
 
+def others(data: LabelledStructures, known: KnownPrototypes) -> tuple[Templates, int]:
+    """Templates of the prototypes that are not known, but that several crystals share, and the number of these."""
+    found, _ = OccupiedSpecs.of(data.structures)
+    found = found.take(((found.specs.composition > 0).sum(dim=1) <= MOST_SLOTS).nonzero()[:, 0])
+    names = _names(found)
+    number = Counter(names)
+    held = set(_names_of_templates(known))
+    rows = [row for row, one in enumerate(names) if one not in held and number[one] >= LEAST_SITES]
+    return build(found.take(torch.tensor(rows))).templates, len(rows)
+
+
 def shares_found(known: KnownPrototypes, crystals: OccupiedSpecs) -> dict[str, float]:
     """Shares of crystals whose prototype is among the first of their formula, or among all."""
     places = []
@@ -117,6 +132,13 @@ def shares_found(known: KnownPrototypes, crystals: OccupiedSpecs) -> dict[str, f
     found = np.array(places)
     figures = {f"first_{k}": round(float((found < k).mean()), 4) for k in _FIRST}
     return {"n": len(found), **figures, "any": round(float((found < len(known.templates)).mean()), 4)}
+
+
+def _names_of_templates(known: KnownPrototypes) -> list[Prototype]:
+    templates, rows = known.templates, torch.arange(len(known.templates))
+    elements = known.elements[torch.searchsorted(known.template, rows)]
+    composition, occupied = templates.compositions(rows, elements), templates.occupied(rows, elements)
+    return prototypes_of(templates.space_group, composition, occupied)
 
 
 def _names(found: OccupiedSpecs) -> list[Prototype]:
@@ -132,11 +154,13 @@ def main(arguments: list[str]) -> None:
     data = read_labelled(paths)
     is_val = data.split == "val"
     held = np.unique(data.formula[is_val])
-    crystals = counted(data.take(~np.isin(data.formula, held)))
+    data, every = data.take(~np.isin(data.formula, held)), data
+    crystals = counted(data)
     known = build(crystals)
     some = np.random.default_rng(0).permutation(np.flatnonzero(is_val))[:VALIDATED]
-    validation, _ = OccupiedSpecs.of(data.take(some).structures)
+    validation, _ = OccupiedSpecs.of(every.take(some).structures)
     names = [path.name for path in paths]
+    made = {"data": names, "command": f"{_COMMAND} data={','.join(names)} out={folder.name}"}
     card = {
         "property": "prototypes of known crystals",
         "unit": "1",
@@ -148,10 +172,20 @@ def main(arguments: list[str]) -> None:
         "prototypes": int(known.prototype.max()) + 1,
         "templates": len(known.templates),
         "validation": {"mp20_val": shares_found(known, validation)},
-        "data": names,
-        "command": f"{_COMMAND} data={','.join(names)} out={folder.name}",
+        **made,
     }  # fmt: skip
     known.save(folder / f"{KIND}.safetensors", card)
+    templates, n = others(data, known)
+    card = {
+        "kind": SITES,
+        "property": "coordinates of known crystals on their Wyckoff positions",
+        "unit": "1",
+        "settings": {"least": LEAST_SITES, "lengths": LENGTHS, "angles": ANGLES},
+        "samples_seen": n,
+        "templates": len(templates),
+        **made,
+    }
+    save_weights(folder / f"{SITES}.safetensors", templates.tensors(), card)
 
 
 if __name__ == "__main__":
