@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ def keep_jobs(cluster: SpecCluster, jobs: int) -> None:
     except (OSError, RuntimeError):
         cluster.close()
         raise
-    cluster.loop.add_callback(watch.start)
+    cluster.sync(_call, watch.start)
+
+
+async def _call(function: Callable[[], None]) -> None:
+    function()
 
 
 class _Jobs:
