@@ -1,7 +1,7 @@
 """Placement on known crystals, and its speed on samples.
 
     OMP_NUM_THREADS=1 python -m benchmarks.placement [data=FILE.parquet] [specs=FILE.parquet] [n=200]
-        [generator=wyckoff] [energies=alignn] [tries=4] [batch=32]
+        [generator=wyckoff] [energies=alignn] [tries=4] [batch=32] [workers=0]
 
 The file of ``data`` holds crystals in the columns ``lattice``, ``atomic_numbers`` and ``frac_coords``. Their
 conventional specs are placed with ``generator=placement``, and the atoms compared with the true ones.
@@ -9,7 +9,9 @@ conventional specs are placed with ``generator=placement``, and the atoms compar
 The file of ``specs`` is a table of samples, as ``samples.parquet`` of a run. The first n get atoms as ``pipeline``
 places them: by ``generator``, a config of that group, with ``tries`` times its tries for promising specs, of which
 ``energies`` choose. With energies=none they get atoms as ``generate`` places them. Printed are specs a second of
-processor time, the share of each stage in the time, and figures of the structures; energies are in eV/atom.
+processor time, the share of each stage in the time, and figures of the structures; energies are in eV/atom. With
+``workers`` the pieces that ``pipeline`` cuts each batch into are placed too, and printed is how many times as fast so
+many workers, with a core each, place a batch: processor time of the whole batch over that of the busiest worker.
 """
 
 from __future__ import annotations
@@ -44,9 +46,10 @@ from gflownet_crystal.structures.spec_io import read_specs
 from gflownet_crystal.structures.symmetry import conventional_structures, find_space_groups, symmetry_error
 from gflownet_crystal.workflows.placing.making import Maker
 from gflownet_crystal.workflows.placing.placing import CONTACT_RATIO, Placer
+from gflownet_crystal.workflows.placing.shared import pieces
 
 _DEFAULTS = {"data": "", "specs": "", "n": "200", "generator": "wyckoff", "energies": "alignn",
-             "tries": "4", "batch": "32"}  # fmt: skip
+             "tries": "4", "batch": "32", "workers": "0"}  # fmt: skip
 STAGES = {
     "assignments": ("drawing.py", "drawable_assignments"),
     "flow": ("parameter_flow.py", "integrate"),
@@ -94,6 +97,27 @@ def speed(options: dict[str, str]) -> None:
         print(f"possible contacts          {(made[CONTACT_RATIO] >= 1).mean():.3f}")
         print(f"mean formation energy      {made[ENERGY_COLUMN].mean():.4f}")
         print(f"within 0.05 of the hull    {(made[JUDGED_HULL] <= 0.05).mean():.3f}")
+    if workers := int(options["workers"]):
+        whole = sum(processor_time(place, part) for part in batches)
+        shared = sum(
+            busiest(workers, [processor_time(place, piece) for piece in pieces(part)]) for part in batches
+        )
+        print(f"with {workers} workers {whole / shared:14.2f} times as fast")
+
+
+def processor_time(place: Callable[[pd.DataFrame], pd.DataFrame], frame: pd.DataFrame) -> float:
+    """Processor time that placing takes, s."""
+    start = time.process_time()
+    place(frame)
+    return time.process_time() - start
+
+
+def busiest(workers: int, seconds: list[float]) -> float:
+    """Time of the busiest of some workers, s, each of which takes the next piece when it is free."""
+    times = [0.0] * workers
+    for piece in seconds:
+        times[times.index(min(times))] += piece
+    return max(times)
 
 
 def placing(options: dict[str, str]) -> Callable[[pd.DataFrame], pd.DataFrame]:

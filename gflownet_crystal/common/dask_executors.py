@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
+from gflownet_crystal.common.dask_jobs import keep_jobs, last_line
 from gflownet_crystal.common.dask_pool import DaskPool
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.executors import Executor, Pool
@@ -28,7 +30,12 @@ class DaskExecutor(Executor):
     """Workers of dask.
 
     A worker that dies, or whose machine is lost, costs the units that it was doing; workers may come and go.
+
+    Attributes:
+        patience: seconds without any worker, after there were some, that end the work.
     """
+
+    patience: ClassVar[float] = 600.0
 
     @abstractmethod
     def _connect(self) -> Client:
@@ -45,7 +52,7 @@ class DaskExecutor(Executor):
         if self not in _CLIENTS:
             _CLIENTS[self] = self._connect()
         with _told():
-            yield DaskPool(_CLIENTS[self])
+            yield DaskPool(_CLIENTS[self], self.patience)
 
     def close(self) -> None:
         """End the connection, and the workers that were started for it; the end of the process does it too."""
@@ -124,6 +131,8 @@ class DaskWorkers(DaskExecutor):
 class DaskJobs(DaskExecutor):
     """Workers in jobs of a queueing system, started by dask-jobqueue and ended with this process.
 
+    A job that is over, by its walltime or preempted, is submitted again.
+
     Attributes:
         cluster: class of the cluster, such as ``dask_jobqueue.SLURMCluster``.
         jobs: number of jobs.
@@ -145,6 +154,8 @@ class DaskJobs(DaskExecutor):
     retries: int = 2
 
     advice: ClassVar[str] = "give fewer processes a job, or more executor.memory"
+    # the next job may wait in the queue for days, as the first
+    patience: ClassVar[float] = math.inf
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -185,10 +196,10 @@ def _own(kind: Callable[..., Any], arguments: Mapping[str, object], jobs: int | 
         try:
             cluster = kind(**arguments)
             if jobs is not None:
-                cluster.scale(jobs=jobs)
+                keep_jobs(cluster, jobs)
         except (TypeError, ValueError, OSError, RuntimeError) as error:
             name = getattr(kind, "__name__", kind)
-            raise ConfigError(f"executor: {name} cannot be started: {str(error).splitlines()[0]}") from error
+            raise ConfigError(f"executor: {name} cannot be started: {last_line(error)}") from error
     return Client(cluster, set_as_default=False)
 
 

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
-_PATIENCE = 600.0
-"""Seconds without any worker, after there were some, that end the work; the first may wait in a queue for days."""
-
 _RENEW_SECONDS = 20.0
 """Seconds without any worker after which those on this machine are started again: a nanny may fail to do it."""
 
@@ -33,13 +30,15 @@ class DaskPool(Pool):
 
     Args:
         client: connection to the scheduler.
+        patience: seconds without any worker, after there were some, that end the work.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, patience: float) -> None:
         from distributed import KilledWorker
 
         self.losses = (KilledWorker,)
         self._client, self._executor = client, client.get_executor(pure=False)
+        self._patience = patience
         self._running: set[Future[Any]] = set()
         self._n = self._seen = len(client.nthreads())
         self._looked = self._last_met = time.monotonic()
@@ -76,7 +75,7 @@ class DaskPool(Pool):
             _renew(self._client)
         if found or not self._met:
             self._met, self._last_met = self._met or found > 0, now
-        elif now - self._last_met > _PATIENCE:
+        elif now - self._last_met > self._patience:
             raise DataError(
                 "all workers of dask are gone; finished work is kept where it was written, go on with resume=true"
             )

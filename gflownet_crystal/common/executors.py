@@ -168,10 +168,14 @@ def _one_process() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, get_context("spawn"), _start)
 
 
-def _start() -> None:
-    # an interrupt is for the process that started the others: it lets them finish their calls
+def leave_interrupts() -> None:
+    """Leave interrupts to the process that gives the calls: it lets its workers finish them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _start() -> None:
+    leave_interrupts()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

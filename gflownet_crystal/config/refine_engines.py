@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from gflownet_crystal.common.checkpoint import latest
@@ -29,11 +29,12 @@ from gflownet_crystal.data.left_out import LeftOut
 from gflownet_crystal.data.prepare import load_prepared
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.splits import reduced_formulas
+from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generator
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.models.energies.trained import KIND
 from gflownet_crystal.proxies.base import Proxy
-from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull
+from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull, load_hull
 from gflownet_crystal.proxies.mlp import MLPProxy
 from gflownet_crystal.proxies.several import SeveralProxies
 from gflownet_crystal.relaxation.inputs import Item
@@ -47,8 +48,7 @@ from gflownet_crystal.training.proxies.recipe import Recipe, Run
 from gflownet_crystal.weights import load_weights, weights_path
 from gflownet_crystal.workflows.data.tables import read_crystals
 from gflownet_crystal.workflows.placing.generating import make_structures
-from gflownet_crystal.workflows.placing.making import Maker
-from gflownet_crystal.workflows.placing.placing import judged_energies
+from gflownet_crystal.workflows.placing.placing import Placer, judged_energies
 from gflownet_crystal.workflows.refining.labels import Draw, some_formulas
 from gflownet_crystal.workflows.refining.parts import Judge, Learned
 from gflownet_crystal.workflows.relaxing.relaxing import load_on, relax_kept
@@ -98,8 +98,20 @@ class VerbEngines:
         """Structures of samples, each batch kept once it is done."""
         settings = self.settings
         judge, generator = named_energies(learned.energies, self.device), self.generator(learned)
-        maker = Maker(generator, torch.device(self.device), settings.tries, settings.seed, True, judge)
-        return make_structures(folder, samples, maker, settings.batch_size, settings.quiet, settings.executor)
+        placer = Placer(
+            generator,
+            load_hull(settings.hull),
+            judge,
+            Contacts.from_weights("contacts"),
+            settings.tries,
+            # labels far from the hull are as good as those near it
+            promising=math.inf,
+            seed=settings.seed,
+            device=self.device,
+        )
+        return make_structures(
+            folder, samples, placer.place, settings.batch_size, settings.quiet, settings.executor
+        )
 
     def generator(self, learned: Learned) -> Generator:
         """The generator, with the weights that it has learned."""

@@ -87,7 +87,8 @@ def test_formulas(tmp_path: Path) -> None:
             ["executor=dask", "executor.scheduler=s:1", "processes=2"],
             "processes is for workers on this machine",
         ),
-        (["executor=cloud"], "choose one of dask, local, lsf, pbs, sge, slurm"),
+        (["executor=mpi", "processes=2"], "those of executor=mpi are its ranks"),
+        (["executor=cloud"], "choose one of dask, local, lsf, mpi, pbs, sge, slurm"),
         (["processes=0"], "processes must be a whole number of at least 1"),
         (
             ["executor._target_=builtins.dict"],

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import builtins
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gflownet_crystal.common import dask_executors, dask_pool
+from gflownet_crystal.common import dask_executors, dask_jobs, dask_pool
 from gflownet_crystal.common.dask_executors import DaskJobs, DaskWorkers
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.units import Lost, run_units
@@ -62,6 +64,36 @@ def test_jobs_are_asked_for_and_end_with_the_connection(tmp_path: Path) -> None:
         assert dict(run_units(Squares(tmp_path), range(5), jobs)) == {n: n * n for n in range(5)}
     finally:
         jobs.close()
+
+
+def test_a_job_that_is_over_is_submitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("dask_jobqueue")
+    monkeypatch.setattr(dask_jobs, "_OVER_SECONDS", 1.0)
+    jobs = DaskJobs(
+        "dask_jobqueue.local.LocalCluster", jobs=1, memory="1GB", processes=2, options=_LOCAL, retries=9
+    )
+    found = dict[int, object]()
+    try:
+        for place, square in run_units(Squares(tmp_path, seconds=1.0), range(5), jobs):
+            found[place] = square
+            if len(found) == 1:
+                submitted = dask_executors._CLIENTS[jobs].cluster.workers
+                os.kill(int(next(iter(submitted.values())).job_id), signal.SIGKILL)
+    finally:
+        jobs.close()
+    assert found == {number: number * number for number in range(5)}
+
+
+def test_jobs_that_are_refused_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("dask_jobqueue")
+    refusal = "sbatch: error: Batch job submission failed: Invalid account"
+    command = tmp_path / "sbatch"
+    command.write_text(f"#!/bin/sh\necho '{refusal}' >&2\nexit 1\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    jobs = DaskJobs("dask_jobqueue.SLURMCluster", jobs=2, memory="1GB", options=_LOCAL)
+    with pytest.raises(ConfigError, match=f"^executor: SLURMCluster cannot be started: {refusal}$"):
+        list(run_units(Squares(tmp_path), range(3), jobs))
 
 
 _LOCAL = {"local_directory": "/tmp", "interface": "lo"}

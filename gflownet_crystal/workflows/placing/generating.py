@@ -34,6 +34,9 @@ from gflownet_crystal.workflows.placing.placing import part_file, read_part, wri
 from gflownet_crystal.workflows.placing.property_columns import PropertyColumns
 from gflownet_crystal.workflows.settings.verbs import BEST, GenerateSettings
 
+Make = Callable[[pd.DataFrame], pd.DataFrame]
+"""Makes structures of specs: rows of the package's schema with ``row``, the index of the spec."""
+
 
 def generate_structures(
     settings: GenerateSettings, maker: Maker, specs: pd.DataFrame, generator: object
@@ -59,7 +62,7 @@ def generate_structures(
     chosen |= {"generator": generator, "specs": _fingerprint(specs)}
     with open_output(settings.out, chosen, settings.resume):
         structures = make_structures(
-            settings.out, specs, maker, settings.batch_size, settings.quiet, settings.executor
+            settings.out, specs, maker.make, settings.batch_size, settings.quiet, settings.executor
         )
         return write_generated(settings.out, structures, specs, settings.format, maker.columns)
 
@@ -67,12 +70,20 @@ def generate_structures(
 def make_structures(
     folder: Path,
     frame: pd.DataFrame,
-    maker: Maker,
+    make: Make,
     batch_size: int,
     quiet: bool,
     executor: Executor | None = None,
 ) -> pd.DataFrame:
     """Structures of all specs; each batch is kept in the folder, and one that it has already is not made again.
+
+    Args:
+        folder: folder of the batches.
+        frame: specs.
+        make: makes the structures of a batch; picklable where that is done in another process.
+        batch_size: number of specs of a batch.
+        quiet: whether to show no progress.
+        executor: place of the work; None for this process.
 
     Raises:
         DataError: workers died of a batch; the others are kept.
@@ -85,8 +96,8 @@ def make_structures(
         Progress(len(starts), len(starts) - len(waiting), "generating", quiet) as progress,
     ):
         batches = [frame.iloc[start : start + batch_size] for start in waiting]
-        make, lost = functools.partial(_make_of, maker), ""
-        for place, made in run_units(make, batches, executor or LocalProcesses(), should_stop):
+        lost, given = "", functools.partial(_given, make)
+        for place, made in run_units(given, batches, executor or LocalProcesses(), should_stop):
             if isinstance(made, Lost):
                 lost = made.reason
                 continue
@@ -104,8 +115,8 @@ def make_structures(
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
-def _make_of(maker: Maker) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    return maker.make
+def _given(make: Make) -> Make:
+    return make
 
 
 def maker_of(settings: GenerateSettings, generator: Generator, device: torch.device) -> Maker:

@@ -88,6 +88,7 @@ class PipelineSettings(CandidateSettings):
     """Settings of ``pipeline``, without the generator.
 
     Attributes:
+        batch_size: number of specs that get atoms at a time.
         tries: number of structures of a promising spec.
         relax: number of candidates to relax.
         relax_model: energy model that relaxes them; ``auto`` for the best that is installed.
@@ -99,6 +100,7 @@ class PipelineSettings(CandidateSettings):
         resume: whether to continue an earlier run in ``out``.
     """
 
+    batch_size: int = 128
     tries: int = 4
     relax: int = 0
     relax_model: EnergyModel = "auto"

@@ -60,7 +60,7 @@ class RefineSettings(DeviceSettings):
         data: files of known crystals; empty for none.
         teacher: energy model that labels; None for the one that chooses among structures.
         energies: energy model that chooses among structures in the first round.
-        tries: number of structures of each sample.
+        tries: number of tries of each sample, each of all draws of the generator, until two draws agree.
         relax_steps: number of steps of the relaxations; 0 for none.
         relax_best: most samples of a round that are relaxed; None for all.
         hull: reference hull by name or file.
@@ -86,7 +86,7 @@ class RefineSettings(DeviceSettings):
     data: tuple[Path, ...] | None = None
     teacher: str | None = None
     energies: str = "alignn"
-    tries: int = 4
+    tries: int = 2
     relax_steps: Whole = 0
     relax_best: Count | None = None
     hull: str = "reference"
