@@ -15,7 +15,7 @@ from benchmarks.options import read_options, run
 from gflownet_crystal.config.build import Trust
 from gflownet_crystal.config.compose import compose_config, resolved
 from gflownet_crystal.config.training import prepare_training
-from tests.models.host_guard import HostWaits
+from tests.models.host_guard import HostWaits, as_on_a_gpu
 
 DEFAULTS = {"batch": "256", "words": ""}
 
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
         training = prepare_training(config, Path(place), Trust()).engine.training
         for _ in range(3):
             training.take_step()
-        with HostWaits() as waits:
+        with as_on_a_gpu(), HostWaits() as waits:
             training.take_step()
     for line, count in waits.lines.most_common():
         print(f"{count:5d}  {line}")

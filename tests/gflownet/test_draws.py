@@ -33,6 +33,7 @@ from gflownet_crystal.policies.base import Columns
 from gflownet_crystal.proxies.reward import LogValue, Reward
 from gflownet_crystal.proxies.toy import GridCorners
 from tests.gflownet.random_models import generator, random_model
+from tests.models.host_guard import as_on_a_gpu
 
 GRID = Hypergrid(2, 5)
 REWARD = Reward(GridCorners(5), LogValue())
@@ -84,6 +85,24 @@ def loss_of(
 def gradients(model: GFlowNet, loss: Tensor) -> list[Tensor]:
     found = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True, retain_graph=True)
     return [torch.zeros_like(p) if g is None else g for p, g in zip(model.parameters(), found, strict=True)]
+
+
+def test_draws_as_on_a_gpu_are_those_of_a_cpu() -> None:
+    model = double_model(CRYSTAL)
+    mine, log_pf = draw_forward(model, 64, generator(), Behaviour(0.2))
+    found = evaluate_transitions(model, mine, log_pf)
+    with as_on_a_gpu():
+        other, log_pf = draw_forward(model, 64, generator(), Behaviour(0.2))
+        again = evaluate_transitions(model, other, log_pf)
+    for one, two in zip(mine.terminal.states, other.terminal.states, strict=True):
+        for name, column in one.to_dict().items():
+            assert torch.allclose(column.double(), two.to_dict()[name].double(), atol=1e-12)
+    sums = []
+    for paths, terms in ((mine, found), (other, again)):
+        sums.append(sum_by_row(paths, terms.forward).square().sum() + sum_by_row(paths, terms.backward).sum())
+    assert torch.allclose(*sums, rtol=1e-12)
+    for one, two in zip(*(gradients(model, total) for total in sums), strict=True):
+        assert torch.allclose(one, two, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("backward", [double_policy(1), UniformPolicy], ids=["learned", "uniform"])

@@ -7,12 +7,15 @@ dropped: the radius is chosen so that nothing could balance them.
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from gflownet_crystal.common.devices import runs_ahead
 from gflownet_crystal.common.moving import MovedToDevice
 
 WORD_BITS = 63
@@ -73,9 +76,15 @@ class ChargeKernels(MovedToDevice):
         self.size = member.sum(dim=1)
         runs = [_runs(row.nonzero()[0] - radius) for row in member.numpy()]
         most = max(1, *map(len, runs)) if runs else 1
-        padded = [[*some, *[(0, 0, 0)] * (most - len(some))] for some in runs]
+        # a set without a further run gets one that leaves the radius and so adds nothing
+        none = (WORD_BITS * (n_words(radius) + 1), 0, 0)
+        padded = [[*some, *[none] * (most - len(some))] for some in runs]
         table = torch.tensor(padded, dtype=torch.int64).view(len(runs), most, 3)
         self.first, self.step, self.length = (column.contiguous() for column in table.permute(2, 1, 0))
+        longest = self.length.amax(dim=1).tolist() if runs else [0]
+        self.doublings = [max(0, length - 1).bit_length() for length in longest]
+        # lengths above which a run takes part at all, and in each of its doublings
+        self.thresholds = torch.tensor([0, *(2**place for place in range(max(self.doublings)))])
         self.valid = pack(torch.ones(2 * radius + 1, dtype=torch.bool))
 
     def subtract(self, words: Tensor, kernel: Tensor) -> Tensor:
@@ -89,28 +98,28 @@ class ChargeKernels(MovedToDevice):
             (n, W) int64 sets; empty where the kernel is.
         """
         result = torch.zeros_like(words)
-        for run in range(len(self.length)):
-            length = self.length[run, kernel]
-            # longest first, so that each doubling works on a prefix
-            length, row = length.sort(descending=True)
-            active = int((length > 0).sum())
-            if not active:
+        # longest first, so that each doubling works on a prefix
+        lengths, rows = self.length[:, kernel].sort(dim=1, descending=True)
+        for run, counts in enumerate(self._active(lengths)):
+            if not counts:
                 break
-            length, row = length[:active], row[:active]
+            active, *further = counts
+            length, row = lengths[run, :active], rows[run, :active]
             some = kernel[row]
-            found = self._without_run(words[row], self.first[run, some], self.step[run, some], length)
+            found = _shifted(words[row], self.first[run, some])
+            for doubling, part in enumerate(further):
+                covered = 2**doubling
+                missing = (length[:part] - covered).clamp(0, covered)
+                found[:part] |= _shifted(found[:part], self.step[run, some[:part]] * missing)
             result[row] = result[row] | found
         return result & self.valid
 
-    @staticmethod
-    def _without_run(words: Tensor, first: Tensor, step: Tensor, length: Tensor) -> Tensor:
-        """(n, W): the sets minus the members of a run each, given longest first."""
-        found, covered = _shifted(words, first), 1
-        while (active := int((length > covered).sum())) > 0:
-            further = torch.clamp(length[:active] - covered, max=covered)
-            found[:active] |= _shifted(found[:active], step[:active] * further)
-            covered *= 2
-        return found
+    def _active(self, lengths: Tensor) -> list[list[int]]:
+        """Numbers of rows, if any, that take part in each run and in its doublings; all where the host would wait."""
+        if runs_ahead(lengths.device):
+            return [[lengths.shape[1]] * (1 + number) for number in self.doublings]
+        above = torch.searchsorted(-lengths, -self.thresholds.expand(len(lengths), -1)).tolist()
+        return [list(takewhile(bool, counts)) for counts in above]
 
 
 def _runs(charges: NDArray[np.int64]) -> list[tuple[int, int, int]]:
