@@ -5,9 +5,10 @@
 FILE holds crystals in the package's schema; without it, parts that read crystals are left out. Checks: masks of
 env=crystal bit for bit, log-probabilities of both policies, energies of the proxy ``mlp``, energies, forces and
 stresses of ``alignn`` and ``gemsnet``, and structures of the generators (coordinates, as each draws the same numbers
-everywhere). Rates: trajectories of training and sampling by batch size, with the number of kernels and of waits for the
-device in an iteration; crystals of ``alignn`` and ``gemsnet`` judged and trained on by batch size; specs that get
-atoms. A part that fails is reported with its error, and the others go on.
+everywhere). Rates: trajectories of training and sampling by batch size, with the number of kernels (on a CPU, of
+operations, which are one kernel or more each) and of waits for the device in an iteration; crystals of ``alignn`` and
+``gemsnet`` judged and trained on by batch size; specs that get atoms. A part that fails is reported with its error, and
+the others go on.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.energies.labelled import read_labelled
 from gflownet_crystal.training.samplers.training import SamplerTraining
+from tests.models.host_guard import HostWaits, as_on_a_gpu
 
 _DEFAULTS = {"data": "", "parts": "checks,rates", "device": "cuda", "seconds": "3"}
 _NETWORKS = ("alignn", "gemsnet")
@@ -216,7 +218,7 @@ def _rate(work: Callable[[], int], device: torch.device, seconds: float) -> floa
 
 
 def _training_rate(device: torch.device, size: int, seconds: float) -> dict[str, Any]:
-    """Whole iterations of the default run, and one of them looked at by the profiler."""
+    """Whole iterations of the default run, and one of them looked at by the profiler; on a CPU counted as on a GPU."""
     parts = _parts(device, f"trainer.batch_size={size}")
     training = SamplerTraining(parts.model, parts.reward, parts.objective, parts.settings)
 
@@ -232,6 +234,10 @@ def _training_rate(device: torch.device, size: int, seconds: float) -> dict[str,
         found["kernels"] = sum(e.count for e in events if "LaunchKernel" in e.key)
         found["waits"] = sum(e.count for e in events if "Synchronize" in e.key)
         found["memory_GB"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
+    else:
+        with as_on_a_gpu(), HostWaits() as counted:
+            iterate()
+        found["operations"], found["waits"] = counted.n_operations, counted.lines.total()
     return found
 
 

@@ -7,6 +7,7 @@ dropped: the radius is chosen so that nothing could balance them.
 
 from __future__ import annotations
 
+from functools import reduce
 from itertools import takewhile
 
 import numpy as np
@@ -81,10 +82,9 @@ class ChargeKernels(MovedToDevice):
         padded = [[*some, *[none] * (most - len(some))] for some in runs]
         table = torch.tensor(padded, dtype=torch.int64).view(len(runs), most, 3)
         self.first, self.step, self.length = (column.contiguous() for column in table.permute(2, 1, 0))
-        longest = self.length.amax(dim=1).tolist() if runs else [0]
-        self.doublings = [max(0, length - 1).bit_length() for length in longest]
         # lengths above which a run takes part at all, and in each of its doublings
-        self.thresholds = torch.tensor([0, *(2**place for place in range(max(self.doublings)))])
+        doublings = (int(self.length.max()) - 1).bit_length() if runs else 0
+        self.thresholds = torch.tensor([0, *(2**number for number in range(doublings))])
         self.valid = pack(torch.ones(2 * radius + 1, dtype=torch.bool))
 
     def subtract(self, words: Tensor, kernel: Tensor) -> Tensor:
@@ -97,29 +97,40 @@ class ChargeKernels(MovedToDevice):
         Returns:
             (n, W) int64 sets; empty where the kernel is.
         """
+        rows = self._in_all_rows if runs_ahead(words.device) else self._in_prefixes
+        return rows(words, kernel) & self.valid
+
+    def _in_all_rows(self, words: Tensor, kernel: Tensor) -> Tensor:
+        """The differences by all runs and doublings in all rows, for devices that the host would have to wait for."""
+        first, step, length = (part[:, kernel].flatten() for part in (self.first, self.step, self.length))
+        found = _shifted(words.repeat(len(self.first), 1), first)
+        for doubling in range(len(self.thresholds) - 1):
+            found = found | _shifted(found, step * _further(length, doubling))
+        return reduce(torch.bitwise_or, found.view(len(self.first), *words.shape).unbind())
+
+    def _in_prefixes(self, words: Tensor, kernel: Tensor) -> Tensor:
+        """The differences by runs and doublings in the rows that have them."""
         result = torch.zeros_like(words)
         # longest first, so that each doubling works on a prefix
         lengths, rows = self.length[:, kernel].sort(dim=1, descending=True)
-        for run, counts in enumerate(self._active(lengths)):
-            if not counts:
+        above = torch.searchsorted(-lengths, -self.thresholds.expand(len(lengths), -1)).tolist()
+        for run, (active, *doublings) in enumerate(above):
+            if not active:
                 break
-            active, *further = counts
             length, row = lengths[run, :active], rows[run, :active]
             some = kernel[row]
             found = _shifted(words[row], self.first[run, some])
-            for doubling, part in enumerate(further):
-                covered = 2**doubling
-                missing = (length[:part] - covered).clamp(0, covered)
-                found[:part] |= _shifted(found[:part], self.step[run, some[:part]] * missing)
+            for doubling, part in enumerate(takewhile(bool, doublings)):
+                charge = self.step[run, some[:part]] * _further(length[:part], doubling)
+                found[:part] |= _shifted(found[:part], charge)
             result[row] = result[row] | found
-        return result & self.valid
+        return result
 
-    def _active(self, lengths: Tensor) -> list[list[int]]:
-        """Numbers of rows, if any, that take part in each run and in its doublings; all where the host would wait."""
-        if runs_ahead(lengths.device):
-            return [[lengths.shape[1]] * (1 + number) for number in self.doublings]
-        above = torch.searchsorted(-lengths, -self.thresholds.expand(len(lengths), -1)).tolist()
-        return [list(takewhile(bool, counts)) for counts in above]
+
+def _further(length: Tensor, doubling: int) -> Tensor:
+    """Members of runs that a doubling adds to those before."""
+    covered = 2**doubling
+    return (length - covered).clamp(0, covered)
 
 
 def _runs(charges: NDArray[np.int64]) -> list[tuple[int, int, int]]:

@@ -117,10 +117,8 @@ class LookAhead(MovedToDevice):
         available = torch.where(missing.any(dim=1, keepdim=True), available & missing, available)
         in_class = available.float() @ self.in_class > 0.5
         offer = self.tables.offer(partial.occupation, partial.n_atoms)
-        found = torch.zeros(len(partial), dtype=torch.bool, device=partial.device)
-        for number in range(self.tables.n_classes):
-            found = found | (in_class[:, number] & meets(self.tables.supply[number, offer], partial.demand))
-        return found
+        supplies = meets(self.tables.supply[:, offer], partial.demand)
+        return (in_class.T & supplies).any(dim=0)
 
     def _several_more(self, found: Tensor, partial: Partial, depth: Tensor) -> Tensor:
         """``found`` or completed by two or more elements: by tables, and where they leave it open by search."""

@@ -112,12 +112,15 @@ def test_reachable_terminals_are_those_of_enumeration_in_both_directions(
     assert found > 0
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize(
+    "name", ["mixed valence", "metallic", "two required", "minimum elements", "tight budget"]
+)
 def test_masks_computed_for_all_rows_as_on_a_gpu_are_those_of_a_cpu(name: str) -> None:
-    stage = stage_with(CompositionRules(**SPACES[name]), LookAheadMasks, GROUPS)
+    groups = (2, 62, 166, 225)
+    stage = stage_with(CompositionRules(**SPACES[name]), LookAheadMasks, groups)
     states = [
         (group, torch.tensor(sorted({counts for edge in walk_forward(stage, group)[1] for counts in edge})))
-        for group in GROUPS
+        for group in groups
         if stage.fillable[group]
     ]
     assert states
