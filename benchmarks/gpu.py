@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,8 @@ def _check_sampler(device: torch.device, n: int = 512) -> dict[str, Any]:
             (part.parent, part.forward_support, "forward_support"),
             (part.child, part.backward_support, "backward_support"),
         ):
-            support = getattr(there.env.stages[index], method)(states.to(device), _moved(earlier, device))
+            with _way_of(device):
+                support = getattr(there.env.stages[index], method)(states.to(device), _moved(earlier, device))
             pairs = (
                 [(record, support)]
                 if isinstance(record, Tensor)
@@ -118,13 +120,12 @@ def _check_sampler(device: torch.device, n: int = 512) -> dict[str, Any]:
                     differing += int((mine != other.cpu()).sum())
                     compared += mine.numel()
     moved = _to(paths, device)
-    with torch.no_grad():
-        errors = [
-            (mine - other.cpu()).abs().max().item()
-            for mine, other in zip(evaluate(here.model, paths), evaluate(there.model, moved), strict=True)
-        ]
     specs = here.env.objects(paths.terminal)
-    mine, other = here.reward(specs), there.reward(there.env.objects(moved.terminal))
+    with torch.no_grad():
+        log_probs, mine = evaluate(here.model, paths), here.reward(specs)
+        with _way_of(device):
+            others, other = evaluate(there.model, moved), there.reward(there.env.objects(moved.terminal))
+    errors = [(one - two.cpu()).abs().max().item() for one, two in zip(log_probs, others, strict=True)]
     return {
         "masks_compared": compared,
         "masks_differing": differing,
@@ -133,6 +134,11 @@ def _check_sampler(device: torch.device, n: int = 512) -> dict[str, Any]:
         "proxy_error_eV": (mine.prediction.value - other.prediction.value.cpu()).abs().max().item(),
         "std_error_eV": (mine.prediction.std - other.prediction.std.cpu()).abs().max().item(),
     }
+
+
+def _way_of(device: torch.device) -> AbstractContextManager[None]:
+    """The way in which the device computes; on a CPU that of a GPU, so that the two ways are compared there too."""
+    return as_on_a_gpu() if device.type == "cpu" else nullcontext()
 
 
 def _to(value: Any, device: torch.device) -> Any:

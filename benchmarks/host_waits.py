@@ -3,9 +3,9 @@
     python -m benchmarks.host_waits [batch=256] [words=trainer.replay_fraction=0.25]
 
 They are counted on a CPU that computes in the way of a GPU, in the fourth iteration of
-``train_gfn env=crystal proxy=mlp`` with some ``words`` more. Sampling, scores, loss and update are included, and copies between host and device. Hulls and
-the history of finds are computed on the CPU: of them only the copies count. The last line has the number of operations
-too; a GPU starts one kernel or more for each.
+``train_gfn env=crystal proxy=mlp`` with some ``words`` more: sampling, scores, loss, update, and copies between host
+and device. Hulls and the history of finds are computed on the CPU: of them only the copies count. The last line has the
+number of operations too; a GPU starts one kernel or more for each.
 """
 
 from __future__ import annotations
