@@ -15,7 +15,6 @@ from gflownet_crystal.envs.composition.rules import CompositionRules
 from gflownet_crystal.envs.composition.stage import CompositionStage, CompositionState
 from tests.envs.slow_rules import SlowRules, fits_positions
 from tests.envs.walks import going, group_context, stage_with, walk_backward, walk_forward
-from tests.models.host_guard import as_on_a_gpu
 
 METALS = ("Na", "Mg", "Al", "Fe", "Cu")
 GROUPS = (1, 2, 12, 14, 47, 62, 99, 123, 166, 194, 216, 221, 225)
@@ -110,28 +109,6 @@ def test_reachable_terminals_are_those_of_enumeration_in_both_directions(
             assert walk_backward(stage, group, terminals) == edges
             found += len(expected)
     assert found > 0
-
-
-@pytest.mark.parametrize(
-    "name", ["mixed valence", "metallic", "two required", "minimum elements", "tight budget"]
-)
-def test_masks_computed_for_all_rows_as_on_a_gpu_are_those_of_a_cpu(name: str) -> None:
-    groups = (2, 62, 166, 225)
-    stage = stage_with(CompositionRules(**SPACES[name]), LookAheadMasks, groups)
-    states = [
-        (group, torch.tensor(sorted({counts for edge in walk_forward(stage, group)[1] for counts in edge})))
-        for group in groups
-        if stage.fillable[group]
-    ]
-    assert states
-    for group, counts in states:
-        context, state = group_context(group, len(counts)), going(counts)
-        started = counts.any(dim=1)
-        forward = stage.forward_support(state, context)
-        backward = stage.backward_support(going(counts[started]), context[started])
-        with as_on_a_gpu():
-            assert torch.equal(stage.forward_support(state, context), forward)
-            assert torch.equal(stage.backward_support(going(counts[started]), context[started]), backward)
 
 
 @pytest.mark.parametrize("name", [name for name, space in SPACES.items() if len(space["elements"]) > 3])
