@@ -5,9 +5,10 @@
 FILE holds crystals in the package's schema; without it, parts that read crystals are left out. Checks: masks of
 env=crystal bit for bit, log-probabilities of both policies, energies of the proxy ``mlp``, energies, forces and
 stresses of ``alignn`` and ``gemsnet``, and structures of the generators (coordinates, as each draws the same numbers
-everywhere). Rates: trajectories of training and sampling by batch size, with the number of kernels and of waits for the
-device in an iteration; crystals of ``alignn`` and ``gemsnet`` judged and trained on by batch size; specs that get
-atoms. A part that fails is reported with its error, and the others go on.
+everywhere). Rates: trajectories of training and sampling by batch size, with the number of kernels (on a CPU, of
+operations, which are one kernel or more each) and of waits for the device in an iteration; crystals of ``alignn`` and
+``gemsnet`` judged and trained on by batch size; specs that get atoms. A part that fails is reported with its error, and
+the others go on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ from gflownet_crystal.structures.batching import cut_by_atoms
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.energies.labelled import read_labelled
 from gflownet_crystal.training.samplers.training import SamplerTraining
+from tests.models.host_guard import HostWaits, as_on_a_gpu
 
 _DEFAULTS = {"data": "", "parts": "checks,rates", "device": "cuda", "seconds": "3"}
 _NETWORKS = ("alignn", "gemsnet")
@@ -105,7 +108,8 @@ def _check_sampler(device: torch.device, n: int = 512) -> dict[str, Any]:
             (part.parent, part.forward_support, "forward_support"),
             (part.child, part.backward_support, "backward_support"),
         ):
-            support = getattr(there.env.stages[index], method)(states.to(device), _moved(earlier, device))
+            with _way_of(device):
+                support = getattr(there.env.stages[index], method)(states.to(device), _moved(earlier, device))
             pairs = (
                 [(record, support)]
                 if isinstance(record, Tensor)
@@ -116,13 +120,12 @@ def _check_sampler(device: torch.device, n: int = 512) -> dict[str, Any]:
                     differing += int((mine != other.cpu()).sum())
                     compared += mine.numel()
     moved = _to(paths, device)
-    with torch.no_grad():
-        errors = [
-            (mine - other.cpu()).abs().max().item()
-            for mine, other in zip(evaluate(here.model, paths), evaluate(there.model, moved), strict=True)
-        ]
     specs = here.env.objects(paths.terminal)
-    mine, other = here.reward(specs), there.reward(there.env.objects(moved.terminal))
+    with torch.no_grad():
+        log_probs, mine = evaluate(here.model, paths), here.reward(specs)
+        with _way_of(device):
+            others, other = evaluate(there.model, moved), there.reward(there.env.objects(moved.terminal))
+    errors = [(one - two.cpu()).abs().max().item() for one, two in zip(log_probs, others, strict=True)]
     return {
         "masks_compared": compared,
         "masks_differing": differing,
@@ -131,6 +134,11 @@ def _check_sampler(device: torch.device, n: int = 512) -> dict[str, Any]:
         "proxy_error_eV": (mine.prediction.value - other.prediction.value.cpu()).abs().max().item(),
         "std_error_eV": (mine.prediction.std - other.prediction.std.cpu()).abs().max().item(),
     }
+
+
+def _way_of(device: torch.device) -> AbstractContextManager[None]:
+    """The way in which the device computes; on a CPU that of a GPU, so that the two ways are compared there too."""
+    return as_on_a_gpu() if device.type == "cpu" else nullcontext()
 
 
 def _to(value: Any, device: torch.device) -> Any:
@@ -216,7 +224,7 @@ def _rate(work: Callable[[], int], device: torch.device, seconds: float) -> floa
 
 
 def _training_rate(device: torch.device, size: int, seconds: float) -> dict[str, Any]:
-    """Whole iterations of the default run, and one of them looked at by the profiler."""
+    """Whole iterations of the default run, and one of them looked at by the profiler; on a CPU counted as on a GPU."""
     parts = _parts(device, f"trainer.batch_size={size}")
     training = SamplerTraining(parts.model, parts.reward, parts.objective, parts.settings)
 
@@ -232,6 +240,10 @@ def _training_rate(device: torch.device, size: int, seconds: float) -> dict[str,
         found["kernels"] = sum(e.count for e in events if "LaunchKernel" in e.key)
         found["waits"] = sum(e.count for e in events if "Synchronize" in e.key)
         found["memory_GB"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
+    else:
+        with as_on_a_gpu(), HostWaits() as counted:
+            iterate()
+        found["operations"], found["waits"] = counted.n_operations, counted.lines.total()
     return found
 
 

@@ -84,6 +84,12 @@ KINDS: Mapping[str, Kind] = {
             ("validation.mp20_val.first_20", "among the first 20"),
         ),
     ),
+    "site_templates": Kind(
+        "coordinates of known crystals on their Wyckoff positions, beyond those of `prototypes`, for `generator=wyckoff`",
+        "only prototypes that at least two crystals share; crystals far above the hull count too",
+        split="none",
+        figure=(("templates", "templates"),),
+    ),
     "placing": Kind(
         "a correction of `mlp` to the energies of atoms placed in sampled cells",
         "labels are energies by `alignn` of the best of a generator's tries, not of relaxed crystals; works only with "

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 
 import torch
+from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.values import thread_count
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
+
+_IN_STEP = frozenset({"cpu"})
+"""Kinds of devices on which the host computes itself."""
 
 
 def find_device(name: object) -> torch.device:
@@ -30,6 +35,26 @@ def find_device(name: object) -> torch.device:
         raise ConfigError(
             f"device {name!r} cannot be used here ({reason}); give auto, cpu or cuda"
         ) from error
+
+
+def runs_ahead(device: torch.device) -> bool:
+    """Whether operations of a device end after the host has asked for them, so that a read of values means a wait."""
+    return device.type not in _IN_STEP
+
+
+def asks_in(step: int, device: torch.device) -> bool:
+    """Whether a loop asks in a step whether it is done: in each on a CPU, in every fourth where the host would wait."""
+    return not runs_ahead(device) or step % 4 == 3
+
+
+def on_device(table: Tensor, device: torch.device) -> Tensor:
+    """A constant table on a device; copied there once, as the host waits for each copy."""
+    return table if table.device == device else _copied(table, device)
+
+
+@cache
+def _copied(table: Tensor, device: torch.device) -> Tensor:
+    return table.to(device)
 
 
 def set_threads(threads: object) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, space_group_symbol
 
 CENTRINGS = ("P", "A", "C", "I", "F", "R")
@@ -39,18 +40,18 @@ centring_of_group = torch.tensor(
 )
 """(231,) int64 index into CENTRINGS by group number; -1 at entry 0."""
 
+_BASIS_OF_GROUP, _POINTS_OF_GROUP = PRIMITIVE_BASES[centring_of_group], LATTICE_POINTS[centring_of_group]
+
 
 def primitive_basis(space_group: Tensor) -> Tensor:
     """Bases B of the groups, (n,) int64 -> (n, 3, 3) float64 on the same device."""
-    device = space_group.device
-    bases: Tensor = PRIMITIVE_BASES.to(device)[centring_of_group.to(device)[space_group]]
+    bases: Tensor = on_device(_BASIS_OF_GROUP, space_group.device)[space_group]
     return bases
 
 
 def lattice_points(space_group: Tensor) -> Tensor:
     """Lattice points in the conventional cells of the groups, (n,) int64 -> (n,) int64."""
-    device = space_group.device
-    return LATTICE_POINTS.to(device)[centring_of_group.to(device)[space_group]]
+    return on_device(_POINTS_OF_GROUP, space_group.device)[space_group]
 
 
 def to_primitive_cell(cell: Tensor, space_group: Tensor) -> Tensor:

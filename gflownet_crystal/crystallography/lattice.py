@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
+
 FREE_PARAMETERS = torch.tensor(
     [
         [True, True, True, True, True, True],
@@ -57,8 +59,8 @@ def complete_parameters(lattice_system: Tensor, parameters: Tensor) -> Tensor:
         parameters: (n, 6) lengths and angles; only those free in the row's lattice system are read.
     """
     device = parameters.device
-    copied = parameters.gather(1, SOURCE_PARAMETER.to(device)[lattice_system])
-    fixed = FIXED_ANGLES.to(device, parameters.dtype)[lattice_system]
+    copied = parameters.gather(1, on_device(SOURCE_PARAMETER, device)[lattice_system])
+    fixed = on_device(FIXED_ANGLES, device).to(parameters.dtype)[lattice_system]
     angles = torch.where(fixed.isnan(), copied[:, 3:], fixed)
     return torch.cat([copied[:, :3], angles], dim=1)
 

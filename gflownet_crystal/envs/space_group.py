@@ -151,7 +151,7 @@ class SpaceGroupStage(MovedToDevice, Stage[SpaceGroupState, Tensor, Tensor]):
         """One-hot lattice system, point symmetry and group."""
         sizes = (_N_SYSTEMS, _N_SYMMETRIES, N_SPACE_GROUPS)
         parts = [
-            one_hot(value, size + 1)[:, 1:].float()
+            value[:, None] == torch.arange(1, size + 1, device=value.device)
             for value, size in zip((state.system, state.symmetry, state.group), sizes, strict=True)
         ]
-        return torch.cat(parts, dim=1)
+        return torch.cat(parts, dim=1).float()

@@ -1,4 +1,4 @@
-"""Distributions over actions in the states that leave a choice; the only action of others costs no network call."""
+"""Distributions over actions in the states that leave a choice; the only action of others needs no network call."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import runs_ahead
 from gflownet_crystal.envs.base import Action, Context, State, Support
 from gflownet_crystal.gflownet.model import GFlowNet
 from gflownet_crystal.policies.distributions import Head
@@ -18,7 +19,7 @@ class Choices(NamedTuple):
 
     Attributes:
         n: number of states.
-        rows: (c,) int64 states with a choice.
+        rows: (c,) int64 states with a choice; on a GPU all states.
         parameters: (c, p) parameters of their distributions.
     """
 
@@ -49,7 +50,12 @@ def choices(
     """
     head = head_of(model, index, backward)
     parameters_of = model.backward_parameters if backward else model.forward_parameters
-    n, rows = len(state), (~head.forced(support)).nonzero().squeeze(1)
+    n = len(state)
+    if runs_ahead(state.device):
+        # the host would have to wait for the number of states with a choice
+        rows = torch.arange(n, device=state.device)
+    else:
+        rows = (~head.forced(support)).nonzero().squeeze(1)
     if not len(rows):
         # a policy need not know batches without rows
         return Choices(n, rows, torch.zeros(0, head.n_parameters, device=rows.device))

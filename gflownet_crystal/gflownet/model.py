@@ -10,6 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from gflownet_crystal.common.devices import runs_ahead
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.base import Context, DiscreteActions, Env, State
 from gflownet_crystal.gflownet.conditions import Conditions, LogPartition
@@ -156,7 +157,7 @@ class GFlowNet(nn.Module):
         """
         is_discrete = isinstance(self.env.stages[stage].forward_actions, DiscreteActions)
         one_output = self.conditions is None and not self.training
-        return is_discrete and one_output and self.device.type == "cpu" and len(state) >= _FEWEST
+        return is_discrete and one_output and not runs_ahead(self.device) and len(state) >= _FEWEST
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move parameters and the places of columns; see :meth:`torch.nn.Module.to`."""

@@ -15,7 +15,7 @@ from gflownet_crystal.common.errors import ActionError
 from gflownet_crystal.envs.base import Action, Context, Jump, JumpSupport, State, Support
 from gflownet_crystal.gflownet.choices import Choices, cat_choices, choices, head_of, log_prob
 from gflownet_crystal.gflownet.model import GFlowNet
-from gflownet_crystal.policies.distributions import ON_POLICY, Behaviour
+from gflownet_crystal.policies.distributions import ON_POLICY, Behaviour, check_usable
 
 
 @dataclass(frozen=True)
@@ -194,20 +194,24 @@ def _walk(
     row, here = torch.arange(context.n, device=context.device), context
     state = reached = start
     steps: list[_Step] = []
+    usable = torch.ones((), dtype=torch.bool, device=context.device)
     for _ in range(stage.max_transitions):
         support = support_of(state, here)
         found = choices(model, index, state, here, support, backward=not forward)
+        usable = usable & head.usable(found.parameters, behaviour)
         action = head.sample(found.in_all_rows(), support, generator, behaviour)
         moved = move(state, action, here)
         parent, child = (state, moved) if forward else (moved, state)
         steps.append(_Step(row, parent, child, action, support, found))
-        done = ended(moved)
         # going back, all end at the source
         if forward:
-            reached = reached.put(row[done], moved[done])
-        row, state, here = row[~done], moved[~done], here[~done]
-        if not len(row):
+            reached = reached.put(row, moved)
+        # the only wait for a GPU in a step
+        going = (~ended(moved)).nonzero().squeeze(1)
+        if not len(going):
+            check_usable(usable)
             return steps, reached
+        row, state, here = row[going], moved[going], here[going]
     words = "did not finish" if forward else "was not undone"
     raise ActionError(f"stage {stage.name} {words} in {stage.max_transitions} steps; its bound is wrong")
 
@@ -232,8 +236,7 @@ def _joined(
     """
     stage, found = model.env.stages[index], cat_choices([step.choices for step in steps])
     row = torch.cat([step.row for step in steps])
-    sizes = torch.tensor([len(step.row) for step in steps], device=row.device)
-    place = torch.arange(len(steps), device=row.device).repeat_interleave(sizes, output_size=len(row))
+    place = torch.cat([torch.full_like(step.row, number) for number, step in enumerate(steps)])
     parent = type(steps[0].parent).cat([step.parent for step in steps])
     child = type(steps[0].child).cat([step.child for step in steps])
     action, support = _cat_actions([s.action for s in steps]), _cat_supports([s.support for s in steps])

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gflownet_crystal.common.errors import ActionError, ConfigError, PolicyError
+from gflownet_crystal.common.errors import ConfigError, PolicyError
 from gflownet_crystal.envs.base import ActionT, Jump, JumpSupport, SupportT
 from gflownet_crystal.policies.beta import beta_log_prob, bounded, sample_beta_log_odds
 
@@ -55,11 +55,12 @@ class Head(ABC, Generic[SupportT, ActionT]):
     def sample(
         self, parameters: Tensor, support: SupportT, generator: torch.Generator, behaviour: Behaviour
     ) -> ActionT:
-        """One allowed action a row.
+        """One allowed action a row; a parameter that is not finite, see :meth:`usable`, counts as 0."""
 
-        Raises:
-            PolicyError: a parameter is not finite.
-        """
+    @staticmethod
+    def usable(parameters: Tensor, behaviour: Behaviour) -> Tensor:
+        """() bool: all parameters are finite when actions are drawn; :func:`check_usable` reads it."""
+        return _over(parameters, behaviour.temperature).isfinite().all()
 
     @abstractmethod
     def log_prob(self, parameters: Tensor, support: SupportT, action: ActionT) -> Tensor:
@@ -83,7 +84,7 @@ class CategoricalHead(Head[Tensor, Tensor]):
     def sample(
         self, parameters: Tensor, support: Tensor, generator: torch.Generator, behaviour: Behaviour
     ) -> Tensor:
-        logits = _masked(_finite(parameters / behaviour.temperature), support)
+        logits = _masked(_finite(_over(parameters, behaviour.temperature)), support)
         weights = torch.softmax(logits, dim=1)
         if behaviour.exploration > 0.0:
             uniform = support / support.sum(dim=1, keepdim=True)
@@ -104,14 +105,28 @@ class CategoricalHead(Head[Tensor, Tensor]):
         return torch.zeros(self.n_parameters)
 
 
-def _finite(parameters: Tensor) -> Tensor:
-    """The parameters; from others no allowed action could be drawn."""
-    if not bool(parameters.isfinite().all()):
+def check_usable(usable: Tensor) -> None:
+    """Refuse actions drawn with parameters that are not finite; the host waits for a GPU here.
+
+    Args:
+        usable: () bool of :meth:`Head.usable`.
+
+    Raises:
+        PolicyError: they were not.
+    """
+    if not bool(usable):
         raise PolicyError(
             "the policy's outputs are not finite: its weights have diverged, or the temperature is too small; lower "
             "trainer.learning_rate, or raise trainer.temperature"
         )
-    return parameters
+
+
+def _finite(parameters: Tensor) -> Tensor:
+    return parameters.nan_to_num(0.0, 0.0, 0.0)
+
+
+def _over(parameters: Tensor, temperature: float) -> Tensor:
+    return parameters if temperature == 1.0 else parameters / temperature
 
 
 def _masked(logits: Tensor, mask: Tensor) -> Tensor:
@@ -172,14 +187,13 @@ class JumpHead(Head[JumpSupport, Jump]):
         return Jump(flag, torch.where(explores[:, None], spread, log_odds))
 
     def log_prob(self, parameters: Tensor, support: JumpSupport, action: Jump) -> Tensor:
-        if bool((action.flag & ~(support.flag_allowed | support.flag_forced)).any()):
-            raise ActionError("a jump raises a flag that its state does not allow")
         if parameters.stride(0) == 0:
             # one row in the place of all, as a constant policy gives it
             parameters = parameters[:1]
         flag_logit, log_weights, alpha, beta = self._split(parameters)
         density = beta_log_prob(action.log_odds[:, :, None], alpha, beta) - support.log_width[:, :, None]
-        density = density.masked_fill(~support.free[:, :, None], 0.0)
+        jumps = support.free & ~action.flag[:, None]
+        density = density.masked_fill(~jumps[:, :, None], 0.0)
         if self.joint:
             moved = torch.logsumexp(log_weights[:, 0] + density.sum(dim=1), dim=1)
         else:
@@ -188,7 +202,8 @@ class JumpHead(Head[JumpSupport, Jump]):
         log_flag = functional.logsigmoid(torch.where(action.flag, flag_logit, -flag_logit)).masked_fill(
             ~undecided, 0.0
         )
-        return log_flag + moved.masked_fill(action.flag, 0.0)
+        impossible = action.flag & ~(support.flag_allowed | support.flag_forced)
+        return (log_flag + moved.masked_fill(action.flag, 0.0)).masked_fill(impossible, -math.inf)
 
     def forced(self, support: JumpSupport) -> Tensor:
         return support.flag_forced

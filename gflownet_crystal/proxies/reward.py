@@ -259,9 +259,10 @@ class Reward:
             raise ProxyError(f"{name} failed with {type(error).__name__} ({reason})") from error
         log_reward = checked_column(log_reward, len(prediction.value), name)
         bad = ~(prediction.valid & torch.isfinite(log_reward))
-        if self.invalid == "raise" and bool(bad.any()):
+        # both in one wait for a GPU
+        n_bad, n_invalid = torch.stack([bad.sum(), (bad | prediction.penalised).sum()]).tolist()
+        if self.invalid == "raise" and n_bad:
             raise ProxyError(self._complaint(prediction, log_reward, bad, objects))
-        n_invalid = int((bad | prediction.penalised).sum())
         excluded = self.function.excluded(prediction)
         if excluded is not None:
             log_reward = torch.where(excluded, log_reward.clamp(max=self.penalty), log_reward)

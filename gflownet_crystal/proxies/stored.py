@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import runs_ahead
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.run_schema import ENERGY_COLUMN
 from gflownet_crystal.proxies.base import Proxy
@@ -73,7 +74,7 @@ class StoredProxy(Proxy):
         if self.batch_size is not None:
             return self.batch_size
         # a GPU is used well by one large call only
-        return self.cpu_batch_size if device.type == "cpu" else max(n, 1)
+        return max(n, 1) if runs_ahead(device) else self.cpu_batch_size
 
 
 def repeated(specs: CrystalSpec) -> CrystalSpec:

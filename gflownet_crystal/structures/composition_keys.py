@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.crystallography.space_groups import first_hand_of_group
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import reduce_composition
@@ -54,7 +55,7 @@ def formula_keys(composition: Tensor) -> Tensor:
     Args:
         composition: (n, 119) int64 counts by atomic number; multiples of a formula count as equal.
     """
-    constants = _OF_ELEMENT.to(composition.device)
+    constants = on_device(_OF_ELEMENT, composition.device)
     return _shifted(_finalised((reduce_composition(composition) * constants).sum(1)), 64 - KEY_BITS)
 
 
@@ -68,7 +69,7 @@ def formula_and_group_keys(formula_key: Tensor, space_group: Tensor) -> Tensor:
     Returns:
         (n,) int64, 0 to 2**48 - 1.
     """
-    return (formula_key << GROUP_BITS) | _FIRST_HAND.to(space_group.device)[space_group]
+    return (formula_key << GROUP_BITS) | on_device(_FIRST_HAND, space_group.device)[space_group]
 
 
 def prototype_keys(composition: Tensor, space_group: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.crystallography.lattice import complete_parameters, is_closed, is_possible
 from gflownet_crystal.crystallography.occupation import IMPOSSIBLE, WyckoffOccupation
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS, lattice_system_of_group
@@ -33,12 +34,14 @@ NO_OCCUPATION = len(REASONS) - 1
 
 _SIZES = (32, 100, 300, 800)
 
+_LATTICE_SYSTEM = torch.as_tensor(lattice_system_of_group)
+
 
 def spec_faults(specs: CrystalSpec) -> Tensor:
     """(n,) int64: the first fault of each spec as its place in :data:`REASONS`, 0 where there is none."""
     group = specs.space_group.clamp(1, N_SPACE_GROUPS)
     parameters = torch.cat([specs.lengths, specs.angles], dim=1)
-    system = torch.as_tensor(lattice_system_of_group, device=specs.device)[group]
+    system = on_device(_LATTICE_SYSTEM, specs.device)[group]
     off = (complete_parameters(system, parameters) - parameters).abs()
     far = (off[:, :3] > LENGTH_TOLERANCE * specs.lengths).any(1) | (off[:, 3:] > ANGLE_TOLERANCE).any(1)
     fault = torch.where(_fits(specs.composition, group), 0, NO_OCCUPATION)
@@ -57,9 +60,9 @@ def complaint(specs: CrystalSpec, faults: Tensor) -> str | None:
         specs: n specs.
         faults: (n,) as from :func:`spec_faults`.
     """
-    rows = faults.nonzero().squeeze(1).tolist()
-    if not rows:
+    if not bool(faults.any()):
         return None
+    rows = faults.nonzero().squeeze(1).tolist()
     row = rows[0]
     parameters = ", ".join(f"{x:g}" for x in [*specs.lengths[row].tolist(), *specs.angles[row].tolist()])
     more = f" (and {len(rows) - 1} more of {len(specs)})" if len(rows) > 1 else ""
@@ -84,15 +87,16 @@ def _fits(composition: Tensor, group: Tensor) -> Tensor:
     if not len(composition):
         return torch.ones_like(group, dtype=torch.bool)
     positive = composition.clamp(min=0)
-    counts = positive.topk(max(1, int((positive > 0).sum(1).max())), dim=1).values
-    general = _general_multiplicity().to(group.device)[group][:, None]
+    # both in one wait for a GPU
+    most, largest = torch.stack([(positive > 0).sum(1).max(), positive.max()]).tolist()
+    counts = positive.topk(max(1, most), dim=1).values
+    general = on_device(_general_multiplicity(), group.device)[group][:, None]
     # past the largest table, one orbit of the general position more or less changes nothing
     top = _SIZES[-1]
     counts = torch.where(counts > top, top - (top - counts) % general, counts)
-    largest = int(counts.max())
-    occupation = _occupation(next(size for size in _SIZES if size >= largest))
-    transition = occupation.transition.to(group.device)
-    state = occupation.initial.to(group.device)[group]
+    occupation = _occupation(next(size for size in _SIZES if size >= min(largest, top)))
+    transition = on_device(occupation.transition, group.device)
+    state = on_device(occupation.initial, group.device)[group]
     for column in counts.unbind(1):
         state = transition[state, column]
     return state != IMPOSSIBLE

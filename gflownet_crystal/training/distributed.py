@@ -81,6 +81,13 @@ class World:
         dist.all_gather(received, sent)
         return torch.cat(received).to(values.dtype)
 
+    def total(self, counts: Sequence[int], device: torch.device) -> list[int]:
+        """Sums over the processes of numbers that each knows."""
+        if self.size == 1:
+            return list(counts)
+        sums: list[int] = self.gather(torch.tensor([counts], device=device)).sum(dim=0).tolist()
+        return sums
+
     def gather_context(self, context: Context) -> Context:
         """The terminal states of all processes."""
         if self.size == 1:

@@ -33,6 +33,7 @@ from gflownet_crystal.policies.base import Columns
 from gflownet_crystal.proxies.reward import LogValue, Reward
 from gflownet_crystal.proxies.toy import GridCorners
 from tests.gflownet.random_models import generator, random_model
+from tests.models.host_guard import as_on_a_gpu
 
 GRID = Hypergrid(2, 5)
 REWARD = Reward(GridCorners(5), LogValue())
@@ -84,6 +85,24 @@ def loss_of(
 def gradients(model: GFlowNet, loss: Tensor) -> list[Tensor]:
     found = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True, retain_graph=True)
     return [torch.zeros_like(p) if g is None else g for p, g in zip(model.parameters(), found, strict=True)]
+
+
+def test_trajectories_drawn_as_on_a_gpu_are_those_of_a_cpu() -> None:
+    model = double_model(CRYSTAL)
+    mine = sample_forward(model, 64, generator(), Behaviour(0.2))
+    with as_on_a_gpu():
+        drawn, log_pf = draw_forward(model, 64, generator(), Behaviour(0.2))
+        found = evaluate_transitions(model, drawn, log_pf)
+    # draws of Betas take as many random numbers as their parameters make them, also where no Beta is needed
+    for one, two in zip(mine.terminal.states[:2], drawn.terminal.states[:2], strict=True):
+        assert all(torch.equal(column, two.to_dict()[name]) for name, column in one.to_dict().items())
+    sums = [
+        sum_by_row(drawn, terms.forward).square().sum() + sum_by_row(drawn, terms.backward).square().sum()
+        for terms in (found, evaluate_transitions(model, drawn))
+    ]
+    assert torch.allclose(*sums, rtol=1e-12)
+    for one, two in zip(*(gradients(model, total) for total in sums), strict=True):
+        assert torch.allclose(one, two, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("backward", [double_policy(1), UniformPolicy], ids=["learned", "uniform"])

@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 
+from gflownet_crystal.common.errors import PolicyError
 from gflownet_crystal.envs.base import Context, Env, Jump
 from gflownet_crystal.envs.box import Box
 from gflownet_crystal.envs.hypergrid import Hypergrid
@@ -49,6 +50,15 @@ def exact_log_p(model: GFlowNet, env: Hypergrid) -> dict[tuple[int, ...], float]
                 flow[after] = flow.get(after, 0.0) + flow[cell] * probability[i]
         terminal[cell] = flow[cell] * probability[d]
     return terminal
+
+
+@pytest.mark.parametrize("env", [Hypergrid(2, 4), Box(2, 0.2)])
+def test_no_trajectories_come_from_outputs_that_are_not_finite(env: Env) -> None:
+    model = model_of(env)
+    with torch.no_grad():
+        next(model.forward_policy.parameters()).fill_(math.nan)
+    with pytest.raises(PolicyError, match="not finite"):
+        sample_terminal(model, 8, torch.Generator().manual_seed(0))
 
 
 @torch.no_grad()

@@ -12,9 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from gflownet_crystal.common.errors import ActionError, ConfigError, PolicyError
+from gflownet_crystal.common.errors import ConfigError, PolicyError
 from gflownet_crystal.envs.base import Jump, JumpSupport
-from gflownet_crystal.policies.distributions import ON_POLICY, Behaviour, CategoricalHead, JumpHead
+from gflownet_crystal.policies.distributions import (
+    ON_POLICY,
+    Behaviour,
+    CategoricalHead,
+    JumpHead,
+    check_usable,
+)
 
 F64 = torch.float64
 
@@ -164,8 +170,7 @@ def test_forced_and_forbidden_flags() -> None:
     parameters = torch.randn(1, head.n_parameters, generator=torch.Generator().manual_seed(9))
     raised = Jump(torch.tensor([True]), torch.zeros(1, 1, dtype=F64))
     assert float(head.log_prob(parameters, support([True], 0.0, forced=True), raised)) == 0.0
-    with pytest.raises(ActionError):
-        head.log_prob(parameters, support([True], 0.0, allowed=False), raised)
+    assert float(head.log_prob(parameters, support([True], 0.0, allowed=False), raised)) == -math.inf
 
 
 @pytest.mark.parametrize("arguments", [{"exploration": 1.5}, {"exploration": -0.1}, {"temperature": 0.0}])
@@ -183,20 +188,21 @@ def test_outputs_that_are_not_finite_draw_nothing(head: CategoricalHead | JumpHe
         else support([True] * 2, 0.0, n=3)
     )
     parameters = torch.zeros(3, head.n_parameters)
-    head.sample(parameters, allowed, torch.Generator(), ON_POLICY)
+    check_usable(head.usable(parameters, ON_POLICY))
     parameters[1, -1] = value
     with pytest.raises(PolicyError, match="not finite"):
-        head.sample(parameters, allowed, torch.Generator(), ON_POLICY)
+        check_usable(head.usable(parameters, ON_POLICY))
+    # until it is checked, draws stay possible
+    drawn = head.sample(parameters, allowed, torch.Generator(), ON_POLICY)
+    if isinstance(drawn, Jump):
+        assert bool(drawn.log_odds.isfinite().all())
+    else:
+        assert bool(allowed.gather(1, drawn[:, None]).all())
 
 
 def test_a_temperature_that_leaves_no_numbers_is_told() -> None:
     with pytest.raises(PolicyError, match="temperature"):
-        CategoricalHead(2).sample(
-            torch.ones(1, 2),
-            torch.ones(1, 2, dtype=torch.bool),
-            torch.Generator(),
-            Behaviour(temperature=1e-320),
-        )
+        check_usable(CategoricalHead.usable(torch.ones(1, 2), Behaviour(temperature=1e-320)))
 
 
 def test_gradients_stay_finite_at_extreme_parameters() -> None:

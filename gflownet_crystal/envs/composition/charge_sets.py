@@ -7,12 +7,16 @@ dropped: the radius is chosen so that nothing could balance them.
 
 from __future__ import annotations
 
+from functools import reduce
+from itertools import takewhile
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from gflownet_crystal.common.devices import runs_ahead
 from gflownet_crystal.common.moving import MovedToDevice
 
 WORD_BITS = 63
@@ -73,9 +77,14 @@ class ChargeKernels(MovedToDevice):
         self.size = member.sum(dim=1)
         runs = [_runs(row.nonzero()[0] - radius) for row in member.numpy()]
         most = max(1, *map(len, runs)) if runs else 1
-        padded = [[*some, *[(0, 0, 0)] * (most - len(some))] for some in runs]
+        # a set without a further run gets one that leaves the radius and so adds nothing
+        none = (WORD_BITS * (n_words(radius) + 1), 0, 0)
+        padded = [[*some, *[none] * (most - len(some))] for some in runs]
         table = torch.tensor(padded, dtype=torch.int64).view(len(runs), most, 3)
         self.first, self.step, self.length = (column.contiguous() for column in table.permute(2, 1, 0))
+        # lengths above which a run takes part at all, and in each of its doublings
+        doublings = (int(self.length.max()) - 1).bit_length() if runs else 0
+        self.thresholds = torch.tensor([0, *(2**number for number in range(doublings))])
         self.valid = pack(torch.ones(2 * radius + 1, dtype=torch.bool))
 
     def subtract(self, words: Tensor, kernel: Tensor) -> Tensor:
@@ -88,29 +97,40 @@ class ChargeKernels(MovedToDevice):
         Returns:
             (n, W) int64 sets; empty where the kernel is.
         """
+        rows = self._in_all_rows if runs_ahead(words.device) else self._in_prefixes
+        return rows(words, kernel) & self.valid
+
+    def _in_all_rows(self, words: Tensor, kernel: Tensor) -> Tensor:
+        """The differences by all runs and doublings in all rows, for devices that the host would have to wait for."""
+        first, step, length = (part[:, kernel].flatten() for part in (self.first, self.step, self.length))
+        found = _shifted(words.repeat(len(self.first), 1), first)
+        for doubling in range(len(self.thresholds) - 1):
+            found = found | _shifted(found, step * _further(length, doubling))
+        return reduce(torch.bitwise_or, found.view(len(self.first), *words.shape).unbind())
+
+    def _in_prefixes(self, words: Tensor, kernel: Tensor) -> Tensor:
+        """The differences by runs and doublings in the rows that have them."""
         result = torch.zeros_like(words)
-        for run in range(len(self.length)):
-            length = self.length[run, kernel]
-            # longest first, so that each doubling works on a prefix
-            length, row = length.sort(descending=True)
-            active = int((length > 0).sum())
+        # longest first, so that each doubling works on a prefix
+        lengths, rows = self.length[:, kernel].sort(dim=1, descending=True)
+        above = torch.searchsorted(-lengths, -self.thresholds.expand(len(lengths), -1)).tolist()
+        for run, (active, *doublings) in enumerate(above):
             if not active:
                 break
-            length, row = length[:active], row[:active]
+            length, row = lengths[run, :active], rows[run, :active]
             some = kernel[row]
-            found = self._without_run(words[row], self.first[run, some], self.step[run, some], length)
+            found = _shifted(words[row], self.first[run, some])
+            for doubling, part in enumerate(takewhile(bool, doublings)):
+                charge = self.step[run, some[:part]] * _further(length[:part], doubling)
+                found[:part] |= _shifted(found[:part], charge)
             result[row] = result[row] | found
-        return result & self.valid
+        return result
 
-    @staticmethod
-    def _without_run(words: Tensor, first: Tensor, step: Tensor, length: Tensor) -> Tensor:
-        """(n, W): the sets minus the members of a run each, given longest first."""
-        found, covered = _shifted(words, first), 1
-        while (active := int((length > covered).sum())) > 0:
-            further = torch.clamp(length[:active] - covered, max=covered)
-            found[:active] |= _shifted(found[:active], step[:active] * further)
-            covered *= 2
-        return found
+
+def _further(length: Tensor, doubling: int) -> Tensor:
+    """Members of runs that a doubling adds to those before."""
+    covered = 2**doubling
+    return (length - covered).clamp(0, covered)
 
 
 def _runs(charges: NDArray[np.int64]) -> list[tuple[int, int, int]]:

@@ -66,7 +66,7 @@ def _children(look: LookAhead, parent: Partial, occupation: Tensor, count: Tenso
             look, parent.demand, occupation, n_atoms, count, n_elements, missing, depth
         )
         allowed, unsure = allowed | (open_to & found), unsure | unsure_of_two
-    if bool(look.required.any()):
+    if look.requires_any:
         found, settled = _by_required(look, parent, occupation, n_atoms, count)
         allowed, unsure = allowed | (open_to & found), unsure & ~settled
     return allowed, open_to & ~allowed & unsure

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.moving import MovedToDevice
+from gflownet_crystal.common.rows import computed_where
 from gflownet_crystal.crystallography.occupation import IMPOSSIBLE
 from gflownet_crystal.envs.composition.charge_sets import meets
 from gflownet_crystal.envs.composition.deep import DeepTables
@@ -39,7 +40,9 @@ class LookAhead(MovedToDevice):
         self.least_atoms, self.most_atoms = rules.n_atoms
         self.allowed = rules.allowed_counts()
         self.required = rules.is_required()
+        self.requires_any = len(rules.required_elements) > 0
         self.usable = self.allowed.any(dim=1)
+        self.in_class = torch.nn.functional.one_hot(tables.class_of, tables.n_classes).float()
         # whether a state other than the source may have to look further than one element
         self.may_be_deep = (
             len(rules.required_elements) > 1
@@ -51,7 +54,7 @@ class LookAhead(MovedToDevice):
         """Move everything to ``device`` and return self."""
         self.tables = self.tables.to(device)
         self.allowed, self.required = self.allowed.to(device), self.required.to(device)
-        self.usable = self.usable.to(device)
+        self.usable, self.in_class = self.usable.to(device), self.in_class.to(device)
         # rebuilt on the device when next needed
         self._deep_tables = None
         return self
@@ -88,7 +91,7 @@ class LookAhead(MovedToDevice):
     def reaches(self, partial: Partial, depth: Tensor) -> Tensor:
         """(n,) bool: closed, or closed by at most ``depth`` (n,) more elements."""
         found = self.closed(partial)
-        found = _where_open(found, partial, self._one_more)
+        found = computed_where(~found, found, lambda rows: self._one_more(partial[rows]))
         return self._several_more(found, partial, depth)
 
     def _in_range(self, n_elements: Tensor, n_atoms: Tensor) -> Tensor:
@@ -105,23 +108,22 @@ class LookAhead(MovedToDevice):
         # more suppliers than elements already chosen leave at least one
         enough = at_least[n_elements.clamp(max=len(at_least) - 1), offer]
         certain = possible & (missing == 0) & meets(enough, partial.demand)
-        return _where_open(certain, partial, self._supplied, possible)
+        return computed_where(possible & ~certain, certain, lambda rows: self._supplied(partial[rows]))
 
     def _supplied(self, partial: Partial) -> Tensor:
         """(n,) bool: some element that is free to be chosen supplies the demand."""
         available = ~partial.chosen & self.usable
         missing = self.required & ~partial.chosen
         available = torch.where(missing.any(dim=1, keepdim=True), available & missing, available)
-        membership = torch.nn.functional.one_hot(self.tables.class_of, self.tables.n_classes)
-        in_class = available.float() @ membership.float() > 0.5
+        in_class = available.float() @ self.in_class > 0.5
         offer = self.tables.offer(partial.occupation, partial.n_atoms)
-        found = torch.zeros(len(partial), dtype=torch.bool, device=partial.device)
-        for number in range(self.tables.n_classes):
-            found = found | (in_class[:, number] & meets(self.tables.supply[number, offer], partial.demand))
-        return found
+        supplies = meets(self.tables.supply[:, offer], partial.demand)
+        return (in_class.T & supplies).any(dim=0)
 
     def _several_more(self, found: Tensor, partial: Partial, depth: Tensor) -> Tensor:
         """``found`` or completed by two or more elements: by tables, and where they leave it open by search."""
+        if not self.may_be_deep:
+            return found
         deep = ~found & (depth >= 2) & (partial.n_elements + 2 <= self.most_elements)
         rows = (deep & (partial.occupation != IMPOSSIBLE)).nonzero().squeeze(1)
         if len(rows):
@@ -217,12 +219,3 @@ class LookAhead(MovedToDevice):
         source = rows[which]
         child = extend(self.tables, partial[source], torch.full_like(number, element), number)
         return found.index_put((source[self.reaches(child, depth[source] - 1)],), torch.ones_like(found[0]))
-
-
-def _where_open(found: Tensor, partial: Partial, decide, possible: Tensor | None = None) -> Tensor:  # type: ignore[no-untyped-def]
-    """``found`` with the undecided rows decided by ``decide``."""
-    undecided = ~found if possible is None else possible & ~found
-    rows = undecided.nonzero().squeeze(1)
-    if not len(rows):
-        return found
-    return found.index_put((rows,), decide(partial[rows]))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.rows import rows_by_number
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.envs.composition.children import extensions, first_elements
 from gflownet_crystal.envs.composition.listed_masks import ListedMasks
@@ -37,16 +38,18 @@ class LookAheadMasks(CompositionMasks):
         self.first = first_elements(self.look, self.base_depth)
         wanted = torch.zeros(N_SPACE_GROUPS + 1, dtype=torch.bool)
         wanted[list(groups)] = True
+        may_be_deep = self.look.may_be_deep
         for depth in range(2, rules.most_elements):
             empty = wanted & ~self.fillable
             if not bool(empty.any()):
                 break
+            self.look.may_be_deep = True
             base_depth = self.base_depth.masked_fill(empty, depth)
             deeper = first_elements(self.look, base_depth)
             gained = empty & deeper.any(dim=(1, 2))
             self.base_depth = self.base_depth.masked_fill(gained, depth)
             self.first = torch.where(gained[:, None, None], deeper, self.first)
-        self.look.may_be_deep |= bool((self.base_depth > 1).any())
+        self.look.may_be_deep = may_be_deep or bool((self.base_depth > 1).any())
 
     def forward(self, counts: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
         partial = partial_of(self.look.tables, group, self.base_depth, counts)
@@ -55,30 +58,28 @@ class LookAheadMasks(CompositionMasks):
     def removable(self, counts: Tensor, group: Tensor) -> Tensor:
         present = counts > 0
         # the only parent of a single element is the source
-        removable, size = present.clone(), present.sum(dim=1)
-        for m in range(2, self.most_elements + 1):
-            rows = (size == m).nonzero().squeeze(1)
-            if len(rows):
-                elements, reached = self._subsets(counts[rows], group[rows])
+        removable = present.clone()
+        for m, rows in rows_by_number(present.sum(dim=1), self.most_elements):
+            if m > 1:
+                elements, reached = self._subsets(m, counts[rows], group[rows])
                 rest = 2**m - 1 - 2 ** torch.arange(m, device=counts.device)
                 removable[rows] = torch.zeros_like(present[rows]).scatter(1, elements, reached[:, rest])
         return removable
 
     def reached(self, counts: Tensor, group: Tensor) -> Tensor:
-        size = (counts > 0).sum(dim=1)
+        size, most = (counts > 0).sum(dim=1), self.most_elements
         allowed = self.look.allowed.gather(1, counts.clamp(0, self.n_counts).T).T & (counts <= self.n_counts)
-        sensible = (allowed | (counts == 0)).all(dim=1)
+        sensible = (allowed | (counts == 0)).all(dim=1) & (size <= most)
         result = torch.zeros_like(sensible)
-        for m in range(1, self.most_elements + 1):
-            rows = (sensible & (size == m)).nonzero().squeeze(1)
-            if len(rows):
-                whole = self._subsets(counts[rows], group[rows])[1][:, -1]
+        for m, rows in rows_by_number(size.masked_fill(~sensible, 0), most):
+            if m > 0:
+                whole = self._subsets(m, counts[rows], group[rows])[1][:, -1]
                 partial = partial_of(self.look.tables, group[rows], self.base_depth, counts[rows])
                 result[rows] = whole & self.look.closed(partial)
         return result
 
-    def _subsets(self, counts: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
-        return reached_subsets(self.look, self.first, self.base_depth, group, counts)
+    def _subsets(self, m: int, counts: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+        return reached_subsets(self.look, self.first, self.base_depth, m, group, counts)
 
 
 class TableMasks(CompositionMasks):

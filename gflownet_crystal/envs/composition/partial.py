@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.batch import TensorBatch
+from gflownet_crystal.common.devices import runs_ahead
 from gflownet_crystal.envs.composition.tables import CompositionTables
 
 
@@ -92,9 +93,10 @@ def listed_elements(tables: CompositionTables, counts: Tensor, most: int) -> tup
 
 def partial_of(tables: CompositionTables, space_group: Tensor, base_depth: Tensor, counts: Tensor) -> Partial:
     """Partial compositions of given counts (n, E): at least one element and at most ``tables.most_elements``."""
-    most = int((counts > 0).sum(dim=1).max())
+    # the host does not wait for a GPU to say how many elements there are at most
+    most = tables.most_elements if runs_ahead(counts.device) else int((counts > 0).sum(dim=1).max())
     elements, count = listed_elements(tables, counts, most)
     partial = single(tables, space_group, base_depth, elements[:, 0], count[:, 0])
-    for position in range(1, most):
+    for position in range(1, elements.shape[1]):
         partial = extend(tables, partial, elements[:, position], count[:, position])
     return partial

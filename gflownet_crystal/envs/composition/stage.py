@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.batch import TensorBatch
+from gflownet_crystal.common.batch import Rows, TensorBatch
 from gflownet_crystal.common.moving import MovedToDevice
+from gflownet_crystal.common.rows import computed_where
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.envs.base import Context, DiscreteActions, Stage
 from gflownet_crystal.envs.composition.layout import LAYOUT_COUNTS, composition_layout
@@ -77,21 +78,21 @@ class CompositionStage(MovedToDevice, Stage[CompositionState, Tensor, Tensor]):
 
     def forward_support(self, state: CompositionState, context: Context) -> Tensor:
         group = _group(context)
-        adding = self.masks.first[group]
-        closed = torch.zeros_like(state.stopped)
-        rows = (state.counts > 0).any(dim=1).nonzero().squeeze(1)
-        if len(rows):
-            adding[rows], closed[rows] = self.masks.forward(state.counts[rows], group[rows])
-        return torch.cat([adding.flatten(1), closed[:, None]], dim=1)
+
+        def after_the_first(rows: Rows) -> Tensor:
+            adding, closed = self.masks.forward(state.counts[rows], group[rows])
+            return torch.cat([adding.flatten(1), closed[:, None]], dim=1)
+
+        first = torch.nn.functional.pad(self.masks.first[group].flatten(1), (0, 1))
+        return computed_where((state.counts > 0).any(dim=1), first, after_the_first)
 
     def backward_support(self, state: CompositionState, context: Context) -> Tensor:
         group = _group(context)
-        support = torch.zeros(len(state), self.n_vocabulary + 1, dtype=torch.bool, device=group.device)
-        support[:, -1] = state.stopped
-        rows = (~state.stopped).nonzero().squeeze(1)
-        if len(rows):
-            support[rows, :-1] = self.masks.removable(state.counts[rows], group[rows])
-        return support
+        none = torch.zeros_like(state.counts, dtype=torch.bool)
+        removable = computed_where(
+            ~state.stopped, none, lambda rows: self.masks.removable(state.counts[rows], group[rows])
+        )
+        return torch.cat([removable, state.stopped[:, None]], dim=1)
 
     def reached(self, counts: Tensor, group: Tensor) -> Tensor:
         """(n,) bool: compositions (n, E) that are valid wholes and reached from the source in their groups (n,)."""
@@ -104,7 +105,7 @@ class CompositionStage(MovedToDevice, Stage[CompositionState, Tensor, Tensor]):
         return CompositionState(state.counts.scatter_add(1, element[:, None], count[:, None]), stop)
 
     def step_back(self, state: CompositionState, action: Tensor, context: Context) -> CompositionState:
-        removed = torch.nn.functional.one_hot(action, self.n_vocabulary + 1)[:, :-1].bool()
+        removed = action[:, None] == torch.arange(self.n_vocabulary, device=action.device)
         return CompositionState(state.counts.masked_fill(removed, 0), torch.zeros_like(state.stopped))
 
     def backward_action(self, parent: CompositionState, child: CompositionState, context: Context) -> Tensor:

@@ -6,6 +6,8 @@ over all subsets of the elements present, from the smallest up.
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,7 @@ _CHUNK = 200_000
 
 
 def reached_subsets(
-    look: LookAhead, first: Tensor, base_depth: Tensor, group: Tensor, counts: Tensor
+    look: LookAhead, first: Tensor, base_depth: Tensor, m: int, group: Tensor, counts: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Which subsets of each composition's elements the source reaches.
 
@@ -24,14 +26,14 @@ def reached_subsets(
         look: the predicate.
         first: (231, E, K) allowed first actions.
         base_depth: (231,) look-ahead by group.
+        m: number of elements of every composition.
         group: (n,) int64.
-        counts: (n, E) int64 compositions of exactly m elements, the same m in all rows.
+        counts: (n, E) int64 compositions.
 
     Returns:
         elements: (n, m) int64; reached: (n, 2 ** m) bool, where bit i of a column's number stands for
         ``elements[:, i]``.
     """
-    m = int((counts[0] > 0).sum())
     elements, count = listed_elements(look.tables, counts, m)
     rows = max(1, _CHUNK >> m)
     parts = zip(group.split(rows), elements.split(rows), count.split(rows), strict=True)
@@ -42,25 +44,31 @@ def _reached(
     look: LookAhead, first: Tensor, base_depth: Tensor, group: Tensor, elements: Tensor, count: Tensor
 ) -> Tensor:
     n, m = elements.shape
-    subset = torch.arange(2**m, device=group.device)
-    bit = torch.arange(m, device=group.device)
-    size = (subset[:, None] >> bit & 1).sum(dim=1)
+    bit = 1 << torch.arange(m, device=group.device)
     reached = torch.zeros(2**m, n, dtype=torch.bool, device=group.device)
     reached[0] = True
-    reached[1 << bit] = first[group[:, None], elements, count - 1].T
+    reached[bit] = first[group[:, None], elements, count - 1].T
     if m < 2:
         return reached.T
-    larger = (size >= 2).nonzero().squeeze(1)
+    by_size = _subsets_by_size(m, group.device)
+    larger = torch.cat(by_size)
     which = ((larger[:, None] - 1) * n + torch.arange(n, device=group.device)).flatten()
     partial = _nonempty_subsets(look, base_depth, group, elements, count)
-    ended = torch.zeros_like(reached)
-    ended[larger] = look.open_ended(partial[which]).view(len(larger), n)
-    for number in range(2, m + 1):
-        these = (size == number).nonzero().squeeze(1)
-        inside = (these[:, None] >> bit & 1).bool()
-        before = reached[these[:, None] ^ (1 << bit)] & inside[..., None]
-        reached[these] = ended[these] & before.any(dim=1)
+    ended = look.open_ended(partial[which]).view(len(larger), n).split([len(these) for these in by_size])
+    for these, open_ended in zip(by_size, ended, strict=True):
+        inside = (these[:, None] & bit).bool()
+        before = reached[these[:, None] ^ bit] & inside[..., None]
+        reached[these] = open_ended & before.any(dim=1)
     return reached.T
+
+
+@cache
+def _subsets_by_size(m: int, device: torch.device) -> list[Tensor]:
+    """Numbers of the subsets of m elements, a tensor for each size from 2 to m; made once, as the host waits for it."""
+    subsets = range(2**m)
+    return [
+        torch.tensor([s for s in subsets if s.bit_count() == size], device=device) for size in range(2, m + 1)
+    ]
 
 
 def _nonempty_subsets(

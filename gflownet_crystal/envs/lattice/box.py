@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.lattice import FIXED_ANGLES, FREE_PARAMETERS
 from gflownet_crystal.crystallography.space_groups import lattice_system_of_group
@@ -25,6 +26,12 @@ _TOLERANCE = 1e-6
 _EDGE = 1e-6
 # keeps cells away from zero volume where the interval of an angle ends at one
 _MARGIN = math.radians(0.1)
+
+_SYSTEM = torch.from_numpy(lattice_system_of_group)
+_IS_FREE = FREE_PARAMETERS[_SYSTEM]
+"""(231, 6) bool by space group."""
+_FIXED_ANGLES = torch.deg2rad(FIXED_ANGLES[_SYSTEM])
+"""(231, 3) float64 radians by space group; NaN where an angle is free."""
 
 
 class LatticeBox(ABC):
@@ -65,8 +72,7 @@ class LatticeBox(ABC):
 
     def is_free(self, group: Tensor) -> Tensor:
         """(n, 6) bool; a volume or ratio in the place of a length is free where the length is."""
-        system = torch.from_numpy(lattice_system_of_group).to(group.device)[group]
-        return FREE_PARAMETERS.to(group.device)[system]
+        return on_device(_IS_FREE, group.device)[group]
 
     def decode(self, unit: Tensor, group: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Natural coordinates of points of the unit box.
@@ -122,8 +128,7 @@ def ends_of(ends: Sequence[float], group: Tensor) -> tuple[Tensor, Tensor]:
 
 def fixed_angle(index: int, group: Tensor) -> Tensor:
     """(n,) float64 radians: angle 3, 4 or 5 where the lattice system fixes it, else NaN."""
-    system = torch.from_numpy(lattice_system_of_group).to(group.device)[group]
-    return torch.deg2rad(FIXED_ANGLES.to(group.device)[system, index - 3])
+    return on_device(_FIXED_ANGLES, group.device)[group, index - 3]
 
 
 def closing_interval(low: Tensor, high: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.envs.lattice.box import (
     LatticeBox,
@@ -63,7 +64,7 @@ class RawBox(LatticeBox):
     ) -> tuple[Tensor, Tensor]:
         if index <= 2:
             low, high = ends_of(self.lengths, group)
-            return torch.maximum(low, self.least_edge.to(group.device)[group]), high
+            return torch.maximum(low, on_device(self.least_edge, group.device)[group]), high
         low, high = ends_of(self.angles, group)
         return closing_interval(low, high, earlier[3], earlier[4]) if index == 5 else (low, high)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 
 ALL_AXES_EQUIVALENT = (16, 19, 22, 23, 24, 47, 48, 69, 70, 71, 73)
@@ -53,12 +54,8 @@ ORDERED_A_C = _flags((*CYCLIC_AXES, *PRIMITIVE_MONOCLINIC))
 """(231,) bool: a <= c is a matter of the setting, not already implied by the other two."""
 
 
-def shear_limits() -> tuple[Tensor, Tensor]:
-    """Monoclinic bounds: with beta >= 90, ``-cos(beta) <= min(p c / a, q a / c)``.
-
-    Returns:
-        p, q: (231,) float64 by group; infinite where the group sets no bound.
-    """
+def _shear_limits() -> tuple[Tensor, Tensor]:
+    """The bounds of :data:`SHEAR_LIMITS`, infinite where a group sets none."""
     p = torch.full((N_SPACE_GROUPS + 1,), torch.inf, dtype=torch.float64)
     q = p.clone()
     q[list(PRIMITIVE_MONOCLINIC)] = 0.5
@@ -66,6 +63,10 @@ def shear_limits() -> tuple[Tensor, Tensor]:
     p[list(GLIDE_MONOCLINIC)], q[list(GLIDE_MONOCLINIC)] = 0.5, 1.0
     p[list(CENTRED_MONOCLINIC)], q[list(CENTRED_MONOCLINIC)] = 1.0, 0.5
     return p, q
+
+
+SHEAR_LIMITS = _shear_limits()
+"""p and q, (231,) float64 each: monoclinic groups keep to ``-cos(beta) <= min(p c / a, q a / c)``, beta >= 90."""
 
 
 def standardise(group: Tensor, lengths: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,7 +93,9 @@ def _sorted_axes(group: Tensor, lengths: Tensor) -> Tensor:
     turned = lengths.gather(
         1, (lengths.argmin(dim=1, keepdim=True) + torch.arange(3, device=group.device)) % 3
     )
-    a_b, b_c, a_c = (flags.to(group.device)[group] for flags in (ORDERED_A_B, ORDERED_B_C, ORDERED_A_C))
+    a_b, b_c, a_c = (
+        on_device(flags, group.device)[group] for flags in (ORDERED_A_B, ORDERED_B_C, ORDERED_A_C)
+    )
     chosen = torch.where(b_c[:, None], by_length, torch.where(a_c[:, None], turned, first_two))
     return torch.where((orthorhombic & a_b)[:, None], chosen, lengths)
 

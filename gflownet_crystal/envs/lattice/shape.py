@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.lattice import closure
 from gflownet_crystal.envs.lattice.box import (
@@ -19,7 +20,7 @@ from gflownet_crystal.envs.lattice.box import (
     fixed_angle,
     interval_of,
 )
-from gflownet_crystal.envs.lattice.settings import ORDERED_A_B, ORDERED_A_C, ORDERED_B_C, shear_limits
+from gflownet_crystal.envs.lattice.settings import ORDERED_A_B, ORDERED_A_C, ORDERED_B_C, SHEAR_LIMITS
 from gflownet_crystal.envs.lattice.shortest import log_least_volumes
 
 
@@ -71,7 +72,7 @@ class ShapeBox(LatticeBox):
         self, index: int, earlier: Sequence[Tensor], group: Tensor, reference: Tensor
     ) -> tuple[Tensor, Tensor]:
         if index <= 2:
-            least = self.log_least_volume.to(group.device)[group] - reference.log()
+            least = on_device(self.log_least_volume, group.device)[group] - reference.log()
             if index == 0:
                 low, high = ends_of(self.log_volume, group)
                 return torch.maximum(low, least), torch.where(least < high, high, least + high - low)
@@ -90,10 +91,10 @@ class ShapeBox(LatticeBox):
         low, high = ends_of((self.log_ratio[0], self.log_ratio[1]), group)
         if not self.canonical:
             return low, high
-        ordered = (ORDERED_A_B if index == 1 else ORDERED_A_C).to(group.device)[group]
+        ordered = on_device(ORDERED_A_B if index == 1 else ORDERED_A_C, group.device)[group]
         low = low.masked_fill(ordered, 0.0)
         if index == 2:
-            low = torch.where(ORDERED_B_C.to(group.device)[group], earlier[1], low)
+            low = torch.where(on_device(ORDERED_B_C, group.device)[group], earlier[1], low)
         return low, high
 
     def _long_enough(
@@ -111,7 +112,7 @@ class ShapeBox(LatticeBox):
             return torch.maximum(low, (x - room) / 2.0), torch.minimum(high, most)
         if not self.canonical:
             return torch.maximum(low, -room), torch.minimum(high, room)
-        ordered_a_c, ordered_b_c = (flags.to(group.device)[group] for flags in (ORDERED_A_C, ORDERED_B_C))
+        ordered_a_c, ordered_b_c = (on_device(f, group.device)[group] for f in (ORDERED_A_C, ORDERED_B_C))
         # y is at least 0, or at least x, where the setting orders a and c, or b and c
         return (
             torch.maximum(low, torch.where(ordered_a_c, -room / 2.0, -room)),
@@ -127,7 +128,7 @@ class ShapeBox(LatticeBox):
         low, high = torch.where(triclinic, niggli_low, low), torch.where(triclinic, niggli_high, high)
         if index != 4:
             return low, high
-        p, q = (limit.to(group.device)[group] for limit in shear_limits())
+        p, q = (on_device(limit, group.device)[group] for limit in SHEAR_LIMITS)
         limit = torch.minimum(p * earlier[2].exp(), q * (-earlier[2]).exp()).clamp(max=1.0)
         monoclinic = (group >= 3) & (group <= 15)
         return low.masked_fill(monoclinic, RIGHT_ANGLE), torch.where(monoclinic, torch.acos(-limit), high)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.common.errors import ProxyError
 from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.crystallography.space_groups import CRYSTAL_CLASSES, first_hand_of_group
@@ -38,6 +39,10 @@ CLASS_OF_GROUP = np.concatenate([[0], np.searchsorted(_LAST_GROUPS, np.arange(1,
 _CLASS_ORDERS = (
     1, 2, 2, 2, 4, 4, 4, 8, 4, 4, 8, 8, 8, 8, 16, 3, 6, 6, 6, 12, 6, 6, 12, 12, 12, 12, 24, 12, 24, 24, 24, 48,
 )  # fmt: skip
+_KNOWN_HAND = torch.from_numpy(KNOWN_HAND)
+_ORDER_OF_GROUP = torch.tensor(_CLASS_ORDERS, dtype=torch.float64)[torch.from_numpy(CLASS_OF_GROUP)]
+_PLACE_IN_FORMULAS = torch.zeros(N_ATOMIC_NUMBERS, dtype=torch.int64)
+_PLACE_IN_FORMULAS[torch.from_numpy(FORMULA_ORDER)] = torch.arange(len(FORMULA_ORDER))
 
 
 @dataclass(frozen=True)
@@ -80,20 +85,18 @@ def composition_features(composition: Tensor, space_group: Tensor) -> Compositio
     """
     _check(composition, space_group)
     device = composition.device
-    space_group = torch.as_tensor(KNOWN_HAND, device=device)[space_group]
+    space_group = on_device(_KNOWN_HAND, device)[space_group]
     counts = composition.to(torch.float64)
     total = counts.sum(1)
     points = lattice_points(space_group).to(torch.float64)
-    order = torch.tensor(_CLASS_ORDERS, dtype=torch.float64, device=device)[
-        torch.as_tensor(CLASS_OF_GROUP, device=device)[space_group]
-    ]
+    order = on_device(_ORDER_OF_GROUP, device)[space_group]
     fractions = counts / total[:, None]
     ranked, order_of_rank = _ranked(composition)
     row, rank = (ranked > 0).nonzero(as_tuple=True)
     element = order_of_rank[row, rank]
     fraction = fractions[row, element]
     log_count = torch.log(counts[row, element] / points[row])
-    ranks = torch.nn.functional.one_hot(rank.clamp(max=N_RANKS - 1), N_RANKS)
+    ranks = rank.clamp(max=N_RANKS - 1)[:, None] == torch.arange(N_RANKS, device=device)
     token = torch.stack([fraction, log_count, log_count - torch.log(order[row])], dim=1)
     token = torch.cat([token, ranks], dim=1)
     entropy = torch.zeros_like(total).index_add_(0, row, -fraction * torch.log(fraction))
@@ -122,10 +125,9 @@ def composition_features(composition: Tensor, space_group: Tensor) -> Compositio
 
 def _ranked(composition: Tensor) -> tuple[Tensor, Tensor]:
     """Counts (n, k) in descending order, ties by electronegativity, and their atomic numbers (n, k)."""
-    place = torch.zeros(N_ATOMIC_NUMBERS, dtype=torch.int64)
-    place[torch.from_numpy(FORMULA_ORDER)] = torch.arange(len(FORMULA_ORDER))
+    place = on_device(_PLACE_IN_FORMULAS, composition.device)
     width = max(int((composition > 0).sum(1).max()), 1) if len(composition) else 1
-    element = (composition * 128 + place.to(composition.device)).topk(width, dim=1).indices
+    element = (composition * 128 + place).topk(width, dim=1).indices
     return composition.gather(1, element), element
 
 
@@ -166,6 +168,8 @@ def _check(composition: Tensor, space_group: Tensor) -> None:
     empty = (composition.sum(1) <= 0) | (composition < 0).any(1)
     unknown = (composition[:, MAX_ATOMIC_NUMBER + 1 :] != 0).any(1) | (composition[:, 0] != 0)
     outside = (space_group < 1) | (space_group > 230)
+    if not bool((empty | unknown | outside).any()):
+        return
     for mask, text in (
         (empty, "has no atoms or a negative count; give at least one atom"),
         (

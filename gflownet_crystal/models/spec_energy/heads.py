@@ -6,8 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.models.spec_energy.network import CellEnergy, Encoding, StackedLinear
 from gflownet_crystal.structures.spec import CrystalSpec
+
+_START = torch.tensor([0.0, -2.0])
+"""Added to the two outputs of a head."""
 
 
 def head_inputs(specs: CrystalSpec, encoding: Encoding, cells: CellEnergy, std: Tensor) -> Tensor:
@@ -69,7 +73,7 @@ class EnsembleHeads(nn.Module):
         hidden = _left_out(silu(self.enter(standard)), drop, generator)
         hidden = hidden + silu(self.hidden(hidden))
         result: Tensor = self.leave(hidden)
-        return result + torch.tensor([0.0, -2.0], device=result.device)
+        return result + on_device(_START, result.device)
 
 
 def _left_out(values: Tensor, share: float, generator: torch.Generator | None) -> Tensor:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import asks_in, on_device
 from gflownet_crystal.crystallography.cells import (
     CENTRINGS,
     centring_of_group,
@@ -18,6 +19,7 @@ from gflownet_crystal.crystallography.cells import (
     to_primitive_cell,
 )
 from gflownet_crystal.crystallography.lattice import parameters_to_matrix
+from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
 from gflownet_crystal.structures.spec import CrystalSpec
 
 N_LATTICE_FEATURES = 15
@@ -31,7 +33,11 @@ A_B_SWAPPED = (
 )  # fmt: skip
 
 # Pairs of the four superbase vectors, and the pair of the other two
-_PAIRS = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
+_PAIRS = torch.tensor([(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])
+_PERMUTED = tuple(
+    torch.tensor([group in groups for group in range(N_SPACE_GROUPS + 1)])
+    for groups in (FREELY_PERMUTED, CYCLICALLY_PERMUTED, A_B_SWAPPED)
+)
 _MAX_REDUCTION_STEPS = 200
 
 
@@ -73,11 +79,11 @@ def canonical_lengths(specs: CrystalSpec) -> Tensor:
     first = lengths.argmin(dim=1, keepdim=True)
     turned = lengths.gather(1, (first + torch.arange(3, device=lengths.device)) % 3)
     for groups, permuted in (
-        (FREELY_PERMUTED, lengths.sort(dim=1).values),
-        (CYCLICALLY_PERMUTED, turned),
-        (A_B_SWAPPED, swapped),
+        (_PERMUTED[0], lengths.sort(dim=1).values),
+        (_PERMUTED[1], turned),
+        (_PERMUTED[2], swapped),
     ):
-        member = torch.isin(specs.space_group, torch.tensor(groups, device=lengths.device))
+        member = on_device(groups, lengths.device)[specs.space_group]
         lengths = torch.where(member[:, None], permuted, lengths)
     return lengths
 
@@ -92,17 +98,19 @@ def lattice_vonorms(basis: Tensor) -> Tensor:
         (n, 7) float64, sorted, Å^2; continuous in the lattice and independent of the basis.
     """
     superbase = torch.cat([basis, -basis.sum(dim=1, keepdim=True)], dim=1)
-    pairs = torch.tensor(_PAIRS, device=basis.device)
+    pairs = on_device(_PAIRS, basis.device)
     others = pairs.flip(0)
     active = torch.arange(len(basis), device=basis.device)
-    for _ in range(_MAX_REDUCTION_STEPS):
+    for step in range(_MAX_REDUCTION_STEPS):
         vectors = superbase[active]
         products = (vectors[:, pairs[:, 0]] * vectors[:, pairs[:, 1]]).sum(dim=2)
         largest, pair = products.max(dim=1)
-        acute = (largest > 1e-9 * (vectors**2).sum(dim=(1, 2))).nonzero()[:, 0]
-        active, vectors, pair = active[acute], vectors[acute], pair[acute]
-        if len(active) == 0:
-            break
+        acute = largest > 1e-9 * (vectors**2).sum(dim=(1, 2))
+        if asks_in(step, basis.device):
+            left = acute.nonzero()[:, 0]
+            active, vectors, pair, acute = active[left], vectors[left], pair[left], acute[left]
+            if len(active) == 0:
+                break
         rows = torch.arange(len(active), device=basis.device)
         i, _ = pairs[pair].T
         k, m = others[pair].T
@@ -111,7 +119,7 @@ def lattice_vonorms(basis: Tensor) -> Tensor:
         flipped[rows, i] = -vectors[rows, i]
         flipped[rows, k] = vectors[rows, k] + vectors[rows, i]
         flipped[rows, m] = vectors[rows, m] + vectors[rows, i]
-        superbase = superbase.index_copy(0, active, flipped)
+        superbase = superbase.index_copy(0, active, torch.where(acute[:, None, None], flipped, vectors))
     singles = (superbase**2).sum(dim=2)
     sums = ((superbase[:, :1] + superbase[:, 1:]) ** 2).sum(dim=2)
     return torch.cat([singles, sums], dim=1).sort(dim=1).values
@@ -121,18 +129,18 @@ def _projected_vonorms(specs: CrystalSpec) -> Tensor:
     """Sorted log vonorm lengths (n, 3) of the lattice projected along b, over the root of the projected area."""
     a, c = specs.lengths[:, 0], specs.lengths[:, 2]
     beta = torch.deg2rad(specs.angles[:, 1])
-    halved = centring_of_group.to(specs.device)[specs.space_group] == CENTRINGS.index("C")
+    halved = on_device(centring_of_group, specs.device)[specs.space_group] == CENTRINGS.index("C")
     # C centring puts a lattice point over a/2
     first = torch.where(halved, a / 2, a)
     zero = torch.zeros_like(a)
     u = torch.stack([first, zero], dim=1)
     v = torch.stack([c * torch.cos(beta), c * torch.sin(beta)], dim=1)
     area = first * c * torch.sin(beta)
-    for _ in range(_MAX_REDUCTION_STEPS):
+    for step in range(_MAX_REDUCTION_STEPS):
         longer = (u**2).sum(1) < (v**2).sum(1)
         u, v = torch.where(longer[:, None], v, u), torch.where(longer[:, None], u, v)
         shift = torch.round((u * v).sum(1) / (v**2).sum(1))
-        if not bool((shift != 0).any()):
+        if asks_in(step, u.device) and not bool((shift != 0).any()):
             break
         u = u - shift[:, None] * v
     third = torch.where(((u * v).sum(1) > 0)[:, None], u - v, u + v)

@@ -242,7 +242,7 @@ class EnergyEnsemble(nn.Module):
         hidden = silu(self.token_out(hidden))
         empty = hidden.new_zeros(self.members, len(composition), hidden.shape[2])
         weighted = empty.index_add(1, row, hidden * token[:, :, :1].to(hidden.dtype))
-        count = torch.bincount(row, minlength=len(composition)).clamp(min=1)
+        count = row.new_zeros(len(composition)).index_add(0, row, torch.ones_like(row)).clamp(min=1)
         plain = empty.index_add(1, row, hidden) / count[:, None].to(hidden.dtype)
         return torch.cat([weighted, plain], dim=2)
 

@@ -176,17 +176,18 @@ class SamplerTraining(Training):
 
     def _figures(self, batch: Batch) -> dict[str, Tensor]:
         scored = batch.scored
+        energy, valid = scored.prediction.value, scored.prediction.valid
         return {
             "mean_log_reward": scored.log_reward.mean(),
             "max_log_reward": self.world.gather(scored.log_reward).max(),
-            "mean_energy": scored.prediction.value[scored.prediction.valid].mean(),
+            "mean_energy": energy.where(valid, 0.0).sum() / valid.sum(),
         }
 
     def _counts(self, batch: Batch) -> dict[str, int]:
         """Sums over the processes."""
         counts = [batch.trajectories.n_transitions, batch.scored.n_invalid]
-        total = self.world.gather(torch.tensor([counts], device=self.device)).sum(dim=0)
-        return dict(zip(("n_transitions", "n_invalid"), total.tolist(), strict=True))
+        total = self.world.total(counts, self.device)
+        return dict(zip(("n_transitions", "n_invalid"), total, strict=True))
 
     def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, object]]:
         parts, values = super().state()

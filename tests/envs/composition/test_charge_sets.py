@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import pytest
 import torch
 from torch import Tensor
 
 from gflownet_crystal.envs.composition.charge_sets import ChargeKernels, pack, unpack
+from tests.models.host_guard import as_on_a_gpu
+
+Device = Callable[[], AbstractContextManager[None]]
 
 
 def random_sets(n: int, radius: int, generator: torch.Generator) -> Tensor:
@@ -18,12 +25,14 @@ def random_sets(n: int, radius: int, generator: torch.Generator) -> Tensor:
     return member
 
 
-def test_differences_are_those_of_integers_within_the_radius() -> None:
+@pytest.mark.parametrize("device", [nullcontext, as_on_a_gpu])
+def test_differences_are_those_of_integers_within_the_radius(device: Device) -> None:
     generator, radius = torch.Generator().manual_seed(0), 101
     kernels = random_sets(40, radius, generator)
     number = torch.randint(40, (300,), generator=generator)
     sets = random_sets(300, radius, generator)
-    found = unpack(ChargeKernels(kernels).subtract(pack(sets), number), radius)
+    with device():
+        found = unpack(ChargeKernels(kernels).subtract(pack(sets), number), radius)
     charges = range(-radius, radius + 1)
     for row, kernel in enumerate(number.tolist()):
         minuends = [charge for charge, inside in zip(charges, sets[row].tolist(), strict=True) if inside]

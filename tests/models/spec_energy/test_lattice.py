@@ -21,6 +21,7 @@ from gflownet_crystal.models.spec_energy.lattice import (
     lattice_vonorms,
 )
 from gflownet_crystal.structures.spec import CrystalSpec
+from tests.models.host_guard import as_on_a_gpu
 
 SHORT = np.array(list(product(range(-4, 5), repeat=3)))
 
@@ -125,6 +126,19 @@ def test_equivalent_axis_orders_give_the_same_descriptors_and_others_do_not(grou
         for order in permutations(range(3))
     ]
     assert len(set(features)) == 6 // orders
+
+
+def test_reductions_that_seldom_ask_whether_they_are_done_find_the_same() -> None:
+    random = torch.Generator().manual_seed(4)
+    lengths = 3.0 + 9.0 * torch.rand(200, 3, generator=random, dtype=torch.float64)
+    angles = 70.0 + 40.0 * torch.rand(200, 3, generator=random, dtype=torch.float64)
+    monoclinic = torch.arange(200) % 2 == 0
+    angles[monoclinic, 0] = angles[monoclinic, 2] = 90.0
+    composition = spec(2, [4, 5, 6], [80, 85, 95]).composition.repeat(200, 1)
+    specs = CrystalSpec(torch.where(monoclinic, 14, 2), composition, lengths, angles)
+    here = lattice_features(specs)
+    with as_on_a_gpu():
+        assert torch.equal(lattice_features(specs), here)
 
 
 def test_descriptors_do_not_change_with_scale() -> None:
