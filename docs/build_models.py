@@ -85,7 +85,8 @@ KINDS: Mapping[str, Kind] = {
         ),
     ),
     "site_templates": Kind(
-        "coordinates of known crystals on their Wyckoff positions, beyond those of `prototypes`, for `generator=wyckoff`",
+        "coordinates of known crystals on their Wyckoff positions, beyond those of `prototypes`, for "
+        "`generator=wyckoff`",
         "only prototypes that at least two crystals share; crystals far above the hull count too",
         split="none",
         figure=(("templates", "templates"),),
