@@ -85,11 +85,9 @@ KINDS: Mapping[str, Kind] = {
         ),
     ),
     "site_templates": Kind(
-        "coordinates of known crystals on their Wyckoff positions, beyond those of `prototypes`, for "
-        "`generator=wyckoff`",
+        "coordinates of known crystals, beyond those of `prototypes`, for `generator=wyckoff`",
         "only prototypes that at least two crystals share; crystals far above the hull count too",
         split="none",
-        figure=(("templates", "templates"),),
     ),
     "placing": Kind(
         "a correction of `mlp` to the energies of atoms placed in sampled cells",
@@ -224,12 +222,9 @@ def _split(card: Mapping[str, Any], kind: Kind) -> str:
         return str(card["split"])
     said = dict(_flat(card))
     share, held = said.get("settings.holdout"), said.get("validation.holdout.n")
-    kept = [kind.split]
     if share:
-        kept.append(f"{100 * share:.3g} % of all reduced formulas")
-    elif held:
-        kept.append(f"held-out formulas ({held:,} structures)")
-    return " and ".join(kept)
+        return f"{kind.split} and {100 * share:.3g} % of all reduced formulas"
+    return f"{kind.split} and held-out formulas ({held:,} structures)" if held else kind.split
 
 
 def _limits(card: Mapping[str, Any], kind: Kind) -> str:
@@ -241,9 +236,8 @@ def _samples(card: Mapping[str, Any]) -> str:
     seen = f"{card['samples_seen']:,}" if "samples_seen" in card else "not given"
     # losses fall, shares of finds rise
     going = card.get("curve_still_falling", card.get("curve_still_rising"))
-    return (
-        seen if going is None else f"{seen}; the learning curve was {'still changing' if going else 'flat'}"
-    )
+    state = "still changing" if going else "flat"
+    return seen if going is None else f"{seen}; the learning curve was {state}"
 
 
 def _figures(card: Mapping[str, Any], kind: Kind) -> str:
@@ -263,18 +257,17 @@ def _figures(card: Mapping[str, Any], kind: Kind) -> str:
 
 def _section(name: str, card: Mapping[str, Any]) -> str:
     kind = KINDS.get(str(card.get("kind")), _UNKNOWN)
-    lines = [f"\n## {name}\n", f"{kind.what[:1].upper()}{kind.what[1:]}.\n"]
-    lines += [f"- Data: {_data(card)}", f"- Held out: {_split(card, kind)}"]
-    lines += [f"- Samples seen: {_samples(card)}", f"- Limits: {_limits(card, kind)}\n"]
+    lines = [f"\n## {name}\n", f"{kind.what[:1].upper()}{kind.what[1:]}.\n", f"- Data: {_data(card)}"]
+    lines += [f"- Held out: {_split(card, kind)}", f"- Samples seen: {_samples(card)}"]
+    lines += [f"- Limits: {_limits(card, kind)}\n"]
     commands = [card[key] for key in ("command", "calibrated_by") if key in card]
     if commands:
         lines += ["```text", *map(_whole_command, commands), "```\n"]
     figures = [*_flat(card.get("validation", {})), *_flat(card.get("test", {}), "test")]
     told = [(key, value) for key, value in figures if _OF_SOURCES not in key]
     if told:
-        units = card.get("unit") or ", ".join(
-            f"{key}: {value}" for key, value in card.get("units", {}).items()
-        )
+        given = card.get("units", {}).items()
+        units = card.get("unit") or ", ".join(f"{key}: {value}" for key, value in given)
         lines += [f"| figure | value{f' ({units})' if units else ''} |", "|---|---|"]
         lines += [f"| {key} | {_number(value)} |" for key, value in told]
     return "\n".join(lines).rstrip("\n") + "\n"

@@ -99,7 +99,7 @@ def test_dependencies_are_ranges_without_an_upper_end():
 
 def test_every_third_party_import_is_a_dependency():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    names = ("potentials", "phonons", "evaluate", "wandb", "pyxtal", "cluster")
+    names = ("potentials", "phonons", "evaluate", "wandb", "pyxtal", "cluster", "mpi")
     extras = [project["optional-dependencies"][name] for name in names]
     declared = {text.split(">=")[0] for text in chain(project["dependencies"], *extras)}
     names = {

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -98,17 +98,9 @@ class VerbEngines:
         """Structures of samples, each batch kept once it is done."""
         settings = self.settings
         judge, generator = named_energies(learned.energies, self.device), self.generator(learned)
-        placer = Placer(
-            generator,
-            load_hull(settings.hull),
-            judge,
-            Contacts.from_weights("contacts"),
-            settings.tries,
-            # labels far from the hull are as good as those near it
-            promising=math.inf,
-            seed=settings.seed,
-            device=self.device,
-        )
+        hull, contacts = load_hull(settings.hull), Contacts.from_weights("contacts")
+        # labels far from the hull are as good as those near it
+        placer = Placer(generator, hull, judge, contacts, settings.tries, inf, settings.seed, self.device)
         return make_structures(
             folder, samples, placer.place, settings.batch_size, settings.quiet, settings.executor
         )
