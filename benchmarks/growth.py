@@ -4,8 +4,8 @@
         [sizes=100,1000,10000] [samples=10000,100000] [run=DIR]
 
 ``run`` is a run folder of ``train_gfn``; without it, one of the shipped prior after a single iteration is made. Atoms
-are placed by ``generator=quick``, one try a spec, rated by the proxy of specs, and nothing is relaxed: the work that
-each crystal brings to a verb is left. ``export`` and ``pipeline`` write as many candidates as ``sizes`` says,
+are placed by one try of the default generator, rated by the proxy of specs, and nothing is relaxed: the work that each
+crystal brings to a verb is left. ``export`` and ``pipeline`` write as many candidates as ``sizes`` says,
 ``evaluate`` and ``report`` read them; ``sample`` draws as many objects as ``samples`` says. Each command is a process
 with a single thread. Growth is the exponent between two numbers, without the seconds that one crystal takes: 1 is
 linear.
@@ -26,7 +26,7 @@ from gflownet_crystal.common.errors import DataError
 
 VERBS = ("sample", "export", "pipeline", "evaluate", "report")
 DEFAULTS = {"verbs": ",".join(VERBS), "sizes": "100,1000,10000", "samples": "10000,100000", "run": ""}
-CHEAP = ("generator=quick", "generator.tries=1", "energies=null")
+CHEAP = ("generator.tries=1", "energies=null")
 
 
 @dataclass(frozen=True)
