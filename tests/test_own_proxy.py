@@ -30,7 +30,7 @@ TINY = {
     ],
     "train_gfn resume=true": [f"trainer.iterations={RESUMED}", "threads=1", "quiet=true"],
     "sample": ["n=30"],
-    "export": ["k=2", "quiet=true"],
+    "export": ["k=2", "quiet=true", "screening.most_placed=100"],
 }
 
 

@@ -85,7 +85,7 @@ class WyckoffSampler(MovedToDevice, Generator):
         weights: str | Path = "wyckoff",
         ranking: str | RankedAssignments | None = "assignments",
         known_sites: str | Path | KnownSites | None = "site_templates",
-        known_time: float = 0.75,
+        known_time: float = 0.5,
         assignments: int = 20,
         tries: int = 4,
         enough: float = 0.88,

@@ -56,6 +56,10 @@ class KnownSites:
             further = Templates.from_tensors(tensors)
         return cls(Templates.cat([KnownPrototypes.load().templates, further]))
 
+    def has(self, key: Key, assignment: Assignment) -> bool:
+        """Whether there is a crystal of a group and counts with a canonical assignment."""
+        return assignment in self._of(key)[0]
+
     def place(self, specs: CrystalSpec, drawn: Orbits, some: Tensor, turn: Tensor) -> tuple[Orbits, Tensor]:
         """Candidates, some of them with the positions and coordinates of known crystals.
 

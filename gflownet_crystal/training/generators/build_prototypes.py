@@ -25,6 +25,7 @@ from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.envs.lattice.reference_volume import reference_volume
 from gflownet_crystal.generators.assignments.table import keys_of
 from gflownet_crystal.generators.prototypes.known import KIND, KnownPrototypes, Prototype, prototypes_of
+from gflownet_crystal.generators.prototypes.known_sites import ANGLES, LENGTHS, KnownSites
 from gflownet_crystal.generators.prototypes.known_sites import KIND as SITES
 from gflownet_crystal.generators.prototypes.templates import MOST_SLOTS, Templates
 from gflownet_crystal.proxies.e_above_hull import load_hull
@@ -40,15 +41,12 @@ SMALL, LEAST, LEAST_SITES = 20, 5, 2
 VALIDATED = 1000
 """Crystals of MP-20's val, at random, whose prototypes are looked for."""
 
-LENGTHS, ANGLES = 0.15, 8.0
-"""Largest relative difference of lengths, and of angles in degrees, of crystals that share a template."""
-
 _COMMAND = "python -m gflownet_crystal.training.generators.build_prototypes"
 _FIRST = 1, 5, 20
 
 
 def templates_of(lattice: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Row of the crystal that each of m crystals of a prototype shares the template of.
+    """Row of the crystal that each of m crystals of a prototype shares the template of, within LENGTHS and ANGLES.
 
     Args:
         lattice: (m, 6) lengths in units of the cube root of the volume, and angles in degrees.
@@ -176,6 +174,8 @@ def main(arguments: list[str]) -> None:
     }  # fmt: skip
     known.save(folder / f"{KIND}.safetensors", card)
     templates, n = others(data, known)
+    sites = KnownSites(Templates.cat([known.templates, templates]))
+    has = float(np.mean([sites.has(*name) for name in _names(validation)]))
     card = {
         "kind": SITES,
         "property": "coordinates of known crystals on their Wyckoff positions",
@@ -183,6 +183,7 @@ def main(arguments: list[str]) -> None:
         "settings": {"least": LEAST_SITES, "lengths": LENGTHS, "angles": ANGLES},
         "samples_seen": n,
         "templates": len(templates),
+        "validation": {"mp20_val": {"n": len(validation), "with_template": round(has, 4)}},
         **made,
     }
     save_weights(folder / f"{SITES}.safetensors", templates.tensors(), card)
