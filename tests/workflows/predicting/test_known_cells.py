@@ -10,6 +10,7 @@ import torch
 from gflownet_crystal.envs.composition.patterns import FormulaPattern
 from gflownet_crystal.envs.lattice.reference_volume import reference_volume
 from gflownet_crystal.generators.prototypes.known import KnownPrototypes
+from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.occupied_positions import occupied_positions
 from gflownet_crystal.workflows.predicting.known_cells import known_cells
 from gflownet_crystal.workflows.predicting.likely_cells import kinds_of
@@ -41,7 +42,14 @@ def test_formulas_of_a_family_count_by_their_probability(known: KnownPrototypes)
     likely = torch.where(of_sodium, 0.75, 0.25).double()
     found = known_cells(known, kinds, likely.log())
     weights = found.weights[of_sodium].sum(), found.weights[~of_sodium].sum()
-    assert float(weights[0] / weights[1]) == pytest.approx(3.0, rel=0.5)
+    # of each formula the prototypes in the group count alone
+    shares = []
+    for formula in ("NaCl", "KCl"):
+        every = known.of_formula(text_to_composition([formula])[0])
+        shares.append(
+            float(every.weight[(every.space_group == 225) & (every.composition.sum(dim=1) == 8)].sum())
+        )
+    assert float(weights[0] / weights[1]) == pytest.approx(3.0 * shares[0] / shares[1])
 
 
 def test_groups_without_known_crystals_give_none(known: KnownPrototypes) -> None:
