@@ -48,6 +48,7 @@ def test_workers_that_their_nannies_lose_are_started_again(
     two: DaskWorkers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask_pool, "_RENEW_SECONDS", 1.0)
+    assert dict(run_units(Squares(tmp_path), range(2), two)) == {0: 0, 1: 1}
     cluster = dask_executors._CLIENTS[two].cluster
     asked = len(cluster.worker_spec)
     for nanny in list(cluster.workers.values()):
