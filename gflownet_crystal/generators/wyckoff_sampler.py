@@ -42,11 +42,6 @@ class _Drawn:
     orbits: Orbits
     is_known: Tensor
 
-    def of_specs(self, wanted: Tensor) -> _Drawn:
-        """The candidates of some specs, (n,) bool."""
-        rows = wanted[self.orbits.spec_of_candidate].nonzero()[:, 0]
-        return _Drawn(self.orbits.select(rows), self.is_known[rows])
-
 
 class WyckoffSampler(MovedToDevice, Generator):
     """Sampler of Wyckoff assignments and their free parameters, which keeps the best of several tries.
@@ -138,7 +133,9 @@ class WyckoffSampler(MovedToDevice, Generator):
         for batch in cut_by_atoms(every, specs.n_atoms * len(seeds), self.atoms):
             own = specs[batch]
             assigned, log_probability = drawable_assignments(own, self.ranking, self.assignments)
-            made, _, kept = self._rated(assigned, own, self._drawn(own, assigned, log_probability, numbers))
+            wanting = torch.ones_like(batch, dtype=torch.bool)
+            drawn_tries = self._drawn(own, assigned, log_probability, numbers, wanting)
+            made, _, kept = self._rated(assigned, own, drawn_tries)
             # the draws of a spec stand together, one a seed
             parts.append((made.structures, batch[made.rows], kept % len(seeds)))
         structures, rows, number = zip(*parts, strict=True)
@@ -193,8 +190,8 @@ class WyckoffSampler(MovedToDevice, Generator):
         wanting = torch.ones(len(specs), dtype=torch.bool, device=specs.device)
         tries = []
         for own in numbers.split(at_once):
-            drawn = self._drawn(specs, assigned, log_probability, own)
-            made, rating, _ = self._rated(assigned, specs, drawn.of_specs(wanting))
+            drawn = self._drawn(specs, assigned, log_probability, own, wanting)
+            made, rating, _ = self._rated(assigned, specs, drawn)
             tries.append((made.structures, made.rows, rating))
             wanting[made.rows[rating >= self.enough]] = False
         structures, rows, ratings = zip(*tries, strict=True)
@@ -203,11 +200,18 @@ class WyckoffSampler(MovedToDevice, Generator):
         return Generation(StructureBatch.cat(list(structures))[best], spec[best])
 
     def _drawn(
-        self, specs: CrystalSpec, assigned: AssignedSpecs, log_probability: Tensor, numbers: Tensor
+        self,
+        specs: CrystalSpec,
+        assigned: AssignedSpecs,
+        log_probability: Tensor,
+        numbers: Tensor,
+        wanting: Tensor,
     ) -> _Drawn:
-        """Candidates of the tries of these numbers, before they follow the flow."""
+        """The tries of these numbers of the specs that want one, (n,) bool, before they follow the flow."""
         drawn = draw_candidates(assigned, log_probability, numbers)
         number = numbers.repeat(len(drawn.n_orbits) // max(1, len(numbers)))
+        rows = wanting[drawn.spec_of_candidate].nonzero()[:, 0]
+        drawn, number = drawn.select(rows), number[rows]
         if self.known_sites is None:
             return _Drawn(drawn, torch.zeros_like(number, dtype=torch.bool))
         some = (number % _KNOWN_EVERY == 0).nonzero()[:, 0]

@@ -110,7 +110,8 @@ class KnownSites:
         sizes = torch.tensor([len(own) for own in rows], dtype=torch.int64)
         candidate, _ = expand(torch.zeros_like(sizes), sizes)
         row = torch.tensor([number for own in rows for number in own], dtype=torch.int64)
-        difference = _shape(specs.lengths, specs.angles)[candidate] - self._shapes[row]
+        own = _shapes(torch.cat([specs.lengths, specs.angles], dim=1))
+        difference = own[candidate] - self._shapes[row]
         order = np.lexsort((difference.abs().amax(dim=1).numpy(), candidate.numpy()))
         chosen, fits = torch.full((len(keys),), -1), sizes > 0
         place = sizes.cumsum(0) - sizes + turn % sizes.clamp(min=1)
@@ -119,8 +120,7 @@ class KnownSites:
 
     @cached_property
     def _shapes(self) -> Tensor:
-        lattice = self.templates.lattice
-        return _shape(lattice[:, :3], lattice[:, 3:])
+        return _shapes(self.templates.lattice)
 
     @cached_property
     def _rows_of_keys(self) -> Mapping[Key, list[int]]:
@@ -150,10 +150,19 @@ class KnownSites:
         return self._found[key]
 
 
-def _shape(lengths: Tensor, angles: Tensor) -> Tensor:
-    """(n, 6) lengths in units of their geometric mean, and angles, scaled to tolerated differences."""
-    logarithm = lengths.log()
-    return torch.cat([(logarithm - logarithm.mean(dim=1, keepdim=True)) / LENGTHS, angles / ANGLES], dim=1)
+def scaled_lattices(lattice: Tensor) -> Tensor:
+    """Logarithms of lengths, and angles, in units of tolerated differences.
+
+    Args:
+        lattice: (n, 6) lengths, and angles in degrees.
+    """
+    return torch.cat([lattice[:, :3].log() / LENGTHS, lattice[:, 3:] / ANGLES], dim=1)
+
+
+def _shapes(lattice: Tensor) -> Tensor:
+    """(n, 6) scaled lattices whose lengths have a geometric mean of 1."""
+    mean = lattice[:, :3].log().mean(dim=1, keepdim=True).exp()
+    return scaled_lattices(torch.cat([lattice[:, :3] / mean, lattice[:, 3:]], dim=1))
 
 
 def _are_given(specs: CrystalSpec, elements: Tensor) -> list[bool]:

@@ -19,13 +19,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.envs.lattice.reference_volume import reference_volume
 from gflownet_crystal.generators.assignments.table import keys_of
 from gflownet_crystal.generators.prototypes.known import KIND, KnownPrototypes, Prototype, prototypes_of
-from gflownet_crystal.generators.prototypes.known_sites import ANGLES, LENGTHS, KnownSites
+from gflownet_crystal.generators.prototypes.known_sites import ANGLES, LENGTHS, KnownSites, scaled_lattices
 from gflownet_crystal.generators.prototypes.known_sites import KIND as SITES
 from gflownet_crystal.generators.prototypes.templates import MOST_SLOTS, Templates
 from gflownet_crystal.proxies.e_above_hull import load_hull
@@ -51,7 +52,7 @@ def templates_of(lattice: NDArray[np.float64]) -> NDArray[np.int64]:
     Args:
         lattice: (m, 6) lengths in units of the cube root of the volume, and angles in degrees.
     """
-    parameters = np.concatenate([np.log(lattice[:, :3]) / LENGTHS, lattice[:, 3:] / ANGLES], axis=1)
+    parameters = scaled_lattices(torch.from_numpy(lattice)).numpy()
     own, left = np.zeros(len(lattice), dtype=np.int64), np.arange(len(lattice))
     while len(left):
         here = parameters[left]
@@ -93,27 +94,27 @@ def build(found: OccupiedSpecs) -> KnownPrototypes:
     )
 
 
-def counted(data: LabelledStructures) -> OccupiedSpecs:
-    """Crystals near the hull, of large ones those whose prototypes are common."""
+def crystals_of(data: LabelledStructures) -> tuple[OccupiedSpecs, Tensor]:
+    """Crystals on Wyckoff positions with few enough elements for templates, and their energies, eV/atom."""
     found, rows = OccupiedSpecs.of(data.structures)
     few = ((found.specs.composition > 0).sum(dim=1) <= MOST_SLOTS).nonzero()[:, 0]
-    found, energy = found.take(few), data.energy[rows][few]
+    return found.take(few), data.energy[rows][few]
+
+
+def counted(found: OccupiedSpecs, energy: Tensor) -> OccupiedSpecs:
+    """Crystals near the hull, of large ones those whose prototypes are common."""
     above = load_hull("reference").e_above_hull(found.specs, energy)
     small = found.specs.n_atoms // lattice_points(found.specs.space_group) <= SMALL
-    found = found.take(((above <= HIGHEST) & (small | (above <= HIGHEST_LARGE))).nonzero()[:, 0])
-    small = found.specs.n_atoms // lattice_points(found.specs.space_group) <= SMALL
+    stable = ((above <= HIGHEST) & (small | (above <= HIGHEST_LARGE))).nonzero()[:, 0]
+    found, small = found.take(stable), small[stable]
     names = _names(found)
-    number: dict[Prototype, int] = {}
-    for one in names:
-        number[one] = number.get(one, 0) + 1
+    number = Counter(names)
     common = torch.tensor([number[one] >= LEAST for one in names])
     return found.take((small | common).nonzero()[:, 0])
 
 
-def others(data: LabelledStructures, known: KnownPrototypes) -> tuple[Templates, int]:
+def others(found: OccupiedSpecs, known: KnownPrototypes) -> tuple[Templates, int]:
     """Templates of the prototypes that are not known, but that several crystals share, and the number of these."""
-    found, _ = OccupiedSpecs.of(data.structures)
-    found = found.take(((found.specs.composition > 0).sum(dim=1) <= MOST_SLOTS).nonzero()[:, 0])
     names = _names(found)
     number = Counter(names)
     held = set(_names_of_templates(known))
@@ -152,11 +153,12 @@ def main(arguments: list[str]) -> None:
     data = read_labelled(paths)
     is_val = data.split == "val"
     held = np.unique(data.formula[is_val])
-    data, every = data.take(~np.isin(data.formula, held)), data
-    crystals = counted(data)
+    learned = data.take(~np.isin(data.formula, held))
+    every_crystal, energy = crystals_of(learned)
+    crystals = counted(every_crystal, energy)
     known = build(crystals)
     some = np.random.default_rng(0).permutation(np.flatnonzero(is_val))[:VALIDATED]
-    validation, _ = OccupiedSpecs.of(every.take(some).structures)
+    validation, _ = OccupiedSpecs.of(data.take(some).structures)
     names = [path.name for path in paths]
     made = {"data": names, "command": f"{_COMMAND} data={','.join(names)} out={folder.name}"}
     card = {
@@ -173,7 +175,7 @@ def main(arguments: list[str]) -> None:
         **made,
     }  # fmt: skip
     known.save(folder / f"{KIND}.safetensors", card)
-    templates, n = others(data, known)
+    templates, n = others(every_crystal, known)
     sites = KnownSites(Templates.cat([known.templates, templates]))
     has = float(np.mean([sites.has(*name) for name in _names(validation)]))
     card = {
