@@ -13,8 +13,8 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.run_schema import ENERGY_COLUMN
 from gflownet_crystal.generators.base import Generator
+from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
-from gflownet_crystal.models.energies.trained import TrainedEnergies
 from gflownet_crystal.proxies.base import Prediction, Proxy, naming_the_object
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.spec import CrystalSpec
@@ -142,7 +142,8 @@ class TrainedStructureProxy(StructureProxy):
     """A :class:`StructureProxy` of a network of this package.
 
     Args:
-        weights: shipped weights by name, or a ``.safetensors`` file with its card beside it.
+        weights: shipped weights by name, or a ``.safetensors`` file with its card beside it; several joined by ``+``
+            for the mean of their energies.
         builder: puts atoms into specs.
         batch_atoms: atoms that the network sees at a time; bounds the memory.
         half: bfloat16 for matrix products.
@@ -169,5 +170,5 @@ class TrainedStructureProxy(StructureProxy):
         draws: int = 1,
         primitive: bool = True,
     ) -> None:
-        energies = TrainedEnergies(weights, batch_atoms, half)
+        energies = load_energies(str(weights), batch_atoms=batch_atoms, half=half)
         super().__init__(energies, builder, unusable, plausible, seed, draws, primitive)

@@ -1,4 +1,4 @@
-"""Which energy model a user names: NAME, NAME:VERSION, a weights file, or an ASE calculator by its dotted path."""
+"""Which energy model a user names: NAME, NAME:VERSION, a weights file, a mean of these, or an ASE calculator."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from gflownet_crystal.common.errors import ConfigError
 
 TARGET = "_target_"
 WEIGHTS = ".safetensors"
+MEAN = "+"
+"""Stands between the models of a mean, as in ``alignn+gemsnet``."""
 
 RECOMMENDED = ("sevenn:7net-l3i5", "chgnet:0.3.0", "alignn")
 """Models that relax crystals, the best first."""
@@ -29,14 +31,17 @@ class EnergyChoice:
     """An energy model by name.
 
     Attributes:
-        name: name of a potential or of shipped weights, a ``.safetensors`` file, or the dotted path of a calculator.
+        name: name of a potential or of shipped weights, a ``.safetensors`` file, the dotted path of a calculator, or
+            the models of a mean as they are written.
         version: version of a potential; None for its first.
         settings: settings of a calculator by dotted path; None for the others.
+        members: models of a mean; none for the others.
     """
 
     name: str
     version: str | None = None
     settings: Mapping[str, object] | None = field(default=None, hash=False)
+    members: tuple[EnergyChoice, ...] = ()
 
     @property
     def arguments(self) -> dict[str, object]:
@@ -48,6 +53,8 @@ class EnergyChoice:
         """A short text in tables: ``sevenn:7net-l3i5``, the stem of a file, or a calculator's name with a digest."""
         if self.settings is not None:
             return f"{self.name.rpartition('.')[2]}-{self.digest[:8]}"
+        if self.members:
+            return MEAN.join(member.label for member in self.members)
         if self.name.endswith(WEIGHTS):
             return Path(self.name).stem
         return self.name if self.version is None else f"{self.name}:{self.version}"
@@ -91,8 +98,9 @@ def read_choice(given: str | Mapping[str, object] | EnergyChoice) -> EnergyChoic
     """Energy model that a text or a section of a configuration names.
 
     Args:
-        given: ``NAME``, ``NAME:VERSION``, a ``.safetensors`` file, or a mapping with ``_target_``, the dotted path of
-            an ASE calculator or of a function that makes one, and its arguments; or a choice, which stays as it is.
+        given: ``NAME``, ``NAME:VERSION``, a ``.safetensors`` file, several of these joined by ``+`` for their mean, or
+            a mapping with ``_target_``, the dotted path of an ASE calculator or of a function that makes one, and its
+            arguments; or a choice, which stays as it is.
 
     Raises:
         ConfigError: it is something else, or has no version after its colon.
@@ -112,6 +120,10 @@ def read_choice(given: str | Mapping[str, object] | EnergyChoice) -> EnergyChoic
         raise ConfigError(
             f"energies must be NAME, NAME:VERSION, a {WEIGHTS} file or a calculator's {TARGET}, not {given!r}"
         )
+    if (parts := _parts_of_mean(given)) is not None:
+        if len(set(parts)) < len(parts):
+            raise ConfigError(f"{given!r} names a model twice; give each model of a mean once")
+        return EnergyChoice(given, members=tuple(map(read_choice, parts)))
     # the name of a file may hold a colon
     if Path(given).suffix == WEIGHTS:
         return EnergyChoice(given)
@@ -119,6 +131,15 @@ def read_choice(given: str | Mapping[str, object] | EnergyChoice) -> EnergyChoic
     if colon and not (name and version):
         raise ConfigError(f"{given!r} lacks a name or a version at its colon; write NAME:VERSION or NAME")
     return EnergyChoice(name, version or None)
+
+
+def _parts_of_mean(given: str) -> list[str] | None:
+    """Models joined by ``+``; None for a single one, also a file or folder with a plus in its name."""
+    parts = given.split(MEAN)
+    if len(parts) < 2 or Path(given).is_file():
+        return None
+    single = re.compile(rf"[\w-]*(:[\w.-]*)?|.*{re.escape(WEIGHTS)}")
+    return parts if all(single.fullmatch(part) for part in parts) else None
 
 
 def distinct_choices(choices: list[EnergyChoice], key: str) -> list[EnergyChoice]:

@@ -30,6 +30,7 @@ from gflownet_crystal.models.energies.derivatives import (
     each_alone,
     in_halves,
 )
+from gflownet_crystal.models.energies.mean_energies import MeanEnergies
 from gflownet_crystal.models.energies.potential_energies import PotentialEnergies, no_energy
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.structures.batching import batches_of_atoms
@@ -161,8 +162,10 @@ def load_energies(given: str | Mapping[str, object] | EnergyChoice, **options: A
 
     Args:
         given: ``chgnet`` or ``sevenn``, with a version as ``sevenn:7net-l3i5`` or without; weights of this package's
-            networks, a shipped name or a ``.safetensors`` file; or the ``_target_`` and arguments of an ASE calculator,
-            see :class:`~gflownet_crystal.models.energies.calculator_energies.CalculatorEnergies`.
+            networks, a shipped name or a ``.safetensors`` file; several of these joined by ``+``, as in
+            ``alignn+gemsnet``, for their mean, a
+            :class:`~gflownet_crystal.models.energies.mean_energies.MeanEnergies`; or the ``_target_`` and arguments of
+            an ASE calculator, see :class:`~gflownet_crystal.models.energies.calculator_energies.CalculatorEnergies`.
         options: options of :class:`CHGNetEnergies`, :class:`SevenNetEnergies` or
             :meth:`~gflownet_crystal.models.energies.trained.TrainedEnergies.from_weights`.
 
@@ -173,6 +176,8 @@ def load_energies(given: str | Mapping[str, object] | EnergyChoice, **options: A
         WeightsError: a weights file is missing, corrupt or of another kind.
     """
     choice = read_choice(given)
+    if choice.members:
+        return MeanEnergies([load_energies(member, **options) for member in choice.members])
     found = _factory(choice)
     taken = inspect.signature(found).parameters
     if choice.version is not None:
@@ -202,8 +207,8 @@ def _factory(choice: EnergyChoice) -> Callable[..., StructureEnergies]:
     choices = (*POTENTIALS, *trained_names())
     if Path(choice.name).suffix != WEIGHTS and choice.name not in choices:
         raise ConfigError(
-            f"unknown energies {choice.name!r}; choose one of {', '.join(choices)}, or a {WEIGHTS} file; an ASE "
-            f"calculator goes by a key of its own, {TARGET}=my_module.my_calculator"
+            f"unknown energies {choice.name!r}; choose one of {', '.join(choices)}, a {WEIGHTS} file, or several "
+            f"joined by + for their mean; an ASE calculator goes by a key of its own, {TARGET}=my_module.my_calculator"
         )
     from gflownet_crystal.models.energies.trained import TrainedEnergies
 
