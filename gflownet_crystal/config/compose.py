@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -30,6 +31,9 @@ from gflownet_crystal.config.several import PROXY, STABILITY, ProxyList, without
 
 TARGET = "_target_"
 EXPERIMENT = "experiment"
+
+_KEPT = 128
+"""Configurations kept, as Hydra takes 0.2 s for one, and a program or a sweep asks for few different ones."""
 
 
 def compose_config(verb: str, arguments: Sequence[str], own: Sequence[Path] = ()) -> DictConfig:
@@ -199,13 +203,22 @@ def _check_choice(setting: Setting, group: str, folders: Sequence[Path], may_be_
 def _compose(
     verb: str, overrides: Sequence[str], folders: Sequence[Path]
 ) -> tuple[DictConfig, dict[str, object]]:
+    """The configuration of a verb with choices in Hydra's syntax, and the chosen config of each group."""
     *own, package = folders
-    overrides = list(overrides)
-    if own:
-        overrides.append(f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in own)}]")
+    # files of the user's own may change while this process runs; those of the package do not
+    make = _composed.__wrapped__ if own else _composed
+    config, choices = make(verb, tuple(overrides), tuple(own), package)
+    return config.copy(), dict(choices)
+
+
+@lru_cache(maxsize=_KEPT)
+def _composed(
+    verb: str, overrides: tuple[str, ...], own: tuple[Path, ...], package: Path
+) -> tuple[DictConfig, dict[str, object]]:
+    searched = (f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in own)}]",) if own else ()
     try:
         with initialize_config_dir(config_dir=str(package), version_base=None):
-            config = compose(verb, overrides=overrides, return_hydra_config=True)
+            config = compose(verb, overrides=[*overrides, *searched], return_hydra_config=True)
     except MissingConfigException as error:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         raise unknown(group or "configuration", name, error.options or ()) from error

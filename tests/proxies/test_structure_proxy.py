@@ -189,9 +189,9 @@ def test_any_builder_comes_from_the_configuration(weights: Path) -> None:
 
 
 def test_it_trains_resumes_samples_and_exports(weights: Path, tmp_path: Path) -> None:
-    words = ["train_gfn", "env=crystal", f"proxy={weights.stem}", f"proxy.weights={weights}", "samples.n=8",
+    words = ["train_gfn", "env=crystal", f"proxy={weights.stem}", f"proxy.weights={weights}", "samples.n=40",
              "trainer.iterations=3", "trainer.batch_size=6", "trainer.checkpoint_every=2", "export.k=1",
-             "threads=1", "quiet=true", "proxy.builder.tries=2", "screening.fill=true", "screening.most_placed=12",
+             "threads=1", "quiet=true", "proxy.builder.tries=2", "screening.fill=true", "screening.most_placed=6",
              "env.space_groups=[225,221,216,139,123]", "env.elements=[Li,O,Na,Mg,Al,Cl,Zn]"]  # fmt: skip
     run = tmp_path / "run"
     assert main([*words, f"run.dir={run}"]) == 0
