@@ -22,8 +22,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from benchmarks.options import names, read_options, run
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.run_schema import CANDIDATES
 
 VERBS = ("sample", "export", "pipeline", "evaluate", "report")
 DEFAULTS = {"verbs": ",".join(VERBS), "sizes": "100,1000,10000", "samples": "10000,100000", "run": ""}
@@ -106,12 +109,16 @@ def main(arguments: list[str]) -> None:
             start, earlier = cost_of(verb, *words_of(verb, folder, 1, place)).seconds, None
             for size in sizes:
                 cost = cost_of(verb, *words_of(verb, folder, size, place))
-                growth = ""
+                growth, table = "", place / f"{verb}{size}" / CANDIDATES
+                made = f", {len(pd.read_csv(table)):,} candidates" if table.is_file() else ""
                 if earlier is not None:
                     before, seconds = earlier
                     ratio = (cost.seconds - start) / max(seconds - start, 1e-3)
                     growth = f", growth {math.log(ratio) / math.log(size / before):.2f}"
-                print(f"{verb} {size:,}: {cost.seconds:.1f} s, {cost.megabytes:,.0f} MB{growth}", flush=True)
+                print(
+                    f"{verb} {size:,}: {cost.seconds:.1f} s, {cost.megabytes:,.0f} MB{made}{growth}",
+                    flush=True,
+                )
                 earlier = size, cost.seconds
 
 
