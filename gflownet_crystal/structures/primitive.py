@@ -11,8 +11,15 @@ from gflownet_crystal.crystallography.cells import (
     to_primitive_cell,
     to_primitive_fractional,
 )
-from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
+from gflownet_crystal.structures.batching import cut_by_atoms
+from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.structure import StructureBatch
+
+TOLERANCE = 1e-3
+"""Largest difference of the coordinates of an atom and its copies, in units of the primitive lattice vectors."""
+
+_PAIRS = 1_000_000
+"""Pairs of atoms compared at once; bounds the memory."""
 
 # cells are told apart from a general point, so that no atom on a special position lies on their border
 _GENERAL = (0.01234567, 0.03456789, 0.07891234)
@@ -21,7 +28,8 @@ _GENERAL = (0.01234567, 0.03456789, 0.07891234)
 def to_primitive(structures: StructureBatch) -> StructureBatch:
     """One atom of each set that centring translations make of each other, in the primitive cell.
 
-    Structures that claim no group, and such as lack the translations of their group, stay as they are.
+    Structures that claim no group, and such as lack the translations of their group within ``TOLERANCE``, stay as they
+    are; among these are rows of data files that name the group of a crystal beside a primitive cell.
 
     Args:
         structures: n structures, in the ITA setting of their group where they claim one.
@@ -31,12 +39,11 @@ def to_primitive(structures: StructureBatch) -> StructureBatch:
     """
     points = lattice_points(structures.space_group.clamp(min=1)).where(structures.space_group > 0, 1)
     group = structures.space_group.clamp(min=1)[structures.structure_index]
-    kept = _is_first(structures.fractional, group) | (points[structures.structure_index] == 1)
-    complete = (_counts(structures, kept) * points[:, None] == _counts(structures, kept | True)).all(1)
-    changed = complete & (points > 1)
+    primitive = to_primitive_fractional(structures.fractional, group)
+    kept = _is_first(structures.fractional, group)
+    changed = (points > 1) & _is_complete(structures, primitive, kept, points)
     mine = changed[structures.structure_index]
     kept |= ~mine
-    primitive = to_primitive_fractional(structures.fractional, group)
     return StructureBatch(
         torch.where(
             changed[:, None, None],
@@ -60,8 +67,28 @@ def _is_first(fractional: Tensor, group: Tensor) -> Tensor:
     return ((corner - corner.round()).abs() < 1e-6).all(1)
 
 
-def _counts(structures: StructureBatch, chosen: Tensor) -> Tensor:
-    """Chosen atoms of each element, (n, 119) int64."""
-    place = structures.structure_index * N_ATOMIC_NUMBERS + structures.atomic_numbers
-    flat = torch.bincount(place[chosen], minlength=len(structures) * N_ATOMIC_NUMBERS)
-    return flat.reshape(len(structures), N_ATOMIC_NUMBERS)
+def _is_complete(structures: StructureBatch, primitive: Tensor, kept: Tensor, points: Tensor) -> Tensor:
+    """Structures, (n,) bool, made of kept atoms and their copies by the centring translations.
+
+    Args:
+        structures: n structures with N atoms.
+        primitive: (N, 3) fractional coordinates in the primitive cells, where copies differ by whole numbers.
+        kept: (N,) bool.
+        points: (n,) int64, lattice points in the cells.
+    """
+    owner, n_atoms = structures.structure_index, structures.n_atoms
+    first = n_atoms.cumsum(0) - n_atoms
+    n_kept = torch.zeros_like(n_atoms).index_add_(0, owner, kept.long())
+    whole = n_kept * points == n_atoms
+    centred = (whole & (points > 1)).nonzero()[:, 0]
+    for some in cut_by_atoms(centred, n_kept * n_atoms, _PAIRS):
+        chosen = torch.zeros_like(whole)
+        chosen[some] = True
+        atoms = (kept & chosen[owner]).nonzero()[:, 0]
+        place, other = expand(first[owner[atoms]], n_atoms[owner[atoms]])
+        difference = primitive[atoms[place]] - primitive[other]
+        is_copy = ((difference - difference.round()).abs() <= TOLERANCE).all(dim=1)
+        is_copy &= structures.atomic_numbers[atoms[place]] == structures.atomic_numbers[other]
+        n_copies = torch.zeros_like(atoms).index_add_(0, place, is_copy.long())
+        whole[owner[atoms][n_copies != points[owner[atoms]]]] = False
+    return whole

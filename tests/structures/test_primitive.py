@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from pymatgen.analysis.structure_matcher import StructureMatcher
-from pymatgen.core import Structure
+from pymatgen.core import Lattice, Structure
 
 from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.structures.convert import from_pymatgen, to_pymatgen
@@ -48,3 +50,23 @@ def test_what_claims_no_group_or_lacks_its_translations_stays(crystals: list[Str
     assert found.n_atoms.tolist() == [8, 2]
     assert found.fractional[:8].equal(moved[:8])
     assert found.space_group.tolist() == [225, 0]
+
+
+def test_a_primitive_cell_beside_the_group_of_its_crystal_stays(crystals: list[Structure]) -> None:
+    whole = conventional_structures(from_pymatgen(crystals))
+    group = whole.space_group
+    reduced = replace(to_primitive(whole), space_group=group)
+    doubled = from_pymatgen([one * [2, 1, 1] for one in to_pymatgen(reduced)])
+    for claimed in (reduced, replace(doubled, space_group=group)):
+        found = to_primitive(claimed)
+        assert found.fractional.equal(claimed.fractional) and found.space_group.equal(group)
+
+
+def test_an_atom_off_its_place_keeps_a_crystal_whole() -> None:
+    copper = Structure.from_spacegroup("Fm-3m", Lattice.cubic(3.6), ["Cu"], [[0, 0, 0]])
+    copper.translate_sites([2], [4e-3, 0.0, 0.0])
+    found = to_primitive(replace(from_pymatgen([copper]), space_group=torch.tensor([225])))
+    assert found.n_atoms.tolist() == [4]
+    copper.translate_sites([2], [-4e-3 + 1e-5, 0.0, 0.0])
+    found = to_primitive(replace(from_pymatgen([copper]), space_group=torch.tensor([225])))
+    assert found.n_atoms.tolist() == [1]
