@@ -210,3 +210,19 @@ def test_a_config_of_ones_own_that_leaves_no_environment_is_no_traceback(tmp_pat
     (tmp_path / "env").mkdir()
     (tmp_path / "env" / "mine.yaml").write_text("# @package _global_\nother:\n  _target_: mine.Env\n")
     assert "env" not in compose_config("train_gfn", ["env=mine"], [tmp_path])
+
+
+def test_a_configuration_belongs_to_its_caller_alone() -> None:
+    words = ["env=hypergrid", "proxy=grid_corners"]
+    first = compose_config("train_gfn", words)
+    first.env.length, first.record.choices.env = 77, "other"
+    again = compose_config("train_gfn", words)
+    assert again.env.length != 77 and again.record.choices.env == "hypergrid"
+
+
+def test_a_config_of_ones_own_is_read_each_time(tmp_path: Path) -> None:
+    (tmp_path / "proxy").mkdir()
+    file = tmp_path / "proxy" / "mine.yaml"
+    for scale in (1, 2):
+        file.write_text(f"_target_: mine.Own\nscale: {scale}\n")
+        assert compose_config("train_gfn", ["env=hypergrid", "proxy=mine"], [tmp_path]).proxy.scale == scale
