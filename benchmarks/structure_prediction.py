@@ -2,14 +2,14 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.structure_prediction data=FILE.parquet [n=300] [tries=20] [seed=0]
         [weights=wyckoff] [known_sites=site_templates] [steps=12] [velocity_scale=20.0] [ranking=assignments]
-        [energies=NAME] [others=gemsdiff,langevin] [other_tries=1] [processes=1] [larger=FILE.parquet]
+        [energies=NAME] [others=gemsdiff,langevin] [other_tries=1] [processes=1] [larger=FILE.parquet] [rows=ranked]
 
 FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random; with
 ``larger``, n of each class of atoms in the primitive cell (up to 20, 21-40, 41-60) of both files, those of the second
 with a reduced formula of val. The lattice, the group and the counts of their conventional cells are given. Rows of the
-table:
+table, all or those named by ``rows``:
 
-    true letters, random      free parameters at random on the true Wyckoff positions
+    random on true letters    free parameters at random on the true Wyckoff positions
     true letters              those of the sampler on the true Wyckoff positions
     ranked                    the sampler as it is, with Wyckoff positions of its own, every fourth try from the
                               coordinates of a known crystal (known_sites=none: all from noise); left out with
@@ -68,7 +68,7 @@ from gflownet_crystal.training.generators.site_data import SiteData, uniform_par
 
 _DEFAULTS = {"n": "300", "tries": "20", "seed": "0", "steps": "12", "velocity_scale": "20.0", "processes": "1",
              "weights": "wyckoff", "known_sites": "site_templates", "ranking": "assignments", "energies": "none",
-             "others": "", "other_tries": "1", "larger": ""}  # fmt: skip
+             "others": "", "other_tries": "1", "larger": "", "rows": ""}  # fmt: skip
 _PAIRS = 6000
 SIZES = {"1-20 atoms": (1, 20), "21-40 atoms": (21, 40), "41-60 atoms": (41, 60)}
 """Classes of crystals by atoms in the primitive cell."""
@@ -163,7 +163,7 @@ def rows_of(
     data = SiteData.of(found.specs, found.occupied, sampler.flow.settings)
     each = torch.cartesian_prod(torch.arange(len(data)), torch.arange(tries))
     methods: dict[str, Callable[[], tuple[StructureBatch, Tensor]]] = {
-        "true letters, random": lambda: (true_letters(sampler, data, tries, seed, False), each),
+        "random on true letters": lambda: (true_letters(sampler, data, tries, seed, False), each),
         "true letters": lambda: (true_letters(sampler, data, tries, seed, True), each),
     }
     parts = {f"free {name}": mask for name, mask in n_free_bins(data.n_free).items()}
@@ -176,7 +176,8 @@ def rows_of(
         config = compose_config("generate", [f"generator={name}", "generator.tries=1"])
         generator = build(config.generator, Generator, "generator")
         methods[name] = partial(tries_of, generator, found.specs, int(options["other_tries"]), seed)
-    return data, methods, parts
+    chosen = names(options, "rows", methods)
+    return data, {name: methods[name] for name in chosen or methods}, parts
 
 
 def ratings_of(primitive: StructureBatch, judge: StructureEnergies | None) -> dict[str, NDArray[np.float64]]:
