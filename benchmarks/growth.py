@@ -26,7 +26,7 @@ import pandas as pd
 
 from benchmarks.options import names, read_options, run
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.run_schema import CANDIDATES
+from gflownet_crystal.common.run_schema import CANDIDATES, RANK
 
 VERBS = ("sample", "export", "pipeline", "evaluate", "report")
 DEFAULTS = {"verbs": ",".join(VERBS), "sizes": "100,1000,10000", "samples": "10000,100000", "run": ""}
@@ -110,7 +110,7 @@ def main(arguments: list[str]) -> None:
             for size in sizes:
                 cost = cost_of(verb, *words_of(verb, folder, size, place))
                 growth, table = "", place / f"{verb}{size}" / CANDIDATES
-                made = f", {len(pd.read_csv(table)):,} candidates" if table.is_file() else ""
+                made = f", {pd.read_csv(table)[RANK].count():,} candidates" if table.is_file() else ""
                 if earlier is not None:
                     before, seconds = earlier
                     ratio = (cost.seconds - start) / max(seconds - start, 1e-3)
