@@ -49,6 +49,9 @@ from gflownet_crystal.report.words import asked, headline
 MAX_BYTES = 15_000_000
 """A report is never larger: it has to open on a phone and go by mail."""
 
+_SAFE = 0.9
+"""Share of the largest size that a suggested number of candidates fills."""
+
 _STEP = 12
 _NEGATIVE = re.compile(r"(?<![\w.])-(?=\d)")
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95)
@@ -98,7 +101,11 @@ def write_report(material: Material, out: Path) -> int:
     text = render(values_of(material, Studio(figures_folder(material.run, out))))
     size = len(text.encode("utf-8"))
     if size > MAX_BYTES:
-        raise DataError(f"the report would have {size / 1e6:.1f} MB; give fewer candidates with k=")
+        shown = 0 if material.candidates is None else len(material.candidates)
+        fitting = f"; with k={int(_SAFE * MAX_BYTES / size * shown)} it would fit" if shown else ""
+        raise DataError(
+            f"the report would have {size / 1e6:.1f} MB, and may have {MAX_BYTES / 1e6:.0f}{fitting}"
+        )
     write_text(out, text)
     return size
 

@@ -229,8 +229,9 @@ def test_a_property_without_a_unit_has_none(tmp_path, unpainted):
 
 
 def test_a_page_is_never_too_large(tmp_path, unpainted):
-    folder = write_run(tmp_path / "run", finished=False)
-    unpainted.setattr(page, "MAX_BYTES", 1000)
-    with pytest.raises(DataError, match="k="):
-        write_report(material_of(folder), tmp_path / "report.html")
+    material = material_of(write_run(tmp_path / "run", finished=False))
+    size, shown = write_report(material, tmp_path / "whole.html"), len(material.candidates)
+    unpainted.setattr(page, "MAX_BYTES", size - 1)
+    with pytest.raises(DataError, match=f"with k={int(0.9 * (size - 1) / size * shown)} it would fit"):
+        write_report(material, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
