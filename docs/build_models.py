@@ -16,7 +16,7 @@ COMMAND = "python docs/build_models.py"
 _OF_LOSSES = "figures are losses of one step, not the quality of crystals"
 # errors of single sources of labels, too many for the page
 _OF_SOURCES = "mae_by_energy_source"
-_PURE = "spearman_above_hull with_template formulas formulas_with_groups within_2_std mae_log10".split()
+_PURE = (*"spearman_above_hull with_template formulas formulas_with_groups within_2_std mae_log10".split(),)
 _OF_PROPERTIES = (
     ("validation.validation.mae_log10", "mean absolute error of the decadic logarithm, MP-20 val"),
     ("validation.validation.mae", "mean absolute error, MP-20 val"),
