@@ -31,7 +31,6 @@ from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.evaluation.contacts import Contacts
 from gflownet_crystal.generators.base import Generator
-from gflownet_crystal.models.energies.structure_energies import StructureEnergies
 from gflownet_crystal.models.energies.trained import KIND
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.proxies.e_above_hull import EnergyAboveHull, load_hull
@@ -97,7 +96,7 @@ class VerbEngines:
     def place(self, folder: Path, samples: pd.DataFrame, learned: Learned) -> pd.DataFrame:
         """Structures of samples, each batch kept once it is done."""
         settings = self.settings
-        judge, generator = named_energies(learned.energies, self.device), self.generator(learned)
+        judge, generator = load_on(learned.energies, None, self.device), self.generator(learned)
         hull, contacts = load_hull(settings.hull), Contacts.from_weights("contacts")
         # labels far from the hull are as good as those near it
         placer = Placer(generator, hull, judge, contacts, settings.tries, inf, settings.seed, self.device)
@@ -114,7 +113,7 @@ class VerbEngines:
 
     def judge(self, energies: str) -> Judge:
         """An energy model, opened."""
-        model = named_energies(energies, self.device)
+        model = load_on(energies, None, self.device)
         return lambda structures: judged_energies(structures.to(self.device), model)[0]
 
     def relax(self, folder: Path, names: Sequence[str], structures: StructureBatch) -> pd.DataFrame:
@@ -122,7 +121,7 @@ class VerbEngines:
         settings, teacher = self.settings, self.settings.labeller
         relaxation = RelaxationSettings(steps=settings.relax_steps)
         items = [Item(name, structures[row : row + 1]) for row, name in enumerate(names)]
-        load = functools.partial(named_energies, teacher, self.device)
+        load = functools.partial(load_on, teacher, None, self.device)
         rows = range(len(items))
         relax_kept(folder, items, rows, load, relaxation, teacher, settings.executor, settings.quiet)
         if not (folder / RELAXED).is_file():
@@ -250,19 +249,6 @@ class VerbEngines:
         }
         config.record.command = [*choices, *(f"{key}={value}" for key, value in given.items())]
         return config
-
-
-def named_energies(name: str, device: str) -> StructureEnergies:
-    """An energy model by name, where ``name:version`` is a version of a potential.
-
-    Raises:
-        ConfigError: an unknown name or version, or a package that is not installed.
-        WeightsError: a weights file is missing, corrupt or of another kind.
-    """
-    if Path(name).suffix == ".safetensors":
-        return load_on(name, None, device)
-    model, _, version = name.partition(":")
-    return load_on(model, version or None, device)
 
 
 def proxy_section(config: DictConfig, trust: Trust) -> DictConfig:

@@ -16,7 +16,7 @@ from gflownet_crystal.common.devices import find_device
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.config.build import COMMAND_LINE, Trust
 from gflownet_crystal.config.priors import stored_policy
-from gflownet_crystal.config.refine_engines import VerbEngines, know, named_energies, proxy_section
+from gflownet_crystal.config.refine_engines import VerbEngines, know, proxy_section
 from gflownet_crystal.config.request import Request
 from gflownet_crystal.config.trained_runs import open_run
 from gflownet_crystal.data.schema import PREPARED_COLUMNS
@@ -32,6 +32,7 @@ from gflownet_crystal.weights import load_weights, weights_path
 from gflownet_crystal.workflows.data.tables import read_crystals, read_prepared
 from gflownet_crystal.workflows.refining.parts import Learned
 from gflownet_crystal.workflows.refining.refining import Refinement
+from gflownet_crystal.workflows.relaxing.relaxing import load_on
 from gflownet_crystal.workflows.settings.refine import RefineSettings
 
 _DECISIVE = (
@@ -118,9 +119,9 @@ def _start(settings: RefineSettings, engines: VerbEngines) -> Learned:
     """Inputs of the first round, checked for existence and kind."""
     weights = engines.section.get(engines.learned) if settings.weights is None else settings.weights
     weights = None if weights is None else str(weights)
-    named_energies(settings.energies, engines.device)
+    load_on(settings.energies, None, engines.device)
     if settings.teacher is not None:
-        named_energies(settings.teacher, engines.device)
+        load_on(settings.teacher, None, engines.device)
     if engines.recipe(weights).kind not in _TRAINED:
         raise ConfigError("training is one of mlp or placing, which learn energies for proxy=mlp")
     engines.proxy(weights)
