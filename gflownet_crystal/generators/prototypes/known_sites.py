@@ -161,8 +161,9 @@ def scaled_lattices(lattice: Tensor) -> Tensor:
 
 def _shapes(lattice: Tensor) -> Tensor:
     """(n, 6) scaled lattices whose lengths have a geometric mean of 1."""
-    mean = lattice[:, :3].log().mean(dim=1, keepdim=True).exp()
-    return scaled_lattices(torch.cat([lattice[:, :3] / mean, lattice[:, 3:]], dim=1))
+    scaled = scaled_lattices(lattice)
+    scaled[:, :3] -= scaled[:, :3].mean(dim=1, keepdim=True)
+    return scaled
 
 
 def _are_given(specs: CrystalSpec, elements: Tensor) -> list[bool]:
