@@ -18,6 +18,7 @@ from gflownet_crystal.weights.eight_bits import restored
 
 FOLDER = Path(__file__).parent
 
+_WHOLE = (torch.int16, torch.int32, torch.int64)
 _OF_GENERATORS = ("assignments", "wyckoff", "gemsdiff", "gemsdiff_paper", "langevin", "langevin_paper")
 
 
@@ -46,6 +47,8 @@ def save_weights(
 ) -> None:
     """Write weights and their card (same name, ``.json``).
 
+    Whole numbers are stored in the smallest type that holds all values of a tensor, of uint8, int16, int32 and int64.
+
     Args:
         path: the ``.safetensors`` file.
         tensors: named tensors.
@@ -54,7 +57,7 @@ def save_weights(
     """
     path = Path(path)
     stored = {
-        name: tensor.half() if half and tensor.is_floating_point() else tensor
+        name: tensor.half() if half and tensor.is_floating_point() else _narrow(tensor)
         for name, tensor in tensors.items()
     }
     save_tensors(path, stored)
@@ -114,6 +117,16 @@ def half_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Tensors of a model by name: learned parameters in half precision, buffers as they are."""
     learned = {name: parameter.detach().half() for name, parameter in model.named_parameters()}
     return {**model.state_dict(), **learned}
+
+
+def _narrow(tensor: Tensor) -> Tensor:
+    """A tensor of int16, int32 or int64 in the smallest type that holds its values; any other one as it is."""
+    if tensor.dtype not in _WHOLE or not tensor.numel():
+        return tensor
+    least, largest = (int(value) for value in tensor.aminmax())
+    types = (torch.uint8, *_WHOLE)
+    fits = (one for one in types if torch.iinfo(one).min <= least and largest <= torch.iinfo(one).max)
+    return tensor.to(next(fits))
 
 
 @contextmanager

@@ -6,7 +6,8 @@
 others those within ``HIGHEST`` of the reference hull count; with more than ``SMALL`` atoms in the primitive cell, only
 those within ``HIGHEST_LARGE`` whose prototype ``LEAST`` such crystals share. Written are ``prototypes.safetensors`` and
 its card, with the share of crystals of MP-20's val whose prototype is found; and ``site_templates.safetensors``, the
-templates of all other prototypes that ``LEAST_SITES`` crystals share, whatever their energy, for generators.
+templates of all other prototypes that ``LEAST_SITES`` crystals share, whatever their energy, for generators; and, of
+more than ``LARGE`` atoms in the primitive cell, of all other prototypes.
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ from gflownet_crystal.weights import save_weights
 HIGHEST, HIGHEST_LARGE = 0.08, 0.02
 """eV/atom above the reference hull."""
 
-SMALL, LEAST, LEAST_SITES = 20, 5, 2
+SMALL, LARGE = 20, 40
+"""Atoms in the primitive cell."""
+
+LEAST, LEAST_SITES = 5, 2
+"""Crystals that share a prototype."""
 
 VALIDATED = 1000
 """Crystals of MP-20's val, at random, whose prototypes are looked for."""
@@ -104,7 +109,7 @@ def crystals_of(data: LabelledStructures) -> tuple[OccupiedSpecs, Tensor]:
 def counted(found: OccupiedSpecs, energy: Tensor) -> OccupiedSpecs:
     """Crystals near the hull, of large ones those whose prototypes are common."""
     above = load_hull("reference").e_above_hull(found.specs, energy)
-    small = found.specs.n_atoms // lattice_points(found.specs.space_group) <= SMALL
+    small = _primitive_atoms(found) <= SMALL
     stable = ((above <= HIGHEST) & (small | (above <= HIGHEST_LARGE))).nonzero()[:, 0]
     found, small = found.take(stable), small[stable]
     names = _names(found)
@@ -114,11 +119,21 @@ def counted(found: OccupiedSpecs, energy: Tensor) -> OccupiedSpecs:
 
 
 def others(found: OccupiedSpecs, known: KnownPrototypes) -> tuple[Templates, int]:
-    """Templates of the prototypes that are not known, but that several crystals share, and the number of these."""
+    """Templates of the prototypes that are not known, but that several crystals share or that are large.
+
+    Returns:
+        The templates, and the number of crystals behind them.
+    """
     names = _names(found)
     number = Counter(names)
     held = set(_names_of_templates(known))
-    rows = [row for row, one in enumerate(names) if one not in held and number[one] >= LEAST_SITES]
+    # from noise alone, the flow hardly ever places so many atoms as they are
+    large = (_primitive_atoms(found) > LARGE).tolist()
+    rows = [
+        row
+        for row, one in enumerate(names)
+        if one not in held and (large[row] or number[one] >= LEAST_SITES)
+    ]
     return build(found.take(torch.tensor(rows))).templates, len(rows)
 
 
@@ -138,6 +153,11 @@ def _names_of_templates(known: KnownPrototypes) -> list[Prototype]:
     elements = known.elements[torch.searchsorted(known.template, rows)]
     composition, occupied = templates.compositions(rows, elements), templates.occupied(rows, elements)
     return prototypes_of(templates.space_group, composition, occupied)
+
+
+def _primitive_atoms(found: OccupiedSpecs) -> Tensor:
+    """(n,) int64 numbers of atoms in the primitive cells."""
+    return found.specs.n_atoms // lattice_points(found.specs.space_group)
 
 
 def _names(found: OccupiedSpecs) -> list[Prototype]:
@@ -182,7 +202,7 @@ def main(arguments: list[str]) -> None:
         "kind": SITES,
         "property": "coordinates of known crystals on their Wyckoff positions",
         "unit": "1",
-        "settings": {"least": LEAST_SITES, "lengths": LENGTHS, "angles": ANGLES},
+        "settings": {"least": LEAST_SITES, "large": LARGE, "lengths": LENGTHS, "angles": ANGLES},
         "samples_seen": n,
         "templates": len(templates),
         "validation": {"mp20_val": {"n": len(validation), "with_template": round(has, 4)}},
