@@ -130,9 +130,7 @@ def others(found: OccupiedSpecs, known: KnownPrototypes) -> tuple[Templates, int
     # from noise alone, the flow hardly ever places so many atoms as they are
     large = (_primitive_atoms(found) > LARGE).tolist()
     rows = [
-        row
-        for row, one in enumerate(names)
-        if one not in held and (large[row] or number[one] >= LEAST_SITES)
+        row for row, one in enumerate(names) if one not in held and (large[row] or number[one] >= LEAST_SITES)
     ]
     return build(found.take(torch.tensor(rows))).templates, len(rows)
 

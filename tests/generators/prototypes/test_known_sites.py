@@ -28,7 +28,7 @@ from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.structures.symmetry import symmetry_error
 from gflownet_crystal.training.generators.assignment_data import OccupiedSpecs
-from gflownet_crystal.training.generators.build_prototypes import build
+from gflownet_crystal.training.generators.build_prototypes import build, others
 from gflownet_crystal.weights import save_weights
 from tests.generators.prototypes.test_known import rutile
 from tests.models.small_sites import SMALL
@@ -139,6 +139,30 @@ def test_the_first_try_of_a_sampler_is_near_the_known_crystal(known: KnownSites)
     for seed, same in ((3, True), (4, False)):
         first, second = (sampler.generate(specs, seed).structures.fractional for sampler in (plain, both))
         assert torch.equal(first, second) is same
+
+
+def test_templates_are_of_shared_prototypes_and_of_large_crystals() -> None:
+    oxygen = [0.9699, 0.0506, 0.1491]
+    garnet = Structure.from_spacegroup(
+        230, Lattice.cubic(12.0), ["Y", "Al", "Al", "O"],
+        [[0.125, 0.0, 0.25], [0.0, 0.0, 0.0], [0.375, 0.0, 0.25], oxygen],
+    )  # fmt: skip
+    assert len(garnet.get_primitive_structure()) == 80
+    fluorite = Structure.from_spacegroup(
+        225, Lattice.cubic(5.5), ["Ca", "F"], [[0, 0, 0], [0.25, 0.25, 0.25]]
+    )
+    salts = [
+        Structure.from_spacegroup(225, Lattice.cubic(5.6), [a, "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+        for a in ("K", "Na")
+    ]
+    rutiles = [rutile("Sn", 0.307, 0.67), rutile("Ti", 0.305, 0.64)]
+    known, found = (
+        OccupiedSpecs.of(from_pymatgen(crystals))[0]
+        for crystals in (salts[:1], [garnet, fluorite, *rutiles, *salts])
+    )
+    templates, n = others(found, build(known))
+    # fluorite is alone and small, rock salts are known
+    assert n == 3 and sorted(templates.space_group.tolist()) == [136, 230]
 
 
 def test_templates_of_a_file_stand_after_the_prototypes(known: KnownSites, tmp_path: Path) -> None:
