@@ -86,7 +86,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "site_templates": Kind(
         "coordinates of known crystals, beyond those of `prototypes`, for `generator=wyckoff`",
-        "up to 40 atoms in the primitive cell, only prototypes that at least two crystals share; crystals far above the hull count too",
+        "of at most 40 atoms, only prototypes that two crystals share; crystals far above the hull count too",
         figure=(("validation.mp20_val.with_template", "share of MP-20 val with a template"),),
     ),
     "placing": Kind(
