@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.common.values import thread_count
+
+_Table = TypeVar("_Table", bound=Tensor | CopiedToDevice)
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 
@@ -47,13 +51,20 @@ def asks_in(step: int, device: torch.device) -> bool:
     return not runs_ahead(device) or step % 4 == 3
 
 
-def on_device(table: Tensor, device: torch.device) -> Tensor:
-    """A constant table on a device; copied there once, as the host waits for each copy."""
-    return table if table.device == device else _copied(table, device)
+def on_device(table: _Table, device: torch.device) -> _Table:
+    """A constant table, or several that are copied together, on a device.
+
+    They are copied there once, as the host waits for each copy, and kept: give objects that exist as long as the
+    program.
+    """
+    if isinstance(table, Tensor) and table.device == device:
+        return table
+    copied: _Table = _copied(table, device)
+    return copied
 
 
 @cache
-def _copied(table: Tensor, device: torch.device) -> Tensor:
+def _copied(table: Any, device: torch.device) -> Any:
     return table.to(device)
 
 

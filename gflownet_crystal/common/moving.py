@@ -10,14 +10,20 @@ from torch import Tensor, nn
 
 
 class MovedToDevice:
-    """Base of objects whose tensors, networks and parts of this kind move together, in place."""
+    """Base of objects whose tensors, networks and parts of this kind, also in tuples, move together, in place."""
 
     def to(self, device: torch.device | str) -> Self:
         """Move tensors and networks to ``device`` and return self."""
         for name, value in vars(self).items():
-            if isinstance(value, Tensor | nn.Module | MovedToDevice):
-                setattr(self, name, value.to(device))
+            if (moved := _moved(value, device)) is not value:
+                setattr(self, name, moved)
         return self
+
+
+def _moved(value: Any, device: torch.device | str) -> Any:
+    if isinstance(value, Tensor | nn.Module | MovedToDevice):
+        return value.to(device)
+    return tuple(_moved(part, device) for part in value) if type(value) is tuple else value
 
 
 class CopiedToDevice:

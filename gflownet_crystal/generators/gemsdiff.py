@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.generators.assignments.drawing import draw_tries
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
@@ -100,7 +101,7 @@ class GemsDiff(Generator):
 
     def _sample_sites(self, specs: CrystalSpec, seed: int) -> Generation:
         """The try of largest distances of each spec that has an assignment."""
-        tables = orbit_tables().to(specs.device)
+        tables = on_device(orbit_tables(), specs.device)
         assigned, drawn = draw_tries(specs, self._ranking, self.assignments, self.tries, seed)
         model = self._model.to(specs.device)
         orbits = diffused(model, assigned.cell, specs.space_group, drawn, tables, self.steps)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.site_projectors import site_flats
 from gflownet_crystal.generators.assignments.assigned_specs import AssignedSpecs
@@ -79,7 +80,7 @@ class Langevin(Generator):
         return make_room(made, specs, seed, self.closest, atoms=self.atoms)
 
     def _place(self, specs: CrystalSpec, seed: int) -> Generation:
-        tables = orbit_tables().to(specs.device)
+        tables = on_device(orbit_tables(), specs.device)
         assigned, drawn = draw_tries(specs, self.ranking, self.assignments, self.tries, seed)
         if not len(drawn.candidate):
             return Generation(StructureBatch.none(specs.device), specs.space_group[:0])
@@ -115,7 +116,7 @@ class Langevin(Generator):
         within = torch.arange(len(owner), device=owner.device) - chains.start[owner]
         chain_keys = joined(joined(joined(assigned.key[chains.spec], within), keys[:, 0]), keys[:, 1])
         points = anneal_positions(self.model, sites, start, cell, chain_keys, self.schedule)
-        inverse = site_flats().to(points.device).inverse[operation]
+        inverse = on_device(site_flats(), points.device).inverse[operation]
         found = (inverse @ (points - tables.translation[operation])[:, :, None])[:, :, 0]
         parameters = drawn.parameters.clone()
         parameters[moving] = found - found.floor()
@@ -161,7 +162,7 @@ class PaperLangevin(Generator):
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        order = group_tables().order.to(specs.device)[specs.space_group]
+        order = on_device(group_tables(), specs.device).order[specs.space_group]
         images = order * (specs.composition > 0).sum(1)
         return in_batches(specs, images, self.images, lambda part: self._draw(part, seed))
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Count, NonNegative, Positive, Whole
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.generators.assignments.assigned_specs import AssignedSpecs
 from gflownet_crystal.generators.base import Generation, Generator, in_batches
 from gflownet_crystal.generators.placing.best_tries import best_of_each
@@ -62,7 +63,7 @@ class QuickPlacement(CheckedFields, Generator):
         )
 
     def _place(self, specs: CrystalSpec, seed: int) -> Generation:
-        tables = orbit_tables().to(specs.device)
+        tables = on_device(orbit_tables(), specs.device)
         assigned = AssignedSpecs.of(specs, _LISTED * self.assignments, self.assignments, seed)
         drawn = assigned.draw(self.tries)
         pairs = assigned.pairs(drawn, tables, self.anion_repulsion)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.moving import MovedToDevice
 from gflownet_crystal.generators.assignments.assigned_specs import AssignedSpecs
@@ -178,7 +179,7 @@ class WyckoffSampler(MovedToDevice, Generator):
     def _followed(self, cell: Tensor, space_group: Tensor, drawn: Orbits, first: int) -> Tensor:
         """(O, 3) parameters of candidates, each with a free one, after the flow from step ``first`` on."""
         lattices = site_lattices(cell, space_group, self.flow.settings)[drawn.spec_of_candidate]
-        tables = site_tables().to(cell.device)
+        tables = on_device(site_tables(), cell.device)
         graph = site_graph(lattices, drawn.candidate, drawn.position, drawn.atomic_number, tables)
         start = drawn.parameters.where(graph.is_free, 0.0)
         return self.flow.integrate(graph, start, self.steps, self.velocity_scale, first)
@@ -221,7 +222,7 @@ class WyckoffSampler(MovedToDevice, Generator):
         self, assigned: AssignedSpecs, specs: CrystalSpec, drawn: _Drawn
     ) -> tuple[Generation, Tensor, Tensor]:
         """The structures of draws whose atoms keep their distance, ratings, the higher the better, and their draws."""
-        tables = orbit_tables().to(specs.device)
+        tables = on_device(orbit_tables(), specs.device)
         candidates = self.sample(assigned.cell, specs.space_group, drawn.orbits, drawn.is_known)
         distance, ratio = assigned.pairs(candidates, tables, 0.0).closest()
         kept = ((distance >= self.min_distance) & (ratio >= self.min_ratio)).nonzero()[:, 0]

@@ -10,12 +10,14 @@ import torch
 from moyopy import minkowski_reduce
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.structures.elements import COVALENT_RADII
 from gflownet_crystal.structures.structure import StructureBatch
 
 # in a Minkowski-reduced basis the nearest image of a wrapped difference is one of these 27
 _OFFSETS = torch.tensor(list(product((-1.0, 0.0, 1.0), repeat=3)), dtype=torch.float64)
 _SMALLEST_SQUARE = 1e-12
+_COVALENT_RADII = torch.from_numpy(COVALENT_RADII)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class PeriodicLattice:
 
 def covalent_radii(atomic_numbers: Tensor) -> Tensor:
     """Covalent radii in Å, float64, of the same shape as ``atomic_numbers``."""
-    return torch.from_numpy(COVALENT_RADII).to(atomic_numbers.device)[atomic_numbers]
+    return on_device(_COVALENT_RADII, atomic_numbers.device)[atomic_numbers]
 
 
 def shortest_distance_ratio(structures: StructureBatch) -> Tensor:

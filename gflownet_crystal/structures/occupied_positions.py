@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.crystallography.site_projectors import site_flats
 from gflownet_crystal.crystallography.wyckoff import group_operations, wyckoff_table
@@ -59,7 +60,7 @@ class OccupiedPositions:
             n structures, without atoms where none were found.
         """
         start, multiplicity = (tensor.to(cell.device) for tensor in _starts())
-        flats = site_flats().to(cell.device)
+        flats = on_device(site_flats(), cell.device)
         orbit, operation = expand(start[self.position], multiplicity[self.position])
         points = torch.einsum("aij,aj->ai", flats.rotation[operation], self.parameters[orbit])
         points = torch.remainder(points + flats.translation[operation], 1.0)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.common.moving import CopiedToDevice
 from gflownet_crystal.crystallography.cells import primitive_basis
 from gflownet_crystal.crystallography.space_groups import N_SPACE_GROUPS
@@ -100,7 +101,7 @@ class SiteSymmetry:
     @classmethod
     def of(cls, cell: Tensor, space_group: Tensor, structure_index: Tensor) -> SiteSymmetry:
         """From conventional cells (n, 3, 3), Å, groups (n,), and the structure of each site (N,)."""
-        tables = group_tables().to(cell.device)
+        tables = on_device(group_tables(), cell.device)
         primitive = primitive_basis(space_group)
         basis = reduce_cells(primitive @ cell) @ primitive
         order = tables.order[space_group]

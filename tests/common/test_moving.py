@@ -35,6 +35,7 @@ class Holder(MovedToDevice):
 class Outer(MovedToDevice):
     def __init__(self) -> None:
         self.inner, self.nothing = Holder(), None
+        self.several = (Holder(), "two", (torch.ones(2),))
 
 
 def test_a_copy_has_all_tensors_on_the_device_and_leaves_the_original() -> None:
@@ -51,6 +52,8 @@ def test_tensors_networks_and_parts_move_in_place() -> None:
     assert inner.values.device.type == "meta" and inner.network.weight.device.type == "meta"
     # lists are for the class itself to move
     assert inner.listed[0].device.type == "cpu" and inner.name == "one"
+    held, name, (values,) = outer.several
+    assert held.values.device.type == "meta" and name == "two" and values.device.type == "meta"
 
 
 def test_a_proxy_moves_whole_but_its_hull_stays_on_the_cpu() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from gflownet_crystal.common.batch import Rows
 from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.common.rows import computed_where, rows_by_number
+from gflownet_crystal.generators.placing.orbit_tables import orbit_tables
 from tests.models.host_guard import HostWaits, as_on_a_gpu
 
 
@@ -52,3 +53,6 @@ def test_a_table_is_copied_to_a_device_once() -> None:
     assert on_device(table, table.device) is table
     assert on_device(table, meta) is on_device(table, meta)
     assert on_device(table, meta).device == meta
+    tables = orbit_tables()
+    assert on_device(tables, meta) is on_device(tables, meta)
+    assert {value.device for value in vars(on_device(tables, meta)).values()} == {meta}

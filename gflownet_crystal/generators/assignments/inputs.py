@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.crystallography.lattice import parameters_to_matrix
-from gflownet_crystal.crystallography.wyckoff import wyckoff_table
 from gflownet_crystal.generators.assignments.listing import Listing
 from gflownet_crystal.generators.draws import joined, uniform
 from gflownet_crystal.generators.placing.orbit_spacing import Lattices
@@ -44,8 +44,8 @@ def ranker_inputs(specs: CrystalSpec, elements: Tensor, listings: Sequence[Listi
     place = column("site_element")
     site_element = elements[site_spec, place]
     site_position = column("site_position")
-    multiplicity = torch.from_numpy(wyckoff_table().multiplicity.astype(np.float64)).to(device)
-    held = multiplicity[site_position] / specs.composition[site_spec, site_element]
+    multiplicity = on_device(orbit_tables(), device).multiplicity
+    held = multiplicity[site_position].double() / specs.composition[site_spec, site_element]
     room = orbit_room(specs, site_spec, site_position) / (2.0 * covalent_radii(site_element))
     offsets = torch.repeat_interleave(sites.cumsum(0) - sites, orbits)
     return RankerInputs(
@@ -82,7 +82,7 @@ def orbit_room(specs: CrystalSpec, spec: Tensor, position: Tensor) -> Tensor:
         spec: (S,) int64.
         position: (S,) int64, rows of the Wyckoff table.
     """
-    tables = orbit_tables().to(specs.device)
+    tables = on_device(orbit_tables(), specs.device)
     lattices = Lattices.of(parameters_to_matrix(specs.lengths, specs.angles), specs.space_group)
     pair, inverse = torch.unique(spec * len(tables.start) + position, return_inverse=True)
     spec, position = pair // len(tables.start), pair % len(tables.start)

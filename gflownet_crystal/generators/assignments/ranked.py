@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.crystallography.lattice import parameters_to_matrix
 from gflownet_crystal.generators.assignments.assigned_specs import AssignedSpecs
@@ -120,7 +121,7 @@ class RankedAssignments:
         owner = spec[chosen][orbit]
         position = flat["position"][row]
         cell = parameters_to_matrix(specs.lengths, specs.angles)
-        tables = orbit_tables().to(device)
+        tables = on_device(orbit_tables(), device)
         free = tables.rotation[tables.start[position]].flatten(1).any(1)
         is_free = (
             torch.zeros(len(chosen), dtype=torch.int64, device=device).index_add(0, orbit, free.long()) > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,10 +25,6 @@ class MeanEnergies(StructureEnergies):
 
     def __init__(self, members: Sequence[StructureEnergies]) -> None:
         self.members = tuple(members)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.members = tuple(member.to(device) for member in self.members)
-        return self
 
     def predict(self, structures: StructureBatch) -> tuple[Tensor, Tensor]:
         energy, deviation = map(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.crystallography.lattice import SOURCE_PARAMETER
 from gflownet_crystal.crystallography.space_groups import lattice_system_of_group
 from gflownet_crystal.models.layers.scatter import segment_sum
@@ -22,6 +23,7 @@ FIRST_FIXED_ANGLES = 16
 """Groups from here on have conventional cells whose angles are fixed."""
 
 _SHORTEST = 1e-6
+_SYSTEM = torch.from_numpy(lattice_system_of_group)
 
 
 def to_lengths(reals: Tensor) -> Tensor:
@@ -42,8 +44,8 @@ def slope(lengths: Tensor) -> Tensor:
 
 def equal_lengths(space_group: Tensor) -> Tensor:
     """For each length the first one that has to equal it, (n,) groups -> (n, 3) int64, 0 to 2."""
-    systems = torch.from_numpy(lattice_system_of_group).to(space_group.device)[space_group]
-    return SOURCE_PARAMETER.to(space_group.device)[systems][:, :3]
+    device = space_group.device
+    return on_device(SOURCE_PARAMETER, device)[on_device(_SYSTEM, device)[space_group]][:, :3]
 
 
 def stretched(cell: Tensor, lengths: Tensor) -> Tensor:
