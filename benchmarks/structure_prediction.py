@@ -4,9 +4,9 @@
         [weights=wyckoff] [known_sites=site_templates] [steps=12] [velocity_scale=20.0] [ranking=assignments]
         [energies=NAME] [others=gemsdiff,langevin] [other_tries=1] [processes=1] [larger=FILE.parquet] [rows=ranked]
 
-FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random; with
-``larger``, n of each class of atoms in the primitive cell (up to 20, 21-40, 41-60) of both files, those of the second
-with a reduced formula of val. The lattice, the group and the counts of their conventional cells are given. Rows of the
+FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random. With
+``larger`` they come from that file alone: of its crystals with a reduced formula of val, n of each class of atoms in the
+primitive cell (up to 20, 21-40, 41-60). The lattice, the group and the counts of their conventional cells are given. Rows of the
 table, all or those named by ``rows``:
 
     random on true letters    free parameters at random on the true Wyckoff positions
@@ -82,14 +82,10 @@ def read_specs(path: Path, n: int, seed: int) -> OccupiedSpecs:
 
 
 def read_sizes(path: Path, larger: Path, n: int, seed: int) -> OccupiedSpecs:
-    """n crystals of each class of sizes, of reduced formulas of MP-20's val, which no part was trained on."""
-    labelled = [read_labelled([one]) for one in (path, larger)]
-    held = set(labelled[0].formula[labelled[0].split == "val"].tolist())
-    parts = []
-    for data in labelled:
-        rows = np.flatnonzero(np.isin(data.formula, sorted(held)) & (data.split != "train"))
-        parts.append(data.structures[torch.from_numpy(rows)])
-    structures = StructureBatch.cat(parts)
+    """n crystals of ``larger`` of each class of sizes, of reduced formulas of MP-20's val, which no part was trained on."""
+    given, data = read_labelled([path]), read_labelled([larger])
+    held = np.isin(data.formula, given.formula[given.split == "val"]) & (data.split != "train")
+    structures = data.structures[torch.from_numpy(np.flatnonzero(held))]
     atoms = to_primitive(structures).n_atoms.numpy()
     order = np.random.default_rng(seed).permutation(len(atoms))
     chosen = [order[(atoms[order] >= low) & (atoms[order] <= high)][:n] for low, high in SIZES.values()]
