@@ -5,9 +5,9 @@
         [energies=NAME] [others=gemsdiff,langevin] [other_tries=1] [processes=1] [larger=FILE.parquet] [rows=ranked]
 
 FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random. With
-``larger`` they come from that file alone: of its crystals with a reduced formula of val, n of each class of atoms in the
-primitive cell (up to 20, 21-40, 41-60). The lattice, the group and the counts of their conventional cells are given. Rows of the
-table, all or those named by ``rows``:
+``larger`` they come from that file alone: of its crystals with a reduced formula of val, n of each class of atoms in
+the primitive cell (up to 20, 21-40, 41-60). The lattice, the group and the counts of their conventional cells are given.
+Rows of the table, all or those named by ``rows``:
 
     random on true letters    free parameters at random on the true Wyckoff positions
     true letters              those of the sampler on the true Wyckoff positions
@@ -82,7 +82,7 @@ def read_specs(path: Path, n: int, seed: int) -> OccupiedSpecs:
 
 
 def read_sizes(path: Path, larger: Path, n: int, seed: int) -> OccupiedSpecs:
-    """n crystals of ``larger`` of each class of sizes, of reduced formulas of MP-20's val, which no part was trained on."""
+    """n crystals of ``larger`` of each class of sizes, of formulas of MP-20's val, which no part was trained on."""
     given, data = read_labelled([path]), read_labelled([larger])
     held = np.isin(data.formula, given.formula[given.split == "val"]) & (data.split != "train")
     structures = data.structures[torch.from_numpy(np.flatnonzero(held))]
