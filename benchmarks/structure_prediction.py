@@ -6,8 +6,8 @@
 
 FILE holds crystals in the package's schema with the column ``mp20_split``; n of those of val are taken at random. With
 ``larger`` they come from that file alone: of its crystals with a reduced formula of val, n of each class of atoms in
-the primitive cell (up to 20, 21-40, 41-60). The lattice, the group and the counts of their conventional cells are given.
-Rows of the table, all or those named by ``rows``:
+the primitive cell (up to 20, 21-40, 41-60). Given are the lattice, the group and the counts of their conventional
+cells. Rows of the table, all or those named by ``rows``:
 
     random on true letters    free parameters at random on the true Wyckoff positions
     true letters              those of the sampler on the true Wyckoff positions
