@@ -7,9 +7,8 @@
 are placed by one try of the default generator, rated by the proxy of specs, and nothing is relaxed: the work that each
 crystal brings to a verb is left. Candidates may share formulas, elements and prototypes, as there are too few of these
 for 10,000. ``export`` and ``pipeline`` write as many candidates as ``sizes`` says, ``evaluate`` and ``report`` read
-them, and a report shows 2,000 at most; ``sample`` draws as many objects as ``samples`` says. Each command is a process
-with a single thread. Growth is the exponent between two numbers, without the seconds that one crystal takes: 1 is
-linear.
+them; ``sample`` draws as many objects as ``samples`` says. Each command is a process with a single thread. Growth is
+the exponent between two numbers, without the seconds that one crystal takes: 1 is linear.
 """
 
 from __future__ import annotations
@@ -32,8 +31,6 @@ VERBS = ("sample", "export", "pipeline", "evaluate", "report")
 DEFAULTS = {"verbs": ",".join(VERBS), "sizes": "100,1000,10000", "samples": "10000,100000", "run": ""}
 CHEAP = ("generator.tries=1", "energies=null")
 UNLIMITED = tuple(f"screening.max_per_{kind}=1000000" for kind in ("formula", "system", "prototype"))
-SHOWN = 2000
-"""Candidates of a report at most, as a page has to open everywhere."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +89,8 @@ def words_of(verb: str, folder: Path, size: int, place: Path) -> tuple[str, ...]
                      *CHEAP, *UNLIMITED, "threads=1", "quiet=true"),
         "evaluate": (f"structures={candidates}", f"out={place}/evaluate{size}", "network=null", "threads=1",
                      "metrics=[validity,space_groups,uniqueness]"),
-        "report": (f"run={folder}", f"candidates={candidates}", f"k={min(size, SHOWN)}",
-                   f"out={place}/page{size}.html", "compare=0", "threads=1"),
+        "report": (f"run={folder}", f"candidates={candidates}", f"k={size}", f"out={place}/page{size}.html",
+                   "compare=0", "threads=1"),
     }[verb]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from gflownet_crystal.crystallography.space_groups import (
     crystal_lattice_system_of_group,
 )
 from gflownet_crystal.report.card_values import Rated
-from gflownet_crystal.report.figure_style import COLOURS, INK, new_figure, plain
+from gflownet_crystal.report.figure_style import COLOURS, INK, MANY, new_figure, plain
 from gflownet_crystal.report.population import Population, group_shares
 
 Floats = NDArray[np.float64]
@@ -52,7 +52,8 @@ def energy_figure(energies: Mapping[str, Floats], labels: Mapping[str, str], uni
     for kind, values in finite.items():
         if kind == "candidates":
             axes.plot(values, np.full_like(values, 0.03), "|", ms=9, mew=1.0, c=COLOURS[kind],
-                      label=plain(labels[kind]), transform=axes.get_xaxis_transform())  # fmt: skip
+                      label=plain(labels[kind]), transform=axes.get_xaxis_transform(),
+                      rasterized=len(values) > MANY)  # fmt: skip
         else:
             _density(axes, values, bins, kind, plain(labels[kind]))
     axes.set(xlabel=plain(unit), ylabel="density")
@@ -171,7 +172,7 @@ def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
     axes = figure.subplots()
     spread = rows[ENERGY_STD].fillna(0.0)
     axes.errorbar(rows[ENERGY], rows[ENERGY_AFTER], xerr=spread, fmt="o", ms=5, linewidth=1,
-                  color=COLOURS["candidates"])  # fmt: skip
+                  color=COLOURS["candidates"], rasterized=len(rows) > MANY)  # fmt: skip
     ends = pd.concat([rows[ENERGY], rows[ENERGY_AFTER]])
     low, high = ends.min() - 0.2, ends.max() + 0.2
     axes.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle="--")
@@ -199,7 +200,7 @@ def hull_figure(cards: Sequence[Rated], near: float) -> Figure:
     above = [card.e_above_hull for card in cards if card.e_above_hull is not None]
     spread = [card.energy_std or 0.0 for card in drawn]
     axes.errorbar(ranks, above, yerr=spread, fmt="o", ms=2.5, linewidth=0.6, color=COLOURS["samples"],
-                  label="predicted")  # fmt: skip
+                  label="predicted", rasterized=len(drawn) > MANY)  # fmt: skip
     judged = [card for card in cards if card.judged_above_hull is not None]
     for is_converged, fill, label in (
         (True, COLOURS["reference"], "judged"),
@@ -209,7 +210,8 @@ def hull_figure(cards: Sequence[Rated], near: float) -> Figure:
         if drawn:
             ranks = [card.rank for card in drawn]
             above = [card.judged_above_hull for card in drawn if card.judged_above_hull is not None]
-            axes.plot(ranks, above, "D", ms=5, color=COLOURS["reference"], mfc=fill, label=label)
+            axes.plot(ranks, above, "D", ms=5, color=COLOURS["reference"], mfc=fill, label=label,
+                      rasterized=len(drawn) > MANY)  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.set(xlabel="rank", ylabel="energy above hull (eV/atom)")
     _legend(figure, 3)
