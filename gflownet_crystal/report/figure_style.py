@@ -64,6 +64,11 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def marker_size(size: float, n: int) -> float:
+    """Size of the markers of n points: that of a few, in points; many are smaller, as they would hide each other."""
+    return size if n <= MANY else 0.4 * size
+
+
 def plain(text: str) -> str:
     """A text from data as it stands: matplotlib reads text between dollars as mathematics."""
     return text.replace("$", r"\$")

@@ -14,7 +14,7 @@ from gflownet_crystal.common.objective_columns import property_columns
 from gflownet_crystal.common.run_schema import HULL_COLUMN
 from gflownet_crystal.proxies.hull import NEAR_HULL
 from gflownet_crystal.report.drawings import Drawing, Studio
-from gflownet_crystal.report.figure_style import COLOURS, INK, MANY, new_figure, plain
+from gflownet_crystal.report.figure_style import COLOURS, INK, MANY, marker_size, new_figure, plain
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles
 
@@ -115,9 +115,9 @@ def trade_off_figure(objectives: Sequence[Axis], sets: Sequence[Population]) -> 
             rows = one.frame[[across.column, up.column]].dropna()
             big = one.kind == "candidates"
             rows = rows if big else rows.sample(min(len(rows), _MOST_POINTS), random_state=0)
-            axes.plot(rows[across.column], rows[up.column], "D" if big else "o", ms=5 if big else 2, linewidth=0,
-                      alpha=1.0 if big else 0.5, color=COLOURS[one.kind], label=plain(one.label),
-                      rasterized=len(rows) > MANY)  # fmt: skip
+            axes.plot(rows[across.column], rows[up.column], "D" if big else "o", linewidth=0,
+                      ms=marker_size(5, len(rows)) if big else 2, alpha=1.0 if big else 0.5, color=COLOURS[one.kind],
+                      label=plain(one.label), rasterized=len(rows) > MANY)  # fmt: skip
         for axis, limit in ((across, axes.set_xlim), (up, axes.set_ylim)):
             limit(*_range(axis, sets))
         axes.set(xlabel=plain(across.label), ylabel=plain(up.label))
