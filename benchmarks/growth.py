@@ -106,7 +106,7 @@ def specs_tried(folder: Path) -> int | None:
 
 
 def said(cost: Cost, folder: Path) -> str:
-    """Cost of a verb, and what it made."""
+    """Cost of a verb, with the number of candidates and of specs behind them where it makes some."""
     text, tried = f"{cost.seconds:.1f} s, {cost.megabytes:,.0f} MB", specs_tried(folder)
     if tried is None:
         return text

@@ -134,7 +134,7 @@ class Kinds:
         """The first kind that a structure is like, None for none, ``FAILED`` if it is at fault itself."""
         for kind, arrays in list(self._known.items()):
             if len(arrays[1]) != len(structure):
-                # primitive cells of different sizes are never alike
+                # primitive cells of different sizes never match
                 continue
             known = _of_arrays(arrays)
             try:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from jinja2 import Environment
 from jinja2.utils import htmlsafe_json_dumps
-from markupsafe import Markup
 
 from gflownet_crystal.report.card_values import Card
 
@@ -20,14 +19,14 @@ class Details:
 
     Attributes:
         card: values of the card.
-        html: card in HTML.
-        row: row of the table in HTML.
+        html: card in HTML, data escaped, as a template takes it.
+        row: row of the table, the same.
         cells: cells that the page's scripts draw, as generated and as relaxed, None for none.
     """
 
     card: Card
-    html: Markup
-    row: Markup
+    html: str
+    row: str
     cells: Mapping[str, object]
 
     @property

@@ -121,7 +121,7 @@ def write_report(material: Material, out: Path) -> Page:
     if page.n_bytes > MAX_BYTES:
         raise DataError(
             f"the report would have {page.n_bytes / 1e6:.1f} MB without any candidate, and may have "
-            f"{MAX_BYTES / 1e6:.0f}: make it without samples=, or of a run with a shorter configuration"
+            f"{MAX_BYTES / 1e6:.0f}; the configuration or the training of the run is too long for a page"
         )
     write_text(out, page.text)
     return page
