@@ -7,9 +7,10 @@
 are placed by one try of the default generator, rated by the proxy of specs, and nothing is relaxed: the work that each
 crystal brings to a verb is left. Candidates may share formulas, elements and prototypes, as there are too few of these
 for 10,000. ``export`` and ``pipeline`` write as many candidates as ``sizes`` says, ``evaluate`` and ``report`` read
-them, and a report shows 2,000 at most; ``sample`` draws as many objects as ``samples`` says. Each command is a process
-with a single thread. Growth is the exponent between two numbers, without the seconds that one crystal takes: 1 is
-linear.
+them; ``sample`` draws as many objects as ``samples`` says. Each command is a process with a single thread. Growth is
+the exponent between two numbers, without the seconds that one crystal takes: 1 is linear. More candidates of one run
+take more specs each, as contacts and doubles leave out more of the later ones: so the growth by specs that were tried
+is told as well.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ import pandas as pd
 
 from benchmarks.options import names, read_options, run
 from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.common.run_schema import CANDIDATES, RANK
+from gflownet_crystal.common.run_schema import CANDIDATES, RANK, SUMMARY
+from gflownet_crystal.common.run_summary import read_summary
+from gflownet_crystal.report.run_files import funnel_of
 
 VERBS = ("sample", "export", "pipeline", "evaluate", "report")
 DEFAULTS = {"verbs": ",".join(VERBS), "sizes": "100,1000,10000", "samples": "10000,100000", "run": ""}
 CHEAP = ("generator.tries=1", "energies=null")
 UNLIMITED = tuple(f"screening.max_per_{kind}=1000000" for kind in ("formula", "system", "prototype"))
-SHOWN = 2000
-"""Candidates of a report at most, as a page has to open everywhere."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,29 @@ def words_of(verb: str, folder: Path, size: int, place: Path) -> tuple[str, ...]
                      *CHEAP, *UNLIMITED, "threads=1", "quiet=true"),
         "evaluate": (f"structures={candidates}", f"out={place}/evaluate{size}", "network=null", "threads=1",
                      "metrics=[validity,space_groups,uniqueness]"),
-        "report": (f"run={folder}", f"candidates={candidates}", f"k={min(size, SHOWN)}",
-                   f"out={place}/page{size}.html", "compare=0", "threads=1"),
+        "report": (f"run={folder}", f"candidates={candidates}", f"k={size}", f"out={place}/page{size}.html",
+                   "compare=0", "threads=1"),
     }[verb]  # fmt: skip
+
+
+def specs_tried(folder: Path) -> int | None:
+    """Number of specs that got atoms in a folder of ``export`` or ``pipeline``; None for others."""
+    if not (folder / SUMMARY).is_file():
+        return None
+    return dict(funnel_of(read_summary(folder))).get("tried")
+
+
+def said(cost: Cost, folder: Path) -> str:
+    """Cost of a verb, with the number of candidates and of specs behind them where it makes some."""
+    text, tried = f"{cost.seconds:.1f} s, {cost.megabytes:,.0f} MB", specs_tried(folder)
+    if tried is None:
+        return text
+    return f"{text}, {pd.read_csv(folder / CANDIDATES)[RANK].count():,} candidates of {tried:,} specs tried"
+
+
+def exponent(seconds: float, earlier: float, size: int, before: int) -> float:
+    """Growth of the time between two numbers; 1 is linear."""
+    return math.log(seconds / max(earlier, 1e-3)) / math.log(size / before)
 
 
 def main(arguments: list[str]) -> None:
@@ -108,20 +129,18 @@ def main(arguments: list[str]) -> None:
             chosen = ["export", *chosen]
         for verb in sorted(chosen, key=VERBS.index):
             sizes = [int(size) for size in options["samples" if verb == "sample" else "sizes"].split(",")]
-            start, earlier = cost_of(verb, *words_of(verb, folder, 1, place)).seconds, None
+            start = cost_of(verb, *words_of(verb, folder, 1, place)).seconds
+            earlier: tuple[int, float, int | None] | None = None
             for size in sizes:
-                cost = cost_of(verb, *words_of(verb, folder, size, place))
-                growth, table = "", place / f"{verb}{size}" / CANDIDATES
-                made = f", {pd.read_csv(table)[RANK].count():,} candidates" if table.is_file() else ""
+                cost, out = cost_of(verb, *words_of(verb, folder, size, place)), place / f"{verb}{size}"
+                seconds, tried, growth = cost.seconds - start, specs_tried(out), ""
                 if earlier is not None:
-                    before, seconds = earlier
-                    ratio = (cost.seconds - start) / max(seconds - start, 1e-3)
-                    growth = f", growth {math.log(ratio) / math.log(size / before):.2f}"
-                print(
-                    f"{verb} {size:,}: {cost.seconds:.1f} s, {cost.megabytes:,.0f} MB{made}{growth}",
-                    flush=True,
-                )
-                earlier = size, cost.seconds
+                    before, less, fewer = earlier
+                    growth = f", growth {exponent(seconds, less, size, before):.2f}"
+                    if tried and fewer:
+                        growth += f", by specs {exponent(seconds, less, tried, fewer):.2f}"
+                print(f"{verb} {size:,}: {said(cost, out)}{growth}", flush=True)
+                earlier = size, seconds, tried
 
 
 if __name__ == "__main__":

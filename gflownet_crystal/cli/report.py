@@ -11,10 +11,10 @@ from pathlib import Path
 
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.outputs import check_writable
-from gflownet_crystal.common.run_schema import REPORT
+from gflownet_crystal.common.run_schema import CANDIDATES, REPORT
 from gflownet_crystal.config.compared_run import ComparedRun
 from gflownet_crystal.config.request import Request
-from gflownet_crystal.report.page import Material, figures_folder, write_report
+from gflownet_crystal.report.page import Material, Page, figures_folder, write_report
 from gflownet_crystal.report.run_files import read_run
 from gflownet_crystal.workflows.evaluating.report_sets import compare, gather, known_crystals
 from gflownet_crystal.workflows.settings.data import ReportSettings
@@ -37,16 +37,21 @@ def run(request: Request) -> None:
     for note in material.notes:
         warn(note)
     with lock_folder(figures_folder(files, out)):
-        size = write_report(material, out)
-    print(_said(material, out, size))
+        page = write_report(material, out)
+    print(_said(material, out, page))
 
 
-def _said(material: Material, out: Path, size: int) -> str:
-    parts = [f"{out} ({size / 1e6:.1f} MB)"]
+def _said(material: Material, out: Path, page: Page) -> str:
+    parts = [f"{out} ({page.n_bytes / 1e6:.1f} MB)"]
     if not material.run.may_be_crystals:
         parts.append("no crystals, so no candidates")
     elif material.candidates is None:
         parts.append("no candidates yet: the report says how to make them")
+    elif page.n_detailed < len(material.candidates):
+        parts += [
+            f"details of the best {page.n_detailed:,} of {len(material.candidates):,} candidates",
+            f"{material.run.candidates_folder / CANDIDATES} has all",
+        ]
     else:
         parts.append(f"{len(material.candidates)} candidates")
     return "; ".join([*parts, f"figures in {figures_folder(material.run, out)}"])

@@ -9,17 +9,18 @@ from __future__ import annotations
 import functools
 import warnings
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gflownet_crystal.evaluation.matching import Tolerances, is_comparable, to_structure
 from gflownet_crystal.evaluation.parallel import Crystal, Work, run_all
 
 if TYPE_CHECKING:
-    from pymatgen.analysis.structure_matcher import StructureMatcher
     from pymatgen.core import Structure
 
 FAILED = -1
@@ -70,27 +71,111 @@ def rows_by_formula(formulas: Sequence[str]) -> dict[str, list[int]]:
 
 def _matches(tolerances: Tolerances, crystals: Sequence[Crystal]) -> list[int]:
     """Index of the first structure that each one matches, among structures of one formula."""
-    matcher = tolerances.matcher()
-    kinds: dict[int, Structure] = {}
-    result: list[int] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for place, crystal in enumerate(crystals):
+    kinds = Kinds(tolerances)
+    matched = [kinds.add(place, crystal) for place, crystal in enumerate(crystals)]
+    return [FAILED if place in kinds.broken else match for place, match in enumerate(matched)]
+
+
+class Kinds:
+    """Kinds of structures of one formula, which may grow in number.
+
+    Args:
+        tolerances: tolerances of the match.
+
+    Attributes:
+        broken: places of structures that looked like the first of a kind, and then could not be compared.
+    """
+
+    def __init__(self, tolerances: Tolerances) -> None:
+        self._matcher = tolerances.matcher()
+        self._alone: tuple[int, Crystal] | None = None
+        # as arrays, which take a fraction of the memory of pymatgen's objects
+        self._known: dict[int, Crystal] = {}
+        self.broken: set[int] = set()
+
+    def add(self, place: int, crystal: Crystal) -> int:
+        """Compare a structure to the first of each kind; it is the first of a new one if it is like none.
+
+        Args:
+            place: number of the structure.
+            crystal: structure.
+
+        Returns:
+            Place of the first structure of its kind, ``FAILED`` if it cannot be compared.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             try:
                 structure = to_structure(crystal)
-                # once, not in each comparison; alone there is none, which could fail
-                structure = _reduced(structure) if len(crystals) > 1 else structure
+                if self._alone is None and not self._known:
+                    # alone there is no comparison, which could fail
+                    self._alone = place, crystal
+                    return place
+                structure = _reduced(structure)
             except Exception:  # pymatgen raises all kinds of them
-                result.append(FAILED)
+                return FAILED
+            self._take_in_first()
+            found = self._find(structure)
+        if found is None:
+            self._known[place] = _arrays(structure)
+        return place if found is None else found
+
+    def _take_in_first(self) -> None:
+        """Make the first structure one of the kinds."""
+        if self._alone is None:
+            return
+        (place, crystal), self._alone = self._alone, None
+        try:
+            self._known[place] = _arrays(_reduced(to_structure(crystal)))
+        except Exception:  # pymatgen raises all kinds of them
+            self.broken.add(place)
+
+    def _find(self, structure: Structure) -> int | None:
+        """The first kind that a structure is like, None for none, ``FAILED`` if it is at fault itself."""
+        for kind, arrays in list(self._known.items()):
+            if len(arrays[1]) != len(structure):
+                # primitive cells of different sizes never match
                 continue
-            found, broken = _find(structure, kinds, matcher)
-            for kind in broken:
-                result[kind] = FAILED
-                del kinds[kind]
-            result.append(place if found is None else found)
-            if found is None:
-                kinds[place] = structure
-    return result
+            known = _of_arrays(arrays)
+            try:
+                if self._matcher.fit(known, structure, skip_structure_reduction=True):
+                    return kind
+            except Exception:  # pymatgen and scipy raise all kinds of them
+                if not is_comparable(structure, self._matcher):
+                    return FAILED
+                if not is_comparable(known, self._matcher):
+                    self.broken.add(kind)
+                    del self._known[kind]
+        return None
+
+
+class Repeats:
+    """Structures of any formulas, of which those that repeat an earlier one are told.
+
+    Args:
+        tolerances: tolerances of the match.
+    """
+
+    def __init__(self, tolerances: Tolerances) -> None:
+        self._kinds: defaultdict[Hashable, Kinds] = defaultdict(functools.partial(Kinds, tolerances))
+        self._n = 0
+
+    def add(self, crystals: Sequence[Crystal], formulas: Sequence[Hashable]) -> NDArray[np.bool_]:
+        """Which of further structures repeat an earlier one, (n,); those that cannot be compared do not.
+
+        Args:
+            crystals: n structures.
+            formulas: reduced formula of each.
+        """
+        places = range(self._n, self._n + len(crystals))
+        self._n += len(crystals)
+        matched = [
+            self._kinds[formula].add(place, crystal)
+            for place, crystal, formula in zip(places, crystals, formulas, strict=True)
+        ]
+        return np.array(
+            [match not in (place, FAILED) for place, match in zip(places, matched, strict=True)], dtype=bool
+        )
 
 
 def _reduced(structure: Structure) -> Structure:
@@ -98,18 +183,12 @@ def _reduced(structure: Structure) -> Structure:
     return structure.get_reduced_structure(reduction_algo="niggli").get_primitive_structure()
 
 
-def _find(
-    structure: Structure, kinds: Mapping[int, Structure], matcher: StructureMatcher
-) -> tuple[int | None, list[int]]:
-    """The first kind that a structure is like, ``FAILED`` if it is at fault itself, and the kinds that are."""
-    broken: list[int] = []
-    for kind, known in kinds.items():
-        try:
-            if matcher.fit(known, structure, skip_structure_reduction=True):
-                return kind, broken
-        except Exception:  # pymatgen and scipy raise all kinds of them
-            if not is_comparable(structure, matcher):
-                return FAILED, broken
-            if not is_comparable(known, matcher):
-                broken.append(kind)
-    return None, broken
+def _arrays(structure: Structure) -> Crystal:
+    return structure.lattice.matrix, np.array(structure.atomic_numbers), structure.frac_coords
+
+
+def _of_arrays(crystal: Crystal) -> Structure:
+    from pymatgen.core import Structure
+
+    cell, numbers, points = crystal
+    return Structure(cell, numbers.tolist(), points)

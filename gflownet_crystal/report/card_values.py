@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,12 +19,20 @@ class Model:
     Attributes:
         file: name of the file.
         cell: unit cell.
-        link: address that holds the file.
     """
 
     file: str
     cell: Cell
-    link: str
+
+    @property
+    def link(self) -> str:
+        """Address that holds the file."""
+        return data_link(self.cell.cif.encode(), "chemical/x-cif")
+
+
+def data_link(content: bytes, kind: str) -> str:
+    """A file as an address that holds it."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import zipfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -218,7 +214,7 @@ def _model(folder: Path, name: object) -> Model | None:
     if not path.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"{name} leads out of {folder}; the table of candidates names files beside it")
     cell = Cell.read(path)
-    return None if cell is None else Model(path.name, cell, data_link(cell.cif.encode(), "chemical/x-cif"))
+    return None if cell is None else Model(path.name, cell)
 
 
 def _end(model: Model | None) -> EndCell | None:
@@ -235,11 +231,6 @@ def _atoms(card: Card) -> Crystal | None:
     """The atoms of a candidate: relaxed, where they were."""
     model = card.relaxed or card.placed
     return None if model is None else to_crystals(model.cell.structure)[0]
-
-
-def data_link(content: bytes, kind: str) -> str:
-    """A file as an address that holds it."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _known(known: Population, match: pd.Series) -> KnownCrystal:
@@ -260,18 +251,3 @@ def _known(known: Population, match: pd.Series) -> KnownCrystal:
         volume_per_atom=number(row[VOLUME]),
         energy=number(row.get(ENERGY)),
     )
-
-
-def all_cifs(cards: Sequence[Card]) -> bytes:
-    """A ZIP file of all CIFs, relaxed ones in a folder of their own."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for card in cards:
-            for kind, model in (("placed", card.placed), ("relaxed", card.relaxed)):
-                if model is not None:
-                    # a fixed date: the same candidates make the same file
-                    folder = "relaxed" if card.is_relaxed else kind
-                    entry = zipfile.ZipInfo(f"{folder}/{model.file}", (2000, 1, 1, 0, 0, 0))
-                    entry.compress_type = zipfile.ZIP_DEFLATED
-                    archive.writestr(entry, model.cell.cif)
-    return buffer.getvalue()

@@ -27,6 +27,9 @@ COLOURS = {
 }
 """By the kind of a population; told apart by colour-blind readers, on light and dark paper."""
 
+MANY = 2000
+"""Points of a set above which they are a picture in the SVG: as shapes they would take more than 100 bytes each."""
+
 _STYLE: dict[Any, Any] = {
     "font.size": 10,
     "text.color": INK,
@@ -41,6 +44,8 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
 }
+_DOTS = 200
+"""Dots an inch of pictures in the SVG."""
 _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 _NAMESPACE = re.compile(r'\sxmlns(:\w+)?="[^"]*"')
 _SIZE = re.compile(r'\s(width|height)="[0-9.]+pt"')
@@ -57,6 +62,11 @@ def figure_style() -> Iterator[None]:
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, inches."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def marker_size(size: float, n: int) -> float:
+    """Size of the markers of n points: that of a few, in points; many are smaller, as they would hide each other."""
+    return size if n <= MANY else 0.4 * size
 
 
 def plain(text: str) -> str:
@@ -86,7 +96,7 @@ def to_svg(figure: Figure, name: str, alt: str) -> str:
         ``<svg>`` without a size of its own and without names of other places.
     """
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True)
+    figure.savefig(buffer, format="svg", transparent=True, dpi=_DOTS)
     text = buffer.getvalue()
     text = _METADATA.sub("", text[text.index("<svg") :])
     head, _, body = text.partition(">")

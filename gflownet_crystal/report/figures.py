@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from gflownet_crystal.crystallography.space_groups import (
     crystal_lattice_system_of_group,
 )
 from gflownet_crystal.report.card_values import Rated
-from gflownet_crystal.report.figure_style import COLOURS, INK, new_figure, plain
+from gflownet_crystal.report.figure_style import COLOURS, INK, MANY, marker_size, new_figure, plain
 from gflownet_crystal.report.population import Population, group_shares
 
 Floats = NDArray[np.float64]
@@ -34,6 +35,7 @@ _CURVES = (
 _CURVES_OF_A_PRIOR = (("kl_from_prior", "KL from the prior (nats)"), ("mean_log_prior", "mean log prior"))
 _SHORT = ("triclinic", "monocl.", "orthorhombic", "tetragonal", "trigonal", "trigonal", "hexag.", "cubic")
 _NAMED = 10
+_PALE = 0.25
 
 
 def energy_figure(energies: Mapping[str, Floats], labels: Mapping[str, str], unit: str) -> Figure:
@@ -52,7 +54,8 @@ def energy_figure(energies: Mapping[str, Floats], labels: Mapping[str, str], uni
     for kind, values in finite.items():
         if kind == "candidates":
             axes.plot(values, np.full_like(values, 0.03), "|", ms=9, mew=1.0, c=COLOURS[kind],
-                      label=plain(labels[kind]), transform=axes.get_xaxis_transform())  # fmt: skip
+                      label=plain(labels[kind]), transform=axes.get_xaxis_transform(),
+                      rasterized=len(values) > MANY)  # fmt: skip
         else:
             _density(axes, values, bins, kind, plain(labels[kind]))
     axes.set(xlabel=plain(unit), ylabel="density")
@@ -170,8 +173,9 @@ def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
     figure = new_figure(4.9, 3.6)
     axes = figure.subplots()
     spread = rows[ENERGY_STD].fillna(0.0)
-    axes.errorbar(rows[ENERGY], rows[ENERGY_AFTER], xerr=spread, fmt="o", ms=5, linewidth=1,
-                  color=COLOURS["candidates"])  # fmt: skip
+    drawn = axes.errorbar(rows[ENERGY], rows[ENERGY_AFTER], xerr=spread, fmt="o", ms=marker_size(5, len(rows)),
+                          linewidth=1, color=COLOURS["candidates"], rasterized=len(rows) > MANY)  # fmt: skip
+    _fade_bars(drawn, len(rows))
     ends = pd.concat([rows[ENERGY], rows[ENERGY_AFTER]])
     low, high = ends.min() - 0.2, ends.max() + 0.2
     axes.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle="--")
@@ -181,6 +185,13 @@ def judged_figure(candidates: pd.DataFrame, judge: str) -> Figure:
         axes.annotate(str(rank), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set(xlabel="predicted (eV/atom)", ylabel=f"after relaxation, {plain(judge)} (eV/atom)")
     return figure
+
+
+def _fade_bars(drawn: ErrorbarContainer, n: int) -> None:
+    """Make the error bars of many points pale, as they would hide the points."""
+    if n > MANY:
+        for bars in drawn.lines[2]:
+            bars.set_alpha(_PALE)
 
 
 def hull_figure(cards: Sequence[Rated], near: float) -> Figure:
@@ -198,8 +209,9 @@ def hull_figure(cards: Sequence[Rated], near: float) -> Figure:
     ranks = [card.rank for card in drawn]
     above = [card.e_above_hull for card in cards if card.e_above_hull is not None]
     spread = [card.energy_std or 0.0 for card in drawn]
-    axes.errorbar(ranks, above, yerr=spread, fmt="o", ms=2.5, linewidth=0.6, color=COLOURS["samples"],
-                  label="predicted")  # fmt: skip
+    points = axes.errorbar(ranks, above, yerr=spread, fmt="o", ms=marker_size(2.5, len(drawn)), linewidth=0.6,
+                           color=COLOURS["samples"], label="predicted", rasterized=len(drawn) > MANY)  # fmt: skip
+    _fade_bars(points, len(drawn))
     judged = [card for card in cards if card.judged_above_hull is not None]
     for is_converged, fill, label in (
         (True, COLOURS["reference"], "judged"),
@@ -209,7 +221,8 @@ def hull_figure(cards: Sequence[Rated], near: float) -> Figure:
         if drawn:
             ranks = [card.rank for card in drawn]
             above = [card.judged_above_hull for card in drawn if card.judged_above_hull is not None]
-            axes.plot(ranks, above, "D", ms=5, color=COLOURS["reference"], mfc=fill, label=label)
+            axes.plot(ranks, above, "D", ms=marker_size(5, len(drawn)), color=COLOURS["reference"], mfc=fill,
+                      label=label, rasterized=len(drawn) > MANY)  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.set(xlabel="rank", ylabel="energy above hull (eV/atom)")
     _legend(figure, 3)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from gflownet_crystal.proxies.hull import FAR_BELOW, NEAR_HULL
 from gflownet_crystal.report.card_values import Rated
-from gflownet_crystal.report.figure_style import COLOURS, INK, new_figure, plain
+from gflownet_crystal.report.figure_style import COLOURS, INK, MANY, marker_size, new_figure, plain
 
 _NAMED = 10
 
@@ -48,7 +48,8 @@ def two_judges_figure(cards: Sequence[Rated], names: tuple[str, str]) -> Figure:
     for fill in (axes.axvspan, axes.axhspan):
         fill(FAR_BELOW, NEAR_HULL, color=INK, alpha=0.07, linewidth=0)
     axes.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle="--")
-    axes.plot(x, y, "o", ms=5, color=COLOURS["candidates"])
+    axes.plot(x, y, "o", ms=marker_size(5, len(drawn)), color=COLOURS["candidates"],
+              rasterized=len(drawn) > MANY)  # fmt: skip
     for card in sorted(drawn, key=lambda one: one.rank)[:_NAMED]:
         place = (card.judged_above_hull, card.second_above_hull)
         axes.annotate(str(card.rank), place, xytext=(4, 4), textcoords="offset points", fontsize=8)

@@ -19,13 +19,14 @@ import gflownet_crystal
 from gflownet_crystal.common.commands import setting_word
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_text
-from gflownet_crystal.common.run_schema import SPACE_GROUP
+from gflownet_crystal.common.run_schema import CANDIDATES, SPACE_GROUP
 from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES
 from gflownet_crystal.proxies.hull import NEAR_HULL
 from gflownet_crystal.report.by_condition import condition_drawing
-from gflownet_crystal.report.card_values import Card
-from gflownet_crystal.report.cards import all_cifs, data_link, make_cards
+from gflownet_crystal.report.card_values import Card, data_link
+from gflownet_crystal.report.cards import make_cards
 from gflownet_crystal.report.cells import element_styles
+from gflownet_crystal.report.details import Details, all_cifs, details_within
 from gflownet_crystal.report.drawings import (
     Drawing,
     Studio,
@@ -49,8 +50,8 @@ from gflownet_crystal.report.words import asked, headline
 MAX_BYTES = 15_000_000
 """A report is never larger: it has to open on a phone and go by mail."""
 
-_SAFE = 0.9
-"""Share of the largest size that a suggested number of candidates fills."""
+_SPARE = 1000
+"""Bytes for all that names the number of candidates with details, which is known last."""
 
 _STEP = 12
 _NEGATIVE = re.compile(r"(?<![\w.])-(?=\d)")
@@ -88,26 +89,42 @@ class Material:
     notes: Sequence[str] = ()
 
 
-def write_report(material: Material, out: Path) -> int:
-    """Write the page, and its figures as PNG into a folder beside it; returns its size in bytes.
+@dataclass(frozen=True)
+class Page:
+    """The HTML of a report.
+
+    Attributes:
+        text: HTML.
+        n_detailed: number of candidates whose details it holds, the best.
+    """
+
+    text: str
+    n_detailed: int
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file."""
+        return len(self.text.encode("utf-8"))
+
+
+def write_report(material: Material, out: Path) -> Page:
+    """Write the page, and its figures as PNG into a folder beside it.
 
     Args:
         material: content of the report.
         out: the HTML file.
 
     Raises:
-        DataError: a file cannot be written, or the page would be larger than :data:`MAX_BYTES`.
+        DataError: a file cannot be written, or the page would be larger than :data:`MAX_BYTES` without any candidate.
     """
-    text = render(values_of(material, Studio(figures_folder(material.run, out))))
-    size = len(text.encode("utf-8"))
-    if size > MAX_BYTES:
-        shown = 0 if material.candidates is None else len(material.candidates)
-        fitting = f"; with k={int(_SAFE * MAX_BYTES / size * shown)} it would fit" if shown else ""
+    page = make_page(material, Studio(figures_folder(material.run, out)))
+    if page.n_bytes > MAX_BYTES:
         raise DataError(
-            f"the report would have {size / 1e6:.1f} MB, and may have {MAX_BYTES / 1e6:.0f}{fitting}"
+            f"the report would have {page.n_bytes / 1e6:.1f} MB without any candidate, and may have "
+            f"{MAX_BYTES / 1e6:.0f}; the configuration or the training of the run is too long for a page"
         )
-    write_text(out, text)
-    return size
+    write_text(out, page.text)
+    return page
 
 
 def figures_folder(run: RunFiles, out: Path) -> Path:
@@ -116,8 +133,26 @@ def figures_folder(run: RunFiles, out: Path) -> Path:
     return out.parent / ("figures" if inside else f"{out.stem}_figures")
 
 
-def render(values: Mapping[str, object]) -> str:
-    """The page of these values; text from data is escaped."""
+def make_page(material: Material, studio: Studio) -> Page:
+    """The page, with details of as many of the best candidates as it has room for.
+
+    Args:
+        material: content of the report.
+        studio: draws the figures, which show all candidates.
+    """
+    environment = _templates()
+    template = environment.get_template("report.html")
+    candidates = material.candidates
+    cards = [] if candidates is None else make_cards(material.run, candidates, material.known)
+    values = _values(material, studio, cards)
+    bare = template.render(report=values | _detailed([]))
+    room = MAX_BYTES - len(bare.encode("utf-8")) - _SPARE
+    details = details_within(room, cards, values, environment)
+    return Page(template.render(report=values | _detailed(details)), len(details))
+
+
+def _templates() -> Environment:
+    """The templates of the page; text from data is escaped."""
     environment = Environment(
         loader=PackageLoader("gflownet_crystal.report", "assets"),
         autoescape=True,
@@ -126,13 +161,23 @@ def render(values: Mapping[str, object]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["minus"] = lambda text: _NEGATIVE.sub("\N{MINUS SIGN}", str(text))
-    return environment.get_template("report.html").render(report=values)
+    return environment
 
 
-def values_of(material: Material, studio: Studio) -> dict[str, object]:
-    """Values of the template, with the figures drawn."""
+def _detailed(details: Sequence[Details]) -> dict[str, object]:
+    """Values of the template that depend on the candidates with details."""
+    cards = [one.card for one in details]
+    placed = any(card.placed for card in cards)
+    return {
+        "details": details,
+        "cells": [one.cells for one in details],
+        "zip": data_link(all_cifs(cards), "application/zip") if placed else "",
+    }
+
+
+def _values(material: Material, studio: Studio, cards: Sequence[Card]) -> dict[str, object]:
+    """The other values of the template, with the figures drawn."""
     run, candidates = material.run, material.candidates
-    cards = [] if candidates is None else make_cards(run, candidates, material.known)
     if candidates is not None:
         table_drawing(studio, candidates)
     return {
@@ -142,12 +187,11 @@ def values_of(material: Material, studio: Studio) -> dict[str, object]:
         "findings": candidate_findings(cards, run, len(material.known or ())) if cards else [],
         "notes": list(material.notes),
         "may_be_crystals": run.may_be_crystals,
-        "cards": cards,
+        "n_candidates": len(cards),
         "is_judged": any(card.status is not None for card in cards),
-        "crystals": _crystals(cards),
         "styles": element_styles({symbol for card in cards for symbol in card.elements}),
         "table": table_cells(symbol for card in cards for symbol in card.elements),
-        "zip": data_link(all_cifs(cards), "application/zip") if any(card.placed for card in cards) else "",
+        "all_candidates": run.candidates_folder / CANDIDATES,
         "judged": None if candidates is None else judged_drawing(studio, run, candidates.frame),
         "hull": hull_drawing(studio, cards, NEAR_HULL),
         "two_judges": two_judges_drawing(studio, run, cards),
@@ -237,18 +281,6 @@ def _assets() -> dict[str, str]:
         key: (folder / name).read_text(encoding="utf-8")
         for key, name in (("css", "style.css"), ("viewer", "viewer.js"), ("script", "page.js"))
     }
-
-
-def _crystals(cards: Sequence[Card]) -> dict[str, object]:
-    """Data of the page's scripts: every cell, and the colours and radii of its elements."""
-    cells = [
-        {
-            kind: None if model is None else model.cell.drawing()
-            for kind, model in (("placed", card.placed), ("relaxed", card.relaxed))
-        }
-        for card in cards
-    ]
-    return {"crystals": cells, "styles": element_styles({e for card in cards for e in card.elements})}
 
 
 def _systems(populations: Sequence[Population | None]) -> dict[str, object]:

@@ -14,7 +14,7 @@ from gflownet_crystal.common.objective_columns import property_columns
 from gflownet_crystal.common.run_schema import HULL_COLUMN
 from gflownet_crystal.proxies.hull import NEAR_HULL
 from gflownet_crystal.report.drawings import Drawing, Studio
-from gflownet_crystal.report.figure_style import COLOURS, INK, new_figure, plain
+from gflownet_crystal.report.figure_style import COLOURS, INK, MANY, marker_size, new_figure, plain
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles
 
@@ -84,8 +84,9 @@ def trade_off_drawing(
     # candidates lie above all others
     shown.sort(key=lambda one: one.kind == "candidates")
     caption = (
-        "One point an object, by the proxies, over the range that holds 99 % of the samples. Shaded: within the limits "
-        f"that were asked for, and up to {NEAR_HULL} eV/atom above the hull."
+        f"One point an object by the proxies, all candidates and at most {_MOST_POINTS:,} of each other set, over the "
+        "range that holds 99 % of the samples. Shaded: within the limits that were asked for, and up to "
+        f"{NEAR_HULL} eV/atom above the hull."
     )
     return studio.draw(
         "trade_off",
@@ -112,10 +113,11 @@ def trade_off_figure(objectives: Sequence[Axis], sets: Sequence[Population]) -> 
                 fill(low, 1e9 if axis.high is None else axis.high, color=INK, alpha=0.08, linewidth=0)
         for one in sets:
             rows = one.frame[[across.column, up.column]].dropna()
-            rows = rows.sample(min(len(rows), _MOST_POINTS), random_state=0)
             big = one.kind == "candidates"
-            axes.plot(rows[across.column], rows[up.column], "D" if big else "o", ms=5 if big else 2, linewidth=0,
-                      alpha=1.0 if big else 0.5, color=COLOURS[one.kind], label=plain(one.label))  # fmt: skip
+            rows = rows if big else rows.sample(min(len(rows), _MOST_POINTS), random_state=0)
+            axes.plot(rows[across.column], rows[up.column], "D" if big else "o", linewidth=0,
+                      ms=marker_size(5, len(rows)) if big else 2, alpha=1.0 if big else 0.5, color=COLOURS[one.kind],
+                      label=plain(one.label), rasterized=len(rows) > MANY)  # fmt: skip
         for axis, limit in ((across, axes.set_xlim), (up, axes.set_ylim)):
             limit(*_range(axis, sets))
         axes.set(xlabel=plain(across.label), ylabel=plain(up.label))

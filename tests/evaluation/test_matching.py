@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Structure
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.evaluation.compared_sets import reduced_formulas
 from gflownet_crystal.evaluation.matching import Pair, Tolerances, match_rate, rms_distances
 from gflownet_crystal.evaluation.novelty import NOVEL, first_known
 from gflownet_crystal.evaluation.parallel import Crystal, Work
-from gflownet_crystal.evaluation.uniqueness import FAILED, first_match, unique
+from gflownet_crystal.evaluation.uniqueness import FAILED, Repeats, first_match, unique
 from gflownet_crystal.structures.convert import to_pymatgen
 from gflownet_crystal.structures.structure import StructureBatch
 from tests.evaluation.crystals import arrays, rattled, some_crystals
@@ -100,6 +101,28 @@ def test_likeness_is_a_plain_loop():
     assert found.tolist() == expected
     assert unique(found).nonzero()[:, 0].tolist() == kinds
     assert 4 in kinds and len(kinds) < len(structures)
+
+
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_repeats_are_those_of_a_plain_loop_whatever_the_batches(size: int):
+    batch = several()
+    crystals, formulas = arrays(batch), reduced_formulas(batch)
+    # one that cannot be compared repeats nothing, and nothing repeats it
+    crystals.insert(1, spoilt(crystals[0], np.nan))
+    formulas.insert(1, formulas[0])
+    repeats = Repeats(Tolerances())
+    found = [
+        repeats.add(crystals[start : start + size], formulas[start : start + size])
+        for start in range(0, len(crystals), size)
+    ]
+    kinds: list[Structure] = []
+    expected = []
+    for structure in to_pymatgen(batch):
+        expected.append(any(MATCHER.fit(kind, structure) for kind in kinds))
+        if not expected[-1]:
+            kinds.append(structure)
+    expected.insert(1, False)
+    assert np.concatenate(found).tolist() == expected and 1 < sum(expected) < len(expected)
 
 
 def test_novelty_is_a_plain_loop():

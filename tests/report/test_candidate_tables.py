@@ -12,10 +12,11 @@ import pytest
 from pymatgen.core import Structure
 
 from gflownet_crystal.common.files import write_text
-from gflownet_crystal.report.cards import all_cifs, make_cards
+from gflownet_crystal.report.cards import make_cards
+from gflownet_crystal.report.details import all_cifs
 from gflownet_crystal.report.drawings import Studio
 from gflownet_crystal.report.findings import candidate_findings
-from gflownet_crystal.report.page import Material, render, values_of
+from gflownet_crystal.report.page import Material, make_page
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import read_run
 from tests.report.runs import write_relaxed, write_run
@@ -117,7 +118,6 @@ def test_a_pipeline_that_relaxed_nothing_is_judged_as_generated(tmp_path):
         f"sevenn puts 1 of 6 at most 0.1 eV/atom above the hull (median {np.median(judged):+.2f})"
         in found.text
     )
-    values = values_of(Material(run, candidates=population), Studio(tmp_path / "figures"))
-    text = render(values)
+    text = make_page(Material(run, candidates=population), Studio(tmp_path / "figures")).text
     assert text.count("<dt>as generated</dt>") == text.count("eV/atom (sevenn); +") == 6
-    assert not values["is_judged"] and "pipeline run=" in text and "relax=20 resume=true" in text
+    assert "have not been relaxed yet" in text and "pipeline run=" in text and "relax=20 resume=true" in text

@@ -17,8 +17,9 @@ from pymatgen.core import Composition, Lattice, Structure
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import write_text
 from gflownet_crystal.common.run_summary import Quantity, RunSummary
-from gflownet_crystal.report.cards import all_cifs, make_cards, shown
+from gflownet_crystal.report.cards import make_cards, shown
 from gflownet_crystal.report.cells import Cell, element_styles
+from gflownet_crystal.report.details import all_cifs
 from gflownet_crystal.report.findings import candidate_findings
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles, read_run

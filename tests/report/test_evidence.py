@@ -28,7 +28,7 @@ class _Roomy:
 
 
 def card(**values: Any) -> Rated:
-    return Rated(**({"rank": 1, "hull_entries": 40.0, "placed": Model("", _Roomy(), "")} | values))
+    return Rated(**({"rank": 1, "hull_entries": 40.0, "placed": Model("", _Roomy())} | values))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_crowded_atoms_count_too() -> None:
     for shortest, ratio, mark in ((0.4, 0.3, "bad"), (1.2, 0.6, "caution"), (1.2, 0.7, "good")):
         cell = _Roomy()
         cell.shortest, cell.ratio = shortest, ratio  # type: ignore[misc]
-        found = evidence(card(**dict.fromkeys(NAMES, 0.0), placed=Model("", cell, "")))
+        found = evidence(card(**dict.fromkeys(NAMES, 0.0), placed=Model("", cell)))
         assert found.mark == mark
 
 

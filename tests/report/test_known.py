@@ -20,7 +20,7 @@ from gflownet_crystal.report.cards import make_cards
 from gflownet_crystal.report.drawings import Studio
 from gflownet_crystal.report.findings import candidate_findings
 from gflownet_crystal.report.known import nearest_known
-from gflownet_crystal.report.page import Material, render, values_of
+from gflownet_crystal.report.page import Material, make_page
 from gflownet_crystal.report.population import Population
 from gflownet_crystal.report.run_files import RunFiles
 from gflownet_crystal.structures.convert import from_ase, to_pymatgen
@@ -134,7 +134,7 @@ def test_the_card_says_which_way_it_was(reference: Population, tmp_path: Path):
     run = nothing_but(tmp_path, frame)
     population = Population.of("candidates", "", frame)
     cards = make_cards(run, population, reference)
-    text = render(values_of(Material(run, candidates=population, known=reference), Studio(tmp_path)))
+    text = make_page(Material(run, candidates=population, known=reference), Studio(tmp_path)).text
     rms = cards[0].known.rms
     assert f"same structure by its atoms, RMSE {rms:.3f} (V/atom)<sup>1/3</sup>" in text
     assert "its atoms match none of 1 with this formula" in text
@@ -144,7 +144,7 @@ def test_the_card_says_which_way_it_was(reference: Population, tmp_path: Path):
     bare = replace(
         reference, frame=reference.frame.drop(columns=["frac_coords", "atomic_numbers", "lattice"])
     )
-    other = render(values_of(Material(run, candidates=population, known=bare), Studio(tmp_path)))
+    other = make_page(Material(run, candidates=population, known=bare), Studio(tmp_path)).text
     assert other.count("same formula and group, by volume: atoms not compared") == 3
 
 

@@ -188,7 +188,7 @@ class Search:
         if self.settings.fill and lacking > 0:
             left_out = _whole(self._found.left_out)
             left_out = left_out[~left_out["row"].isin(self.queue["row"])].reset_index(drop=True)
-            filled = _fill(self._shortlist, left_out, self.queue, lacking).drop(columns="status")
+            filled = _fill(self._shortlist, left_out, self._found, lacking).drop(columns="status")
             self._filled += len(filled)
             self._append(filled)
 
@@ -217,13 +217,14 @@ def _whole(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return whole.reindex(columns=columns).astype({"row": np.int64})
 
 
-def _fill(shortlist: Shortlist, left_out: pd.DataFrame, passing: pd.DataFrame, n: int) -> pd.DataFrame:
+def _fill(shortlist: Shortlist, left_out: pd.DataFrame, found: Found, n: int) -> pd.DataFrame:
     """The n nearest to the hull of those that are too far from it: distinct, and as the quota admits them."""
     far = left_out[left_out["status"] == FAR].sort_values(JUDGED_HULL, kind="stable", na_position="last")
     chosen: list[int] = []
     for place, row in enumerate(far["row"].tolist()):
-        one, others = far.iloc[[place]], [passing, far.iloc[chosen]]
-        if len(chosen) < n and shortlist.quota.admits(row) and not is_double(one, others, shortlist)[0]:
+        if len(chosen) == n:
+            break
+        if shortlist.quota.admits(row) and not is_double(far.iloc[[place]], shortlist, found)[0]:
             shortlist.quota.take(row)
             chosen.append(place)
     return far.iloc[chosen]

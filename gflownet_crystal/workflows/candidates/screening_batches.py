@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.data.schema import JUDGED_HULL
 from gflownet_crystal.evaluation.matching import Tolerances
-from gflownet_crystal.evaluation.parallel import Work, to_crystals
-from gflownet_crystal.evaluation.uniqueness import FAILED, first_match
+from gflownet_crystal.evaluation.parallel import to_crystals
+from gflownet_crystal.evaluation.uniqueness import Repeats
 from gflownet_crystal.proxies.chemical_systems import FEWEST_ENTRIES
 from gflownet_crystal.proxies.hull import FAR_BELOW
 from gflownet_crystal.structures.frames import frame_to_structures
@@ -47,11 +47,13 @@ class Found:
         passing: those of each batch that pass everything.
         left_out: the others, with ``status`` and ``reason``.
         n_tried: number of all.
+        repeats: crystals that passed, to tell those that are the same.
     """
 
     passing: list[pd.DataFrame] = field(default_factory=list)
     left_out: list[pd.DataFrame] = field(default_factory=list)
     n_tried: int = 0
+    repeats: Repeats = field(default_factory=lambda: Repeats(SAME))
 
     @property
     def n_passing(self) -> int:
@@ -102,7 +104,7 @@ def judge_batch(
     entries = shortlist.frame.get("hull_entries", pd.Series(np.inf, index=shortlist.frame.index))
     few = (entries.loc[made["row"]] < FEWEST_ENTRIES).to_numpy()
     made = _without(made, few & (made[JUDGED_HULL] < FAR_BELOW), SPARSE, found, _sparse_words)
-    made = _without(made, is_double(made, found.passing, shortlist), DOUBLE, found, _double_words)
+    made = _without(made, is_double(made, shortlist, found), DOUBLE, found, _double_words)
     for row in made["row"].tolist():
         shortlist.quota.take(row)
     if len(made):
@@ -155,16 +157,9 @@ def _double_words(rows: pd.DataFrame) -> str:
     return "the same crystal as another one"
 
 
-def is_double(made: pd.DataFrame, passing: list[pd.DataFrame], shortlist: Shortlist) -> NDArray[np.bool_]:
-    """Which of a batch are one crystal with one that passes already, or with an earlier one of the batch."""
-    formulas = shortlist.kinds.formula
-    earlier = pd.concat([*passing, made], ignore_index=True)
-    own = {formulas[row] for row in made["row"]}
-    # one of a formula is alone, and needs no comparison
-    earlier = earlier[[formulas[row] in own for row in earlier["row"]]].reset_index(drop=True)
-    if len(earlier) == len(own):
-        return np.zeros(len(made), dtype=bool)
-    names = [str(formulas[row]) for row in earlier["row"]]
-    matched = first_match(to_crystals(frame_to_structures(earlier)), names, SAME, Work()).numpy()
-    double: NDArray[np.bool_] = (matched != FAILED) & (matched != np.arange(len(earlier)))
-    return double[len(earlier) - len(made) :]
+def is_double(made: pd.DataFrame, shortlist: Shortlist, found: Found) -> NDArray[np.bool_]:
+    """Which of some specs are one crystal with an earlier one that was no double itself."""
+    if made.empty:
+        return np.zeros(0, dtype=bool)
+    formulas = [shortlist.kinds.formula[row] for row in made["row"]]
+    return found.repeats.add(to_crystals(frame_to_structures(made)), formulas)

@@ -168,11 +168,13 @@ class Shortlist:
         return chosen
 
     def _admitted(self, n: int) -> list[int]:
-        """The next at most n rows that the quota admits together; those that it never will are dropped."""
+        """The next at most n rows that the quota admits together; those before them that it never will are dropped."""
         chosen: list[int] = []
         others: list[int] = []
         for row in self._waiting:
-            if len(chosen) < n and self.quota.admits(row):
+            if len(chosen) == n:
+                break
+            if self.quota.admits(row):
                 self.quota.take(row)
                 chosen.append(row)
             else:
@@ -180,7 +182,8 @@ class Shortlist:
         # their outcome is not known yet
         for row in chosen:
             self.quota.take(row, -1)
-        self._waiting = [row for row in others if self.quota.admits(row)]
+        seen = len(chosen) + len(others)
+        self._waiting = [row for row in others if self.quota.admits(row)] + self._waiting[seen:]
         return chosen
 
     def _add(self, table: pd.DataFrame) -> bool:

@@ -154,7 +154,7 @@ class ReportSettings(VerbSettings):
     Attributes:
         run: run folder.
         out: page to write; None for that of the run folder.
-        k: number of candidates to show.
+        k: number of candidates to show; a page has details of as many of the best as fit.
         samples: table of samples; None for that of the run.
         candidates: folder of candidates; None for that of the run.
         relaxed: folder of relaxed candidates; None for that of the run.
