@@ -110,7 +110,8 @@ def said(cost: Cost, folder: Path) -> str:
     text, tried = f"{cost.seconds:.1f} s, {cost.megabytes:,.0f} MB", specs_tried(folder)
     if tried is None:
         return text
-    return f"{text}, {pd.read_csv(folder / CANDIDATES)[RANK].count():,} candidates of {tried:,} specs tried"
+    ranks = pd.read_csv(folder / CANDIDATES, usecols=[RANK])[RANK]
+    return f"{text}, {ranks.count():,} candidates of {tried:,} specs tried"
 
 
 def exponent(seconds: float, earlier: float, size: int, before: int) -> float:
