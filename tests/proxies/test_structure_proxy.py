@@ -131,7 +131,7 @@ def test_what_cannot_be_placed_or_judged_gets_the_penalty_and_is_counted() -> No
     assert frame["unplaced"].tolist() == found.unplaced.tolist()
     assert summarise_samples(frame)["unplaced"] == int(found.unplaced.sum())
     table = pd.DataFrame({"formation_energy_per_atom": wanted.numpy(), "energy_source": "mean"})
-    figures = prediction_figures(found, table)
+    figures = prediction_figures(found, table, specs)
     assert (figures["n_unusable"], figures["n_unplaced"]) == (int(bad.sum()), int(found.unplaced.sum()))
     assert bool((found.value[bad] == 7.5).all()) and bool((found.std[bad] == 0.0).all())
     torch.testing.assert_close(found.value[~bad], wanted[~bad])

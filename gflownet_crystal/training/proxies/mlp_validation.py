@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.data.label_schemes import needs_conversion, to_one_scheme
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.proxies.base import Prediction, Proxy
@@ -18,12 +19,15 @@ SCALES = np.linspace(0.85, 1.25, 81)
 """Length ratios along which the minimum is sought."""
 
 MINIMUM_TOLERANCE = 0.03
+ATOM_CLASSES = {"1-20": 20, "21-40": 40, "41-60": 60, "more than 60": np.inf}
+"""Classes of numbers of atoms in the primitive cell, each with the largest number."""
+
 AXIAL_FACTORS = (0.8, 1.25)
 BETA_SHIFTS = (-12.0, 12.0)
 
 
 def error_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, object]:
-    """n, MAE, RMSE (eV/atom), MAE by energy source, and the share of labels within two standard deviations.
+    """n, MAE, RMSE (eV/atom), MAE by energy source and by size, and the share of labels within two standard deviations.
 
     Where labels carry the corrections of before 2020, ``mae_in_one_scheme`` is the MAE after bringing them to the
     scheme of MaterialsProject2020, which this package's proxies predict.
@@ -32,7 +36,8 @@ def error_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, object]:
         proxy: predicts ``formation_energy_per_atom`` of specs.
         table: prepared rows with a lattice and a label.
     """
-    return prediction_figures(proxy(frame_to_specs(table)), table)
+    specs = frame_to_specs(table)
+    return prediction_figures(proxy(specs), table, specs)
 
 
 def _root_mean_square(error: NDArray[np.float64]) -> float:
@@ -44,7 +49,7 @@ def _root_mean_square(error: NDArray[np.float64]) -> float:
     return float(largest * np.sqrt(np.mean((known / largest) ** 2)))
 
 
-def prediction_figures(prediction: Prediction, table: pd.DataFrame) -> dict[str, object]:
+def prediction_figures(prediction: Prediction, table: pd.DataFrame, specs: CrystalSpec) -> dict[str, object]:
     """The figures of :func:`error_figures` from the predictions of a proxy for the rows of a table.
 
     ``n_unusable`` counts those that took the proxy's penalty, where there are any; they are among the n. ``n_unplaced``
@@ -53,6 +58,7 @@ def prediction_figures(prediction: Prediction, table: pd.DataFrame) -> dict[str,
     Args:
         prediction: prediction of n objects.
         table: n prepared rows with a label.
+        specs: their specs.
     """
     labels = table[ENERGY_COLUMN].to_numpy(dtype=np.float64)
     error = np.abs(prediction.value.cpu().numpy() - labels)
@@ -62,6 +68,7 @@ def prediction_figures(prediction: Prediction, table: pd.DataFrame) -> dict[str,
         "mae": float(pd.Series(error).mean()),
         "rmse": _root_mean_square(error),
         "mae_by_energy_source": {str(name): float(value) for name, value in by_source.items()},
+        "mae_by_atoms": _by_atoms(error, specs),
     }
     if needs_conversion(table).any():
         converted = to_one_scheme(table)[ENERGY_COLUMN].to_numpy(dtype=np.float64)
@@ -74,6 +81,14 @@ def prediction_figures(prediction: Prediction, table: pd.DataFrame) -> dict[str,
     if (deviation > 0).any():
         figures["within_2_std"] = float((error <= 2 * deviation).mean())
     return figures
+
+
+def _by_atoms(error: NDArray[np.float64], specs: CrystalSpec) -> dict[str, float]:
+    """Mean error of the specs of each class of atoms in the primitive cell that there are."""
+    atoms = (specs.n_atoms // lattice_points(specs.space_group)).cpu().numpy()
+    classes = pd.cut(atoms, [0, *ATOM_CLASSES.values()], labels=list(ATOM_CLASSES))
+    means = pd.Series(error).groupby(classes, observed=True).mean()
+    return {str(name): float(value) for name, value in means.items()}
 
 
 def scaled(specs: CrystalSpec, factor: float | Tensor) -> CrystalSpec:

@@ -42,14 +42,14 @@ def evaluate_proxy(settings: EvaluateProxySettings, proxy: Proxy, origin: str) -
     judge = proxy.judge if isinstance(proxy, StructureProxy) and settings.atoms == OWN else None
     table = read_prepared(settings.data, settings.quiet, atoms=judge is not None)
     table = labelled_crystals(table, origin)
+    specs = frame_to_specs(table)
     if judge is not None:
         prediction = judge(_structures(table, origin).to(device))
     else:
-        specs = frame_to_specs(table)
         if (fault := complaint(specs, spec_faults(specs))) is not None:
             raise DataError(f"{origin}: {fault}")
         prediction = proxy(specs.to(device))
-    return prediction_figures(prediction, table)
+    return prediction_figures(prediction, table, specs)
 
 
 def _structures(table: pd.DataFrame, origin: str) -> StructureBatch:
