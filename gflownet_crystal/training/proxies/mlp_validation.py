@@ -30,7 +30,8 @@ def error_figures(proxy: Proxy, table: pd.DataFrame) -> dict[str, object]:
     """n, MAE, RMSE (eV/atom), MAE by energy source and by size, and the share of labels within two standard deviations.
 
     Where labels carry the corrections of before 2020, ``mae_in_one_scheme`` is the MAE after bringing them to the
-    scheme of MaterialsProject2020, which this package's proxies predict.
+    scheme of MaterialsProject2020, which this package's proxies predict. ``mae_by_atoms``, by the number of atoms in
+    the primitive cell, is of labels in this scheme.
 
     Args:
         proxy: predicts ``formation_energy_per_atom`` of specs.
@@ -68,11 +69,13 @@ def prediction_figures(prediction: Prediction, table: pd.DataFrame, specs: Cryst
         "mae": float(pd.Series(error).mean()),
         "rmse": _root_mean_square(error),
         "mae_by_energy_source": {str(name): float(value) for name, value in by_source.items()},
-        "mae_by_atoms": _by_atoms(error, specs),
     }
+    in_one_scheme = error
     if needs_conversion(table).any():
         converted = to_one_scheme(table)[ENERGY_COLUMN].to_numpy(dtype=np.float64)
-        figures["mae_in_one_scheme"] = float(np.abs(prediction.value.cpu().numpy() - converted).mean())
+        in_one_scheme = np.abs(prediction.value.cpu().numpy() - converted)
+        figures["mae_in_one_scheme"] = float(in_one_scheme.mean())
+    figures["mae_by_atoms"] = _by_atoms(in_one_scheme, specs)
     if bool(prediction.penalised.any()):
         figures["n_unusable"] = int(prediction.penalised.sum())
         if prediction.unplaced is not None:
