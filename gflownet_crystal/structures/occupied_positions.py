@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ class OccupiedPositions:
         Returns:
             n structures, without atoms where none were found.
         """
-        start, multiplicity = (tensor.to(cell.device) for tensor in _starts())
+        start, multiplicity = (on_device(table, cell.device) for table in _starts())
         flats = on_device(site_flats(), cell.device)
         orbit, operation = expand(start[self.position], multiplicity[self.position])
         points = torch.einsum("aij,aj->ai", flats.rotation[operation], self.parameters[orbit])
@@ -155,6 +156,7 @@ def is_free(position: Tensor) -> Tensor:
     return torch.from_numpy(wyckoff_table().degrees_of_freedom.astype(np.int64))[position] > 0
 
 
+@cache
 def _starts() -> tuple[Tensor, Tensor]:
     """First operation and multiplicity of each position, (1731,) int64 each."""
     multiplicity = torch.from_numpy(wyckoff_table().multiplicity.astype(np.int64))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gflownet_crystal.common.batch import TensorBatch, check_tensors
 from gflownet_crystal.crystallography import lattice
+from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.formulas import composition_to_text, reduce_composition
 
@@ -63,6 +64,11 @@ class CrystalSpec(TensorBatch):
     def n_atoms(self) -> Tensor:
         """Atoms in the conventional cell, (n,) int64."""
         return self.composition.sum(1)
+
+    @property
+    def n_primitive_atoms(self) -> Tensor:
+        """Atoms in the primitive cell, (n,) int64."""
+        return self.n_atoms // lattice_points(self.space_group)
 
     @property
     def volume(self) -> Tensor:

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError
-from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.envs.lattice.reference_volume import reference_volume
 from gflownet_crystal.generators.assignments.table import keys_of
 from gflownet_crystal.generators.prototypes.known import KIND, KnownPrototypes, Prototype, prototypes_of
@@ -109,7 +108,7 @@ def crystals_of(data: LabelledStructures) -> tuple[OccupiedSpecs, Tensor]:
 def counted(found: OccupiedSpecs, energy: Tensor) -> OccupiedSpecs:
     """Crystals near the hull, of large ones those whose prototypes are common."""
     above = load_hull("reference").e_above_hull(found.specs, energy)
-    small = _primitive_atoms(found) <= SMALL
+    small = found.specs.n_primitive_atoms <= SMALL
     stable = ((above <= HIGHEST) & (small | (above <= HIGHEST_LARGE))).nonzero()[:, 0]
     found, small = found.take(stable), small[stable]
     names = _names(found)
@@ -128,7 +127,7 @@ def others(found: OccupiedSpecs, known: KnownPrototypes) -> tuple[Templates, int
     number = Counter(names)
     held = set(_names_of_templates(known))
     # from noise alone, the flow hardly ever places so many atoms as they are
-    large = (_primitive_atoms(found) > LARGE).tolist()
+    large = (found.specs.n_primitive_atoms > LARGE).tolist()
     rows = [
         row for row, one in enumerate(names) if one not in held and (large[row] or number[one] >= LEAST_SITES)
     ]
@@ -151,11 +150,6 @@ def _names_of_templates(known: KnownPrototypes) -> list[Prototype]:
     elements = known.elements[torch.searchsorted(known.template, rows)]
     composition, occupied = templates.compositions(rows, elements), templates.occupied(rows, elements)
     return prototypes_of(templates.space_group, composition, occupied)
-
-
-def _primitive_atoms(found: OccupiedSpecs) -> Tensor:
-    """(n,) int64 numbers of atoms in the primitive cells."""
-    return found.specs.n_atoms // lattice_points(found.specs.space_group)
 
 
 def _names(found: OccupiedSpecs) -> list[Prototype]:

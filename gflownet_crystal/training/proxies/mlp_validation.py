@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.data.label_schemes import needs_conversion, to_one_scheme
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.proxies.base import Prediction, Proxy
@@ -18,10 +17,10 @@ from gflownet_crystal.structures.spec_io import frame_to_specs
 SCALES = np.linspace(0.85, 1.25, 81)
 """Length ratios along which the minimum is sought."""
 
-MINIMUM_TOLERANCE = 0.03
 ATOM_CLASSES = {"1-20": 20, "21-40": 40, "41-60": 60, "more than 60": np.inf}
 """Classes of numbers of atoms in the primitive cell, each with the largest number."""
 
+MINIMUM_TOLERANCE = 0.03
 AXIAL_FACTORS = (0.8, 1.25)
 BETA_SHIFTS = (-12.0, 12.0)
 
@@ -88,7 +87,7 @@ def prediction_figures(prediction: Prediction, table: pd.DataFrame, specs: Cryst
 
 def _by_atoms(error: NDArray[np.float64], specs: CrystalSpec) -> dict[str, float]:
     """Mean error of the specs of each class of atoms in the primitive cell that there are."""
-    atoms = (specs.n_atoms // lattice_points(specs.space_group)).cpu().numpy()
+    atoms = specs.n_primitive_atoms.cpu().numpy()
     classes = pd.cut(atoms, [0, *ATOM_CLASSES.values()], labels=list(ATOM_CLASSES))
     means = pd.Series(error).groupby(classes, observed=True).mean()
     return {str(name): float(value) for name, value in means.items()}
