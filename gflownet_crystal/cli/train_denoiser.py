@@ -8,11 +8,11 @@ goes on with the same run.dir and resume=true. start=FILE begins with earlier we
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from gflownet_crystal.common.arguments import settings_from
-from gflownet_crystal.common.values import flag
 from gflownet_crystal.config.request import Request, open_training
+from gflownet_crystal.models.denoiser import DenoiserSettings
 from gflownet_crystal.training.energies.denoising_task import DenoisingSettings
 from gflownet_crystal.workflows.settings.training import TrainDenoiserSettings
 from gflownet_crystal.workflows.training.denoisers import train_denoiser
@@ -33,9 +33,11 @@ def settings_of(request: Request) -> TrainDenoiserSettings:
     if denoising.task == "lattice" and "displacement" in model.settings:
         # heads that nothing is asked of would learn nothing
         model = replace(model, settings={**model.settings, "displacement": False})
+    section = request.section("model")
+    passing = {one.name: section[one.name] for one in fields(DenoiserSettings) if one.name in section}
     parts = {
         "denoising": denoising,
         "model": model,
-        "volumes": flag(request.section("model").get("volumes"), "model.volumes"),
+        "passing": settings_from(DenoiserSettings, passing, "model"),
     }
     return request.settings(TrainDenoiserSettings, **parts)

@@ -6,13 +6,16 @@ et al., "Unified model for crystal material generation", IJCAI 2023, section 5).
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
+from gflownet_crystal.common.annotations import CheckedFields
+from gflownet_crystal.common.arguments import settings_from
+from gflownet_crystal.common.bounds import Count
 from gflownet_crystal.common.devices import autocast
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.models.layers.element_values import fitted_volumes
@@ -21,11 +24,18 @@ from gflownet_crystal.models.layers.vector_fields import AtomOutput
 from gflownet_crystal.models.registry import build_network
 from gflownet_crystal.structures.batching import batches_of_atoms
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
+from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.weights import fitting_card, load_weights
 
 KIND = "denoiser"
 """Kind of the weights."""
+
+_CLOSEST = 2e-3
+"""Å; crystals with atoms closer than this are not passed on."""
+
+_VOLUMES = (1 / 3, 3.0)
+"""Range of the volume of a cell that is passed on, in units of its elements' volume."""
 
 
 class Action(NamedTuple):
@@ -40,25 +50,39 @@ class Action(NamedTuple):
     cell: Tensor
 
 
-class Denoiser(nn.Module):
-    """A network's displacements, and its lattice action on the given cell, which may first be brought to a volume.
+@dataclass(frozen=True)
+class DenoiserSettings(CheckedFields):
+    """How a network is used as a denoiser.
 
-    With volumes, the given cell is stretched equally in all directions to the volume that its elements have on average:
-    the network then reads distances as they are in crystals, whatever the number of atoms, and has less to deform.
-    Elements do not depend on how a crystal is described, so the symmetries of the network stay.
+    Attributes:
+        volumes: whether the given cells are first stretched equally in all directions to the volume that their elements
+            have on average: the network then reads distances as they are in crystals, whatever the number of atoms,
+            and has less to deform. Elements do not depend on how a crystal is described, so the symmetries of the
+            network stay.
+        passes: number of passes of the network; each further one reads the crystal that the one before it made.
+    """
+
+    place = "model"
+
+    volumes: bool = True
+    passes: Count = 1
+
+
+class Denoiser(nn.Module):
+    """A network's displacements, and its lattice action on the given cell, in one or several passes.
 
     Args:
         network: network from a :class:`~gflownet_crystal.models.layers.inputs.CrystalGraph` to an output with
             ``lattice_action``; its ``settings.graph`` say which graph it reads.
-        volumes: whether cells are brought to their elements' volume.
+        settings: how the network is used.
     """
 
     element_volume: Tensor
 
-    def __init__(self, network: nn.Module, volumes: bool = True) -> None:
+    def __init__(self, network: nn.Module, settings: DenoiserSettings | None = None) -> None:
         super().__init__()
         self.network = network
-        self.volumes = volumes
+        self.settings = DenoiserSettings() if settings is None else settings
         self.register_buffer("element_volume", torch.ones(N_ATOMIC_NUMBERS))
 
     @classmethod
@@ -74,7 +98,9 @@ class Denoiser(nn.Module):
         tensors, card = load_weights(weights, KIND)
         with fitting_card(weights):
             network = build_network(card["network"]["name"], card["network"]["settings"])
-            denoiser = cls(network, card["volumes"])
+            # cards of earlier versions name the volumes only
+            used = card["passing"] if "passing" in card else {"volumes": card["volumes"]}
+            denoiser = cls(network, settings_from(DenoiserSettings, used, "passing"))
             denoiser.load_state_dict(tensors)
         return denoiser.eval()
 
@@ -88,14 +114,19 @@ class Denoiser(nn.Module):
         """Elements of the training set, (119,) bool; the others have the mean volume, as number 0 has."""
         return self.element_volume != self.element_volume[0]
 
+    def begun(self, structures: StructureBatch) -> StructureBatch:
+        """The structures as the first pass reads them, with cells of their elements' volume if that is set."""
+        if not self.settings.volumes:
+            return structures
+        factor = (self._volumes(structures) / structures.volume) ** (1.0 / 3.0)
+        return replace(structures, cell=structures.cell * factor[:, None, None])
+
     def graph(self, structures: StructureBatch) -> CrystalGraph:
-        """The graph that the network reads, in the dtype of its weights; cells are first brought to their volume.
+        """The graph that the network reads, in the dtype of its weights.
 
         Raises:
             DataError: a structure has no such graph.
         """
-        if self.volumes:
-            structures = replace(structures, cell=structures.cell * self._stretch(structures)[:, None, None])
         return graph_for(self.network, structures, self.element_volume.dtype)
 
     def forward(self, graph: CrystalGraph) -> Action:
@@ -114,16 +145,43 @@ class Denoiser(nn.Module):
         made = (graph.cell[:, :, :, None] * output.lattice_action[:, None, :, :]).sum(2)
         return Action(displacement, made)
 
-    def _stretch(self, structures: StructureBatch) -> Tensor:
-        """Factor from the lengths of each cell to those of one with its elements' volume, (n,) float64."""
-        volume = structures.volume.new_zeros(len(structures)).index_add_(
+    @torch.no_grad()
+    def passed(self, structures: StructureBatch, passes: int) -> tuple[StructureBatch, Tensor]:
+        """Structures after some passes, as the next pass reads them.
+
+        Args:
+            structures: n structures with N atoms on the model's device.
+            passes: number of passes.
+
+        Returns:
+            The structures, and the displacements so far, (N, 3) float64 fractional. A structure of which a pass makes
+            no sound crystal stays as it is in this pass.
+        """
+        moved, (least, most) = torch.zeros_like(structures.fractional), _VOLUMES
+        for _ in range(passes):
+            action = self(self.graph(structures))
+            fractional = (structures.fractional + action.displacement.double()) % 1.0
+            made = replace(structures, cell=action.cell.double(), fractional=fractional)
+            ratio = made.volume / self._volumes(made)
+            sound = usable(made, _CLOSEST) & (ratio > least) & (ratio < most)
+            kept = sound[structures.structure_index][:, None]
+            moved += torch.where(kept, action.displacement.double(), 0.0)
+            structures = replace(
+                structures,
+                cell=torch.where(sound[:, None, None], made.cell, structures.cell),
+                fractional=torch.where(kept, fractional, structures.fractional),
+            )
+        return structures, moved
+
+    def _volumes(self, structures: StructureBatch) -> Tensor:
+        """Volume of each cell as its elements have it on average, (n,) float64, Å^3."""
+        return structures.volume.new_zeros(len(structures)).index_add_(
             0, structures.structure_index, self.element_volume.double()[structures.atomic_numbers]
         )
-        return (volume / structures.volume) ** (1.0 / 3.0)
 
     @torch.no_grad()
     def actions(self, structures: StructureBatch, atoms: int = 512, half: bool = False) -> Action:
-        """Actions on any number of structures, without gradients; cells count as they are given.
+        """Actions of all passes together on any number of structures, without gradients, from the cells given.
 
         Args:
             structures: n structures on the model's device.
@@ -137,13 +195,14 @@ class Denoiser(nn.Module):
         for rows in batches_of_atoms(structures.n_atoms, atoms):
             part = structures[rows]
             with autocast(structures.device, half):
+                part, before = self.passed(self.begun(part), self.settings.passes - 1)
                 action = self(self.graph(part))
             # from an atom's place in the part to its place among all
             moved = _starts(structures)[rows] - _starts(part)
             atoms_of_all = (
                 torch.arange(len(part.fractional), device=part.device) + moved[part.structure_index]
             )
-            displacement[atoms_of_all] = action.displacement.double()
+            displacement[atoms_of_all] = before + action.displacement.double()
             cell[rows] = action.cell.double()
         return Action(displacement, cell)
 

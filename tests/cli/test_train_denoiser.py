@@ -107,15 +107,16 @@ def test_it_goes_on_where_it_stood(tmp_path: Path, data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "preset", "volumes"),
-    [("gemsnet", GemsNetSettings.denoising(), True), ("gemsnet_paper", GemsNetSettings.paper(energy=False), False),
-     ("egnn", EGNNSettings.fast(), True), ("egnn_paper", EGNNSettings.paper(), False)],
+    ("choice", "preset", "passing"),
+    [("gemsnet", GemsNetSettings.denoising(), (True, 2)),
+     ("gemsnet_paper", GemsNetSettings.paper(energy=False), (False, 1)),
+     ("egnn", EGNNSettings.denoising(), (True, 2)), ("egnn_paper", EGNNSettings.paper(), (False, 1))],
 )  # fmt: skip
-def test_configs_are_the_presets(choice: str, preset: object, volumes: bool) -> None:
+def test_configs_are_the_presets(choice: str, preset: object, passing: tuple[bool, int]) -> None:
     config = compose_config("train_denoiser", [f"model={choice}"])
     entry = network_entry(config.model.name)
     assert settings_from(entry.settings, plain(config.model.settings)) == preset
-    assert config.model.volumes is volumes
+    assert (config.model.volumes, config.model.passes) == passing
 
 
 @pytest.mark.parametrize(
@@ -127,6 +128,7 @@ def test_configs_are_the_presets(choice: str, preset: object, volumes: bool) -> 
         (["denoising.noise=2.0"], "denoising.noise"),
         (["denoising.validated=many"], "denoising.validated"),
         (["model.volumes=some"], "model.volumes"),
+        (["model.passes=0"], "model.passes"),
         (["model.settings.lattice=false"], "lattice heads"),
         (["out=weights.pt"], ".safetensors"),
     ],

@@ -13,7 +13,6 @@ from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Count
 from gflownet_crystal.models.gemsnet.layers import OUTPUT_GAIN, Dense, EdgeEmbedding, orthogonal_weight
 from gflownet_crystal.models.gemsnet.triplet_weights import triplet_perceptron
-from gflownet_crystal.models.layers.bases import GaussianBasis
 from gflownet_crystal.models.layers.fast_linear import fast_linear
 from gflownet_crystal.models.layers.inputs import CrystalGraph, GraphSettings
 from gflownet_crystal.models.layers.scatter import segment_sum
@@ -40,6 +39,8 @@ class EGNNSettings(CheckedFields):
         sum_scale: factor on sums of messages, about 1 / sqrt(neighbours).
         conditioning: width of a vector given with each structure (a time embedding); 0 for none.
         tabulated: whether atoms start from tabulated features of their elements too.
+        axes: whether edges have their directions in the axes of the cell as features too. Such a network tells the axes
+            apart, and is invariant neither under other cells of the same lattice nor under supercells.
 
     Raises:
         ConfigError: there is no layer that acts on the crystal.
@@ -57,6 +58,7 @@ class EGNNSettings(CheckedFields):
     sum_scale: float = 0.25
     conditioning: int = 0
     tabulated: bool = False
+    axes: bool = False
 
     @classmethod
     def paper(cls, **changes: Any) -> Self:
@@ -68,6 +70,11 @@ class EGNNSettings(CheckedFields):
         """Fewer neighbours and layers and narrower perceptrons, with ``changes``."""
         graph = GraphSettings(cutoff=None, neighbours=12, symmetric=False)
         return replace(cls(graph=graph, hidden=64, n_layers=4, n_message_layers=2, tabulated=True), **changes)
+
+    @classmethod
+    def denoising(cls, **changes: Any) -> Self:
+        """The fast sizes for crystals whose lattice is yet unknown, with axes and ``changes``."""
+        return replace(cls.fast(axes=True), **changes)
 
 
 class EdgePerceptron(nn.Module):
@@ -165,13 +172,13 @@ class ActionLayer(nn.Module):
         self.triplet = TripletPerceptron(features, n_basis, hidden, generator)
 
     def forward(
-        self, atoms: Tensor, gaussians: GaussianBasis, vectors: Tensor, counts: Tensor, graph: CrystalGraph
+        self, atoms: Tensor, basis: Tensor, vectors: Tensor, counts: Tensor, graph: CrystalGraph
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Actions on the crystal as it is after the layers before.
 
         Args:
             atoms: (N, features).
-            gaussians: functions of distance.
+            basis: (E, n_basis) functions of the edges in the crystal as it is.
             vectors: (E, 3) Å, the edges in the crystal as it is.
             counts: (E,), weight of each edge.
             graph: the edges' atoms, the pairs of edges and the structures.
@@ -182,7 +189,6 @@ class ActionLayer(nn.Module):
         """
         source, target, n = graph.source, graph.target, graph.n_structures
         lengths, directions = unit_vectors(vectors)
-        basis = gaussians(lengths)
         atoms = self.messages(atoms, basis, counts, graph)
         pulls = self.position(atoms, basis, source, target).to(vectors.dtype)
         triplets = Triplets.of(directions, graph.first, graph.second, graph.weights)

@@ -14,14 +14,21 @@ from gflownet_crystal.models.layers.bases import GaussianBasis
 from gflownet_crystal.models.layers.inputs import CrystalGraph
 from gflownet_crystal.models.layers.padding import padded
 from gflownet_crystal.models.layers.scatter import segment_sum
-from gflownet_crystal.models.layers.vector_fields import AtomOutput, cartesian_vectors, fractional_vectors
+from gflownet_crystal.models.layers.vector_fields import (
+    N_AXIS_FEATURES,
+    AtomOutput,
+    axis_features,
+    cartesian_vectors,
+    fractional_vectors,
+)
 
 
 class EGNN(nn.Module):
     """The network; it says nothing of energies.
 
-    Displacements and lattice actions are equivariant under rotations, reflections, translations, permutations, other
-    cells of the same lattice and supercells. The edges stay those of the given crystal while it changes.
+    Displacements and lattice actions are equivariant under rotations, reflections, translations, permutations and,
+    unless ``axes`` is set, other cells of the same lattice and supercells. The edges stay those of the given crystal
+    while it changes.
 
     Args:
         settings: sizes; the authors' if None.
@@ -39,6 +46,7 @@ class EGNN(nn.Module):
         centres = torch.arange(n_basis, dtype=torch.float64) * settings.spacing
         # equation 9 has 10 / Å^2 for Gaussians 0.1 Å apart
         self.gaussians = GaussianBasis(centres, 1.0 / settings.spacing)
+        n_basis += N_AXIS_FEATURES * settings.axes
         self.atoms = AtomEmbedding(settings.features, settings.conditioning, settings.tabulated, generator)
         self.messages = nn.ModuleList(
             MessageLayer(settings, n_basis, generator) for _ in range(settings.n_message_layers)
@@ -61,24 +69,29 @@ class EGNN(nn.Module):
         source, target = graph.source, graph.target
         structure = graph.structure_index.index_select(0, source)
         atoms, vectors, cell = self.atoms(graph, conditioning), graph.vectors, graph.cell
-        lengths = vectors.norm(dim=1)
         counts = graph.vectors.new_ones(graph.n_edges) if graph.weights is None else graph.weights
-        basis = self.gaussians(lengths)
+        fractional = fractional_vectors(vectors, cell, structure)
+        basis = self._basis(vectors, fractional)
         for layer in self.messages:
             atoms = layer(atoms, basis, counts, graph)
         # the part of each edge in the mean over its atom's
         share = counts / segment_sum(counts, source, graph.n_atoms).clamp(min=1.0).index_select(0, source)
-        fractional = fractional_vectors(vectors, cell, structure)
         displacement = vectors.new_zeros((graph.n_atoms, 3))
         lattice_action = torch.eye(3, dtype=cell.dtype, device=cell.device).expand_as(cell)
         for layer in self.actions:
-            atoms, pulls, change = layer(atoms, self.gaussians, vectors, counts, graph)
+            atoms, pulls, change = layer(atoms, basis, vectors, counts, graph)
             moves = segment_sum(pulls * fractional * share[:, None], source, graph.n_atoms)
             displacement = displacement + moves
             lattice_action = lattice_action + _product(lattice_action, change)
             fractional = fractional + moves.index_select(0, target) - moves.index_select(0, source)
             vectors = cartesian_vectors(fractional, _product(cell, lattice_action), structure)
+            basis = self._basis(vectors, fractional)
         return AtomOutput(displacement=displacement, lattice_action=lattice_action)
+
+    def _basis(self, vectors: Tensor, fractional: Tensor) -> Tensor:
+        """Functions of the edges, (E, 3) Å and (E, 3) fractional -> (E, n_basis)."""
+        gaussians = self.gaussians(vectors.norm(dim=1))
+        return torch.cat([gaussians, axis_features(fractional)], dim=1) if self.settings.axes else gaussians
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:

@@ -27,8 +27,10 @@ from gflownet_crystal.models.layers.inputs import CrystalGraph
 from gflownet_crystal.models.layers.padding import padded
 from gflownet_crystal.models.layers.scatter import segment_mean, segment_sum
 from gflownet_crystal.models.layers.vector_fields import (
+    N_AXIS_FEATURES,
     AtomOutput,
     Triplets,
+    axis_features,
     fractional_vectors,
     mean_triplet_action,
     unit_vectors,
@@ -87,9 +89,9 @@ class GemsNet(nn.Module):
     """The network.
 
     Energies are invariant, displacements and lattice actions equivariant, under rotations, reflections, translations,
-    permutations, other cells of the same lattice and supercells. Energies are smooth in positions and cell on a
-    graph whose cutoff is that of the envelope, and on one whose edges fade; on other graphs of nearest neighbours
-    they jump where those change.
+    permutations and, unless ``axes`` is set, other cells of the same lattice and supercells. Energies are smooth in
+    positions and cell on a graph whose cutoff is that of the envelope, and on one whose edges fade; on other graphs of
+    nearest neighbours they jump where those change.
 
     Args:
         settings: sizes and parts; the authors' if None.
@@ -103,11 +105,12 @@ class GemsNet(nn.Module):
         n_radial, n_heads = settings.n_radial, settings.n_blocks + 1
         self.atoms = AtomEmbedding(widths.atom, settings.conditioning, settings.tabulated, generator)
         self.bases = GemsNetBases(settings, generator)
-        self.edge_embedding = EdgeEmbedding(widths.atom, n_radial, widths.edge, generator)
+        n_edge = n_radial + N_AXIS_FEATURES * settings.axes
+        self.edge_embedding = EdgeEmbedding(widths.atom, n_edge, widths.edge, generator)
         # one projection of the functions of length for each use, shared by all blocks
         self.radial_triplets = Dense(n_radial, widths.radial, generator)
         self.radial_atoms = Dense(n_radial, widths.radial, generator)
-        self.radial_heads = Dense(n_radial, widths.radial, generator)
+        self.radial_heads = Dense(n_edge, widths.radial, generator)
         self.blocks = nn.ModuleList(InteractionBlock(widths, generator) for _ in range(settings.n_blocks))
         self.energies = nn.ModuleList(EnergyHead(widths, generator) for _ in range(n_heads * settings.energy))
         self.displacements = nn.ModuleList(
@@ -147,7 +150,8 @@ class GemsNet(nn.Module):
         lengths, directions = unit_vectors(graph.vectors)
         radial, circular = self.bases(lengths, graph.weights)
         atoms = self.atoms(graph, conditioning)
-        edges = self.edge_embedding(atoms, radial, graph.source, graph.target)
+        features = self._of_edges(graph, radial)
+        edges = self.edge_embedding(atoms, features, graph.source, graph.target)
         neighbourhoods = Neighbourhoods.of(graph.source, directions, graph.n_atoms, self.settings.n_orders)
         projected = self.radial_triplets(radial), self.radial_atoms(radial), circular
         ends = graph.source, graph.target, graph.reverse
@@ -155,11 +159,21 @@ class GemsNet(nn.Module):
         for block in self.blocks:
             atoms, edges = block(atoms, edges, projected, neighbourhoods, ends)
             messages.append(edges)
-        radial = self.radial_heads(radial)
+        radial = self.radial_heads(features)
         energy, states = self._energy(graph, messages, radial)
         displacement = self._displacement(graph, messages, radial, directions)
         action = self._lattice_action(graph, messages, radial, directions)
         return AtomOutput(energy, displacement, action), states
+
+    def _of_edges(self, graph: CrystalGraph, radial: Tensor) -> Tensor:
+        """Features of edges that the first messages and the heads read, (E, n_edge)."""
+        if not self.settings.axes:
+            return radial
+        structure = graph.structure_index.index_select(0, graph.source)
+        axes = axis_features(fractional_vectors(graph.vectors, graph.cell, structure))
+        # padded edges count for nothing
+        weights = graph.vectors.new_ones(graph.n_edges) if graph.weights is None else graph.weights
+        return torch.cat([radial, axes * weights[:, None]], dim=1)
 
     def energies_and_states(
         self, graph: CrystalGraph, conditioning: Tensor | None = None

@@ -68,6 +68,8 @@ class GemsNetSettings(CheckedFields):
         lattice: whether there is a head for the action on the lattice.
         conditioning: width of a vector given with each structure (a time embedding); 0 for none.
         tabulated: whether atoms start from tabulated features of their elements too.
+        axes: whether edges start from their directions in the axes of the cell too. Such a network tells the axes
+            apart, and is invariant neither under other cells of the same lattice nor under supercells.
 
     Raises:
         ConfigError: an unknown basis, a number that is not positive, or a graph that is not symmetric.
@@ -86,6 +88,7 @@ class GemsNetSettings(CheckedFields):
     lattice: bool = True
     conditioning: int = 0
     tabulated: bool = False
+    axes: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,7 +118,8 @@ class GemsNetSettings(CheckedFields):
         """The fast sizes for crystals whose lattice is yet unknown, so given as a cube, with ``changes``.
 
         In a cube neighbours may be far apart, and the nearest are not all those of the crystal: the envelope has to
-        leave them their weight, and some more of them are needed.
+        leave them their weight, and some more of them are needed. Without the axes, the lattice that is made has all
+        symmetries that the cube and the positions share, also those that the crystal's own lattice lacks.
         """
         graph = GraphSettings(cutoff=None, neighbours=16)
-        return replace(cls.fast(cutoff=12.0, energy=False, graph=graph), **changes)
+        return replace(cls.fast(cutoff=12.0, energy=False, graph=graph, axes=True), **changes)

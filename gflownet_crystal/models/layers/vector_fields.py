@@ -66,6 +66,20 @@ class Triplets(NamedTuple):
         return cls(first, second, cosine, torch.where(kept, sine_square, 1.0).sqrt(), counts)
 
 
+N_AXIS_FEATURES = 6
+"""Number of features of :func:`axis_features`."""
+
+
+def axis_features(fractional: Tensor) -> Tensor:
+    """Products of the components of directions in fractional coordinates, xx, yy, zz, yz, zx, xy: (E, 3) -> (E, 6).
+
+    They tell the axes of the cell and their senses apart, and are the same for a vector and its opposite.
+    """
+    _, directions = unit_vectors(fractional)
+    following = directions.roll(-1, dims=1)
+    return torch.cat([directions.square(), following * following.roll(-1, dims=1)], dim=1)
+
+
 def length_fields(vectors: Tensor) -> Tensor:
     """Gradient of the length of each edge, v v^T / r, (E, 3) Å -> (E, 3, 3) Å."""
     # a network may move atoms onto each other

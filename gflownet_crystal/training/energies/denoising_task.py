@@ -1,8 +1,8 @@
 """Training of denoisers: crystals from noisy positions without a lattice, or the lattice alone from clean positions.
 
 Klipfel et al., "Unified model for crystal material generation", IJCAI 2023, section 5. The lattice to find is that of
-the cell as its source stores it (MP-20: a reduced primitive one). The crystal's other cells count as wrong: the
-fractional positions that are given belong to this one.
+the cell as its source stores it (MP-20: a primitive one, not always reduced). The crystal's other cells count as wrong:
+the fractional positions that are given belong to this one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from gflownet_crystal.common.bounds import Bounds, Count, NonNegative
 from gflownet_crystal.models.denoiser import Denoiser
 from gflownet_crystal.structures.batching import spread
 from gflownet_crystal.structures.structure import StructureBatch
-from gflownet_crystal.training.energies.denoising_noise import lattice_parameters, noisy_cubes, without_mean
+from gflownet_crystal.training.energies.denoising_noise import (
+    lattice_parameters,
+    noisy_cubes,
+    way_back,
+    without_mean,
+)
 from gflownet_crystal.training.energies.labelled import Splits
 from gflownet_crystal.training.networks import Task
 
@@ -105,14 +110,18 @@ class DenoisingTask(Task):
         self.device = model.element_volume.device
 
     def losses(self, rows: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Losses of a batch: equations 20 and 21 with the lattice parameters standardised."""
-        clean = self.structures[rows]
+        """Losses of a batch after one of the passes: equations 20 and 21, lattice parameters standardised."""
+        clean, passes = self.structures[rows], self.model.settings.passes
         shown, way = noisy_cubes(clean, self.settings.sigma, generator)
-        action = self.model(self.model.graph(shown.to(self.device)))
+        shown, way = self.model.begun(shown.to(self.device)), way.to(self.device)
+        if passes > 1:
+            shown, _ = self.model.passed(shown, int(torch.randint(passes, (), generator=generator)))
+            way = way_back(shown.fractional, clean.fractional.to(self.device))
+        action = self.model(self.model.graph(shown))
         losses = {"lattice": self._lattice_loss(action.cell, self.parameters[rows])}
         if self.settings.task == "denoise":
-            way = without_mean(way, clean) if self.settings.centred else way
-            error = (action.displacement - way.to(self.device, action.displacement.dtype)).abs().mean()
+            way = without_mean(way, shown) if self.settings.centred else way
+            error = (action.displacement - way.to(action.displacement.dtype)).abs().mean()
             losses["position"] = self.settings.position_weight * error
         return losses
 

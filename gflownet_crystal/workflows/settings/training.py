@@ -15,6 +15,7 @@ from gflownet_crystal.common.values import (
     path_setting,
     text,
 )
+from gflownet_crystal.models.denoiser import DenoiserSettings
 from gflownet_crystal.structures.writing import formats_setting
 from gflownet_crystal.training.energies.denoising_task import DenoisingSettings
 from gflownet_crystal.training.priors.task import PriorSettings
@@ -163,13 +164,13 @@ class TrainDenoiserSettings(AtomsSettings):
 
     Attributes:
         model: network.
-        volumes: whether the network predicts volumes.
+        passing: how the network is used as a denoiser.
         denoising: settings of the task.
         test: files that the trained weights are tested on; None for none.
     """
 
     model: NetworkChoice
-    volumes: bool
+    passing: DenoiserSettings = field(default_factory=DenoiserSettings)
     denoising: DenoisingSettings = field(default_factory=DenoisingSettings)
     test: tuple[Path, ...] | None = None
 

@@ -44,7 +44,7 @@ def train_denoiser(run: TrainingRun, settings: TrainDenoiserSettings, out: Path)
     device, sigma = find_device(settings.device), settings.denoising.sigma
     set_threads(settings.threads)
     network = build_network(settings.model.name, settings.model.settings, settings.seed)
-    model = Denoiser(network, settings.volumes).to(device)
+    model = Denoiser(network, settings.passing).to(device)
     splits = split_labelled(read_crystals(settings.data), settings.holdout, max_atoms=settings.max_atoms)
     earlier = None
     if settings.start is not None:
@@ -81,7 +81,7 @@ def _card(
         "kind": KIND,
         "task": chosen.pop("task"),
         "denoising": chosen,
-        "volumes": settings.volumes,
+        "passing": asdict(settings.passing),
         "unit": "lengths Å, angles degrees, pos fractional, pos_angstrom Å",
         **run.card(settings, engine, settings.model.entry),
         "validation_curve": curve,

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gflownet_crystal.models.layers.vector_fields import (
     Triplets,
+    axis_features,
     fractional_vectors,
     length_fields,
     mean_edge_action,
@@ -126,6 +127,17 @@ def test_means_over_pairs_and_edges_equal_loops():
     for row, edges in ((0, range(15)), (2, range(15, 40))):
         summed = torch.stack([counts[e] * weights[e, 0] * of_lengths[e] for e in edges]).sum(0)
         torch.testing.assert_close(edge_action[row], summed / counts[edges].sum(), atol=1e-13, rtol=1e-12)
+
+
+def test_features_of_the_axes_are_products_of_components():
+    vectors = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    features = axis_features(vectors)
+    for vector, found in zip(vectors, features, strict=True):
+        x, y, z = (vector / vector.norm()).tolist()
+        expected = torch.tensor([x * x, y * y, z * z, y * z, z * x, x * y], dtype=torch.float64)
+        torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(axis_features(-3.0 * vectors), features)
+    assert torch.isfinite(axis_features(torch.zeros(1, 3))).all()
 
 
 def test_fractional_vectors_undo_the_cell():

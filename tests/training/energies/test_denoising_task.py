@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 from pymatgen.core import Lattice
+from torch import Tensor
 
 from gflownet_crystal.common.checkpoint import TrainingStopped, newest_checkpoint
 from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.metrics import read_metrics
-from gflownet_crystal.models.denoiser import Denoiser, in_unit_cubes
+from gflownet_crystal.models.denoiser import Denoiser, DenoiserSettings, in_unit_cubes
 from gflownet_crystal.models.gemsnet.network import GemsNet
 from gflownet_crystal.structures.convert import to_pymatgen
 from gflownet_crystal.structures.structure import StructureBatch
-from gflownet_crystal.training.energies.denoising_noise import way_back
+from gflownet_crystal.training.energies.denoising_noise import noisy_cubes, way_back
 from gflownet_crystal.training.energies.denoising_task import (
     DenoisingSettings,
     DenoisingTask,
@@ -59,6 +60,31 @@ def test_every_weight_learns(name: str, task: str) -> None:
     # without positions to find, nobody asks where the last layer would move the atoms
     last = "network.actions.1.position."
     assert [name for name in idle if task == "denoise" or not name.startswith(last)] == []
+
+
+class Oracle(Denoiser):
+    """A denoiser whose first pass moves the atoms by half of the way back to given positions."""
+
+    def passed(self, structures: StructureBatch, passes: int) -> tuple[StructureBatch, Tensor]:
+        moved = way_back(structures.fractional, self.clean) * 0.5 * passes
+        return replace(structures, fractional=structures.fractional + moved), moved
+
+
+def test_a_second_pass_is_asked_for_the_rest_of_the_way() -> None:
+    batch = crystals()[torch.tensor([0, 3, 4])]
+    model = Oracle(GemsNet(GEMSNET, seed=1), DenoiserSettings(passes=2)).double()
+    model.clean = batch.fractional
+    model.fit_volumes(batch)
+    # displacements of 0, so that the loss is the mean way that is left
+    for head in model.network.displacements:
+        for weight in head.parameters():
+            torch.nn.init.zeros_(weight)
+    task = task_of(model, batch, centred=False, position_weight=1.0)
+    losses = [task.losses(torch.arange(3), noise(seed))["position"].item() for seed in range(12)]
+    ways = [float(noisy_cubes(batch, 0.05, noise(seed))[1].abs().mean()) for seed in range(12)]
+    shares = np.array(losses) / np.array(ways)
+    assert np.allclose(np.minimum(abs(shares - 1.0), abs(shares - 0.5)), 0.0, atol=1e-9)
+    assert {round(share, 3) for share in shares} == {0.5, 1.0}
 
 
 def test_losses_do_not_depend_on_where_a_crystal_stands_nor_on_its_images() -> None:
