@@ -146,12 +146,15 @@ class Denoiser(nn.Module):
         return Action(displacement, made)
 
     @torch.no_grad()
-    def passed(self, structures: StructureBatch, passes: int) -> tuple[StructureBatch, Tensor]:
+    def passed(
+        self, structures: StructureBatch, passes: int, known: bool = False
+    ) -> tuple[StructureBatch, Tensor]:
         """Structures after some passes, as the next pass reads them.
 
         Args:
             structures: n structures with N atoms on the model's device.
             passes: number of passes.
+            known: whether the lattices are known and stay.
 
         Returns:
             The structures, and the displacements so far, (N, 3) float64 fractional. A structure of which a pass makes
@@ -161,7 +164,8 @@ class Denoiser(nn.Module):
         for _ in range(passes):
             action = self(self.graph(structures))
             fractional = (structures.fractional + action.displacement.double()) % 1.0
-            made = replace(structures, cell=action.cell.double(), fractional=fractional)
+            cell = structures.cell if known else action.cell.double()
+            made = replace(structures, cell=cell, fractional=fractional)
             ratio = made.volume / self._volumes(made)
             sound = usable(made, _CLOSEST) & (ratio > least) & (ratio < most)
             kept = sound[structures.structure_index][:, None]
@@ -180,22 +184,26 @@ class Denoiser(nn.Module):
         )
 
     @torch.no_grad()
-    def actions(self, structures: StructureBatch, atoms: int = 512, half: bool = False) -> Action:
+    def actions(
+        self, structures: StructureBatch, atoms: int = 512, half: bool = False, known: bool = False
+    ) -> Action:
         """Actions of all passes together on any number of structures, without gradients, from the cells given.
 
         Args:
             structures: n structures on the model's device.
             atoms: maximum number of atoms of a batch; bounds the memory.
             half: bfloat16 for the matrix products.
+            known: whether the lattices are known: then each pass reads the cells given, in the volume that they have.
 
         Returns:
-            Actions in float64.
+            Actions in float64; the cells are those of the last pass, also where they were known.
         """
         displacement, cell = torch.empty_like(structures.fractional), torch.empty_like(structures.cell)
         for rows in batches_of_atoms(structures.n_atoms, atoms):
             part = structures[rows]
             with autocast(structures.device, half):
-                part, before = self.passed(self.begun(part), self.settings.passes - 1)
+                part = part if known else self.begun(part)
+                part, before = self.passed(part, self.settings.passes - 1, known)
                 action = self(self.graph(part))
             # from an atom's place in the part to its place among all
             moved = _starts(structures)[rows] - _starts(part)

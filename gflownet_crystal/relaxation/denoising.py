@@ -34,10 +34,11 @@ def load_denoiser(weights: str) -> Denoiser:
 
 
 def denoising_displacements(structure: StructureBatch, denoiser: Denoiser) -> Tensor | None:
-    """Displacements of the atoms of a crystal by one pass, in the cell that is given.
+    """Displacements of the atoms of a crystal, in the cell that is given.
 
-    The network reads fractional positions alone, in a cube, and does not see the symmetry of an oblique cell:
-    who wants to keep it has to project the displacements.
+    A denoiser of several passes, whose later ones read lattices as they are, reads that of the crystal. One of a single
+    pass reads fractional positions in a cube, and does not see the symmetry of an oblique cell. To keep the symmetry,
+    project the displacements.
 
     Args:
         structure: one structure in a reduced primitive cell, as the network has learned them.
@@ -49,7 +50,9 @@ def denoising_displacements(structure: StructureBatch, denoiser: Denoiser) -> Te
     if not bool(denoiser.learned_elements[structure.atomic_numbers].all()):
         return None
     try:
-        displacement = denoiser.actions(in_unit_cubes(structure)).displacement
+        known = denoiser.settings.passes > 1
+        given = structure if known else in_unit_cubes(structure)
+        displacement = denoiser.actions(given, known=known).displacement
     except DataError:
         return None
     return displacement.double() @ structure.cell[0] if bool(torch.isfinite(displacement).all()) else None

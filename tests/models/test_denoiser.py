@@ -80,6 +80,18 @@ def test_two_passes_are_one_after_the_other(name: str) -> None:
     assert (action.cell - first.cell).abs().max() > 1e-2
 
 
+@pytest.mark.parametrize("name", ["gemsnet", "egnn"])
+def test_known_cells_stay_in_all_passes(name: str) -> None:
+    batch = random_crystals(5, seed=3)
+    first = denoiser(name, torch.float64, volumes=False).actions(batch)
+    between = replace(batch, fractional=batch.fractional + first.displacement)
+    second = denoiser(name, torch.float64, volumes=False).actions(between)
+    made = denoiser(name, torch.float64, passes=2).actions(batch, known=True)
+    both = first.displacement + second.displacement
+    torch.testing.assert_close(made.displacement, both, atol=1e-9, rtol=0)
+    torch.testing.assert_close(made.cell, second.cell, atol=1e-9, rtol=0)
+
+
 def fitted_volume(model: Denoiser, batch: StructureBatch) -> Tensor:
     """Sums of the volumes of the elements, one structure after the other."""
     parts = [batch.atomic_numbers[batch.structure_index == row] for row in range(len(batch))]

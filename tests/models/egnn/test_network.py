@@ -59,6 +59,18 @@ def test_presets_follow_the_description_of_the_crystal(preset):
         assert_same(read(model, other), expected(output), 1e-10)
 
 
+def test_with_axes_outputs_follow_turns_and_not_other_cells():
+    batch = random_crystals(8, seed=3)
+    model = network(replace(SMALL, axes=True))
+    output = read(model, batch)
+    for name, (other, expected) in descriptions(batch).items():
+        if name in ("rotation", "reflection", "translation", "permutation"):
+            assert_same(read(model, other), expected(output), 1e-10)
+        elif name.startswith("basis"):
+            difference = read(model, other).lattice_action - expected(output).lattice_action
+            assert difference.abs().max() > 1e-3
+
+
 def test_outputs_depend_on_what_they_are_given():
     batch = random_crystals(4, seed=3)
     model = network()
