@@ -58,8 +58,13 @@ def test_weights_and_card_say_what_was_trained(
     assert str(tmp_path) not in str(card)
     labelled = read_labelled([data])
     validation = labelled.take(labelled.split == "val")
+    model = Denoiser.from_weights(path)
     puzzles = Puzzles.of(validation.structures, 0.05 if task == "denoise" else 0.0)
-    figures = reconstruction_figures(Denoiser.from_weights(path), puzzles)
+    figures = reconstruction_figures(model, puzzles)
+    from_clean = reconstruction_figures(model, Puzzles.of(validation.structures, 0.0))
+    assert set(from_clean) == {"lengths", "angles"}
+    if task == "denoise":
+        assert card["validation"]["from_clean_positions"] == pytest.approx(from_clean, rel=2e-2)
     assert set(figures) == {"lengths", "angles"} | (
         {"pos", "pos_angstrom", "pos_centred"} if task == "denoise" else set()
     )

@@ -56,12 +56,16 @@ def train_denoiser(run: TrainingRun, settings: TrainDenoiserSettings, out: Path)
     if earlier is not None:
         card["start"] = start_entry(earlier)
     puzzles = Puzzles.of(splits.validation.structures, sigma)
-    card["validation"] = {
+    found: dict[str, object] = {
         "n": len(splits.validation),
         "noise_seed": VALIDATION_SEED,
         **reconstruction_figures(model, puzzles),
         "without_a_network": task.baselines(puzzles),
     }
+    if sigma > 0.0:
+        clean = Puzzles.of(splits.validation.structures, 0.0)
+        found["from_clean_positions"] = reconstruction_figures(model, clean)
+    card["validation"] = found
     tests: dict[str, object] = {}
     for path in settings.test or ():
         puzzles = Puzzles.of(read_crystals([path]).structures, sigma)
