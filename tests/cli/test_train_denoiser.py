@@ -113,9 +113,9 @@ def test_it_goes_on_where_it_stood(tmp_path: Path, data: Path) -> None:
 
 @pytest.mark.parametrize(
     ("choice", "preset", "passing"),
-    [("gemsnet", GemsNetSettings.denoising(), (True, 2)),
+    [("gemsnet", GemsNetSettings.denoising(), (True, 3)),
      ("gemsnet_paper", GemsNetSettings.paper(energy=False), (False, 1)),
-     ("egnn", EGNNSettings.denoising(), (True, 2)), ("egnn_paper", EGNNSettings.paper(), (False, 1))],
+     ("egnn", EGNNSettings.denoising(), (True, 3)), ("egnn_paper", EGNNSettings.paper(), (False, 1))],
 )  # fmt: skip
 def test_configs_are_the_presets(choice: str, preset: object, passing: tuple[bool, int]) -> None:
     config = compose_config("train_denoiser", [f"model={choice}"])

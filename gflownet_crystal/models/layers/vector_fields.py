@@ -8,6 +8,7 @@ not depend on the cell that was chosen for the lattice.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -73,11 +74,14 @@ N_AXIS_FEATURES = 6
 def axis_features(fractional: Tensor) -> Tensor:
     """Products of the components of directions in fractional coordinates, xx, yy, zz, yz, zx, xy: (E, 3) -> (E, 6).
 
-    They tell the axes of the cell and their senses apart, and are the same for a vector and its opposite.
+    They tell the axes of the cell and their senses apart, are the same for a vector and its opposite, and have a mean
+    square of 1 over all directions.
     """
     _, directions = unit_vectors(fractional)
     following = directions.roll(-1, dims=1)
-    return torch.cat([directions.square(), following * following.roll(-1, dims=1)], dim=1)
+    # means of x^4 and of x^2 y^2 over the sphere are 1 / 5 and 1 / 15
+    squares, products = directions.square(), following * following.roll(-1, dims=1)
+    return torch.cat([math.sqrt(5.0) * squares, math.sqrt(15.0) * products], dim=1)
 
 
 def length_fields(vectors: Tensor) -> Tensor:

@@ -130,11 +130,13 @@ def test_means_over_pairs_and_edges_equal_loops():
 
 
 def test_features_of_the_axes_are_products_of_components():
-    vectors = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    vectors = torch.randn(40000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     features = axis_features(vectors)
-    for vector, found in zip(vectors, features, strict=True):
+    torch.testing.assert_close(features.square().mean(0), torch.ones(6).double(), atol=0.03, rtol=0)
+    for vector, found in zip(vectors[:7], features[:7], strict=True):
         x, y, z = (vector / vector.norm()).tolist()
         expected = torch.tensor([x * x, y * y, z * z, y * z, z * x, x * y], dtype=torch.float64)
+        expected *= torch.tensor([5.0] * 3 + [15.0] * 3, dtype=torch.float64).sqrt()
         torch.testing.assert_close(found, expected)
     torch.testing.assert_close(axis_features(-3.0 * vectors), features)
     assert torch.isfinite(axis_features(torch.zeros(1, 3))).all()
