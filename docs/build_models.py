@@ -156,7 +156,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "denoiser": Kind(
         "a network that restores crystals from noisy positions without a lattice",
-        "figures are errors of one step from noise",
+        "figures are errors of all passes together from noise",
         figure=(
             ("validation.lengths", "MP-20 val: lengths (Å)"),
             ("validation.angles", "angles (degrees)"),
