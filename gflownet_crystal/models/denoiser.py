@@ -52,7 +52,7 @@ class Action(NamedTuple):
 
 @dataclass(frozen=True)
 class DenoiserSettings(CheckedFields):
-    """How a network is used as a denoiser.
+    """Passes of a denoiser's network over a crystal.
 
     Attributes:
         volumes: whether the given cells are first stretched equally in all directions to the volume that their elements
@@ -74,7 +74,7 @@ class Denoiser(nn.Module):
     Args:
         network: network from a :class:`~gflownet_crystal.models.layers.inputs.CrystalGraph` to an output with
             ``lattice_action``; its ``settings.graph`` say which graph it reads.
-        settings: how the network is used.
+        settings: settings of its passes.
     """
 
     element_volume: Tensor

@@ -164,7 +164,7 @@ class TrainDenoiserSettings(AtomsSettings):
 
     Attributes:
         model: network.
-        passing: how the network is used as a denoiser.
+        passing: settings of the passes of the network.
         denoising: settings of the task.
         test: files that the trained weights are tested on; None for none.
     """
