@@ -138,11 +138,11 @@ def test_rounds_of_a_refinement_have_the_defaults_of_their_dataclass():
 
 
 def test_trainings_have_the_defaults_of_their_dataclasses():
-    # the loop is that of each verb's configuration, the network is chosen by name
+    # the loop is that of each verb's configuration, the network and its passes are chosen by name
     energy = energy_settings(composed("train_energy", "data=a"))
     assert energy == TrainEnergySettings(data=(A,), model=energy.model, holdout=0.04)
     denoiser = denoiser_settings(composed("train_denoiser", "data=a"))
-    expected = TrainDenoiserSettings(data=(A,), model=denoiser.model, volumes=True, max_atoms=20)
+    expected = TrainDenoiserSettings(data=(A,), model=denoiser.model, passing=denoiser.passing, max_atoms=20)
     validated = replace(expected.denoising, validated=1024)
     assert denoiser == replace(expected, denoising=validated, loop=denoiser.loop)
     prior = composed("train_prior", "data=a").settings(TrainPriorSettings)
