@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> None:
     """Read, compute and print."""
     options = read_options(__doc__, {"n": "0", "tolerance": "0.01"}, arguments, required=["data"])
     labelled = read_labelled([Path(options["data"])])
-    structures = labelled.structures[torch.from_numpy(np.flatnonzero(labelled.split == "val"))]
+    structures = labelled.take(labelled.split == "val").structures
     structures = structures[spread(len(structures), int(options["n"]) or None)]
     with quiet_moyo():
         lengths, angles = least_errors(structures, float(options["tolerance"])).split(3, dim=1)

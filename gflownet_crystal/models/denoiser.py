@@ -31,8 +31,8 @@ from gflownet_crystal.weights import fitting_card, load_weights
 KIND = "denoiser"
 """Kind of the weights."""
 
-_CLOSEST = 2e-3
-"""Å; crystals with atoms closer than this are not passed on."""
+CLOSEST = 2e-3
+"""Å; crystals with atoms closer than this have no graph: they are neither drawn for training nor passed on."""
 
 _VOLUMES = (1 / 3, 3.0)
 """Range of the volume of a cell that is passed on, in units of its elements' volume."""
@@ -167,7 +167,7 @@ class Denoiser(nn.Module):
             cell = structures.cell if known else action.cell.double()
             made = replace(structures, cell=cell, fractional=fractional)
             ratio = made.volume / self._volumes(made)
-            sound = usable(made, _CLOSEST) & (ratio > least) & (ratio < most)
+            sound = usable(made, CLOSEST) & (ratio > least) & (ratio < most)
             kept = sound[structures.structure_index][:, None]
             moved += torch.where(kept, action.displacement.double(), 0.0)
             structures = replace(

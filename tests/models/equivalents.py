@@ -131,6 +131,10 @@ def multiplied(batch: StructureBatch, times: int = 2, axis: int = 0) -> Descript
     return other, expected
 
 
+IN_THE_SAME_AXES = ("rotation", "reflection", "translation", "permutation")
+"""Names of the descriptions that keep the axes of the cell."""
+
+
 def descriptions(batch: StructureBatch) -> dict[str, Description]:
     """All of the above, by name."""
     return {

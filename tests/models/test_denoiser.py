@@ -20,7 +20,7 @@ from gflownet_crystal.structures.convert import from_pymatgen, to_pymatgen
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.weights import save_weights
 from tests.models.denoisers import EGNN_SMALL, GEMSNET, crystals, denoiser
-from tests.models.equivalents import descriptions, known_crystals, random_crystals
+from tests.models.equivalents import IN_THE_SAME_AXES, descriptions, known_crystals, random_crystals
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_actions_follow_the_description_of_the_crystal(
     made = replace(batch, cell=action.cell, fractional=batch.fractional + action.displacement)
     expected = [distances(structure) for structure in to_pymatgen(made)]
     for kind, (other, _) in descriptions(batch).items():
-        if axes and kind not in ("rotation", "reflection", "translation", "permutation"):
+        if axes and kind not in IN_THE_SAME_AXES:
             continue
         action = model.actions(other)
         made = replace(other, cell=action.cell, fractional=other.fractional + action.displacement)

@@ -10,12 +10,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from gflownet_crystal.models.denoiser import in_unit_cubes
+from gflownet_crystal.models.denoiser import CLOSEST, in_unit_cubes
 from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.structure import StructureBatch
-
-CLOSEST = 2e-3
-"""Å; noise that brings atoms closer in the cube is drawn again, as such crystals have no graph."""
 
 _MOST_DRAWS = 20
 

@@ -16,7 +16,13 @@ from gflownet_crystal.models.layers.inputs import CrystalGraph, GraphSettings, c
 from gflownet_crystal.models.layers.vector_fields import AtomOutput, Triplets, length_fields
 from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.structure import StructureBatch
-from tests.models.equivalents import assert_same, descriptions, known_crystals, random_crystals
+from tests.models.equivalents import (
+    IN_THE_SAME_AXES,
+    assert_same,
+    descriptions,
+    known_crystals,
+    random_crystals,
+)
 from tests.models.fields import angle_fields
 
 NEAREST = GraphSettings(cutoff=None, neighbours=8, symmetric=False)
@@ -64,7 +70,7 @@ def test_with_axes_outputs_follow_turns_and_not_other_cells():
     model = network(replace(SMALL, axes=True))
     output = read(model, batch)
     for name, (other, expected) in descriptions(batch).items():
-        if name in ("rotation", "reflection", "translation", "permutation"):
+        if name in IN_THE_SAME_AXES:
             assert_same(read(model, other), expected(output), 1e-10)
         elif name.startswith("basis"):
             difference = read(model, other).lattice_action - expected(output).lattice_action

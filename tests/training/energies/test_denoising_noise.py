@@ -7,9 +7,10 @@ import pytest
 import torch
 from pymatgen.core import Lattice, Structure
 
+from gflownet_crystal.models.denoiser import CLOSEST
 from gflownet_crystal.structures.convert import from_pymatgen, to_pymatgen
 from gflownet_crystal.structures.structure import StructureBatch
-from gflownet_crystal.training.energies.denoising_noise import CLOSEST, lattice_parameters, noisy_cubes
+from gflownet_crystal.training.energies.denoising_noise import lattice_parameters, noisy_cubes
 from tests.models.denoisers import crystals
 from tests.models.equivalents import random_crystals
 
