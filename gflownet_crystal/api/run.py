@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from gflownet_crystal.api.samples import Samples
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.files import TemporaryFolder
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.common.run_schema import METRICS
 from gflownet_crystal.common.values import path_setting, seed_number, whole_number
@@ -40,7 +40,7 @@ class Run:
         config: the resolved configuration.
     """
 
-    def __init__(self, trained: TrainedRun, temporary: TemporaryDirectory[str] | None = None) -> None:
+    def __init__(self, trained: TrainedRun, temporary: TemporaryFolder | None = None) -> None:
         self.model: GFlowNet = trained.parts.model
         self.reward: Reward = trained.parts.reward
         self.config: dict[str, object] = plain_section(trained.config, "configuration")

@@ -6,13 +6,13 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from gflownet_crystal.api.run import Run
 from gflownet_crystal.api.words import setting_texts
 from gflownet_crystal.common.checkpoint import TrainingStopped
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.files import TemporaryFolder
 from gflownet_crystal.common.interrupt import stop_on_signal
 from gflownet_crystal.common.locks import lock_folder
 from gflownet_crystal.common.values import path_setting
@@ -113,8 +113,8 @@ def train(
     config = compose_config("train_gfn", setting_texts(chosen | dict(settings or {})))
     if resume and folder is None:
         raise ConfigError("resume=True needs the folder of the run: give folder=...")
-    temporary = None if folder is not None else TemporaryDirectory(prefix="gflownet_crystal_")
-    path = Path(temporary.name) if temporary is not None else path_setting(folder, "folder")
+    temporary = None if folder is not None else TemporaryFolder()
+    path = temporary.path if temporary is not None else path_setting(folder, "folder")
     with lock_folder(path):
         config, trust = open_folder(path, config)
         training = prepare_training(resolved(config), path, trust, None, given)

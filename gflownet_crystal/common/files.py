@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,27 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gflownet_crystal.common.errors import DataError, WeightsError
+
+
+class TemporaryFolder:
+    """Folder that is removed together with this object, at the latest when Python ends.
+
+    Unlike ``tempfile.TemporaryDirectory``, which warns when nobody closed it: this folder belongs to an object that
+    users simply drop.
+
+    Attributes:
+        path: path of the folder.
+
+    Raises:
+        DataError: the folder cannot be made.
+    """
+
+    def __init__(self) -> None:
+        try:
+            self.path = Path(tempfile.mkdtemp(prefix="gflownet_crystal_"))
+        except OSError as error:
+            raise DataError(f"cannot make a temporary folder: {error.strerror or error}") from error
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def read_bytes(path: Path) -> bytes:
