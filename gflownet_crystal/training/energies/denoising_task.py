@@ -39,6 +39,7 @@ class DenoisingSettings(CheckedFields):
         task: ``denoise``, or ``lattice`` for the lattice alone from clean positions.
         noise: standard deviation of each fractional coordinate.
         position_weight: weight of the loss on positions against that on the lattice; 1 in the paper.
+        length_weight: weight of each length of the lattice against each angle; 1 in the paper.
         centred: whether displacements are learned less their mean over a structure, which is not observable; false in
             the paper. The best prediction is the same, and the loss is less noisy.
         validated: structures that are validated on while training; None for all.
@@ -49,6 +50,7 @@ class DenoisingSettings(CheckedFields):
     task: Literal["denoise", "lattice"] = "denoise"
     noise: Annotated[float, Bounds(above=0, below=0.5)] = 0.05
     position_weight: NonNegative = 10.0
+    length_weight: NonNegative = 1.0
     centred: bool = True
     validated: Count | None = None
 
@@ -104,6 +106,7 @@ class DenoisingTask(Task):
         self.mean = self.parameters.mean(0)
         # lower bound of the scales, which identical crystals would make zero
         self.deviation = self.parameters.std(0, correction=0).clamp(min=1e-2)
+        self.weights = torch.tensor([settings.length_weight] * 3 + [1.0] * 3)
         model.fit_volumes(self.structures)
         puzzles = Puzzles.of(splits.validation.structures, settings.sigma)
         self.validated = puzzles if settings.validated is None else puzzles.first(settings.validated)
@@ -128,7 +131,7 @@ class DenoisingTask(Task):
     def _lattice_loss(self, cell: Tensor, wanted: Tensor) -> Tensor:
         deviation = self.deviation.to(cell.device, cell.dtype)
         error = lattice_parameters(cell) - wanted.to(cell.device, cell.dtype)
-        return (error / deviation).abs().mean()
+        return (self.weights.to(cell.device, cell.dtype) * error / deviation).abs().mean()
 
     def validate(self) -> dict[str, float]:
         """The figures of :func:`reconstruction_figures`."""

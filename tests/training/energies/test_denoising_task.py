@@ -87,6 +87,17 @@ def test_a_second_pass_is_asked_for_the_rest_of_the_way() -> None:
     assert {round(share, 3) for share in shares} == {0.5, 1.0}
 
 
+@pytest.mark.parametrize("weight", [0.0, 1.0, 3.0])
+def test_the_loss_of_lattices_weighs_lengths_against_angles(weight: float) -> None:
+    batch, model = crystals()[torch.tensor([0, 3, 4])], denoiser("egnn").double()
+    found = task_of(model, batch, task="lattice", length_weight=weight).losses(torch.arange(3), noise())
+    made = model.actions(in_unit_cubes(batch)).cell
+    true, given = (np.array([Lattice(c).parameters for c in cell.numpy()]) for cell in (batch.cell, made))
+    deviation = np.maximum(true.std(0), 1e-2)
+    errors = np.abs(given - true) / deviation * np.array([weight] * 3 + [1.0] * 3)
+    assert found["lattice"].item() == pytest.approx(errors.mean(), rel=1e-6)
+
+
 def test_losses_do_not_depend_on_where_a_crystal_stands_nor_on_its_images() -> None:
     model = denoiser("gemsnet", torch.float64)
     batch = crystals()[torch.tensor([0, 3, 4])]
@@ -199,7 +210,8 @@ def test_what_is_validated_on_keeps_its_noise_when_there_is_less_of_it() -> None
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [({"task": "generate"}, "denoise or lattice"), ({"noise": 0.6}, "noise"), ({"validated": 0}, "validated"),
-     ({"position_weight": -1.0}, "position_weight")],
+     ({"position_weight": -1.0}, "position_weight"),
+     ({"length_weight": -1.0}, "length_weight")],
 )  # fmt: skip
 def test_settings_are_checked(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
