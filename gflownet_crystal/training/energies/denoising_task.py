@@ -105,8 +105,8 @@ class DenoisingTask(Task):
         self.parameters = lattice_parameters(self.structures.cell)
         self.mean = self.parameters.mean(0)
         # lower bound of the scales, which identical crystals would make zero
-        self.deviation = self.parameters.std(0, correction=0).clamp(min=1e-2)
-        self.weights = torch.tensor([settings.length_weight] * 3 + [1.0] * 3)
+        deviation = self.parameters.std(0, correction=0).clamp(min=1e-2)
+        self.weights = torch.tensor([settings.length_weight] * 3 + [1.0] * 3) / deviation
         model.fit_volumes(self.structures)
         puzzles = Puzzles.of(splits.validation.structures, settings.sigma)
         self.validated = puzzles if settings.validated is None else puzzles.first(settings.validated)
@@ -129,9 +129,8 @@ class DenoisingTask(Task):
         return losses
 
     def _lattice_loss(self, cell: Tensor, wanted: Tensor) -> Tensor:
-        deviation = self.deviation.to(cell.device, cell.dtype)
         error = lattice_parameters(cell) - wanted.to(cell.device, cell.dtype)
-        return (self.weights.to(cell.device, cell.dtype) * error / deviation).abs().mean()
+        return (error * self.weights.to(cell.device, cell.dtype)).abs().mean()
 
     def validate(self) -> dict[str, float]:
         """The figures of :func:`reconstruction_figures`."""
