@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -125,6 +126,13 @@ class StructureBatch(CopiedToDevice):
             minlength=len(self) * N_ATOMIC_NUMBERS,
         )
         return flat.reshape(len(self), N_ATOMIC_NUMBERS)
+
+    def digest(self) -> str:
+        """A text that changes if a cell or an atom does; claimed groups do not count."""
+        digest = hashlib.sha256()
+        for tensor in (self.n_atoms, self.cell, self.atomic_numbers, self.fractional):
+            digest.update(tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()
 
     def specs(self) -> CrystalSpec:
         """Group, composition and lattice parameters of cells that are in the ITA setting of their group."""

@@ -21,6 +21,7 @@ from gflownet_crystal.models.registry import network_entry
 from gflownet_crystal.training.energies.denoising_task import Puzzles, reconstruction_figures
 from gflownet_crystal.training.energies.labelled import read_labelled
 from gflownet_crystal.weights import load_weights
+from gflownet_crystal.workflows.data import standard_cells
 from tests.data.crystals import stored_frame
 
 LOOP = ("loop.epochs=2", "loop.atoms=20", "threads=1", "quiet=true")
@@ -37,6 +38,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "known.parquet"
     frame.to_parquet(path)
     return path
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard cells are kept in a folder of the test."""
+    monkeypatch.setattr(standard_cells, "user_cache", lambda: tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -88,6 +95,33 @@ def test_a_training_starts_from_earlier_weights_of_the_same_network(
     assert card["start"]["sha256"] == read_json(first.with_suffix(".json"))["sha256"]
     assert main([*again, "model.settings.features=8", f"run.dir={tmp_path / 'third'}"]) == 2
     assert "holds a network egnn of other settings" in capsys.readouterr().err
+
+
+def test_standard_cells_are_learned_whatever_the_file_stores(tmp_path: Path) -> None:
+    tables = {"large": stored_frame(primitive=False), "small": stored_frame()}
+    found = {}
+    for name, frame in tables.items():
+        frame.assign(mp20_split=["train"] * 7 + ["val"]).to_parquet(tmp_path / f"{name}.parquet")
+        for cells in ("standard", "stored"):
+            run = tmp_path / f"{name}_{cells}"
+            words = [
+                f"data={tmp_path / name}.parquet",
+                f"cells={cells}",
+                "max_atoms=4",
+                f"run.dir={run}",
+                *EGNN,
+            ]
+            assert main(["train_denoiser", *words]) == 0
+            card = read_json(run / "weights.json")
+            assert card["cells"] == cells
+            found[name, cells] = card["structures"]
+    # of NaCl, CsCl, ZnS and ZnO only CsCl and ZnO have conventional cells of four atoms at most
+    assert found == {
+        ("large", "standard"): 4,
+        ("large", "stored"): 2,
+        ("small", "standard"): 4,
+        ("small", "stored"): 4,
+    }
 
 
 def test_it_goes_on_where_it_stood(tmp_path: Path, data: Path) -> None:

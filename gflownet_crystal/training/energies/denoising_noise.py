@@ -18,13 +18,13 @@ _MOST_DRAWS = 20
 
 
 def noisy_cubes(
-    structures: StructureBatch, sigma: float, generator: torch.Generator
+    structures: StructureBatch, sigma: float | Tensor, generator: torch.Generator
 ) -> tuple[StructureBatch, Tensor]:
     """Noise on the positions, and cubes of 1 Å for the lattices (equation 18).
 
     Args:
         structures: n clean structures with N atoms, on the CPU.
-        sigma: standard deviation of each fractional coordinate; 0 for none.
+        sigma: standard deviation of each fractional coordinate, for all structures or (n,) float64; 0 for none.
         generator: random generator of the noise, on the CPU.
 
     Returns:
@@ -32,13 +32,16 @@ def noisy_cubes(
         float64: :func:`way_back` of the two.
     """
     cubes = in_unit_cubes(structures)
-    if sigma == 0.0:
+    deviation = torch.as_tensor(sigma, dtype=torch.float64).expand(len(structures))[
+        structures.structure_index
+    ]
+    if not deviation.any():
         return cubes, torch.zeros_like(structures.fractional)
     fractional = structures.fractional.clone()
     atoms = torch.arange(len(fractional))
     for _ in range(_MOST_DRAWS):
-        noise = sigma * torch.randn((len(atoms), 3), generator=generator, dtype=torch.float64)
-        fractional[atoms] = structures.fractional[atoms] + noise
+        noise = torch.randn((len(atoms), 3), generator=generator, dtype=torch.float64)
+        fractional[atoms] = structures.fractional[atoms] + deviation[atoms, None] * noise
         noisy = replace(cubes, fractional=fractional % 1.0)
         crowded = ~usable(noisy, CLOSEST)
         atoms = crowded[noisy.structure_index].nonzero()[:, 0]

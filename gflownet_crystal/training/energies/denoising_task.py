@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gflownet_crystal.common.annotations import CheckedFields
-from gflownet_crystal.common.bounds import Bounds, Count, NonNegative
+from gflownet_crystal.common.bounds import Bounds, Count, NonNegative, ShareBelowOne
 from gflownet_crystal.models.denoiser import Denoiser
 from gflownet_crystal.structures.batching import spread
 from gflownet_crystal.structures.structure import StructureBatch
@@ -38,6 +38,7 @@ class DenoisingSettings(CheckedFields):
     Attributes:
         task: ``denoise``, or ``lattice`` for the lattice alone from clean positions.
         noise: standard deviation of each fractional coordinate.
+        clean_share: share of the structures that are shown without noise while training; 0 in the paper.
         position_weight: weight of the loss on positions against that on the lattice; 1 in the paper.
         length_weight: weight of each length of the lattice against each angle; 1 in the paper.
         centred: whether displacements are learned less their mean over a structure, which is not observable; false in
@@ -49,6 +50,7 @@ class DenoisingSettings(CheckedFields):
 
     task: Literal["denoise", "lattice"] = "denoise"
     noise: Annotated[float, Bounds(above=0, below=0.5)] = 0.05
+    clean_share: ShareBelowOne = 0.0
     position_weight: NonNegative = 10.0
     length_weight: NonNegative = 1.0
     centred: bool = True
@@ -115,7 +117,7 @@ class DenoisingTask(Task):
     def losses(self, rows: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Losses of a batch after one of the passes: equations 20 and 21, lattice parameters standardised."""
         clean, passes = self.structures[rows], self.model.settings.passes
-        shown, way = noisy_cubes(clean, self.settings.sigma, generator)
+        shown, way = noisy_cubes(clean, self._deviations(len(rows), generator), generator)
         shown, way = self.model.begun(shown.to(self.device)), way.to(self.device)
         if passes > 1:
             shown, _ = self.model.passed(shown, int(torch.randint(passes, (), generator=generator)))
@@ -127,6 +129,13 @@ class DenoisingTask(Task):
             error = (action.displacement - way.to(action.displacement.dtype)).abs().mean()
             losses["position"] = self.settings.position_weight * error
         return losses
+
+    def _deviations(self, n: int, generator: torch.Generator) -> float | Tensor:
+        """Standard deviation of the noise of each of n structures."""
+        sigma, share = self.settings.sigma, self.settings.clean_share
+        if share == 0.0:
+            return sigma
+        return sigma * (torch.rand(n, generator=generator) >= share).double()
 
     def _lattice_loss(self, cell: Tensor, wanted: Tensor) -> Tensor:
         error = lattice_parameters(cell) - wanted.to(cell.device, cell.dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from gflownet_crystal.common.bounds import Count, NonNegative, ShareBelowOne
 from gflownet_crystal.common.errors import ConfigError
@@ -166,12 +166,15 @@ class TrainDenoiserSettings(AtomsSettings):
         model: network.
         passing: settings of the passes of the network.
         denoising: settings of the task.
+        cells: cells of the crystals to learn from: ``standard`` primitive ones, or as ``stored``. Those of MP-20's val
+            stay as they are.
         test: files that the trained weights are tested on; None for none.
     """
 
     model: NetworkChoice
     passing: DenoiserSettings = field(default_factory=DenoiserSettings)
     denoising: DenoisingSettings = field(default_factory=DenoisingSettings)
+    cells: Literal["standard", "stored"] = "standard"
     test: tuple[Path, ...] | None = None
 
 

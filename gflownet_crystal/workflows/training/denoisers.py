@@ -18,6 +18,7 @@ from gflownet_crystal.training.energies.labelled import split_labelled
 from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.networks import NetworkTraining
 from gflownet_crystal.weights import save_weights
+from gflownet_crystal.workflows.data.standard_cells import in_standard_cells
 from gflownet_crystal.workflows.data.tables import read_crystals
 from gflownet_crystal.workflows.settings.training import TrainDenoiserSettings
 from gflownet_crystal.workflows.training.run_folders import (
@@ -45,7 +46,10 @@ def train_denoiser(run: TrainingRun, settings: TrainDenoiserSettings, out: Path)
     set_threads(settings.threads)
     network = build_network(settings.model.name, settings.model.settings, settings.seed)
     model = Denoiser(network, settings.passing).to(device)
-    splits = split_labelled(read_crystals(settings.data), settings.holdout, max_atoms=settings.max_atoms)
+    data = read_crystals(settings.data)
+    if settings.cells == "standard":
+        data = in_standard_cells(data, settings.quiet)
+    splits = split_labelled(data, settings.holdout, max_atoms=settings.max_atoms)
     earlier = None
     if settings.start is not None:
         tensors, earlier = start_weights(settings.start, KIND, settings.model)
@@ -85,6 +89,7 @@ def _card(
         "kind": KIND,
         "task": chosen.pop("task"),
         "denoising": chosen,
+        "cells": settings.cells,
         "passing": asdict(settings.passing),
         "unit": "lengths Å, angles degrees, pos fractional, pos_angstrom Å",
         **run.card(settings, engine, settings.model.entry),

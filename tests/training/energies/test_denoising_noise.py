@@ -31,6 +31,17 @@ def test_noise_has_the_size_asked_for_and_the_way_back_undoes_it() -> None:
     assert torch.equal(again.fractional, shown.fractional)
 
 
+def test_each_structure_has_its_own_noise() -> None:
+    clean = StructureBatch.cat([random_crystals(20, seed=3)] * 20)
+    sigma = torch.tensor([0.0, 0.02, 0.05, 0.0], dtype=torch.float64).repeat(100)
+    shown, way = noisy_cubes(clean, sigma, noise())
+    mine = sigma[clean.structure_index]
+    still = mine == 0.0
+    assert not way[still].any() and torch.equal(shown.fractional[still], clean.fractional[still] % 1.0)
+    for size in (0.02, 0.05):
+        assert way[mine == size].std() == pytest.approx(size, rel=0.05)
+
+
 def test_atoms_never_come_to_lie_on_each_other() -> None:
     # one atom at two nearly equal places, which noise brings together often
     pair = Structure(Lattice.cubic(4), ["Na", "Cl"], [[0.1] * 3, [0.1, 0.1, 0.102]])

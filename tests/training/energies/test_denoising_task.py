@@ -87,6 +87,20 @@ def test_a_second_pass_is_asked_for_the_rest_of_the_way() -> None:
     assert {round(share, 3) for share in shares} == {0.5, 1.0}
 
 
+def test_a_share_of_the_structures_is_shown_without_noise() -> None:
+    model = Denoiser(GemsNet(GEMSNET, seed=1)).double()
+    # displacements of 0, so that the loss is the mean way: 0 for a clean crystal
+    for head in model.network.displacements:
+        for weight in head.parameters():
+            torch.nn.init.zeros_(weight)
+    for share in (0.0, 0.25):
+        task = task_of(model, crystals()[:1], clean_share=share, centred=False)
+        losses = [task.losses(torch.arange(1), noise(seed))["position"].item() for seed in range(80)]
+        assert np.mean(np.array(losses) == 0.0) == pytest.approx(share, abs=0.1)
+    with pytest.raises(ConfigError, match=r"denoising\.clean_share"):
+        DenoisingSettings(clean_share=1.0)
+
+
 @pytest.mark.parametrize("weight", [0.0, 1.0, 3.0])
 def test_the_loss_of_lattices_weighs_lengths_against_angles(weight: float) -> None:
     batch, model = crystals()[torch.tensor([0, 3, 4])], denoiser("egnn").double()

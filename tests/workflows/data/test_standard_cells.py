@@ -1,0 +1,87 @@
+"""Crystals to learn from in standard cells: MP-20's val untouched, the order kept, and the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pymatgen.core import Lattice, Structure
+
+from gflownet_crystal.structures.convert import from_pymatgen
+from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.training.energies.labelled import LabelledStructures
+from gflownet_crystal.workflows.data import standard_cells
+
+
+def labelled(*splits: str) -> LabelledStructures:
+    copper = [
+        Structure.from_spacegroup(225, Lattice.cubic(4.0 + row), ["Cu"], [[0, 0, 0]])
+        for row in range(len(splits))
+    ]
+    energy = torch.arange(len(splits), dtype=torch.float64)
+    names = np.array([""] * len(splits))
+    return LabelledStructures(from_pymatgen(copper), energy, names, names, np.array(splits))
+
+
+@pytest.fixture
+def computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of crystals that were computed, one a call; the cache is a folder of the test."""
+    calls: list[int] = []
+    real: Callable[..., StructureBatch] = standard_cells.standard_primitive_cells
+
+    def counted(structures: StructureBatch, **options: object) -> StructureBatch:
+        calls.append(len(structures))
+        return real(structures, **options)
+
+    monkeypatch.setattr(standard_cells, "standard_primitive_cells", counted)
+    monkeypatch.setattr(standard_cells, "user_cache", lambda: tmp_path / "cache")
+    return calls
+
+
+@pytest.mark.usefixtures("computed")
+def test_val_stays_as_it_is_published() -> None:
+    data = labelled("train", "val", "none", "train", "val")
+    made = standard_cells.in_standard_cells(data, quiet=True)
+    assert made.structures.n_atoms.tolist() == [1, 4, 1, 1, 4]
+    edges = made.structures.cell.norm(dim=2).mean(1)
+    expected = torch.arange(4.0, 9.0, dtype=torch.float64) / torch.tensor([2, 1, 2, 2, 1]).double().sqrt()
+    assert torch.allclose(edges, expected)
+    assert torch.equal(made.energy, data.energy) and made.split.tolist() == data.split.tolist()
+
+
+def test_cells_are_computed_once(computed: list[int]) -> None:
+    first = standard_cells.in_standard_cells(labelled("train", "train"), quiet=True)
+    again = standard_cells.in_standard_cells(labelled("train", "train"), quiet=True)
+    assert computed == [2]
+    assert torch.equal(first.structures.cell, again.structures.cell)
+    assert torch.equal(first.structures.fractional, again.structures.fractional)
+    standard_cells.in_standard_cells(labelled("train", "none", "train"), quiet=True)
+    assert computed == [2, 3]
+
+
+def test_val_alone_is_given_back(computed: list[int]) -> None:
+    data = labelled("val", "val")
+    assert standard_cells.in_standard_cells(data, quiet=True) is data and computed == []
+
+
+def test_a_damaged_cache_is_computed_again(
+    computed: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = standard_cells.in_standard_cells(labelled("train"), quiet=True)
+    (file,) = (tmp_path / "cache" / "standard_cells").iterdir()
+    file.write_bytes(b"PAR1 cut")
+    again = standard_cells.in_standard_cells(labelled("train"), quiet=True)
+    assert computed == [1, 1] and torch.equal(first.structures.cell, again.structures.cell)
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_without_a_place_for_the_cache_they_are_computed_each_time(
+    computed: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cache").write_text("a file in the way")
+    for _ in range(2):
+        standard_cells.in_standard_cells(labelled("train"), quiet=True)
+    assert computed == [1, 1] and capsys.readouterr().err.count("are not kept for the next training") == 2
