@@ -35,9 +35,12 @@ def settings_of(request: Request) -> TrainDenoiserSettings:
         model = replace(model, settings={**model.settings, "displacement": False})
     section = request.section("model")
     passing = {one.name: section[one.name] for one in fields(DenoiserSettings) if one.name in section}
-    parts = {
+    parts: dict[str, object] = {
         "denoising": denoising,
         "model": model,
         "passing": settings_from(DenoiserSettings, passing, "model"),
     }
+    if "cells" not in request.config:
+        # a run folder of before the setting goes on with the cells it began with
+        parts["cells"] = "stored"
     return request.settings(TrainDenoiserSettings, **parts)

@@ -145,6 +145,21 @@ def test_it_goes_on_where_it_stood(tmp_path: Path, data: Path) -> None:
     assert steps == list(range(1, len(steps) + 1))
 
 
+def test_a_run_folder_of_before_goes_on_with_stored_cells(tmp_path: Path, data: Path) -> None:
+    run = tmp_path / "run"
+    words = ["train_denoiser", f"data={data}", f"run.dir={run}", "loop.checkpoint_every=2", *EGNN]
+    assert main([*words, "cells=stored"]) == 0
+    whole, _ = load_weights(run / "weights.safetensors", "denoiser")
+    max((run / "checkpoints").glob("*.safetensors")).unlink()
+    config = (run / "config.yaml").read_text()
+    assert config.count("cells: stored\n") == 1
+    (run / "config.yaml").write_text(config.replace("cells: stored\n", ""))
+    assert main([*words, "resume=true"]) == 0
+    again, card = load_weights(run / "weights.safetensors", "denoiser")
+    assert card["cells"] == "stored"
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+
+
 @pytest.mark.parametrize(
     ("choice", "preset", "passing"),
     [("gemsnet", GemsNetSettings.denoising(), (True, 3)),
