@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,13 +55,7 @@ def standard_primitive_cells(
             found = _standard(to_pymatgen(one)[0], symprec)
             made.append(one if found is None else from_pymatgen([found]))
     joined = StructureBatch.cat(made)
-    return StructureBatch(
-        joined.cell,
-        joined.atomic_numbers,
-        joined.fractional,
-        joined.structure_index,
-        torch.zeros_like(joined.space_group),
-    )
+    return replace(joined, space_group=torch.zeros_like(joined.space_group))
 
 
 def _standard(crystal: Structure, symprec: float) -> Structure | None:

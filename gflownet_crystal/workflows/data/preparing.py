@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +24,7 @@ from gflownet_crystal.data.strain_energies import strained_energies
 from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.formulas import text_to_composition
 from gflownet_crystal.structures.writing import write_structures
-from gflownet_crystal.workflows.data.tables import read_prepared
+from gflownet_crystal.workflows.data.tables import crystal_bar, read_prepared
 from gflownet_crystal.workflows.settings.data import PrepareDataSettings
 
 
@@ -88,9 +87,8 @@ def _prepared(settings: PrepareDataSettings, left_out: LeftOut, atoms: bool = Fa
 def _strained(settings: PrepareDataSettings, left_out: LeftOut) -> pd.DataFrame:
     model = str(settings.strain)
 
-    def progress(rows: Iterable[int]) -> Iterable[int]:
-        return tqdm(rows, desc=model, unit="crystal", disable=settings.quiet, file=sys.stderr)
-
     tables = [read_source(path, settings.formula_check, left_out) for path in settings.source]
     frame = pd.concat(tables, ignore_index=True)
-    return strained_energies(frame, model, settings.strains, settings.seed, progress)
+    return strained_energies(
+        frame, model, settings.strains, settings.seed, crystal_bar(model, settings.quiet)
+    )

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.tables import read_parquet, write_parquet
@@ -19,6 +17,7 @@ from gflownet_crystal.structures.frames import frame_to_structures, structures_t
 from gflownet_crystal.structures.standard_cells import SYMPREC, standard_primitive_cells
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.energies.labelled import LabelledStructures
+from gflownet_crystal.workflows.data.tables import crystal_bar
 
 
 def in_standard_cells(data: LabelledStructures, quiet: bool) -> LabelledStructures:
@@ -36,8 +35,7 @@ def in_standard_cells(data: LabelledStructures, quiet: bool) -> LabelledStructur
         return data
     made = _cells(data.structures[changed], quiet)
     order = torch.cat([changed.nonzero()[:, 0], (~changed).nonzero()[:, 0]]).argsort()
-    joined = StructureBatch.cat([made, data.structures[~changed]]) if not changed.all() else made
-    return replace(data, structures=joined[order])
+    return replace(data, structures=StructureBatch.cat([made, data.structures[~changed]])[order])
 
 
 def _cells(structures: StructureBatch, quiet: bool) -> StructureBatch:
@@ -48,11 +46,8 @@ def _cells(structures: StructureBatch, quiet: bool) -> StructureBatch:
             return frame_to_structures(read_parquet(path))
         except (DataError, KeyError):
             sys.stderr.write(f"{path} is damaged: computed again\n")
-
-    def progress(rows: Iterable[int]) -> Iterable[int]:
-        return tqdm(rows, desc="standard cells", unit="crystal", disable=quiet, file=sys.stderr)
-
-    table = structures_to_frame(standard_primitive_cells(structures, progress=progress))
+    made = standard_primitive_cells(structures, progress=crystal_bar("standard cells", quiet))
+    table = structures_to_frame(made)
     try:
         write_parquet(path, table)
     except (DataError, OSError) as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,16 @@ def tell(left_out: LeftOut) -> None:
     """Say on standard error how many crystals were left out, and why."""
     if line := left_out.line():
         sys.stderr.write(f"{line}\n")
+
+
+def crystal_bar(description: str, quiet: bool) -> Callable[[Iterable[int]], Iterable[int]]:
+    """Wrapper of a loop over crystals that shows its progress on standard error.
+
+    Args:
+        description: text before the bar.
+        quiet: show nothing.
+    """
+    return partial(tqdm, desc=description, unit="crystal", disable=quiet, file=sys.stderr)
 
 
 def read_prepared(
@@ -39,10 +50,7 @@ def read_prepared(
         atoms: keep the stored cells with their atoms, where a source has some.
         labels: further columns of numbers to keep.
     """
-
-    def progress(rows: Iterable[int]) -> Iterable[int]:
-        return tqdm(rows, desc="converting", unit="crystal", disable=quiet, file=sys.stderr)
-
+    progress = crystal_bar("converting", quiet)
     dropped = LeftOut() if left_out is None else left_out
     table = load_prepared(
         paths, progress, formula_check=formula_check, left_out=dropped, atoms=atoms, labels=labels
