@@ -21,7 +21,7 @@ from gflownet_crystal.generators.placing.best_tries import best_of_each
 from gflownet_crystal.generators.placing.merging import merge_and_snap
 from gflownet_crystal.generators.placing.orbit_spacing import Orbits
 from gflownet_crystal.generators.placing.orbit_tables import OrbitTables, orbit_tables
-from gflownet_crystal.generators.selection import apart, make_room
+from gflownet_crystal.generators.selection import apart, drawn_apart, make_room
 from gflownet_crystal.models.langevin.model import Schedule, ScoreModel, Sites
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
@@ -128,9 +128,14 @@ class PaperLangevin(Generator):
 
     The numbers of inequivalent sites are those of a spec's simplest Wyckoff assignment; where the sites go, and so the
     composition and the lattice, is up to the dynamics. Specs of triclinic and monoclinic groups are left out.
+    Two sites of one structure may end at the same place, which the publication keeps. Such a structure is drawn anew
+    here; a spec without a structure after all tries is left out.
 
     Args:
         weights: a model, shipped weights by name, or a ``.safetensors`` file with its card beside it.
+        tries: largest number of chains of a spec, of which the first counts that keeps its atoms apart.
+        closest: least distance of two atoms of a structure, periodic images included, Å; 0 keeps the first chain of
+            each spec, as published.
         steps: number of steps at each noise level.
         position_rate: gamma_X of the step sizes, Å^2.
         lattice_rate: gamma_L of the step sizes, Å^2.
@@ -147,6 +152,8 @@ class PaperLangevin(Generator):
     def __init__(
         self,
         weights: str | Path | ScoreModel,
+        tries: int = 4,
+        closest: float = 0.5,
         steps: int = 80,
         position_rate: float = 1e-3,
         lattice_rate: float = 1e-2,
@@ -155,16 +162,22 @@ class PaperLangevin(Generator):
         merged: float = 0.3,
         images: int = 2048,
     ) -> None:
+        self.tries, self.closest = tries, closest
         self.start_length, self.merged, self.images = start_length, merged, images
-        check_options(vars(self), ("start_length", "merged", "images"))
+        check_options(vars(self), ("tries", "start_length", "merged", "images"), ("closest",))
         self.schedule = Schedule(steps, position_rate, lattice_rate, lattice_noise)
         self.model = weights if isinstance(weights, ScoreModel) else ScoreModel.from_weights(weights, "paper")
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
-        order = on_device(group_tables(), specs.device).order[specs.space_group]
-        images = order * (specs.composition > 0).sum(1)
-        return in_batches(specs, images, self.images, lambda part: self._draw(part, seed))
+        order = on_device(group_tables(), specs.device).order
+
+        def draw(some: CrystalSpec, number: int) -> Generation:
+            images = order[some.space_group] * (some.composition > 0).sum(1)
+            own_seed = seed * self.tries + number
+            return in_batches(some, images, self.images, lambda part: self._draw(part, own_seed))
+
+        return drawn_apart(specs, self.tries, self.closest, draw)
 
     def _draw(self, specs: CrystalSpec, seed: int) -> Generation:
         rows = has_fixed_angles(specs.space_group).nonzero()[:, 0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from gflownet_crystal.generators.base import Generation
@@ -64,3 +66,31 @@ def apart(made: Generation, min_distance: float) -> Generation:
     rows = usable(made.structures, min_distance).nonzero()[:, 0]
     rows = rows[made.rows[rows].argsort()]
     return Generation(made.structures[rows], made.rows[rows])
+
+
+def drawn_apart(
+    specs: CrystalSpec, tries: int, min_distance: float, draw: Callable[[CrystalSpec, int], Generation]
+) -> Generation:
+    """Draw a structure of each spec, and draw anew those with atoms closer than ``min_distance`` Å.
+
+    Args:
+        specs: n specs.
+        tries: largest number of draws of a spec.
+        min_distance: Å, images included.
+        draw: draws structures of specs; its second argument is the number of the draw, from 0.
+
+    Returns:
+        For each spec the first structure whose atoms are apart, by rising row; none where no draw has one.
+    """
+    wanting = torch.arange(len(specs), device=specs.device)
+    structures, rows = [StructureBatch.none(specs.device)], [wanting[:0]]
+    for number in range(tries):
+        made = apart(draw(specs[wanting], number), min_distance)
+        structures.append(made.structures)
+        rows.append(wanting[made.rows])
+        wanting = wanting[~torch.isin(wanting, rows[-1])]
+        if not len(wanting):
+            break
+    found = torch.cat(rows)
+    order = found.argsort()
+    return Generation(StructureBatch.cat(structures)[order], found[order])

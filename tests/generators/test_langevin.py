@@ -78,14 +78,28 @@ def test_sites_that_touch_give_way_to_another_placement(model, specs):
 
 
 def test_paper_mode_makes_symmetric_crystals_of_the_group(model, specs):
-    made = PaperLangevin(model, steps=2).generate(specs, seed=1)
+    made = PaperLangevin(model, closest=0.0, steps=2).generate(specs, seed=1)
     assert made.rows.tolist() == (specs.space_group >= 16).nonzero()[:, 0].tolist()
     assert torch.equal(made.structures.space_group, specs.space_group[made.rows])
     assert symmetry_error(made.structures).max() < 1e-6
     assert torch.equal(made.structures.composition > 0, specs.composition[made.rows] > 0)
-    again = PaperLangevin(model, steps=2).generate(specs[3:4], seed=1).structures
+    again = PaperLangevin(model, closest=0.0, steps=2).generate(specs[3:4], seed=1).structures
     place = made.rows.tolist().index(3)
     assert torch.allclose(again.fractional, made.structures[place : place + 1].fractional, atol=1e-9)
+
+
+def test_paper_mode_draws_colliding_crystals_anew(model, specs):
+    limit, tries = 0.8, 3
+    made = PaperLangevin(model, tries, limit, steps=2).generate(specs, seed=2)
+    assert usable(made.structures, limit).all()
+    chains = [
+        PaperLangevin(model, 1, 0.0, steps=2).generate(specs, seed=2 * tries + number)
+        for number in range(tries)
+    ]
+    good = [dict(zip(one.rows.tolist(), usable(one.structures, limit), strict=True)) for one in chains]
+    expected = [row for row in chains[0].rows.tolist() if any(one[row] for one in good)]
+    assert made.rows.tolist() == expected
+    assert 0 < sum(map(bool, good[0].values())) < len(expected) < len(good[0])
 
 
 def test_angles_cannot_be_drawn(model):

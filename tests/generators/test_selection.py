@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gflownet_crystal.generators.base import Generation
 from gflownet_crystal.generators.placing.best_tries import best_of_each
 from gflownet_crystal.generators.quick_placement import QuickPlacement
-from gflownet_crystal.generators.selection import apart, make_room
+from gflownet_crystal.generators.selection import apart, drawn_apart, make_room
 from gflownet_crystal.structures.convert import to_pymatgen
 from gflownet_crystal.structures.distances import shortest_distance_ratio
 from gflownet_crystal.structures.spec import CrystalSpec
@@ -69,6 +69,33 @@ def test_atoms_that_touch_are_left_out(specs: CrystalSpec, rough: Generation) ->
     backwards = torch.arange(len(rough.rows)).flip(0)
     found = apart(Generation(rough.structures[backwards], rough.rows[backwards]), limit)
     assert found.rows.tolist() == kept
+
+
+def test_crowded_draws_are_drawn_anew(specs: CrystalSpec) -> None:
+    limit, tries = 2.2, 3
+
+    def draw(some: CrystalSpec, number: int) -> Generation:
+        return QuickPlacement(assignments=2, tries=1, steps=0, min_ratio=0.0).generate(some, seed=3 + number)
+
+    drawn = [draw(specs, number) for number in range(tries)]
+    first: dict[int, int] = {}
+    for number, one in enumerate(drawn):
+        for row, least in zip(one.rows.tolist(), closest_pairs(one.structures), strict=True):
+            if least >= limit:
+                first.setdefault(row, number)
+    assert set(first.values()) >= {0, 2} and len(first) < len(specs)
+    found = drawn_apart(specs, tries, limit, draw)
+    assert found.rows.tolist() == sorted(first)
+    for place, row in enumerate(found.rows.tolist()):
+        own = drawn[first[row]]
+        at = own.rows.tolist().index(row)
+        expected = own.structures[at : at + 1].fractional
+        assert torch.equal(found.structures[place : place + 1].fractional, expected)
+
+
+def test_nothing_is_drawn_of_no_specs(specs: CrystalSpec) -> None:
+    found = drawn_apart(specs[:0], 2, 0.5, lambda some, _: QuickPlacement().generate(some))
+    assert len(found.structures) == len(found.rows) == 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0.0, 0.25, 0.250001, 1.0])), max_size=12))
