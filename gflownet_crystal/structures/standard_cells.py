@@ -7,7 +7,7 @@ databases of different years store different ones: a network that learns lattice
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -32,17 +32,12 @@ _SAME_VOLUME = 0.01
 _SPGLIB_ERROR: type[Exception] = getattr(spglib, "SpglibError", ValueError)
 
 
-def standard_primitive_cells(
-    structures: StructureBatch,
-    symprec: float = SYMPREC,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> StructureBatch:
+def standard_primitive_cells(structures: StructureBatch, symprec: float = SYMPREC) -> StructureBatch:
     """Describe crystals in standard primitive cells; about 15 ms each.
 
     Args:
         structures: n structures, in any cell.
         symprec: distance tolerance, Å. Within it, cells and positions are idealised to the symmetry.
-        progress: wrapper of the loop over crystals, such as ``tqdm``.
 
     Returns:
         n structures on the CPU that claim no space group; a crystal whose symmetry is not found stays as it is.
@@ -50,7 +45,7 @@ def standard_primitive_cells(
     given = structures.to("cpu")
     made = []
     with _quiet_spglib():
-        for row in progress(range(len(given))):
+        for row in range(len(given)):
             one = given[row : row + 1]
             found = _standard(to_pymatgen(one)[0], symprec)
             made.append(one if found is None else from_pymatgen([found]))

@@ -11,20 +11,22 @@ from pathlib import Path
 import torch
 
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.executors import LocalProcesses
 from gflownet_crystal.common.tables import read_parquet, write_parquet
 from gflownet_crystal.common.user_cache import user_cache
+from gflownet_crystal.evaluation.parallel import Crystal, Work, from_crystals, run_all, to_crystals
 from gflownet_crystal.structures.frames import frame_to_structures, structures_to_frame
 from gflownet_crystal.structures.standard_cells import SYMPREC, standard_primitive_cells
 from gflownet_crystal.structures.structure import StructureBatch
 from gflownet_crystal.training.energies.labelled import LabelledStructures
-from gflownet_crystal.workflows.data.tables import crystal_bar
 
 
-def in_standard_cells(data: LabelledStructures, quiet: bool) -> LabelledStructures:
+def in_standard_cells(data: LabelledStructures, processes: int, quiet: bool) -> LabelledStructures:
     """Crystals in standard primitive cells, but for MP-20's val, whose cells belong to its published task.
 
     Args:
         data: n crystals.
+        processes: number of processes that compute cells.
         quiet: show no progress.
 
     Returns:
@@ -33,12 +35,12 @@ def in_standard_cells(data: LabelledStructures, quiet: bool) -> LabelledStructur
     changed = torch.from_numpy(data.split != "val")
     if not changed.any():
         return data
-    made = _cells(data.structures[changed], quiet)
+    made = _cells(data.structures[changed], processes, quiet)
     order = torch.cat([changed.nonzero()[:, 0], (~changed).nonzero()[:, 0]]).argsort()
     return replace(data, structures=StructureBatch.cat([made, data.structures[~changed]])[order])
 
 
-def _cells(structures: StructureBatch, quiet: bool) -> StructureBatch:
+def _cells(structures: StructureBatch, processes: int, quiet: bool) -> StructureBatch:
     """The crystals in standard primitive cells, from the cache if it has them."""
     path = _path(structures)
     if path.is_file():
@@ -46,14 +48,21 @@ def _cells(structures: StructureBatch, quiet: bool) -> StructureBatch:
             return frame_to_structures(read_parquet(path))
         except (DataError, KeyError):
             sys.stderr.write(f"{path} is damaged: computed again\n")
-    made = standard_primitive_cells(structures, progress=crystal_bar("standard cells", quiet))
-    table = structures_to_frame(made)
+    work = Work(LocalProcesses(processes), quiet=quiet)
+    table = structures_to_frame(
+        from_crystals(run_all(_standard, to_crystals(structures), work, "standard cells"))
+    )
     try:
         write_parquet(path, table)
     except (DataError, OSError) as error:
         sys.stderr.write(f"standard cells are not kept for the next training: {error}\n")
     # the same numbers whether computed or read
     return frame_to_structures(table)
+
+
+def _standard(crystal: Crystal) -> Crystal:
+    """A crystal in its standard primitive cell."""
+    return to_crystals(standard_primitive_cells(from_crystals([crystal])))[0]
 
 
 def _path(structures: StructureBatch) -> Path:

@@ -168,6 +168,7 @@ class TrainDenoiserSettings(AtomsSettings):
         denoising: settings of the task.
         cells: cells of the crystals to learn from: ``standard`` primitive ones, or as ``stored``. Those of MP-20's val
             stay as they are.
+        processes: number of processes that compute standard cells.
         test: files that the trained weights are tested on; None for none.
     """
 
@@ -175,6 +176,7 @@ class TrainDenoiserSettings(AtomsSettings):
     passing: DenoiserSettings = field(default_factory=DenoiserSettings)
     denoising: DenoisingSettings = field(default_factory=DenoisingSettings)
     cells: Literal["standard", "stored"] = "standard"
+    processes: Count = 1
     test: tuple[Path, ...] | None = None
 
 

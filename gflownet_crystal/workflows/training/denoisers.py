@@ -48,7 +48,7 @@ def train_denoiser(run: TrainingRun, settings: TrainDenoiserSettings, out: Path)
     model = Denoiser(network, settings.passing).to(device)
     data = read_crystals(settings.data)
     if settings.cells == "standard":
-        data = in_standard_cells(data, settings.quiet)
+        data = in_standard_cells(data, settings.processes, settings.quiet)
     splits = split_labelled(data, settings.holdout, max_atoms=settings.max_atoms)
     earlier = None
     if settings.start is not None:

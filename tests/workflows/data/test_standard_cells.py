@@ -27,24 +27,24 @@ def labelled(*splits: str) -> LabelledStructures:
 
 
 @pytest.fixture
-def computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Numbers of crystals that were computed, one a call; the cache is a folder of the test."""
-    calls: list[int] = []
+def computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Lengths of the cells that were computed, in Å; the cache is a folder of the test."""
+    lengths: list[float] = []
     real: Callable[..., StructureBatch] = standard_cells.standard_primitive_cells
 
-    def counted(structures: StructureBatch, **options: object) -> StructureBatch:
-        calls.append(len(structures))
-        return real(structures, **options)
+    def counted(structures: StructureBatch) -> StructureBatch:
+        lengths.extend(structures.cell[:, 0, 0].tolist())
+        return real(structures)
 
     monkeypatch.setattr(standard_cells, "standard_primitive_cells", counted)
     monkeypatch.setattr(standard_cells, "user_cache", lambda: tmp_path / "cache")
-    return calls
+    return lengths
 
 
 @pytest.mark.usefixtures("computed")
 def test_val_stays_as_it_is_published() -> None:
     data = labelled("train", "val", "none", "train", "val")
-    made = standard_cells.in_standard_cells(data, quiet=True)
+    made = standard_cells.in_standard_cells(data, 1, quiet=True)
     assert made.structures.n_atoms.tolist() == [1, 4, 1, 1, 4]
     edges = made.structures.cell.norm(dim=2).mean(1)
     expected = torch.arange(4.0, 9.0, dtype=torch.float64) / torch.tensor([2, 1, 2, 2, 1]).double().sqrt()
@@ -52,36 +52,47 @@ def test_val_stays_as_it_is_published() -> None:
     assert torch.equal(made.energy, data.energy) and made.split.tolist() == data.split.tolist()
 
 
-def test_cells_are_computed_once(computed: list[int]) -> None:
-    first = standard_cells.in_standard_cells(labelled("train", "train"), quiet=True)
-    again = standard_cells.in_standard_cells(labelled("train", "train"), quiet=True)
-    assert computed == [2]
+def test_cells_are_computed_once(computed: list[float]) -> None:
+    first = standard_cells.in_standard_cells(labelled("train", "train"), 1, quiet=True)
+    again = standard_cells.in_standard_cells(labelled("train", "train"), 1, quiet=True)
+    assert computed == [4.0, 5.0]
     assert torch.equal(first.structures.cell, again.structures.cell)
     assert torch.equal(first.structures.fractional, again.structures.fractional)
-    standard_cells.in_standard_cells(labelled("train", "none", "train"), quiet=True)
-    assert computed == [2, 3]
+    standard_cells.in_standard_cells(labelled("train", "none", "train"), 1, quiet=True)
+    assert computed == [4.0, 5.0, 4.0, 5.0, 6.0]
 
 
-def test_val_alone_is_given_back(computed: list[int]) -> None:
+def test_other_processes_compute_the_same(computed: list[float]) -> None:
+    data = labelled("train", "val", "train", "train")
+    alone = standard_cells.in_standard_cells(data, 1, quiet=True).structures
+    files = standard_cells.user_cache() / "standard_cells"
+    for file in files.iterdir():
+        file.unlink()
+    shared = standard_cells.in_standard_cells(data, 2, quiet=True).structures
+    assert computed == [4.0, 6.0, 7.0]
+    assert torch.equal(alone.cell, shared.cell) and torch.equal(alone.fractional, shared.fractional)
+
+
+def test_val_alone_is_given_back(computed: list[float]) -> None:
     data = labelled("val", "val")
-    assert standard_cells.in_standard_cells(data, quiet=True) is data and computed == []
+    assert standard_cells.in_standard_cells(data, 1, quiet=True) is data and computed == []
 
 
 def test_a_damaged_cache_is_computed_again(
-    computed: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    computed: list[float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = standard_cells.in_standard_cells(labelled("train"), quiet=True)
+    first = standard_cells.in_standard_cells(labelled("train"), 1, quiet=True)
     (file,) = (tmp_path / "cache" / "standard_cells").iterdir()
     file.write_bytes(b"PAR1 cut")
-    again = standard_cells.in_standard_cells(labelled("train"), quiet=True)
-    assert computed == [1, 1] and torch.equal(first.structures.cell, again.structures.cell)
+    again = standard_cells.in_standard_cells(labelled("train"), 1, quiet=True)
+    assert computed == [4.0, 4.0] and torch.equal(first.structures.cell, again.structures.cell)
     assert "damaged" in capsys.readouterr().err
 
 
 def test_without_a_place_for_the_cache_they_are_computed_each_time(
-    computed: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    computed: list[float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "cache").write_text("a file in the way")
     for _ in range(2):
-        standard_cells.in_standard_cells(labelled("train"), quiet=True)
-    assert computed == [1, 1] and capsys.readouterr().err.count("are not kept for the next training") == 2
+        standard_cells.in_standard_cells(labelled("train"), 1, quiet=True)
+    assert computed == [4.0, 4.0] and capsys.readouterr().err.count("are not kept for the next training") == 2
