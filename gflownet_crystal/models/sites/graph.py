@@ -165,7 +165,8 @@ class SiteGraph(CopiedToDevice):
         Returns:
             (n, 3) Å.
         """
-        turned = torch.einsum("ni,nij->nj", displacement[self.orbit], self.turn.to(displacement.dtype))
+        # no matrix product, which a training with bfloat16 would round
+        turned = (displacement[self.orbit][:, :, None] * self.turn.to(displacement.dtype)).sum(1)
         total = displacement.new_zeros(self.n_crystals, 3).index_add_(0, self.crystal[self.orbit], turned)
         return total / self.atoms.to(displacement.dtype)[:, None]
 
