@@ -10,7 +10,7 @@ import torch
 
 from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.arguments import settings_from
-from gflownet_crystal.common.files import read_json
+from gflownet_crystal.common.files import load_tensors, read_json
 from gflownet_crystal.common.metrics import read_metrics
 from gflownet_crystal.config.build import plain
 from gflownet_crystal.config.compose import compose_config
@@ -20,7 +20,7 @@ from gflownet_crystal.models.gemsnet.settings import GemsNetSettings
 from gflownet_crystal.models.registry import network_entry
 from gflownet_crystal.training.energies.denoising_task import Puzzles, reconstruction_figures
 from gflownet_crystal.training.energies.labelled import read_labelled
-from gflownet_crystal.weights import load_weights
+from gflownet_crystal.weights import load_weights, save_weights
 from gflownet_crystal.workflows.data import standard_cells
 from tests.data.crystals import stored_frame
 
@@ -95,6 +95,11 @@ def test_a_training_starts_from_earlier_weights_of_the_same_network(
     assert card["start"]["sha256"] == read_json(first.with_suffix(".json"))["sha256"]
     assert main([*again, "model.settings.features=8", f"run.dir={tmp_path / 'third'}"]) == 2
     assert "holds a network egnn of other settings" in capsys.readouterr().err
+    tensors, _ = load_tensors(first)
+    name = next(name for name in tensors if name.startswith("network."))
+    save_weights(first, {key: value for key, value in tensors.items() if key != name}, card)
+    assert main([*again, f"run.dir={tmp_path / 'fourth'}"]) == 2
+    assert "does not fit its card" in capsys.readouterr().err
 
 
 def test_standard_cells_are_learned_whatever_the_file_stores(tmp_path: Path) -> None:

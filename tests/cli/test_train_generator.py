@@ -192,6 +192,9 @@ def test_a_training_begins_with_the_weights_of_start(
     assert cards[1]["start"]["validation"] == cards[1]["validation"]
     assert cards[2]["start"]["validation"] == cards[1]["validation"]
     assert cards[2]["start"]["sha256"] == cards[0]["sha256"]
+    words = (f"start={tmp_path / '1' / 'weights.safetensors'}", "loop.epochs=0")
+    assert train(fewer, tmp_path / "2", choice, *words) == 0
+    assert read_json(tmp_path / "2" / "weights.json")["start"]["start"] == cards[2]["start"]
 
 
 PRESETS: dict[str, dict[str, Any]] = {

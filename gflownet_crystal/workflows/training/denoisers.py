@@ -17,7 +17,7 @@ from gflownet_crystal.training.energies.denoising_task import (
 from gflownet_crystal.training.energies.labelled import split_labelled
 from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.networks import NetworkTraining
-from gflownet_crystal.weights import save_weights
+from gflownet_crystal.weights import fitting_card, save_weights
 from gflownet_crystal.workflows.data.standard_cells import in_standard_cells
 from gflownet_crystal.workflows.data.tables import read_crystals
 from gflownet_crystal.workflows.settings.training import TrainDenoiserSettings
@@ -53,7 +53,8 @@ def train_denoiser(run: TrainingRun, settings: TrainDenoiserSettings, out: Path)
     earlier = None
     if settings.start is not None:
         tensors, earlier = start_weights(settings.start, KIND, settings.model)
-        model.load_state_dict(tensors)
+        with fitting_card(settings.start):
+            model.load_state_dict(tensors)
     task = DenoisingTask(model, splits, settings.denoising, settings.loop.half)
     engine = run.train_network(task, settings)
     card = _card(run, settings, engine)

@@ -156,8 +156,12 @@ def start_weights(
 
 
 def start_entry(card: Mapping[str, object]) -> dict[str, object]:
-    """Entries of the card of the weights that a training started from, as the new card repeats them."""
-    return {key: card.get(key) for key in ("command", "samples_seen", "training_seconds", "sha256")}
+    """Entries of the card of the weights that a training started from, as the new card repeats them.
+
+    If that training started from weights too, their entry is in ``start``, and so on: the new card has the whole way.
+    """
+    entry = {key: card.get(key) for key in ("command", "samples_seen", "training_seconds", "sha256")}
+    return {**entry, "start": card["start"]} if "start" in card else entry
 
 
 def warn(note: str | None) -> None:
