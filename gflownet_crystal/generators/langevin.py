@@ -128,7 +128,7 @@ class PaperLangevin(Generator):
 
     The numbers of inequivalent sites are those of a spec's simplest Wyckoff assignment; where the sites go, and so the
     composition and the lattice, is up to the dynamics. Specs of triclinic and monoclinic groups are left out.
-    Two sites of one structure may end at the same place, which the publication keeps. Such a structure is drawn anew
+    Two sites of one structure may end at the same place, which the publication keeps. Such a structure is drawn again
     here; a spec without a structure after all tries is left out.
 
     Args:

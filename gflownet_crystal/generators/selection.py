@@ -71,7 +71,7 @@ def apart(made: Generation, min_distance: float) -> Generation:
 def drawn_apart(
     specs: CrystalSpec, tries: int, min_distance: float, draw: Callable[[CrystalSpec, int], Generation]
 ) -> Generation:
-    """Draw a structure of each spec, and draw anew those with atoms closer than ``min_distance`` Å.
+    """Draw a structure of each spec, and draw again those with atoms closer than ``min_distance`` Å.
 
     Args:
         specs: n specs.

@@ -88,7 +88,7 @@ def test_paper_mode_makes_symmetric_crystals_of_the_group(model, specs):
     assert torch.allclose(again.fractional, made.structures[place : place + 1].fractional, atol=1e-9)
 
 
-def test_paper_mode_draws_colliding_crystals_anew(model, specs):
+def test_paper_mode_draws_colliding_crystals_again(model, specs):
     limit, tries = 0.8, 3
     made = PaperLangevin(model, tries, limit, steps=2).generate(specs, seed=2)
     assert usable(made.structures, limit).all()

@@ -71,7 +71,7 @@ def test_atoms_that_touch_are_left_out(specs: CrystalSpec, rough: Generation) ->
     assert found.rows.tolist() == kept
 
 
-def test_crowded_draws_are_drawn_anew(specs: CrystalSpec) -> None:
+def test_crowded_draws_are_drawn_again(specs: CrystalSpec) -> None:
     limit, tries = 2.2, 3
 
     def draw(some: CrystalSpec, number: int) -> Generation:
