@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> None:
         figures = graph_figures(inequivalent_sites(structures), model, chosen["batch"], chosen["repeats"])
     makers: dict[str, Callable[[int], Generator]] = {
         "spec": lambda steps: Langevin(model, tries=1, steps=steps),
-        "paper": lambda steps: PaperLangevin(model, steps=steps),
+        "paper": lambda steps: PaperLangevin(model, closest=0.0, steps=steps),
     }
     for name, make in makers.items():
         spent, atoms = sampling_seconds(make, specs, chosen["steps"])
