@@ -17,14 +17,14 @@ from gflownet_crystal.training.energies.denoising_task import (
 from gflownet_crystal.training.energies.labelled import split_labelled
 from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.networks import NetworkTraining
-from gflownet_crystal.weights import fitting_card, save_weights
+from gflownet_crystal.weights import save_weights
 from gflownet_crystal.workflows.data.standard_cells import in_standard_cells
 from gflownet_crystal.workflows.data.tables import read_crystals
 from gflownet_crystal.workflows.settings.training import TrainDenoiserSettings
 from gflownet_crystal.workflows.training.run_folders import (
     TrainingRun,
+    begin_with,
     start_entry,
-    start_weights,
     still_falling,
     validation_figures,
 )
@@ -52,9 +52,7 @@ def train_denoiser(run: TrainingRun, settings: TrainDenoiserSettings, out: Path)
     splits = split_labelled(data, settings.holdout, max_atoms=settings.max_atoms)
     earlier = None
     if settings.start is not None:
-        tensors, earlier = start_weights(settings.start, KIND, settings.model)
-        with fitting_card(settings.start):
-            model.load_state_dict(tensors)
+        earlier = begin_with(model, settings.start, KIND, settings.model)
     task = DenoisingTask(model, splits, settings.denoising, settings.loop.half)
     engine = run.train_network(task, settings)
     card = _card(run, settings, engine)

@@ -19,13 +19,13 @@ from gflownet_crystal.training.energies.labelled import LabelledStructures, Spli
 from gflownet_crystal.training.energies.task import EnergyTask, error_figures, figures_of
 from gflownet_crystal.training.engine import Engine
 from gflownet_crystal.training.networks import NetworkTraining
-from gflownet_crystal.weights import fitting_card, half_tensors, round_to_half, save_weights
+from gflownet_crystal.weights import half_tensors, round_to_half, save_weights
 from gflownet_crystal.workflows.data.tables import read_crystals
 from gflownet_crystal.workflows.settings.training import TrainEnergySettings
 from gflownet_crystal.workflows.training.run_folders import (
     TrainingRun,
+    begin_with,
     start_entry,
-    start_weights,
     still_falling,
     validation_figures,
 )
@@ -74,10 +74,7 @@ def _start(settings: TrainEnergySettings, model: EnergyModel) -> Mapping[str, ob
     """Give a model the weights of ``start``; returns their card."""
     if settings.start is None:
         return None
-    tensors, card = start_weights(settings.start, KIND, settings.model)
-    with fitting_card(settings.start):
-        model.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(UNCERTAINTY)})
-    return card
+    return begin_with(model, settings.start, KIND, settings.model, apart=UNCERTAINTY)
 
 
 def _stored(model: EnergyModel, uncertainty: LatentDistance | None) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from torch import Tensor
+from torch import nn
 
 from gflownet_crystal.common.arguments import settings_from
 from gflownet_crystal.common.checkpoint import TrainingStopped, latest
@@ -22,7 +22,7 @@ from gflownet_crystal.models.registry import network_entry
 from gflownet_crystal.training.distributed import World
 from gflownet_crystal.training.engine import METRICS, Engine, SomeTraining
 from gflownet_crystal.training.networks import NetworkTraining, Task
-from gflownet_crystal.weights import load_weights
+from gflownet_crystal.weights import fitting_card, load_weights
 from gflownet_crystal.workflows.settings.training import AtomsSettings, NetworkChoice, NetworkSettings
 
 
@@ -131,19 +131,24 @@ class TrainingRun:
         }
 
 
-def start_weights(
-    start: Path, kind: str, model: NetworkChoice
-) -> tuple[dict[str, Tensor], Mapping[str, object]]:
-    """Tensors of the weights that a training starts from, and their card.
+def begin_with(
+    module: nn.Module, start: Path, kind: str, model: NetworkChoice, apart: str | None = None
+) -> Mapping[str, object]:
+    """Give a network the weights that a training starts from.
 
     Args:
+        module: network that is to be trained.
         start: name of shipped weights, or a ``.safetensors`` file.
         kind: kind of the weights.
-        model: network that is to be trained.
+        model: name and settings of the network.
+        apart: beginning of the names of tensors that are not the network's; None for none.
+
+    Returns:
+        The card of the weights.
 
     Raises:
         ConfigError: they are of another network.
-        WeightsError: they are missing, corrupt or of another kind.
+        WeightsError: they are missing, corrupt or of another kind, or do not fit their card.
     """
     tensors, card = load_weights(start, kind)
     name, stored = card["network"]["name"], card["network"]["settings"]
@@ -152,7 +157,11 @@ def start_weights(
         raise ConfigError(
             f"start={start} holds a network {name} of other settings: give model={name} and the settings of its card"
         )
-    return tensors, card
+    with fitting_card(start):
+        module.load_state_dict(
+            {key: value for key, value in tensors.items() if apart is None or not key.startswith(apart)}
+        )
+    return card
 
 
 def start_entry(card: Mapping[str, object]) -> dict[str, object]:
