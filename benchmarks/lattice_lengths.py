@@ -3,10 +3,10 @@
     python -m benchmarks.lattice_lengths structures=FILE.parquet specs=FILE.parquet
 
 For generators that choose the lattice themselves, as ``generator=langevin_paper`` does from a group and elements. The
-first FILE is the output of ``generate``, conventional cells with the row of their spec; the second is the table of
-specs, whose lattices the generator has not seen. Errors are of the conventional lengths a, b and c: absolute in Å and
-relative to the true ones, with quantiles of the ratio of volumes an atom. Beside them, as ``another``, are the errors
-of the lattice of another spec of the same crystal-lattice system taken at random.
+first FILE is the output of ``generate``, conventional cells with the row of their spec; the second is its ``specs=``, a
+table of specs or crystals, whose lattices the generator has not seen. Errors are of the conventional lengths a, b and
+c: absolute in Å and relative to the true ones, with quantiles of the ratio of volumes an atom. Beside them, as
+``another``, are the errors of the lattice of another spec of the same crystal-lattice system taken at random.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from gflownet_crystal.common.tables import read_parquet
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters
 from gflownet_crystal.crystallography.space_groups import crystal_lattice_system_of_group
 from gflownet_crystal.structures.frames import frame_to_structures
-from gflownet_crystal.structures.spec_io import frame_to_specs, read_specs
+from gflownet_crystal.structures.spec_io import frame_to_specs
+from gflownet_crystal.workflows.placing.generating import specs_of
 
 _QUANTILES = (0.05, 0.5, 0.95)
 
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> None:
     frame = read_parquet(Path(options["structures"]))
     if "row" not in frame:
         raise DataError(f"{options['structures']} has no column row: give the output of generate")
-    specs = frame_to_specs(read_specs(Path(options["specs"])))
+    specs = frame_to_specs(specs_of(Path(options["specs"])))
     rows = torch.from_numpy(frame["row"].to_numpy(dtype=np.int64).copy())
     if len(rows) == 0 or int(rows.max()) >= len(specs):
         raise DataError(

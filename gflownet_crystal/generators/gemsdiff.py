@@ -10,24 +10,35 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from gflownet_crystal.common.devices import on_device
 from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.crystallography.cells import lattice_points
 from gflownet_crystal.generators.assignments.drawing import draw_tries
 from gflownet_crystal.generators.assignments.ranked import RankedAssignments
 from gflownet_crystal.generators.base import Generation, Generator, check_options, in_batches
 from gflownet_crystal.generators.draws import keys_of_compounds
 from gflownet_crystal.generators.placing.best_tries import best_of_each
 from gflownet_crystal.generators.placing.counter_noise import CounterNoise, member_keys
+from gflownet_crystal.generators.placing.denoised import denoised
 from gflownet_crystal.generators.placing.diffused_sites import diffused
 from gflownet_crystal.generators.placing.orbit_tables import orbit_tables
 from gflownet_crystal.generators.selection import apart, make_room
+from gflownet_crystal.models.denoiser import Denoiser
 from gflownet_crystal.models.gemsdiff.graph import AtomTable
 from gflownet_crystal.models.gemsdiff.model import GemsDiffModel
 from gflownet_crystal.models.gemsdiff.sampling import free_crystals
 from gflownet_crystal.structures.periodic_pairs import expand
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.structure import StructureBatch
+
+
+def primitive_counts(specs: CrystalSpec) -> Tensor:
+    """Atoms in the primitive cells by atomic number, (n, 119) int64; counts that do not divide stay as they are."""
+    points = lattice_points(specs.space_group)[:, None]
+    divides = (specs.composition % points == 0).all(1, keepdim=True)
+    return torch.where(divides, specs.composition // points, specs.composition)
 
 
 @dataclass
@@ -38,7 +49,9 @@ class GemsDiff(Generator):
     drawn, and only the free parameters of their positions diffuse. Of the tries the one whose atoms have most room is
     kept; where all are crowded, :func:`~gflownet_crystal.generators.selection.make_room` places atoms once more.
 
-    In mode ``paper`` the composition alone counts; lattices diffuse as well, and no space group is claimed.
+    In mode ``paper`` lattices diffuse as well, and no space group is claimed. Of a spec only the composition counts,
+    that of the primitive cell, as in training. A denoiser can then make the crystals again: it moves atoms to distances
+    that known crystals have.
 
     Attributes:
         weights: a model, name of shipped weights, or path of a ``.safetensors`` file with its card beside it.
@@ -47,8 +60,11 @@ class GemsDiff(Generator):
         ranking: weights that rank assignments; None takes those with the fewest orbits.
         assignments: number of assignments of a spec that may be drawn, the best-ranked ones.
         tries: draws of a spec, an assignment and its free parameters each.
-        min_distance: Å; structures of mode ``spec`` with atoms closer than this are not given.
+        min_distance: Å; structures of mode ``spec`` with atoms closer than this are not given, nor are denoised ones of
+            mode ``paper`` taken.
         min_ratio: ratio of distance to summed covalent radii below which they are crowded.
+        denoise: weights of a denoiser that makes the crystals of mode ``paper`` again; None for none, as published.
+        denoise_times: number of times.
         atoms: number of atoms of specs that are sampled together, about; bounds the memory.
     """
 
@@ -60,14 +76,19 @@ class GemsDiff(Generator):
     tries: int = 2
     min_distance: float = 0.5
     min_ratio: float = 0.4
+    denoise: str | None = None
+    denoise_times: int = 2
     atoms: int = 1024
     _model: GemsDiffModel = field(init=False, repr=False)
     _ranking: RankedAssignments | None = field(default=None, init=False, repr=False)
+    _denoiser: Denoiser | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.mode not in ("spec", "paper"):
             raise ConfigError(f"unknown generator.mode {self.mode!r}: choose spec or paper")
-        check_options(vars(self), ("assignments", "tries", "atoms"), ("min_distance", "min_ratio"))
+        check_options(
+            vars(self), ("assignments", "tries", "denoise_times", "atoms"), ("min_distance", "min_ratio")
+        )
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"generator.steps={self.steps} has to be at least 1, or null for all")
         given = self.weights
@@ -76,27 +97,38 @@ class GemsDiff(Generator):
         ).eval()
         if self.mode == "spec" and self.ranking is not None:
             self._ranking = RankedAssignments.load(self.ranking)
+        if self.denoise is not None:
+            if self.mode == "spec":
+                raise ConfigError(
+                    f"generator.denoise={self.denoise} changes lattices: take mode=paper, or denoise=null"
+                )
+            self._denoiser = Denoiser.of_positions(self.denoise)
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
         # like sizes together: pairs of atoms are listed for the largest
         if self.mode == "paper":
-            return in_batches(specs, specs.n_atoms, self.atoms, lambda part: self._sample_free(part, seed))
+            sizes = primitive_counts(specs).sum(1)
+            return in_batches(specs, sizes, self.atoms, lambda part: self._sample_free(part, seed))
         sizes = specs.n_atoms * self.tries
         found = in_batches(specs, sizes, self.atoms, lambda part: self._sample_sites(part, seed))
         return make_room(found, specs, seed, self.min_distance, self.min_ratio, self.atoms)
 
     def _sample_free(self, specs: CrystalSpec, seed: int) -> Generation:
         model = self._model.to(specs.device)
-        entry, number = specs.composition.nonzero().unbind(1)
-        repeated, _ = expand(torch.zeros_like(entry), specs.composition[entry, number])
+        counts = primitive_counts(specs)
+        entry, number = counts.nonzero().unbind(1)
+        repeated, _ = expand(torch.zeros_like(entry), counts[entry, number])
         index, numbers = entry[repeated], number[repeated]
         table = AtomTable.of(numbers, index, len(specs), model.settings.neighbours)
-        keys = keys_of_compounds(torch.zeros_like(specs.space_group), specs.composition, seed)
+        keys = keys_of_compounds(torch.zeros_like(specs.space_group), counts, seed)
         noise = CounterNoise(keys, member_keys(keys, index, table.sizes))
         cell, fractional = free_crystals(model, table, noise.start(), noise, self.steps)
         group = torch.zeros_like(specs.space_group)
         structures = StructureBatch(cell, numbers, fractional, index, group)
+        if self._denoiser is not None:
+            denoiser = self._denoiser.to(specs.device)
+            structures = denoised(structures, denoiser, self.denoise_times, self.min_distance)
         return Generation(structures, torch.arange(len(specs), device=specs.device))
 
     def _sample_sites(self, specs: CrystalSpec, seed: int) -> Generation:

@@ -102,6 +102,24 @@ def test_a_training_starts_from_earlier_weights_of_the_same_network(
     assert "does not fit its card" in capsys.readouterr().err
 
 
+def test_a_denoiser_of_atoms_starts_one_of_lattices(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train_denoiser", f"data={data}", *GEMSNET, "loop.epochs=1", "model.passes=1"]
+    first = tmp_path / "first.safetensors"
+    assert main([*words, f"out={first}", f"run.dir={tmp_path / 'first'}"]) == 0
+    again = [*words, f"start={first}", "loop.learning_rate=1e-12", "loop.weight_decay=0.0"]
+    assert main([*again, "task=lattice", f"run.dir={tmp_path / 'second'}"]) == 0
+    ended = tmp_path / "second" / "weights.safetensors"
+    # the heads that move atoms have no part in the lattice of a single pass
+    crystals = read_labelled([data]).structures
+    cells = [Denoiser.from_weights(path).denoised(crystals).cell for path in (first, ended)]
+    torch.testing.assert_close(*cells, rtol=1e-4, atol=1e-4)
+    assert set(load_tensors(ended)[0]) < set(load_tensors(first)[0])
+    assert main([*words, f"start={ended}", f"run.dir={tmp_path / 'third'}"]) == 2
+    assert "holds a network gemsnet of other settings" in capsys.readouterr().err
+
+
 def test_standard_cells_are_learned_whatever_the_file_stores(tmp_path: Path) -> None:
     tables = {"large": stored_frame(primitive=False), "small": stored_frame()}
     found = {}

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pymatgen.core import Lattice, Structure
 
 from gflownet_crystal.common.errors import ConfigError, WeightsError
 from gflownet_crystal.crystallography.lattice import matrix_to_parameters, parameters_to_matrix
 from gflownet_crystal.crystallography.wyckoff import wyckoff_positions
 from gflownet_crystal.generators.gemsdiff import GemsDiff
+from gflownet_crystal.generators.placing.denoised import denoised
 from gflownet_crystal.generators.placing.orbit_tables import first_position, orbit_tables
+from gflownet_crystal.models.denoiser import Denoiser
 from gflownet_crystal.models.gemsdiff.graph import AtomTable
 from gflownet_crystal.models.gemsdiff.learned_cells import learned_basis
 from gflownet_crystal.models.gemsdiff.sampling import Sites, site_parameters
+from gflownet_crystal.structures.convert import from_pymatgen
 from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.spec import CrystalSpec
 from gflownet_crystal.structures.symmetry import symmetry_error
@@ -58,11 +62,56 @@ def test_spec_mode_is_exact(recipe: str) -> None:
     assert usable(made.structures, 0.5).all()
 
 
-def test_paper_mode_has_the_composition_and_a_lattice_of_its_own() -> None:
+# group, an atom of each site: rock salt, Al2O3, ThCr2Si2, a C-centred, an A-centred and a primitive cell
+KNOWN = (
+    (225, {"Na": (0, 0, 0), "Cl": (0.5, 0.5, 0.5)}, (5.6, 5.6, 5.6, 90, 90, 90)),
+    (167, {"Al": (0, 0, 0.352), "O": (0.306, 0, 0.25)}, (4.76, 4.76, 12.99, 90, 90, 120)),
+    (139, {"Th": (0, 0, 0), "Cr": (0, 0.5, 0.25), "Si": (0, 0, 0.37)}, (4.0, 4.0, 10.6, 90, 90, 90)),
+    (12, {"Mn": (0, 0, 0), "O": (0.2, 0, 0.4)}, (5.7, 2.9, 5.9, 90, 110, 90)),
+    (38, {"Ba": (0, 0, 0), "Ti": (0.5, 0, 0.51), "O": (0, 0, 0.49)}, (4.0, 5.7, 5.7, 90, 90, 90)),
+    (62, {"Fe": (0.1, 0.25, 0.4), "S": (0.4, 0.25, 0.1)}, (5.0, 3.4, 5.8, 90, 90, 90)),
+)
+
+
+def test_paper_mode_takes_the_atoms_of_primitive_cells() -> None:
+    conventional = [
+        Structure.from_spacegroup(group, Lattice.from_parameters(*cell), list(sites), list(sites.values()))
+        for group, sites, cell in KNOWN
+    ]
+    primitive = from_pymatgen([crystal.get_primitive_structure() for crystal in conventional])
+    wanted = CrystalSpec(
+        torch.tensor([group for group, _, _ in KNOWN]),
+        from_pymatgen(conventional).composition,
+        torch.tensor([cell[:3] for _, _, cell in KNOWN]).double(),
+        torch.tensor([cell[3:] for _, _, cell in KNOWN]).double(),
+    )
+    assert (primitive.n_atoms < wanted.n_atoms).sum() == 5
+    made = generator("paper").generate(wanted).structures
+    assert torch.equal(made.composition, primitive.composition)
+
+
+def test_counts_that_no_primitive_cell_has_stay() -> None:
+    wanted = specs()
+    wanted.composition[7, 11] = 3
+    made = generator("paper").generate(wanted).structures
+    assert made.composition[7, [11, 17]].tolist() == [3, 4]
+
+
+def test_paper_mode_denoises_where_it_is_asked_to() -> None:
+    wanted = specs()
+    plain = generator("paper").generate(wanted).structures
+    made = generator("paper", denoise="denoiser_gemsnet", denoise_times=1).generate(wanted).structures
+    expected = denoised(plain, Denoiser.of_positions("denoiser_gemsnet"), 1, 0.5)
+    assert torch.equal(made.composition, plain.composition)
+    changed = (expected.cell - plain.cell).abs().amax((1, 2)) > 1e-3
+    assert changed.sum() > len(SPECS) // 2
+    torch.testing.assert_close(made.cell, expected.cell, atol=1e-3, rtol=0)
+
+
+def test_paper_mode_has_a_lattice_of_its_own() -> None:
     wanted = specs()
     made = generator("paper").generate(wanted)
     assert made.rows.tolist() == list(range(len(SPECS)))
-    assert torch.equal(made.structures.composition, wanted.composition)
     assert (made.structures.space_group == 0).all()
     lengths, _ = matrix_to_parameters(made.structures.cell)
     assert ((lengths - wanted.lengths).abs().amax(1) > 1e-3).all()
@@ -172,7 +221,13 @@ def test_sampling_on_sites_never_asks_the_host() -> None:
 
 
 def test_options_are_checked() -> None:
-    for wrong in ({"mode": "other"}, {"tries": 0}, {"steps": 0}, {"min_ratio": -1.0}):
+    for wrong in (
+        {"mode": "other"},
+        {"tries": 0},
+        {"steps": 0},
+        {"min_ratio": -1.0},
+        {"denoise": "denoiser_gemsnet"},
+    ):
         with pytest.raises(ConfigError, match="generator"):
             GemsDiff(**wrong)  # type: ignore[arg-type]
     with pytest.raises(WeightsError, match="nowhere"):

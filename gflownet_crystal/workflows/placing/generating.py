@@ -143,17 +143,30 @@ def specs_asked(settings: GenerateSettings, left_out: LeftOut) -> pd.DataFrame:
     """
     # one of the two is given
     path = Path(str(settings.run)) / SAMPLES if settings.specs is None else data_path(settings.specs)
-    if _holds_specs(path):
-        frame = read_specs(path)
-    else:
-        frame = load_prepared([path], formula_check=settings.formula_check, left_out=left_out)
-    frame = frame[frame["a"].notna()].reset_index(drop=True)
-    frame = frame.iloc[: settings.n]
+    frame = specs_of(path, settings.formula_check, left_out).iloc[: settings.n]
     if frame.empty:
         raise DataError(f"no specs in {path}; give a file with some")
     if (fault := placing_fault(frame_to_specs(frame))) is not None:
         raise DataError(f"{path}: {fault}")
     return frame
+
+
+def specs_of(path: Path, formula_check: str = "refuse", left_out: LeftOut | None = None) -> pd.DataFrame:
+    """The specs of a file that have a lattice, one row each, numbered from 0.
+
+    Args:
+        path: table of specs, or crystals, of which only composition, space group and lattice are read.
+        formula_check: for crystals, see :func:`~gflownet_crystal.data.prepare.load_prepared`.
+        left_out: list for records that are no crystals; None raises at the first.
+
+    Raises:
+        DataError: the file is missing or cannot be read.
+    """
+    if _holds_specs(path):
+        frame = read_specs(path)
+    else:
+        frame = load_prepared([path], formula_check=formula_check, left_out=left_out)
+    return frame[frame["a"].notna()].reset_index(drop=True)
 
 
 def _holds_specs(path: Path) -> bool:

@@ -25,6 +25,9 @@ from gflownet_crystal.training.networks import NetworkTraining, Task
 from gflownet_crystal.weights import fitting_card, load_weights
 from gflownet_crystal.workflows.settings.training import AtomsSettings, NetworkChoice, NetworkSettings
 
+_DISPLACEMENTS = "network.displacements."
+"""Beginning of the names of a denoiser's heads for displacements."""
+
 
 @dataclass(frozen=True)
 class TrainingRun:
@@ -136,6 +139,8 @@ def begin_with(
 ) -> Mapping[str, object]:
     """Give a network the weights that a training starts from.
 
+    Heads for displacements that the network does not have are left out: a denoiser of atoms can start one of lattices.
+
     Args:
         module: network that is to be trained.
         start: name of shipped weights, or a ``.safetensors`` file.
@@ -153,14 +158,16 @@ def begin_with(
     tensors, card = load_weights(start, kind)
     name, stored = card["network"]["name"], card["network"]["settings"]
     entry = network_entry(name).settings
+    headless = model.settings.get("displacement") is False
+    if headless:
+        stored = {**stored, "displacement": False}
     if name != model.name or settings_from(entry, stored) != settings_from(entry, model.settings):
         raise ConfigError(
             f"start={start} holds a network {name} of other settings: give model={name} and the settings of its card"
         )
+    left_out = tuple(part for part in (apart, _DISPLACEMENTS if headless else None) if part is not None)
     with fitting_card(start):
-        module.load_state_dict(
-            {key: value for key, value in tensors.items() if apart is None or not key.startswith(apart)}
-        )
+        module.load_state_dict({key: value for key, value in tensors.items() if not key.startswith(left_out)})
     return card
 
 
