@@ -48,9 +48,9 @@ class Progress:
             self._bar.update(steps)
         elif not self.quiet and (self.done // self._every > before // self._every or self.done == self.total):
             rate = (self.done - self._first) / max(1e-9, time.perf_counter() - self._start)
-            left = (self.total - self.done) / rate
-            line = f"{self.label} {self.done}/{self.total}, {rate:.2f} it/s, {left:.0f} s left, {message}\n"
-            sys.stdout.write(line)
+            shown = f"{rate:.2f} it/s" if rate >= 1.0 else f"{1.0 / rate:.1f} s/it"
+            left = tqdm.format_interval((self.total - self.done) / rate)
+            sys.stdout.write(f"{self.label} {self.done}/{self.total}, {shown}, {left} left, {message}\n")
             sys.stdout.flush()
 
     def note(self, message: str) -> None:

@@ -39,6 +39,20 @@ def test_elsewhere_there_are_few_lines(capsys):
     assert shown.err == ""
 
 
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.5, "slow 30/40, 2.00 it/s, 00:05 left, good\n"),
+        (400.0, "slow 30/40, 400.0 s/it, 1:06:40 left, good\n"),
+    ],
+)
+def test_a_line_has_rate_and_time_left(seconds, expected, monkeypatch, capsys):
+    clock = iter((0.0, 20 * seconds))
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    Progress(40, 10, "slow").advance("good", 20)
+    assert capsys.readouterr().out == expected
+
+
 def test_ipython_in_a_terminal_is_no_notebook(monkeypatch):
     shell = SimpleNamespace()
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))

@@ -91,18 +91,20 @@ def make_structures(
     """
     starts = range(0, len(frame), batch_size)
     waiting = [start for start in starts if not part_file(folder, start).is_file()]
+    batches = [frame.iloc[start : start + batch_size] for start in waiting]
+    done = len(frame) - sum(len(batch) for batch in batches)
     with (
         stop_on_signal() as should_stop,
-        Progress(len(starts), len(starts) - len(waiting), "generating", quiet) as progress,
+        Progress(len(frame), done, "generating", quiet) as progress,
     ):
-        batches = [frame.iloc[start : start + batch_size] for start in waiting]
         lost, given = "", functools.partial(_given, make)
         for place, made in run_units(given, batches, executor or LocalProcesses(), should_stop):
             if isinstance(made, Lost):
                 lost = made.reason
                 continue
             write_part(part_file(folder, waiting[place]), made)
-            progress.advance(f"{len(made)} structures of {len(batches[place])} specs")
+            size = len(batches[place])
+            progress.advance(f"{len(made)} structures of the last {size} specs", size)
     lacking = [start for start in starts if not part_file(folder, start).is_file()]
     if lost:
         raise DataError(
