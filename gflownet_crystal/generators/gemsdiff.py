@@ -5,6 +5,7 @@ Klipfel et al., "Vector field oriented diffusion model for crystal material gene
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -50,7 +51,7 @@ class GemsDiff(Generator):
     kept; where all are crowded, :func:`~gflownet_crystal.generators.selection.make_room` places atoms once more.
 
     In mode ``paper`` lattices diffuse as well, and no space group is claimed. Of a spec only the composition counts,
-    that of the primitive cell, as in training. A denoiser can then make the crystals again: it moves atoms to distances
+    that of the primitive cell, as in training. Denoisers can then make the crystals again: they move atoms to distances
     that known crystals have.
 
     Attributes:
@@ -63,8 +64,8 @@ class GemsDiff(Generator):
         min_distance: Å; structures of mode ``spec`` with atoms closer than this are not given, nor are denoised ones of
             mode ``paper`` taken.
         min_ratio: ratio of distance to summed covalent radii below which they are crowded.
-        denoise: weights of a denoiser that makes the crystals of mode ``paper`` again; None for none, as published.
-        denoise_times: number of times.
+        denoise: weights of denoisers that make the crystals of mode ``paper`` again, one after the other; a name, a
+            list of names, or None for none, as published.
         atoms: number of atoms of specs that are sampled together, about; bounds the memory.
     """
 
@@ -76,19 +77,16 @@ class GemsDiff(Generator):
     tries: int = 2
     min_distance: float = 0.5
     min_ratio: float = 0.4
-    denoise: str | None = None
-    denoise_times: int = 2
+    denoise: str | Sequence[str] | None = None
     atoms: int = 1024
     _model: GemsDiffModel = field(init=False, repr=False)
     _ranking: RankedAssignments | None = field(default=None, init=False, repr=False)
-    _denoiser: Denoiser | None = field(default=None, init=False, repr=False)
+    _denoisers: list[Denoiser] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.mode not in ("spec", "paper"):
             raise ConfigError(f"unknown generator.mode {self.mode!r}: choose spec or paper")
-        check_options(
-            vars(self), ("assignments", "tries", "denoise_times", "atoms"), ("min_distance", "min_ratio")
-        )
+        check_options(vars(self), ("assignments", "tries", "atoms"), ("min_distance", "min_ratio"))
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"generator.steps={self.steps} has to be at least 1, or null for all")
         given = self.weights
@@ -97,12 +95,13 @@ class GemsDiff(Generator):
         ).eval()
         if self.mode == "spec" and self.ranking is not None:
             self._ranking = RankedAssignments.load(self.ranking)
-        if self.denoise is not None:
-            if self.mode == "spec":
-                raise ConfigError(
-                    f"generator.denoise={self.denoise} changes lattices: take mode=paper, or denoise=null"
-                )
-            self._denoiser = Denoiser.of_positions(self.denoise)
+        asked = [self.denoise] if isinstance(self.denoise, str) else list(self.denoise or ())
+        if asked and self.mode == "spec":
+            raise ConfigError(
+                f"generator.denoise={','.join(asked)} changes lattices: take mode=paper, or denoise=null"
+            )
+        loaded = {weights: Denoiser.from_weights(weights) for weights in dict.fromkeys(asked)}
+        self._denoisers = [loaded[weights] for weights in asked]
 
     @torch.no_grad()
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
@@ -126,9 +125,8 @@ class GemsDiff(Generator):
         cell, fractional = free_crystals(model, table, noise.start(), noise, self.steps)
         group = torch.zeros_like(specs.space_group)
         structures = StructureBatch(cell, numbers, fractional, index, group)
-        if self._denoiser is not None:
-            denoiser = self._denoiser.to(specs.device)
-            structures = denoised(structures, denoiser, self.denoise_times, self.min_distance)
+        for denoiser in self._denoisers:
+            structures = denoised(structures, denoiser.to(specs.device), self.min_distance)
         return Generation(structures, torch.arange(len(specs), device=specs.device))
 
     def _sample_sites(self, specs: CrystalSpec, seed: int) -> Generation:

@@ -104,25 +104,6 @@ class Denoiser(nn.Module):
             denoiser.load_state_dict(tensors)
         return denoiser.eval()
 
-    @classmethod
-    def of_positions(cls, weights: str | Path) -> Self:
-        """A trained denoiser that moves atoms, on the CPU.
-
-        Args:
-            weights: name of shipped weights, or a ``.safetensors`` file of ``train_denoiser``.
-
-        Raises:
-            WeightsError: there are none, or they are of another kind.
-            ConfigError: they make lattices only.
-        """
-        task = load_weights(weights, KIND)[1].get("task")
-        if task != "denoise":
-            raise ConfigError(
-                f"denoise={weights}: these weights were trained with task={task} and move no atoms; take weights of "
-                "task=denoise, such as denoiser_gemsnet"
-            )
-        return cls.from_weights(weights)
-
     @torch.no_grad()
     def fit_volumes(self, structures: StructureBatch) -> None:
         """Set the elements' volumes by ridge regression on volumes per atom, Å^3."""

@@ -7,15 +7,30 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import DataError
-from gflownet_crystal.models.denoiser import Denoiser, in_unit_cubes
+from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.models.denoiser import KIND, Denoiser, in_unit_cubes
 from gflownet_crystal.structures.structure import StructureBatch
+from gflownet_crystal.weights import load_weights
 
 
 @cache
 def load_denoiser(weights: str) -> Denoiser:
-    """:meth:`~gflownet_crystal.models.denoiser.Denoiser.of_positions`, read once."""
-    return Denoiser.of_positions(weights)
+    """A trained denoiser of positions on the CPU, read once.
+
+    Args:
+        weights: name of shipped weights, or a ``.safetensors`` file of ``train_denoiser``.
+
+    Raises:
+        WeightsError: there are none, or they are of another kind.
+        ConfigError: they make lattices only.
+    """
+    task = load_weights(weights, KIND)[1].get("task")
+    if task != "denoise":
+        raise ConfigError(
+            f"denoise={weights}: these weights were trained with task={task} and move no atoms; take weights of "
+            "task=denoise, such as denoiser_gemsnet"
+        )
+    return Denoiser.from_weights(weights)
 
 
 def denoising_displacements(structure: StructureBatch, denoiser: Denoiser) -> Tensor | None:

@@ -11,34 +11,29 @@ from gflownet_crystal.structures.periodic_pairs import usable
 from gflownet_crystal.structures.structure import StructureBatch
 
 
-def denoised(
-    structures: StructureBatch, denoiser: Denoiser, times: int, min_distance: float
-) -> StructureBatch:
-    """Make crystals again from their fractional positions, one or several times.
+def denoised(structures: StructureBatch, denoiser: Denoiser, min_distance: float) -> StructureBatch:
+    """Make crystals again from their fractional positions.
 
     Args:
         structures: n structures on the denoiser's device.
-        denoiser: denoiser of positions and lattices.
-        times: number of times; each further one begins with the crystals of the one before.
+        denoiser: denoiser of lattices, and of positions or not.
         min_distance: Å; a crystal with atoms closer than this is not taken.
 
     Returns:
         The same atoms in the same order without space groups. A crystal stays as it was where the denoiser has not
         learned one of its elements, cannot read it, or makes one whose atoms are too close.
     """
-    for _ in range(times):
-        rows = _readable(structures, denoiser).nonzero()[:, 0]
-        if not len(rows):
-            return structures
-        made = denoiser.denoised(structures[rows])
-        good = usable(made, min_distance)
-        chosen = torch.zeros(len(structures), dtype=torch.bool, device=structures.device)
-        chosen[rows] = good
-        cell, fractional = structures.cell.clone(), structures.fractional.clone()
-        cell[chosen] = made.cell[good]
-        fractional[chosen[structures.structure_index]] = made.fractional[good[made.structure_index]]
-        structures = replace(structures, cell=cell, fractional=fractional)
-    return structures
+    rows = _readable(structures, denoiser).nonzero()[:, 0]
+    if not len(rows):
+        return structures
+    made = denoiser.denoised(structures[rows])
+    good = usable(made, min_distance)
+    chosen = torch.zeros(len(structures), dtype=torch.bool, device=structures.device)
+    chosen[rows] = good
+    cell, fractional = structures.cell.clone(), structures.fractional.clone()
+    cell[chosen] = made.cell[good]
+    fractional[chosen[structures.structure_index]] = made.fractional[good[made.structure_index]]
+    return replace(structures, cell=cell, fractional=fractional)
 
 
 def _readable(structures: StructureBatch, denoiser: Denoiser) -> torch.Tensor:
