@@ -30,8 +30,10 @@ _DENOISER = ("train_denoiser", "loop.atoms=256", "threads=1", "quiet=true")
 _ENERGY = ("train_energy", "data=[{tables}/mp20.parquet,{tables}/mp_other.parquet,{tables}/strained_chgnet.parquet]",
            "strained=0.3", "loop.learning_rate=5e-4", "threads=1", "quiet=true")  # fmt: skip
 _GENERATOR = ("train_generator", _MP20, "threads=1", "quiet=true")
-_GEMSNET = (*_DENOISER, "model=gemsnet", "model.settings.graph.neighbours=12", "model.passes=3",
-            "denoising.position_weight=3", "loop.checkpoint_every=100")  # fmt: skip
+_THREE_PASSES = (*_DENOISER, "model=gemsnet", "model.settings.graph.neighbours=12", "model.passes=3",
+                 "loop.checkpoint_every=100")  # fmt: skip
+_GEMSNET = (*_THREE_PASSES, "denoising.position_weight=3")
+_LATTICE = (*_THREE_PASSES, "task=lattice")
 _NEW_FORMULAS = "validation_formulas_not_in_mp20_train.mae"
 
 
@@ -62,6 +64,7 @@ class Item:
 
 # the authors' code draws noise that moves no crystal as a whole, which pos_centred leaves out
 _PAPER_GEMSNET = {"lengths": 0.206, "angles": 3.966, "pos_centred": 0.034}
+_PAPER_LATTICE = {"lengths": 0.130, "angles": 3.082}
 _PAPER_EGNN = {"lengths": 0.345, "angles": 4.394, "pos_centred": 0.039}
 ITEMS = (
     # more crystals first, then those of the validation's kind at a lower rate, with more weight on lengths
@@ -71,9 +74,21 @@ ITEMS = (
     Item("denoiser_gemsnet_mp20",
          (*_GEMSNET, _MP20, "start={out}/denoiser_gemsnet/weights.safetensors", "denoising.clean_share=0.1",
           "denoising.length_weight=6", "loop.learning_rate=7e-4", "loop.epochs=12", "seed=1"), _PAPER_GEMSNET),
+    Item("lattice_first",
+         (*_LATTICE, _MP20, "start=denoiser_gemsnet", "denoising.length_weight=10", "loop.learning_rate=1e-3",
+          "loop.epochs=8"), _PAPER_LATTICE),
+    Item("lattice_both",
+         (*_LATTICE, _BOTH, "start={out}/lattice_first/weights.safetensors", "denoising.length_weight=20",
+          "loop.learning_rate=1e-3", "loop.epochs=6", "seed=1"), _PAPER_LATTICE),
+    Item("lattice_mp20",
+         (*_LATTICE, _MP20, "start={out}/lattice_both/weights.safetensors", "denoising.length_weight=20",
+          "loop.learning_rate=5e-4", "loop.epochs=9", "seed=2"), _PAPER_LATTICE),
     Item("alignn", (*_ENERGY, "start=alignn", "max_atoms=36", "loop.epochs=8"), {_NEW_FORMULAS: 0.030}),
     Item("gemsnet", (*_ENERGY, "model=gemsnet", "start=gemsnet", "max_atoms=20", "loop.epochs=8"),
          {_NEW_FORMULAS: 0.030}),
+    Item("gemsnet_mp20",
+         ("train_energy", _MP20, "model=gemsnet", "start={out}/gemsnet/weights.safetensors", "max_atoms=32",
+          "loop.learning_rate=5e-4", "loop.epochs=4", "seed=1", "threads=1", "quiet=true"), {_NEW_FORMULAS: 0.030}),
     Item("gemsdiff_paper", (*_GENERATOR, "generator=gemsdiff_paper", "loop.epochs=60")),
     Item("langevin_paper", (*_GENERATOR, "generator=langevin_paper", "loop.epochs=200")),
     Item("denoiser_egnn",
