@@ -27,8 +27,11 @@ from gflownet_crystal.common.metrics import read_metrics
 _MP20 = "data={tables}/mp20.parquet"
 _BOTH = "data=[{tables}/mp20.parquet,{tables}/mp_other.parquet]"
 _DENOISER = ("train_denoiser", "loop.atoms=256", "threads=1", "quiet=true")
-_ENERGY = ("train_energy", "data=[{tables}/mp20.parquet,{tables}/mp_other.parquet,{tables}/strained_chgnet.parquet]",
-           "strained=0.3", "loop.learning_rate=5e-4", "threads=1", "quiet=true")  # fmt: skip
+_STRAINED = (
+    "data=[{tables}/mp20.parquet,{tables}/mp_other.parquet,{tables}/strained_chgnet.parquet]",
+    "strained=0.3",
+)
+_ENERGY = ("train_energy", "loop.learning_rate=5e-4", "threads=1", "quiet=true")
 _GENERATOR = ("train_generator", _MP20, "threads=1", "quiet=true")
 _THREE_PASSES = (*_DENOISER, "model=gemsnet", "model.settings.graph.neighbours=12", "model.passes=3",
                  "loop.checkpoint_every=100")  # fmt: skip
@@ -83,12 +86,12 @@ ITEMS = (
     Item("lattice_mp20",
          (*_LATTICE, _MP20, "start={out}/lattice_both/weights.safetensors", "denoising.length_weight=20",
           "loop.learning_rate=5e-4", "loop.epochs=9", "seed=2"), _PAPER_LATTICE),
-    Item("alignn", (*_ENERGY, "start=alignn", "max_atoms=36", "loop.epochs=8"), {_NEW_FORMULAS: 0.030}),
-    Item("gemsnet", (*_ENERGY, "model=gemsnet", "start=gemsnet", "max_atoms=20", "loop.epochs=8"),
+    Item("alignn", (*_ENERGY, *_STRAINED, "start=alignn", "max_atoms=36", "loop.epochs=8"), {_NEW_FORMULAS: 0.030}),
+    Item("gemsnet", (*_ENERGY, *_STRAINED, "model=gemsnet", "start=gemsnet", "max_atoms=20", "loop.epochs=8"),
          {_NEW_FORMULAS: 0.030}),
     Item("gemsnet_mp20",
-         ("train_energy", _MP20, "model=gemsnet", "start={out}/gemsnet/weights.safetensors", "max_atoms=32",
-          "loop.learning_rate=5e-4", "loop.epochs=4", "seed=1", "threads=1", "quiet=true"), {_NEW_FORMULAS: 0.030}),
+         (*_ENERGY, _MP20, "model=gemsnet", "start={out}/gemsnet/weights.safetensors", "max_atoms=32",
+          "loop.epochs=4"), {_NEW_FORMULAS: 0.030}),
     Item("gemsdiff_paper", (*_GENERATOR, "generator=gemsdiff_paper", "loop.epochs=60")),
     Item("langevin_paper", (*_GENERATOR, "generator=langevin_paper", "loop.epochs=200")),
     Item("denoiser_egnn",

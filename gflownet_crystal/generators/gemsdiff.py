@@ -6,7 +6,7 @@ Klipfel et al., "Vector field oriented diffusion model for crystal material gene
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -107,20 +107,19 @@ class GemsDiff(Generator):
     def generate(self, specs: CrystalSpec, seed: int = 0) -> Generation:
         # like sizes together: pairs of atoms are listed for the largest
         if self.mode == "paper":
-            sizes = primitive_counts(specs).sum(1)
-            return in_batches(specs, sizes, self.atoms, lambda part: self._sample_free(part, seed))
+            cells = replace(specs, composition=primitive_counts(specs))
+            return in_batches(cells, cells.n_atoms, self.atoms, lambda part: self._sample_free(part, seed))
         sizes = specs.n_atoms * self.tries
         found = in_batches(specs, sizes, self.atoms, lambda part: self._sample_sites(part, seed))
         return make_room(found, specs, seed, self.min_distance, self.min_ratio, self.atoms)
 
     def _sample_free(self, specs: CrystalSpec, seed: int) -> Generation:
         model = self._model.to(specs.device)
-        counts = primitive_counts(specs)
-        entry, number = counts.nonzero().unbind(1)
-        repeated, _ = expand(torch.zeros_like(entry), counts[entry, number])
+        entry, number = specs.composition.nonzero().unbind(1)
+        repeated, _ = expand(torch.zeros_like(entry), specs.composition[entry, number])
         index, numbers = entry[repeated], number[repeated]
         table = AtomTable.of(numbers, index, len(specs), model.settings.neighbours)
-        keys = keys_of_compounds(torch.zeros_like(specs.space_group), counts, seed)
+        keys = keys_of_compounds(torch.zeros_like(specs.space_group), specs.composition, seed)
         noise = CounterNoise(keys, member_keys(keys, index, table.sizes))
         cell, fractional = free_crystals(model, table, noise.start(), noise, self.steps)
         group = torch.zeros_like(specs.space_group)

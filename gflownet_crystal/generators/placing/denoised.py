@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from gflownet_crystal.models.denoiser import CLOSEST, Denoiser, in_unit_cubes
 from gflownet_crystal.structures.periodic_pairs import usable
@@ -36,9 +37,7 @@ def denoised(structures: StructureBatch, denoiser: Denoiser, min_distance: float
     return replace(structures, cell=cell, fractional=fractional)
 
 
-def _readable(structures: StructureBatch, denoiser: Denoiser) -> torch.Tensor:
+def _readable(structures: StructureBatch, denoiser: Denoiser) -> Tensor:
     """Structures of learned elements whose atoms are apart in a cube, (n,) bool."""
-    unknown = (~denoiser.learned_elements[structures.atomic_numbers]).to(torch.int64)
-    number = torch.zeros(len(structures), dtype=torch.int64, device=structures.device)
-    number.index_add_(0, structures.structure_index, unknown)
-    return usable(in_unit_cubes(structures), CLOSEST) & (number == 0)
+    unknown = structures.composition[:, ~denoiser.learned_elements]
+    return usable(in_unit_cubes(structures), CLOSEST) & (unknown == 0).all(1)

@@ -74,7 +74,7 @@ def _start(settings: TrainEnergySettings, model: EnergyModel) -> Mapping[str, ob
     """Give a model the weights of ``start``; returns their card."""
     if settings.start is None:
         return None
-    return begin_with(model, settings.start, KIND, settings.model, apart=UNCERTAINTY)
+    return begin_with(model, settings.start, KIND, settings.model, apart=(UNCERTAINTY,))
 
 
 def _stored(model: EnergyModel, uncertainty: LatentDistance | None) -> dict[str, Tensor]:

@@ -135,7 +135,7 @@ class TrainingRun:
 
 
 def begin_with(
-    module: nn.Module, start: Path, kind: str, model: NetworkChoice, apart: str | None = None
+    module: nn.Module, start: Path, kind: str, model: NetworkChoice, apart: tuple[str, ...] = ()
 ) -> Mapping[str, object]:
     """Give a network the weights that a training starts from.
 
@@ -146,7 +146,7 @@ def begin_with(
         start: name of shipped weights, or a ``.safetensors`` file.
         kind: kind of the weights.
         model: name and settings of the network.
-        apart: beginning of the names of tensors that are not the network's; None for none.
+        apart: beginnings of the names of tensors that are not the network's.
 
     Returns:
         The card of the weights.
@@ -165,7 +165,7 @@ def begin_with(
         raise ConfigError(
             f"start={start} holds a network {name} of other settings: give model={name} and the settings of its card"
         )
-    left_out = tuple(part for part in (apart, _DISPLACEMENTS if headless else None) if part is not None)
+    left_out = (*apart, _DISPLACEMENTS) if headless else apart
     with fitting_card(start):
         module.load_state_dict({key: value for key, value in tensors.items() if not key.startswith(left_out)})
     return card
