@@ -9,6 +9,7 @@ relative to the reference volume of its composition.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch import Tensor
 from gflownet_crystal.envs.lattice.reference_volume import elemental_volumes
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
 from gflownet_crystal.structures.spec import CrystalSpec
+from gflownet_crystal.structures.structure import StructureBatch
 
 _SECOND = 0.3
 """Probability of a second exchange in the same crystal."""
@@ -44,24 +46,40 @@ class Substitution:
             specs: n crystals, on the CPU.
             generator: source of randomness, on the CPU.
         """
-        composition = self._exchange(specs.composition, generator)
+        composition = self._exchange(specs.composition, generator)[0]
         second = torch.rand(len(specs), 1, generator=generator) < _SECOND
-        composition = torch.where(second, self._exchange(composition, generator), composition)
+        composition = torch.where(second, self._exchange(composition, generator)[0], composition)
         volume, before = (counts.double() @ self.volumes for counts in (composition, specs.composition))
         lengths = specs.lengths * (volume / before)[:, None] ** (1.0 / 3.0)
         return CrystalSpec(specs.space_group, composition, lengths, specs.angles)
 
-    def _exchange(self, composition: Tensor, generator: torch.Generator) -> Tensor:
-        """(n, 119) compositions after one exchange each."""
+    def in_structures(self, structures: StructureBatch, generator: torch.Generator) -> StructureBatch:
+        """Exchange one element of each of n crystals in all its places; those where none is known stay as they are.
+
+        Args:
+            structures: n crystals, on the CPU.
+            generator: source of randomness, on the CPU.
+        """
+        before = structures.composition
+        after, leaving, entering = self._exchange(before, generator)
+        numbers, index = structures.atomic_numbers, structures.structure_index
+        numbers = torch.where(numbers == leaving[index], entering[index], numbers)
+        volume, old_volume = (counts.double() @ self.volumes for counts in (after, before))
+        cell = structures.cell * ((volume / old_volume) ** (1.0 / 3.0))[:, None, None]
+        return replace(structures, cell=cell, atomic_numbers=numbers)
+
+    def _exchange(self, composition: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, 119) compositions after one exchange each, and the elements (n,) that leave and that enter."""
         present = composition > 0
         leaving = torch.multinomial(present.double(), 1, generator=generator)
         weights = self.probability[leaving.squeeze(1)].masked_fill(present, 0.0)
         known = weights.sum(dim=1, keepdim=True) > 0.0
         # rows without a choice draw anything and are put back
         entering = torch.multinomial(torch.where(known, weights, 1.0), 1, generator=generator)
+        entering = torch.where(known, entering, leaving)
         count = composition.gather(1, leaving)
         exchanged = composition.scatter(1, leaving, 0).scatter(1, entering, count)
-        return torch.where(known, exchanged, composition)
+        return exchanged, leaving.squeeze(1), entering.squeeze(1)
 
 
 def _exchanges(specs: CrystalSpec) -> Tensor:
