@@ -44,6 +44,9 @@ SAMPLED = "sampled"
 """``structure_source`` of specs that a sampler made: their energy is that of the best atoms found for their cell,
 which need not be the crystal's own."""
 
+SUBSTITUTED = "substituted"
+"""``structure_source`` of crystals that were made by exchanging elements of known ones."""
+
 
 def require_columns(frame: pd.DataFrame, columns: Iterable[str], origin: Path | str) -> None:
     """Raise unless ``frame`` has all ``columns`` and at least one row.

@@ -22,7 +22,7 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.tables import write_parquet
-from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
+from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED, SUBSTITUTED
 from gflownet_crystal.models.energies.choice import read_choice
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
@@ -95,12 +95,12 @@ def labelled(
     shift = torch.zeros_like(energy)
     if known:
         shift = torch.from_numpy(frame[ENERGY_COLUMN].to_numpy(dtype="float64")) - energy
-    parts = [] if known else [_rows(structures, energy, f"{source}_placed")]
+    parts = [] if known else [_rows(structures, energy, f"{source}_placed", _origin(frame))]
     generator = torch.Generator().manual_seed(seed)
     for _ in range(displaced):
         copies = displaced_copies(structures, generator)
         energies = single_points(copies, judge, "displaced copies") + shift
-        parts.append(_rows(copies, energies, f"{source}_displaced"))
+        parts.append(_rows(copies, energies, f"{source}_displaced", SAMPLED))
     table = pd.concat(parts, ignore_index=True)
     believed = table[ENERGY_COLUMN].between(*BELIEVED)
     if not believed.any():
@@ -112,9 +112,16 @@ def labelled(
     return table
 
 
-def _rows(structures: StructureBatch, energy: Tensor, source: str) -> pd.DataFrame:
-    columns = {ENERGY_COLUMN: energy.numpy(), "energy_source": source}
-    return structures_to_frame(structures, **columns, structure_source=SAMPLED, mp20_split="none")
+def _rows(structures: StructureBatch, energy: Tensor, source: str, origin: object) -> pd.DataFrame:
+    columns = {ENERGY_COLUMN: energy.numpy(), "energy_source": source, "structure_source": origin}
+    return structures_to_frame(structures, **columns, mp20_split="none")
+
+
+def _origin(frame: pd.DataFrame) -> object:
+    """``structure_source`` of the rows: substituted crystals stay such, the others count as sampled."""
+    if "structure_source" not in frame.columns:
+        return SAMPLED
+    return frame["structure_source"].where(frame["structure_source"] == SUBSTITUTED, SAMPLED).to_numpy()
 
 
 def main(arguments: list[str]) -> None:

@@ -23,6 +23,7 @@ from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
 from gflownet_crystal.common.tables import read_parquet, write_parquet
+from gflownet_crystal.data.schema import SUBSTITUTED
 from gflownet_crystal.generators.placing.denoised import denoised
 from gflownet_crystal.models.denoiser import Denoiser
 from gflownet_crystal.structures.checks import CLOSEST
@@ -102,7 +103,7 @@ def main(arguments: list[str]) -> None:
     known = pd.concat([read_parquet(Path(path)) for path in options["data"].split(",")], ignore_index=True)
     made = substituted(known, int(options["n"]), int(options["max_atoms"]), int(options["seed"]))
     made = made_again(made, Denoiser.from_weights(options["denoise"]), int(options["passes"]))
-    write_parquet(Path(options["out"]), structures_to_frame(made))
+    write_parquet(Path(options["out"]), structures_to_frame(made, structure_source=SUBSTITUTED))
     print(f"{len(made)} crystals in {options['out']}")
 
 

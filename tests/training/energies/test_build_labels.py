@@ -72,6 +72,12 @@ def test_labels_are_the_judges_energies_of_primitive_cells_and_copies() -> None:
     assert table["material_id"].is_unique and (table["mp20_split"] == "none").all()
 
 
+def test_substituted_crystals_stay_such_and_the_others_count_as_sampled() -> None:
+    frame = structures_to_frame(crystals(2)).assign(structure_source=["substituted", "someone"])
+    table = labelled(frame, Volumes(), "volumes", 1, False, 0)
+    assert table["structure_source"].tolist() == ["substituted", "sampled", "sampled", "sampled"]
+
+
 def test_copies_of_known_crystals_get_their_own_energy_plus_the_difference() -> None:
     frame = structures_to_frame(crystals(3)).assign(formation_energy_per_atom=[-1.0, 0.0, 1.0])
     table = labelled(frame, Volumes(), "volumes", 1, True, 3)

@@ -83,6 +83,7 @@ def test_the_command_writes_crystals_made_again_by_passes_of_the_denoiser(tmp_pa
     main([f"data={tmp_path / 'known.parquet'}", f"out={out}", "n=50", "seed=3"])
     frame = pd.read_parquet(out)
     assert {Composition(text).reduced_formula for text in frame["formula"]} == {"RbBr", "TlCl"}
+    assert (frame["structure_source"] == "substituted").all()
     denoiser = Denoiser.from_weights("denoiser_gemsnet")
     begun = substituted(KNOWN, 50, 12, seed=3)
     expected = denoiser.denoised(denoiser.denoised(begun))
