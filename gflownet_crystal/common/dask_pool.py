@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from asyncio import CancelledError
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from gflownet_crystal.common.errors import DataError
@@ -14,6 +16,7 @@ from gflownet_crystal.common.executors import Pool
 
 if TYPE_CHECKING:
     from distributed import Client
+    from distributed import Future as Remote
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -37,8 +40,7 @@ class DaskPool(Pool):
         from distributed import KilledWorker
 
         self.losses = (KilledWorker,)
-        self._client, self._executor = client, client.get_executor(pure=False)
-        self._patience = patience
+        self._client, self._patience = client, patience
         self._running: set[Future[Any]] = set()
         self._n = self._seen = len(client.nthreads())
         self._looked = self._last_met = time.monotonic()
@@ -91,9 +93,29 @@ class DaskPool(Pool):
         with warnings.catch_warnings():
             # models go to a worker once, whatever their size
             warnings.filterwarnings("ignore", message="Sending large graph")
-            future: Future[Result] = self._executor.submit(function, *args, **kwargs)
+            remote = self._client.submit(function, *args, **kwargs, pure=False)
+        future = Future[Result]()
+        future.add_done_callback(lambda ended: remote.cancel() if ended.cancelled() else None)
+        # a connected client has its loop
+        self._client.loop.add_callback(_follow, remote, future)  # type: ignore[union-attr]
         self._running.add(future)
         return future
+
+
+async def _follow(remote: Remote[Any], future: Future[Any]) -> None:
+    """Give a call's outcome to its future, whatever it is.
+
+    The client's own executor gives none where a worker dies after its call and before its result was fetched.
+    """
+    # one that was cancelled meanwhile takes no outcome
+    with suppress(InvalidStateError):
+        try:
+            future.set_result(await remote)
+        except CancelledError:
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        except Exception as error:
+            future.set_exception(error)
 
 
 def _renew(client: Client) -> None:

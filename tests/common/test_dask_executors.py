@@ -6,6 +6,7 @@ import builtins
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,30 @@ def test_deaths_cost_their_unit_alone(two: DaskWorkers, tmp_path: Path) -> None:
     assert found.pop(30) == Lost("its worker died 2 times, perhaps for want of memory")
     assert found == {number: number * number for number in range(30)}
     assert 2 <= squares.calls(FATAL) <= 3
+
+
+def test_a_worker_that_dies_before_its_result_is_fetched_costs_another_try(
+    two: DaskWorkers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    assert dict(run_units(Squares(tmp_path), range(2), two)) == {0: 0, 1: 1}
+    client, fetched = dask_executors._CLIENTS[two], distributed.Client._gather
+    deaths = [distributed.KilledWorker("unit", None, 1)]
+
+    async def lost_once(self: object, *args: object, **kwargs: object) -> object:
+        if deaths:
+            raise deaths.pop()
+        return await fetched(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(client), "_gather", lost_once)
+    found: dict[int, object] = {}
+    work = threading.Thread(
+        target=lambda: found.update(run_units(Squares(tmp_path), range(4), two)), daemon=True
+    )
+    work.start()
+    work.join(timeout=60.0)
+    assert not work.is_alive() and not deaths
+    assert found == {number: number * number for number in range(4)}
 
 
 def test_a_scheduler_serves_another_connection_and_counts_its_own_deaths(
