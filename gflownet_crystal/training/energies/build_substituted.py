@@ -1,12 +1,13 @@
 """Make crystals by exchanging elements of known ones, for build_labels to label and train_energy to learn from.
 
     python -m gflownet_crystal.training.energies.build_substituted data=FILE.parquet,... out=FILE.parquet
-        [n=30000] [max_atoms=12] [denoise=denoiser_gemsnet] [passes=2] [seed=0]
+        [without=FILE.parquet,...] [n=30000] [max_atoms=12] [denoise=denoiser_gemsnet] [passes=2] [seed=0]
 
-An energy network that has only seen known crystals, most of them stable, predicts too low energies for unstable ones.
-Elements of a known crystal are exchanged, once to three times, for others that take their places in known crystals;
-passes of a denoiser then make the cell and the positions again. Crystals of MP-20's val are no start, and a formula
-that the data has with the same number of atoms is left out.
+An energy network that has only seen known crystals, most of them stable, predicts too low energies for unstable
+ones. Elements of a known crystal are exchanged, once to three times, for others that take their places in known
+crystals; passes of a denoiser then make the cell and the positions again. Crystals of MP-20's val are no start. A
+formula that the data has with the same number of atoms is left out, and so are the reduced formulas of the files
+``without``, which stay a test.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
 from gflownet_crystal.common.tables import read_parquet, write_parquet
 from gflownet_crystal.data.schema import SUBSTITUTED
+from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.generators.placing.denoised import denoised
 from gflownet_crystal.models.denoiser import Denoiser
 from gflownet_crystal.structures.checks import CLOSEST
@@ -37,7 +40,9 @@ AGAIN = 0.5
 """Probability of a further exchange after each but the last."""
 
 _BATCH = 256
-_OPTIONS = {"n": "30000", "max_atoms": "12", "denoise": "denoiser_gemsnet", "passes": "2", "seed": "0"}
+_OPTIONS = {
+    "without": "", "n": "30000", "max_atoms": "12", "denoise": "denoiser_gemsnet", "passes": "2", "seed": "0",
+}  # fmt: skip
 
 
 def substituted(known: pd.DataFrame, n: int, max_atoms: int, seed: int) -> StructureBatch:
@@ -68,9 +73,13 @@ def substituted(known: pd.DataFrame, n: int, max_atoms: int, seed: int) -> Struc
         done.append(made[(~again).nonzero()[:, 0]])
         made = made[again.nonzero()[:, 0]]
     made = StructureBatch.cat([*done, made])
-    formulas = pd.concat([structures_to_frame(part)[FORMULA] for part in (structures, made)])
-    new = ~formulas.duplicated().to_numpy()[len(structures) :]
-    return made[torch.from_numpy(new)]
+    return made[torch.from_numpy(_is_new(made, structures))]
+
+
+def _is_new(made: StructureBatch, known: StructureBatch) -> NDArray[np.bool_]:
+    """Crystals of a formula that neither the known ones have nor an earlier one that was made."""
+    formulas = pd.concat([structures_to_frame(part)[FORMULA] for part in (known, made)])
+    return np.asarray(~formulas.duplicated().to_numpy()[len(known) :])
 
 
 def made_again(structures: StructureBatch, denoiser: Denoiser, passes: int) -> StructureBatch:
@@ -102,6 +111,10 @@ def main(arguments: list[str]) -> None:
     options = _OPTIONS | given
     known = pd.concat([read_parquet(Path(path)) for path in options["data"].split(",")], ignore_index=True)
     made = substituted(known, int(options["n"]), int(options["max_atoms"]), int(options["seed"]))
+    if kept_apart := options["without"]:
+        tests = pd.concat([read_parquet(Path(path)) for path in kept_apart.split(",")], ignore_index=True)
+        test = np.isin(reduced_formulas(structures_to_frame(made)), reduced_formulas(tests))
+        made = made[torch.from_numpy(~test)]
     made = made_again(made, Denoiser.from_weights(options["denoise"]), int(options["passes"]))
     write_parquet(Path(options["out"]), structures_to_frame(made, structure_source=SUBSTITUTED))
     print(f"{len(made)} crystals in {options['out']}")

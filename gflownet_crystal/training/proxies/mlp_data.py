@@ -13,6 +13,7 @@ from torch import Tensor
 from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
 from gflownet_crystal.data.label_schemes import is_legacy, to_one_scheme
 from gflownet_crystal.data.quality import is_plausible
+from gflownet_crystal.data.sampled_rows import is_substituted
 from gflownet_crystal.data.schema import ENERGY_COLUMN, LATTICE_COLUMNS
 from gflownet_crystal.data.splits import formula_keys, reduced_formulas
 from gflownet_crystal.models.spec_energy.features import Composition, composition_features, shape_features
@@ -97,6 +98,8 @@ class TrainingData:
         specs: their true cells.
         energy: (n,) float32, eV/atom.
         weight: (n,) float32.
+        relaxed: (n,) float32, 1 where the true cell is a minimum of the energy, 0 for substituted crystals; only the
+            former teach volumes, shapes and strains.
         true: their true cells as ``Cells``, row i for crystal i.
         random: ``n_random`` strained copies of each crystal, crystal-major in each copy: row k n + i.
         measured: cells with potential energies, sorted by crystal.
@@ -111,6 +114,7 @@ class TrainingData:
     specs: CrystalSpec
     energy: Tensor
     weight: Tensor
+    relaxed: Tensor
     true: Cells
     random: Cells
     measured: Cells
@@ -161,6 +165,7 @@ def build_training_data(
         specs=specs,
         energy=torch.from_numpy(true_rows[ENERGY_COLUMN].to_numpy(dtype=np.float32).copy()),
         weight=torch.from_numpy(weight).float(),
+        relaxed=torch.from_numpy(~is_substituted(true_rows)).float(),
         true=true,
         random=_random_cells(specs, elasticity, n_random, rng),
         measured=measured,

@@ -72,6 +72,8 @@ def batch_losses(
     true_volume, true_shape = data.true.log_volume[batch.crystals], data.true.shape[batch.crystals]
     surprise = mode_distance(encoding.modes[:, :n], true_shape)[2]
     volume_error = (encoding.log_volume[:, :n] - true_volume).abs()
+    relaxed = data.relaxed[batch.crystals].expand_as(is_own)
+    learns_cell = learns[:, :n] * relaxed
 
     result = _cell_energies(network, encoding, batch)
     error = result.energy - target - batch.energy
@@ -83,9 +85,9 @@ def batch_losses(
     return Losses(
         true=_mean(error[:, 0].abs() * weight, is_own),
         composition=_mean((encoding.energy - label).abs() * torch.cat([weight, loose_weight]), learns),
-        strained=(rise.abs() * relative).mean(),
-        volume=0.6 * _mean(volume_error, learns[:, :n]) + _mean(cell_volume_error, is_own),
-        shape=_mean(surprise, learns[:, :n]),
+        strained=_mean((rise.abs() * relative).mean(1), relaxed),
+        volume=0.6 * _mean(volume_error, learns_cell) + _mean(cell_volume_error, is_own * relaxed),
+        shape=_mean(surprise, learns_cell),
         scale=_mean((error.detach().abs() * torch.exp(-log_scale) + log_scale).mean(1), is_own),
     )
 

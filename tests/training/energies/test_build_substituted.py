@@ -91,6 +91,9 @@ def test_the_command_writes_crystals_made_again_by_passes_of_the_denoiser(tmp_pa
     assert torch.equal(written.atomic_numbers, begun.atomic_numbers)
     torch.testing.assert_close(written.volume, expected.volume, rtol=1e-5, atol=0.0)
     assert (written.volume / begun.volume - 1.0).abs().amin() > 1e-3
+    KNOWN.iloc[:1].assign(formula="Rb2 Br2").to_parquet(tmp_path / "test.parquet")
+    main([f"data={tmp_path / 'known.parquet'}", f"out={out}", "n=50", f"without={tmp_path / 'test.parquet'}"])
+    assert pd.read_parquet(out)["formula"].tolist() == ["Tl1 Cl1"]
 
 
 def test_unknown_options_are_refused_with_the_list_of_those_there_are(tmp_path: Path) -> None:
