@@ -13,8 +13,8 @@ import pytest
 
 from benchmarks import everyday, hypergrid, judged_sets, placement, trajectories
 from benchmarks.options import names, read_options
-from gflownet_crystal.cli.main import READER_GONE
 from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.programs import READER_GONE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TREES = {

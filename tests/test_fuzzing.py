@@ -19,8 +19,8 @@ from benchmarks.fuzzing.crystals import impossible
 from benchmarks.fuzzing.execution import Limits, Runner
 from benchmarks.fuzzing.outcomes import Outcome
 from benchmarks.fuzzing.verdicts import Observed, faults, signature
-from gflownet_crystal.cli.main import FAILED
 from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.programs import FAILED
 from gflownet_crystal.structures.convert import from_arrays
 from gflownet_crystal.structures.structure import StructureBatch
 

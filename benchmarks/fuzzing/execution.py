@@ -23,8 +23,9 @@ from benchmarks.fuzzing.outcomes import Outcome
 from benchmarks.fuzzing.processes import CaseProcess
 from benchmarks.fuzzing.verdicts import Observed, faults, place_of
 from benchmarks.fuzzing.watching import Watch, changed, contents
-from gflownet_crystal.cli.main import FAILED, main, one_line
+from gflownet_crystal.cli.main import main
 from gflownet_crystal.common.errors import GFlowNetCrystalError
+from gflownet_crystal.common.programs import FAILED, one_line
 
 CHUNK = 25
 """Cases of one process, after which a new one is forked."""

@@ -13,6 +13,7 @@ from gflownet_crystal import __version__
 from gflownet_crystal.cli.failures import machine_failure
 from gflownet_crystal.common.errors import ConfigError, DataError, GFlowNetCrystalError, unknown
 from gflownet_crystal.common.openmp import let_threads_sleep
+from gflownet_crystal.common.programs import FAILED, INTERRUPTED, end_quietly, leave_output, one_line
 
 VERBS = (
     "fetch_data",
@@ -36,8 +37,6 @@ VERBS = (
     "evaluate",
     "report",
 )
-
-FAILED, INTERRUPTED, READER_GONE = 2, 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,17 +93,6 @@ def _foreign_package(error: ModuleNotFoundError) -> str | None:
     return package if package not in ("", __name__.partition(".")[0]) else None
 
 
-def end_quietly() -> int:
-    """The status of a program of which nobody reads standard output any more, as of ``| head``."""
-    _leave_output()
-    return READER_GONE
-
-
-def _leave_output() -> None:
-    # the interpreter flushes once more at its end, which must not fail again
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _of_output() -> str:
     """Why nothing more can be written to standard output; empty if it can."""
     try:
@@ -112,14 +100,9 @@ def _of_output() -> str:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _leave_output()
+        leave_output()
         return f"cannot write to standard output: {error.strerror or error}"
     return ""
-
-
-def one_line(error: BaseException) -> str:
-    """An error's text without line breaks."""
-    return " ".join(str(error).split())
 
 
 def _dispatch(words: list[str]) -> int:

@@ -9,7 +9,6 @@ pairs in few crystals the summed covalent radii times a low quantile of that rat
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.programs import read_options, run
 from gflownet_crystal.evaluation.contacts import KIND, Contacts, Nearest, nearest_distances
 from gflownet_crystal.structures.distances import covalent_radii
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS
@@ -79,9 +78,7 @@ def share_passing(contacts: Contacts, structures: StructureBatch) -> dict[str, o
 
 def main(arguments: list[str]) -> None:
     """Read, build, measure, write."""
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    if set(options) != {"data", "out"}:
-        raise ConfigError("give data=FILE.parquet,FILE.parquet and out=FOLDER")
+    options = read_options(__doc__, {}, arguments, required=["data", "out"])
     paths = [Path(path) for path in options["data"].split(",")]
     columns = ["lattice", "atomic_numbers", "frac_coords", "mp20_split"]
     frame = pd.concat([pd.read_parquet(path, columns=columns) for path in paths], ignore_index=True)
@@ -108,4 +105,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -10,7 +10,6 @@ trusted ones are left out. The hull is measured on MP-20 val, with its formulas 
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.programs import read_options, run
 from gflownet_crystal.common.run_schema import FORMULA, HULL_COLUMN, SPACE_GROUP
 from gflownet_crystal.data.known_formulas import read_formulas
 from gflownet_crystal.data.label_schemes import to_one_scheme
@@ -113,9 +112,7 @@ def build_known(composition: Tensor, space_group: Tensor) -> tuple[KnownCompound
 
 def main(arguments: list[str]) -> None:
     """Read, build, write."""
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    if set(options) != {"data", "out"}:
-        raise ConfigError("give data=FILE.parquet,FILE.parquet and out=FOLDER")
+    options = read_options(__doc__, {}, arguments, required=["data", "out"])
     paths, folder = [Path(path) for path in options["data"].split(",")], Path(options["out"])
     table = read_formulas(paths).reindex(
         columns=[FORMULA, SPACE_GROUP, ENERGY_COLUMN, "energy_source", HULL_COLUMN, "mp20_split"]
@@ -132,4 +129,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

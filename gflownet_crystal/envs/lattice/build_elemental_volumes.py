@@ -8,7 +8,6 @@ turned down. ``data`` is a Parquet file with ``atomic_numbers`` and ``lattice`` 
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from gflownet_crystal.common.errors import ConfigError
 from gflownet_crystal.common.files import write_json
+from gflownet_crystal.common.programs import read_options, run
 from gflownet_crystal.structures.elements import N_ATOMIC_NUMBERS, SYMBOLS
 
 MINIMUM_CRYSTALS = 10
@@ -48,9 +47,7 @@ def fit_elemental_volumes(
 
 def main(arguments: list[str]) -> None:
     """Read, fit, write."""
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    if set(options) != {"data", "out"}:
-        raise ConfigError("give data=FILE.parquet and out=FILE.json")
+    options = read_options(__doc__, {}, arguments, required=["data", "out"])
     frame = pd.read_parquet(options["data"], columns=["atomic_numbers", "lattice"])
     counts = np.stack(
         [np.bincount(numbers, minlength=N_ATOMIC_NUMBERS) for numbers in frame["atomic_numbers"]]
@@ -68,4 +65,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -1,31 +1,35 @@
 """Label structures, and displaced copies of them, with single points of a judge, for train_energy to learn from.
 
     python -m gflownet_crystal.training.energies.build_labels data=FILE.parquet,... judge=sevenn:7net-l3i5
-        out=FILE.parquet [displaced=0] [known=false] [seed=0]
+        out=FILE.parquet [displaced=0] [known=false] [above_hull=100.0] [seed=0]
 
 An energy network that has only seen relaxed crystals knows little of atoms that a generator placed, and less of
 forces. Each structure is labelled in its primitive cell, with ``displaced=N`` also N copies of it whose atoms are moved
 and whose cell is strained at random. With ``known=true`` structures keep the energy that the files give, and copies get
-it plus the judge's difference. Structures that the judge puts outside of believable energies are left out.
+it plus the judge's difference. Structures that the judge puts outside of believable energies are left out, and with
+``above_hull`` those further above the shipped hull of known compounds than so many eV/atom.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.errors import ConfigError, DataError, unknown
+from gflownet_crystal.common.programs import read_options, run
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.tables import write_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED, SUBSTITUTED
 from gflownet_crystal.models.energies.choice import read_choice
 from gflownet_crystal.models.energies.potentials import load_energies
 from gflownet_crystal.models.energies.structure_energies import StructureEnergies
+from gflownet_crystal.proxies.reference_hull import ReferenceHull
 from gflownet_crystal.structures.frames import frame_to_structures, structures_to_frame
 from gflownet_crystal.structures.primitive import to_primitive
 from gflownet_crystal.structures.structure import StructureBatch
@@ -38,6 +42,7 @@ BELIEVED = (-5.0, 3.0)
 """eV/atom, energies that are kept; single points of crowded atoms can be anything."""
 
 _BATCH = 8
+_OPTIONS = {"displaced": "0", "known": "false", "above_hull": "100.0", "seed": "0"}
 
 
 def displaced_copies(structures: StructureBatch, generator: torch.Generator) -> StructureBatch:
@@ -75,7 +80,13 @@ def single_points(structures: StructureBatch, judge: StructureEnergies, label: s
 
 
 def labelled(
-    frame: pd.DataFrame, judge: StructureEnergies, source: str, displaced: int, known: bool, seed: int
+    frame: pd.DataFrame,
+    judge: StructureEnergies,
+    source: str,
+    displaced: int,
+    known: bool,
+    seed: int,
+    above_hull: float = 100.0,
 ) -> pd.DataFrame:
     """Labelled rows of structures and of displaced copies.
 
@@ -86,6 +97,7 @@ def labelled(
         displaced: number of copies of each structure.
         known: whether structures keep their energies, and copies get them plus the judge's difference.
         seed: random seed of the copies.
+        above_hull: eV/atom, greatest distance to the shipped hull of known compounds.
 
     Raises:
         DataError: the judge labels none of the structures.
@@ -102,10 +114,11 @@ def labelled(
         energies = single_points(copies, judge, "displaced copies") + shift
         parts.append(_rows(copies, energies, f"{source}_displaced", SAMPLED))
     table = pd.concat(parts, ignore_index=True)
-    believed = table[ENERGY_COLUMN].between(*BELIEVED)
+    believed = table[ENERGY_COLUMN].between(*BELIEVED) & _is_near_hull(table, above_hull)
     if not believed.any():
         raise DataError(
-            f"{source} gives none of the {len(frame)} structures an energy within {BELIEVED} eV/atom"
+            f"{source} gives none of the {len(frame)} structures an energy within {BELIEVED} eV/atom, or none within "
+            f"{above_hull:g} eV/atom of the hull"
         )
     table = table[believed].reset_index(drop=True)
     table.insert(0, "material_id", [f"labelled-{row}" for row in range(len(table))])
@@ -117,6 +130,13 @@ def _rows(structures: StructureBatch, energy: Tensor, source: str, origin: objec
     return structures_to_frame(structures, **columns, mp20_split="none")
 
 
+def _is_near_hull(table: pd.DataFrame, above_hull: float) -> NDArray[np.bool_]:
+    """Rows of a table at most so far above the hull."""
+    energy = torch.from_numpy(table[ENERGY_COLUMN].to_numpy(dtype=np.float64).copy())
+    hull = ReferenceHull.from_weights().hull_energy(frame_to_structures(table).composition)
+    return np.asarray(~(energy - hull > above_hull))
+
+
 def _origin(frame: pd.DataFrame) -> object:
     """``structure_source`` of the rows: substituted crystals stay such, the others count as sampled."""
     if "structure_source" not in frame.columns:
@@ -126,22 +146,21 @@ def _origin(frame: pd.DataFrame) -> object:
 
 def main(arguments: list[str]) -> None:
     """Read, label, write."""
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    if not {"data", "judge", "out"} <= set(options) <= {"data", "judge", "out", "displaced", "known", "seed"}:
-        raise ConfigError(
-            "give data=FILE.parquet,... judge=NAME out=FILE.parquet, and displaced=, known=, seed="
-        )
+    options = read_options(__doc__, _OPTIONS, arguments, required=["data", "judge", "out"])
     paths = [Path(path) for path in options["data"].split(",")]
     frame = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
-    known, displaced = options.get("known", "false") == "true", int(options.get("displaced", "0"))
+    if options["known"] not in ("true", "false"):
+        raise unknown("known", options["known"], ("true", "false"))
+    known, displaced = options["known"] == "true", int(options["displaced"])
     if known and not displaced:
         raise ConfigError("known=true labels displaced copies alone: give displaced=1 or more")
     name = options["judge"]
     judge = load_energies(read_choice(name))
-    table = labelled(frame, judge, name, displaced, known, int(options.get("seed", "0")))
+    seed, above_hull = int(options["seed"]), float(options["above_hull"])
+    table = labelled(frame, judge, name, displaced, known, seed, above_hull)
     write_parquet(Path(options["out"]), table)
     print(f"{len(table)} labelled structures in {options['out']}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -12,7 +12,6 @@ formula that the data has with the same number of atoms is left out, and so are 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +20,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from gflownet_crystal.common.errors import ConfigError, DataError
+from gflownet_crystal.common.errors import DataError
+from gflownet_crystal.common.programs import read_options, run
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
 from gflownet_crystal.common.tables import read_parquet, write_parquet
@@ -105,10 +105,7 @@ def made_again(structures: StructureBatch, denoiser: Denoiser, passes: int) -> S
 
 def main(arguments: list[str]) -> None:
     """Read, exchange, denoise, write."""
-    given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    if not {"data", "out"} <= set(given) <= {"data", "out", *_OPTIONS}:
-        raise ConfigError(f"give data=FILE.parquet,... out=FILE.parquet, and of {', '.join(_OPTIONS)} any")
-    options = _OPTIONS | given
+    options = read_options(__doc__, _OPTIONS, arguments, required=["data", "out"])
     known = pd.concat([read_parquet(Path(path)) for path in options["data"].split(",")], ignore_index=True)
     made = substituted(known, int(options["n"]), int(options["max_atoms"]), int(options["seed"]))
     if kept_apart := options["without"]:
@@ -121,4 +118,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -12,7 +12,6 @@ more than ``LARGE`` atoms in the primitive cell, of all other prototypes.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gflownet_crystal.common.errors import ConfigError
+from gflownet_crystal.common.programs import read_options, run
 from gflownet_crystal.envs.lattice.reference_volume import reference_volume
 from gflownet_crystal.generators.assignments.table import keys_of
 from gflownet_crystal.generators.prototypes.known import KIND, KnownPrototypes, Prototype, prototypes_of
@@ -158,9 +157,7 @@ def _names(found: OccupiedSpecs) -> list[Prototype]:
 
 def main(arguments: list[str]) -> None:
     """Read, build, write."""
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    if set(options) != {"data", "out"}:
-        raise ConfigError("give data=FILE.parquet,FILE.parquet and out=FOLDER")
+    options = read_options(__doc__, {}, arguments, required=["data", "out"])
     paths, folder = [Path(path) for path in options["data"].split(",")], Path(options["out"])
     data = read_labelled(paths)
     is_val = data.split == "val"
@@ -204,4 +201,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

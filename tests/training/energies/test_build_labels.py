@@ -87,6 +87,17 @@ def test_copies_of_known_crystals_get_their_own_energy_plus_the_difference() -> 
     assert table["formation_energy_per_atom"].to_numpy() == pytest.approx(expected.numpy())
 
 
+def test_structures_far_above_the_hull_are_left_out() -> None:
+    # of pure sodium the hull is at 0
+    sizes = pd.concat(
+        [structures_to_frame(crystals(1, length)) for length in (4.0, 5.1, 5.4)], ignore_index=True
+    )
+    energy = [length**3 / 40.0 - 3.0 for length in (4.0, 5.1, 5.4)]
+    assert energy[0] < energy[1] < 0.4 < energy[2]
+    table = labelled(sizes, Volumes(), "volumes", 0, False, 0, above_hull=0.4)
+    assert table["formation_energy_per_atom"].to_numpy() == pytest.approx(energy[:2])
+
+
 def test_energies_that_nobody_believes_are_left_out_and_bad_options_refused(tmp_path: Path) -> None:
     frame = pd.concat([structures_to_frame(crystals(1, length)) for length in (4.0, 9.0)], ignore_index=True)
     assert len(labelled(frame, Volumes(), "volumes", 0, False, 0)) == 1
@@ -99,5 +110,5 @@ def test_energies_that_nobody_believes_are_left_out_and_bad_options_refused(tmp_
         ["data=x", "judge=a", "out=b", "c=d"],
     ):
         frame.to_parquet(path)
-        with pytest.raises(ConfigError, match=r"give data=|known=true"):
+        with pytest.raises(ConfigError, match=r"must be given|known=true|unknown key"):
             main(options)
