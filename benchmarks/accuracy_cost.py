@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import json
 import time
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.ticker import NullFormatter
 
 from benchmarks.options import names, read_options, run
 from gflownet_crystal.models.energies.potentials import load_energies
@@ -27,6 +29,7 @@ from gflownet_crystal.training.energies.labelled import LabelledStructures
 from gflownet_crystal.workflows.data.tables import read_crystals
 
 MODELS = "gemsnet,alignn,alignn+gemsnet,chgnet,sevenn:7net-0,sevenn:7net-l3i5"
+_MARKERS = "osD^v<>"
 COLUMNS = ("data", "model", "n", "mae", "median", "bias", "seconds")
 
 
@@ -57,29 +60,25 @@ def judged(crystals: LabelledStructures, model: str) -> dict[str, float]:
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """One panel a file: mean absolute errors over seconds of a core, a point a model."""
-    files = list(dict.fromkeys(table["data"]))
+    files, models = (list(dict.fromkeys(table[name])) for name in ("data", "model"))
     with figure_style():
-        figure = new_figure(3.5 * len(files), 3.4)
+        figure = new_figure(3.4 * len(files), 3.6)
         panels = figure.subplots(1, len(files), squeeze=False)[0]
         for axes, name in zip(panels, files, strict=True):
-            rows = table[table["data"] == name]
-            own = ~rows["model"].str.contains("chgnet|sevenn")
-            for chosen, colour in ((own, next(iter(COLOURS.values()))), (~own, "#555555")):
-                axes.scatter(rows["seconds"][chosen], rows["mae"][chosen], color=colour, s=28)
-            for row in rows.itertuples():
-                axes.annotate(
-                    plain(str(row.model)),
-                    (row.seconds, row.mae),
-                    xytext=(5, 4),
-                    textcoords="offset points",
-                    fontsize=8,
+            rows = table[table["data"] == name].set_index("model")
+            for model, marker, colour in zip(models, cycle(_MARKERS), cycle(COLOURS.values()), strict=False):
+                row = rows.loc[model]
+                axes.scatter(
+                    row["seconds"], row["mae"], marker=marker, color=colour, s=45, label=plain(model)
                 )
             axes.set_xscale("log")
-            axes.set_xlim(rows["seconds"].min() / 1.6, rows["seconds"].max() * 6.0)
-            axes.set_ylim(0.0, 1.2 * rows["mae"].max())
+            axes.set_xlim(0.6 * table["seconds"].min(), 1.6 * table["seconds"].max())
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.set_ylim(0.0, 1.15 * rows["mae"].max())
             axes.set_title(plain(name))
-            axes.set_xlabel("seconds of a core, each")
+            axes.set_xlabel("seconds of a core for a crystal")
         panels[0].set_ylabel("mean absolute error, eV/atom")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         save_png(figure, path)
 
 
