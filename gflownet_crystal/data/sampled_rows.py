@@ -29,6 +29,11 @@ def without_sampled(table: pd.DataFrame) -> pd.DataFrame:
     return table[~is_sampled(table)].reset_index(drop=True)
 
 
+def only_known(table: pd.DataFrame) -> pd.DataFrame:
+    """Known crystals of a prepared table."""
+    return table[~is_sampled(table) & ~is_substituted(table)].reset_index(drop=True)
+
+
 def _is_from(table: pd.DataFrame, source: str) -> NDArray[np.bool_]:
     if "structure_source" not in table.columns:
         return np.zeros(len(table), dtype=np.bool_)

@@ -59,7 +59,9 @@ def substituted(known: pd.DataFrame, n: int, max_atoms: int, seed: int) -> Struc
     """
     structures = to_primitive(frame_to_structures(known))
     groups = torch.from_numpy(known[SPACE_GROUP].to_numpy(dtype=np.int64).copy())
-    starts = torch.from_numpy((known["mp20_split"] != "val").to_numpy()) & (structures.n_atoms <= max_atoms)
+    starts = torch.from_numpy((known["mp20_split"] != "val").to_numpy(copy=True)) & (
+        structures.n_atoms <= max_atoms
+    )
     if not starts.any():
         raise DataError(f"no crystal of at most {max_atoms} atoms outside of MP-20's val")
     exchanges = Substitution(replace(structures, space_group=groups).specs())

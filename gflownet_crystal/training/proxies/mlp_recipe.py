@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gflownet_crystal.data.label_schemes import to_one_scheme
 from gflownet_crystal.data.quality import is_plausible
+from gflownet_crystal.data.sampled_rows import without_sampled
 from gflownet_crystal.data.schema import ENERGY_COLUMN
 from gflownet_crystal.data.splits import true_cells
 from gflownet_crystal.models.spec_energy.network import EnergyEnsemble
@@ -57,6 +58,10 @@ class MLPRecipe(Recipe):
         self.settings = recipe_settings(TrainingSettings, settings)
         self.legacy_weight, self.random_strains = legacy_weight, random_strains
         self.start = None if start is None else MLPProxy(start)
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Known crystals and ones with exchanged elements."""
+        return without_sampled(table)
 
     def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:
         """Train, calibrate, and measure.

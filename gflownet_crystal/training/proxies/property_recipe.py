@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
-from gflownet_crystal.data.sampled_rows import without_sampled
+from gflownet_crystal.data.sampled_rows import only_known
 from gflownet_crystal.data.schema import require_columns
 from gflownet_crystal.data.splits import true_cells
 from gflownet_crystal.models.energies.trained import TrainedEnergies
@@ -89,7 +89,7 @@ class PropertyRecipe(Recipe):
             DataError: no such column, or too few such rows.
         """
         require_columns(table, (self.column,), "the data")
-        table = without_sampled(table)
+        table = only_known(table)
         label = table[self.column].to_numpy(dtype=np.float64)
         has_cell = true_cells(table)
         if self.transform == "log10" and bool((label[has_cell] <= 0.0).any()):

@@ -16,7 +16,7 @@ from gflownet_crystal.common.annotations import CheckedFields
 from gflownet_crystal.common.bounds import Count, InnerShare, Positive
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.data.prepare import labelled_crystals
-from gflownet_crystal.data.sampled_rows import without_sampled
+from gflownet_crystal.data.sampled_rows import only_known
 from gflownet_crystal.data.splits import in_holdout, is_validation, reduced_formulas, true_cells
 from gflownet_crystal.proxies.base import Proxy
 from gflownet_crystal.training.base import Training, take_all_steps
@@ -114,7 +114,7 @@ class Recipe(ABC):
         Args:
             table: prepared rows.
         """
-        return without_sampled(table)
+        return only_known(table)
 
     @abstractmethod
     def fit(self, table: pd.DataFrame, run: Run = take_all_steps) -> Trained:

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from gflownet_crystal.common.errors import ConfigError, DataError
 from gflownet_crystal.data.prepare import prepare
+from gflownet_crystal.training.proxies.hull_recipe import HullRecipe
 from gflownet_crystal.training.proxies.mlp_data import TrainingData, build_training_data
-from gflownet_crystal.training.proxies.mlp_losses import batch_losses
-from gflownet_crystal.training.proxies.mlp_recipe import pack
+from gflownet_crystal.training.proxies.mlp_losses import Losses, batch_losses
+from gflownet_crystal.training.proxies.mlp_paper_recipe import PaperRecipe
+from gflownet_crystal.training.proxies.mlp_recipe import MLPRecipe, pack
 from gflownet_crystal.training.proxies.mlp_training import EnsembleTraining, Shuffled, TrainingSettings
 from gflownet_crystal.training.proxies.recipe import Parts
 from tests.data.crystals import stored_frame
@@ -68,6 +70,44 @@ def test_members_learn_compositions_from_other_folds_and_true_cells_from_their_o
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert any(name.startswith(LATTICE_LAYERS) for name in moved)
     assert any(not name.startswith(LATTICE_LAYERS) for name in moved)
+
+
+def test_cells_that_are_no_minima_teach_energies_alone(data: TrainingData) -> None:
+    moved = replace(data.true, log_volume=data.true.log_volume + 0.3, shape=data.true.shape + 0.2)
+    training = EnsembleTraining(data, SETTINGS)
+    batch = training.draw()
+
+    def losses(given: TrainingData) -> Losses:
+        with torch.no_grad():
+            return batch_losses(training.model, given, batch, strain_scale=0.1, prototype_dropout=0.0)
+
+    substituted = replace(data, relaxed=torch.zeros_like(data.relaxed))
+    none, all_of_them = losses(substituted), losses(data)
+    assert float(none.volume) == float(none.shape) == float(none.strained) == 0.0
+    assert min(float(all_of_them.volume), float(all_of_them.strained)) > 0.0
+    assert torch.equal(none.true, all_of_them.true) and torch.equal(none.composition, all_of_them.composition)
+    # of half of them the other half's cells count: moving those of the first changes nothing
+    half = replace(data, relaxed=(torch.arange(len(data.relaxed)) % 2).float())
+    where = (half.relaxed == 0.0)[:, None]
+    other = replace(
+        data.true,
+        log_volume=torch.where(where[:, 0], moved.log_volume, data.true.log_volume),
+        shape=torch.where(where, moved.shape, data.true.shape),
+    )
+    first, second = losses(half), losses(replace(half, true=other))
+    assert torch.equal(first.volume, second.volume) and torch.equal(first.shape, second.shape)
+
+
+def test_substituted_rows_are_learned_by_the_ensemble_and_by_no_other_recipe() -> None:
+    table = prepare(stored_frame())
+    table["structure_source"] = "substituted"
+    table.loc[0, "structure_source"] = "sampled"
+    table.loc[1, "structure_source"] = "someone"
+    assert len(MLPRecipe().rows(table)) == len(table) - 1
+    for recipe in (PaperRecipe(), HullRecipe()):
+        assert len(recipe.rows(table)) == 1
+    data = build_training_data(MLPRecipe().rows(table), n_random=2)
+    assert float(data.relaxed.sum()) <= 1.0 < len(data.relaxed)
 
 
 def test_rows_are_drawn_equally_often() -> None:
