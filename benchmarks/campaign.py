@@ -26,17 +26,12 @@ from gflownet_crystal.common.files import read_json
 from gflownet_crystal.common.metrics import read_metrics
 
 _MP20 = "data={tables}/mp20.parquet"
-_BOTH = "data=[{tables}/mp20.parquet,{tables}/mp_other.parquet]"
+_KNOWN = "{tables}/mp20.parquet,{tables}/mp_other.parquet"
+_BOTH = f"data=[{_KNOWN}]"
 _DENOISER = ("train_denoiser", "loop.atoms=256", "threads=1", "quiet=true")
-_STRAINED = (
-    "data=[{tables}/mp20.parquet,{tables}/mp_other.parquet,{tables}/strained_chgnet.parquet]",
-    "strained=0.3",
-)
-_WITH_SUBSTITUTED = (
-    "data=[{tables}/mp20.parquet,{tables}/mp_other.parquet,{tables}/strained_chgnet.parquet,"
-    "{tables}/substituted_l3i5.parquet]",
-    "strained=0.3",
-)
+_WITH_STRAINED = f"{_KNOWN},{{tables}}/strained_chgnet.parquet"
+_STRAINED = (f"data=[{_WITH_STRAINED}]", "strained=0.3")
+_SUBSTITUTED = (f"data=[{_WITH_STRAINED},{{tables}}/substituted_l3i5.parquet]", "strained=0.3")
 _ENERGY = ("train_energy", "loop.learning_rate=5e-4", "threads=1", "quiet=true")
 _GENERATOR = ("train_generator", _MP20, "threads=1", "quiet=true")
 _THREE_PASSES = (*_DENOISER, "model=gemsnet", "model.settings.graph.neighbours=12", "model.passes=3",
@@ -103,7 +98,7 @@ ITEMS = (
           "loop.epochs=4"), {_NEW_FORMULAS: 0.030}),
     # labelled by a potential, for crystals that are not stable; docs/atoms.md has the commands that make the file
     Item("gemsnet_substituted",
-         (*_ENERGY, *_WITH_SUBSTITUTED, "model=gemsnet", "start={out}/gemsnet_mp20/weights.safetensors", "max_atoms=20",
+         (*_ENERGY, *_SUBSTITUTED, "model=gemsnet", "start={out}/gemsnet_mp20/weights.safetensors", "max_atoms=20",
           "loop.epochs=6"), {_NEW_FORMULAS: 0.030}),
     Item("gemsdiff_paper", (*_GENERATOR, "generator=gemsdiff_paper", "loop.epochs=60")),
     Item("langevin_paper", (*_GENERATOR, "generator=langevin_paper", "loop.epochs=200")),

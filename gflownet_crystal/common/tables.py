@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -31,6 +32,15 @@ def read_parquet(path: Path) -> pd.DataFrame:
         raise DataError(f"no data at {path}; give a file") from error
     except DAMAGES as error:
         raise DataError(f"cannot read {path} as Parquet: {first_line(error)}") from error
+
+
+def read_parquets(paths: Iterable[Path | str]) -> pd.DataFrame:
+    """The rows of several Parquet files, one after the other.
+
+    Raises:
+        DataError: a file is missing, or not Parquet.
+    """
+    return pd.concat([read_parquet(Path(path)) for path in paths], ignore_index=True)
 
 
 def write_parquet(path: Path, table: pd.DataFrame) -> None:

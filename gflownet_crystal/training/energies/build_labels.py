@@ -24,7 +24,7 @@ from torch import Tensor
 from gflownet_crystal.common.errors import ConfigError, DataError, unknown
 from gflownet_crystal.common.programs import read_options, run
 from gflownet_crystal.common.progress import Progress
-from gflownet_crystal.common.tables import write_parquet
+from gflownet_crystal.common.tables import read_parquets, write_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED, SUBSTITUTED
 from gflownet_crystal.models.energies.choice import read_choice
 from gflownet_crystal.models.energies.potentials import load_energies
@@ -40,9 +40,11 @@ DISPLACEMENT = (0.02, 0.15)
 """Å, range of the standard deviation of a structure's displacements along each axis."""
 BELIEVED = (-5.0, 3.0)
 """eV/atom, energies that are kept; single points of crowded atoms can be anything."""
+NO_LIMIT = 100.0
+"""eV/atom above the hull, beyond all energies that are kept."""
 
 _BATCH = 8
-_OPTIONS = {"displaced": "0", "known": "false", "above_hull": "100.0", "seed": "0"}
+_OPTIONS = {"displaced": "0", "known": "false", "above_hull": str(NO_LIMIT), "seed": "0"}
 
 
 def displaced_copies(structures: StructureBatch, generator: torch.Generator) -> StructureBatch:
@@ -86,7 +88,7 @@ def labelled(
     displaced: int,
     known: bool,
     seed: int,
-    above_hull: float = 100.0,
+    above_hull: float = NO_LIMIT,
 ) -> pd.DataFrame:
     """Labelled rows of structures and of displaced copies.
 
@@ -114,13 +116,15 @@ def labelled(
         energies = single_points(copies, judge, "displaced copies") + shift
         parts.append(_rows(copies, energies, f"{source}_displaced", SAMPLED))
     table = pd.concat(parts, ignore_index=True)
-    believed = table[ENERGY_COLUMN].between(*BELIEVED) & _is_near_hull(table, above_hull)
-    if not believed.any():
+    table = table[table[ENERGY_COLUMN].between(*BELIEVED)]
+    if above_hull < NO_LIMIT:
+        table = table[_is_near_hull(table, above_hull)]
+    if table.empty:
         raise DataError(
             f"{source} gives none of the {len(frame)} structures an energy within {BELIEVED} eV/atom, or none within "
             f"{above_hull:g} eV/atom of the hull"
         )
-    table = table[believed].reset_index(drop=True)
+    table = table.reset_index(drop=True)
     table.insert(0, "material_id", [f"labelled-{row}" for row in range(len(table))])
     return table
 
@@ -147,8 +151,7 @@ def _origin(frame: pd.DataFrame) -> object:
 def main(arguments: list[str]) -> None:
     """Read, label, write."""
     options = read_options(__doc__, _OPTIONS, arguments, required=["data", "judge", "out"])
-    paths = [Path(path) for path in options["data"].split(",")]
-    frame = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
+    frame = read_parquets(options["data"].split(","))
     if options["known"] not in ("true", "false"):
         raise unknown("known", options["known"], ("true", "false"))
     known, displaced = options["known"] == "true", int(options["displaced"])

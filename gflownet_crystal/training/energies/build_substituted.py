@@ -24,7 +24,7 @@ from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.programs import read_options, run
 from gflownet_crystal.common.progress import Progress
 from gflownet_crystal.common.run_schema import FORMULA, SPACE_GROUP
-from gflownet_crystal.common.tables import read_parquet, write_parquet
+from gflownet_crystal.common.tables import read_parquets, write_parquet
 from gflownet_crystal.data.schema import SUBSTITUTED
 from gflownet_crystal.data.splits import reduced_formulas
 from gflownet_crystal.generators.placing.denoised import denoised
@@ -108,11 +108,11 @@ def made_again(structures: StructureBatch, denoiser: Denoiser, passes: int) -> S
 def main(arguments: list[str]) -> None:
     """Read, exchange, denoise, write."""
     options = read_options(__doc__, _OPTIONS, arguments, required=["data", "out"])
-    known = pd.concat([read_parquet(Path(path)) for path in options["data"].split(",")], ignore_index=True)
+    known = read_parquets(options["data"].split(","))
     made = substituted(known, int(options["n"]), int(options["max_atoms"]), int(options["seed"]))
     if kept_apart := options["without"]:
-        tests = pd.concat([read_parquet(Path(path)) for path in kept_apart.split(",")], ignore_index=True)
-        test = np.isin(reduced_formulas(structures_to_frame(made)), reduced_formulas(tests))
+        tests = reduced_formulas(read_parquets(kept_apart.split(",")))
+        test = np.isin(reduced_formulas(structures_to_frame(made)), tests)
         made = made[torch.from_numpy(~test)]
     made = made_again(made, Denoiser.from_weights(options["denoise"]), int(options["passes"]))
     write_parquet(Path(options["out"]), structures_to_frame(made, structure_source=SUBSTITUTED))

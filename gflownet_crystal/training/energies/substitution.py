@@ -49,8 +49,7 @@ class Substitution:
         composition = self._exchange(specs.composition, generator)[0]
         second = torch.rand(len(specs), 1, generator=generator) < _SECOND
         composition = torch.where(second, self._exchange(composition, generator)[0], composition)
-        volume, before = (counts.double() @ self.volumes for counts in (composition, specs.composition))
-        lengths = specs.lengths * (volume / before)[:, None] ** (1.0 / 3.0)
+        lengths = specs.lengths * self._stretch(specs.composition, composition)[:, None]
         return CrystalSpec(specs.space_group, composition, lengths, specs.angles)
 
     def in_structures(self, structures: StructureBatch, generator: torch.Generator) -> StructureBatch:
@@ -64,9 +63,13 @@ class Substitution:
         after, leaving, entering = self._exchange(before, generator)
         numbers, index = structures.atomic_numbers, structures.structure_index
         numbers = torch.where(numbers == leaving[index], entering[index], numbers)
-        volume, old_volume = (counts.double() @ self.volumes for counts in (after, before))
-        cell = structures.cell * ((volume / old_volume) ** (1.0 / 3.0))[:, None, None]
+        cell = structures.cell * self._stretch(before, after)[:, None, None]
         return replace(structures, cell=cell, atomic_numbers=numbers)
+
+    def _stretch(self, before: Tensor, after: Tensor) -> Tensor:
+        """Factors (n,) of the lengths that keep the volume relative to that of the elements."""
+        old, new = (composition.double() @ self.volumes for composition in (before, after))
+        return (new / old) ** (1.0 / 3.0)
 
     def _exchange(self, composition: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """(n, 119) compositions after one exchange each, and the elements (n,) that leave and that enter."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gflownet_crystal.common.errors import DataError
 from gflownet_crystal.common.files import read_json, write_json
 from gflownet_crystal.common.run_schema import SAMPLES, STRUCTURES, WEIGHTS
-from gflownet_crystal.common.tables import read_parquet, write_parquet
+from gflownet_crystal.common.tables import read_parquet, read_parquets, write_parquet
 from gflownet_crystal.data.schema import ENERGY_COLUMN, SAMPLED
 from gflownet_crystal.data.splits import is_validation, reduced_formulas
 from gflownet_crystal.proxies.hull import NEAR_HULL, Hull
@@ -287,6 +287,6 @@ class Refinement:
 
     def _near_hull(self, folder: Path) -> float:
         """Share of labelled samples, as they were placed, within 0.1 eV/atom of the hull."""
-        rows = pd.concat([read_parquet(folder / name) for name in (LABELS, HELD_LABELS)], ignore_index=True)
+        rows = read_parquets(folder / name for name in (LABELS, HELD_LABELS))
         rows = rows[rows["structure_source"] == SAMPLED].reset_index(drop=True)
         return round(float((self._above_hull(rows) <= NEAR_HULL).mean()), 4)
